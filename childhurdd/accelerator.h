@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Can this host's KVM run a 32-bit guest? Found out by doing it.
+ *
+ * Many machines have a /dev/kvm that opens, makes a VM and a vCPU, and still cannot run a 32-bit guest (nested
+ * hypervisors): GNU Mach triple-faults there. So a boot sector of 512 bytes is run that enters protected mode,
+ * turns paging on and writes to an isa-debug-exit port; only its exit status is an answer.
+ */
+#ifndef CHILDHURDD_ACCELERATOR_H
+#define CHILDHURDD_ACCELERATOR_H
+
+#include <ev.h>
+#include <glib.h>
+
+#define ACCELERATOR_PROBE_LIMIT 2000 /* ms */
+
+struct accelerator_probe;
+/* usable: KVM runs 32-bit guests here. why: one line for the log ("/dev/kvm: Permission denied; add the user to
+ * the group kvm", "KVM does not run 32-bit guests here (the probe was killed after 2 s)"). May free. */
+typedef void (*accelerator_fn)(struct accelerator_probe *probe, gboolean usable, const char *why, void *data);
+
+/*
+ * Probe with this emulator; the answer comes from the loop. It is remembered in directory/kvm-probe for this boot of the host
+ * and this emulator (boot id, path, size and time of the binary, and whether /dev/kvm could be opened), so that a second daemon start does not
+ * probe again. directory: the daemon's state directory, also used for the temporary boot sector.
+ */
+struct accelerator_probe *accelerator_probe_new(struct ev_loop *loop, const char *emulator,
+						const char *directory, accelerator_fn done, void *data);
+void accelerator_probe_free(struct accelerator_probe *probe); /* NULL is allowed */
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The checked configuration: childhurd.ini and its drop-ins as typed structures.
+ *
+ * A configuration is immutable once loaded. The daemon keeps one, loads another on reload, and compares.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <glib.h>
+
+enum config_disk { CONFIG_DISK_EPHEMERAL, CONFIG_DISK_PERSISTENT };
+enum config_acceleration { CONFIG_ACCELERATION_AUTO, CONFIG_ACCELERATION_KVM, CONFIG_ACCELERATION_TCG };
+enum config_network { CONFIG_NETWORK_USER, CONFIG_NETWORK_ISOLATED };
+enum config_inject { CONFIG_INJECT_SECRET_SERVICE, CONFIG_INJECT_IMAGE, CONFIG_INJECT_NONE };
+enum config_restart { CONFIG_RESTART_ALWAYS, CONFIG_RESTART_ON_FAILURE, CONFIG_RESTART_NEVER };
+
+/* One `module` line: a multiboot module's file, and its arguments ("" when it has none). */
+struct config_module {
+	char *file;
+	char *arguments;
+};
+
+/* One guest, templates already expanded. Strings are never NULL unless said. */
+struct config_guest {
+	char *name;	/* "childhurd1" */
+	char *template; /* the section's name: "childhurd" */
+	char *file;	/* where the section stands, for messages */
+	int line;
+
+	int id;
+	int ssh_port, secrets_port;
+	char *listen_address;
+
+	char *image;	    /* absolute path */
+	char *image_format; /* "qcow2", "raw", or NULL: to be probed */
+	char *kernel;	    /* NULL: boot from the disk */
+	char *kernel_arguments;
+	GPtrArray *modules; /* of struct config_module, may be empty */
+	enum config_disk disk;
+	gint64 disk_size;   /* bytes; 0: the image's */
+	gint64 memory_size; /* bytes */
+	int cpus;
+	char *machine;
+	char *cpu; /* NULL: QEMU's default */
+	char *network_device;
+	char *emulator; /* a path, or a name looked up in PATH */
+	enum config_acceleration acceleration;
+	enum config_network network;
+	char **qemu_options; /* argv split like a shell does, may be empty */
+	char *clock;	     /* NULL: now; else "YYYY-MM-DDTHH:MM:SS" in UTC, as QEMU's -rtc base= takes it */
+	enum config_inject inject;
+
+	gboolean offloading;
+	char *user;
+	char *admin_user;
+	char **systems;
+	char **features;
+	int parallel_builds;
+	double speed;
+	double overload_threshold;
+
+	gboolean autostart;
+	enum config_restart restart;
+	char *probe_command;
+	/* All times in milliseconds. */
+	gint64 probe_interval, boot_timeout, hang_timeout, stop_timeout;
+};
+
+struct config {
+	char *file; /* the main file that was read; NULL: none was there and the defaults hold */
+	char *uri;
+	char *state_directory;
+	char *runtime_directory;
+	char *secrets_directory; /* DIRECTORY-OF-MAIN-FILE/secrets: extra files for secret roots */
+	char *control_group;
+	int parallel_starts;
+	char *host_name;
+	char *coordinator_user; /* NULL: to be found out */
+	char *guix_configuration_directory;
+	char *guix_state_directory;
+	GPtrArray *guests; /* of struct config_guest, in the order of the configuration */
+};
+
+/*
+ * Where things are by default: below /etc, /var/lib and /run for root, below the XDG folders for others.
+ * config_default_file: the childhurd.ini that is read when none is named. Caller frees.
+ */
+char *config_default_file(void);
+
+/*
+ * Read FILE and every *.ini of the folder conf.d beside it (in the order of their names), check all of it.
+ *
+ * FILE: path; NULL means config_default_file(), which may then be missing (an empty hird).
+ * errors: array of char * (caller made it with g_free as its free function); each message is one line,
+ *         "FILE:LINE: [SECTION] KEY: what is wrong, what would be right". All errors of all files are
+ *         collected.
+ * Returns a configuration, or NULL when there was at least one error. Caller frees with config_free.
+ */
+struct config *config_load(const char *file, GPtrArray *errors);
+
+void config_free(struct config *config);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(struct config, config_free)
+
+/* The guest of that name, owned by the configuration; NULL when there is none. */
+const struct config_guest *config_find_guest(const struct config *config, const char *name);
+
+/*
+ * Names of the keys in which two guests differ (for reload: what needs a restart of the guest).
+ * Returns a NULL-terminated array, empty when they are equal; caller frees with g_strfreev.
+ */
+char **config_guest_differences(const struct config_guest *a, const struct config_guest *b);
+
+#endif

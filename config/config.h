@@ -100,7 +100,6 @@ char *config_default_file(void);
 struct config *config_load(const char *file, GPtrArray *errors);
 
 void config_free(struct config *config);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(struct config, config_free)
 
 /* The guest of that name, owned by the configuration; NULL when there is none. */
 const struct config_guest *config_find_guest(const struct config *config, const char *name);

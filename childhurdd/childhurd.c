@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The actions behind the table of lifecycle.c.
+ *
+ * What people want (want_up, drained) is kept apart from what is the case (state), so that a wish that comes while
+ * something else is under way is never lost: when QEMU is gone, settle() looks at the wish and goes on from
+ * there. A guest is off the list (changed() has published) before anything is done to it.
+ */
+#include "childhurdd/childhurd.h"
+
+#include <math.h>
+
+static void start(struct childhurd *c, const char *why);
+
+static void
+set_deadline(struct childhurd *c, gint64 after)
+{
+	c->deadline = after < 0 ? -1 : c->world->now(c) + after;
+	c->world->timer(c, c->deadline);
+}
+
+/* The one place where a state changes: logged, published and kept before anything follows from it. */
+static void
+set_state(struct childhurd *c, enum state state, const char *why)
+{
+	g_autofree char *old = c->why;
+	if (c->state == STATE_READY && c->world->now(c) - c->since >= BACKOFF_FORGET)
+		c->failures = 0;
+	c->why = g_strdup(why ? why : old);
+	c->state = state;
+	c->since = c->world->now(c);
+	c->since_wall = g_get_real_time();
+	g_clear_pointer(&c->phase, g_free);
+	set_deadline(c, -1);
+	c->world->changed(c, TRUE, c->why);
+}
+
+void
+childhurd_set_phase(struct childhurd *c, const char *phase)
+{
+	if (g_strcmp0(c->phase, phase) == 0)
+		return;
+	g_free(c->phase);
+	c->phase = g_strdup(phase);
+	c->world->changed(c, FALSE, NULL);
+}
+
+gboolean
+childhurd_published(const struct childhurd *c)
+{
+	return c->state == STATE_READY;
+}
+
+gboolean
+childhurd_coming_up(const struct childhurd *c)
+{
+	switch (c->state) {
+	case STATE_STARTING:
+	case STATE_BOOTING:
+	case STATE_ENROLLING:
+	case STATE_UNRESPONSIVE:
+	case STATE_BACKOFF:
+		return c->want_up && !c->drained;
+	case STATE_DRAINING:
+	case STATE_STOPPING:
+		return c->want_up && (c->winding_down || c->state == STATE_STOPPING);
+	default:
+		return FALSE;
+	}
+}
+
+/* Forget what belonged to one boot. */
+static void
+new_boot(struct childhurd *c)
+{
+	c->enrolled = c->proven = c->winding_down = c->running = c->launching = FALSE;
+	c->rung = RUNG_NONE;
+	c->kills = 0;
+	c->verdict = VERDICT_NONE;
+	g_clear_pointer(&c->failure, g_free);
+}
+
+static void
+give_up(struct childhurd *c, const char *why)
+{
+	set_state(c, STATE_FAILED, why);
+}
+
+/* QEMU is gone and it should not have: again, later, or not at all. */
+static void
+fail_settled(struct childhurd *c)
+{
+	g_autofree char *what = g_strdup(c->failure ? c->failure : "failed");
+	if (c->config->restart == CONFIG_RESTART_NEVER) {
+		give_up(c, what);
+		return;
+	}
+	c->failures++;
+	if (c->failures >= BACKOFF_TRIES) {
+		g_autofree char *why = g_strdup_printf("gave up after %d failures in a row, the last: %s",
+						       c->failures, what);
+		give_up(c, why);
+		return;
+	}
+	double delay = fmin(BACKOFF_FIRST * exp2(c->failures - 1), BACKOFF_LONGEST);
+	delay *= 0.75 + 0.5 * c->world->random(c);
+	set_state(c, STATE_BACKOFF, what);
+	set_deadline(c, (gint64)fmin(delay, BACKOFF_LONGEST));
+}
+
+/* QEMU is gone: what now? */
+static void
+settle(struct childhurd *c, const char *why)
+{
+	c->world->quiet(c);
+	c->world->leave(c);
+	c->running = c->launching = FALSE;
+	if (c->discard) {
+		c->world->discard(c);
+		c->discard = FALSE;
+	}
+	enum verdict verdict = c->want_up ? c->verdict : VERDICT_NONE;
+	switch (verdict) {
+	case VERDICT_FAILURE:
+		fail_settled(c);
+		return;
+	case VERDICT_POWERED_OFF:
+		if (c->config->restart != CONFIG_RESTART_ALWAYS) {
+			c->want_up = FALSE;
+			set_state(c, STATE_STOPPED, c->failure);
+			return;
+		}
+		break;
+	case VERDICT_NONE:
+		break;
+	}
+	if (!c->want_up) {
+		set_state(c, STATE_STOPPED, why);
+		return;
+	}
+	if (verdict == VERDICT_POWERED_OFF)
+		c->restarts++;
+	start(c, verdict == VERDICT_POWERED_OFF ? c->failure : why);
+}
+
+static void
+start(struct childhurd *c, const char *why)
+{
+	g_autofree char *reason = g_strdup(why);
+	new_boot(c);
+	c->want_up = TRUE;
+	set_state(c, STATE_STARTING, reason);
+	childhurd_set_phase(c, "waiting for a place among the parallel starts");
+	c->world->queue(c);
+}
+
+static void
+climb(struct childhurd *c, enum rung rung)
+{
+	c->rung = rung;
+	switch (rung) {
+	case RUNG_HALT:
+		childhurd_set_phase(c, "halting over SSH");
+		set_deadline(c, c->config->stop_timeout);
+		c->world->halt(c);
+		break;
+	case RUNG_POWER_BUTTON:
+		c->world->quiet(c);
+		childhurd_set_phase(c, "the power button is pressed");
+		set_deadline(c, MIN(c->config->stop_timeout, POWER_BUTTON_LIMIT));
+		c->world->power_button(c);
+		break;
+	case RUNG_KILL:
+	case RUNG_NONE:
+		c->world->quiet(c);
+		c->kills++;
+		childhurd_set_phase(c, "QEMU is being ended");
+		set_deadline(c, KILL_LIMIT);
+		c->world->kill(c);
+		break;
+	}
+}
+
+/* Off the list, then down, beginning with the gentlest way that can work. */
+static void
+stop(struct childhurd *c, enum rung rung, const char *why)
+{
+	c->winding_down = FALSE;
+	c->kills = 0;
+	set_state(c, STATE_STOPPING, why);
+	c->world->leave(c);
+	climb(c, rung);
+}
+
+static void
+next_rung(struct childhurd *c, const char *why)
+{
+	if (c->rung != RUNG_KILL) {
+		g_autofree char *text =
+		    g_strdup_printf("%s: %s", c->rung == RUNG_HALT ? "halt over SSH" : "power button",
+				    why ? why : "no effect within its limit");
+		c->world->changed(c, FALSE, text);
+		climb(c, c->rung + 1);
+	} else if (c->kills < KILL_TRIES) {
+		climb(c, RUNG_KILL);
+	} else {
+		give_up(c, "QEMU could not be ended; look at it with ps and virsh, then stop or start this guest");
+	}
+}
+
+/* Something is wrong with a guest that people want up. */
+static void
+fail(struct childhurd *c, enum verdict verdict, const char *what)
+{
+	g_free(c->failure);
+	c->failure = g_strdup(what);
+	c->verdict = verdict;
+	if (c->winding_down) /* the stop that waited for a build has nothing to wait for any more */
+		c->verdict = VERDICT_NONE;
+	if (c->running || c->launching)
+		stop(c, RUNG_KILL, what);
+	else
+		settle(c, what);
+}
+
+static void
+ended(struct childhurd *c, enum event event, const char *what)
+{
+	c->running = FALSE;
+	if (c->winding_down) {
+		settle(c, what);
+		return;
+	}
+	g_free(c->failure);
+	c->failure = g_strdup(what);
+	if (event == EVENT_DIED || !c->proven)
+		c->verdict = VERDICT_FAILURE;
+	else if (event == EVENT_POWERED_OFF || c->config->restart == CONFIG_RESTART_NEVER)
+		c->verdict = VERDICT_POWERED_OFF;
+	else /* a reboot: up again, at once */
+		c->restarts++;
+	settle(c, what);
+}
+
+static void
+ready(struct childhurd *c)
+{
+	g_autofree char *why = NULL;
+	if (!c->proven && c->launched_at) {
+		c->boot_ms = c->world->now(c) - c->launched_at;
+		why = g_strdup_printf("ready %.1f s after QEMU's start", (double)c->boot_ms / 1000);
+	} else {
+		why = g_strdup("it answers");
+	}
+	c->enrolled = c->proven = TRUE;
+	c->world->leave(c);
+	if (c->winding_down) {
+		set_state(c, STATE_DRAINING, why);
+		childhurd_set_phase(c, "waiting for the running build to end");
+	} else if (c->drained) {
+		set_state(c, STATE_DRAINING, "drained");
+	} else {
+		set_state(c, STATE_READY, why);
+	}
+}
+
+static void
+wind_down(struct childhurd *c, const char *why)
+{
+	c->winding_down = TRUE;
+	if (c->state != STATE_UNRESPONSIVE)
+		set_state(c, STATE_DRAINING, why);
+	int builds = c->world->builds(c);
+	if (builds <= 0) {
+		stop(c, RUNG_HALT, why);
+		return;
+	}
+	childhurd_set_phase(c, "waiting for the running build to end");
+}
+
+static void
+drain(struct childhurd *c, const char *why)
+{
+	c->drained = TRUE;
+	if (c->state == STATE_READY)
+		set_state(c, STATE_DRAINING, why);
+	else
+		c->world->changed(c, FALSE, "drained: it will not be published");
+}
+
+static void
+undrain(struct childhurd *c, const char *why)
+{
+	c->drained = FALSE;
+	if (c->state == STATE_DRAINING) {
+		c->winding_down = FALSE;
+		c->want_up = TRUE;
+		c->discard = FALSE;
+		set_state(c, STATE_READY, why);
+	} else {
+		c->world->changed(c, FALSE, "no longer drained");
+	}
+}
+
+/* What people want after this. */
+static void
+note_wish(struct childhurd *c, enum event event)
+{
+	switch (event) {
+	case EVENT_STOP:
+	case EVENT_STOP_NOW:
+		c->want_up = FALSE;
+		c->discard = FALSE;
+		break;
+	case EVENT_RESET:
+	case EVENT_RESET_NOW:
+		c->discard = TRUE;
+		/* fall through */
+	case EVENT_START:
+	case EVENT_RESTART:
+	case EVENT_RESTART_NOW:
+		if (event != EVENT_RESET && event != EVENT_RESET_NOW)
+			c->restarts = c->failures = 0;
+		if (c->state != STATE_STOPPED || event == EVENT_START)
+			c->want_up = TRUE;
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+take_over(struct childhurd *c, const char *why)
+{
+	c->running = TRUE;
+	if (!c->want_up) { /* the earlier daemon was stopping it */
+		stop(c, c->proven ? RUNG_HALT : RUNG_POWER_BUTTON, why);
+		return;
+	}
+	if (c->proven) {
+		set_state(c, STATE_UNRESPONSIVE, why);
+		set_deadline(c, c->config->hang_timeout);
+	} else {
+		set_state(c, STATE_BOOTING, why);
+		set_deadline(c, c->config->boot_timeout);
+		if (!c->enrolled)
+			c->world->enroll(c);
+	}
+	c->world->watch(c);
+}
+
+void
+childhurd_event(struct childhurd *c, enum event event, const char *text)
+{
+	g_autofree char *what = g_strdup(text);
+	if (event <= EVENT_RESET_NOW)
+		note_wish(c, event);
+
+	switch (lifecycle_action(c->state, event)) {
+	case ACTION_UNDEFINED:
+		g_warn_if_reached();
+		break;
+	case ACTION_IGNORE:
+		break;
+	case ACTION_WANT_UP:
+	case ACTION_WANT_DOWN:
+		c->world->changed(c, FALSE, c->want_up ? "a start follows" : "it stays stopped then");
+		break;
+	case ACTION_START:
+		start(c, what);
+		break;
+	case ACTION_PREPARE:
+		childhurd_set_phase(c, "preparing keys and disk");
+		set_deadline(c, START_LIMIT);
+		c->world->prepare(c);
+		break;
+	case ACTION_LAUNCH:
+		c->launching = TRUE;
+		childhurd_set_phase(c, "starting QEMU");
+		c->world->launch(c);
+		break;
+	case ACTION_ABANDON:
+		c->world->quiet(c);
+		c->world->leave(c);
+		if (c->launching) {
+			c->rung = RUNG_KILL;
+			set_state(c, STATE_STOPPING, what);
+			set_deadline(c, START_LIMIT);
+		} else {
+			set_state(c, STATE_STOPPED, what);
+		}
+		break;
+	case ACTION_BOOT:
+		c->launching = FALSE;
+		c->running = TRUE;
+		c->launched_at = c->world->now(c);
+		set_state(c, STATE_BOOTING, what);
+		childhurd_set_phase(c, "waiting for the guest's network");
+		set_deadline(c, c->config->boot_timeout);
+		c->world->enroll(c);
+		break;
+	case ACTION_TAKE_OVER:
+		take_over(c, what);
+		break;
+	case ACTION_ENROLL: {
+		gint64 left = c->deadline - c->world->now(c);
+		set_state(c, STATE_ENROLLING, what);
+		childhurd_set_phase(c, "delivering the secrets");
+		set_deadline(c, MAX(left, 1));
+		break;
+	}
+	case ACTION_CONNECT:
+		c->enrolled = TRUE;
+		if (c->state == STATE_ENROLLING)
+			c->world->changed(c, FALSE, what);
+		childhurd_set_phase(c, "waiting for the SSH banner");
+		c->world->watch(c);
+		break;
+	case ACTION_READY:
+		ready(c);
+		break;
+	case ACTION_DOUBT:
+		if (c->state == STATE_DRAINING && !c->winding_down)
+			c->drained = TRUE;
+		set_state(c, STATE_UNRESPONSIVE, what);
+		set_deadline(c, c->config->hang_timeout);
+		break;
+	case ACTION_NOTE:
+		childhurd_set_phase(c, what);
+		break;
+	case ACTION_DRAIN:
+		drain(c, what);
+		break;
+	case ACTION_UNDRAIN:
+		undrain(c, what);
+		break;
+	case ACTION_WIND_DOWN:
+		wind_down(c, what);
+		break;
+	case ACTION_BUILD_ENDED:
+		if (c->winding_down)
+			stop(c, RUNG_HALT, "the build has ended");
+		break;
+	case ACTION_STOP:
+		stop(c, c->proven ? RUNG_HALT : RUNG_POWER_BUTTON, what);
+		break;
+	case ACTION_NEXT_RUNG:
+		if (event == EVENT_DEADLINE || c->rung == RUNG_HALT)
+			next_rung(c, what);
+		break;
+	case ACTION_FINISH:
+		c->launching = FALSE;
+		c->running = TRUE;
+		if (c->rung != RUNG_KILL || event == EVENT_LAUNCHED)
+			climb(c, RUNG_KILL);
+		break;
+	case ACTION_STOPPED:
+		settle(c, what);
+		break;
+	case ACTION_FAIL:
+		fail(c, VERDICT_FAILURE, what ? what : "a limit passed");
+		break;
+	case ACTION_HALTED:
+		fail(c, c->proven ? VERDICT_POWERED_OFF : VERDICT_FAILURE, what);
+		break;
+	case ACTION_ENDED:
+		ended(c, event, what);
+		break;
+	case ACTION_RESET_START:
+		c->world->discard(c);
+		c->discard = FALSE;
+		start(c, what);
+		break;
+	case ACTION_RESET:
+		c->world->discard(c);
+		c->discard = FALSE;
+		c->world->changed(c, FALSE, "its disk is discarded");
+		break;
+	case ACTION_RETRY:
+		c->restarts++;
+		start(c, c->why);
+		break;
+	case ACTION_FORGET:
+		c->failures = 0;
+		set_state(c, STATE_STOPPED, what);
+		break;
+	}
+}
+
+struct childhurd *
+childhurd_new(const struct config_guest *config, const struct world_ops *world, void *runner)
+{
+	struct childhurd *c = g_new0(struct childhurd, 1);
+	c->config = config;
+	c->world = world;
+	c->runner = runner;
+	c->deadline = -1;
+	c->since_wall = g_get_real_time();
+	return c;
+}
+
+void
+childhurd_free(struct childhurd *c)
+{
+	if (!c)
+		return;
+	g_free(c->why);
+	g_free(c->phase);
+	g_free(c->failure);
+	g_free(c);
+}

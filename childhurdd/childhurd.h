@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One childhurd: its state, and the actions of the table in lifecycle.c.
+ *
+ * The world is behind struct world_ops. Everything asked of it is answered by an event, later, never from within
+ * the call; so a test can drive years of a guest's life in milliseconds.
+ */
+#ifndef CHILDHURDD_CHILDHURD_H
+#define CHILDHURDD_CHILDHURD_H
+
+#include <glib.h>
+
+#include "childhurdd/lifecycle.h"
+#include "config/config.h"
+
+/* Limits that no configuration key sets; the manual lists them. Milliseconds. */
+#define START_LIMIT	   180000 /* from a place among the starts to QEMU's start: keys, disk, libvirt */
+#define POWER_BUTTON_LIMIT 15000  /* or stop-timeout, when that is shorter */
+#define KILL_LIMIT	   10000  /* for one try to end QEMU */
+#define KILL_TRIES	   3
+#define BACKOFF_FIRST	   1000
+#define BACKOFF_LONGEST	   300000
+#define BACKOFF_TRIES	   10	  /* failures in a row, then the breaker opens: failed */
+#define BACKOFF_FORGET	   600000 /* ready for so long: the earlier failures do not count any more */
+
+struct childhurd;
+
+/* What a childhurd asks of the world. None of these calls back from within. */
+struct world_ops {
+	gint64 (*now)(struct childhurd *c);		      /* monotonic, ms */
+	double (*random)(struct childhurd *c);		      /* 0 <= x < 1, for jitter */
+	void (*timer)(struct childhurd *c, gint64 at);	      /* EVENT_DEADLINE at this time; -1: none */
+	void (*queue)(struct childhurd *c);		      /* wait for a place: EVENT_ADMITTED */
+	void (*leave)(struct childhurd *c);		      /* gives up the place, or the wait for one */
+	void (*prepare)(struct childhurd *c);		      /* EVENT_PREPARED or EVENT_START_FAILED */
+	void (*launch)(struct childhurd *c);		      /* EVENT_LAUNCHED or EVENT_START_FAILED */
+	void (*enroll)(struct childhurd *c);		      /* EVENT_GREETED, EVENT_ENROLLED */
+	void (*watch)(struct childhurd *c);		      /* connect and probe on and on: EVENT_PROBE_* */
+	void (*quiet)(struct childhurd *c);		      /* give up all of the above */
+	void (*halt)(struct childhurd *c);		      /* EVENT_HALT_REFUSED when it cannot be said */
+	void (*power_button)(struct childhurd *c);
+	void (*kill)(struct childhurd *c);		      /* the end of QEMU is an event of its own */
+	void (*discard)(struct childhurd *c);		      /* delete the guest's disk */
+	int (*builds)(struct childhurd *c);		      /* builds running; -1 unknown */
+	/* The state or what is shown of it changed. Publishing is done when this returns. text: for the log. */
+	void (*changed)(struct childhurd *c, gboolean state_changed, const char *text);
+};
+
+enum rung { RUNG_NONE, RUNG_HALT, RUNG_POWER_BUTTON, RUNG_KILL };
+
+/* What becomes of a guest whose QEMU is on its way out, other than what people want. */
+enum verdict { VERDICT_NONE, VERDICT_FAILURE, VERDICT_POWERED_OFF };
+
+struct childhurd {
+	const struct world_ops *world;
+	void *runner; /* the world's */
+	const struct config_guest *config; /* borrowed; replaced on reload */
+
+	enum state state;
+	gint64 since;	   /* monotonic ms */
+	gint64 since_wall; /* wall clock µs */
+	char *why;	   /* why it is in this state */
+	char *phase;	   /* what is being waited for, or the last thing that went wrong; may be NULL */
+	gint64 deadline;   /* monotonic ms; -1: none */
+
+	gboolean want_up;      /* people want it running: what follows a stop is a start */
+	gboolean drained;      /* people want it unpublished */
+	gboolean winding_down; /* a stop was asked for and waits for a build */
+	gboolean discard;      /* the disk is to be thrown away before the next start */
+	gboolean launching;    /* the hypervisor was asked to start QEMU and has not answered */
+	gboolean running;      /* QEMU runs, as far as is known */
+	gboolean enrolled;     /* secrets are in this boot of the guest */
+	gboolean proven;       /* was ready in this boot */
+	enum rung rung;
+	int kills;
+	enum verdict verdict;
+	char *failure; /* with a verdict: what happened */
+
+	int failures; /* in a row */
+	int restarts; /* automatic ones since people started it */
+	gint64 launched_at; /* monotonic ms of QEMU's start */
+	gint64 boot_ms;	    /* how long the last boot took; 0 unknown */
+};
+
+/* A new guest in state stopped. config is borrowed and outlives it. Free with childhurd_free. */
+struct childhurd *childhurd_new(const struct config_guest *config, const struct world_ops *world, void *runner);
+void childhurd_free(struct childhurd *c); /* NULL is allowed */
+
+/* Something happened. text: what exactly, for people; NULL: nothing to add. */
+void childhurd_event(struct childhurd *c, enum event event, const char *text);
+
+/* In the list of machines: proven ready, and nobody wants it off. */
+gboolean childhurd_published(const struct childhurd *c);
+/* Not ready, but it will be without anybody doing anything. */
+gboolean childhurd_coming_up(const struct childhurd *c);
+/* Note what is being waited for (shown by status); logs nothing. */
+void childhurd_set_phase(struct childhurd *c, const char *phase);
+
+#endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One session is kept for all probes: a handshake costs a Hurd more than a second, a command on an open session a tenth
+ * of that, and sshd's penalties for connections that do not log in would lock everybody out (all of them come from
+ * 10.0.2.2).
+ */
+#include "childhurdd/health.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "ssh/session.h"
+
+/* Guix System has its commands in the profile, and sshd's PATH may lack the sbin folders. */
+#define HALT_COMMAND "PATH=$PATH:/sbin:/usr/sbin:/run/current-system/profile/sbin halt"
+#define FACTS_COMMAND "date +%s && cat /proc/loadavg"
+#define GUIX_COMMAND "guix repl -t machine"
+#define GUIX_INPUT "(+ 1 1)\n"
+
+struct health {
+	struct ev_loop *loop;
+	const struct config_guest *guest;
+	char **host_keys;
+	char *key;
+	health_fn report;
+	void *data;
+	struct ssh_session *session; /* the administrator's; logged in when `open` */
+	struct ssh_session *visit;   /* the coordinator's user, once in a boot */
+	gboolean open, halting;
+	gboolean visited, answered; /* the two halves of the first proof */
+	gint64 began, asked, visit_began; /* monotonic µs */
+	ev_timer timer;		    /* the next attempt, or the next probe */
+	struct health_report last;
+};
+
+static const char *const step_names[N_HEALTH_STEPS] = {
+    [HEALTH_BANNER] = "banner",	     [HEALTH_HOST_KEY] = "host key", [HEALTH_LOGIN] = "login",
+    [HEALTH_USER] = "user's login", [HEALTH_COMMAND] = "command",
+};
+
+const char *
+health_step_name(enum health_step step)
+{
+	return step_names[step];
+}
+
+static void
+note(struct health *h, enum health_step step, const char *result, gint64 since)
+{
+	g_free(h->last.results[step]);
+	h->last.results[step] = g_strdup(result);
+	h->last.ms[step] = since ? (g_get_monotonic_time() - since) / 1000 : -1;
+}
+
+static void
+again(struct health *h, double ms)
+{
+	ev_timer_stop(h->loop, &h->timer);
+	ev_timer_set(&h->timer, ms / 1000, 0);
+	ev_timer_start(h->loop, &h->timer);
+}
+
+/* Spread over ±10 %, so that guests that were started together do not go on probing together. */
+static void
+next_probe(struct health *h)
+{
+	again(h, (double)h->guest->probe_interval * g_random_double_range(0.9, 1.1));
+}
+
+static void
+drop_sessions(struct health *h)
+{
+	ssh_session_free(h->session);
+	ssh_session_free(h->visit);
+	h->session = h->visit = NULL;
+	h->open = FALSE;
+}
+
+static void
+failed(struct health *h, const char *text, gboolean impostor, double retry)
+{
+	drop_sessions(h);
+	h->last.probed_wall = g_get_real_time();
+	again(h, retry);
+	h->report(EVENT_PROBE_FAILED, text, impostor, h->data);
+}
+
+/* Where a session's step stands in the report. */
+static enum health_step
+step_of(enum ssh_step step)
+{
+	switch (step) {
+	case SSH_STEP_CONNECT:
+	case SSH_STEP_BANNER:
+		return HEALTH_BANNER;
+	case SSH_STEP_HOST_KEY:
+		return HEALTH_HOST_KEY;
+	case SSH_STEP_LOGIN:
+		return HEALTH_LOGIN;
+	default:
+		return HEALTH_COMMAND;
+	}
+}
+
+static void
+session_failed(struct health *h, enum ssh_step step, const GError *error)
+{
+	gboolean impostor = g_error_matches(error, SSH_ERROR, SSH_ERROR_IMPOSTOR);
+	double retry = HEALTH_RETRY_ODD;
+	if (impostor)
+		retry = HEALTH_RETRY_IMPOSTOR;
+	else if (g_error_matches(error, SSH_ERROR, SSH_ERROR_REFUSED))
+		retry = HEALTH_RETRY_ABSENT;
+	g_autofree char *text = impostor ? g_strdup_printf("an impostor answers: %s", error->message)
+					 : g_strdup_printf("%s: %s", ssh_step_name(step), error->message);
+	failed(h, text, impostor, retry);
+}
+
+/* --- commands ------------------------------------------------------------------------------------------ */
+
+static void
+on_facts(struct ssh_session *session, int status, const char *output, const GError *error, void *data)
+{
+	struct health *h = data;
+	char *end = NULL;
+	gint64 seconds = error || status != 0 ? 0 : g_ascii_strtoll(output, &end, 10);
+	if (seconds <= 0 || !end || *end != '\n')
+		return;
+	h->last.skew = round((double)seconds - (double)g_get_real_time() / 1e6);
+	h->last.load = g_ascii_strtod(end + 1, NULL);
+}
+
+static void
+proven(struct health *h)
+{
+	if (!h->visited || !h->answered)
+		return;
+	h->last.probed_wall = g_get_real_time();
+	next_probe(h);
+	h->report(EVENT_PROBE_OK, NULL, FALSE, h->data);
+}
+
+static void
+on_probe(struct ssh_session *session, int status, const char *output, const GError *error, void *data)
+{
+	struct health *h = data;
+	gboolean guix = !strcmp(h->guest->probe_command, "guix");
+	g_autofree char *text = NULL;
+	if (h->halting)
+		return;
+	if (error)
+		text = g_strdup_printf("command: %s", error->message);
+	else if (guix && !strstr(output, "(values (value 2))"))
+		text = g_strdup_printf("command: `" GUIX_COMMAND "' did not answer (status %d): %.200s", status,
+				       output);
+	else if (!guix && status != 0)
+		text = g_strdup_printf("command: `%s' ended with status %d: %.200s", h->guest->probe_command,
+				       status, output);
+	note(h, HEALTH_COMMAND, text ? text : "ok", h->asked);
+	if (text) {
+		failed(h, g_strchomp(text), FALSE, HEALTH_RETRY_ODD);
+		return;
+	}
+	h->answered = TRUE;
+	ssh_session_run(h->session, FACTS_COMMAND, NULL, HEALTH_FACTS_LIMIT, on_facts, h);
+	proven(h);
+}
+
+static void
+probe(struct health *h)
+{
+	gboolean guix = !strcmp(h->guest->probe_command, "guix");
+	h->asked = g_get_monotonic_time();
+	ssh_session_run(h->session, guix ? GUIX_COMMAND : h->guest->probe_command, guix ? GUIX_INPUT : NULL,
+			HEALTH_PROBE_LIMIT, on_probe, h);
+}
+
+/* --- sessions ------------------------------------------------------------------------------------------ */
+
+static struct ssh_session *
+connect_as(struct health *h, const char *user, ssh_session_ready_fn ready, ssh_session_closed_fn closed)
+{
+	const struct config_guest *guest = h->guest;
+	struct ssh_session_spec spec = {
+	    .address = strcmp(guest->listen_address, "0.0.0.0") ? guest->listen_address : "127.0.0.1",
+	    .port = guest->ssh_port,
+	    .user = user,
+	    .private_key = h->key,
+	    .host_keys = h->host_keys,
+	    .limits = SSH_LIMITS_DEFAULT,
+	};
+	return ssh_session_new(h->loop, &spec, ready, closed, h);
+}
+
+static void
+on_visit(struct ssh_session *session, enum ssh_step step, const GError *error, void *data)
+{
+	struct health *h = data;
+	g_autofree char *text =
+	    error ? g_strdup_printf("login as %s: %s", h->guest->user, error->message) : NULL;
+	note(h, HEALTH_USER, text ? text : "ok", h->visit_began);
+	ssh_session_free(h->visit);
+	h->visit = NULL;
+	if (text) {
+		failed(h, text, FALSE, HEALTH_RETRY_ODD);
+		return;
+	}
+	h->visited = TRUE;
+	proven(h);
+}
+
+static void
+on_closed(struct ssh_session *session, const GError *error, void *data)
+{
+	struct health *h = data;
+	if (h->halting) { /* as it should */
+		drop_sessions(h);
+		return;
+	}
+	g_autofree char *text = g_strdup_printf("the session ended: %s", error->message);
+	failed(h, text, FALSE, HEALTH_RETRY_ABSENT);
+}
+
+static void
+on_ready(struct ssh_session *session, enum ssh_step step, const GError *error, void *data)
+{
+	struct health *h = data;
+	for (enum health_step s = HEALTH_BANNER; s < N_HEALTH_STEPS; s++)
+		if (s != HEALTH_USER)
+			g_clear_pointer(&h->last.results[s], g_free);
+	enum health_step reached = error ? step_of(step) : HEALTH_COMMAND;
+	for (enum health_step s = HEALTH_BANNER; s < reached && s <= HEALTH_LOGIN; s++)
+		note(h, s, "ok", s == HEALTH_LOGIN ? h->began : 0);
+	if (error) {
+		note(h, reached, error->message, h->began);
+		session_failed(h, step, error);
+		return;
+	}
+	g_free(h->last.banner);
+	h->last.banner = g_strdup(ssh_session_banner(session));
+	h->open = TRUE;
+	ev_timer_stop(h->loop, &h->timer);
+	if (!h->visited) {
+		h->visit_began = g_get_monotonic_time();
+		h->visit = connect_as(h, h->guest->user, on_visit, NULL);
+	}
+	probe(h);
+}
+
+static void
+on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct health *h = w->data;
+	if (h->halting) {
+		h->report(EVENT_HALT_REFUSED, "there is no SSH session", FALSE, h->data);
+		return;
+	}
+	if (h->open) {
+		probe(h);
+		return;
+	}
+	h->began = g_get_monotonic_time();
+	h->answered = FALSE;
+	h->session = connect_as(h, h->guest->admin_user, on_ready, on_closed);
+}
+
+/* --- halt ---------------------------------------------------------------------------------------------- */
+
+static void
+on_halt(struct ssh_session *session, int status, const char *output, const GError *error, void *data)
+{
+	struct health *h = data;
+	if (error || status == 0) /* a halting Hurd closes the session, or lets it hang */
+		return;
+	g_autofree char *text = g_strdup_printf("`halt' ended with status %d: %.200s", status, output);
+	h->report(EVENT_HALT_REFUSED, g_strchomp(text), FALSE, h->data);
+}
+
+void
+health_halt(struct health *h)
+{
+	h->halting = TRUE;
+	if (h->open) {
+		ev_timer_stop(h->loop, &h->timer);
+		ssh_session_run(h->session, HALT_COMMAND, NULL, h->guest->stop_timeout, on_halt, h);
+		return;
+	}
+	drop_sessions(h);
+	again(h, 0); /* refused, but from the loop */
+}
+
+/* --------------------------------------------------------------------------------------------------------- */
+
+const struct health_report *
+health_report(const struct health *h)
+{
+	return &h->last;
+}
+
+struct health *
+health_new(struct ev_loop *loop, const struct config_guest *guest, char **host_keys, const char *key,
+	   health_fn report, void *data)
+{
+	struct health *h = g_new0(struct health, 1);
+	h->loop = loop;
+	h->guest = guest;
+	h->host_keys = g_strdupv(host_keys);
+	h->key = g_strdup(key);
+	h->report = report;
+	h->data = data;
+	h->visited = !guest->offloading || !strcmp(guest->user, guest->admin_user);
+	h->last.skew = h->last.load = NAN;
+	ev_timer_init(&h->timer, on_timer, 0, 0);
+	h->timer.data = h;
+	ev_timer_start(loop, &h->timer);
+	return h;
+}
+
+void
+health_free(struct health *h)
+{
+	if (!h)
+		return;
+	ev_timer_stop(h->loop, &h->timer);
+	drop_sessions(h);
+	for (int s = 0; s < N_HEALTH_STEPS; s++)
+		g_free(h->last.results[s]);
+	g_free(h->last.banner);
+	g_strfreev(h->host_keys);
+	g_free(h->key);
+	g_free(h);
+}

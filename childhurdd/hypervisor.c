@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Threads: the loop's thread makes calls and gets results; workers run them; one more thread runs libvirt's event
+ * loop. Only the connection is shared, under its lock. libvirt's threads may report at any time, so a hypervisor is
+ * never freed: it lives as long as the process.
+ *
+ * The embedded driver (https://libvirt.org/drvqemu.html, "Embedded driver") lives in this process; its QEMUs do not:
+ * they are daemonized, go on when this process dies, and are found again in ROOT/run/qemu by the next one.
+ */
+#include "childhurdd/hypervisor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <json-glib/json-glib.h>
+#include <libvirt/libvirt-qemu.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "config/atomic_file.h"
+
+#define STALE_DOMAIN_LIMIT 5000 /* ms that a new start waits for libvirt to be done with the old domain */
+
+G_DEFINE_QUARK(childhurd-hypervisor, hypervisor_error)
+
+struct hypervisor {
+	struct tasks *tasks;
+	char *uri;
+	hypervisor_event_fn event;
+	void *data;
+	GMutex lock;
+	virConnectPtr connection; /* under lock */
+};
+
+enum call_kind { CALL_START, CALL_DESTROY, CALL_POWER_BUTTON, CALL_MONITOR, CALL_LIST };
+
+struct hypervisor_call {
+	struct hypervisor *hypervisor;
+	struct task *task;
+	enum call_kind kind;
+	char *name, *uuid, *text;
+	hypervisor_fn done;
+	void *data;
+	/* written by the worker */
+	GError *error;
+	char *answer;
+	pid_t pid;
+	GPtrArray *domains;
+};
+
+static void
+call_free(void *data)
+{
+	struct hypervisor_call *call = data;
+	g_free(call->name);
+	g_free(call->uuid);
+	g_free(call->text);
+	g_free(call->answer);
+	g_clear_error(&call->error);
+	g_clear_pointer(&call->domains, g_ptr_array_unref);
+	g_free(call);
+}
+
+static void
+domain_free(void *data)
+{
+	struct hypervisor_domain *domain = data;
+	g_free(domain->name);
+	g_free(domain->uuid);
+	g_free(domain);
+}
+
+/* An event on its way from libvirt's thread to the loop. */
+struct report {
+	struct hypervisor *hypervisor;
+	enum hypervisor_event event;
+	char *name, *detail;
+};
+
+static void
+report_free(void *data)
+{
+	struct report *report = data;
+	g_free(report->name);
+	g_free(report->detail);
+	g_free(report);
+}
+
+static void
+report_deliver(void *data)
+{
+	struct report *report = data;
+	report->hypervisor->event(report->event, report->name, report->detail, report->hypervisor->data);
+}
+
+/* --- in libvirt's event thread ------------------------------------------------------------------------ */
+
+static void
+post(struct hypervisor *h, enum hypervisor_event event, const char *name, const char *detail)
+{
+	struct report *report = g_new0(struct report, 1);
+	report->hypervisor = h;
+	report->event = event;
+	report->name = g_strdup(name);
+	report->detail = g_strdup(detail);
+	tasks_post(h->tasks, report_deliver, report_free, report);
+}
+
+static const char *
+stop_detail(int detail)
+{
+	switch (detail) {
+	case VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN:
+		return "QEMU was shut down";
+	case VIR_DOMAIN_EVENT_STOPPED_DESTROYED:
+		return "QEMU was destroyed";
+	case VIR_DOMAIN_EVENT_STOPPED_CRASHED:
+		return "QEMU crashed";
+	case VIR_DOMAIN_EVENT_STOPPED_FAILED:
+		return "the hypervisor failed";
+	default:
+		return "QEMU ended";
+	}
+}
+
+static int
+on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail, void *data)
+{
+	if (event == VIR_DOMAIN_EVENT_STOPPED)
+		post(data, HYPERVISOR_STOPPED, virDomainGetName(domain), stop_detail(detail));
+	return 0;
+}
+
+/* QEMU's SHUTDOWN event says whether the guest or the host wanted it (qapi/run-state.json, ShutdownCause). */
+static void
+on_monitor_event(virConnectPtr connection, virDomainPtr domain, const char *event, long long seconds,
+		 unsigned int microseconds, const char *details, void *data)
+{
+	g_autoptr(JsonNode) node = details ? json_from_string(details, NULL) : NULL;
+	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+		return;
+	const char *reason = json_object_get_string_member_with_default(json_node_get_object(node), "reason", "");
+	if (!strcmp(reason, "guest-reset"))
+		post(data, HYPERVISOR_RESET_ASKED, virDomainGetName(domain), NULL);
+	else if (!strcmp(reason, "guest-shutdown"))
+		post(data, HYPERVISOR_POWER_OFF_ASKED, virDomainGetName(domain), NULL);
+}
+
+static void
+on_close(virConnectPtr connection, int reason, void *data)
+{
+	post(data, HYPERVISOR_LOST, NULL, NULL);
+}
+
+static void
+no_op_timer(int timer, void *data)
+{
+}
+
+static void *
+run_events(void *data)
+{
+	virEventAddTimeout(3600 * 1000, no_op_timer, NULL, NULL); /* the loop wants something to wait for */
+	for (;;)
+		if (virEventRunDefaultImpl() < 0)
+			g_usleep(100000);
+	return NULL;
+}
+
+static void
+silent(void *data, virErrorPtr error)
+{
+}
+
+/* libvirt's process-wide set-up, once. Its event thread lives as long as the process. */
+static gboolean
+libvirt_start(GError **error)
+{
+	static gsize started;
+	if (g_once_init_enter(&started)) {
+		gsize ok = virInitialize() == 0 && virEventRegisterDefaultImpl() == 0 ? 2 : 1;
+		virSetErrorFunc(NULL, silent);
+		if (ok == 2)
+			g_thread_unref(g_thread_new("libvirt-events", run_events, NULL));
+		g_once_init_leave(&started, ok);
+	}
+	if (started == 2)
+		return TRUE;
+	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "libvirt: cannot be initialized: %s",
+		    virGetLastErrorMessage());
+	return FALSE;
+}
+
+/* --- in the workers ------------------------------------------------------------------------------------ */
+
+static void
+set_libvirt_error(GError **error, const char *what)
+{
+	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: %s", what, virGetLastErrorMessage());
+}
+
+/* A reference on a living connection; opened, or opened again, when there is none. */
+static virConnectPtr
+connection_get(struct hypervisor *h, GError **error)
+{
+	g_mutex_lock(&h->lock);
+	if (h->connection && virConnectIsAlive(h->connection) != 1) {
+		virConnectClose(h->connection);
+		h->connection = NULL;
+	}
+	if (!h->connection) {
+		virConnectPtr c = virConnectOpen(h->uri);
+		if (c) {
+			virConnectSetKeepAlive(c, 5, 3);
+			virConnectRegisterCloseCallback(c, on_close, h, NULL);
+			virConnectDomainEventRegisterAny(c, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+							 VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), h, NULL);
+			virConnectDomainQemuMonitorEventRegister(c, NULL, "SHUTDOWN", on_monitor_event, h, NULL,
+								 0);
+			h->connection = c;
+		} else {
+			set_libvirt_error(error, h->uri);
+		}
+	}
+	virConnectPtr connection = h->connection;
+	if (connection)
+		virConnectRef(connection);
+	g_mutex_unlock(&h->lock);
+	return connection;
+}
+
+/* libvirt tells nobody the pid of a QEMU; its command line has the UUID. 0: not found. */
+static pid_t
+find_pid(const char *uuid)
+{
+	g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
+	const char *entry;
+	while (proc && (entry = g_dir_read_name(proc))) {
+		if (!g_ascii_isdigit(*entry))
+			continue;
+		g_autofree char *path = g_strdup_printf("/proc/%s/cmdline", entry);
+		g_autofree char *line = NULL;
+		gsize length;
+		if (!g_file_get_contents(path, &line, &length, NULL))
+			continue;
+		for (const char *word = line; word < line + length; word += strlen(word) + 1) {
+			const char *next = word + strlen(word) + 1;
+			if (!strcmp(word, "-uuid") && next < line + length && !strcmp(next, uuid))
+				return (pid_t)g_ascii_strtoll(entry, NULL, 10);
+		}
+	}
+	return 0;
+}
+
+static gboolean
+is_missing(void)
+{
+	return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN;
+}
+
+/* The domain of our guest, or NULL: none (no error), or an error. */
+static virDomainPtr
+domain_get(virConnectPtr connection, const char *name, GError **error)
+{
+	virDomainPtr domain = virDomainLookupByName(connection, name);
+	if (!domain && !is_missing())
+		set_libvirt_error(error, name);
+	return domain;
+}
+
+/* A domain whose QEMU has just died may still be in libvirt's list: its event thread is about to clean up. */
+static gboolean
+wait_for_stale(virConnectPtr connection, const struct hypervisor_call *call, GError **error)
+{
+	for (int waited = 0; waited < STALE_DOMAIN_LIMIT; waited += 20) {
+		virDomainPtr domain = domain_get(connection, call->name, error);
+		if (!domain)
+			return !error || !*error;
+		char uuid[VIR_UUID_STRING_BUFLEN];
+		gboolean ours = virDomainGetUUIDString(domain, uuid) == 0 && !strcmp(uuid, call->uuid);
+		virDomainFree(domain);
+		if (!ours) {
+			g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+				    "%s: a domain of this name that is not ours runs already; rename one of them",
+				    call->name);
+			return FALSE;
+		}
+		if (find_pid(call->uuid)) {
+			g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+				    "%s: its QEMU runs already", call->name);
+			return FALSE;
+		}
+		g_usleep(20000);
+	}
+	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+		    "%s: libvirt still lists the domain of an ended QEMU", call->name);
+	return FALSE;
+}
+
+static void
+do_start(virConnectPtr connection, struct hypervisor_call *call)
+{
+	if (!wait_for_stale(connection, call, &call->error))
+		return;
+	virDomainPtr domain = virDomainCreateXML(connection, call->text, 0);
+	if (!domain) {
+		set_libvirt_error(&call->error, call->name);
+		return;
+	}
+	call->pid = find_pid(call->uuid);
+	virDomainFree(domain);
+}
+
+static void
+do_list(virConnectPtr connection, struct hypervisor_call *call)
+{
+	virDomainPtr *list = NULL;
+	int n = virConnectListAllDomains(connection, &list, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+	if (n < 0) {
+		set_libvirt_error(&call->error, "cannot list the domains");
+		return;
+	}
+	call->domains = g_ptr_array_new_with_free_func(domain_free);
+	for (int i = 0; i < n; i++) {
+		char uuid[VIR_UUID_STRING_BUFLEN] = "";
+		virDomainGetUUIDString(list[i], uuid);
+		struct hypervisor_domain *domain = g_new0(struct hypervisor_domain, 1);
+		domain->name = g_strdup(virDomainGetName(list[i]));
+		domain->uuid = g_strdup(uuid);
+		domain->pid = find_pid(uuid);
+		g_ptr_array_add(call->domains, domain);
+		virDomainFree(list[i]);
+	}
+	free(list);
+}
+
+static void
+do_with_domain(virConnectPtr connection, struct hypervisor_call *call)
+{
+	virDomainPtr domain = domain_get(connection, call->name, &call->error);
+	if (!domain) {
+		if (!call->error && call->kind != CALL_DESTROY)
+			g_set_error(&call->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: does not run",
+				    call->name);
+		return;
+	}
+	switch (call->kind) {
+	case CALL_DESTROY:
+		if (virDomainDestroy(domain) < 0 && !is_missing() &&
+		    virGetLastErrorCode() != VIR_ERR_OPERATION_INVALID)
+			set_libvirt_error(&call->error, call->name);
+		break;
+	case CALL_POWER_BUTTON:
+		if (virDomainShutdownFlags(domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) < 0)
+			set_libvirt_error(&call->error, call->name);
+		break;
+	default: {
+		char *answer = NULL;
+		if (virDomainQemuMonitorCommand(domain, call->text, &answer,
+						VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP) < 0)
+			set_libvirt_error(&call->error, call->name);
+		call->answer = g_strdup(answer);
+		free(answer);
+		break;
+	}
+	}
+	virDomainFree(domain);
+}
+
+static void
+call_work(void *data)
+{
+	struct hypervisor_call *call = data;
+	virConnectPtr connection = connection_get(call->hypervisor, &call->error);
+	if (!connection)
+		return;
+	if (call->kind == CALL_START)
+		do_start(connection, call);
+	else if (call->kind == CALL_LIST)
+		do_list(connection, call);
+	else
+		do_with_domain(connection, call);
+	virConnectClose(connection);
+}
+
+/* --- in the loop --------------------------------------------------------------------------------------- */
+
+static void
+call_done(void *data)
+{
+	struct hypervisor_call *call = data;
+	struct hypervisor_result result = {call->error, call->answer, call->pid, call->domains};
+	call->done(&result, call->data);
+}
+
+static struct hypervisor_call *
+call_run(struct hypervisor *h, enum call_kind kind, const char *name, const char *uuid, const char *text,
+	 hypervisor_fn done, void *data)
+{
+	struct hypervisor_call *call = g_new0(struct hypervisor_call, 1);
+	call->hypervisor = h;
+	call->kind = kind;
+	call->name = g_strdup(name);
+	call->uuid = g_strdup(uuid);
+	call->text = g_strdup(text);
+	call->done = done;
+	call->data = data;
+	call->task = task_run(h->tasks, call_work, call_done, call_free, call);
+	return call;
+}
+
+struct hypervisor_call *
+hypervisor_start(struct hypervisor *hypervisor, const char *name, const char *uuid, const char *xml,
+		 hypervisor_fn done, void *data)
+{
+	return call_run(hypervisor, CALL_START, name, uuid, xml, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_destroy(struct hypervisor *hypervisor, const char *name, hypervisor_fn done, void *data)
+{
+	return call_run(hypervisor, CALL_DESTROY, name, NULL, NULL, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_power_button(struct hypervisor *hypervisor, const char *name, hypervisor_fn done, void *data)
+{
+	return call_run(hypervisor, CALL_POWER_BUTTON, name, NULL, NULL, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_monitor(struct hypervisor *hypervisor, const char *name, const char *command, hypervisor_fn done,
+		   void *data)
+{
+	return call_run(hypervisor, CALL_MONITOR, name, NULL, command, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_list(struct hypervisor *hypervisor, hypervisor_fn done, void *data)
+{
+	return call_run(hypervisor, CALL_LIST, NULL, NULL, NULL, done, data);
+}
+
+void
+hypervisor_forget(struct hypervisor_call *call)
+{
+	if (call)
+		task_forget(call->task);
+}
+
+/*
+ * The embedded driver's root. stdio_handler: no virtlogd runs. No security driver, name spaces or cgroups: they need
+ * root or a host that offers them, and QEMU gets its own seccomp sandbox all the same. QEMU runs as the user who
+ * runs the daemon, so that it can reach its disk below a folder of mode 0700. No guest memory in core files: the
+ * guest's private keys are in it.
+ */
+static gboolean
+embed_root(const char *root, GError **error)
+{
+	g_autofree char *folder = g_build_filename(root, "etc", NULL);
+	g_autofree char *path = g_build_filename(folder, "qemu.conf", NULL);
+	g_autofree char *content = g_strdup_printf("# Written by childhurdd at each start.\n"
+						   "stdio_handler = \"file\"\n"
+						   "security_driver = \"none\"\n"
+						   "namespaces = []\n"
+						   "cgroup_controllers = []\n"
+						   "remember_owner = 0\n"
+						   "dynamic_ownership = 0\n"
+						   "user = \"+%u\"\n"
+						   "group = \"+%u\"\n"
+						   "max_core = 0\n"
+						   "dump_guest_core = 0\n"
+						   "seccomp_sandbox = 1\n",
+						   geteuid(), getegid());
+	if (g_mkdir_with_parents(folder, 0700) < 0) {
+		g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: %s", folder,
+			    g_strerror(errno));
+		return FALSE;
+	}
+	return atomic_file_write(path, content, -1, 0600, error);
+}
+
+struct hypervisor *
+hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory, hypervisor_event_fn event,
+	       void *data, GError **error)
+{
+	g_autofree char *full = g_strdup(uri);
+	if (!strcmp(uri, "qemu:///embed")) {
+		g_autofree char *root = g_build_filename(state_directory, "libvirt", NULL);
+		g_autofree char *escaped = g_uri_escape_string(root, "/", FALSE);
+		if (!embed_root(root, error))
+			return NULL;
+		g_free(full);
+		full = g_strdup_printf("qemu:///embed?root=%s", escaped);
+	}
+	if (!libvirt_start(error))
+		return NULL;
+	struct hypervisor *h = g_new0(struct hypervisor, 1);
+	h->tasks = tasks;
+	h->uri = g_steal_pointer(&full);
+	h->event = event;
+	h->data = data;
+	g_mutex_init(&h->lock);
+	return h;
+}

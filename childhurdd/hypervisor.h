@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * libvirt: the only way to QEMU.
+ *
+ * libvirt's calls block for milliseconds to many seconds, so each runs in a worker thread, and its result comes
+ * back through the event loop. libvirt's own event loop has a thread to itself; what it reports is posted to ours.
+ */
+#ifndef CHILDHURDD_HYPERVISOR_H
+#define CHILDHURDD_HYPERVISOR_H
+
+#include <glib.h>
+#include <sys/types.h>
+
+#include "childhurdd/tasks.h"
+
+#define HYPERVISOR_ERROR (hypervisor_error_quark())
+GQuark hypervisor_error_quark(void);
+enum hypervisor_error { HYPERVISOR_ERROR_LIBVIRT, HYPERVISOR_ERROR_MONITOR };
+
+enum hypervisor_event {
+	HYPERVISOR_RESET_ASKED,	   /* the guest asked for a reset; its QEMU ends */
+	HYPERVISOR_POWER_OFF_ASKED, /* the guest powered itself off; its QEMU ends */
+	HYPERVISOR_STOPPED,	   /* libvirt is done with the domain; detail says why it ended */
+	HYPERVISOR_LOST,	   /* the connection is gone (name NULL); it is opened again by the next call */
+};
+/* From the loop. name: the domain's. */
+typedef void (*hypervisor_event_fn)(enum hypervisor_event event, const char *name, const char *detail, void *data);
+
+struct hypervisor;
+/*
+ * Make a hypervisor; it connects with its first call. uri: qemu:///embed means the embedded driver with its root in
+ * state_directory/libvirt, whose qemu.conf is written here. NULL and an error when that cannot be done. It lives as long
+ * as the process, and the guests live on after it.
+ */
+struct hypervisor *hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
+				  hypervisor_event_fn event, void *data, GError **error);
+
+struct hypervisor_call;
+/* The end of a call. result: text, domain list..., owned by the callee of the callback only while it runs. */
+struct hypervisor_result {
+	const GError *error; /* NULL: done */
+	const char *text;    /* of a monitor command */
+	pid_t pid;	     /* of a started domain; 0: unknown */
+	GPtrArray *domains;  /* of struct hypervisor_domain, for hypervisor_list */
+};
+typedef void (*hypervisor_fn)(const struct hypervisor_result *result, void *data);
+
+struct hypervisor_domain {
+	char *name, *uuid;
+	pid_t pid; /* 0: unknown */
+};
+
+/*
+ * The calls. done comes later from the loop, once, unless the call is forgotten before. Each returns a handle for
+ * hypervisor_forget, valid until done is called.
+ */
+/* Start a transient domain. A dead one of the same UUID that libvirt has not cleaned up yet is waited for. */
+struct hypervisor_call *hypervisor_start(struct hypervisor *hypervisor, const char *name, const char *uuid,
+					 const char *xml, hypervisor_fn done, void *data);
+/* End it: SIGTERM, then SIGKILL. No such domain counts as done. */
+struct hypervisor_call *hypervisor_destroy(struct hypervisor *hypervisor, const char *name, hypervisor_fn done,
+					   void *data);
+struct hypervisor_call *hypervisor_power_button(struct hypervisor *hypervisor, const char *name,
+						hypervisor_fn done, void *data);
+/* One command of QEMU's human monitor. */
+struct hypervisor_call *hypervisor_monitor(struct hypervisor *hypervisor, const char *name, const char *command,
+					   hypervisor_fn done, void *data);
+/* All running domains. */
+struct hypervisor_call *hypervisor_list(struct hypervisor *hypervisor, hypervisor_fn done, void *data);
+/* done is not called any more; the work itself goes on. NULL is allowed. */
+void hypervisor_forget(struct hypervisor_call *call);
+
+#endif

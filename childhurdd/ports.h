@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Is a port free? Asked before QEMU is started, whose own message would be harder to understand. */
+#ifndef CHILDHURDD_PORTS_H
+#define CHILDHURDD_PORTS_H
+
+#include <glib.h>
+
+/* FALSE: address:port cannot be bound; the error says so, and who has it where that can be seen. */
+gboolean port_is_free(const char *address, int port, GError **error);
+
+#endif

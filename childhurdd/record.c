@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The boot id is kept with it: after a reboot of the host no QEMU of ours runs, and `autostart` decides anew.
+ */
+#include "childhurdd/record.h"
+
+#include <json-glib/json-glib.h>
+
+#include "config/atomic_file.h"
+
+static char *
+boot_id(void)
+{
+	char *id = NULL;
+	if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &id, NULL, NULL))
+		return g_strdup("");
+	return g_strstrip(id);
+}
+
+struct record
+record_read(const char *path)
+{
+	struct record record = {0};
+	g_autofree char *text = NULL;
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return record;
+	g_autoptr(JsonNode) node = json_from_string(text, NULL);
+	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+		return record;
+	JsonObject *o = json_node_get_object(node);
+	g_autofree char *boot = boot_id();
+	if (strcmp(json_object_get_string_member_with_default(o, "boot", "?"), boot))
+		return record;
+	record.known = TRUE;
+	record.want_up = json_object_get_boolean_member_with_default(o, "want-up", FALSE);
+	record.drained = json_object_get_boolean_member_with_default(o, "drained", FALSE);
+	record.enrolled = json_object_get_boolean_member_with_default(o, "enrolled", FALSE);
+	record.proven = json_object_get_boolean_member_with_default(o, "proven", FALSE);
+	record.kvm = json_object_get_boolean_member_with_default(o, "kvm", FALSE);
+	record.restarts = (int)json_object_get_int_member_with_default(o, "restarts", 0);
+	return record;
+}
+
+char *
+record_text(const struct record *record)
+{
+	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
+	JsonObject *o = json_object_new();
+	json_node_take_object(node, o);
+	g_autofree char *boot = boot_id();
+	json_object_set_string_member(o, "boot", boot);
+	json_object_set_boolean_member(o, "want-up", record->want_up);
+	json_object_set_boolean_member(o, "drained", record->drained);
+	json_object_set_boolean_member(o, "enrolled", record->enrolled);
+	json_object_set_boolean_member(o, "proven", record->proven);
+	json_object_set_boolean_member(o, "kvm", record->kvm);
+	json_object_set_int_member(o, "restarts", record->restarts);
+	g_autofree char *text = json_to_string(node, TRUE);
+	return g_strconcat(text, "\n", NULL);
+}
+
+struct writing {
+	char *path, *text;
+	GError *error;
+};
+
+static void
+writing_work(void *data)
+{
+	struct writing *w = data;
+	atomic_file_write(w->path, w->text, -1, 0600, &w->error);
+}
+
+static void
+writing_done(void *data)
+{
+	struct writing *w = data;
+	if (w->error)
+		g_warning("%s; the next daemon will know less of this guest", w->error->message);
+}
+
+static void
+writing_free(void *data)
+{
+	struct writing *w = data;
+	g_free(w->path);
+	g_free(w->text);
+	g_clear_error(&w->error);
+	g_free(w);
+}
+
+void
+record_write(struct tasks *writer, const char *path, char *text)
+{
+	struct writing *w = g_new0(struct writing, 1);
+	w->path = g_strdup(path);
+	w->text = text;
+	task_run(writer, writing_work, writing_done, writing_free, w);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A GThreadPool for the work, a queue and an ev_async for its end. A task belongs to a worker until it is in the
+ * queue, and to the loop from then on; only `forgotten` is the loop's all the time.
+ */
+#include "childhurdd/tasks.h"
+
+struct tasks {
+	gint references; /* the loop's one, one for each task in a worker */
+	GMutex lock;
+	struct ev_loop *loop; /* under lock; NULL: freed */
+	ev_async wake;
+	GThreadPool *pool;
+	GAsyncQueue *ended;
+};
+
+struct task {
+	struct tasks *tasks;
+	task_fn work, done;
+	GDestroyNotify destroy;
+	void *data;
+	gboolean forgotten;
+};
+
+static void
+tasks_unref(struct tasks *tasks)
+{
+	if (!g_atomic_int_dec_and_test(&tasks->references))
+		return;
+	g_async_queue_unref(tasks->ended);
+	g_mutex_clear(&tasks->lock);
+	g_free(tasks);
+}
+
+static void
+push_ended(struct tasks *tasks, struct task *task)
+{
+	g_async_queue_push(tasks->ended, task);
+	g_mutex_lock(&tasks->lock);
+	if (tasks->loop)
+		ev_async_send(tasks->loop, &tasks->wake);
+	g_mutex_unlock(&tasks->lock);
+}
+
+static void
+work(void *data, void *pool_data)
+{
+	struct task *task = data;
+	struct tasks *tasks = task->tasks;
+	task->work(task->data);
+	push_ended(tasks, task);
+	tasks_unref(tasks);
+}
+
+static void
+on_wake(struct ev_loop *loop, ev_async *w, int revents)
+{
+	struct tasks *tasks = w->data;
+	struct task *task;
+	while ((task = g_async_queue_try_pop(tasks->ended))) {
+		if (!task->forgotten)
+			task->done(task->data);
+		if (task->destroy)
+			task->destroy(task->data);
+		g_free(task);
+	}
+}
+
+struct tasks *
+tasks_new(struct ev_loop *loop, int workers)
+{
+	struct tasks *tasks = g_new0(struct tasks, 1);
+	tasks->references = 1;
+	g_mutex_init(&tasks->lock);
+	tasks->loop = loop;
+	tasks->ended = g_async_queue_new();
+	tasks->pool = g_thread_pool_new(work, NULL, workers, FALSE, NULL);
+	ev_async_init(&tasks->wake, on_wake);
+	tasks->wake.data = tasks;
+	ev_async_start(loop, &tasks->wake);
+	return tasks;
+}
+
+void
+tasks_free(struct tasks *tasks)
+{
+	if (!tasks)
+		return;
+	g_mutex_lock(&tasks->lock);
+	ev_async_stop(tasks->loop, &tasks->wake);
+	tasks->loop = NULL;
+	g_mutex_unlock(&tasks->lock);
+	g_thread_pool_free(tasks->pool, TRUE, FALSE);
+	tasks_unref(tasks);
+}
+
+static struct task *
+task_new(struct tasks *tasks, task_fn fn, task_fn done, GDestroyNotify destroy, void *data)
+{
+	struct task *task = g_new0(struct task, 1);
+	task->tasks = tasks;
+	task->work = fn;
+	task->done = done;
+	task->destroy = destroy;
+	task->data = data;
+	return task;
+}
+
+struct task *
+task_run(struct tasks *tasks, task_fn fn, task_fn done, GDestroyNotify destroy, void *data)
+{
+	struct task *task = task_new(tasks, fn, done, destroy, data);
+	g_atomic_int_inc(&tasks->references);
+	g_thread_pool_push(tasks->pool, task, NULL);
+	return task;
+}
+
+void
+task_forget(struct task *task)
+{
+	if (task)
+		task->forgotten = TRUE;
+}
+
+void
+tasks_post(struct tasks *tasks, task_fn fn, GDestroyNotify destroy, void *data)
+{
+	push_ended(tasks, task_new(tasks, NULL, fn, destroy, data));
+}

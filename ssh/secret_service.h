@@ -13,6 +13,7 @@
 #include <glib.h>
 
 #define SECRET_SERVICE_HELLO "(secret-service-server (version 0))"
+#define SECRET_SERVICE_BLANKS_MAX 64 /* blanks and newlines that may follow the hello */
 
 #define SECRET_SERVICE_ERROR (secret_service_error_quark())
 GQuark secret_service_error_quark(void);
@@ -31,8 +32,8 @@ struct secret_service_limits {
 #define SECRET_SERVICE_LIMITS_DEFAULT ((struct secret_service_limits){90000, 10000, 30000, 60000})
 
 /*
- * The message for these files (array of struct secret_file): header and contents. NULL and an error when a
- * name is not UTF-8. Caller unrefs.
+ * The message for these files (array of struct secret_file): header and contents. NULL and SECRET_ROOT_ERROR_NAME when a
+ * name is not UTF-8. Caller unrefs; the memory is wiped with the last reference.
  */
 GBytes *secret_service_message(GPtrArray *files, GError **error);
 
@@ -44,7 +45,7 @@ typedef void (*secret_done_fn)(struct secret_delivery *delivery, const GError *e
 
 /*
  * Make one attempt: connect to address:port, await the hello, send message, await the guest's close. Callbacks come
- * from the loop only. The message is referenced and its memory wiped by nobody here. Free at any time with
+ * from the loop only. The message is referenced. Free at any time with
  * secret_delivery_free (NULL allowed), also from callbacks.
  */
 struct secret_delivery *secret_delivery_new(struct ev_loop *loop, const char *address, int port,

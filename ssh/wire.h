@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the secret service, the sessions and the search for a guest's network share: TCP without waiting. */
+#ifndef SSH_WIRE_H
+#define SSH_WIRE_H
+
+#include <glib.h>
+
+/*
+ * Begin a TCP connection to address (an IPv4 or IPv6 literal; no name is looked up) and port. Returns a
+ * non-blocking, close-on-exec socket with TCP_NODELAY that is writable once wire_error says how it ended. The
+ * caller closes it. -1 when it failed at once: *problem is the errno value (EINVAL: address is no literal).
+ */
+int wire_connect(const char *address, int port, int *problem);
+
+/* The pending error of a socket, as errno; 0 for none. Reading it clears it. */
+int wire_error(int fd);
+
+#define WIRE_EXCERPT_MAX 60
+
+/* The start of what a peer said, printable and in quotes, for a message. Caller frees. */
+char *wire_excerpt(const void *bytes, gsize length);
+
+#endif

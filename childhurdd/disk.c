@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The overlay that a guest writes to.
+ *
+ * image.c reads the headers itself, so that a start costs one run of qemu-img (20 ms) for a new
+ * overlay and none for a kept one. The overlay names its image by the path without symbolic links:
+ * were `image` a link (to a store item, or to "the current image"), turning it over would put
+ * another disk below a persistent overlay, and the guest's file systems would be garbage. As it is,
+ * the overlay still has the disk that it was made for, and we say so.
+ *
+ * All paths are absolute when qemu-img gets them: a name that begins with '/' is never taken for a
+ * protocol or json:.
+ */
+#include "childhurdd/disk.h"
+#include "childhurdd/child.h"
+#include "childhurdd/image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SECTOR	  512
+#define WORDS_MAX 400 /* characters of qemu-img's own words that go into a message */
+
+G_DEFINE_QUARK(childhurd - disk - error - quark, disk_error)
+
+struct disk_job {
+	struct ev_loop *loop;
+	char *image;   /* without symbolic links */
+	char *overlay; /* absolute */
+	char *temporary;
+	gint64 size; /* 0: the image's */
+	gboolean keep;
+	struct image base;
+	struct child *child;
+	struct ev_timer finish; /* done is always called from the loop */
+	GError *error;
+	disk_fn done;
+	void *data;
+};
+
+static void
+job_finish(struct ev_loop *loop, struct ev_timer *watcher, int events)
+{
+	struct disk_job *job = watcher->data;
+
+	job->done(job, job->error ? NULL : job->base.format, job->error, job->data);
+}
+
+/* qemu-img's output as one line of a message: its name, and line ends, are left out. */
+static char *
+words(const char *output)
+{
+	g_autofree char *valid = g_utf8_make_valid(output, -1);
+	g_auto(GStrv) lines = g_strsplit(g_strstrip(valid), "\n", -1);
+	g_autofree char *joined = NULL;
+
+	for (char **line = lines; *line; line++) {
+		if (g_str_has_prefix(*line, "qemu-img: "))
+			memmove(*line, *line + strlen("qemu-img: "),
+				strlen(*line + strlen("qemu-img: ")) + 1);
+	}
+	joined = g_strjoinv("; ", lines);
+	return g_utf8_substring(joined, 0, MIN(g_utf8_strlen(joined, -1), WORDS_MAX));
+}
+
+/* What a run of qemu-img that did not work means. */
+static void
+tool_failed(struct disk_job *job, const char *verb, int status, const char *output,
+	    const GError *error)
+{
+	g_autofree char *ended = NULL, *text = NULL;
+
+	if (g_error_matches(error, G_SPAWN_ERROR, G_SPAWN_ERROR_NOENT)) {
+		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_TOOL,
+			    "%s: there is no qemu-img in PATH; install it (Debian: qemu-utils, "
+			    "Fedora: qemu-img, Guix: qemu)",
+			    job->overlay);
+		return;
+	}
+	if (error) {
+		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IO, "%s: %s", job->overlay,
+			    error->message);
+		return;
+	}
+	ended = child_status_text(status);
+	text = words(output);
+	g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IO, "%s: qemu-img %s %s: %s", job->overlay,
+		    verb, ended, *text ? text : "it said nothing");
+}
+
+/* The last thing that happens in the callback of a child: the job may be gone afterwards. */
+static void
+child_end(struct disk_job *job)
+{
+	child_free(g_steal_pointer(&job->child));
+	job_finish(job->loop, &job->finish, 0);
+}
+
+/* A kept disk must not be torn by a power cut; a new overlay is small, so this may be done on the
+ * loop. */
+static gboolean
+overlay_sync(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int result = fd < 0 ? -1 : fsync(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return result == 0;
+}
+
+static void
+create_done(struct child *child, int status, const char *output, const GError *error, void *data)
+{
+	struct disk_job *job = data;
+
+	if (error || status != 0) {
+		tool_failed(job, "create", status, output, error);
+	} else if (chmod(job->temporary, 0600) < 0 ||
+		   (job->keep && !overlay_sync(job->temporary)) ||
+		   rename(job->temporary, job->overlay) < 0) {
+		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IO,
+			    "%s: cannot put the new overlay in place: %s", job->overlay,
+			    g_strerror(errno));
+	}
+	if (job->error)
+		unlink(job->temporary);
+	child_end(job);
+}
+
+static void
+resize_done(struct child *child, int status, const char *output, const GError *error, void *data)
+{
+	struct disk_job *job = data;
+
+	if (error || status != 0)
+		tool_failed(job, "resize", status, output, error);
+	child_end(job);
+}
+
+/*
+ * A new overlay. The old one goes first: it has no value any more, and its space may be what is
+ * missing. A persistent overlay never comes here, because it is kept or an error.
+ */
+static void
+overlay_create(struct disk_job *job)
+{
+	g_autofree char *size = g_strdup_printf("%" G_GINT64_FORMAT, job->size);
+	const char *const argv[] = {"qemu-img", "create",	"-q",
+				    "-f",	"qcow2",	"-b",
+				    job->image, "-F",		job->base.format,
+				    "--",	job->temporary, job->size > 0 ? size : NULL,
+				    NULL};
+
+	unlink(job->temporary);
+	if (unlink(job->overlay) < 0 && errno != ENOENT) {
+		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IO,
+			    "%s: cannot remove the old overlay: %s", job->overlay,
+			    g_strerror(errno));
+		return;
+	}
+	job->child = child_run(job->loop, argv, DISK_QEMU_IMG_LIMIT, create_done, job);
+}
+
+static void
+overlay_grow(struct disk_job *job)
+{
+	g_autofree char *size = g_strdup_printf("%" G_GINT64_FORMAT, job->size);
+	const char *const argv[] = {"qemu-img", "resize",     "-q", "-f", "qcow2",
+				    "--",	job->overlay, size, NULL};
+
+	job->child = child_run(job->loop, argv, DISK_QEMU_IMG_LIMIT, resize_done, job);
+}
+
+/* The overlay that is there must be a whole one of this image; else a person has to decide what
+ * becomes of it. */
+static void
+overlay_keep(struct disk_job *job)
+{
+	struct image overlay;
+
+	if (!image_probe(job->overlay, "qcow2", &overlay, &job->error)) {
+		g_prefix_error(&job->error,
+			       "the persistent disk cannot be used; `childhurdctl reset` "
+			       "makes a new one, with all on it lost: ");
+		return;
+	}
+	if (!overlay.backing || !g_str_equal(overlay.backing, job->image)) {
+		g_set_error(
+		    &job->error, DISK_ERROR, DISK_ERROR_IMAGE,
+		    "%s: the persistent disk was made for %s, not for %s; state that image "
+		    "again, or make a new disk with `childhurdctl reset`, with all on it lost",
+		    job->overlay, overlay.backing ? overlay.backing : "no image", job->image);
+	} else if (g_strcmp0(overlay.backing_format, job->base.format) != 0) {
+		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IMAGE,
+			    "%s: the persistent disk takes %s for %s, but it is %s; `childhurdctl "
+			    "reset` makes a new disk, with all on it lost",
+			    job->overlay, job->image,
+			    overlay.backing_format ? overlay.backing_format : "any format",
+			    job->base.format);
+	} else if (job->size > 0 && job->size < overlay.size) {
+		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IMAGE,
+			    "%s: the persistent disk has %" G_GINT64_FORMAT
+			    " bytes, disk-size says %" G_GINT64_FORMAT
+			    ", and a disk is never made smaller; raise disk-size, or leave it out",
+			    job->overlay, overlay.size, job->size);
+	} else if (job->size > overlay.size) {
+		overlay_grow(job);
+	}
+	image_clear(&overlay);
+}
+
+static void
+job_start(struct disk_job *job, const struct disk_spec *spec)
+{
+	struct stat status;
+
+	if (!image_probe(spec->image, spec->format, &job->base, &job->error))
+		return;
+	job->image = realpath(spec->image, NULL);
+	if (!job->image) {
+		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IMAGE, "%s: %s", spec->image,
+			    g_strerror(errno));
+	} else if (job->size > 0 && job->size < job->base.size) {
+		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IMAGE,
+			    "%s: holds a disk of %" G_GINT64_FORMAT
+			    " bytes, disk-size says only %" G_GINT64_FORMAT
+			    "; raise disk-size, or leave it out",
+			    spec->image, job->base.size, job->size);
+	} else if (job->keep && lstat(job->overlay, &status) == 0) {
+		overlay_keep(job);
+	} else {
+		overlay_create(job);
+	}
+}
+
+struct disk_job *
+disk_prepare(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done, void *data)
+{
+	struct disk_job *job = g_new0(struct disk_job, 1);
+
+	job->loop = loop;
+	job->overlay = g_canonicalize_filename(spec->overlay, NULL);
+	job->temporary = g_strconcat(job->overlay, ".new", NULL);
+	job->size = (spec->size + SECTOR - 1) / SECTOR * SECTOR;
+	job->keep = spec->keep;
+	job->done = done;
+	job->data = data;
+	job->finish.data = job;
+	ev_timer_init(&job->finish, job_finish, 0., 0.);
+	job_start(job, spec);
+	if (!job->child) /* nothing runs: it is an error, or all is there */
+		ev_timer_start(loop, &job->finish);
+	return job;
+}
+
+void
+disk_job_free(struct disk_job *job)
+{
+	if (!job)
+		return;
+	if (job->child) {
+		child_free(job->child);
+		unlink(job->temporary);
+	}
+	ev_timer_stop(job->loop, &job->finish);
+	image_clear(&job->base);
+	g_clear_error(&job->error);
+	free(job->image);
+	g_free(job->overlay);
+	g_free(job->temporary);
+	g_free(job);
+}

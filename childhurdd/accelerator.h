@@ -20,12 +20,17 @@ struct accelerator_probe;
 typedef void (*accelerator_fn)(struct accelerator_probe *probe, gboolean usable, const char *why, void *data);
 
 /*
- * Probe with this emulator; the answer comes from the loop. It is remembered in directory/kvm-probe for this boot of the host
- * and this emulator (boot id, path, size and time of the binary, and whether /dev/kvm could be opened), so that a second daemon start does not
- * probe again. directory: the daemon's state directory, also used for the temporary boot sector.
+ * Probe with this emulator; the answer comes from the loop. What the boot sector answered is remembered in
+ * directory/kvm-probe for this boot of the host, this emulator (path, size and time of the binary) and this
+ * /dev/kvm, so that a second daemon start does not probe again; that something is missing or not permitted is found
+ * out anew each time. directory: the daemon's state directory, also used for the temporary boot sector.
  */
 struct accelerator_probe *accelerator_probe_new(struct ev_loop *loop, const char *emulator,
 						const char *directory, accelerator_fn done, void *data);
+/* The same with another device than /dev/kvm; for tests, which have to have one that opens and one that does not. */
+struct accelerator_probe *accelerator_probe_device(struct ev_loop *loop, const char *emulator,
+						   const char *directory, const char *device,
+						   accelerator_fn done, void *data);
 void accelerator_probe_free(struct accelerator_probe *probe); /* NULL is allowed */
 
 #endif

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the secret service, the sessions and the search for a guest's network share: TCP without waiting. */
+/* What the secret service, the sessions and the search for a guest's network share: TCP without
+ * waiting. */
 #ifndef SSH_WIRE_H
 #define SSH_WIRE_H
 
 #include <glib.h>
 
 /*
- * Begin a TCP connection to address (an IPv4 or IPv6 literal; no name is looked up) and port. Returns a
- * non-blocking, close-on-exec socket with TCP_NODELAY that is writable once wire_error says how it ended. The
- * caller closes it. -1 when it failed at once: *problem is the errno value (EINVAL: address is no literal).
+ * Begin a TCP connection to address (an IPv4 or IPv6 literal; no name is looked up) and port.
+ * Returns a non-blocking, close-on-exec socket with TCP_NODELAY that is writable once wire_error
+ * says how it ended. The caller closes it. -1 when it failed at once: *problem is the errno value
+ * (EINVAL: address is no literal).
  */
 int wire_connect(const char *address, int port, int *problem);
 

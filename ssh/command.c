@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Commands on channels of a logged-in session.
+ *
+ * A command costs two round trips: the channel is opened, then the request, its input and the end
+ * of file go out together. libssh's callbacks only take notes; session_drive_commands acts on them
+ * afterwards. A command is over when its status is known and its output has ended. Something it
+ * left in the background may hold the output open: after the status that is waited for
+ * SSH_OUTPUT_GRACE, no longer.
+ */
+#include "ssh/session_internal.h"
+
+#include <string.h>
+
+#define INPUT_CHUNK (32 * 1024)
+
+enum command_state {
+	COMMAND_OPENING,
+	COMMAND_REQUESTING,
+	COMMAND_RUNNING,
+	COMMAND_ABANDONED, /* done was called, but the guest still has to answer our opening */
+};
+
+struct ssh_command {
+	struct ssh_session *session;
+	char *command, *input;
+	gsize input_length, input_sent;
+	gboolean input_ended;
+	gint64 limit;
+	ssh_command_fn done;
+	void *data;
+
+	enum command_state state;
+	ssh_channel channel;
+	struct ssh_channel_callbacks_struct callbacks;
+	ev_timer timer;
+	GString *output;
+	gboolean has_status, is_eof, is_closed, in_grace;
+	int status;
+};
+
+static int
+note_data(ssh_session libssh, ssh_channel channel, void *data, uint32_t length, int is_stderr,
+	  void *user)
+{
+	struct ssh_command *command = user;
+	gsize room = SSH_OUTPUT_MAX - command->output->len;
+
+	(void)libssh;
+	(void)channel;
+	(void)is_stderr;
+	g_string_append_len(command->output, data, (gssize)MIN(room, length));
+	return (int)length;
+}
+
+static void
+note_eof(ssh_session libssh, ssh_channel channel, void *user)
+{
+	struct ssh_command *command = user;
+
+	(void)libssh;
+	(void)channel;
+	command->is_eof = TRUE;
+}
+
+static void
+note_close(ssh_session libssh, ssh_channel channel, void *user)
+{
+	struct ssh_command *command = user;
+
+	(void)libssh;
+	(void)channel;
+	command->is_closed = TRUE;
+}
+
+static void
+note_status(ssh_session libssh, ssh_channel channel, int status, void *user)
+{
+	struct ssh_command *command = user;
+
+	(void)libssh;
+	(void)channel;
+	command->has_status = TRUE;
+	command->status = status & 0xff;
+}
+
+static void
+note_signal(ssh_session libssh, ssh_channel channel, const char *name, int core,
+	    const char *message, const char *language, void *user)
+{
+	struct ssh_command *command = user;
+
+	(void)libssh;
+	(void)channel;
+	(void)name;
+	(void)core;
+	(void)message;
+	(void)language;
+	command->has_status = TRUE;
+	command->status = -1;
+}
+
+static void
+command_free(struct ssh_command *command)
+{
+	ev_timer_stop(command->session->loop, &command->timer);
+	/* A libssh session that was freed has taken its channels along. */
+	if (command->channel && command->session->libssh) {
+		/* The notes are ours, and libssh may keep the channel until the guest closes it. */
+		ssh_remove_channel_callbacks(command->channel, &command->callbacks);
+		ssh_channel_free(command->channel);
+	}
+	if (command->output)
+		g_string_free(command->output, TRUE);
+	g_free(command->command);
+	g_free(command->input);
+	g_free(command);
+}
+
+/* Take the command out and tell; error NULL: status counts. The callback may free the session. */
+static void
+command_end(struct ssh_command *command, const GError *error)
+{
+	struct ssh_session *session = command->session;
+
+	ev_timer_stop(session->loop, &command->timer);
+	g_queue_remove(&session->commands, command);
+	command->done(session, error ? -1 : command->status, command->output->str, error,
+		      command->data);
+	/*
+	 * A channel that is freed while the guest has not answered its opening yet would stay open
+	 * over there, and sshd allows only a few (MaxSessions): it is closed when the answer has
+	 * come.
+	 */
+	if (command->state == COMMAND_OPENING && command->channel &&
+	    session->state == SESSION_READY && !session->freed) {
+		command->state = COMMAND_ABANDONED;
+		g_queue_push_tail(&session->commands, command);
+		return;
+	}
+	command_free(command);
+}
+
+static void
+command_fail(struct ssh_command *command, enum ssh_error code, const char *what)
+{
+	g_autoptr(GError) error =
+	    session_error(command->session, code, "%s: %s", command->command, what);
+
+	command_end(command, error);
+}
+
+/* FALSE: the command is over, or was abandoned and now is gone. */
+static gboolean
+command_open(struct ssh_command *command)
+{
+	ssh_session libssh = command->session->libssh;
+	int result;
+
+	if (!command->channel) {
+		command->channel = ssh_channel_new(libssh);
+		ssh_callbacks_init(&command->callbacks);
+		if (!command->channel ||
+		    ssh_add_channel_callbacks(command->channel, &command->callbacks) != SSH_OK) {
+			command_fail(command, SSH_ERROR_PROTOCOL, "libssh cannot make a channel");
+			return FALSE;
+		}
+	}
+	result = ssh_channel_open_session(command->channel);
+	if (result == SSH_AGAIN)
+		return TRUE;
+	if (command->state == COMMAND_ABANDONED) {
+		g_queue_remove(&command->session->commands, command);
+		command_free(command);
+		return FALSE;
+	}
+	command->state = COMMAND_REQUESTING;
+	if (result == SSH_OK)
+		return TRUE;
+	/* A connection that ended is told by session_drive, for all commands at once. */
+	if (ssh_is_connected(libssh))
+		command_fail(command, SSH_ERROR_PROTOCOL, ssh_get_error(libssh));
+	return FALSE;
+}
+
+/* The input, as far as the guest's window allows, then the end of file. */
+static void
+command_feed(struct ssh_command *command)
+{
+	while (command->input_sent < command->input_length) {
+		gsize left = command->input_length - command->input_sent;
+		uint32_t window = ssh_channel_window_size(command->channel);
+		int count;
+
+		if (window == 0)
+			return;
+		count = ssh_channel_write(command->channel, command->input + command->input_sent,
+					  (uint32_t)MIN(MIN(left, window), INPUT_CHUNK));
+		if (count <= 0)
+			return; /* closed: the notes will tell */
+		command->input_sent += (gsize)count;
+	}
+	if (!command->input_ended) {
+		command->input_ended = TRUE;
+		ssh_channel_send_eof(command->channel);
+	}
+}
+
+static gboolean
+command_request(struct ssh_command *command)
+{
+	int result = ssh_channel_request_exec(command->channel, command->command);
+
+	if (result == SSH_OK)
+		command->state = COMMAND_RUNNING;
+	if (result == SSH_OK || result == SSH_AGAIN || command->is_closed ||
+	    !ssh_is_connected(command->session->libssh))
+		return TRUE;
+	command_fail(command, SSH_ERROR_PROTOCOL, "the guest refuses to run it");
+	return FALSE;
+}
+
+static void
+command_limit(struct ssh_command *command, gint64 milliseconds)
+{
+	ev_timer_stop(command->session->loop, &command->timer);
+	ev_timer_set(&command->timer, (double)MAX(milliseconds, 1) / 1000., 0.);
+	ev_timer_start(command->session->loop, &command->timer);
+}
+
+/* Move one command on, as far as it goes without waiting. */
+static void
+command_drive(struct ssh_command *command)
+{
+	if (command->state == COMMAND_OPENING || command->state == COMMAND_ABANDONED) {
+		if (!command_open(command) || command->state != COMMAND_REQUESTING)
+			return;
+	}
+	if (command->state == COMMAND_REQUESTING && !command_request(command))
+		return;
+	if (!command->is_closed)
+		command_feed(command);
+	if (command->has_status && (command->is_eof || command->is_closed)) {
+		command_end(command, NULL);
+	} else if (command->is_closed) {
+		command_fail(command, SSH_ERROR_CLOSED,
+			     "the guest closed the channel without an exit status");
+	} else if (command->has_status && !command->in_grace) {
+		command->in_grace = TRUE;
+		command_limit(command, SSH_OUTPUT_GRACE);
+	}
+}
+
+void
+session_drive_commands(struct ssh_session *session)
+{
+	GList *next;
+
+	/* A callback may free the session or append a command; it can take none out. */
+	for (GList *link = session->commands.head; link; link = next) {
+		next = link->next;
+		command_drive(link->data);
+		if (session->freed || session->state != SESSION_READY)
+			return;
+	}
+}
+
+void
+session_end_commands(struct ssh_session *session, const GError *error)
+{
+	GQueue commands = session->commands;
+	struct ssh_command *command;
+
+	/* What a callback runs now fails by itself later: it must not be met here. */
+	g_queue_init(&session->commands);
+	while ((command = g_queue_pop_head(&commands))) {
+		if (error && !session->freed && command->state != COMMAND_ABANDONED)
+			command_end(command, error);
+		else
+			command_free(command);
+	}
+}
+
+static void
+command_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct ssh_command *command = timer->data;
+	struct ssh_session *session = command->session;
+
+	(void)loop;
+	(void)events;
+	session_enter(session);
+	if (session->state != SESSION_READY) {
+		command_fail(command, SSH_ERROR_CLOSED, "the session is not open");
+	} else if (command->has_status) {
+		command_end(command, NULL);
+	} else {
+		g_autofree char *what = g_strdup_printf(
+		    "no exit status within %" G_GINT64_FORMAT " ms", command->limit);
+		command_fail(command, SSH_ERROR_TIMEOUT, what);
+	}
+	if (!session->freed)
+		session_watch(session);
+	session_leave(session);
+}
+
+void
+ssh_session_run(struct ssh_session *session, const char *command_line, const char *input,
+		gint64 limit, ssh_command_fn done, void *data)
+{
+	struct ssh_command *command = g_new0(struct ssh_command, 1);
+
+	command->session = session;
+	command->command = g_strdup(command_line);
+	command->input = g_strdup(input);
+	command->input_length = input ? strlen(input) : 0;
+	command->limit = limit;
+	command->done = done;
+	command->data = data;
+	command->output = g_string_new(NULL);
+	command->callbacks.userdata = command;
+	command->callbacks.channel_data_function = note_data;
+	command->callbacks.channel_eof_function = note_eof;
+	command->callbacks.channel_close_function = note_close;
+	command->callbacks.channel_exit_status_function = note_status;
+	command->callbacks.channel_exit_signal_function = note_signal;
+	ev_timer_init(&command->timer, command_timer, 0., 0.);
+	command->timer.data = command;
+	g_queue_push_tail(&session->commands, command);
+	if (session->state == SESSION_READY) {
+		command_limit(command, limit);
+		ev_feed_event(session->loop, &session->io, EV_READ);
+	} else {
+		command_limit(command, 0);
+	}
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * From a TCP connection to a login: the banner, the host key, our key.
+ *
+ * The banner is looked at with MSG_PEEK and left for libssh. RFC 4253, 4.2 allows other lines
+ * before it; sshd uses that to turn clients away ("Exceeded MaxStartups"), anything else there is
+ * not SSH. Those lines are taken off the socket, so libssh starts at the banner. A socket with
+ * bytes in it stays readable: SO_RCVLOWAT keeps the loop asleep until there are more than at the
+ * last look.
+ *
+ * libssh is told every choice it would otherwise make itself from files in the home directory or
+ * /etc/ssh, and it compares no known hosts: the injected keys are the only truth, and they are
+ * compared here.
+ */
+#include "ssh/session_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ssh/wire.h"
+
+#define BANNER_MAX 255 /* RFC 4253, 4.2: with its line end */
+
+/* What an emulated guest computes fastest comes first: no AES instructions there. libssh's other
+ * choices follow. */
+#define KEX_WISH                                                                                   \
+	"curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,"    \
+	"ecdh-sha2-nistp521,diffie-hellman-group14-sha256,diffie-hellman-group16-sha512"
+#define CIPHER_WISH                                                                                \
+	"chacha20-poly1305@openssh.com,aes128-gcm@openssh.com,aes256-gcm@openssh.com,"             \
+	"aes128-ctr,aes192-ctr,aes256-ctr"
+
+G_DEFINE_AUTO_CLEANUP_FREE_FUNC(ssh_key, ssh_key_free, NULL)
+
+static void
+end_protocol(struct ssh_session *session, const char *bytes, gsize length)
+{
+	g_autofree char *excerpt = wire_excerpt(bytes, length);
+
+	session_end(session,
+		    session_error(session, SSH_ERROR_PROTOCOL,
+				  "not an SSH server: instead of a banner it said %s", excerpt));
+}
+
+/* The far end closed or reset the connection before a banner. */
+static void
+end_without_banner(struct ssh_session *session, int problem)
+{
+	/* sshd.c and srclimit.c of OpenSSH: too many clients, or penalties for us. */
+	gboolean turned_away =
+	    session->prelude && (strstr(session->prelude, "Exceeded MaxStartups") ||
+				 strstr(session->prelude, "Not allowed at this time"));
+
+	if (session->prelude && !turned_away) {
+		session_end(session, session_error(session, SSH_ERROR_PROTOCOL,
+						   "not an SSH server: it said %s and closed",
+						   session->prelude));
+		return;
+	}
+	session_end(session,
+		    session_error(session, SSH_ERROR_REFUSED, "%s before a banner%s%s",
+				  problem ? g_strerror(problem) : "the guest closed the connection",
+				  session->prelude ? "; it said " : "",
+				  session->prelude ? session->prelude : ""));
+}
+
+static gboolean
+option(ssh_session libssh, enum ssh_options_e name, const void *value)
+{
+	return ssh_options_set(libssh, name, value) == SSH_OK;
+}
+
+/* The algorithms of the acceptable keys, for SSH_OPTIONS_HOSTKEYS. */
+static char *
+host_key_algorithms(char **lines)
+{
+	g_autoptr(GString) list = g_string_new(NULL);
+
+	for (char **line = lines; line && *line; line++) {
+		g_autofree char *type = g_strndup(*line, strcspn(*line, " "));
+
+		g_string_append_printf(list, "%s%s", list->len ? "," : "",
+				       strcmp(type, "ssh-rsa") == 0 ? "rsa-sha2-512,rsa-sha2-256"
+								    : type);
+	}
+	return g_string_free(g_steal_pointer(&list), FALSE);
+}
+
+/* Hand the socket to a new libssh session. */
+static gboolean
+session_hand_over(struct ssh_session *session)
+{
+	g_autofree char *algorithms = host_key_algorithms(session->host_keys);
+	ssh_session libssh = ssh_new();
+	const gboolean no = FALSE;
+	const unsigned int port = (unsigned)session->port;
+
+	if (libssh && option(libssh, SSH_OPTIONS_PROCESS_CONFIG, &no) &&
+	    option(libssh, SSH_OPTIONS_SSH_DIR, "/nonexistent") &&
+	    option(libssh, SSH_OPTIONS_KNOWNHOSTS, "/dev/null") &&
+	    option(libssh, SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null") &&
+	    option(libssh, SSH_OPTIONS_HOST, session->address) &&
+	    option(libssh, SSH_OPTIONS_PORT, &port) &&
+	    option(libssh, SSH_OPTIONS_USER, session->user) &&
+	    option(libssh, SSH_OPTIONS_COMPRESSION, "no") &&
+	    option(libssh, SSH_OPTIONS_HOSTKEYS, algorithms) &&
+	    option(libssh, SSH_OPTIONS_KEY_EXCHANGE, KEX_WISH) &&
+	    option(libssh, SSH_OPTIONS_CIPHERS_C_S, CIPHER_WISH) &&
+	    option(libssh, SSH_OPTIONS_CIPHERS_S_C, CIPHER_WISH) &&
+	    option(libssh, SSH_OPTIONS_FD, &session->fd)) {
+		ssh_set_blocking(libssh, 0);
+		session->libssh = libssh;
+		return TRUE;
+	}
+	session_end(session,
+		    session_error(session, SSH_ERROR_PROTOCOL, "libssh refuses an option: %s",
+				  libssh ? ssh_get_error(libssh) : "out of memory"));
+	ssh_free(libssh);
+	return FALSE;
+}
+
+static void
+banner_found(struct ssh_session *session, const char *line, gsize length)
+{
+	const int one = 1;
+
+	session->banner = g_strndup(line, length);
+	g_strchomp(session->banner);
+	if (!g_str_has_prefix(session->banner, "SSH-2.0-") &&
+	    !g_str_has_prefix(session->banner, "SSH-1.99-")) {
+		end_protocol(session, line, length);
+		return;
+	}
+	setsockopt(session->fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);
+	session->step = SSH_STEP_HOST_KEY;
+	session_limit(session, session->limits.host_key);
+	if (!session_hand_over(session))
+		return;
+	session->state = SESSION_HANDSHAKE;
+	session_handshake(session);
+}
+
+/* Take a whole line that is no banner off the socket. FALSE: that was too much. */
+static gboolean
+take_prelude(struct ssh_session *session, char *bytes, gsize length)
+{
+	if (!session->prelude)
+		session->prelude = wire_excerpt(bytes, length);
+	session->prelude_length += length;
+	if (session->prelude_length > SSH_PRELUDE_MAX || memchr(bytes, '\0', length) ||
+	    recv(session->fd, bytes, length, MSG_DONTWAIT) != (ssize_t)length) {
+		end_protocol(session, bytes, length);
+		return FALSE;
+	}
+	session->peeked = 0;
+	return TRUE;
+}
+
+/* Nothing new since the last look, though the socket woke us: it is closed, or the kernel was
+ * generous. */
+static void
+check_closed(struct ssh_session *session, const char *bytes, gsize length)
+{
+	struct pollfd poller = {.fd = session->fd, .events = POLLRDHUP};
+
+	if (poll(&poller, 1, 0) != 1)
+		return;
+	if (!session->prelude)
+		session->prelude = wire_excerpt(bytes, length);
+	end_without_banner(session, 0);
+}
+
+void
+session_look_for_banner(struct ssh_session *session)
+{
+	char bytes[1024];
+
+	while (session->state == SESSION_BANNER) {
+		ssize_t count = recv(session->fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+
+		if (count == -1 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (count <= 0) {
+			end_without_banner(session, count == 0 ? 0 : errno);
+			return;
+		}
+		gsize length = (gsize)count;
+		char *end = memchr(bytes, '\n', length);
+		gsize line = end ? (gsize)(end - bytes) + 1 : length;
+		gboolean is_ssh = memcmp(bytes, "SSH-", MIN(line, 4)) == 0;
+
+		if (end && is_ssh && line > 4 && line <= BANNER_MAX) {
+			banner_found(session, bytes, line);
+			return;
+		}
+		if (is_ssh ? line > BANNER_MAX : length == sizeof bytes && !end) {
+			end_protocol(session, bytes, length);
+			return;
+		}
+		if (end) {
+			if (!take_prelude(session, bytes, line))
+				return;
+			continue;
+		}
+		if (!is_ssh && memchr(bytes, '\0', length)) {
+			end_protocol(session, bytes, length);
+			return;
+		}
+		if (length == session->peeked) {
+			check_closed(session, bytes, length);
+			return;
+		}
+		int more = (int)length + 1;
+		session->peeked = length;
+		setsockopt(session->fd, SOL_SOCKET, SO_RCVLOWAT, &more, sizeof more);
+	}
+}
+
+static char *
+fingerprint(ssh_key key)
+{
+	unsigned char *hash = NULL;
+	size_t length = 0;
+
+	if (ssh_get_publickey_hash(key, SSH_PUBLICKEY_HASH_SHA256, &hash, &length) != 0)
+		return g_strdup("(unknown)");
+	char *text = ssh_get_fingerprint_hash(SSH_PUBLICKEY_HASH_SHA256, hash, length);
+	char *copy = g_strdup_printf("%s %s", ssh_key_type_to_char(ssh_key_type(key)), text);
+	ssh_clean_pubkey_hash(&hash);
+	ssh_string_free_char(text);
+	return copy;
+}
+
+static ssh_key
+key_of_line(const char *line)
+{
+	g_auto(GStrv) words = g_strsplit(line, " ", 3);
+	ssh_key key = NULL;
+
+	if (!words[0] || !words[1] ||
+	    ssh_pki_import_pubkey_base64(words[1], ssh_key_type_from_name(words[0]), &key) !=
+		SSH_OK)
+		return NULL;
+	return key;
+}
+
+/* Compare the guest's key with the injected ones. FALSE: the session is over. */
+static gboolean
+check_host_key(struct ssh_session *session)
+{
+	g_auto(ssh_key) theirs = NULL;
+	g_autoptr(GString) expected = g_string_new(NULL);
+
+	if (ssh_get_server_publickey(session->libssh, &theirs) != SSH_OK) {
+		session_end(session, session_libssh_error(session));
+		return FALSE;
+	}
+	for (char **line = session->host_keys; line && *line; line++) {
+		g_auto(ssh_key) ours = key_of_line(*line);
+
+		if (!ours)
+			continue;
+		if (ssh_key_cmp(ours, theirs, SSH_KEY_CMP_PUBLIC) == 0)
+			return TRUE;
+		g_autofree char *print = fingerprint(ours);
+		g_string_append_printf(expected, "%s%s", expected->len ? " or " : "", print);
+	}
+	g_autofree char *print = fingerprint(theirs);
+	session_end(session,
+		    session_error(session, SSH_ERROR_IMPOSTOR,
+				  "an impostor answers: its host key is %s, injected was %s", print,
+				  expected->len ? expected->str : "none"));
+	return FALSE;
+}
+
+void
+session_handshake(struct ssh_session *session)
+{
+	int result = ssh_connect(session->libssh);
+
+	/* libssh sets its socket blocking when it is connected (socket.c, ssh_socket_pollcallback).
+	 */
+	if (result != LIBSSH_ERROR)
+		fcntl(session->fd, F_SETFL, O_NONBLOCK);
+	if (result == SSH_AGAIN)
+		return;
+	if (result == SSH_OK) {
+		if (!check_host_key(session))
+			return;
+		session->state = SESSION_LOGIN;
+		session->step = SSH_STEP_LOGIN;
+		session_limit(session, session->limits.login);
+		session_login(session);
+		return;
+	}
+	/* It has host keys, but none of a kind that was injected. */
+	if (strstr(ssh_get_error(session->libssh), "server host key algo"))
+		session_end(session,
+			    session_error(
+				session, SSH_ERROR_IMPOSTOR,
+				"an impostor answers: it has no host key of an injected kind (%s)",
+				ssh_get_error(session->libssh)));
+	else
+		session_end(session, session_libssh_error(session));
+}
+
+static void
+login_denied(struct ssh_session *session)
+{
+	int methods = ssh_userauth_list(session->libssh, NULL);
+	g_autoptr(GString) offers = g_string_new(NULL);
+	static const struct {
+		int bit;
+		const char *name;
+	} names[] = {
+	    {SSH_AUTH_METHOD_PUBLICKEY, "publickey"},
+	    {SSH_AUTH_METHOD_PASSWORD, "password"},
+	    {SSH_AUTH_METHOD_INTERACTIVE, "keyboard-interactive"},
+	    {SSH_AUTH_METHOD_HOSTBASED, "hostbased"},
+	    {SSH_AUTH_METHOD_GSSAPI_MIC, "gssapi-with-mic"},
+	};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
+		if (methods & names[i].bit)
+			g_string_append_printf(offers, "%s%s", offers->len ? ", " : "",
+					       names[i].name);
+	session_end(
+	    session,
+	    session_error(session, SSH_ERROR_DENIED,
+			  "user %s with key %s is refused (the guest would take: %s); does the "
+			  "account exist, and has it this key in authorized_keys?",
+			  session->user, session->private_key,
+			  offers->len ? offers->str : "nothing"));
+}
+
+void
+session_login(struct ssh_session *session)
+{
+	switch (ssh_userauth_publickey(session->libssh, NULL, session->key)) {
+	case SSH_AUTH_SUCCESS:
+		session_succeed(session);
+		break;
+	case SSH_AUTH_AGAIN:
+		break;
+	case SSH_AUTH_DENIED:
+	case SSH_AUTH_PARTIAL:
+		login_denied(session);
+		break;
+	default:
+		session_end(session, session_libssh_error(session));
+		break;
+	}
+}

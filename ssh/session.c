@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A session's life: from the TCP connection to the end, and what of libssh the event loop has to
+ * know.
+ *
+ * libssh polls by itself, with a timeout of 0 when the session is non-blocking. So we watch its
+ * socket with libev, and let libssh look whenever something happened. Until the login is done its
+ * pending call (ssh_connect, ssh_userauth_publickey) is made again; afterwards an ssh_event stands
+ * for "read and handle what is there". An idle session has no timer and costs nothing. libssh calls
+ * back in the midst of its own work; those callbacks (command.c) only note what happened, and ours
+ * run when libssh has returned. They may free the session: the memory stays until the outermost of
+ * our functions returns.
+ */
+#include "ssh/session_internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ssh/wire.h"
+
+#define DRIVE_ROUNDS_MAX 16
+
+G_DEFINE_QUARK(ssh - error - quark, ssh_error)
+
+const char *
+ssh_step_name(enum ssh_step step)
+{
+	static const char *const names[] = {
+	    [SSH_STEP_CONNECT] = "connect",   [SSH_STEP_BANNER] = "banner",
+	    [SSH_STEP_HOST_KEY] = "host key", [SSH_STEP_LOGIN] = "login",
+	    [SSH_STEP_COMMAND] = "command",
+	};
+
+	return (gsize)step < G_N_ELEMENTS(names) ? names[step] : "?";
+}
+
+GError *
+session_error(const struct ssh_session *session, enum ssh_error code, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	GError *error = g_error_new_valist(SSH_ERROR, (gint)code, format, arguments);
+	va_end(arguments);
+	g_prefix_error(&error, "ssh to %s:%d: %s: ", session->address, session->port,
+		       ssh_step_name(session->step));
+	return error;
+}
+
+GError *
+session_libssh_error(struct ssh_session *session)
+{
+	const char *said = ssh_get_error(session->libssh);
+	gboolean closed =
+	    !*said || strstr(said, "Socket error") || strstr(said, "Remote host closed");
+
+	/* libssh knows no code for a connection that ended, only these words (session.c, socket.c).
+	 */
+	if (closed)
+		return session_error(session, SSH_ERROR_CLOSED, "the guest closed the connection");
+	if (strstr(said, "Received SSH_MSG_DISCONNECT"))
+		return session_error(session, SSH_ERROR_CLOSED, "the guest ended the session: %s",
+				     said);
+	return session_error(session, SSH_ERROR_PROTOCOL, "%s", said);
+}
+
+void
+session_limit(struct ssh_session *session, gint64 milliseconds)
+{
+	ev_timer_stop(session->loop, &session->timer);
+	if (milliseconds <= 0)
+		return;
+	ev_timer_set(&session->timer, (double)milliseconds / 1000., 0.);
+	ev_timer_start(session->loop, &session->timer);
+}
+
+static void
+watch(struct ssh_session *session, int events)
+{
+	if (ev_is_active(&session->io) && (session->io.events & (EV_READ | EV_WRITE)) == events)
+		return;
+	ev_io_stop(session->loop, &session->io);
+	ev_io_set(&session->io, session->fd, events);
+	ev_io_start(session->loop, &session->io);
+}
+
+void
+session_watch(struct ssh_session *session)
+{
+	if (session->state < SESSION_HANDSHAKE || session->state == SESSION_DEAD)
+		return;
+	watch(session,
+	      EV_READ | (ssh_get_poll_flags(session->libssh) & SSH_WRITE_PENDING ? EV_WRITE : 0));
+}
+
+/* Let go of the connection. Commands are ended before. */
+static void
+session_stop(struct ssh_session *session)
+{
+	ev_timer_stop(session->loop, &session->timer);
+	ev_io_stop(session->loop, &session->io);
+	if (session->event)
+		ssh_event_free(session->event);
+	session->event = NULL;
+	/*
+	 * ssh_free alone: it closes the socket, while ssh_disconnect would leave one that we
+	 * brought (SSH_OPTIONS_FD) open, and its farewell tells the guest no more than the end of
+	 * file.
+	 */
+	if (session->libssh)
+		ssh_free(session->libssh);
+	else if (session->fd != -1)
+		close(session->fd);
+	session->libssh = NULL;
+	session->fd = -1;
+	ssh_key_free(session->key);
+	session->key = NULL;
+	session->state = SESSION_DEAD;
+}
+
+static void
+session_destroy(struct ssh_session *session)
+{
+	g_free(session->address);
+	g_free(session->user);
+	g_free(session->private_key);
+	g_strfreev(session->host_keys);
+	g_free(session->banner);
+	g_free(session->prelude);
+	g_free(session);
+}
+
+void
+session_enter(struct ssh_session *session)
+{
+	session->busy++;
+}
+
+void
+session_leave(struct ssh_session *session)
+{
+	if (--session->busy == 0 && session->freed)
+		session_destroy(session);
+}
+
+void
+session_end(struct ssh_session *session, GError *error)
+{
+	gboolean was_ready = session->state == SESSION_READY;
+
+	session->state = SESSION_DEAD;
+	session_enter(session);
+	if (was_ready)
+		session_end_commands(session, error);
+	if (!session->freed) {
+		session_stop(session);
+		if (!was_ready)
+			session->ready(session, session->step, error, session->data);
+		else if (session->closed)
+			session->closed(session, error, session->data);
+	}
+	g_error_free(error);
+	session_leave(session);
+}
+
+void
+session_succeed(struct ssh_session *session)
+{
+	session->state = SESSION_READY;
+	session->step = SSH_STEP_COMMAND;
+	session_limit(session, 0);
+	ssh_key_free(session->key);
+	session->key = NULL;
+	ssh_set_counters(session->libssh, &session->counter, NULL);
+	session->event = ssh_event_new();
+	if (!session->event || ssh_event_add_session(session->event, session->libssh) != SSH_OK) {
+		session->state = SESSION_LOGIN;
+		session_end(session, session_error(session, SSH_ERROR_PROTOCOL,
+						   "libssh cannot poll the session"));
+		return;
+	}
+	session->ready(session, session->step, NULL, session->data);
+}
+
+/*
+ * Something came, or can be written, in a session that is logged in. Each call into libssh may
+ * read, and so handle packets of a command that was looked at before: go round until nothing was
+ * read any more. A guest that never stops sending gets its next turn from the loop.
+ */
+static void
+session_drive(struct ssh_session *session)
+{
+	uint64_t before;
+	int rounds = 0;
+
+	do {
+		before = session->counter.in_bytes;
+		ssh_event_dopoll(session->event, 0);
+		session_drive_commands(session);
+		if (session->state != SESSION_READY || session->freed)
+			return;
+	} while (session->counter.in_bytes != before && ++rounds < DRIVE_ROUNDS_MAX);
+	if (!ssh_is_connected(session->libssh))
+		session_end(session, session_libssh_error(session));
+	else if (session->counter.in_bytes != before)
+		ev_feed_event(session->loop, &session->io, EV_READ);
+}
+
+static void
+session_connected(struct ssh_session *session)
+{
+	int problem = wire_error(session->fd);
+
+	if (problem) {
+		session_end(session,
+			    session_error(session, SSH_ERROR_REFUSED, "%s", g_strerror(problem)));
+		return;
+	}
+	session->state = SESSION_BANNER;
+	session->step = SSH_STEP_BANNER;
+	session_limit(session, session->limits.banner);
+	watch(session, EV_READ);
+}
+
+static void
+session_event(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct ssh_session *session = io->data;
+
+	(void)loop;
+	(void)events;
+	session_enter(session);
+	switch (session->state) {
+	case SESSION_CONNECTING:
+		session_connected(session);
+		break;
+	case SESSION_BANNER:
+		session_look_for_banner(session);
+		break;
+	case SESSION_HANDSHAKE:
+		session_handshake(session);
+		break;
+	case SESSION_LOGIN:
+		session_login(session);
+		break;
+	case SESSION_READY:
+		session_drive(session);
+		break;
+	case SESSION_NEW:
+	case SESSION_DEAD:
+		break;
+	}
+	if (!session->freed)
+		session_watch(session);
+	session_leave(session);
+}
+
+static void
+session_start(struct ssh_session *session)
+{
+	int problem = 0;
+
+	session->state = SESSION_CONNECTING;
+	if (ssh_pki_import_privkey_file(session->private_key, NULL, NULL, NULL, &session->key) !=
+	    SSH_OK) {
+		session_end(
+		    session,
+		    session_error(session, SSH_ERROR_KEY,
+				  "%s: is not a private key without passphrase that we can read",
+				  session->private_key));
+		return;
+	}
+	session->fd = wire_connect(session->address, session->port, &problem);
+	if (session->fd == -1) {
+		session_end(session,
+			    session_error(session, SSH_ERROR_REFUSED, "%s", g_strerror(problem)));
+		return;
+	}
+	session_limit(session, session->limits.connect);
+	watch(session, EV_WRITE);
+}
+
+static void
+session_timeout(struct ssh_session *session)
+{
+	const gint64 limits[] = {session->limits.connect, session->limits.banner,
+				 session->limits.host_key, session->limits.login};
+	static const char *const missing[] = {"no connection", "no SSH banner",
+					      "no end of the key exchange",
+					      "no answer to our login"};
+
+	g_return_if_fail((gsize)session->step < G_N_ELEMENTS(limits));
+	session_end(session, session_error(session, SSH_ERROR_TIMEOUT,
+					   "%s within %" G_GINT64_FORMAT " ms%s%s",
+					   missing[session->step], limits[session->step],
+					   session->prelude ? "; instead the guest said " : "",
+					   session->prelude ? session->prelude : ""));
+}
+
+static void
+session_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct ssh_session *session = timer->data;
+
+	(void)loop;
+	(void)events;
+	session_enter(session);
+	if (session->state == SESSION_NEW)
+		session_start(session);
+	else
+		session_timeout(session);
+	session_leave(session);
+}
+
+struct ssh_session *
+ssh_session_new(struct ev_loop *loop, const struct ssh_session_spec *spec,
+		ssh_session_ready_fn ready, ssh_session_closed_fn closed, void *data)
+{
+	static gsize initialized;
+	struct ssh_session *session = g_new0(struct ssh_session, 1);
+
+	if (g_once_init_enter(&initialized)) {
+		ssh_init();
+		ssh_set_log_level(SSH_LOG_NONE);
+		g_once_init_leave(&initialized, 1);
+	}
+	session->loop = loop;
+	session->address = g_strdup(spec->address);
+	session->port = spec->port;
+	session->user = g_strdup(spec->user);
+	session->private_key = g_strdup(spec->private_key);
+	session->host_keys = g_strdupv(spec->host_keys);
+	session->limits = spec->limits;
+	session->ready = ready;
+	session->closed = closed;
+	session->data = data;
+	session->fd = -1;
+	g_queue_init(&session->commands);
+	ev_io_init(&session->io, session_event, -1, EV_NONE);
+	session->io.data = session;
+	ev_timer_init(&session->timer, session_timer, 0., 0.);
+	session->timer.data = session;
+	ev_timer_start(loop, &session->timer);
+	return session;
+}
+
+void
+ssh_session_free(struct ssh_session *session)
+{
+	if (!session || session->freed)
+		return;
+	session->freed = TRUE;
+	session_enter(session);
+	session_end_commands(session, NULL);
+	session_stop(session);
+	session_leave(session);
+}
+
+enum ssh_step
+ssh_session_step(const struct ssh_session *session)
+{
+	return session->step;
+}
+
+const char *
+ssh_session_banner(const struct ssh_session *session)
+{
+	return session->banner;
+}

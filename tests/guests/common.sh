@@ -1,0 +1,130 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Common to the recipes, which `make` starts with CACHE (where things are kept), GUEST (its name) and RESULT (the file
+# or folder to make) set. Leaves $work, an empty folder that is gone when the recipe ends, however it ends.
+set -eu
+umask 022
+export LC_ALL=C
+
+say() { echo "guest $GUEST: $*" >&2; }
+die() {
+	say "$*"
+	exit 1
+}
+
+# need COMMAND PACKAGE: ends with a message when a command is missing.
+need() {
+	command -v "$1" > /dev/null 2>&1 || PATH=$PATH:/usr/sbin:/sbin command -v "$1" > /dev/null ||
+		die "$1 is missing: apt install $2"
+}
+
+end() {
+	[ $? = 0 ] || say 'not made, and nothing half-made is left'
+	cd / && rm -rf "$work"
+}
+
+# One at a time, as two would write the same files; who had to wait finds the work done.
+begin() {
+	[ "$(id -u)" = 0 ] || die 'making a guest takes root: its files are to belong to root'
+	need flock util-linux
+	PATH=$PATH:/usr/sbin:/sbin
+	mkdir -p "$CACHE/guests" "$CACHE/downloads" || die "cannot write to $CACHE"
+	exec 9> "$CACHE/lock"
+	flock -n 9 || {
+		say 'waiting for another build to end'
+		flock 9
+	}
+	[ ! -e "$RESULT" ] || exit 0
+	rm -rf "$CACHE"/guests/.work.*
+	work=$CACHE/guests/.work.$$
+	mkdir "$work"
+	trap end EXIT
+	trap 'exit 1' HUP INT TERM
+}
+
+# The archive the host itself uses; a host without one gets Debian's own.
+mirror() {
+	# shellcheck disable=SC2016 # the dollars are apt's
+	found=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2> /dev/null |
+		awk '$3 == "main" && ($2 == "bookworm" || $2 == "stable" || $2 == "oldstable") { print $1; exit }')
+	echo "${CHILDHURD_MIRROR:-${found:-http://deb.debian.org/debian}}"
+}
+
+# use_suite SUITE: from now on apt is i386's and knows only SUITE of Debian; the host's own apt is not touched.
+# Proxies and the like (Acquire) are the host's.
+use_suite() {
+	suite=$1
+	apt=$CACHE/apt/$suite
+	mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial"
+	: > "$apt/status"
+	echo "deb [arch=i386 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(APT_CONFIG='' mirror) $suite main" \
+		> "$apt/sources.list"
+	{
+		APT_CONFIG='' apt-config dump Acquire
+		cat <<-EOF
+			Dir::State "$apt/state";
+			Dir::State::status "$apt/status";
+			Dir::Cache "$apt/cache";
+			Dir::Etc::main "/dev/null";
+			Dir::Etc::parts "/dev/null";
+			Dir::Etc::sourcelist "$apt/sources.list";
+			Dir::Etc::sourceparts "/dev/null";
+			Dir::Etc::preferencesparts "/dev/null";
+			APT::Architecture "i386";
+			APT::Architectures { "i386"; };
+			APT::Sandbox::User "root";
+			Acquire::Check-Valid-Until "false";
+			Acquire::Languages "none";
+			Acquire::Retries "3";
+		EOF
+	} > "$apt/apt.conf"
+	export APT_CONFIG="$apt/apt.conf"
+	[ -n "$(find "$apt/fresh" -mmin -1440 2> /dev/null)" ] || update_suite ||
+		[ -e "$apt/fresh" ] || die "no package list of Debian $suite from $(mirror_of "$apt")"
+}
+
+mirror_of() { cut -d' ' -f4 "$1/sources.list"; }
+
+update_suite() {
+	say "reading the package list of Debian $suite (2 s)"
+	if apt-get -qq update > "$work/apt.log" 2>&1 && [ -n "$(find "$apt/state/lists" -name '*_Packages*')" ]; then
+		touch "$apt/fresh"
+	else
+		say "the package list cannot be had: $(tail -n 1 "$work/apt.log")"
+		return 1
+	fi
+}
+
+# fetch PACKAGE...: leaves a link PACKAGE.deb in $work/debs for each; what was fetched once is used again.
+fetch() {
+	mkdir -p "$work/debs"
+	fetch_all "$@" || { update_suite && fetch_all "$@"; } ||
+		die "Debian $suite does not give $missing: $(grep '^E:' "$work/apt.log" | head -n 1)"
+}
+
+fetch_all() {
+	missing=$*
+	apt-cache show --no-all-versions "$@" 2> "$work/apt.log" |
+		awk '/^Package: / { name = $2 } /^Version: / { sub(":", "%3a", $2); print name, $2 }' > "$work/versions"
+	(cd "$CACHE/downloads" && apt-get -qq download "$@") > "$work/apt.log" 2>&1 || return 1
+	while read -r missing version; do
+		set -- "$CACHE/downloads/${missing}_${version}"_*.deb
+		[ -e "$1" ] || return 1
+		ln -sf "$1" "$work/debs/$missing.deb"
+	done < "$work/versions"
+}
+
+# unpack PACKAGE FOLDER [PATTERN...]: the package's files, or those that match, without installing anything.
+unpack() {
+	package=$work/debs/$1.deb folder=$2
+	shift 2
+	mkdir -p "$folder"
+	dpkg-deb --fsys-tarfile "$package" |
+		tar -x --keep-directory-symlink --wildcards -C "$folder" "$@" || die "cannot unpack $package"
+}
+
+# finish FILE-OR-FOLDER: puts what was made in its place.
+finish() {
+	mv -T "$1" "$RESULT"
+	say "ready: $RESULT"
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A guest's serial console: QEMU appends to console.log, this file reads along, keeps the last lines, knows the lines
- * that mean something, and rotates.
+ * A guest's serial console: QEMU appends to console.log, this file reads along, keeps the last
+ * lines, knows the lines that mean something, and rotates.
  */
 #ifndef CHILDHURDD_CONSOLE_H
 #define CHILDHURDD_CONSOLE_H
@@ -9,38 +9,47 @@
 #include <ev.h>
 #include <glib.h>
 
-#define CONSOLE_LINE_MAX 512		 /* bytes of one line that are kept */
-#define CONSOLE_TAIL_LINES 40		 /* last lines kept in memory */
-#define CONSOLE_ROTATE_SIZE (4 << 20)	 /* bytes; then console.log.1 .. CONSOLE_ROTATED, oldest dropped */
+#define CONSOLE_LINE_MAX   512 /* bytes of one line that are kept */
+#define CONSOLE_TAIL_LINES 40  /* last lines kept in memory */
+#define CONSOLE_ROTATE_SIZE                                                                        \
+	(4 << 20) /* bytes; then console.log.1 .. CONSOLE_ROTATED, oldest dropped */
 #define CONSOLE_ROTATED 3
-#define CONSOLE_POLL 250		 /* ms between two looks while a guest is not ready; inotify wakes earlier */
+#define CONSOLE_POLL                                                                               \
+	250 /* ms between two looks while a guest is not ready; inotify wakes earlier */
 
 /* What a line on the console means. */
 enum console_meaning {
 	CONSOLE_NOTHING,
-	CONSOLE_HALTED,	 /* "You can safely power off", "In tight loop": halted, QEMU stays */
-	CONSOLE_PANIC,	 /* Mach's panic, bootstrap_create, the kernel debugger's prompt */
-	CONSOLE_DISK,	 /* ext2fs errors and deaths */
-	CONSOLE_MEMORY,	 /* out of memory */
+	CONSOLE_HALTED, /* "You can safely power off", "In tight loop": halted, QEMU stays */
+	CONSOLE_PANIC,	/* Mach's panic, bootstrap_create, the kernel debugger's prompt */
+	CONSOLE_DISK,	/* ext2fs errors and deaths */
+	CONSOLE_MEMORY, /* out of memory */
 };
-/* The meaning of one line (no line end); *explanation gets what to tell people, a constant. Pure. */
+/* The meaning of one line (no line end); *explanation gets what to tell people, a constant. Pure.
+ */
 enum console_meaning console_meaning(const char *line, const char **explanation);
-const char *console_meaning_name(enum console_meaning meaning); /* "halted", "panic", "disk", "memory" */
+const char *
+console_meaning_name(enum console_meaning meaning); /* "halted", "panic", "disk", "memory" */
 
 struct console;
-/* A line with a meaning was read, or (meaning CONSOLE_NOTHING, line NULL) something was written at all. */
+/* A line with a meaning was read, or (meaning CONSOLE_NOTHING, line NULL) something was written at
+ * all. May not free the console. */
 typedef void (*console_fn)(struct console *console, enum console_meaning meaning, const char *line,
 			   const char *explanation, void *data);
 
-/* Read path from its present end (from_start FALSE) or its start; path may be missing still. NULL never. */
-struct console *console_new(struct ev_loop *loop, const char *path, gboolean from_start, console_fn fn, void *data);
+/* Read path from its present end (from_start FALSE) or its start; path may be missing still. NULL
+ * never. */
+struct console *console_new(struct ev_loop *loop, const char *path, gboolean from_start,
+			    console_fn fn, void *data);
 void console_free(struct console *console); /* NULL is allowed */
 
 /* Read now what is there (after QEMU's end: its last words); meanings are reported from within. */
 void console_drain(struct console *console);
-/* The last lines, without control characters and escape sequences, at most n; NULL-terminated, g_strfreev. */
+/* The last lines, without control characters and escape sequences, at most n; NULL-terminated,
+ * g_strfreev. */
 char **console_tail(const struct console *console, guint n);
-/* Rotate console.log if it is larger than CONSOLE_ROTATE_SIZE (called before QEMU is started: QEMU appends). */
+/* Rotate console.log if it is larger than CONSOLE_ROTATE_SIZE (called before QEMU is started: QEMU
+ * appends). */
 gboolean console_rotate(const char *path, GError **error);
 
 #endif

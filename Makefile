@@ -47,3 +47,93 @@ all: $(B)/childhurdd $(B)/childhurdctl man
 
 $(B)/childhurdd: $(B)/childhurdd/main.o $(B)/libchildhurd.a
 	$(CC) $(ALL_LDFLAGS) -o $@.tmp $^ $(LIBS) && mv $@.tmp $@
+
+$(B)/childhurdctl: $(CTL_OBJ)
+	$(CC) $(ALL_LDFLAGS) -o $@.tmp $^ $(CTL_LIBS) && mv $@.tmp $@
+
+$(B)/libchildhurd.a: $(LIB_OBJ)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/%.o: %.S Makefile
+	@mkdir -p $(@D)
+	$(CC) -I. -c -o $@ $<
+$(B)/service/interface.o: service/org.childhurd.varlink
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# --- manual: the key lists come from the table that the parser uses --------------------------------------------
+
+MANPAGES = $(patsubst docs/%,$(B)/man/%,$(wildcard docs/*.[158]) $(patsubst %.in,%,$(wildcard docs/*.[158].in)))
+
+man: $(MANPAGES)
+
+$(B)/keys-man: $(B)/config/keys-man.o $(B)/libchildhurd.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/man/%: docs/%
+	@mkdir -p $(@D)
+	cp $< $@
+
+$(B)/man/%: docs/%.in $(B)/keys-man
+	@mkdir -p $(@D)
+	$(B)/keys-man > $@.keys
+	sed -e '/^@KEYS@$$/{r $@.keys' -e 'd}' $< > $@.tmp
+	rm $@.keys
+	mv $@.tmp $@
+
+# --- tests ---------------------------------------------------------------------------------------------------
+
+# A C test speaks TAP when told to; a script does by itself. TESTS= chooses: make check TESTS=tests/unit/disk.c
+TESTS ?= tests/unit tests/integration
+CHOSEN = $(foreach t,$(TESTS),$(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(if $(wildcard $(t)/.),$(wildcard $(t)/*.c $(t)/*.t),$(t))))
+
+$(B)/tests/%: $(B)/tests/%.o $(B)/libchildhurd.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+.PRECIOUS: $(B)/tests/%.o $(B)/%.o
+
+tests: $(UNIT) $(BENCH)
+
+check: all $(UNIT)
+	CHILDHURD_BUILD=$(CURDIR)/$(B) prove --timer --failures --merge --exec tests/run-one $(CHOSEN)
+
+check-unit: $(UNIT)
+	$(MAKE) check TESTS=tests/unit SANITIZE=$(SANITIZE)
+
+# --- analysers -----------------------------------------------------------------------------------------------
+
+format:
+	clang-format -i $(SOURCES)
+
+lint:
+	clang-format --dry-run --Werror $(SOURCES)
+	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr \
+	  --suppressions-list=.cppcheck -I. --library=posix --library=gtk -j2 $(MODULES)
+	printf '%s\n' $(filter %.c,$(LIB_SRC) $(MAINS) $(CTL_SRC)) | sort -u | xargs -P 2 -n 4 clang-tidy --quiet --warnings-as-errors='*' \
+	  -- $(filter-out -W% -fstack% -fPIE -g -O2 -D_FORTIFY%,$(ALL_CFLAGS)) 2>/dev/null
+	shellcheck -x bootstrap .ci/run $(shell grep -rlE '^#!/bin/(ba)?sh' tests service --include='*' 2>/dev/null)
+
+# --- installation --------------------------------------------------------------------------------------------
+
+install: all
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)
+	install -m 755 $(B)/childhurdd $(DESTDIR)$(SBINDIR)/childhurdd
+	install -m 755 $(B)/childhurdctl $(DESTDIR)$(BINDIR)/childhurdctl
+	install -m 644 README.md docs/childhurd.ini.example $(DESTDIR)$(DOCDIR)
+	for page in $(MANPAGES); do \
+	  section=$${page##*.}; install -d $(DESTDIR)$(MANDIR)/man$$section; \
+	  install -m 644 $$page $(DESTDIR)$(MANDIR)/man$$section; done
+
+demo: all
+	tests/demo
+
+clean:
+	rm -rf build
+
+help:
+	@echo "all check check-unit tests lint format install demo clean; SANITIZE=address,undefined for a sanitizer build"
+
+.PHONY: all man tests check check-unit format lint install demo clean help

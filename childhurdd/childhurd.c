@@ -454,6 +454,10 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		if (c->rung != RUNG_KILL || event == EVENT_LAUNCHED)
 			climb(c, RUNG_KILL);
 		break;
+	case ACTION_UNWANTED:
+		c->launching = FALSE;
+		c->world->kill(c);
+		break;
 	case ACTION_STOPPED:
 		settle(c, what);
 		break;

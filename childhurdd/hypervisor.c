@@ -391,7 +391,8 @@ call_done(void *data)
 {
 	struct hypervisor_call *call = data;
 	struct hypervisor_result result = {call->error, call->answer, call->pid, call->domains};
-	call->done(&result, call->data);
+	if (call->done)
+		call->done(&result, call->data);
 }
 
 static struct hypervisor_call *

@@ -51,7 +51,7 @@ struct hypervisor_domain {
 };
 
 /*
- * The calls. done comes later from the loop, once, unless the call is forgotten before. Each returns a handle for
+ * The calls. done comes later from the loop, once, unless it is NULL or the call is forgotten before. Each returns a handle for
  * hypervisor_forget, valid until done is called.
  */
 /* Start a transient domain. A dead one of the same UUID that libvirt has not cleaned up yet is waited for. */

@@ -44,7 +44,7 @@ static const char *const event_names[N_EVENTS] = {
 
 /* In a state without QEMU nothing but a person, the hird or a timer matters; what an earlier life still reports is stale. */
 #define WORLD_IS_STALE                                                                                               \
-	[EVENT_PREPARED] = ACTION_IGNORE, [EVENT_LAUNCHED] = ACTION_IGNORE, [EVENT_START_FAILED] = ACTION_IGNORE,    \
+	[EVENT_PREPARED] = ACTION_IGNORE, [EVENT_LAUNCHED] = ACTION_UNWANTED, [EVENT_START_FAILED] = ACTION_IGNORE,    \
 	[EVENT_GREETED] = ACTION_IGNORE, [EVENT_ENROLLED] = ACTION_IGNORE, [EVENT_PROBE_OK] = ACTION_IGNORE,         \
 	[EVENT_PROBE_FAILED] = ACTION_IGNORE, [EVENT_HALT_REFUSED] = ACTION_IGNORE,                                  \
 	[EVENT_BUILD_ENDED] = ACTION_IGNORE, [EVENT_HALTED] = ACTION_IGNORE, [EVENT_BROKEN] = ACTION_IGNORE, [EVENT_REBOOTED] = ACTION_IGNORE, [EVENT_POWERED_OFF] = ACTION_IGNORE,       \

@@ -80,6 +80,7 @@ enum action {
 	ACTION_STOP,	   /* unpublish, then halt, power button, kill */
 	ACTION_NEXT_RUNG,  /* the gentler way to stop had no effect: the next one */
 	ACTION_FINISH,	   /* halted: end QEMU */
+	ACTION_UNWANTED,   /* a QEMU came up that was given up long ago: end it */
 	ACTION_STOPPED,	   /* QEMU ended, as was wanted */
 	ACTION_FAIL,	   /* something is wrong: end QEMU, then try again as `restart` says */
 	ACTION_HALTED,	   /* the guest halted by itself and QEMU stays: end it, as if it had powered off */

@@ -6,9 +6,7 @@
 #include "childhurdd/tasks.h"
 
 struct tasks {
-	gint references; /* the loop's one, one for each task in a worker */
-	GMutex lock;
-	struct ev_loop *loop; /* under lock; NULL: freed */
+	struct ev_loop *loop;
 	ev_async wake;
 	GThreadPool *pool;
 	GAsyncQueue *ended;
@@ -23,33 +21,18 @@ struct task {
 };
 
 static void
-tasks_unref(struct tasks *tasks)
-{
-	if (!g_atomic_int_dec_and_test(&tasks->references))
-		return;
-	g_async_queue_unref(tasks->ended);
-	g_mutex_clear(&tasks->lock);
-	g_free(tasks);
-}
-
-static void
 push_ended(struct tasks *tasks, struct task *task)
 {
 	g_async_queue_push(tasks->ended, task);
-	g_mutex_lock(&tasks->lock);
-	if (tasks->loop)
-		ev_async_send(tasks->loop, &tasks->wake);
-	g_mutex_unlock(&tasks->lock);
+	ev_async_send(tasks->loop, &tasks->wake);
 }
 
 static void
 work(void *data, void *pool_data)
 {
 	struct task *task = data;
-	struct tasks *tasks = task->tasks;
 	task->work(task->data);
-	push_ended(tasks, task);
-	tasks_unref(tasks);
+	push_ended(task->tasks, task);
 }
 
 static void
@@ -70,8 +53,6 @@ struct tasks *
 tasks_new(struct ev_loop *loop, int workers)
 {
 	struct tasks *tasks = g_new0(struct tasks, 1);
-	tasks->references = 1;
-	g_mutex_init(&tasks->lock);
 	tasks->loop = loop;
 	tasks->ended = g_async_queue_new();
 	tasks->pool = g_thread_pool_new(work, NULL, workers, FALSE, NULL);
@@ -82,16 +63,13 @@ tasks_new(struct ev_loop *loop, int workers)
 }
 
 void
-tasks_free(struct tasks *tasks)
+tasks_finish(struct tasks *tasks)
 {
-	if (!tasks)
-		return;
-	g_mutex_lock(&tasks->lock);
+	g_thread_pool_free(tasks->pool, FALSE, TRUE);
+	on_wake(tasks->loop, &tasks->wake, 0);
 	ev_async_stop(tasks->loop, &tasks->wake);
-	tasks->loop = NULL;
-	g_mutex_unlock(&tasks->lock);
-	g_thread_pool_free(tasks->pool, TRUE, FALSE);
-	tasks_unref(tasks);
+	g_async_queue_unref(tasks->ended);
+	g_free(tasks);
 }
 
 static struct task *
@@ -110,7 +88,6 @@ struct task *
 task_run(struct tasks *tasks, task_fn fn, task_fn done, GDestroyNotify destroy, void *data)
 {
 	struct task *task = task_new(tasks, fn, done, destroy, data);
-	g_atomic_int_inc(&tasks->references);
 	g_thread_pool_push(tasks->pool, task, NULL);
 	return task;
 }

@@ -14,12 +14,12 @@ typedef void (*task_fn)(void *data);
 
 /* workers: how many run at a time; a further one waits for its turn. */
 struct tasks *tasks_new(struct ev_loop *loop, int workers);
-/* Waits for nothing: work that still blocks keeps what it needs, and is forgotten. */
-void tasks_free(struct tasks *tasks);
+/* Do the work that is queued, wait for it, and free. */
+void tasks_finish(struct tasks *tasks);
 
 /*
  * work(data) in a worker, then done(data) on the loop unless forgotten before, then destroy(data) on the loop. The
- * handle is valid until done is called. When the tasks are freed meanwhile, data is left alone.
+ * handle is valid until done is called.
  */
 struct task *task_run(struct tasks *tasks, task_fn work, task_fn done, GDestroyNotify destroy, void *data);
 void task_forget(struct task *task); /* NULL is allowed */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Who wants to know whether KVM works asks here; each emulator is probed once. */
+#ifndef CHILDHURDD_ACCELERATION_H
+#define CHILDHURDD_ACCELERATION_H
+
+#include <ev.h>
+#include <glib.h>
+
+struct acceleration;
+typedef void (*acceleration_fn)(gboolean usable, const char *why, void *data);
+
+struct acceleration *acceleration_new(struct ev_loop *loop, const char *state_directory);
+void acceleration_free(struct acceleration *acceleration); /* NULL is allowed */
+
+/* done comes from the loop. emulator: absolute path. */
+void acceleration_ask(struct acceleration *acceleration, const char *emulator, acceleration_fn done, void *data);
+/* No more answers to who asked with data. */
+void acceleration_forget(struct acceleration *acceleration, const void *data);
+
+#endif

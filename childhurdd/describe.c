@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "childhurdd/describe.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <unistd.h>
+
+void
+description_clear(struct description *d)
+{
+	g_clear_pointer(&d->console_tail, g_strfreev);
+	g_clear_pointer(&d->restart_needed, g_strfreev);
+	g_clear_pointer(&d->known_hosts, g_free);
+}
+
+/* Bytes that a process has in memory; 0: gone. (proc(5), statm) */
+static gint64
+resident(pid_t pid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/statm", (int)pid);
+	g_autofree char *text = NULL;
+	long pages;
+	if (!pid || !g_file_get_contents(path, &text, NULL, NULL) || sscanf(text, "%*d %ld", &pages) != 1)
+		return 0;
+	return (gint64)pages * sysconf(_SC_PAGESIZE);
+}
+
+/* From the monotonic milliseconds of a timer to the wall clock. */
+static gint64
+wall(gint64 at)
+{
+	return at < 0 ? 0 : g_get_real_time() + (at * 1000 - g_get_monotonic_time());
+}
+
+static void
+describe_health(const struct runner *r, struct description *d, struct control_guest *guest)
+{
+	const struct health_report *health = runner_health(r);
+	guest->skew = guest->load = NAN;
+	if (!health)
+		return;
+	guest->probed = health->probed_wall;
+	guest->skew = health->skew;
+	guest->load = health->load;
+	guest->banner = health->banner;
+	guest->steps = d->steps;
+	for (enum health_step s = 0; s < N_HEALTH_STEPS; s++)
+		if (health->results[s])
+			d->steps[guest->n_steps++] =
+			    (struct control_step){health_step_name(s), health->results[s], health->ms[s]};
+}
+
+void
+describe(const struct host *host, const struct runner *r, gboolean details, struct description *d,
+	 struct control_guest *guest)
+{
+	struct childhurd *c = runner_childhurd(r);
+	const struct config_guest *config = c->config;
+	description_clear(d);
+	d->known_hosts = g_build_filename(host->config->runtime_directory, "known_hosts", NULL);
+	*guest = (struct control_guest){
+	    .name = config->name,
+	    .state = state_name(c->state),
+	    .since = c->since_wall,
+	    .why = c->why,
+	    .phase = c->phase,
+	    .published = childhurd_published(c) && config->offloading,
+	    .listen_address = config->listen_address,
+	    .ssh_port = config->ssh_port,
+	    .builds = c->world->builds(c),
+	    .memory = resident(runner_pid(r)),
+	    .restarts = c->restarts,
+	    .next_try = c->state == STATE_BACKOFF ? wall(c->deadline) : 0,
+	    .deadline = c->state == STATE_BACKOFF ? 0 : wall(c->deadline),
+	    .pid = runner_pid(r),
+	    .acceleration = runner_acceleration(r),
+	    .admin_user = config->admin_user,
+	    .user = config->user,
+	    .private_key = runner_private_key(r),
+	    .known_hosts = d->known_hosts,
+	    .console_log = runner_console_log(r),
+	};
+	describe_health(r, d, guest);
+	if (details) {
+		d->console_tail = runner_console_tail(r, DESCRIBE_CONSOLE_LINES);
+		guest->console_tail = d->console_tail;
+		d->restart_needed = runner_restart_needed(r);
+		guest->restart_needed = d->restart_needed;
+	}
+}

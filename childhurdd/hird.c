@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The daemon's heart: it owns the runners, hands out places for starts, publishes on every change of a state, and answers the
+ * control protocol. Old configurations are kept until the end: runners borrow from them.
+ */
+#include "childhurdd/hird.h"
+
+#include <gio/gio.h>
+#include <stdio.h>
+
+#include "childhurdd/acceleration.h"
+#include "childhurdd/describe.h"
+#include "childhurdd/domain.h"
+#include "childhurdd/publisher.h"
+#include "service/control.h"
+#include "service/notify.h"
+
+#define WORKERS 32 /* libvirt calls and other blocking work at a time */
+#define LIST_RETRY 2.0 /* s until the hypervisor is asked again which guests run */
+
+struct hird {
+	struct host host;
+	GPtrArray *configs; /* of struct config; the last is the present one */
+	GPtrArray *runners; /* of struct runner, in the order of the configuration */
+	GPtrArray *removed; /* of struct runner: no longer configured, on their way down */
+	GPtrArray *queue;   /* of struct childhurd: wait for a place */
+	GPtrArray *places;  /* of struct childhurd: have one */
+	ev_timer admit, tend, list;
+	gboolean listed; /* the hypervisor has said which guests run */
+	struct control *control;
+	gint64 event_number;
+	struct description description;
+	GPtrArray *names; /* of the runners; borrowed strings, NULL-terminated */
+	GArray *machines;
+};
+
+static struct runner *
+find(const struct hird *h, const char *name)
+{
+	for (guint i = 0; i < h->runners->len; i++) {
+		struct runner *r = g_ptr_array_index(h->runners, i);
+		if (!strcmp(runner_childhurd(r)->config->name, name))
+			return r;
+	}
+	return NULL;
+}
+
+/* --- events and publishing ----------------------------------------------------------------------------- */
+
+static void
+tell_init(struct hird *h)
+{
+	guint ready = 0;
+	for (guint i = 0; i < h->runners->len; i++)
+		ready += runner_childhurd(g_ptr_array_index(h->runners, i))->state == STATE_READY;
+	g_autofree char *text = g_strdup_printf("STATUS=%u of %u ready", ready, h->runners->len);
+	notify_send(text);
+}
+
+static void
+publish(struct hird *h)
+{
+	g_autoptr(GError) error = NULL;
+	if (!publisher_update(&h->host, h->runners, &error))
+		g_warning("%s", error->message);
+	tell_init(h);
+}
+
+static void
+log_event(const struct childhurd *c, gboolean state_changed, const char *text)
+{
+	GLogLevelFlags level = G_LOG_LEVEL_MESSAGE;
+	if (state_changed && (c->state == STATE_FAILED || c->state == STATE_BACKOFF || c->state == STATE_UNRESPONSIVE))
+		level = G_LOG_LEVEL_WARNING;
+	if (state_changed)
+		g_log(G_LOG_DOMAIN, level, "%s: %s: %s", c->config->name, state_name(c->state), text ? text : "");
+	else
+		g_log(G_LOG_DOMAIN, level, "%s: %s", c->config->name, text);
+}
+
+void
+hird_event(struct hird *h, struct childhurd *c, gboolean state_changed, const char *text)
+{
+	if (state_changed && h->listed)
+		publish(h);
+	if (text)
+		log_event(c, state_changed, text);
+	if (!h->control)
+		return;
+	struct control_event event = {.number = text ? ++h->event_number : 0,
+				      .time = g_get_real_time(),
+				      .guest = c->config->name,
+				      .state = state_changed ? state_name(c->state) : NULL,
+				      .text = text};
+	control_event(h->control, &event);
+	if (state_changed)
+		ev_timer_start(h->host.loop, &h->tend);
+}
+
+/* --- starts -------------------------------------------------------------------------------------------- */
+
+static guint
+position(const struct hird *h, const struct childhurd *c)
+{
+	guint i = 0;
+	g_ptr_array_find(h->runners, runner_of(c), &i);
+	return i;
+}
+
+static gint
+by_position(gconstpointer a, gconstpointer b, gpointer h)
+{
+	return (gint)position(h, *(struct childhurd *const *)a) - (gint)position(h, *(struct childhurd *const *)b);
+}
+
+static void
+on_admit(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct hird *h = w->data;
+	while (h->queue->len && h->places->len < (guint)h->host.config->parallel_starts) {
+		g_ptr_array_sort_with_data(h->queue, by_position, h);
+		struct childhurd *c = g_ptr_array_steal_index(h->queue, 0);
+		g_ptr_array_add(h->places, c);
+		runner_apply(runner_of(c));
+		childhurd_event(c, EVENT_ADMITTED, NULL);
+	}
+}
+
+static void
+admit_soon(struct hird *h)
+{
+	ev_timer_set(&h->admit, 0, 0);
+	ev_timer_start(h->host.loop, &h->admit);
+}
+
+void
+hird_queue(struct hird *h, struct childhurd *c)
+{
+	hird_leave(h, c);
+	g_ptr_array_add(h->queue, c);
+	admit_soon(h);
+}
+
+void
+hird_leave(struct hird *h, struct childhurd *c)
+{
+	g_ptr_array_remove(h->queue, c);
+	if (g_ptr_array_remove(h->places, c))
+		admit_soon(h);
+}
+
+/* --- what goes on beside events: builds that are waited for, guests that are no longer configured ------------- */
+
+static gboolean
+tend_builds(struct hird *h, GPtrArray *runners)
+{
+	gboolean waiting = FALSE;
+	for (guint i = 0; i < runners->len; i++) {
+		struct childhurd *c = runner_childhurd(g_ptr_array_index(runners, i));
+		if (!c->winding_down)
+			continue;
+		if (c->world->builds(c) <= 0)
+			childhurd_event(c, EVENT_BUILD_ENDED, NULL);
+		waiting = TRUE;
+	}
+	return waiting;
+}
+
+static void
+on_tend(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct hird *h = w->data;
+	gboolean waiting = tend_builds(h, h->runners);
+	waiting |= tend_builds(h, h->removed);
+	for (guint i = h->removed->len; i-- > 0;) {
+		struct runner *r = g_ptr_array_index(h->removed, i);
+		if (runner_childhurd(r)->state == STATE_STOPPED) {
+			g_message("%s: gone, it is no longer configured", runner_childhurd(r)->config->name);
+			g_ptr_array_remove_index(h->removed, i);
+			runner_free(r);
+		}
+	}
+	if (!waiting && !h->removed->len)
+		ev_timer_stop(loop, w);
+}
+
+/* --- which guests run already ---------------------------------------------------------------------------- */
+
+/* Ours, but not configured any more: nobody would ever end it. */
+static void
+end_stranger(struct hird *h, const struct hypervisor_domain *domain)
+{
+	g_autofree char *uuid = domain_uuid(h->host.config->state_directory, domain->name);
+	if (strcmp(uuid, domain->uuid))
+		return;
+	g_warning("%s: runs, but is no longer configured; it is ended", domain->name);
+	hypervisor_destroy(h->host.hypervisor, domain->name, NULL, NULL);
+}
+
+static void
+take_over(struct hird *h, GPtrArray *domains)
+{
+	for (guint i = 0; i < domains->len; i++) {
+		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
+		struct runner *r = find(h, domain->name);
+		if (!r)
+			end_stranger(h, domain);
+		else if (!strcmp(runner_uuid(r), domain->uuid))
+			runner_take_over(r, domain->pid);
+	}
+}
+
+static void
+start_at_begin(struct runner *r)
+{
+	struct childhurd *c = runner_childhurd(r);
+	const struct record *record = runner_last_record(r);
+	if (record->known && record->drained)
+		c->drained = TRUE;
+	if (record->known && !record->want_up)
+		c->why = g_strdup("stopped before the daemon was started");
+	else if (c->config->autostart || (record->known && record->want_up))
+		childhurd_event(c, EVENT_START, record->known ? "it was up before" : "autostart");
+}
+
+static void
+on_listed(const struct hypervisor_result *result, void *data)
+{
+	struct hird *h = data;
+	if (result->error) {
+		g_warning("%s; trying again", result->error->message);
+		ev_timer_set(&h->list, LIST_RETRY, 0);
+		ev_timer_start(h->host.loop, &h->list);
+		return;
+	}
+	h->listed = TRUE;
+	take_over(h, result->domains);
+	for (guint i = 0; i < h->runners->len; i++) {
+		struct runner *r = g_ptr_array_index(h->runners, i);
+		if (runner_childhurd(r)->state == STATE_STOPPED)
+			start_at_begin(r);
+	}
+	publish(h);
+}
+
+static void
+on_list(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct hird *h = w->data;
+	hypervisor_list(h->host.hypervisor, on_listed, h);
+}
+
+static void
+on_domain(enum hypervisor_event event, const char *name, const char *detail, void *data)
+{
+	struct hird *h = data;
+	if (event == HYPERVISOR_LOST) {
+		g_warning("the connection to the hypervisor is lost; guests run on, it is opened again when needed");
+		return;
+	}
+	struct runner *r = find(h, name);
+	for (guint i = 0; !r && i < h->removed->len; i++) {
+		struct runner *candidate = g_ptr_array_index(h->removed, i);
+		if (!strcmp(runner_childhurd(candidate)->config->name, name))
+			r = candidate;
+	}
+	if (r)
+		runner_domain_event(r, event, detail);
+}
+
+/* --- the control protocol's side ---------------------------------------------------------------------------- */
+
+static const char *const *
+serve_names(void *data)
+{
+	struct hird *h = data;
+	g_ptr_array_set_size(h->names, 0);
+	for (guint i = 0; i < h->runners->len; i++)
+		g_ptr_array_add(h->names,
+				runner_childhurd(g_ptr_array_index(h->runners, i))->config->name);
+	g_ptr_array_add(h->names, NULL);
+	return (const char *const *)h->names->pdata;
+}
+
+static gboolean
+serve_describe(void *data, const char *name, gboolean details, struct control_guest *guest)
+{
+	struct hird *h = data;
+	struct runner *r = find(h, name);
+	if (r)
+		describe(&h->host, r, details, &h->description, guest);
+	return r != NULL;
+}
+
+static gboolean
+serve_command(void *data, const char *name, enum control_verb verb, gboolean now, const char *who, GError **error)
+{
+	static const struct {
+		enum event event, event_now;
+		const char *text;
+	} verbs[] = {
+	    [CONTROL_START] = {EVENT_START, EVENT_START, "started"},
+	    [CONTROL_STOP] = {EVENT_STOP, EVENT_STOP_NOW, "stopped"},
+	    [CONTROL_RESTART] = {EVENT_RESTART, EVENT_RESTART_NOW, "restarted"},
+	    [CONTROL_RESET] = {EVENT_RESET, EVENT_RESET_NOW, "reset"},
+	    [CONTROL_DRAIN] = {EVENT_DRAIN, EVENT_DRAIN, "drained"},
+	    [CONTROL_UNDRAIN] = {EVENT_UNDRAIN, EVENT_UNDRAIN, "undrained"},
+	};
+	struct hird *h = data;
+	struct runner *r = find(h, name);
+	if (!r || !h->listed) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_INITIALIZED,
+			    "the hypervisor does not answer yet; see the daemon's log");
+		return FALSE;
+	}
+	g_autofree char *why = g_strdup_printf("%s by %s", verbs[verb].text, who);
+	childhurd_event(runner_childhurd(r), now ? verbs[verb].event_now : verbs[verb].event, why);
+	runner_record(r);
+	return TRUE;
+}
+
+static const struct published_guest *
+serve_machines(void *data, gsize *n)
+{
+	struct hird *h = data;
+	g_clear_pointer(&h->machines, g_array_unref);
+	h->machines = publisher_guests(&h->host, h->runners);
+	*n = h->machines->len;
+	return (const struct published_guest *)h->machines->data;
+}
+
+static gboolean
+serve_reload(void *data, GPtrArray *messages)
+{
+	return hird_reload(data, messages);
+}
+
+struct photo {
+	char *path;
+	void (*done)(GBytes *png, const GError *error, void *done_data);
+	void *done_data;
+};
+
+static void
+on_photo(const struct hypervisor_result *result, void *data)
+{
+	struct photo *photo = data;
+	g_autoptr(GError) error = result->error ? g_error_copy(result->error) : NULL;
+	g_autofree char *content = NULL;
+	gsize length = 0;
+	if (!error && result->text && *result->text)
+		g_set_error(&error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR, "screendump: %s", result->text);
+	else if (!error)
+		g_file_get_contents(photo->path, &content, &length, &error);
+	g_autoptr(GBytes) png = error ? NULL : g_bytes_new(content, length);
+	remove(photo->path);
+	photo->done(png, error, photo->done_data);
+	g_free(photo->path);
+	g_free(photo);
+}
+
+/* QEMU (7.1 and later) writes a PNG by itself. */
+static void
+serve_screenshot(void *data, const char *name, void (*done)(GBytes *png, const GError *error, void *done_data),
+		 void *done_data)
+{
+	struct hird *h = data;
+	struct photo *photo = g_new0(struct photo, 1);
+	photo->path = g_build_filename(h->host.config->state_directory, name, "screen.png", NULL);
+	photo->done = done;
+	photo->done_data = done_data;
+	g_autofree char *command = g_strdup_printf("screendump \"%s\" -f png", photo->path);
+	hypervisor_monitor(h->host.hypervisor, name, command, on_photo, photo);
+}
+
+/* --- reload -------------------------------------------------------------------------------------------------- */
+
+static void
+message(GPtrArray *messages, const char *name, const char *what)
+{
+	g_ptr_array_add(messages, g_strdup_printf("%s: %s", name, what));
+}
+
+static void
+remove_missing(struct hird *h, const struct config *config, GPtrArray *messages)
+{
+	for (guint i = h->runners->len; i-- > 0;) {
+		struct runner *r = g_ptr_array_index(h->runners, i);
+		struct childhurd *c = runner_childhurd(r);
+		if (config_find_guest(config, c->config->name))
+			continue;
+		message(messages, c->config->name, "removed; it is stopped when no build runs");
+		g_ptr_array_steal_index(h->runners, i);
+		g_ptr_array_add(h->removed, r);
+		childhurd_event(c, EVENT_STOP, "no longer configured");
+	}
+}
+
+/* The runner of that name among those on their way out, taken from them. */
+static struct runner *
+bring_back(struct hird *h, const char *name)
+{
+	for (guint i = 0; i < h->removed->len; i++) {
+		struct runner *r = g_ptr_array_index(h->removed, i);
+		if (!strcmp(runner_childhurd(r)->config->name, name))
+			return g_ptr_array_steal_index(h->removed, i);
+	}
+	return NULL;
+}
+
+static void
+configure(struct runner *r, const struct config_guest *guest, GPtrArray *messages)
+{
+	g_auto(GStrv) keys = runner_configure(r, guest);
+	g_auto(GStrv) waiting = runner_restart_needed(r);
+	g_autofree char *list = g_strjoinv(", ", keys);
+	g_autofree char *what = g_strdup_printf("changed: %s%s", list,
+						waiting ? "; it is restarted when no build runs" : "");
+	if (*keys)
+		message(messages, guest->name, what);
+}
+
+static void
+add_and_change(struct hird *h, const struct config *config, GPtrArray *messages)
+{
+	GPtrArray *runners = g_ptr_array_new();
+	g_autoptr(GPtrArray) fresh = g_ptr_array_new();
+	for (guint i = 0; i < config->guests->len; i++) {
+		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
+		struct runner *r = find(h, guest->name);
+		if (r) {
+			configure(r, guest, messages);
+		} else {
+			r = bring_back(h, guest->name);
+			if (r)
+				configure(r, guest, messages);
+			else
+				r = runner_new(&h->host, guest);
+			g_ptr_array_add(fresh, r);
+			message(messages, guest->name, "added");
+		}
+		g_ptr_array_add(runners, r);
+	}
+	g_ptr_array_unref(h->runners);
+	h->runners = runners;
+	for (guint i = 0; i < fresh->len; i++) {
+		struct childhurd *c = runner_childhurd(g_ptr_array_index(fresh, i));
+		if (c->config->autostart)
+			childhurd_event(c, EVENT_START, "added to the configuration");
+	}
+}
+
+static void
+refuse_change(GPtrArray *messages, const char *key, const char *old, char **wanted)
+{
+	if (g_strcmp0(old, *wanted) == 0)
+		return;
+	g_ptr_array_add(messages, g_strdup_printf("[daemon] %s: stays %s until the daemon is restarted", key, old));
+	g_free(*wanted);
+	*wanted = g_strdup(old);
+}
+
+gboolean
+hird_reload(struct hird *h, GPtrArray *messages)
+{
+	const struct config *old = h->host.config;
+	if (!h->listed) {
+		g_ptr_array_add(messages, g_strdup("the hypervisor does not answer yet; nothing was changed"));
+		return FALSE;
+	}
+	struct config *config = config_load(old->file, messages);
+	if (!config)
+		return FALSE;
+	refuse_change(messages, "uri", old->uri, &config->uri);
+	refuse_change(messages, "state-directory", old->state_directory, &config->state_directory);
+	refuse_change(messages, "runtime-directory", old->runtime_directory, &config->runtime_directory);
+	refuse_change(messages, "control-group", old->control_group, &config->control_group);
+	g_ptr_array_add(h->configs, config);
+	h->host.config = config;
+	remove_missing(h, config, messages);
+	add_and_change(h, config, messages);
+	publish(h);
+	admit_soon(h);
+	if (!messages->len)
+		g_ptr_array_add(messages, g_strdup("nothing has changed"));
+	ev_timer_start(h->host.loop, &h->tend);
+	return TRUE;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- */
+
+static void
+timers_init(struct hird *h)
+{
+	ev_timer_init(&h->admit, on_admit, 0, 0);
+	ev_timer_init(&h->tend, on_tend, BUILD_POLL, BUILD_POLL);
+	ev_timer_init(&h->list, on_list, 0, 0);
+	h->admit.data = h->tend.data = h->list.data = h;
+}
+
+struct hird *
+hird_new(struct ev_loop *loop, struct config *config, GError **error)
+{
+	struct hird *h = g_new0(struct hird, 1);
+	h->configs = g_ptr_array_new_with_free_func((GDestroyNotify)config_free);
+	g_ptr_array_add(h->configs, config);
+	h->runners = g_ptr_array_new();
+	h->removed = g_ptr_array_new();
+	h->queue = g_ptr_array_new();
+	h->places = g_ptr_array_new();
+	h->names = g_ptr_array_new();
+	timers_init(h);
+	h->host = (struct host){.loop = loop, .config = config, .hird = h};
+	h->host.tasks = tasks_new(loop, WORKERS);
+	h->host.writer = tasks_new(loop, 1);
+	h->host.acceleration = acceleration_new(loop, config->state_directory);
+	h->host.hypervisor =
+	    hypervisor_new(h->host.tasks, config->uri, config->state_directory, on_domain, h, error);
+	struct control_hird serve = {.data = h,
+				     .names = serve_names,
+				     .describe = serve_describe,
+				     .command = serve_command,
+				     .reload = serve_reload,
+				     .machines = serve_machines,
+				     .screenshot = serve_screenshot};
+	g_autofree char *socket = g_build_filename(config->runtime_directory, "control", NULL);
+	if (h->host.hypervisor)
+		h->control = control_new(loop, socket, config->control_group, &serve, error);
+	if (!h->control) {
+		hird_free(h);
+		return NULL;
+	}
+	for (guint i = 0; i < config->guests->len; i++)
+		g_ptr_array_add(h->runners, runner_new(&h->host, g_ptr_array_index(config->guests, i)));
+	on_list(loop, &h->list, 0);
+	return h;
+}
+
+static void
+free_runners(GPtrArray *runners)
+{
+	for (guint i = 0; i < runners->len; i++)
+		runner_free(g_ptr_array_index(runners, i));
+	g_ptr_array_unref(runners);
+}
+
+void
+hird_free(struct hird *h)
+{
+	ev_timer_stop(h->host.loop, &h->admit);
+	ev_timer_stop(h->host.loop, &h->tend);
+	ev_timer_stop(h->host.loop, &h->list);
+	if (h->control)
+		control_free(h->control);
+	free_runners(h->runners);
+	free_runners(h->removed);
+	g_ptr_array_unref(h->queue);
+	g_ptr_array_unref(h->places);
+	g_ptr_array_unref(h->names);
+	g_clear_pointer(&h->machines, g_array_unref);
+	description_clear(&h->description);
+	acceleration_free(h->host.acceleration);
+	tasks_finish(h->host.writer);
+	/* The hypervisor's threads may still report: the tasks and this structure stay for as long as the process. */
+}

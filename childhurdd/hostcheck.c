@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "childhurdd/hostcheck.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <grp.h>
+#include <unistd.h>
+
+#include "childhurdd/accelerator.h"
+#include "childhurdd/image.h"
+#include "childhurdd/ports.h"
+
+struct check {
+	const struct config *config;
+	FILE *out;
+	gboolean good;
+};
+
+static void G_GNUC_PRINTF(3, 4)
+say(struct check *c, const char *word, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	g_autofree char *text = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
+	fprintf(c->out, "%-8s %s\n", word, text);
+	if (!strcmp(word, "problem"))
+		c->good = FALSE;
+}
+
+static void
+check_tool(struct check *c, const char *tool, const char *package)
+{
+	g_autofree char *path = g_find_program_in_path(tool);
+	if (path)
+		say(c, "ok", "%s", path);
+	else
+		say(c, "problem", "%s: not found; install %s", tool, package);
+}
+
+static void
+on_probe(struct accelerator_probe *probe, gboolean usable, const char *why, void *data)
+{
+	struct check *c = data;
+	say(c, usable ? "ok" : "note", usable ? "KVM: %s" : "KVM: %s; guests run under TCG, many times slower", why);
+	accelerator_probe_free(probe);
+}
+
+static void
+check_kvm(struct check *c, const char *emulator)
+{
+	g_autofree char *path = g_find_program_in_path(emulator);
+	if (!path)
+		return;
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	accelerator_probe_new(loop, path, c->config->state_directory, on_probe, c);
+	ev_run(loop, 0);
+	ev_loop_destroy(loop);
+}
+
+static void
+check_folder(struct check *c, const char *path)
+{
+	g_autofree char *nearest = g_strdup(path);
+	while (access(nearest, F_OK) < 0 && strcmp(nearest, "/") && strcmp(nearest, ".")) {
+		char *parent = g_path_get_dirname(nearest);
+		g_free(nearest);
+		nearest = parent;
+	}
+	if (access(nearest, W_OK | X_OK) == 0)
+		say(c, "ok", "%s can be written to", path);
+	else
+		say(c, "problem", "%s: %s: %s; run childhurdd as another user, or set another directory", path,
+		    nearest, g_strerror(errno));
+}
+
+static void
+check_group(struct check *c)
+{
+	if (getgrnam(c->config->control_group))
+		say(c, "ok", "group %s exists", c->config->control_group);
+	else
+		say(c, "note",
+		    "group %s does not exist: only root and the daemon's own user may use the control socket; "
+		    "groupadd --system %s",
+		    c->config->control_group, c->config->control_group);
+}
+
+static void
+check_guest(struct check *c, const struct config_guest *guest)
+{
+	g_autoptr(GError) error = NULL;
+	if (guest->image) {
+		struct image image;
+		if (image_probe(guest->image, guest->image_format, &image, &error))
+			say(c, "ok", "%s: image %s (%s)", guest->name, guest->image, image.format);
+		else
+			say(c, "problem", "%s: %s", guest->name, error->message);
+		image_clear(&image);
+		g_clear_error(&error);
+	}
+	if (guest->kernel && access(guest->kernel, R_OK) < 0)
+		say(c, "problem", "%s: kernel %s: %s", guest->name, guest->kernel, g_strerror(errno));
+	const int ports[] = {guest->ssh_port, guest->secrets_port};
+	for (gsize i = 0; i < G_N_ELEMENTS(ports); i++) {
+		if (!port_is_free(guest->listen_address, ports[i], &error))
+			say(c, "note", "%s: %s (fine if childhurdd runs already)", guest->name, error->message);
+		g_clear_error(&error);
+	}
+}
+
+gboolean
+hostcheck_run(const struct config *config, FILE *out)
+{
+	struct check c = {config, out, TRUE};
+	const char *emulator = NULL;
+	say(&c, "ok", "%s: %u guests", config->file ? config->file : "no configuration file: the defaults",
+	    config->guests->len);
+	check_folder(&c, config->state_directory);
+	check_folder(&c, config->runtime_directory);
+	check_group(&c);
+	check_tool(&c, "qemu-img", "qemu-utils");
+	for (guint i = 0; i < config->guests->len; i++) {
+		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
+		if (g_strcmp0(emulator, guest->emulator)) {
+			emulator = guest->emulator;
+			check_tool(&c, emulator, "qemu-system-x86");
+			if (guest->acceleration != CONFIG_ACCELERATION_TCG)
+				check_kvm(&c, emulator);
+		}
+		check_guest(&c, guest);
+	}
+	g_autofree char *guix = g_find_program_in_path("guix");
+	if (!guix)
+		say(&c, "note", "no guix on this host: signing keys are not exchanged");
+	return c.good;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * childhurdd: options, the lock on the state directory, signals, the loop.
+ *
+ * It stays in the foreground. SIGTERM and SIGINT end the daemon and leave the guests running; SIGHUP reloads.
+ */
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "childhurdd/hird.h"
+#include "childhurdd/hostcheck.h"
+#include "childhurdd/logging.h"
+#include "childhurdd/reaper.h"
+#include "config/config.h"
+#include "service/notify.h"
+
+static void
+print_all(GPtrArray *messages)
+{
+	for (guint i = 0; i < messages->len; i++)
+		fprintf(stderr, "%s\n", (const char *)g_ptr_array_index(messages, i));
+}
+
+/*
+ * One daemon for each state directory. The lock goes with the process, however it ends; the pid in it is only for the
+ * message. Returns the locked descriptor, or -1 after a message.
+ */
+static int
+lock(const char *directory)
+{
+	g_autofree char *path = g_build_filename(directory, "lock", NULL);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		g_critical("%s: %s", path, g_strerror(errno));
+		return -1;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		char pid[16] = "";
+		ssize_t n = read(fd, pid, sizeof pid - 1);
+		g_critical("%s is in use by another childhurdd (process %s); end that one, or give this one another "
+			   "state-directory",
+			   directory, n > 0 ? g_strchomp(pid) : "unknown");
+		close(fd);
+		return -1;
+	}
+	g_autofree char *pid = g_strdup_printf("%d\n", (int)getpid());
+	if (ftruncate(fd, 0) < 0 || write(fd, pid, strlen(pid)) < 0)
+		g_warning("%s: %s", path, g_strerror(errno));
+	return fd;
+}
+
+/* The folders, with the modes that let coordinators read what is published and nobody see the rest. */
+static gboolean
+make_folder(const char *path)
+{
+	if (g_mkdir_with_parents(path, 0755) < 0) {
+		g_critical("%s: %s", path, g_strerror(errno));
+		return FALSE;
+	}
+	if (access(path, W_OK | X_OK) < 0) {
+		g_critical("%s: cannot be written to: %s", path, g_strerror(errno));
+		return FALSE;
+	}
+	return TRUE;
+}
+
+static void
+on_end(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	g_message("ending on %s; the guests run on", g_strsignal(w->signum));
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void
+on_reload(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	g_autoptr(GPtrArray) messages = g_ptr_array_new_with_free_func(g_free);
+	gboolean done = hird_reload(w->data, messages);
+	for (guint i = 0; i < messages->len; i++)
+		g_log(G_LOG_DOMAIN, done ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_WARNING, "reload: %s",
+		      (const char *)g_ptr_array_index(messages, i));
+	if (!done)
+		g_warning("reload: nothing was changed");
+}
+
+static int
+run(struct config *config)
+{
+	if (!make_folder(config->state_directory) || !make_folder(config->runtime_directory))
+		return EXIT_FAILURE;
+	int locked = lock(config->state_directory);
+	if (locked < 0)
+		return EXIT_FAILURE;
+
+	/* Not the default loop: that one would wait for every child of this process, libvirt's among them. */
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	g_autoptr(GError) error = NULL;
+	reaper_start(loop);
+	struct hird *hird = hird_new(loop, config, &error);
+	if (!hird) {
+		g_critical("%s", error->message);
+		return EXIT_FAILURE;
+	}
+	ev_signal terminate, interrupt, reload;
+	ev_signal_init(&terminate, on_end, SIGTERM);
+	ev_signal_init(&interrupt, on_end, SIGINT);
+	ev_signal_init(&reload, on_reload, SIGHUP);
+	reload.data = hird;
+	ev_signal_start(loop, &terminate);
+	ev_signal_start(loop, &interrupt);
+	ev_signal_start(loop, &reload);
+	g_message("childhurdd " CHILDHURD_VERSION ": %u guests configured in %s", config->guests->len,
+		  config->file ? config->file : "no file");
+	notify_send("READY=1");
+	ev_run(loop, 0);
+	notify_send("STOPPING=1");
+	hird_free(hird);
+	return EXIT_SUCCESS;
+}
+
+int
+main(int argc, char **argv)
+{
+	g_autofree char *file = NULL, *level = NULL;
+	gboolean check = FALSE, version = FALSE;
+	const GOptionEntry options[] = {
+	    {"config", 'c', 0, G_OPTION_ARG_FILENAME, &file, "Read FILE, and conf.d/*.ini beside it", "FILE"},
+	    {"check", 0, 0, G_OPTION_ARG_NONE, &check, "Check configuration and host, say what is wrong, and exit",
+	     NULL},
+	    {"log-level", 'l', 0, G_OPTION_ARG_STRING, &level, "error, warning, info (default) or debug", "LEVEL"},
+	    {"version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL},
+	    {NULL, 0, 0, 0, NULL, NULL, NULL},
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new("- keep GNU/Hurd virtual machines as build machines");
+	g_autoptr(GError) error = NULL;
+	g_option_context_add_main_entries(context, options, NULL);
+	if (!g_option_context_parse(context, &argc, &argv, &error) || argc > 1) {
+		fprintf(stderr, "childhurdd: %s\n", error ? error->message : "it takes no arguments; see --help");
+		return 2;
+	}
+	if (version) {
+		puts("childhurdd " CHILDHURD_VERSION);
+		return EXIT_SUCCESS;
+	}
+	if (!logging_start(level)) {
+		fprintf(stderr, "childhurdd: --log-level %s: it is error, warning, info or debug\n", level);
+		return 2;
+	}
+	/* Private keys pass through this process: no core files. Every QEMU costs a few descriptors. */
+	const struct rlimit no_core = {0, 0};
+	setrlimit(RLIMIT_CORE, &no_core);
+	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+
+	g_autoptr(GPtrArray) messages = g_ptr_array_new_with_free_func(g_free);
+	struct config *config = config_load(file, messages);
+	if (!config) {
+		print_all(messages);
+		return EXIT_FAILURE;
+	}
+	if (check) {
+		gboolean good = hostcheck_run(config, stdout);
+		config_free(config);
+		return good ? EXIT_SUCCESS : EXIT_FAILURE;
+	}
+	return run(config);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* From the hird's runners to offload/published.h: which guests coordinators are told of. */
+#ifndef CHILDHURDD_PUBLISHER_H
+#define CHILDHURDD_PUBLISHER_H
+
+#include <glib.h>
+
+#include "childhurdd/runner.h"
+#include "offload/published.h"
+
+/* What is to be published of these runners (array of struct runner): one entry for each that has its keys. Caller frees the
+ * array; its strings belong to configuration and runners. */
+GArray *publisher_guests(const struct host *host, GPtrArray *runners);
+
+/* Write the files. The error names the file. */
+gboolean publisher_update(const struct host *host, GPtrArray *runners, GError **error);
+
+#endif

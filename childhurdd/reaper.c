@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * QEMU is daemonized by libvirt and so becomes our child when its parent ends. Where nobody waits for it, its end is a
+ * zombie, and libvirt, which asks kill(pid, 0) whether it is gone, waits for 40 s. The QEMUs that we know are
+ * waited for through their pidfds; the others (those that end during a start, those that libvirt
+ * starts to learn what a QEMU can do) are waited for here.
+ *
+ * libvirt waits for its own children in its own threads, and its wait must not be taken away. Those have our session
+ * or lead one; an orphan that was daemonized is in a session that another process led (setsid(2)). Any other
+ * ended child that nobody has waited for after a while is nobody's.
+ */
+#include "childhurdd/reaper.h"
+
+#include <glib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct reaper {
+	ev_signal signal;
+	ev_timer again;
+};
+
+/* Fields of /proc/PID/stat (proc(5)): state, session. FALSE: gone. */
+static gboolean
+look(pid_t pid, char *state, pid_t *session)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
+	g_autofree char *text = NULL;
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return FALSE;
+	const char *rest = strrchr(text, ')'); /* the name may hold anything */
+	return rest && sscanf(rest + 1, " %c %*d %*d %d", state, session) == 2;
+}
+
+/* TRUE: an ended child is left for whoever started it. */
+static gboolean
+reap_one(pid_t pid, gboolean patient)
+{
+	char state;
+	pid_t session;
+	if (!look(pid, &state, &session) || state != 'Z')
+		return FALSE;
+	gboolean orphan = session != getsid(0) && session != pid;
+	if (!orphan && patient)
+		return TRUE;
+	waitpid(pid, NULL, WNOHANG);
+	return FALSE;
+}
+
+/* All children of all threads (proc(5), /proc/PID/task/TID/children). TRUE: some are left for others. */
+static gboolean
+reap(gboolean patient)
+{
+	gboolean left = FALSE;
+	g_autoptr(GDir) tasks = g_dir_open("/proc/self/task", 0, NULL);
+	const char *thread;
+	while (tasks && (thread = g_dir_read_name(tasks))) {
+		g_autofree char *path = g_build_filename("/proc/self/task", thread, "children", NULL);
+		g_autofree char *text = NULL;
+		if (!g_file_get_contents(path, &text, NULL, NULL))
+			continue;
+		g_auto(GStrv) pids = g_strsplit(text, " ", -1);
+		for (char **pid = pids; *pid; pid++)
+			if (g_ascii_isdigit(**pid))
+				left |= reap_one((pid_t)g_ascii_strtoll(*pid, NULL, 10), patient);
+	}
+	return left;
+}
+
+static void
+on_child(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct reaper *reaper = w->data;
+	if (reap(TRUE) && !ev_is_active(&reaper->again))
+		ev_timer_start(loop, &reaper->again);
+}
+
+static void
+on_again(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	ev_timer_stop(loop, w);
+	ev_timer_set(w, REAPER_PATIENCE, 0);
+	reap(FALSE);
+}
+
+void
+reaper_start(struct ev_loop *loop)
+{
+	static struct reaper reaper; /* as SIGCHLD: one for the process */
+	ev_signal_init(&reaper.signal, on_child, SIGCHLD);
+	ev_timer_init(&reaper.again, on_again, REAPER_PATIENCE, 0);
+	reaper.signal.data = reaper.again.data = &reaper;
+	ev_signal_start(loop, &reaper.signal);
+}

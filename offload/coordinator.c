@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * OpenSSH refuses a key that its owner shares with a group, and libssh cannot read one that it may not open. So the key
+ * belongs to the coordinator's user with mode 0600, and the folder stays ours but lets his group pass (0710). We run as
+ * root when there is another user, and read the key all the same.
+ */
+#include "offload/coordinator.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The uid guix-daemon runs as; FALSE: none runs. */
+static gboolean
+find_daemon(uid_t *uid)
+{
+	g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
+	const char *entry;
+	while (proc && (entry = g_dir_read_name(proc))) {
+		if (!g_ascii_isdigit(*entry))
+			continue;
+		g_autofree char *comm = g_strdup_printf("/proc/%s/comm", entry);
+		g_autofree char *folder = g_strdup_printf("/proc/%s", entry);
+		g_autofree char *name = NULL;
+		struct stat st;
+		if (g_file_get_contents(comm, &name, NULL, NULL) && !strcmp(g_strchomp(name), "guix-daemon") &&
+		    stat(folder, &st) == 0) {
+			*uid = st.st_uid;
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+static gboolean
+fail(GError **error, const char *what, const char *path)
+{
+	g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: cannot %s: %s", path, what,
+		    g_strerror(errno));
+	return FALSE;
+}
+
+gboolean
+coordinator_grant(const char *user, const char *private_key, GError **error)
+{
+	struct passwd entry, *found = NULL;
+	g_autofree char *buffer = g_malloc(16384);
+	uid_t uid;
+	if (user) {
+		getpwnam_r(user, &entry, buffer, 16384, &found);
+	} else {
+		if (!find_daemon(&uid))
+			return TRUE;
+		getpwuid_r(uid, &entry, buffer, 16384, &found);
+	}
+	if (!found) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+			    "coordinator-user %s: there is no such user; name the one guix-daemon runs as",
+			    user ? user : "of the running guix-daemon");
+		return FALSE;
+	}
+	if (found->pw_uid == geteuid() || found->pw_uid == 0)
+		return TRUE;
+	if (geteuid() != 0) {
+		if (!user)
+			return TRUE;
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+			    "coordinator-user %s: only root can give him %s; run childhurdd as root or as %s", user,
+			    private_key, user);
+		return FALSE;
+	}
+	g_autofree char *folder = g_path_get_dirname(private_key);
+	if (chown(private_key, found->pw_uid, found->pw_gid) < 0 || chmod(private_key, 0600) < 0)
+		return fail(error, "give it to the coordinator's user", private_key);
+	if (chown(folder, 0, found->pw_gid) < 0 || chmod(folder, 0710) < 0)
+		return fail(error, "let the coordinator's user pass", folder);
+	return TRUE;
+}

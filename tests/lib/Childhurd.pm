@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# A private childhurdd for a test: its own folders and ports, ended with all its guests when the test ends.
+#
+#   my $d = Childhurd->new(guests => "[guest a]\nimage = ...\n");
+#   $d->start;                      # waits until the control socket answers
+#   $d->ctl('list')                 # output of childhurdctl; $d->{status} is its exit status
+#   $d->wait_until(30, 'a is ready', sub { $d->state('a') eq 'ready' });
+package Childhurd;
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use File::Path qw(make_path remove_tree);
+use File::Temp qw(tempdir);
+use IO::Socket::INET;
+use JSON::PP;
+use POSIX qw(:sys_wait_h setsid);
+use Test::More ();
+use Time::HiRes qw(sleep time);
+
+our $BUILD = $ENV{CHILDHURD_BUILD} || abs_path('build');
+my @daemons;
+
+# A number n so that the ports of guests with ids n .. n+count-1 are free, of secrets and of SSH.
+sub free_id {
+    my ($count) = @_;
+    for my $try (1 .. 200) {
+        my $id = 1 + int rand 40;
+        return $id unless grep { !port_free($_) } map { (10022 + 1000 * $_, 11004 + 1000 * $_) } $id .. $id + $count - 1;
+    }
+    die "no free ports\n";
+}
+
+sub port_free {
+    my ($port) = @_;
+    return defined IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1, ReuseAddr => 1);
+}
+
+# The path of a test guest; dies with the recipe's words when it cannot be made.
+sub guest_image {
+    my ($kind) = @_;
+    my $path = `tests/guests/make $kind`;
+    die "the test guest $kind cannot be made\n" if $?;
+    chomp $path;
+    return $path;
+}
+
+# options: guests (text of the configuration), daemon (text of [daemon]), user (run as that uid), emulator flags, environment.
+sub new {
+    my ($class, %o) = @_;
+    my $self = bless {%o}, $class;
+    $self->{dir} = $o{dir} || tempdir('/tmp/childhurd-test-XXXXXX', CLEANUP => 0);
+    chmod 0755, $self->{dir};
+    $self->{state}   ||= "$self->{dir}/state";
+    $self->{runtime} ||= "$self->{dir}/run";
+    $self->{file}    ||= "$self->{dir}/childhurd.ini";
+    $self->configure($o{guests} // '');
+    push @daemons, $self;
+    return $self;
+}
+
+sub configure {
+    my ($self, $guests) = @_;
+    open my $f, '>', $self->{file} or die "$self->{file}: $!";
+    print $f "[daemon]\n";
+    print $f "state-directory = $self->{state}\nruntime-directory = $self->{runtime}\n" unless $self->{defaults};
+    print $f $self->{daemon} // '', "\n$guests\n";
+    close $f;
+}
+
+# Run argv in a child with the test's environment, as the test's user; returns its pid.
+sub spawn {
+    my ($self, $out, @argv) = @_;
+    my $pid = fork // die "fork: $!";
+    return $pid if $pid;
+    open STDIN,  '<',  '/dev/null';
+    open STDOUT, '>>', $out or die;
+    open STDERR, '>&', \*STDOUT;
+    setsid();
+    my %env = %{ $self->{environment} // {} };
+    @ENV{ keys %env } = values %env;
+    delete $ENV{NOTIFY_SOCKET};
+    if ($self->{uid}) {
+        $) = "$self->{gid} $self->{gid}";
+        $( = $self->{gid};
+        $< = $> = $self->{uid};
+    }
+    exec { $argv[0] } @argv or POSIX::_exit(127);
+}
+
+sub start {
+    my ($self, @options) = @_;
+    $self->{log} = "$self->{dir}/log";
+    $self->{pid} = $self->spawn($self->{log}, "$BUILD/childhurdd", '--config', $self->{file}, @options);
+    $self->wait_until(20, 'the control socket answers', sub {
+        die "childhurdd ended at once:\n" . $self->log if waitpid($self->{pid}, WNOHANG) == $self->{pid};
+        $self->ctl('version');
+        $self->{status} == 0;
+    });
+    return $self;
+}
+
+# Send a signal and wait for the end; returns the wait status.
+sub end {
+    my ($self, $signal, $limit) = @_;
+    kill $signal || 'TERM', $self->{pid};
+    my $until = time + ($limit || 20);
+    while (time < $until) {
+        if (waitpid($self->{pid}, WNOHANG) == $self->{pid}) {
+            delete $self->{pid};
+            return $?;
+        }
+        sleep 0.01;
+    }
+    die "childhurdd does not end\n" . $self->log;
+}
+
+sub log { my ($self) = @_; return slurp($self->{log}) }
+
+sub slurp {
+    my ($path) = @_;
+    open my $f, '<', $path or return '';
+    local $/;
+    return scalar <$f> // '';
+}
+
+# childhurdctl with these arguments; its stdout and stderr; the exit status is in $self->{status}.
+sub ctl {
+    my ($self, @arguments) = @_;
+    my $out = "$self->{dir}/ctl.$$";
+    unlink $out;
+    my $pid = $self->spawn($out, "$BUILD/childhurdctl", '--socket', "$self->{runtime}/control", @arguments);
+    waitpid $pid, 0;
+    $self->{status} = $? >> 8;
+    my $text = slurp($out);
+    unlink $out;
+    return $text;
+}
+
+sub guests {
+    my ($self) = @_;
+    my $text = $self->ctl('list', '--json');
+    return {} if $self->{status};
+    return { map { $_->{name} => $_ } @{ decode_json($text)->{guests} } };
+}
+
+sub state { my ($self, $name) = @_; return ($self->guests->{$name} // {})->{state} // '?' }
+
+# QEMU's pid, 0 when there is none.
+sub qemu {
+    my ($self, $name) = @_;
+    my $text = $self->ctl('status', $name, '--json');
+    return 0 if $self->{status};
+    return decode_json($text)->{guests}[0]{pid} // 0;
+}
+
+sub machines { my ($self) = @_; return slurp("$self->{runtime}/machines.scm") }
+
+# Wait for a condition, at most limit seconds; on failure says so with the daemon's last words.
+sub wait_until {
+    my ($self, $limit, $what, $condition) = @_;
+    my $until = time + $limit;
+    while (1) {
+        my $value = $condition->();
+        return $value if $value;
+        last if time > $until;
+        sleep 0.05;
+    }
+    my @last = split /\n/, $self->log;
+    splice @last, 0, @last - 25 if @last > 25;
+    Test::More::diag("not within $limit s: $what\n", join "\n", @last);
+    return 0;
+}
+
+# ssh by the published configuration; output, and the exit status in $self->{status}.
+sub ssh {
+    my ($self, $host, @command) = @_;
+    my $out = "$self->{dir}/ssh.$$";
+    unlink $out;
+    my $pid = $self->spawn($out, 'ssh', '-n', '-F', "$self->{runtime}/ssh_config", '-o', 'BatchMode=yes', '-o',
+        'ConnectTimeout=30', $host, @command);
+    waitpid $pid, 0;
+    $self->{status} = $? >> 8;
+    my $text = slurp($out);
+    unlink $out;
+    return $text;
+}
+
+# All QEMUs that run from this test's state directory.
+sub all_qemus {
+    my ($self) = @_;
+    my @pids;
+    for my $path (glob '/proc/[0-9]*/cmdline') {
+        my $line = slurp($path);
+        push @pids, $path =~ m{/proc/(\d+)/} if $line =~ /^[^\0]*qemu-system/ && index($line, "$self->{state}/") >= 0;
+    }
+    return @pids;
+}
+
+sub clean {
+    my ($self) = @_;
+    kill 'KILL', $self->{pid} if $self->{pid};
+    waitpid $self->{pid}, 0 if $self->{pid};
+    delete $self->{pid};
+    kill 'KILL', $_ for $self->all_qemus;
+    remove_tree($self->{dir}) unless $ENV{CHILDHURD_KEEP};
+}
+
+END {
+    my $status = $?;
+    $_->clean for @daemons;
+    $? = $status;
+}
+
+1;

@@ -48,8 +48,12 @@ void console_drain(struct console *console);
 /* The last lines, without control characters and escape sequences, at most n; NULL-terminated,
  * g_strfreev. */
 char **console_tail(const struct console *console, guint n);
-/* Rotate console.log if it is larger than CONSOLE_ROTATE_SIZE (called before QEMU is started: QEMU
- * appends). */
+/*
+ * If path is larger than CONSOLE_ROTATE_SIZE: copy it to path.1 (and .1 to .2, ...) and truncate
+ * it. Safe while a QEMU appends to it; only what it writes between the copy's last read and the
+ * truncation, microseconds, is lost. A missing file is fine. Called before QEMU is started; a
+ * struct console does it by itself while it reads.
+ */
 gboolean console_rotate(const char *path, GError **error);
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What coordinators read: machines.scm, ssh_config and known_hosts, made from the list of published guests.
+ * What coordinators read: machines.scm, ssh_config and known_hosts, made from the list of published
+ * guests.
  *
- * machines.scm is Guile code that Guix' offload hook loads for every request and every 5 s while one waits
- * (guix/scripts/offload.scm, build-machines), in a module where `build-machine` is bound: one `(list
- * (build-machine ...) ...)` expression, readable by `primitive-load`. A half-written file fails every build
- * of every system, so each file is replaced as a whole, by rename, and only when its content changes.
+ * machines.scm is Guile code that Guix' offload hook loads for every request and every 5 s while
+ * one waits (guix/scripts/offload.scm, build-machines), in a module where `build-machine` is bound:
+ * one `(list (build-machine ...) ...)` expression, readable by `primitive-load`. A half-written
+ * file fails every build of every system, so each file is replaced as a whole, by rename, and only
+ * when its content changes.
  */
 #ifndef OFFLOAD_PUBLISHED_H
 #define OFFLOAD_PUBLISHED_H
@@ -18,26 +20,31 @@ struct published_guest {
 	int port;
 	const char *user;	 /* the coordinator's account */
 	const char *private_key; /* path */
-	const char *const *host_keys; /* "TYPE BASE64", NULL-terminated; Guix gets the first (ed25519) */
+	const char *const
+	    *host_keys; /* "TYPE BASE64", NULL-terminated; Guix gets the first (ed25519) */
 	const char *const *systems;
 	const char *const *features;
 	int parallel_builds;
 	double speed;
 	double overload_threshold;
-	gboolean machine; /* goes into machines.scm; ssh_config and known_hosts list every guest given */
+	gboolean
+	    machine; /* goes into machines.scm; ssh_config and known_hosts list every guest given */
 };
 
-/* The three texts; caller frees. Numbers are written with a point in every locale; strings as Scheme strings. */
+/* The three texts; caller frees. Numbers are written with a point in every locale; strings as
+ * Scheme strings. */
 char *published_machines(const struct published_guest *guests, gsize n);
-char *published_ssh_config(const struct published_guest *guests, gsize n, const char *known_hosts_file);
+char *published_ssh_config(const struct published_guest *guests, gsize n,
+			   const char *known_hosts_file);
 char *published_known_hosts(const struct published_guest *guests, gsize n);
 
 /*
- * Write machines.scm, ssh_config and known_hosts into directory, each by temporary file, fsync and rename, 0644, and
- * only where the content differs from what is there. known_hosts is written before ssh_config and machines.scm.
- * Left-over temporary files of an earlier, killed process are removed. On error the others are still
- * written; the message names the file.
+ * Write machines.scm, ssh_config and known_hosts into directory, each by temporary file, fsync and
+ * rename, 0644, and only where the content differs from what is there. known_hosts is written
+ * before ssh_config and machines.scm. Left-over temporary files of an earlier, killed process are
+ * removed. On error the others are still written; the message names the file.
  */
-gboolean published_write(const char *directory, const struct published_guest *guests, gsize n, GError **error);
+gboolean published_write(const char *directory, const struct published_guest *guests, gsize n,
+			 GError **error);
 
 #endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The three files that coordinators read.
+ *
+ * machines.scm: the fields of <build-machine> in guix/scripts/offload.scm; strings as Guile's
+ * reader wants them (Guile manual, String Syntax; `\xHH;` needs r6rs escapes, so control characters
+ * are `\xHH` with exactly two digits). ssh_config and known_hosts: ssh_config(5), sshd(8). A path
+ * in ssh_config is put in double quotes, with `%` doubled, because UserKnownHostsFile and
+ * IdentityFile expand tokens. HostKeyAlias makes the alias the name that is looked up in
+ * known_hosts, so a guest that got another's port is an impostor and not a surprise; the
+ * [host]:port entries are for those who do not use our ssh_config.
+ */
+#include "offload/published.h"
+#include "config/atomic_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HEADER	 "Written by childhurdd; changes are overwritten."
+#define SSH_PORT 22
+
+/* A string as Scheme writes it. */
+static void
+scheme_string(GString *text, const char *string)
+{
+	g_string_append_c(text, '"');
+	for (const char *at = string; *at; at++) {
+		guchar byte = (guchar)*at;
+
+		if (byte == '"' || byte == '\\')
+			g_string_append_printf(text, "\\%c", byte);
+		else if (byte < 0x20 || byte == 0x7f)
+			g_string_append_printf(text, "\\x%02x", byte);
+		else
+			g_string_append_c(text, *at);
+	}
+	g_string_append_c(text, '"');
+}
+
+static void
+scheme_field(GString *text, const char *name, const char *value)
+{
+	g_string_append_printf(text, "\n  (%s ", name);
+	scheme_string(text, value);
+	g_string_append_c(text, ')');
+}
+
+static void
+scheme_strings(GString *text, const char *name, const char *const *values)
+{
+	g_string_append_printf(text, "\n  (%s (list", name);
+	for (; values && *values; values++) {
+		g_string_append_c(text, ' ');
+		scheme_string(text, *values);
+	}
+	g_string_append(text, "))");
+}
+
+/* With a point in every locale, and always one, so that 1.0 stays a real number. */
+static void
+scheme_real(GString *text, const char *name, double value)
+{
+	char buffer[G_ASCII_DTOSTR_BUF_SIZE];
+
+	g_ascii_formatd(buffer, sizeof(buffer), "%.6g", value);
+	g_string_append_printf(text, "\n  (%s %s%s)", name, buffer,
+			       strpbrk(buffer, ".e") ? "" : ".0");
+}
+
+static void
+machine_append(GString *text, const struct published_guest *guest)
+{
+	g_string_append_printf(text, "\n ;; %s\n (build-machine", guest->name);
+	scheme_field(text, "name", guest->host_name);
+	g_string_append_printf(text, "\n  (port %d)", guest->port);
+	scheme_strings(text, "systems", guest->systems);
+	scheme_field(text, "user", guest->user);
+	if (guest->host_keys && guest->host_keys[0])
+		scheme_field(text, "host-key", guest->host_keys[0]);
+	scheme_field(text, "private-key", guest->private_key);
+	g_string_append_printf(text, "\n  (parallel-builds %d)", guest->parallel_builds);
+	scheme_real(text, "speed", guest->speed);
+	scheme_real(text, "overload-threshold", guest->overload_threshold);
+	if (guest->features && guest->features[0])
+		scheme_strings(text, "features", guest->features);
+	g_string_append_c(text, ')');
+}
+
+char *
+published_machines(const struct published_guest *guests, gsize n)
+{
+	GString *text = g_string_new(";; " HEADER "\n(list");
+
+	for (gsize i = 0; i < n; i++) {
+		if (guests[i].machine)
+			machine_append(text, &guests[i]);
+	}
+	g_string_append(text, ")\n");
+	return g_string_free(text, FALSE);
+}
+
+/* A value in double quotes; path: % is a token there, and doubled. */
+static void
+ssh_option(GString *text, const char *name, const char *value, gboolean path)
+{
+	g_string_append_printf(text, "    %s \"", name);
+	for (const char *at = value; *at; at++) {
+		if (*at == '"' || *at == '\\')
+			g_string_append_c(text, '\\');
+		if (*at == '%' && path)
+			g_string_append_c(text, '%');
+		g_string_append_c(text, *at);
+	}
+	g_string_append(text, "\"\n");
+}
+
+char *
+published_ssh_config(const struct published_guest *guests, gsize n, const char *known_hosts_file)
+{
+	GString *text = g_string_new("# " HEADER "\n");
+
+	for (gsize i = 0; i < n; i++) {
+		const struct published_guest *guest = &guests[i];
+
+		g_string_append_printf(text, "\nHost %s\n", guest->name);
+		ssh_option(text, "HostName", guest->host_name, TRUE);
+		g_string_append_printf(text, "    Port %d\n", guest->port);
+		ssh_option(text, "User", guest->user, FALSE);
+		ssh_option(text, "IdentityFile", guest->private_key, TRUE);
+		g_string_append(text, "    IdentitiesOnly yes\n");
+		g_string_append_printf(text, "    HostKeyAlias %s\n", guest->name);
+		ssh_option(text, "UserKnownHostsFile", known_hosts_file, TRUE);
+		/* nothing of the system's or of the user's may answer for a guest, nor be changed
+		 * by one */
+		g_string_append(text, "    GlobalKnownHostsFile /dev/null\n"
+				      "    StrictHostKeyChecking yes\n"
+				      "    UpdateHostKeys no\n"
+				      "    CheckHostIP no\n"
+				      "    PasswordAuthentication no\n"
+				      "    ForwardAgent no\n"
+				      "    ForwardX11 no\n");
+	}
+	return g_string_free(text, FALSE);
+}
+
+char *
+published_known_hosts(const struct published_guest *guests, gsize n)
+{
+	GString *text = g_string_new("# " HEADER "\n");
+
+	for (gsize i = 0; i < n; i++) {
+		const struct published_guest *guest = &guests[i];
+
+		for (const char *const *key = guest->host_keys; key && *key; key++) {
+			if (guest->port == SSH_PORT)
+				g_string_append_printf(text, "%s,%s %s\n", guest->name,
+						       guest->host_name, *key);
+			else
+				g_string_append_printf(text, "%s,[%s]:%d %s\n", guest->name,
+						       guest->host_name, guest->port, *key);
+		}
+	}
+	return g_string_free(text, FALSE);
+}
+
+/* Is the file there, with this content and mode? Then it is left alone, and its time tells of the
+ * last change. */
+static gboolean
+file_is(const char *path, const char *content)
+{
+	g_autofree char *present = NULL;
+	struct stat status;
+	gsize length;
+
+	return lstat(path, &status) == 0 && S_ISREG(status.st_mode) &&
+	       (status.st_mode & 07777) == 0644 &&
+	       g_file_get_contents(path, &present, &length, NULL) && length == strlen(content) &&
+	       memcmp(present, content, length) == 0;
+}
+
+/* Write one file; the first error of several is the one that is told. */
+static gboolean
+file_put(const char *directory, const char *name, const char *content, GError **error)
+{
+	g_autofree char *path = g_build_filename(directory, name, NULL);
+	g_autofree char *left = g_strconcat(path, ".new", NULL); /* atomic_file's temporary name */
+
+	if (file_is(path, content)) {
+		unlink(left);
+		return TRUE;
+	}
+	return atomic_file_write(path, content, -1, 0644, error);
+}
+
+gboolean
+published_write(const char *directory, const struct published_guest *guests, gsize n,
+		GError **error)
+{
+	g_autofree char *known_hosts_file = g_build_filename(directory, "known_hosts", NULL);
+	g_autofree char *known_hosts = published_known_hosts(guests, n);
+	g_autofree char *ssh_config = published_ssh_config(guests, n, known_hosts_file);
+	g_autofree char *machines = published_machines(guests, n);
+	const struct {
+		const char *name, *content;
+	} files[] = {
+	    {"known_hosts", known_hosts}, {"ssh_config", ssh_config}, {"machines.scm", machines}};
+	g_autoptr(GError) first = NULL;
+
+	for (gsize i = 0; i < G_N_ELEMENTS(files); i++)
+		file_put(directory, files[i].name, files[i].content, first ? NULL : &first);
+	if (!first)
+		return TRUE;
+	g_propagate_error(error, g_steal_pointer(&first));
+	return FALSE;
+}

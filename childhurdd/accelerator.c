@@ -23,6 +23,7 @@
 #define KVM_DEVICE    "/dev/kvm"
 #define MEMORY_NAME   "kvm-probe"
 #define SECTOR_PREFIX "kvm-probe.sector-"
+#define SECTOR_SIZE   512
 #define MEMORY_MAX    (64 * 1024) /* bytes; more is not ours */
 #define STALE_AGE     60	  /* s after which a boot sector is a killed daemon's */
 #define WORDS_MAX     300	  /* characters of QEMU's own words */
@@ -31,12 +32,10 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 #define HOST_IS_X86 1
-extern const char kvm_probe_sector[];
-extern const char kvm_probe_sector_end[];
+extern const char kvm_probe_sector[SECTOR_SIZE];
 #else
-#define HOST_IS_X86	     0
-static const char kvm_probe_sector[1];
-#define kvm_probe_sector_end kvm_probe_sector
+#define HOST_IS_X86 0
+static const char kvm_probe_sector[SECTOR_SIZE];
 #endif
 
 struct accelerator_probe {
@@ -242,14 +241,13 @@ sectors_tidy(const char *directory)
 static gboolean
 sector_make(struct accelerator_probe *probe)
 {
-	gsize size = (gsize)(kvm_probe_sector_end - kvm_probe_sector);
 	gboolean written;
 	int fd;
 
 	sectors_tidy(probe->directory);
 	probe->sector = g_build_filename(probe->directory, SECTOR_PREFIX "XXXXXX", NULL);
 	fd = g_mkstemp_full(probe->sector, O_RDWR | O_CLOEXEC, 0600);
-	written = fd >= 0 && write(fd, kvm_probe_sector, size) == (ssize_t)size;
+	written = fd >= 0 && write(fd, kvm_probe_sector, SECTOR_SIZE) == SECTOR_SIZE;
 	if (!written)
 		answer_set(probe, FALSE,
 			   g_strdup_printf("the KVM probe cannot write its boot sector in %s: %s",

@@ -194,16 +194,24 @@ spawn_error(int number)
 	}
 }
 
-/* posix_spawn with both outputs into fd. 0, or an errno. */
+/*
+ * posix_spawn with both outputs into fd. 0, or an errno. PATH is searched here, because
+ * posix_spawnp says EACCES for a program that is nowhere when one folder in PATH may not be looked
+ * into.
+ */
 static int
 spawn(pid_t *pid, const char *const *argv, int fd)
 {
+	g_autofree char *found =
+	    strchr(argv[0], '/') ? g_strdup(argv[0]) : g_find_program_in_path(argv[0]);
 	g_auto(GStrv) environment = g_environ_setenv(g_get_environ(), "LC_ALL", "C", TRUE);
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none, all;
 	int result;
 
+	if (!found)
+		return ENOENT;
 	sigemptyset(&none);
 	sigfillset(&all);
 	sigdelset(&all, SIGKILL);
@@ -219,8 +227,7 @@ spawn(pid_t *pid, const char *const *argv, int fd)
 	posix_spawn_file_actions_adddup2(&actions, fd, STDERR_FILENO);
 	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-	result =
-	    posix_spawnp(pid, argv[0], &actions, &attributes, (char *const *)argv, environment);
+	result = posix_spawn(pid, found, &actions, &attributes, (char *const *)argv, environment);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
 	return result;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The image a guest starts from, and its own overlay on top, both by qemu-img in child processes. */
+/* The image a guest starts from, and its own overlay on top, both by qemu-img in child processes.
+ */
 #ifndef CHILDHURDD_DISK_H
 #define CHILDHURDD_DISK_H
 
@@ -9,7 +10,8 @@
 #define DISK_ERROR (disk_error_quark())
 GQuark disk_error_quark(void);
 enum disk_error {
-	DISK_ERROR_IMAGE, /* the image is missing, unreadable, truncated, or of another format than stated */
+	DISK_ERROR_IMAGE, /* the image is missing, unreadable, truncated, or of another format than
+			     stated */
 	DISK_ERROR_TOOL,  /* no qemu-img */
 	DISK_ERROR_IO,	  /* the overlay cannot be made: full, read-only, ... */
 };
@@ -18,25 +20,32 @@ enum disk_error {
 
 struct disk_spec {
 	const char *image;
-	const char *format; /* "qcow2", "raw", or NULL: probed */
+	const char *format;  /* "qcow2", "raw", or NULL: probed */
 	const char *overlay; /* path of the overlay, disk.qcow2 */
-	gint64 size;	    /* bytes the overlay is to have; 0: the image's; smaller than the image's is an error */
-	gboolean keep;	    /* an overlay that is there and has this image below it is kept (persistent disk) */
+	gint64 size; /* bytes the overlay is to have; 0: the image's; smaller than the image's is an
+			error */
+	gboolean keep; /* an overlay that is there and has this image below it is kept (persistent
+			  disk) */
 };
 
 struct disk_job;
-/* error NULL: the overlay is there, whole. format: the image's, "qcow2" or "raw". May free the job. */
+/* error NULL: the overlay is there, whole. format: the image's, "qcow2" or "raw". May free the job.
+ */
 typedef void (*disk_fn)(struct disk_job *job, const char *format, const GError *error, void *data);
 
 /*
- * Make the overlay ready. The format is probed by the image's first bytes: qcow2 by its magic; anything else is raw, and a raw image must look like a disk
- * (an MBR or GPT signature, or a file system at its start) unless format = raw was stated; an image in another known format (VMDK, VDI, VHDX, qcow1, compressed) gets an error that says which and
- * how to convert it. A qcow2 image's header is checked with `qemu-img info`; a file shorter than its header promises is
- * truncated (refcount/L1 tables beyond the end of the file), as is a qcow2 image with a missing backing file. The overlay is made under a temporary name and renamed, so a killed daemon
- * leaves no half-made disk. The image's format is always given to qemu-img (-F), never guessed from its content by QEMU.
- * Messages name the image and what to do.
+ * Make the overlay ready. The format is probed by the image's first bytes: qcow2 by its magic;
+ * anything else is raw, and a raw image must look like a disk (an MBR or GPT signature, or a file
+ * system at its start) unless format = raw was stated; an image in another known format (VMDK, VDI,
+ * VHDX, qcow1, compressed) gets an error that says which and how to convert it. A qcow2 image's
+ * tables are read (image.h); a file shorter than its header promises is truncated (refcount/L1
+ * tables or clusters beyond the end of the file), as is a qcow2 image with a missing backing file.
+ * The overlay is made under a temporary name and renamed, so a killed daemon leaves no half-made
+ * disk. The image's format is always given to qemu-img (-F), never guessed from its content by
+ * QEMU. Messages name the image and what to do.
  */
-struct disk_job *disk_prepare(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done, void *data);
+struct disk_job *disk_prepare(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done,
+			      void *data);
 void disk_job_free(struct disk_job *job); /* NULL is allowed; a running qemu-img is ended */
 
 #endif

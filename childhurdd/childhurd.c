@@ -462,6 +462,8 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		settle(c, what);
 		break;
 	case ACTION_FAIL:
+		if (event == EVENT_START_FAILED)
+			c->launching = FALSE;
 		fail(c, VERDICT_FAILURE, what ? what : "a limit passed");
 		break;
 	case ACTION_HALTED:

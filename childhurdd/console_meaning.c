@@ -50,6 +50,8 @@ static const struct rule {
      "Mach ran out of kernel memory, as under too many processes or ports"},
     {ANYWHERE, "panic {cpu", NULL, CONSOLE_PANIC,
      "Mach has panicked; the guest has to be restarted"},
+    {ANYWHERE, "panic ", ".c:", CONSOLE_PANIC, /* "panic ../kern/debug.c:103: Debugger: ..." */
+     "Mach has panicked; the guest has to be restarted"},
     {AT_START, "panic: ", NULL, CONSOLE_PANIC, "Mach has panicked; the guest has to be restarted"},
     {AT_START, "Panic: ", NULL, CONSOLE_PANIC, "Mach has panicked; the guest has to be restarted"},
     {AT_START, "# panic: ", NULL, CONSOLE_PANIC,

@@ -419,7 +419,12 @@ on_console(struct console *console, enum console_meaning meaning, const char *li
 	if (meaning == CONSOLE_NOTHING)
 		return;
 	g_autofree char *text = g_strdup_printf("%s: \"%s\"", explanation, line);
-	childhurd_event(r->c, meaning == CONSOLE_HALTED ? EVENT_HALTED : EVENT_BROKEN, text);
+	if (meaning == CONSOLE_HALTED)
+		childhurd_event(r->c, EVENT_HALTED, text);
+	else if (meaning == CONSOLE_PANIC)
+		childhurd_event(r->c, EVENT_BROKEN, text);
+	else /* it may live on; whether it does, the probes find out */
+		hird_event(r->host->hird, r->c, FALSE, text);
 }
 
 static void
@@ -459,6 +464,7 @@ world_launch(struct childhurd *c)
 	g_autofree char *xml = domain_xml(&spec);
 	g_debug("%s: %s", guest->name, xml);
 	console_start(r, FALSE);
+	hypervisor_forget(r->call);
 	r->call = hypervisor_start(r->host->hypervisor, guest->name, r->uuid, xml, on_started, r);
 }
 

@@ -73,9 +73,12 @@ scheme_real(GString *text, const char *name, double value)
 static void
 machine_append(GString *text, const struct published_guest *guest)
 {
-	g_string_append_printf(text, "\n ;; %s\n (build-machine", guest->name);
+	gboolean ready = guest->as == PUBLISHED_READY;
+
+	g_string_append_printf(text, "\n ;; %s%s\n (build-machine", guest->name,
+			       ready ? "" : " is coming up: nobody listens at this port, builds wait");
 	scheme_field(text, "name", guest->host_name);
-	g_string_append_printf(text, "\n  (port %d)", guest->port);
+	g_string_append_printf(text, "\n  (port %d)", ready ? guest->port : PUBLISHED_NOWHERE);
 	scheme_strings(text, "systems", guest->systems);
 	scheme_field(text, "user", guest->user);
 	if (guest->host_keys && guest->host_keys[0])
@@ -94,8 +97,12 @@ published_machines(const struct published_guest *guests, gsize n)
 {
 	GString *text = g_string_new(";; " HEADER "\n(list");
 
+	enum published_as listed = PUBLISHED_COMING;
+
+	for (gsize i = 0; i < n; i++)
+		listed = MAX(listed, guests[i].as);
 	for (gsize i = 0; i < n; i++) {
-		if (guests[i].machine)
+		if (guests[i].as == listed)
 			machine_append(text, &guests[i]);
 	}
 	g_string_append(text, ")\n");

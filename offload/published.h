@@ -14,6 +14,14 @@
 
 #include <glib.h>
 
+/*
+ * What a guest is to Guix. With none ready but some coming up, machines.scm is not empty, or Guix would fail every request
+ * at once ("a `i586-gnu' is required"): those are then listed at PUBLISHED_NOWHERE, where nobody listens, so that
+ * requests are postponed and tried again every 5 s. ssh_config and known_hosts list every guest given.
+ */
+enum published_as { PUBLISHED_NOT, PUBLISHED_COMING, PUBLISHED_READY };
+#define PUBLISHED_NOWHERE 1 /* the port tcpmux: refused at once */
+
 struct published_guest {
 	const char *name;
 	const char *host_name; /* what is written as the machine's name: 127.0.0.1 */
@@ -27,8 +35,7 @@ struct published_guest {
 	int parallel_builds;
 	double speed;
 	double overload_threshold;
-	gboolean
-	    machine; /* goes into machines.scm; ssh_config and known_hosts list every guest given */
+	enum published_as as;
 };
 
 /* The three texts; caller frees. Numbers are written with a point in every locale; strings as

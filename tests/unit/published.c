@@ -33,7 +33,7 @@ guest_make(const char *name, int port)
 	    .parallel_builds = 1,
 	    .speed = 1.0,
 	    .overload_threshold = 1.8,
-	    .machine = TRUE,
+	    .as = PUBLISHED_READY,
 	};
 }
 
@@ -129,16 +129,34 @@ machines_lists_only_machines_and_may_be_empty(void)
 	both = published_machines(guests, 2);
 	g_assert_nonnull(strstr(both, "(port 10022)"));
 	g_assert_nonnull(strstr(both, "(port 11022)"));
-	guests[0].machine = FALSE;
+	guests[0].as = PUBLISHED_NOT;
 	one = published_machines(guests, 2);
 	g_assert_null(strstr(one, "(port 10022)"));
 	g_assert_nonnull(strstr(one, "(port 11022)"));
 	none = published_machines(NULL, 0);
 	value = loaded(none);
 	g_assert_cmpstr(value, ==, "()");
-	guests[1].machine = FALSE;
+	guests[1].as = PUBLISHED_NOT;
 	empty = published_machines(guests, 2);
 	g_assert_cmpstr(empty, ==, none);
+}
+
+static void
+guests_that_come_up_stand_in_until_one_is_ready(void)
+{
+	struct published_guest guests[] = {guest_make("one", 10022), guest_make("two", 11022)};
+	g_autofree char *coming = NULL, *ready = NULL;
+
+	guests[0].as = PUBLISHED_COMING;
+	guests[1].as = PUBLISHED_NOT;
+	coming = published_machines(guests, 2);
+	g_assert_nonnull(strstr(coming, "(build-machine"));
+	g_assert_nonnull(strstr(coming, "(port 1)")); /* not one that is not ready */
+	g_assert_null(strstr(coming, "10022"));
+	guests[1].as = PUBLISHED_READY;
+	ready = published_machines(guests, 2);
+	g_assert_nonnull(strstr(ready, "(port 11022)"));
+	g_assert_null(strstr(ready, "(port 1)"));
 }
 
 static void
@@ -216,7 +234,7 @@ ssh_reads_every_guest(void)
 					   guest_make("childhurd2", 11022)};
 	g_autofree char *text = NULL, *seen = NULL, *other = NULL;
 
-	guests[1].machine = FALSE; /* not ready: not for builds, but for ssh */
+	guests[1].as = PUBLISHED_NOT; /* not ready: not for builds, but for ssh */
 	text = published_ssh_config(guests, 2, "/run/childhurd/known_hosts");
 	seen = ssh_sees(text, "childhurd2");
 	expect_line(seen, "hostname 127.0.0.1");
@@ -341,7 +359,7 @@ files_are_replaced_only_when_they_change(void)
 	g_assert_false(g_file_test(left, G_FILE_TEST_EXISTS));
 	g_assert_cmpuint(inode(place.machines), ==, machines);
 
-	guest.machine = FALSE;
+	guest.as = PUBLISHED_NOT;
 	g_assert_true(published_write(place.directory, &guest, 1, &error));
 	g_assert_cmpuint(inode(place.machines), !=, machines);
 	g_assert_cmpuint(inode(place.ssh_config), ==, ssh_config);
@@ -388,6 +406,8 @@ main(int argc, char **argv)
 	TEST("machines-has-the-fields-that-guix-knows", machines_has_the_fields_that_guix_knows);
 	TEST("machines-lists-only-machines-and-may-be-empty",
 	     machines_lists_only_machines_and_may_be_empty);
+	TEST("guests-that-come-up-stand-in-until-one-is-ready",
+	     guests_that_come_up_stand_in_until_one_is_ready);
 	TEST("machines-survives-nasty-strings", machines_survives_nasty_strings);
 	TEST("numbers-have-a-point-in-every-locale", numbers_have_a_point_in_every_locale);
 	TEST("ssh-reads-every-guest", ssh_reads_every_guest);

@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A guest's life without a world: events go in, and what is asked of the world is looked at. */
+#include "childhurdd/childhurd.h"
+
+#include <glib.h>
+#include <string.h>
+
+/* What was asked last, and time that passes only when a test says so. */
+struct fake {
+	struct childhurd *c;
+	struct config_guest config;
+	gint64 now, timer;
+	int queued, prepared, launched, enrolled, watched, quieted, halted, buttons, kills, discarded;
+	int builds;
+	gboolean published_when_stopping;
+};
+
+static struct fake *
+fake_of(struct childhurd *c)
+{
+	return c->runner;
+}
+
+static gint64
+fake_now(struct childhurd *c)
+{
+	return fake_of(c)->now;
+}
+
+static double
+fake_random(struct childhurd *c)
+{
+	return 0.5; /* no jitter: the factor is 1 */
+}
+
+static void
+fake_timer(struct childhurd *c, gint64 at)
+{
+	fake_of(c)->timer = at;
+}
+
+#define COUNTS(name, field)                                                                                          \
+	static void fake_##name(struct childhurd *c)                                                                 \
+	{                                                                                                            \
+		fake_of(c)->field++;                                                                                 \
+	}
+COUNTS(queue, queued)
+COUNTS(prepare, prepared)
+COUNTS(launch, launched)
+COUNTS(enroll, enrolled)
+COUNTS(watch, watched)
+COUNTS(quiet, quieted)
+COUNTS(halt, halted)
+COUNTS(power_button, buttons)
+COUNTS(kill, kills)
+COUNTS(discard, discarded)
+
+static void
+fake_leave(struct childhurd *c)
+{
+}
+
+static int
+fake_builds(struct childhurd *c)
+{
+	return fake_of(c)->builds;
+}
+
+static void
+fake_changed(struct childhurd *c, gboolean state_changed, const char *text)
+{
+	struct fake *f = fake_of(c);
+	if (state_changed && c->state == STATE_STOPPING && childhurd_published(c))
+		f->published_when_stopping = TRUE;
+}
+
+static const struct world_ops fake_world = {
+    .now = fake_now,
+    .random = fake_random,
+    .timer = fake_timer,
+    .queue = fake_queue,
+    .leave = fake_leave,
+    .prepare = fake_prepare,
+    .launch = fake_launch,
+    .enroll = fake_enroll,
+    .watch = fake_watch,
+    .quiet = fake_quiet,
+    .halt = fake_halt,
+    .power_button = fake_power_button,
+    .kill = fake_kill,
+    .discard = fake_discard,
+    .builds = fake_builds,
+    .changed = fake_changed,
+};
+
+static void
+fake_init(struct fake *f)
+{
+	*f = (struct fake){.now = 1000000, .timer = -1};
+	f->config.name = (char *)"a";
+	f->config.restart = CONFIG_RESTART_ON_FAILURE;
+	f->config.boot_timeout = 900000;
+	f->config.hang_timeout = 180000;
+	f->config.stop_timeout = 60000;
+	f->c = childhurd_new(&f->config, &fake_world, f);
+}
+
+static void
+fake_clear(struct fake *f)
+{
+	g_assert_false(f->published_when_stopping);
+	childhurd_free(f->c);
+}
+
+static void
+happen(struct fake *f, enum event event)
+{
+	childhurd_event(f->c, event, event_name(event));
+}
+
+#define assert_state(f, expected) g_assert_cmpstr(state_name((f)->c->state), ==, state_name(expected))
+
+/* Let time pass until the deadline that is set, and have it pass. */
+static void
+expire(struct fake *f)
+{
+	g_assert_cmpint(f->timer, >=, 0);
+	f->now = f->timer;
+	happen(f, EVENT_DEADLINE);
+}
+
+static void
+boot(struct fake *f)
+{
+	happen(f, EVENT_ADMITTED);
+	happen(f, EVENT_PREPARED);
+	happen(f, EVENT_LAUNCHED);
+	assert_state(f, STATE_BOOTING);
+	happen(f, EVENT_GREETED);
+	assert_state(f, STATE_ENROLLING);
+	happen(f, EVENT_ENROLLED);
+	happen(f, EVENT_PROBE_OK);
+	assert_state(f, STATE_READY);
+}
+
+static void
+start_ready(struct fake *f)
+{
+	fake_init(f);
+	happen(f, EVENT_START);
+	boot(f);
+}
+
+static void
+test_complete(void)
+{
+	for (int s = 0; s < N_STATES; s++)
+		for (int e = 0; e < N_EVENTS; e++)
+			if (lifecycle_action(s, e) == ACTION_UNDEFINED)
+				g_error("%s x %s has no action", state_name(s), event_name(e));
+	for (int s = 0; s < N_STATES; s++)
+		g_assert_cmpint(state_from_name(state_name(s)), ==, s);
+	g_assert_cmpint(state_from_name("asleep-walking"), ==, -1);
+}
+
+static void
+test_boot(void)
+{
+	struct fake f;
+	fake_init(&f);
+	happen(&f, EVENT_START);
+	assert_state(&f, STATE_STARTING);
+	g_assert_cmpint(f.queued, ==, 1);
+	g_assert_cmpint(f.prepared, ==, 0); /* not before it has a place */
+	g_assert_true(childhurd_coming_up(f.c));
+	boot(&f);
+	g_assert_true(childhurd_published(f.c));
+	g_assert_false(childhurd_coming_up(f.c));
+	g_assert_cmpint(f.launched, ==, 1);
+	g_assert_cmpint(f.timer, ==, -1); /* a ready guest has no deadline */
+	fake_clear(&f);
+}
+
+static void
+test_boot_limit(void)
+{
+	struct fake f;
+	fake_init(&f);
+	happen(&f, EVENT_START);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	happen(&f, EVENT_LAUNCHED);
+	f.now += 600000;
+	happen(&f, EVENT_GREETED); /* the limit is one for the whole boot */
+	g_assert_cmpint(f.timer - f.now, ==, 300000);
+	expire(&f);
+	assert_state(&f, STATE_STOPPING);
+	g_assert_cmpint(f.kills, ==, 1);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_BACKOFF);
+	fake_clear(&f);
+}
+
+static void
+test_stop_ladder(void)
+{
+	struct fake f;
+	start_ready(&f);
+	happen(&f, EVENT_STOP);
+	assert_state(&f, STATE_STOPPING);
+	g_assert_cmpint(f.halted, ==, 1);
+	g_assert_cmpint(f.timer - f.now, ==, 60000);
+	expire(&f);
+	g_assert_cmpint(f.buttons, ==, 1);
+	expire(&f);
+	g_assert_cmpint(f.kills, ==, 1);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STOPPED);
+	fake_clear(&f);
+}
+
+static void
+test_halted_mach(void)
+{
+	struct fake f;
+	start_ready(&f);
+	happen(&f, EVENT_STOP);
+	happen(&f, EVENT_HALTED); /* QEMU stays */
+	g_assert_cmpint(f.kills, ==, 1);
+	g_assert_cmpint(f.buttons, ==, 0);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STOPPED);
+	fake_clear(&f);
+}
+
+static void
+test_unkillable(void)
+{
+	struct fake f;
+	start_ready(&f);
+	happen(&f, EVENT_STOP_NOW);
+	for (int i = 0; i < 2 + KILL_TRIES; i++)
+		expire(&f);
+	assert_state(&f, STATE_FAILED);
+	g_assert_cmpint(f.kills, ==, KILL_TRIES);
+	fake_clear(&f);
+}
+
+static void
+test_stop_waits_for_build(void)
+{
+	struct fake f;
+	start_ready(&f);
+	f.builds = 1;
+	happen(&f, EVENT_STOP);
+	assert_state(&f, STATE_DRAINING);
+	g_assert_false(childhurd_published(f.c));
+	g_assert_cmpint(f.halted, ==, 0);
+	f.builds = 0;
+	happen(&f, EVENT_BUILD_ENDED);
+	assert_state(&f, STATE_STOPPING);
+	g_assert_cmpint(f.halted, ==, 1);
+	fake_clear(&f);
+
+	start_ready(&f);
+	f.builds = 1;
+	happen(&f, EVENT_STOP_NOW);
+	assert_state(&f, STATE_STOPPING);
+	fake_clear(&f);
+}
+
+static void
+test_restart(void)
+{
+	struct fake f;
+	start_ready(&f);
+	happen(&f, EVENT_RESTART);
+	assert_state(&f, STATE_STOPPING);
+	g_assert_true(childhurd_coming_up(f.c));
+	happen(&f, EVENT_POWERED_OFF);
+	assert_state(&f, STATE_STARTING);
+	boot(&f);
+	happen(&f, EVENT_STOP);
+	happen(&f, EVENT_START); /* a change of mind */
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STARTING);
+	fake_clear(&f);
+}
+
+static void
+test_reset(void)
+{
+	struct fake f;
+	start_ready(&f);
+	happen(&f, EVENT_RESET);
+	g_assert_cmpint(f.discarded, ==, 0); /* QEMU has it open */
+	happen(&f, EVENT_DIED);
+	g_assert_cmpint(f.discarded, ==, 1);
+	assert_state(&f, STATE_STARTING);
+	fake_clear(&f);
+
+	fake_init(&f);
+	happen(&f, EVENT_RESET);
+	g_assert_cmpint(f.discarded, ==, 1);
+	assert_state(&f, STATE_STOPPED);
+	fake_clear(&f);
+}
+
+static void
+test_crash_backs_off(void)
+{
+	struct fake f;
+	start_ready(&f);
+	gint64 last = 0;
+	for (int i = 1; i < BACKOFF_TRIES; i++) {
+		happen(&f, EVENT_DIED);
+		assert_state(&f, STATE_BACKOFF);
+		gint64 wait = f.timer - f.now;
+		g_assert_cmpint(wait, >=, last);
+		g_assert_cmpint(wait, <=, BACKOFF_LONGEST);
+		if (i == 1)
+			g_assert_cmpint(wait, ==, BACKOFF_FIRST);
+		last = wait;
+		expire(&f);
+		assert_state(&f, STATE_STARTING);
+		boot(&f);
+	}
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_FAILED);
+	g_assert_nonnull(strstr(f.c->why, "gave up"));
+	happen(&f, EVENT_START);
+	assert_state(&f, STATE_STARTING);
+	g_assert_cmpint(f.c->failures, ==, 0);
+	fake_clear(&f);
+}
+
+static void
+test_long_ready_forgives(void)
+{
+	struct fake f;
+	start_ready(&f);
+	for (int i = 0; i < 365 * 24; i++) { /* a crash each hour, for a year */
+		f.now += 3600000;
+		happen(&f, EVENT_DIED);
+		assert_state(&f, STATE_BACKOFF);
+		g_assert_cmpint(f.timer - f.now, ==, BACKOFF_FIRST);
+		expire(&f);
+		boot(&f);
+	}
+	g_assert_cmpint(f.c->restarts, ==, 365 * 24);
+	fake_clear(&f);
+}
+
+static void
+test_reboot_and_power_off(void)
+{
+	struct fake f;
+	start_ready(&f);
+	happen(&f, EVENT_REBOOTED);
+	assert_state(&f, STATE_STARTING);
+	boot(&f);
+	happen(&f, EVENT_POWERED_OFF);
+	assert_state(&f, STATE_STOPPED); /* on-failure: it went by itself, and not by failing */
+	happen(&f, EVENT_START);
+	boot(&f);
+	f.config.restart = CONFIG_RESTART_ALWAYS;
+	happen(&f, EVENT_HALTED);
+	assert_state(&f, STATE_STOPPING);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STARTING);
+	boot(&f);
+	f.config.restart = CONFIG_RESTART_NEVER;
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_FAILED);
+	fake_clear(&f);
+}
+
+static void
+test_reboot_while_booting(void)
+{
+	struct fake f;
+	fake_init(&f);
+	happen(&f, EVENT_START);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	happen(&f, EVENT_LAUNCHED);
+	happen(&f, EVENT_REBOOTED); /* it did not like its secrets, say */
+	assert_state(&f, STATE_BACKOFF);
+	fake_clear(&f);
+}
+
+static void
+test_unresponsive(void)
+{
+	struct fake f;
+	start_ready(&f);
+	happen(&f, EVENT_PROBE_FAILED);
+	assert_state(&f, STATE_UNRESPONSIVE);
+	g_assert_false(childhurd_published(f.c));
+	g_assert_true(childhurd_coming_up(f.c));
+	happen(&f, EVENT_PROBE_FAILED);
+	happen(&f, EVENT_PROBE_OK);
+	assert_state(&f, STATE_READY);
+	happen(&f, EVENT_PROBE_FAILED);
+	g_assert_cmpint(f.timer - f.now, ==, 180000);
+	expire(&f);
+	assert_state(&f, STATE_STOPPING);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_BACKOFF);
+	fake_clear(&f);
+}
+
+static void
+test_drain(void)
+{
+	struct fake f;
+	start_ready(&f);
+	happen(&f, EVENT_DRAIN);
+	assert_state(&f, STATE_DRAINING);
+	g_assert_false(childhurd_published(f.c));
+	happen(&f, EVENT_BUILD_ENDED);
+	assert_state(&f, STATE_DRAINING); /* drained is not stopped */
+	happen(&f, EVENT_DIED);
+	expire(&f);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	happen(&f, EVENT_LAUNCHED);
+	happen(&f, EVENT_PROBE_OK);
+	assert_state(&f, STATE_DRAINING); /* and stays drained over a crash */
+	happen(&f, EVENT_UNDRAIN);
+	assert_state(&f, STATE_READY);
+	fake_clear(&f);
+}
+
+static void
+test_stop_while_starting(void)
+{
+	struct fake f;
+	fake_init(&f);
+	happen(&f, EVENT_START);
+	happen(&f, EVENT_STOP);
+	assert_state(&f, STATE_STOPPED);
+	happen(&f, EVENT_START);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	happen(&f, EVENT_STOP); /* the hypervisor is at it and cannot be interrupted */
+	assert_state(&f, STATE_STOPPING);
+	happen(&f, EVENT_LAUNCHED);
+	g_assert_cmpint(f.kills, ==, 1);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STOPPED);
+	fake_clear(&f);
+}
+
+static void
+test_late_launch(void)
+{
+	struct fake f;
+	fake_init(&f);
+	happen(&f, EVENT_START);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	expire(&f); /* libvirt hangs */
+	while (f.c->state == STATE_STOPPING)
+		expire(&f);
+	assert_state(&f, STATE_FAILED);
+	int kills = f.kills;
+	happen(&f, EVENT_LAUNCHED);
+	g_assert_cmpint(f.kills, ==, kills + 1); /* no QEMU without a master */
+	fake_clear(&f);
+}
+
+static void
+test_take_over(void)
+{
+	struct fake f;
+	fake_init(&f);
+	f.c->want_up = f.c->enrolled = f.c->proven = TRUE;
+	happen(&f, EVENT_FOUND);
+	assert_state(&f, STATE_UNRESPONSIVE); /* not published before it is proven again */
+	g_assert_cmpint(f.watched, ==, 1);
+	g_assert_cmpint(f.enrolled, ==, 0);
+	happen(&f, EVENT_PROBE_OK);
+	assert_state(&f, STATE_READY);
+	fake_clear(&f);
+
+	fake_init(&f);
+	f.c->want_up = TRUE;
+	happen(&f, EVENT_FOUND);
+	assert_state(&f, STATE_BOOTING);
+	g_assert_cmpint(f.enrolled, ==, 1);
+	g_assert_cmpint(f.watched, ==, 1); /* it may have its secrets already */
+	happen(&f, EVENT_PROBE_OK);
+	assert_state(&f, STATE_READY);
+	fake_clear(&f);
+
+	fake_init(&f);
+	happen(&f, EVENT_FOUND); /* it was being stopped */
+	assert_state(&f, STATE_STOPPING);
+	fake_clear(&f);
+}
+
+/* The promises that can be seen from here, after any event whatever. */
+static void
+check_promises(struct fake *f)
+{
+	struct childhurd *c = f->c;
+	if (childhurd_published(c))
+		g_assert_true(c->running && c->proven && !c->drained && !c->winding_down);
+	if (c->state == STATE_STOPPED || c->state == STATE_FAILED)
+		g_assert_false(childhurd_coming_up(c));
+	gboolean limited = c->state == STATE_BOOTING || c->state == STATE_ENROLLING || c->state == STATE_STOPPING ||
+			   c->state == STATE_BACKOFF || (c->state == STATE_UNRESPONSIVE);
+	if (limited)
+		g_assert_cmpint(f->timer, >=, 0); /* nothing waits for ever */
+	if (c->state == STATE_BACKOFF)
+		g_assert_false(c->launching);
+	g_assert_cmpint(c->failures, <=, BACKOFF_TRIES);
+}
+
+static void
+test_any_events(void)
+{
+	guint32 seed = g_test_rand_int() & 0x7fffffff;
+	g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
+	struct fake f;
+	g_test_message("seed %u", seed);
+	fake_init(&f);
+	for (int i = 0; i < 300000; i++) {
+		enum event event = g_rand_int_range(rand, 0, N_EVENTS);
+		if (event == EVENT_FOUND || (event == EVENT_ADMITTED && f.c->state != STATE_STARTING))
+			continue; /* the hird sends these only where they belong */
+		if (event == EVENT_PREPARED && (f.c->state != STATE_STARTING || f.c->launching))
+			continue;
+		if (event == EVENT_LAUNCHED && !f.c->launching)
+			continue;
+		f.builds = g_rand_int_range(rand, -1, 3);
+		f.now += g_rand_int_range(rand, 0, 5000);
+		happen(&f, event);
+		check_promises(&f);
+	}
+	fake_clear(&f);
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/childhurd/every-state-has-an-action-for-every-event", test_complete);
+	g_test_add_func("/childhurd/boots-step-by-step-and-is-published", test_boot);
+	g_test_add_func("/childhurd/one-limit-for-the-whole-boot", test_boot_limit);
+	g_test_add_func("/childhurd/stop-is-halt-then-power-button-then-kill", test_stop_ladder);
+	g_test_add_func("/childhurd/a-halted-mach-is-ended-at-once", test_halted_mach);
+	g_test_add_func("/childhurd/a-qemu-that-cannot-be-ended-is-a-failure", test_unkillable);
+	g_test_add_func("/childhurd/stop-waits-for-a-build-unless-now", test_stop_waits_for_build);
+	g_test_add_func("/childhurd/restart-is-stop-and-start", test_restart);
+	g_test_add_func("/childhurd/reset-discards-the-disk-when-qemu-is-gone", test_reset);
+	g_test_add_func("/childhurd/crashes-back-off-and-then-open-the-breaker", test_crash_backs_off);
+	g_test_add_func("/childhurd/a-crash-an-hour-for-a-year-is-forgiven", test_long_ready_forgives);
+	g_test_add_func("/childhurd/reboot-and-power-off-are-told-from-crashes", test_reboot_and_power_off);
+	g_test_add_func("/childhurd/a-reboot-before-it-was-ready-is-a-failure", test_reboot_while_booting);
+	g_test_add_func("/childhurd/a-silent-guest-is-unpublished-then-restarted", test_unresponsive);
+	g_test_add_func("/childhurd/drained-stays-drained", test_drain);
+	g_test_add_func("/childhurd/a-start-can-be-given-up", test_stop_while_starting);
+	g_test_add_func("/childhurd/a-launch-that-comes-too-late-is-ended", test_late_launch);
+	g_test_add_func("/childhurd/a-running-guest-is-taken-over", test_take_over);
+	g_test_add_func("/childhurd/promises-hold-under-any-events", test_any_events);
+	return g_test_run();
+}

@@ -262,7 +262,7 @@ static void
 test_extra_wins(struct place *place, gconstpointer data)
 {
 	struct place other = {.top = NULL};
-	g_autofree char *key = NULL, *line = NULL;
+	g_autofree char *key = NULL;
 
 	(void)data;
 	/* A host key made elsewhere, of which only the private half is brought. */

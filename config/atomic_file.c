@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "config/atomic_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static gboolean
+fail(const char *path, const char *what, GError **error)
+{
+	int why = errno;
+	g_set_error(error, G_IO_ERROR, g_io_error_from_errno(why), "%s: cannot %s: %s", path, what,
+		    g_strerror(why));
+	return FALSE;
+}
+
+static gboolean
+write_all(int fd, const char *content, gsize length)
+{
+	while (length) {
+		ssize_t n = write(fd, content, length);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return FALSE;
+		content += n;
+		length -= (gsize)n;
+	}
+	return TRUE;
+}
+
+/* The rename itself is only on disk when the folder is. */
+static gboolean
+sync_folder(const char *path)
+{
+	g_autofree char *folder = g_path_get_dirname(path);
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return FALSE;
+	gboolean synced = fsync(fd) == 0 || errno == EINVAL; /* not every file system can */
+	close(fd);
+	return synced;
+}
+
+gboolean
+atomic_file_write(const char *path, const char *content, gssize length, mode_t mode, GError **error)
+{
+	g_autofree char *temporary = g_strconcat(path, ".new", NULL);
+	unlink(temporary); /* of a killed process; perhaps with another mode or owner */
+	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	if (fd < 0)
+		return fail(temporary, "be made", error);
+	gboolean written = fchmod(fd, mode) == 0 &&
+			   write_all(fd, content, length < 0 ? strlen(content) : (gsize)length) &&
+			   fsync(fd) == 0;
+	int why = errno;
+	if (close(fd) < 0 && written) {
+		written = FALSE;
+		why = errno;
+	}
+	if (written && rename(temporary, path) == 0)
+		return sync_folder(path) || fail(path, "sync its folder", error);
+	if (!written)
+		errno = why;
+	fail(path, "be written", error);
+	unlink(temporary);
+	return FALSE;
+}

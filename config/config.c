@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * From files to a checked configuration: which files, defaults, templates, and what only shows when all is read: two
+ * guests with one name or port. All errors are collected, and told in the order of files and lines.
+ */
+#include "config/config.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/ini.h"
+#include "config/keys.h"
+#include "config/value.h"
+
+#define GUESTS_MAX 1000
+#define NAME_MAX_BYTES 40
+#define SOCKET_PATH_MAX 107 /* unix(7): sun_path */
+#define SSH_PORT 10022
+#define SECRETS_PORT 11004
+#define VNC_PORT 15900
+#define PORT_STEP 1000
+
+struct loader {
+	GPtrArray *files;   /* of char *, in the order they are read */
+	GPtrArray *entries; /* of struct ini_entry */
+	GPtrArray *errors;  /* of struct ini_error */
+	char *folder;	    /* of the main file */
+	struct config *config;
+	GPtrArray *sections; /* of struct section: guests and templates, in their order */
+};
+
+/* A [guest NAME], which may be in several files. */
+struct section {
+	char *title; /* "guest childhurd" */
+	const char *name;
+	const char *file;
+	int line;
+	int count;
+};
+
+/* --- messages -------------------------------------------------------------------------------------------- */
+
+static void fault(struct loader *l, const char *file, int line, const char *section, const char *key,
+		  const char *format, ...) G_GNUC_PRINTF(6, 7);
+
+static void
+fault(struct loader *l, const char *file, int line, const char *section, const char *key, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	g_autofree char *what = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
+	char *text = key ? g_strdup_printf("[%s] %s: %s", section, key, what)
+			 : g_strdup_printf("[%s]: %s", section, what);
+	ini_error_add(l->errors, file, line, text);
+}
+
+static gint
+file_rank(const struct loader *l, const char *file)
+{
+	guint i = G_MAXINT;
+	g_ptr_array_find(l->files, file, &i);
+	return (gint)i;
+}
+
+static gint
+by_place(gconstpointer a, gconstpointer b, gpointer data)
+{
+	const struct ini_error *x = *(struct ini_error *const *)a, *y = *(struct ini_error *const *)b;
+	gint rank = file_rank(data, x->file) - file_rank(data, y->file);
+	return rank ? rank : x->line - y->line;
+}
+
+static void
+tell_errors(struct loader *l, GPtrArray *messages)
+{
+	g_ptr_array_sort_with_data(l->errors, by_place, l);
+	for (guint i = 0; i < l->errors->len; i++) {
+		const struct ini_error *e = g_ptr_array_index(l->errors, i);
+		g_ptr_array_add(messages, e->line ? g_strdup_printf("%s:%d: %s", e->file, e->line, e->text)
+						  : g_strdup_printf("%s: %s", e->file, e->text));
+	}
+}
+
+/* --- sections -------------------------------------------------------------------------------------------- */
+
+static gboolean
+name_is_good(const char *name)
+{
+	static const char letters[] = G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-_.";
+	return g_ascii_isalnum(*name) && strspn(name, letters) == strlen(name) && strlen(name) <= NAME_MAX_BYTES;
+}
+
+static struct section *
+find_section(struct loader *l, const char *title)
+{
+	for (guint i = 0; i < l->sections->len; i++) {
+		struct section *s = g_ptr_array_index(l->sections, i);
+		if (!strcmp(s->title, title))
+			return s;
+	}
+	return NULL;
+}
+
+static void
+section_free(void *data)
+{
+	struct section *s = data;
+	g_free(s->title);
+	g_free(s);
+}
+
+/* The head of a section. */
+static void
+check_section(struct loader *l, const struct ini_entry *entry)
+{
+	const char *title = entry->section;
+	if (!strcmp(title, "daemon") || !strcmp(title, "defaults") || find_section(l, title))
+		return;
+	if (!g_str_has_prefix(title, "guest ")) {
+		fault(l, entry->file, entry->line, title, NULL, "%s",
+		      strcmp(title, "guest") ? "unknown section; it is [daemon], [defaults] or [guest NAME]"
+					     : "a guest needs a name, as [guest childhurd]");
+		return;
+	}
+	const char *name = title + strlen("guest ");
+	if (!name_is_good(name)) {
+		g_autofree char *quoted = value_quote(name);
+		fault(l, entry->file, entry->line, title, NULL,
+		      "%s is not a guest's name; it is made of letters, digits, - _ and ., begins with a letter or digit, "
+		      "and has at most %d of them",
+		      quoted, NAME_MAX_BYTES);
+		return;
+	}
+	struct section *s = g_new0(struct section, 1);
+	s->title = g_strdup(title);
+	s->name = s->title + strlen("guest ");
+	s->file = entry->file;
+	s->line = entry->line;
+	s->count = 1;
+	g_ptr_array_add(l->sections, s);
+}
+
+/* --- keys ------------------------------------------------------------------------------------------------- */
+
+static void
+unknown_key(struct loader *l, const struct ini_entry *entry, gboolean daemon)
+{
+	const char *near = key_suggest(entry->key, daemon);
+	g_autofree char *quoted = value_quote(entry->key);
+	if (key_find(entry->key, !daemon))
+		fault(l, entry->file, entry->line, entry->section, entry->key, "belongs into %s",
+		      daemon ? "[defaults] or [guest NAME]" : "[daemon]");
+	else if (near)
+		fault(l, entry->file, entry->line, entry->section, entry->key, "unknown key %s; did you mean %s?",
+		      quoted, near);
+	else
+		fault(l, entry->file, entry->line, entry->section, entry->key,
+		      "unknown key %s; childhurd.ini(5) lists them all", quoted);
+}
+
+/* The key of an entry, or NULL after an error. */
+static const struct key *
+entry_key(struct loader *l, const struct ini_entry *entry)
+{
+	gboolean daemon = !strcmp(entry->section, "daemon");
+	const struct key *key = key_find(entry->key, daemon);
+	if (!key)
+		unknown_key(l, entry, daemon);
+	else if (key->scope == KEY_GUEST_ONLY && !strcmp(entry->section, "defaults"))
+		fault(l, entry->file, entry->line, entry->section, entry->key,
+		      "can only be one guest's; put it into a [guest NAME]");
+	else
+		return key;
+	return NULL;
+}
+
+/* Twice in one section of one file is a slip; in another file it is meant. */
+static void
+check_double(struct loader *l, guint i, const struct key *key)
+{
+	const struct ini_entry *entry = g_ptr_array_index(l->entries, i);
+	if (key->type == KEY_MODULE)
+		return;
+	for (guint j = i; j-- > 0;) {
+		const struct ini_entry *other = g_ptr_array_index(l->entries, j);
+		if (other->file != entry->file)
+			return;
+		if (other->key && !strcmp(other->key, entry->key) && !strcmp(other->section, entry->section)) {
+			fault(l, entry->file, entry->line, entry->section, entry->key,
+			      "given twice, first in line %d; leave one of them out", other->line);
+			return;
+		}
+	}
+}
+
+/* Check every entry by itself, so that an error is told once however many guests it is for. */
+static void
+check_entries(struct loader *l)
+{
+	struct config daemon = {0};
+	for (guint i = 0; i < l->entries->len; i++) {
+		const struct ini_entry *entry = g_ptr_array_index(l->entries, i);
+		struct config_guest guest = {0};
+		int count = 1;
+		if (!entry->key) {
+			check_section(l, entry);
+			continue;
+		}
+		if (!*entry->section) {
+			ini_error_add(l->errors, entry->file, entry->line,
+				      g_strdup_printf("%s: stands before the first section; put it below [daemon], "
+						      "[defaults] or [guest NAME]",
+						      entry->key));
+			continue;
+		}
+		if (strcmp(entry->section, "daemon") && strcmp(entry->section, "defaults") &&
+		    !find_section(l, entry->section))
+			continue; /* told at its head */
+		const struct key *key = entry_key(l, entry);
+		if (!key)
+			continue;
+		check_double(l, i, key);
+		gboolean is_count = !strcmp(key->name, "count");
+		void *owner = key->scope == KEY_DAEMON ? (void *)&daemon : is_count ? (void *)&count : (void *)&guest;
+		g_autofree char *what = value_set(key, entry->value, l->folder, owner);
+		if (what)
+			fault(l, entry->file, entry->line, entry->section, entry->key, "%s", what);
+		else if (is_count)
+			find_section(l, entry->section)->count = count;
+		else if (!strcmp(key->name, "inject") && guest.inject == CONFIG_INJECT_IMAGE)
+			fault(l, entry->file, entry->line, entry->section, entry->key,
+			      "\"image\" is not supported yet; use secret-service or none");
+		if (!is_count)
+			value_clear(key, owner);
+	}
+}
+
+/* --- guests ------------------------------------------------------------------------------------------------ */
+
+/* Set what the entries of one section say; errors are told already. */
+static void
+apply(struct loader *l, const char *section, void *owner, gboolean daemon, gboolean *given)
+{
+	const char *modules_file = NULL;
+	for (guint i = 0; i < l->entries->len; i++) {
+		const struct ini_entry *entry = g_ptr_array_index(l->entries, i);
+		if (!entry->key || strcmp(entry->section, section))
+			continue;
+		const struct key *key = key_find(entry->key, daemon);
+		if (!key || !strcmp(key->name, "count") ||
+		    (key->scope == KEY_GUEST_ONLY && !strcmp(section, "defaults")))
+			continue;
+		/* The modules of one section in one file are one value, which replaces an earlier one. */
+		if (key->type == KEY_MODULE && modules_file != entry->file) {
+			value_clear(key, owner);
+			modules_file = entry->file;
+		}
+		g_autofree char *what = value_set(key, entry->value, l->folder, owner);
+		if (!what)
+			given[key - keys] = TRUE;
+	}
+}
+
+static void
+set_standards(void *owner, gboolean daemon)
+{
+	for (gsize i = 0; i < n_keys; i++) {
+		if ((keys[i].scope == KEY_DAEMON) != daemon || !keys[i].standard || !strcmp(keys[i].name, "count"))
+			continue;
+		g_autofree char *what = value_set(&keys[i], keys[i].standard, "/", owner);
+		g_assert(!what);
+	}
+}
+
+/* Where a guest's key was set last, for messages about it. */
+static void
+place_of(struct loader *l, const struct config_guest *guest, const char *key, const char **file, int *line)
+{
+	g_autofree char *section = g_strdup_printf("guest %s", guest->template);
+	*file = guest->file;
+	*line = guest->line;
+	for (guint i = 0; i < l->entries->len; i++) {
+		const struct ini_entry *entry = g_ptr_array_index(l->entries, i);
+		if (entry->key && !strcmp(entry->key, key) && !strcmp(entry->section, section)) {
+			*file = entry->file;
+			*line = entry->line;
+		}
+	}
+}
+
+static void guest_fault(struct loader *l, const struct config_guest *guest, const char *key, const char *format, ...)
+    G_GNUC_PRINTF(4, 5);
+
+static void
+guest_fault(struct loader *l, const struct config_guest *guest, const char *key, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	g_autofree char *what = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
+	g_autofree char *section = g_strdup_printf("guest %s", guest->template);
+	const char *file;
+	int line;
+	place_of(l, guest, key, &file, &line);
+	fault(l, file, line, section, key, "%s", what);
+}
+
+static void
+check_guest(struct loader *l, const struct config_guest *guest)
+{
+	if (!guest->image && !guest->kernel)
+		guest_fault(l, guest, "image", "is missing; give the path of a disk image, or a kernel");
+	if (guest->modules->len && !guest->kernel)
+		guest_fault(l, guest, "module", "needs a kernel; give one, as kernel = /path/to/gnumach");
+	if (*guest->kernel_arguments && !guest->kernel)
+		guest_fault(l, guest, "kernel-arguments", "needs a kernel; give one, as kernel = /path/to/gnumach");
+	if (guest->offloading && !*guest->systems)
+		guest_fault(l, guest, "systems", "is empty; name the systems it builds for, or say offloading = no");
+	if (guest->ssh_port == guest->secrets_port)
+		guest_fault(l, guest, "secrets-port", "%d is its ssh-port, too; give it another", guest->secrets_port);
+	if (guest->id > 49)
+		guest_fault(l, guest, "id", "%d: ports above 65535 would follow from it; ids are 0 to 49", guest->id);
+}
+
+static struct config_guest *
+make_guest(struct loader *l, const struct section *s, int number)
+{
+	struct config_guest *guest = g_new0(struct config_guest, 1);
+	g_autofree gboolean *given = g_new0(gboolean, n_keys);
+	guest->name = s->count > 1 ? g_strdup_printf("%s%d", s->name, number) : g_strdup(s->name);
+	guest->template = g_strdup(s->name);
+	guest->file = g_strdup(s->file);
+	guest->line = s->line;
+	set_standards(guest, FALSE);
+	apply(l, "defaults", guest, FALSE, given);
+	apply(l, s->title, guest, FALSE, given);
+	if (!guest->modules)
+		guest->modules = g_ptr_array_new();
+	gboolean has_id = given[key_find("id", FALSE) - keys];
+	guest->id = has_id ? guest->id + number - 1 : (int)l->config->guests->len;
+	if (!given[key_find("ssh-port", FALSE) - keys])
+		guest->ssh_port = SSH_PORT + PORT_STEP * guest->id;
+	if (!given[key_find("secrets-port", FALSE) - keys])
+		guest->secrets_port = SECRETS_PORT + PORT_STEP * guest->id;
+	if (number == 1 || guest->id > 49)
+		check_guest(l, guest);
+	return guest;
+}
+
+static void
+make_guests(struct loader *l)
+{
+	for (guint i = 0; i < l->sections->len; i++) {
+		const struct section *s = g_ptr_array_index(l->sections, i);
+		if ((int)l->config->guests->len + s->count > GUESTS_MAX) {
+			fault(l, s->file, s->line, s->title, "count", "more than %d guests in all", GUESTS_MAX);
+			return;
+		}
+		for (int number = 1; number <= s->count; number++)
+			g_ptr_array_add(l->config->guests, make_guest(l, s, number));
+	}
+}
+
+/* --- guests against each other ----------------------------------------------------------------------------- */
+
+static gboolean
+same_address(const struct config_guest *a, const struct config_guest *b)
+{
+	return !strcmp(a->listen_address, b->listen_address) || !strcmp(a->listen_address, "0.0.0.0") ||
+	       !strcmp(b->listen_address, "0.0.0.0");
+}
+
+static void
+check_port(struct loader *l, const struct config_guest *guest, const char *key, int port,
+	   const struct config_guest *other, const char *other_key, int other_port)
+{
+	const char *file;
+	int line;
+	if (port != other_port || !same_address(guest, other))
+		return;
+	place_of(l, other, other_key, &file, &line);
+	if (!strcmp(guest->template, other->template))
+		guest_fault(l, guest, key,
+			    "%d would be the %s of %s and the %s of %s; leave it out in a template, so that it follows "
+			    "from id",
+			    port, other_key, other->name, key, guest->name);
+	else
+		guest_fault(l, guest, key, "%d of %s is the %s of %s, too (%s:%d); give it another port or id", port,
+			    guest->name, other_key, other->name, file, line);
+}
+
+static void
+check_pair(struct loader *l, const struct config_guest *guest, const struct config_guest *other)
+{
+	if (!strcmp(guest->name, other->name)) {
+		g_autofree char *section = g_strdup_printf("guest %s", guest->template);
+		fault(l, guest->file, guest->line, section, NULL,
+		      "there is a guest %s already, of [guest %s] (%s:%d); give one of them another name", guest->name,
+		      other->template, other->file, other->line);
+		return;
+	}
+	if (guest->id == other->id) {
+		const char *file;
+		int line;
+		place_of(l, other, "id", &file, &line);
+		guest_fault(l, guest, "id", "%d of %s is the id of %s, too (%s:%d); give one of them another", guest->id,
+			    guest->name, other->name, file, line);
+		return; /* the ports follow from it */
+	}
+	check_port(l, guest, "ssh-port", guest->ssh_port, other, "ssh-port", other->ssh_port);
+	check_port(l, guest, "ssh-port", guest->ssh_port, other, "secrets-port", other->secrets_port);
+	check_port(l, guest, "secrets-port", guest->secrets_port, other, "ssh-port", other->ssh_port);
+	check_port(l, guest, "secrets-port", guest->secrets_port, other, "secrets-port", other->secrets_port);
+}
+
+static void
+check_pairs(struct loader *l)
+{
+	for (guint i = 1; i < l->config->guests->len; i++) {
+		guint errors = l->errors->len;
+		for (guint j = 0; j < i && l->errors->len == errors; j++)
+			check_pair(l, g_ptr_array_index(l->config->guests, i), g_ptr_array_index(l->config->guests, j));
+	}
+}
+
+/* --- folders and files --------------------------------------------------------------------------------------- */
+
+static char *
+user_folder(const char *variable, const char *fallback)
+{
+	const char *value = g_getenv(variable);
+	if (value && g_path_is_absolute(value))
+		return g_build_filename(value, "childhurd", NULL);
+	return g_build_filename(fallback, "childhurd", NULL);
+}
+
+static char *
+standard_folder(const char *for_root, const char *variable, const char *in_home)
+{
+	if (geteuid() == 0)
+		return g_strdup(for_root);
+	g_autofree char *fallback = in_home ? g_build_filename(g_get_home_dir(), in_home, NULL)
+					    : g_strdup_printf("/tmp/runtime-%u", geteuid());
+	return user_folder(variable, fallback);
+}
+
+char *
+config_default_file(void)
+{
+	g_autofree char *folder = standard_folder("/etc/childhurd", "XDG_CONFIG_HOME", ".config");
+	return g_build_filename(folder, "childhurd.ini", NULL);
+}
+
+static gint
+by_name(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* conf.d beside the main file; none is fine. */
+static void
+find_drop_ins(struct loader *l)
+{
+	g_autofree char *folder = g_build_filename(l->folder, "conf.d", NULL);
+	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+	g_autoptr(GPtrArray) found = g_ptr_array_new();
+	const char *name;
+	while (dir && (name = g_dir_read_name(dir)))
+		if (*name != '.' && g_str_has_suffix(name, ".ini"))
+			g_ptr_array_add(found, g_build_filename(folder, name, NULL));
+	g_ptr_array_sort(found, by_name);
+	for (guint i = 0; i < found->len; i++)
+		g_ptr_array_add(l->files, g_ptr_array_index(found, i));
+}
+
+static void
+set_daemon(struct loader *l)
+{
+	struct config *config = l->config;
+	g_autofree gboolean *given = g_new0(gboolean, n_keys);
+	set_standards(config, TRUE);
+	config->state_directory = standard_folder("/var/lib/childhurd", "XDG_STATE_HOME", ".local/state");
+	config->runtime_directory = standard_folder("/run/childhurd", "XDG_RUNTIME_DIR", NULL);
+	config->secrets_directory = g_build_filename(l->folder, "secrets", NULL);
+	config->parallel_starts = (int)g_get_num_processors();
+	apply(l, "daemon", config, TRUE, given);
+	if (strlen(config->runtime_directory) + strlen("/control") > SOCKET_PATH_MAX)
+		ini_error_add(l->errors, g_ptr_array_index(l->files, 0), 0,
+			      g_strdup_printf("[daemon] runtime-directory: %s is too long for a socket in it; "
+					      "it has at most %d bytes",
+					      config->runtime_directory, SOCKET_PATH_MAX - (int)strlen("/control")));
+}
+
+struct config *
+config_load(const char *file, GPtrArray *errors)
+{
+	g_autofree char *main_file = file ? g_canonicalize_filename(file, NULL) : config_default_file();
+	struct loader l = {.files = g_ptr_array_new_with_free_func(g_free),
+			   .entries = g_ptr_array_new_with_free_func(ini_entry_free),
+			   .errors = g_ptr_array_new_with_free_func(ini_error_free),
+			   .sections = g_ptr_array_new_with_free_func(section_free),
+			   .folder = g_path_get_dirname(main_file),
+			   .config = g_new0(struct config, 1)};
+	gboolean present = file || g_file_test(main_file, G_FILE_TEST_EXISTS);
+	l.config->guests = g_ptr_array_new();
+	g_ptr_array_add(l.files, g_strdup(main_file));
+	if (present)
+		l.config->file = g_strdup(main_file);
+	find_drop_ins(&l);
+	for (guint i = present ? 0 : 1; i < l.files->len; i++)
+		ini_read(g_ptr_array_index(l.files, i), l.entries, l.errors);
+	check_entries(&l);
+	set_daemon(&l);
+	make_guests(&l);
+	check_pairs(&l);
+
+	gboolean good = l.errors->len == 0;
+	tell_errors(&l, errors);
+	g_ptr_array_unref(l.errors);
+	g_ptr_array_unref(l.entries);
+	g_ptr_array_unref(l.sections);
+	g_ptr_array_unref(l.files);
+	g_free(l.folder);
+	if (good)
+		return l.config;
+	config_free(l.config);
+	return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- */
+
+static void
+clear_keys(void *owner, gboolean daemon)
+{
+	for (gsize i = 0; i < n_keys; i++)
+		if ((keys[i].scope == KEY_DAEMON) == daemon && strcmp(keys[i].name, "count"))
+			value_clear(&keys[i], owner);
+}
+
+void
+config_free(struct config *config)
+{
+	if (!config)
+		return;
+	for (guint i = 0; i < config->guests->len; i++) {
+		struct config_guest *guest = g_ptr_array_index(config->guests, i);
+		clear_keys(guest, FALSE);
+		g_free(guest->name);
+		g_free(guest->template);
+		g_free(guest->file);
+		g_free(guest);
+	}
+	g_ptr_array_unref(config->guests);
+	clear_keys(config, TRUE);
+	g_free(config->secrets_directory);
+	g_free(config->file);
+	g_free(config);
+}
+
+const struct config_guest *
+config_find_guest(const struct config *config, const char *name)
+{
+	for (guint i = 0; i < config->guests->len; i++) {
+		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
+		if (!strcmp(guest->name, name))
+			return guest;
+	}
+	return NULL;
+}
+
+char **
+config_guest_differences(const struct config_guest *a, const struct config_guest *b)
+{
+	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+	for (gsize i = 0; i < n_keys; i++)
+		if (keys[i].scope != KEY_DAEMON && strcmp(keys[i].name, "count") && !value_equal(&keys[i], a, b))
+			g_strv_builder_add(builder, keys[i].name);
+	return g_strv_builder_end(builder);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Files of the configuration as a list of lines that matter. */
+#ifndef CONFIG_INI_H
+#define CONFIG_INI_H
+
+#include <glib.h>
+
+#define INI_FILE_MAX (1024 * 1024) /* bytes of one file */
+
+/* One `key = value`, or the head of a section (key and value NULL). */
+struct ini_entry {
+	const char *file; /* borrowed from the caller of ini_read */
+	int line;
+	char *section; /* "" before the first */
+	char *key;
+	char *value;
+};
+
+/* Where something is wrong; sorted by file and line before it is told. */
+struct ini_error {
+	const char *file;
+	int line; /* 0: the file as a whole */
+	char *text;
+};
+
+/*
+ * Read file, append its entries to entries (array of struct ini_entry *, freed with ini_entry_free) and what is wrong to
+ * errors (array of struct ini_error *, freed with ini_error_free). file has to outlive both.
+ */
+void ini_read(const char *file, GPtrArray *entries, GPtrArray *errors);
+
+void ini_entry_free(void *entry);
+void ini_error_free(void *error);
+/* text is taken. */
+void ini_error_add(GPtrArray *errors, const char *file, int line, char *text);
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "config/keys.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define KIB 1024.0
+#define MIB (1024.0 * KIB)
+#define GIB (1024.0 * MIB)
+#define SECOND 1000.0
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+
+static const char *const disks[] = {"ephemeral", "persistent", NULL};
+static const char *const accelerations[] = {"auto", "kvm", "tcg", NULL};
+static const char *const networks[] = {"user", "isolated", NULL};
+static const char *const injections[] = {"secret-service", "image", "none", NULL};
+static const char *const restarts[] = {"always", "on-failure", "never", NULL};
+static const char *const formats[] = {"qcow2", "raw", NULL};
+
+#define D(field) KEY_DAEMON, offsetof(struct config, field)
+#define G(field) KEY_GUEST, offsetof(struct config_guest, field)
+#define ONE(field) KEY_GUEST_ONLY, offsetof(struct config_guest, field)
+
+/* clang-format off */
+const struct key keys[] = {
+	{"uri", KEY_WORD, D(uri), "qemu:///embed", NULL, 0, 0, NULL,
+	 "The libvirt connection. qemu:///embed runs libvirt's QEMU driver inside childhurdd, with its root below "
+	 "state-directory; no libvirtd is needed."},
+	{"state-directory", KEY_PATH, D(state_directory), NULL, "/var/lib/childhurd", 0, 0, NULL,
+	 "Where each guest has its folder: disk, secrets, keys, console log. An ordinary user's default is "
+	 "$XDG_STATE_HOME/childhurd."},
+	{"runtime-directory", KEY_PATH, D(runtime_directory), NULL, "/run/childhurd", 0, 0, NULL,
+	 "Where the control socket and what is published stand. An ordinary user's default is "
+	 "$XDG_RUNTIME_DIR/childhurd."},
+	{"control-group", KEY_WORD, D(control_group), "childhurd", NULL, 0, 0, NULL,
+	 "The group whose members may use the control socket."},
+	{"parallel-starts", KEY_INT, D(parallel_starts), NULL, "the number of CPUs", 1, 1000, NULL,
+	 "How many guests boot at a time; the others wait, in the order of the configuration."},
+	{"host-name", KEY_WORD, D(host_name), "127.0.0.1", NULL, 0, 0, NULL,
+	 "The name or address of this host that is published to coordinators."},
+	{"coordinator-user", KEY_WORD, D(coordinator_user), NULL, "found out", 0, 0, NULL,
+	 "The user that guix-daemon runs as, who has to be able to read each guest's offload_key. Found out by "
+	 "looking for a running guix-daemon."},
+	{"guix-configuration-directory", KEY_PATH, D(guix_configuration_directory), "/etc/guix", NULL, 0, 0, NULL,
+	 "Where the host's acl and signing key are."},
+	{"guix-state-directory", KEY_PATH, D(guix_state_directory), "/var/guix", NULL, 0, 0, NULL,
+	 "Where Guix keeps its build slots (below offload/), by which running builds are known."},
+
+	{"count", KEY_INT, KEY_GUEST_ONLY, 0, "1", NULL, 1, 1000, NULL,
+	 "More than 1 makes the section a template: it stands for the guests NAME1 to NAMEN."},
+	{"id", KEY_INT, ONE(id), NULL, "the guest's position, from 0", 0, 49, NULL,
+	 "Decides the ports: SSH 10022, secrets 11004 and VNC (reserved, nothing listens) 15900, each plus 1000 "
+	 "times id. A template's guests count up from it."},
+	{"ssh-port", KEY_INT, ONE(ssh_port), NULL, "10022 + 1000 id", 1, 65535, NULL,
+	 "The host's port that leads to the guest's SSH server."},
+	{"secrets-port", KEY_INT, ONE(secrets_port), NULL, "11004 + 1000 id", 1, 65535, NULL,
+	 "The host's port that leads to the guest's secret service; open only until the secrets are delivered."},
+	{"listen-address", KEY_ADDRESS, G(listen_address), "127.0.0.1", NULL, 0, 0, NULL,
+	 "The host's IPv4 address at which these ports are open."},
+	{"image", KEY_PATH, G(image), NULL, "required, unless kernel is given", 0, 0, NULL,
+	 "The disk image the guest starts from. It is only ever read."},
+	{"image-format", KEY_TEXT, G(image_format), NULL, "probed", 0, 0, formats,
+	 "What the image is. Say raw for a raw image that does not look like a disk."},
+	{"kernel", KEY_PATH, G(kernel), NULL, "none: the disk boots", 0, 0, NULL,
+	 "A multiboot kernel that QEMU loads itself, GNU Mach for instance."},
+	{"kernel-arguments", KEY_TEXT, G(kernel_arguments), "", NULL, 0, 0, NULL,
+	 "The kernel's command line, for instance: root=device:hd0s1 console=com0"},
+	{"module", KEY_MODULE, G(modules), NULL, "none", 0, 0, NULL,
+	 "A multiboot module: FILE, and behind a blank its arguments. Given once for each module, in their order."},
+	{"disk", KEY_CHOICE, G(disk), "ephemeral", NULL, 0, 0, disks,
+	 "ephemeral: a new overlay at each start, so that nothing of an earlier boot is left; persistent: it is kept."},
+	{"disk-size", KEY_SIZE, G(disk_size), NULL, "the image's", MIB, 16 * KIB * GIB, NULL,
+	 "Makes the overlay larger than the image."},
+	{"memory-size", KEY_SIZE, G(memory_size), "2G", NULL, 16 * MIB, 1 * KIB * GIB, NULL, "The guest's memory."},
+	{"cpus", KEY_INT, G(cpus), "1", NULL, 1, 255, NULL, "The guest's processors. Most Hurds want one."},
+	{"machine", KEY_WORD, G(machine), "pc", NULL, 0, 0, NULL, "QEMU's machine type."},
+	{"cpu", KEY_WORD, G(cpu), NULL, "QEMU's", 0, 0, NULL, "QEMU's CPU model, as its option -cpu takes it."},
+	{"network-device", KEY_WORD, G(network_device), "rtl8139", NULL, 0, 0, NULL,
+	 "QEMU's network device. The Hurd knows rtl8139 and e1000."},
+	{"emulator", KEY_PROGRAM, G(emulator), "qemu-system-x86_64", NULL, 0, 0, NULL, "The emulator to use."},
+	{"acceleration", KEY_CHOICE, G(acceleration), "auto", NULL, 0, 0, accelerations,
+	 "auto: KVM where a probe proves that it runs 32-bit guests, else TCG. kvm: KVM, or the guest fails."},
+	{"network", KEY_CHOICE, G(network), "user", NULL, 0, 0, networks,
+	 "user: QEMU's user network; isolated: the same, with no way out of the guest."},
+	{"qemu-options", KEY_ARGV, G(qemu_options), "", NULL, 0, 0, NULL,
+	 "Further arguments for QEMU, quoted as in a shell."},
+	{"clock", KEY_DATE, G(clock), "now", NULL, 0, 0, NULL,
+	 "A date (2020-01-31) or date and time (2020-01-31T12:00:00, UTC) at which the guest lives from each start; now: "
+	 "the present."},
+	{"inject", KEY_CHOICE, G(inject), "secret-service", NULL, 0, 0, injections,
+	 "How secrets get into the guest. secret-service: Guix' protocol; none: they are in it already, and its public host "
+	 "keys are among the guest's extra files. image is not supported yet."},
+	{"offloading", KEY_BOOL, G(offloading), "yes", NULL, 0, 0, NULL,
+	 "Publish the guest as a build machine."},
+	{"user", KEY_WORD, G(user), "offloading", NULL, 0, 0, NULL, "The account that coordinators log in as."},
+	{"admin-user", KEY_WORD, G(admin_user), "root", NULL, 0, 0, NULL,
+	 "The account for probes, for halting, and for childhurdctl ssh."},
+	{"systems", KEY_LIST, G(systems), "i586-gnu", NULL, 0, 0, NULL, "The systems that the guest builds for."},
+	{"features", KEY_LIST, G(features), "", NULL, 0, 0, NULL, "Features, as in Guix' build-machine."},
+	{"parallel-builds", KEY_INT, G(parallel_builds), "1", NULL, 1, 64, NULL, "Builds at a time."},
+	{"speed", KEY_REAL, G(speed), "1.0", NULL, 0.001, 1000, NULL,
+	 "The machine's speed relative to others, as in Guix' build-machine."},
+	{"overload-threshold", KEY_REAL, G(overload_threshold), "1.8", NULL, 0.01, 1000, NULL,
+	 "The load average above which Guix gives the machine no work. An idle Hurd has 1.0."},
+	{"autostart", KEY_BOOL, G(autostart), "yes", NULL, 0, 0, NULL, "Start the guest with the daemon."},
+	{"restart", KEY_CHOICE, G(restart), "on-failure", NULL, 0, 0, restarts,
+	 "What follows when a guest ends by itself. on-failure: a crash or a hang restarts it, a power off does not."},
+	{"probe-command", KEY_TEXT, G(probe_command), "true", NULL, 0, 0, NULL,
+	 "The command that proves a guest, run over SSH; guix stands for a round trip with guix repl."},
+	{"probe-interval", KEY_TIME, G(probe_interval), "30s", NULL, 100, 24 * HOUR, NULL,
+	 "The time between two probes of a ready guest."},
+	{"boot-timeout", KEY_TIME, G(boot_timeout), "15min", NULL, SECOND, 24 * HOUR, NULL,
+	 "The limit from QEMU's start to ready."},
+	{"hang-timeout", KEY_TIME, G(hang_timeout), "3min", NULL, SECOND, 24 * HOUR, NULL,
+	 "How long a guest that was ready may fail its probes before it is restarted."},
+	{"stop-timeout", KEY_TIME, G(stop_timeout), "60s", NULL, SECOND, 24 * HOUR, NULL,
+	 "The limit for halting over SSH; then the power button is pressed (15 s at most), then QEMU is ended."},
+};
+/* clang-format on */
+const gsize n_keys = G_N_ELEMENTS(keys);
+
+const struct key *
+key_find(const char *name, gboolean daemon)
+{
+	for (gsize i = 0; i < n_keys; i++)
+		if ((keys[i].scope == KEY_DAEMON) == !!daemon && !strcmp(keys[i].name, name))
+			return &keys[i];
+	return NULL;
+}
+
+/* Levenshtein's distance; words longer than the row are far. */
+static guint
+distance(const char *a, const char *b)
+{
+	guint row[64];
+	gsize n = strlen(b);
+	if (n >= G_N_ELEMENTS(row) || strlen(a) >= G_N_ELEMENTS(row))
+		return G_MAXUINT;
+	for (gsize j = 0; j <= n; j++)
+		row[j] = (guint)j;
+	for (gsize i = 1; *a; a++, i++) {
+		guint diagonal = row[0];
+		row[0] = (guint)i;
+		for (gsize j = 1; j <= n; j++) {
+			guint above = row[j];
+			row[j] = MIN(MIN(row[j - 1], above) + 1, diagonal + (*a != b[j - 1]));
+			diagonal = above;
+		}
+	}
+	return row[n];
+}
+
+const char *
+key_suggest(const char *name, gboolean daemon)
+{
+	const char *best = NULL;
+	guint least = MAX(2, (guint)MIN(strlen(name), 40) / 3) + 1;
+	for (gsize i = 0; i < n_keys; i++) {
+		if ((keys[i].scope == KEY_DAEMON) != !!daemon)
+			continue;
+		guint d = distance(name, keys[i].name);
+		if (d < least) {
+			least = d;
+			best = keys[i].name;
+		}
+	}
+	return best;
+}

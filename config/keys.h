@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The one table of keys: name, type, default, limits, meaning. Parsing, defaults, comparison of two guests and the key
+ * list of childhurd.ini(5) are all made from it.
+ */
+#ifndef CONFIG_KEYS_H
+#define CONFIG_KEYS_H
+
+#include <glib.h>
+
+#include "config/config.h"
+
+enum key_scope {
+	KEY_DAEMON,	/* [daemon] */
+	KEY_GUEST,	/* [defaults] and [guest NAME] */
+	KEY_GUEST_ONLY, /* [guest NAME]: it can only be one guest's */
+};
+
+enum key_type {
+	KEY_TEXT,    /* anything, not empty: char * */
+	KEY_WORD,    /* a name without blanks: char * */
+	KEY_PATH,    /* absolute, or relative to the configuration file's folder: char * */
+	KEY_PROGRAM, /* a path, or a name that is looked up in PATH: char * */
+	KEY_ADDRESS, /* an IPv4 address: char * */
+	KEY_DATE,    /* "now" (NULL), or a date and time: char * */
+	KEY_SIZE,    /* bytes: gint64 */
+	KEY_TIME,    /* milliseconds: gint64 */
+	KEY_INT,     /* int */
+	KEY_REAL,    /* double */
+	KEY_BOOL,    /* gboolean */
+	KEY_CHOICE,  /* enum, by the position in choices: int */
+	KEY_LIST,    /* words: char ** */
+	KEY_ARGV,    /* words, quoted as in a shell: char ** */
+	KEY_MODULE,  /* one struct config_module for each line: GPtrArray * */
+};
+
+struct key {
+	const char *name;
+	enum key_type type;
+	enum key_scope scope;
+	gsize offset;		     /* in struct config or struct config_guest */
+	const char *standard;	     /* the default, as it would be written; NULL: none, or made in config.c */
+	const char *shown;	     /* the default as the manual tells it; NULL: standard */
+	double least, most;	     /* of numbers, sizes (bytes), times (ms); most 0: no limit */
+	const char *const *choices;  /* KEY_CHOICE, KEY_TEXT that is one of these; NULL-terminated */
+	const char *meaning;	     /* for the manual, one sentence or more */
+};
+
+extern const struct key keys[];
+extern const gsize n_keys;
+
+/* The key of that name for the scope (KEY_DAEMON, or else a guest's), or NULL. */
+const struct key *key_find(const char *name, gboolean daemon);
+
+/* The table's name that is nearest to a mistyped one, or NULL when none is near. */
+const char *key_suggest(const char *name, gboolean daemon);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One value of the configuration, from text to its type. */
+#ifndef CONFIG_VALUE_H
+#define CONFIG_VALUE_H
+
+#include "config/keys.h"
+
+/*
+ * Parse text as key's type into the field of owner (struct config or struct config_guest), whose old value is freed.
+ * folder: what relative paths are relative to. Returns NULL, or what is wrong and what would be right (caller frees; the field
+ * is unchanged): "\"12x\" is not a size; write a number with K, M or G, as 512M".
+ */
+char *value_set(const struct key *key, const char *text, const char *folder, void *owner);
+/* Free the field's value. */
+void value_clear(const struct key *key, void *owner);
+/* Do two owners have the same value? */
+gboolean value_equal(const struct key *key, const void *a, const void *b);
+
+/* A bad value as it can be printed: in quotes, control characters escaped, long ones shortened. Caller frees. */
+char *value_quote(const char *text);
+
+#endif

@@ -60,7 +60,7 @@ static gint
 file_rank(const struct loader *l, const char *file)
 {
 	guint i = G_MAXINT;
-	g_ptr_array_find(l->files, file, &i);
+	g_ptr_array_find_with_equal_func(l->files, file, g_str_equal, &i);
 	return (gint)i;
 }
 

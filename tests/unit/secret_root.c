@@ -466,6 +466,21 @@ test_owner(struct place *place, gconstpointer data)
 	assert_unsafe(place, place->directory, "chown 0");
 }
 
+/* Make it, change the account, and refresh it twice: does the new account have the key then? */
+static gboolean
+change_user(struct place *place)
+{
+	g_autoptr(GPtrArray) files = NULL;
+
+	if (!secret_root_ensure(&place->spec, NULL))
+		return FALSE;
+	place->users[0] = "builder";
+	if (!secret_root_ensure(&place->spec, NULL) || !secret_root_ensure(&place->spec, NULL))
+		return FALSE;
+	files = secret_root_read(place->directory, NULL);
+	return files && files->len == 6 && find(files, "/etc/ssh/authorized_keys.d/builder");
+}
+
 /* As an ordinary user: 0555 folders are not writable for their owner. */
 static void
 test_ordinary_user(struct place *place, gconstpointer data)
@@ -479,14 +494,7 @@ test_ordinary_user(struct place *place, gconstpointer data)
 	if (child == 0) {
 		if (geteuid() == 0 && (setgid(65534) == -1 || setuid(65534) == -1))
 			_exit(2);
-		gboolean good = secret_root_ensure(&place->spec, NULL);
-		place->users[0] = "builder";
-		good = good && secret_root_ensure(&place->spec, NULL) &&
-		       secret_root_ensure(&place->spec, NULL);
-		g_autoptr(GPtrArray) files = good ? secret_root_read(place->directory, NULL) : NULL;
-		_exit(files && files->len == 6 && find(files, "/etc/ssh/authorized_keys.d/builder")
-			  ? 0
-			  : 1);
+		_exit(change_user(place) ? 0 : 1);
 	}
 	g_assert_cmpint(waitpid(child, &status, 0), ==, child);
 	g_assert_cmpint(status, ==, 0);

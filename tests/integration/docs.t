@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# What the documentation says is what the code does, as far as a program can see it: pages that format without a
+# warning, every key and every state described, an example that is accepted, limits with the headers' values.
+use strict;
+use warnings;
+use Test::More;
+
+my $build = $ENV{CHILDHURD_BUILD} || 'build';
+
+sub slurp {
+    my ($path) = @_;
+    open my $f, '<', $path or return '';
+    local $/;
+    return scalar <$f> // '';
+}
+
+# The output of a program, stdout and stderr; its exit status is in $?.
+sub run {
+    my (@argv) = @_;
+    my $pid = open(my $out, '-|') // die "fork: $!";
+    if (!$pid) {
+        open STDERR, '>&', \*STDOUT;
+        { exec { $argv[0] } @argv }
+        print "cannot run $argv[0]: $!\n";
+        exit 127;
+    }
+    local $/;
+    my $text = <$out> // '';
+    close $out;
+    return $text;
+}
+
+# --- manual pages ---
+my @pages = map { s{^docs/}{}r =~ s/\.in$//r } glob('docs/*.[158] docs/*.[158].in');
+cmp_ok(scalar @pages, '>=', 2, 'there are manual pages');
+for my $page (@pages) {
+    ok(-s "$build/man/$page", "$page is built") or next;
+    local $ENV{LC_ALL} = 'C.UTF-8';
+    my $out = run('sh', '-c', 'exec man --warnings -E UTF-8 -l -Tutf8 -Z "$1" 2>&1 >/dev/null', 'sh', "$build/man/$page");
+    is($? >> 8, 0, "man formats $page");
+    is($out, '', '... without a warning');
+    local $ENV{MANWIDTH} = 80;
+    my $text = run('man', '-P', 'cat', '-l', "$build/man/$page");
+    utf8::decode($text);
+    $text =~ s/.\x08//g;
+    is(scalar(grep { length > 80 } split /\n/, $text), 0, "$page fits into 80 columns");
+    unlike(slurp("$build/man/$page"), qr/\@[A-Z]+\@/, "nothing is left to be filled in in $page");
+}
+
+# --- keys ---
+my %keys = map { $_ => 1 } slurp('config/keys.c') =~ /^\t\{"([a-z-]+)", KEY_/mg;
+my %listed = map { s/\\-/-/gr => 1 } run("$build/keys-man") =~ /^\.B (\S+)/mg;
+cmp_ok(scalar keys %keys, '>', 40, 'keys are found in the table');
+is_deeply(\%listed, \%keys, 'keys-man lists every key of the table');
+my %described = map { s/\\-/-/gr => 1 } slurp("$build/man/childhurd.ini.5") =~ /^\.B (\S+)(?: \*)?$/mg;
+is_deeply([ grep { !$described{$_} } sort keys %keys ], [], 'childhurd.ini(5) has every key');
+my %used;
+$used{$_} = 1 for slurp('docs/manual.md') =~ /^ {4}([a-z-]+) = /mg;
+$used{ s/\\-/-/gr } = 1 for slurp("$build/man/childhurd.ini.5") =~ /^([a-z\\-]+) = /mg;
+cmp_ok(scalar keys %used, '>', 5, 'examples with keys are found');
+is_deeply([ grep { !$keys{$_} } sort keys %used ], [], 'and use no key that there is not');
+
+# --- the example ---
+my $check = run("$build/childhurdd", '--check', '--config', 'docs/childhurd.ini.example');
+unlike($check, qr/^\S*childhurd\.ini\.example(?::\d+)?: /m, 'the example has no error') or diag($check);
+like($check, qr/^ok\s+\S*childhurd\.ini\.example: 3 guests$/m, '... and three guests') or diag($check);
+
+# --- states ---
+my ($names) = slurp('childhurdd/lifecycle.c') =~ /state_names\[N_STATES\] = \{(.*?)\};/s;
+my @states = ($names // '') =~ /"([a-z]+)"/g;
+cmp_ok(scalar @states, '>=', 10, 'states are found in lifecycle.c');
+my ($life) = slurp('docs/childhurdd.8') =~ /^\.Sh THE LIFE OF A GUEST\n(.*?)^\.Ss/ms;
+is_deeply([ ($life // '') =~ /^\.It Ic ([a-z]+)$/mg ], \@states, 'childhurdd(8) describes them, in the same order');
+my ($table) = slurp('docs/architecture.md') =~ /^\| state \| QEMU.*?\n(.*?)\n\n/ms;
+is_deeply([ ($table // '') =~ /^\| ([a-z]+) \|/mg ], \@states, 'architecture.md has a row for each');
+
+# --- limits ---
+# The constants of a file: NAME => value; a structure of limits gives NAME.field => value for each field.
+sub constants {
+    my ($file) = @_;
+    my $text = slurp($file) =~ s/\\\n//gr;
+    my %value;
+    my %fields;
+    while ($text =~ /^struct (\w+) \{(.*?)^\};/msg) {
+        my ($name, $body) = ($1, $2);
+        $body =~ s{/\*.*?\*/}{}sg;
+        $fields{$name} = [ $body =~ /(\w+)(?=[,;])/g ];
+    }
+    while ($text =~ /^#define[ \t]+([A-Z][A-Z0-9_]+)[ \t]+(.*)$/mg) {
+        my ($name, $expression) = ($1, $2);
+        $expression =~ s{/\*.*}{};
+        $expression =~ s/G_GINT64_CONSTANT//g;
+        if ($expression =~ /^\(\(struct (\w+)\)\{([\d, ]+)\}\)\s*$/) {
+            my @values = split /,\s*/, $2;
+            @value{ map { "$name.$_" } @{ $fields{$1} } } = @values;
+        } elsif ($expression =~ /^[\d\s.()<*+]+$/) {
+            $value{$name} = eval $expression;
+        }
+    }
+    return %value;
+}
+
+my $limits = slurp('docs/manual.md') =~ s/.*^## Limits$//msr;
+my (%told, %of);
+while ($limits =~ /^\| `([A-Z_]+(?:\.\w+)?)` \| ([\d.]+) \| [^|]+ \| (\S+) \|$/mg) {
+    my ($name, $value, $file) = ($1, $2, $3);
+    $of{$file} //= { constants($file) };
+    ok(defined $of{$file}{$name} && $of{$file}{$name} == $value, "$name is $value in $file")
+        or diag('it is ' . ($of{$file}{$name} // 'not there'));
+    $told{$file}{$name} = 1;
+}
+cmp_ok(scalar keys %told, '>', 15, 'limits are found in the manual');
+my @missing;
+for my $header (glob '{childhurdd,config,ssh,offload,service}/*.h') {
+    my %constants = constants($header);
+    push @missing, map { "$header: $_" } grep { !$told{$header}{$_} } sort keys %constants;
+}
+is_deeply(\@missing, [], 'every number in a header is in the manual')
+    or diag('put it into a table of docs/manual.md, below "Limits"');
+
+done_testing;

@@ -159,7 +159,8 @@ key_suggest(const char *name, gboolean daemon)
 	for (gsize i = 0; i < n_keys; i++) {
 		if ((keys[i].scope == KEY_DAEMON) != !!daemon)
 			continue;
-		guint d = distance(name, keys[i].name);
+		gboolean begins = strlen(name) >= 3 && g_str_has_prefix(keys[i].name, name);
+		guint d = begins ? 1 : distance(name, keys[i].name);
 		if (d < least) {
 			least = d;
 			best = keys[i].name;

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The configuration, by pairs in tests/config: NAME.ini and NAME.expected, which has the messages, or, for a good
+ * configuration, the guests. UPDATE_EXPECTED=1 writes the expected side anew, to be looked at.
+ */
+#include "config/config.h"
+
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <locale.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/atomic_file.h"
+#include "config/keys.h"
+#include "config/value.h"
+
+/* Messages with the folder taken out, or the guests. */
+static char *
+answer_of(const char *path)
+{
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GString) text = g_string_new(NULL);
+	g_autofree char *folder = g_path_get_dirname(path);
+	g_autofree char *absolute = g_canonicalize_filename(folder, NULL);
+	struct config *config = config_load(path, errors);
+	for (guint i = 0; i < errors->len; i++)
+		g_string_append_printf(text, "%s\n", (char *)g_ptr_array_index(errors, i));
+	for (guint i = 0; config && i < config->guests->len; i++) {
+		const struct config_guest *g = g_ptr_array_index(config->guests, i);
+		g_autofree char *options = g_strjoinv("|", g->qemu_options);
+		g_string_append_printf(text, "%s: id %d ports %d %d at %s, image %s (%s), memory %" G_GINT64_FORMAT
+					     " cpus %d, options %s, clock %s, probe %" G_GINT64_FORMAT
+					     " ms \"%s\", threshold %d%%\n",
+				       g->name, g->id, g->ssh_port, g->secrets_port, g->listen_address,
+				       g->image ? g->image : "none", g->image_format ? g->image_format : "probed",
+				       g->memory_size, g->cpus, options, g->clock ? g->clock : "now", g->probe_interval,
+				       g->probe_command, (int)(g->overload_threshold * 100 + 0.5));
+		for (guint m = 0; m < g->modules->len; m++) {
+			const struct config_module *module = g_ptr_array_index(g->modules, m);
+			g_string_append_printf(text, "    module %s <%s>\n", module->file, module->arguments);
+		}
+	}
+	g_assert_true((config == NULL) == (errors->len > 0));
+	config_free(config);
+	g_string_replace(text, absolute, "DIR", 0);
+	return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static void
+test_pair(const void *data)
+{
+	const char *path = data;
+	g_autofree char *answer = answer_of(path);
+	g_autofree char *stem = g_strndup(path, strlen(path) - strlen(".ini"));
+	g_autofree char *expected_path = g_strconcat(stem, ".expected", NULL);
+	g_autofree char *expected = NULL;
+	if (g_getenv("UPDATE_EXPECTED"))
+		g_file_set_contents(expected_path, answer, -1, NULL);
+	g_assert_true(g_file_get_contents(expected_path, &expected, NULL, NULL));
+	g_assert_cmpstr(answer, ==, expected);
+}
+
+struct place {
+	char *dir, *file;
+};
+
+static void
+place_make(struct place *p)
+{
+	p->dir = g_dir_make_tmp("config-XXXXXX", NULL);
+	p->file = g_build_filename(p->dir, "childhurd.ini", NULL);
+}
+
+static void
+place_write(const struct place *p, const char *name, const char *text, gssize length)
+{
+	g_autofree char *path = g_build_filename(p->dir, name, NULL);
+	g_assert_true(g_file_set_contents(path, text, length, NULL));
+}
+
+static void
+place_clear(struct place *p)
+{
+	const char *const names[] = {"conf.d/10-a.ini", "conf.d/20-b.ini", "conf.d/ignored.conf", "conf.d",
+				     "childhurd.ini"};
+	for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = g_build_filename(p->dir, names[i], NULL);
+		g_remove(path);
+	}
+	g_rmdir(p->dir);
+	g_free(p->dir);
+	g_free(p->file);
+}
+
+static void
+test_drop_ins(void)
+{
+	struct place p;
+	place_make(&p);
+	g_autofree char *folder = g_build_filename(p.dir, "conf.d", NULL);
+	g_assert_cmpint(g_mkdir(folder, 0700), ==, 0);
+	place_write(&p, "childhurd.ini", "[guest a]\nimage=/i\nmemory-size=1G\nmodule=/x\nkernel=/k\n", -1);
+	place_write(&p, "conf.d/10-a.ini", "[guest a]\nmemory-size=512M\nmodule=/y\nmodule=/z\n", -1);
+	place_write(&p, "conf.d/20-b.ini", "[guest a]\ncpus=2\n[guest b]\nimage=/b\n", -1);
+	place_write(&p, "conf.d/ignored.conf", "nonsense", -1);
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	struct config *config = config_load(p.file, errors);
+	g_assert_nonnull(config);
+	g_assert_cmpuint(config->guests->len, ==, 2);
+	const struct config_guest *a = config_find_guest(config, "a");
+	g_assert_cmpint(a->memory_size, ==, 512 << 20);
+	g_assert_cmpint(a->cpus, ==, 2);
+	g_assert_cmpuint(a->modules->len, ==, 2); /* the later file's modules are the modules */
+	g_assert_null(config_find_guest(config, "c"));
+	config_free(config);
+	place_write(&p, "conf.d/20-b.ini", "[guest a]\ncpus=none\n", -1);
+	g_assert_null(config_load(p.file, errors));
+	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0), "conf.d/20-b.ini:2: [guest a] cpus: \"none\""));
+	place_clear(&p);
+}
+
+static void
+test_missing(void)
+{
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	g_assert_null(config_load("/nonexistent/childhurd.ini", errors));
+	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0), "/nonexistent/childhurd.ini"));
+}
+
+static void
+test_bytes(void)
+{
+	struct place p;
+	place_make(&p);
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	static const char nul[] = "[guest a]\nimage = /a\0b\n";
+	place_write(&p, "childhurd.ini", nul, sizeof nul - 1);
+	g_assert_null(config_load(p.file, errors));
+	g_assert_nonnull(strstr(g_ptr_array_index(errors, errors->len - 1), ":2: a NUL byte"));
+
+	place_write(&p, "childhurd.ini", "\xef\xbb\xbf[guest a]\r\nimage = /a\r\nprobe-command = test \xc3\xa9", -1);
+	struct config *config = config_load(p.file, errors);
+	g_assert_nonnull(config);
+	const struct config_guest *a = config_find_guest(config, "a");
+	g_assert_cmpstr(a->image, ==, "/a");
+	g_assert_cmpstr(a->probe_command, ==, "test \xc3\xa9");
+	config_free(config);
+
+	g_autoptr(GPtrArray) more = g_ptr_array_new_with_free_func(g_free);
+	place_write(&p, "childhurd.ini", "[guest a]\nimage = /\xff\n", -1);
+	g_assert_null(config_load(p.file, more));
+	g_assert_true(g_utf8_validate(g_ptr_array_index(more, 0), -1, NULL)); /* it can be printed */
+	place_clear(&p);
+}
+
+static void
+test_long_line(void)
+{
+	struct place p;
+	place_make(&p);
+	for (gsize length = 100; length < 6000; length += 37) {
+		g_autoptr(GString) text = g_string_new("[guest a]\nkernel = /k\nkernel-arguments = ");
+		g_autoptr(GString) value = g_string_new(NULL);
+		g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+		while (value->len < length)
+			g_string_append_printf(value, "%sword%zu=a;b", value->len ? " " : "", value->len);
+		g_string_append_printf(text, "%s\t; a comment\ncpus = 3\n", value->str);
+		place_write(&p, "childhurd.ini", text->str, -1);
+		struct config *config = config_load(p.file, errors);
+		g_assert_nonnull(config);
+		const struct config_guest *a = config_find_guest(config, "a");
+		g_assert_cmpstr(a->kernel_arguments, ==, value->str);
+		g_assert_cmpint(a->cpus, ==, 3);
+		config_free(config);
+	}
+	place_clear(&p);
+}
+
+static void
+test_locale(void)
+{
+	struct config_guest guest = {0};
+	setlocale(LC_ALL, "de_DE.UTF-8"); /* where it is there, 1,8 is how a number is written */
+	g_assert_null(value_set(key_find("speed", FALSE), "1.5", "/", &guest));
+	g_assert_cmpint((int)(guest.speed * 10), ==, 15);
+	setlocale(LC_ALL, "C");
+}
+
+static void
+test_differences(void)
+{
+	struct place p;
+	place_make(&p);
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	place_write(&p, "childhurd.ini",
+		    "[guest a]\nimage=/i\n[guest b]\nimage=/i\nmemory-size=1G\nsystems=i586-gnu x86_64-gnu\n", -1);
+	struct config *config = config_load(p.file, errors);
+	const struct config_guest *a = config_find_guest(config, "a"), *b = config_find_guest(config, "b");
+	g_auto(GStrv) same = config_guest_differences(a, a);
+	g_auto(GStrv) differ = config_guest_differences(a, b);
+	g_autofree char *list = g_strjoinv(" ", differ);
+	g_assert_cmpuint(g_strv_length(same), ==, 0);
+	g_assert_cmpstr(list, ==, "id ssh-port secrets-port memory-size systems");
+	config_free(config);
+	place_clear(&p);
+}
+
+static void
+test_table(void)
+{
+	for (gsize i = 0; i < n_keys; i++) {
+		g_assert_nonnull(keys[i].meaning);
+		for (gsize j = 0; j < i; j++)
+			g_assert_cmpstr(keys[i].name, !=, keys[j].name);
+	}
+	g_assert_cmpstr(key_suggest("memory", FALSE), ==, "memory-size");
+	g_assert_cmpstr(key_suggest("imgae", FALSE), ==, "image");
+	g_assert_null(key_suggest("quite-another-thing", FALSE));
+}
+
+static void
+test_ordinary_user(void)
+{
+	if (g_test_subprocess()) {
+		if (geteuid() == 0)
+			g_assert_cmpint(setresuid(65534, 65534, 65534), ==, 0);
+		g_setenv("XDG_CONFIG_HOME", "/c", TRUE);
+		g_setenv("XDG_STATE_HOME", "/s", TRUE);
+		g_setenv("XDG_RUNTIME_DIR", "/r", TRUE);
+		g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+		struct config *config = config_load(NULL, errors);
+		g_assert_nonnull(config); /* no file: an empty hird */
+		g_assert_cmpstr(config->state_directory, ==, "/s/childhurd");
+		g_assert_cmpstr(config->runtime_directory, ==, "/r/childhurd");
+		g_assert_cmpstr(config->secrets_directory, ==, "/c/childhurd/secrets");
+		config_free(config);
+		return;
+	}
+	g_test_trap_subprocess(NULL, 0, 0);
+	g_test_trap_assert_passed();
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_autoptr(GDir) dir = g_dir_open("tests/config", 0, NULL);
+	g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+	const char *name;
+	while (dir && (name = g_dir_read_name(dir))) {
+		if (!g_str_has_suffix(name, ".ini"))
+			continue;
+		g_autofree char *test = g_strdup_printf("/config/pairs/%s", name);
+		char *path = g_build_filename("tests/config", name, NULL);
+		g_ptr_array_add(paths, path);
+		g_test_add_data_func(test, path, test_pair);
+	}
+	g_test_add_func("/config/drop-ins-are-read-in-order-and-override", test_drop_ins);
+	g_test_add_func("/config/a-named-file-has-to-be-there", test_missing);
+	g_test_add_func("/config/nul-bytes-crlf-byte-order-marks-and-bad-utf8", test_bytes);
+	g_test_add_func("/config/lines-may-be-long", test_long_line);
+	g_test_add_func("/config/numbers-do-not-depend-on-the-locale", test_locale);
+	g_test_add_func("/config/two-guests-are-compared-by-key", test_differences);
+	g_test_add_func("/config/the-table-is-sound-and-suggests", test_table);
+	g_test_add_func("/config/an-ordinary-user-has-the-xdg-folders", test_ordinary_user);
+	return g_test_run();
+}

@@ -44,6 +44,10 @@ for my $page (@pages) {
     utf8::decode($text);
     $text =~ s/.\x08//g;
     is(scalar(grep { length > 80 } split /\n/, $text), 0, "$page fits into 80 columns");
+    if (grep { -x "$_/mandoc" } split /:/, $ENV{PATH}) {
+        my $lint = run('mandoc', '-T', 'lint', '-W', 'warning', "$build/man/$page");
+        is($lint, '', "mandoc has nothing to say against $page");
+    }
     unlike(slurp("$build/man/$page"), qr/\@[A-Z]+\@/, "nothing is left to be filled in in $page");
 }
 
@@ -73,6 +77,27 @@ my ($life) = slurp('docs/childhurdd.8') =~ /^\.Sh THE LIFE OF A GUEST\n(.*?)^\.S
 is_deeply([ ($life // '') =~ /^\.It Ic ([a-z]+)$/mg ], \@states, 'childhurdd(8) describes them, in the same order');
 my ($table) = slurp('docs/architecture.md') =~ /^\| state \| QEMU.*?\n(.*?)\n\n/ms;
 is_deeply([ ($table // '') =~ /^\| ([a-z]+) \|/mg ], \@states, 'architecture.md has a row for each');
+
+# --- messages ---
+# Each piece of a message that does not differ from case to case stands in the code, or is the system's.
+my $code = join "\n", map { slurp($_) } glob '{childhurdd,config,ssh,offload,service}/*.c';
+$code =~ s/"\s*\n\s*"//g;
+$code =~ s/\\"/"/g;
+my ($trouble) = slurp('docs/manual.md') =~ /^## Trouble$(.*?)^## /ms;
+my @told = ($trouble // '') =~ /^\| (.*?) \|/mg;
+my ($checked, @unknown) = (0);
+for my $cell (@told) {
+    while ($cell =~ /(?<!`)`` (.+?) ``|`([^`]+)`/g) {
+        for my $piece (split /\b[A-Z]+\b|\.\.\.|\d+|[:;] |'/, $1 // $2) {
+            $piece =~ s/^[\s:;,()\/]+|[\s:;,()]+$//g;
+            next if length $piece < 8 || $piece =~ /^(?:No such file or directory|Permission denied|No space left on device)/;
+            $checked++;
+            push @unknown, $piece if index($code, $piece) < 0;
+        }
+    }
+}
+cmp_ok($checked, '>', 40, 'messages are found in the manual');
+is(join("\n", @unknown), '', 'and each is one that the code has');
 
 # --- limits ---
 # The constants of a file: NAME => value; a structure of limits gives NAME.field => value for each field.

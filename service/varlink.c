@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Varlink messages (https://varlink.org/Method-Call).
+ *
+ * A peer's bytes are looked at twice: first as bytes, for their length, their encoding and how deep
+ * they are nested, because json-glib's parser recurses and a hundred thousand brackets would end
+ * the process; then as JSON, and of that only what Varlink knows, each with its type.
+ */
+#include "service/varlink.h"
+
+#include <string.h>
+
+G_DEFINE_QUARK(varlink - error - quark, varlink_error)
+
+void
+varlink_buffer_init(struct varlink_buffer *buffer, gsize limit)
+{
+	*buffer = (struct varlink_buffer){.bytes = g_byte_array_new(), .limit = limit};
+}
+
+void
+varlink_buffer_clear(struct varlink_buffer *buffer)
+{
+	g_clear_pointer(&buffer->bytes, g_byte_array_unref);
+	buffer->taken = buffer->scanned = 0;
+}
+
+gsize
+varlink_buffer_pending(const struct varlink_buffer *buffer)
+{
+	return buffer->bytes->len - buffer->taken;
+}
+
+void
+varlink_buffer_append(struct varlink_buffer *buffer, const void *bytes, gsize n)
+{
+	if (buffer->taken) {
+		g_byte_array_remove_range(buffer->bytes, 0, (guint)buffer->taken);
+		buffer->scanned -= buffer->taken;
+		buffer->taken = 0;
+	}
+	if (n)
+		g_byte_array_append(buffer->bytes, bytes, (guint)n);
+}
+
+const char *
+varlink_buffer_take(struct varlink_buffer *buffer, GError **error)
+{
+	if (!buffer->bytes->len)
+		return NULL;
+	const guint8 *start = buffer->bytes->data + buffer->taken;
+	const guint8 *end =
+	    memchr(buffer->bytes->data + buffer->scanned, 0, buffer->bytes->len - buffer->scanned);
+	gsize length = end ? (gsize)(end - start) : varlink_buffer_pending(buffer);
+	if (length > buffer->limit) {
+		g_set_error(error, VARLINK_ERROR, VARLINK_ERROR_TOO_LONG,
+			    "a message of more than %" G_GSIZE_FORMAT " bytes", buffer->limit);
+		return NULL;
+	}
+	if (!end) {
+		buffer->scanned = buffer->bytes->len;
+		return NULL;
+	}
+	buffer->taken += length + 1;
+	buffer->scanned = buffer->taken;
+	return (const char *)start;
+}
+
+/* The text of object, which is taken over. */
+static char *
+to_text(JsonObject *object)
+{
+	JsonNode *node = json_node_init_object(json_node_alloc(), object);
+	char *text = json_to_string(node, FALSE);
+	json_node_unref(node);
+	json_object_unref(object);
+	return text;
+}
+
+static char *
+message_text(const char *key, const char *name, JsonObject *parameters, const char *flag)
+{
+	JsonObject *message = json_object_new();
+	if (key)
+		json_object_set_string_member(message, key, name);
+	json_object_set_object_member(message, "parameters",
+				      parameters ? parameters : json_object_new());
+	if (flag)
+		json_object_set_boolean_member(message, flag, TRUE);
+	return to_text(message);
+}
+
+char *
+varlink_call(const char *method, JsonObject *parameters, gboolean more)
+{
+	return message_text("method", method, parameters, more ? "more" : NULL);
+}
+
+char *
+varlink_reply(JsonObject *parameters, gboolean continues)
+{
+	return message_text(NULL, NULL, parameters, continues ? "continues" : NULL);
+}
+
+char *
+varlink_error(const char *error, JsonObject *parameters)
+{
+	return message_text("error", error, parameters, NULL);
+}
+
+/* The four hexadecimal digits of a \u escape at p, or -1. */
+static int
+escaped_unit(const char *p)
+{
+	int unit = 0;
+	if (p[0] != '\\' || p[1] != 'u')
+		return -1;
+	for (int i = 2; i < 6; i++) {
+		if (!g_ascii_isxdigit(p[i]))
+			return -1;
+		unit = unit << 4 | g_ascii_xdigit_value(p[i]);
+	}
+	return unit;
+}
+
+/* The end of the escape at p; NULL: there is none such. Half a surrogate pair aborts json-glib's
+ * scanner (an assertion in decode_utf16_surrogate_pair), and U+0000 would cut a C string short. */
+static const char *
+skip_escape(const char *p)
+{
+	if (p[1] != 'u')
+		return p[1] && strchr("\"\\/bfnrt", p[1]) ? p + 2 : NULL;
+	int unit = escaped_unit(p);
+	if (unit <= 0 || (unit >= 0xdc00 && unit <= 0xdfff))
+		return NULL;
+	if (unit < 0xd800 || unit > 0xdbff)
+		return p + 6;
+	int low = escaped_unit(p + 6);
+	return low >= 0xdc00 && low <= 0xdfff ? p + 12 : NULL;
+}
+
+/* The byte after the string that begins at p; NULL: it does not end, or is none. */
+static const char *
+skip_string(const char *p)
+{
+	for (p++; p && *p && *p != '"';)
+		p = *p == '\\' ? skip_escape(p) : p + 1;
+	return p && *p ? p + 1 : NULL;
+}
+
+/*
+ * Is it safe to give text to json-glib? Only strings and the characters of JSON outside of them:
+ * json-glib also knows comments and assignments, and a comment with a quotation mark would hide
+ * brackets from the count.
+ */
+static gboolean
+check_text(const char *text, GError **error)
+{
+	guint depth = 0;
+	gboolean ended = FALSE; /* json-glib would go on with what follows the first value */
+	for (const char *p = text; *p;) {
+		const char *next = *p == '"' ? skip_string(p) : p + 1;
+		if (!next ||
+		    (*p != '"' && !g_ascii_isalnum(*p) && !strchr(" \t\r\n{}[]:,+-.", *p))) {
+			g_set_error(error, VARLINK_ERROR, VARLINK_ERROR_SYNTAX,
+				    "not JSON: %s at byte %td",
+				    *p == '"' ? "a bad string" : "a stray character", p - text);
+			return FALSE;
+		}
+		if (*p == '{' || *p == '[')
+			depth++;
+		else if ((*p == '}' || *p == ']') && depth)
+			ended = --depth == 0;
+		if (depth > VARLINK_DEPTH_MAX) {
+			g_set_error(error, VARLINK_ERROR, VARLINK_ERROR_SYNTAX,
+				    "objects and arrays nested more than %d deep",
+				    VARLINK_DEPTH_MAX);
+			return FALSE;
+		}
+		p = next;
+	}
+	return TRUE;
+}
+
+static gboolean
+bad_member(const char *name, const char *wanted, GError **error)
+{
+	g_set_error(error, VARLINK_ERROR, VARLINK_ERROR_MESSAGE, "\"%s\" is not %s", name, wanted);
+	return FALSE;
+}
+
+static gboolean
+take_string(JsonObject *object, const char *name, char **value, GError **error)
+{
+	JsonNode *node = json_object_get_member(object, name);
+	if (!node || JSON_NODE_HOLDS_NULL(node))
+		return TRUE;
+	if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING)
+		return bad_member(name, "a string", error);
+	*value = json_node_dup_string(node);
+	return TRUE;
+}
+
+static gboolean
+take_flag(JsonObject *object, const char *name, gboolean *value, GError **error)
+{
+	JsonNode *node = json_object_get_member(object, name);
+	if (!node || JSON_NODE_HOLDS_NULL(node))
+		return TRUE;
+	if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_BOOLEAN)
+		return bad_member(name, "true or false", error);
+	*value = json_node_get_boolean(node);
+	return TRUE;
+}
+
+static gboolean
+take_parameters(JsonObject *object, JsonObject **value, GError **error)
+{
+	JsonNode *node = json_object_get_member(object, "parameters");
+	if (!node || JSON_NODE_HOLDS_NULL(node))
+		*value = json_object_new();
+	else if (JSON_NODE_HOLDS_OBJECT(node))
+		*value = json_node_dup_object(node);
+	else
+		return bad_member("parameters", "an object", error);
+	return TRUE;
+}
+
+static struct varlink_message *
+message_from(JsonObject *object, GError **error)
+{
+	struct varlink_message *m = g_new0(struct varlink_message, 1);
+	if (!take_string(object, "method", &m->method, error) ||
+	    !take_string(object, "error", &m->error, error) ||
+	    !take_parameters(object, &m->parameters, error) ||
+	    !take_flag(object, "more", &m->more, error) ||
+	    !take_flag(object, "oneway", &m->oneway, error) ||
+	    !take_flag(object, "upgrade", &m->upgrade, error) ||
+	    !take_flag(object, "continues", &m->continues, error)) {
+		varlink_message_free(m);
+		return NULL;
+	}
+	if (m->method && m->error) {
+		g_set_error(error, VARLINK_ERROR, VARLINK_ERROR_MESSAGE,
+			    "both a call (\"method\") and an error");
+		varlink_message_free(m);
+		return NULL;
+	}
+	return m;
+}
+
+struct varlink_message *
+varlink_parse(const char *text, GError **error)
+{
+	if (!g_utf8_validate(text, -1, NULL)) {
+		g_set_error(error, VARLINK_ERROR, VARLINK_ERROR_SYNTAX, "not UTF-8");
+		return NULL;
+	}
+	if (!check_text(text, error))
+		return NULL;
+	g_autoptr(JsonParser) parser = json_parser_new_immutable();
+	g_autoptr(GError) why = NULL;
+	if (!json_parser_load_from_data(parser, text, -1, &why)) {
+		g_set_error(error, VARLINK_ERROR, VARLINK_ERROR_SYNTAX, "not JSON: %s",
+			    why->message);
+		return NULL;
+	}
+	JsonNode *root = json_parser_get_root(parser);
+	if (!root || !JSON_NODE_HOLDS_OBJECT(root)) {
+		g_set_error(error, VARLINK_ERROR, VARLINK_ERROR_MESSAGE, "not a JSON object");
+		return NULL;
+	}
+	return message_from(json_node_get_object(root), error);
+}
+
+void
+varlink_message_free(struct varlink_message *message)
+{
+	if (!message)
+		return;
+	g_free(message->method);
+	g_free(message->error);
+	g_clear_pointer(&message->parameters, json_object_unref);
+	g_free(message);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Varlink messages: framed, parsed, made. */
+#include "service/varlink.h"
+
+#include <string.h>
+
+/* A message that is none: its error's code, and part of its text. */
+static void
+assert_refused(const char *text, enum varlink_error_code code, const char *part)
+{
+	g_autoptr(GError) error = NULL;
+	struct varlink_message *m = varlink_parse(text, &error);
+	if (m)
+		g_error("accepted: %s", text);
+	g_assert_error(error, VARLINK_ERROR, (int)code);
+	if (!strstr(error->message, part))
+		g_error("%s: \"%s\" does not say \"%s\"", text, error->message, part);
+}
+
+static struct varlink_message *
+parsed(const char *text)
+{
+	g_autoptr(GError) error = NULL;
+	struct varlink_message *m = varlink_parse(text, &error);
+	g_assert_no_error(error);
+	g_assert_nonnull(m);
+	return m;
+}
+
+static void
+test_pieces(void)
+{
+	struct varlink_buffer b;
+	g_autoptr(GError) error = NULL;
+	static const char stream[] = "{\"a\":1}\0\0{}";
+	varlink_buffer_init(&b, 16);
+	g_assert_null(varlink_buffer_take(&b, &error));
+	for (gsize i = 0; i < 7; i++) {
+		varlink_buffer_append(&b, stream + i, 1);
+		g_assert_null(varlink_buffer_take(&b, &error));
+		g_assert_cmpuint(varlink_buffer_pending(&b), ==, i + 1);
+	}
+	varlink_buffer_append(&b, stream + 7,
+			      sizeof stream - 7); /* three NULs, one message after another */
+	g_assert_cmpstr(varlink_buffer_take(&b, &error), ==, "{\"a\":1}");
+	g_assert_cmpstr(varlink_buffer_take(&b, &error), ==, "");
+	g_assert_cmpstr(varlink_buffer_take(&b, &error), ==, "{}");
+	g_assert_null(varlink_buffer_take(&b, &error));
+	g_assert_cmpuint(varlink_buffer_pending(&b), ==, 0);
+	g_assert_no_error(error);
+	varlink_buffer_clear(&b);
+}
+
+static void
+test_limit(void)
+{
+	struct varlink_buffer b;
+	g_autoptr(GError) error = NULL;
+	varlink_buffer_init(&b, 4);
+	varlink_buffer_append(&b, "1234\0abcd", 9);
+	g_assert_cmpstr(varlink_buffer_take(&b, &error), ==, "1234");
+	g_assert_null(varlink_buffer_take(&b, &error));
+	g_assert_no_error(error);
+	varlink_buffer_append(&b, "e", 1); /* one too many, its NUL not there yet */
+	g_assert_null(varlink_buffer_take(&b, &error));
+	g_assert_error(error, VARLINK_ERROR, VARLINK_ERROR_TOO_LONG);
+	varlink_buffer_clear(&b);
+
+	g_clear_error(&error);
+	varlink_buffer_init(&b, 4);
+	varlink_buffer_append(&b, "12345", 6);
+	g_assert_null(varlink_buffer_take(&b, &error));
+	g_assert_error(error, VARLINK_ERROR, VARLINK_ERROR_TOO_LONG);
+	varlink_buffer_clear(&b);
+}
+
+static void
+test_call(void)
+{
+	struct varlink_message *m = parsed(" {\"method\":\"org.childhurd.Wait\",\"more\":true,"
+					   "\"parameters\":{\"names\":[\"a\"]},\"future\":[1]} ");
+	g_assert_cmpstr(m->method, ==, "org.childhurd.Wait");
+	g_assert_null(m->error);
+	g_assert_true(m->more && !m->oneway && !m->upgrade && !m->continues);
+	g_assert_true(json_object_has_member(m->parameters, "names"));
+	varlink_message_free(m);
+
+	m = parsed("{\"method\":\"a.B\",\"oneway\":true,\"upgrade\":true,\"parameters\":null}");
+	g_assert_true(m->oneway && m->upgrade && !m->more);
+	g_assert_cmpuint(json_object_get_size(m->parameters), ==, 0);
+	varlink_message_free(m);
+	varlink_message_free(NULL);
+}
+
+static void
+test_made(void)
+{
+	JsonObject *parameters = json_object_new();
+	json_object_set_string_member(parameters, "text", "\"\n\\ \360\237\230\200");
+	g_autofree char *call = varlink_call("a.B", parameters, TRUE);
+	struct varlink_message *m = parsed(call);
+	g_assert_cmpstr(m->method, ==, "a.B");
+	g_assert_true(m->more);
+	g_assert_cmpstr(json_object_get_string_member(m->parameters, "text"), ==,
+			"\"\n\\ \360\237\230\200");
+	varlink_message_free(m);
+
+	g_autofree char *last = varlink_reply(NULL, FALSE);
+	g_assert_cmpstr(last, ==, "{\"parameters\":{}}");
+	g_autofree char *more = varlink_reply(NULL, TRUE);
+	m = parsed(more);
+	g_assert_true(m->continues && !m->method && !m->error);
+	varlink_message_free(m);
+
+	g_autofree char *error = varlink_error("a.Bad", NULL);
+	m = parsed(error);
+	g_assert_cmpstr(m->error, ==, "a.Bad");
+	g_assert_false(m->continues);
+	varlink_message_free(m);
+}
+
+static void
+test_types(void)
+{
+	assert_refused("[]", VARLINK_ERROR_MESSAGE, "object");
+	assert_refused("", VARLINK_ERROR_MESSAGE, "object");
+	assert_refused("{\"method\":1}", VARLINK_ERROR_MESSAGE, "\"method\" is not a string");
+	assert_refused("{\"method\":[\"a\"]}", VARLINK_ERROR_MESSAGE, "\"method\"");
+	assert_refused("{\"error\":{}}", VARLINK_ERROR_MESSAGE, "\"error\"");
+	assert_refused("{\"parameters\":[]}", VARLINK_ERROR_MESSAGE,
+		       "\"parameters\" is not an object");
+	assert_refused("{\"method\":\"a\",\"more\":1}", VARLINK_ERROR_MESSAGE,
+		       "\"more\" is not true");
+	assert_refused("{\"method\":\"a\",\"error\":\"b\"}", VARLINK_ERROR_MESSAGE, "both");
+}
+
+static void
+test_garbage(void)
+{
+	static const char *const texts[] = {"GET / HTTP/1.1\r\n", "{", "{\"a\"", "{\"a\":}", "{]",
+					    "\"", "\"\\", "{}{}",
+					    /* json-glib takes these for JSON */
+					    "/* */{}", "{}//", "var a = {};", "# \n{}", "{'a':1}"};
+	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
+		assert_refused(texts[i], VARLINK_ERROR_SYNTAX, "not JSON");
+	assert_refused("{\"\377\":1}", VARLINK_ERROR_SYNTAX, "UTF-8");
+}
+
+/* The second of these ends a process that gives it to json-glib 1.6. */
+static void
+test_surrogates(void)
+{
+	static const char *const texts[] = {"{\"a\":\"\\ud800\"}", "{\"a\":\"\\ud800\\u0041\"}",
+					    "{\"a\":\"\\udc00\"}", "{\"a\":\"\\ud83d\\n\"}",
+					    "{\"a\":\"\\u12\"}",   "{\"a\":\"\\u0000\"}",
+					    "{\"a\":\"\\x\"}",	   "{\"a\":\"\\ud83d\\u"};
+	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
+		assert_refused(texts[i], VARLINK_ERROR_SYNTAX, "a bad string");
+	struct varlink_message *m =
+	    parsed("{\"parameters\":{\"a\":\"\\ud83d\\ude00\\\"\\u00e9\"}}");
+	g_assert_cmpstr(json_object_get_string_member(m->parameters, "a"), ==,
+			"\360\237\230\200\"\303\251");
+	varlink_message_free(m);
+}
+
+static char *
+nested(guint depth, const char *before)
+{
+	g_autofree char *open = g_strnfill(depth - 2, '['), *close = g_strnfill(depth - 2, ']');
+	return g_strdup_printf("{%s\"parameters\":{\"a\":%s%s}}", before, open, close);
+}
+
+static void
+test_depth(void)
+{
+	g_autofree char *deep = nested(VARLINK_DEPTH_MAX, ""),
+			*deeper = nested(VARLINK_DEPTH_MAX + 1, ""), *abyss = nested(1000000, ""),
+			*hidden = nested(1000000, "\"s\":\"]]\\\"]]\","),
+			*comment = nested(1000000, "/*\"*/");
+	varlink_message_free(parsed(deep));
+	assert_refused(deeper, VARLINK_ERROR_SYNTAX, "nested more than 16 deep");
+	assert_refused(abyss, VARLINK_ERROR_SYNTAX, "nested");
+	assert_refused(hidden, VARLINK_ERROR_SYNTAX, "nested");
+	assert_refused(comment, VARLINK_ERROR_SYNTAX, "stray");
+	/* Brackets in a string are text. */
+	g_autofree char *brackets = g_strnfill(100, '[');
+	g_autofree char *text = g_strdup_printf("{\"parameters\":{\"a\":\"%s\"}}", brackets);
+	varlink_message_free(parsed(text));
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/varlink/messages-come-whole-from-any-pieces", test_pieces);
+	g_test_add_func("/varlink/a-message-over-the-limit-is-an-error", test_limit);
+	g_test_add_func("/varlink/a-call-is-understood", test_call);
+	g_test_add_func("/varlink/what-we-make-is-read-back", test_made);
+	g_test_add_func("/varlink/members-of-a-wrong-type-are-refused", test_types);
+	g_test_add_func("/varlink/garbage-is-refused", test_garbage);
+	g_test_add_func("/varlink/bad-escapes-are-refused", test_surrogates);
+	g_test_add_func("/varlink/deep-nesting-is-refused", test_depth);
+	return g_test_run();
+}

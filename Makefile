@@ -13,6 +13,11 @@ VERSION := 0.1.0
 B       ?= build
 
 CC      ?= cc
+# Short lines; make V=1 shows the commands.
+Q        = $(if $(V),,@)
+define say
+@$(if $(V),:,printf '  %-5s %s\n' $1 $2)
+endef
 WARN     = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
            -Wwrite-strings -Wvla -Wformat=2 -Wimplicit-fallthrough -Wno-unused-parameter
 CFLAGS  ?= -O2 -g
@@ -26,7 +31,7 @@ CTL_PKGS    = glib-2.0 json-glib-1.0
 DAEMON_PKGS = $(CTL_PKGS) libvirt libvirt-qemu libssh libxml-2.0
 PKG_CFLAGS := $(shell pkg-config --cflags $(DAEMON_PKGS))
 CTL_LIBS   := $(shell pkg-config --libs $(CTL_PKGS))
-LIBS       := $(shell pkg-config --libs $(DAEMON_PKGS)) -lev -linih
+LIBS       := $(shell pkg-config --libs $(DAEMON_PKGS)) -lev -linih -lm
 ALL_CFLAGS  = -std=gnu11 $(WARN) $(CFLAGS) $(HARDEN) -I. -I$(B) $(PKG_CFLAGS) -D_GNU_SOURCE \
               -DCHILDHURD_VERSION='"$(VERSION)"' -DG_LOG_DOMAIN='"childhurd"' -pthread
 ALL_LDFLAGS = $(LDFLAGS) $(filter -fsanitize%,$(HARDEN)) -pie -Wl,-z,relro -pthread
@@ -46,21 +51,26 @@ SOURCES  = $(wildcard $(MODULES:%=%/*.[ch]) tests/unit/*.[ch] tests/bench/*.[ch]
 all: $(B)/childhurdd $(B)/childhurdctl man
 
 $(B)/childhurdd: $(B)/childhurdd/main.o $(B)/libchildhurd.a
-	$(CC) $(ALL_LDFLAGS) -o $@.tmp $^ $(LIBS) && mv $@.tmp $@
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@.tmp $^ $(LIBS) && mv $@.tmp $@
 
 $(B)/childhurdctl: $(CTL_OBJ)
-	$(CC) $(ALL_LDFLAGS) -o $@.tmp $^ $(CTL_LIBS) && mv $@.tmp $@
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@.tmp $^ $(CTL_LIBS) && mv $@.tmp $@
 
 $(B)/libchildhurd.a: $(LIB_OBJ)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/%.o: %.S Makefile
 	@mkdir -p $(@D)
-	$(CC) -I. -c -o $@ $<
+	$(call say,AS,$<)
+	$(Q)$(CC) -I. -c -o $@ $<
 $(B)/service/interface.o: service/org.childhurd.varlink
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
@@ -72,7 +82,8 @@ MANPAGES = $(patsubst docs/%,$(B)/man/%,$(wildcard docs/*.[158]) $(patsubst %.in
 man: $(MANPAGES)
 
 $(B)/keys-man: $(B)/config/keys-man.o $(B)/libchildhurd.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/man/%: docs/%
 	@mkdir -p $(@D)
@@ -92,7 +103,8 @@ TESTS ?= tests/unit tests/integration
 CHOSEN = $(foreach t,$(TESTS),$(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(if $(wildcard $(t)/.),$(wildcard $(t)/*.c $(t)/*.t),$(t))))
 
 $(B)/tests/%: $(B)/tests/%.o $(B)/libchildhurd.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 .PRECIOUS: $(B)/tests/%.o $(B)/%.o
 
 tests: $(UNIT) $(BENCH)

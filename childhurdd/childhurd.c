@@ -104,8 +104,11 @@ fail_settled(struct childhurd *c)
 	}
 	double delay = fmin(BACKOFF_FIRST * exp2(c->failures - 1), BACKOFF_LONGEST);
 	delay *= 0.75 + 0.5 * c->world->random(c);
+	delay = fmin(delay, BACKOFF_LONGEST);
 	set_state(c, STATE_BACKOFF, what);
-	set_deadline(c, (gint64)fmin(delay, BACKOFF_LONGEST));
+	set_deadline(c, (gint64)delay);
+	g_autofree char *text = g_strdup_printf("failure %d in a row; trying again in %.1f s", c->failures, delay / 1000);
+	c->world->changed(c, FALSE, text);
 }
 
 /* QEMU is gone: what now? */
@@ -484,7 +487,7 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		break;
 	case ACTION_RETRY:
 		c->restarts++;
-		start(c, c->why);
+		start(c, "trying again");
 		break;
 	case ACTION_FORGET:
 		c->failures = 0;

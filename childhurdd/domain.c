@@ -10,6 +10,13 @@
 
 #include <libxml/xmlwriter.h>
 
+/*
+ * Slots on the PCI bus. QEMU plugs in what is on its command line as text before what libvirt writes as JSON, and gives it the lowest free
+ * slots: what libvirt places has to be out of the way of the network device and of any `-device` in qemu-options.
+ */
+#define VGA_SLOT "0x1b"
+#define NETWORK_SLOT "0x3"
+
 #define QEMU_NAMESPACE "http://libvirt.org/schemas/domain/qemu/1.0"
 
 static void
@@ -133,6 +140,7 @@ write_devices(xmlTextWriter *w, const struct domain_spec *spec)
 	end(w);
 	start(w, "video"); /* no display, but a screen that can be photographed */
 	empty(w, "model", "type", "vga", NULL, NULL, NULL, NULL);
+	empty(w, "address", "type", "pci", "slot", VGA_SLOT, NULL, NULL);
 	end(w);
 	empty(w, "memballoon", "model", "none", NULL, NULL, NULL, NULL);
 	end(w);
@@ -167,7 +175,7 @@ write_network(xmlTextWriter *w, const struct domain_spec *spec)
 	if (spec->secrets_guest_port)
 		g_string_append_printf(netdev, ",hostfwd=tcp:%s:%d-:%d", guest->listen_address,
 				       guest->secrets_port, spec->secrets_guest_port);
-	g_autofree char *device = g_strdup_printf("%s,netdev=" DOMAIN_NETDEV, guest->network_device);
+	g_autofree char *device = g_strdup_printf("%s,netdev=" DOMAIN_NETDEV ",addr=" NETWORK_SLOT, guest->network_device);
 	qemu_argument(w, "-netdev");
 	qemu_argument(w, netdev->str);
 	qemu_argument(w, "-device");

@@ -27,6 +27,7 @@ struct hird {
 	GPtrArray *places;  /* of struct childhurd: have one */
 	ev_timer admit, tend, list;
 	gboolean listed; /* the hypervisor has said which guests run */
+	gboolean broken; /* it never will */
 	struct control *control;
 	gint64 event_number;
 	struct description description;
@@ -227,6 +228,12 @@ static void
 on_listed(const struct hypervisor_result *result, void *data)
 {
 	struct hird *h = data;
+	if (result->error && hypervisor_embedded(h->host.hypervisor)) {
+		g_critical("%s", result->error->message);
+		h->broken = TRUE;
+		ev_break(h->host.loop, EVBREAK_ALL);
+		return;
+	}
 	if (result->error) {
 		g_warning("%s; trying again", result->error->message);
 		ev_timer_set(&h->list, LIST_RETRY, 0);
@@ -534,6 +541,12 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 		g_ptr_array_add(h->runners, runner_new(&h->host, g_ptr_array_index(config->guests, i)));
 	on_list(loop, &h->list, 0);
 	return h;
+}
+
+gboolean
+hird_broken(const struct hird *h)
+{
+	return h->broken;
 }
 
 static void

@@ -22,6 +22,9 @@ struct hird *hird_new(struct ev_loop *loop, struct config *config, GError **erro
 /* Lets go of everything; the guests run on. */
 void hird_free(struct hird *hird);
 
+/* The loop was left because the hypervisor cannot be used; that was logged. */
+gboolean hird_broken(const struct hird *hird);
+
 /* Read the configuration again and apply the difference. messages: what is wrong, or what was done. FALSE: it has errors, and
  * nothing was changed. */
 gboolean hird_reload(struct hird *hird, GPtrArray *messages);

@@ -27,6 +27,7 @@ G_DEFINE_QUARK(childhurd-hypervisor, hypervisor_error)
 struct hypervisor {
 	struct tasks *tasks;
 	char *uri;
+	gboolean embedded;
 	hypervisor_event_fn event;
 	void *data;
 	GMutex lock;
@@ -173,12 +174,15 @@ silent(void *data, virErrorPtr error)
 {
 }
 
-/* libvirt's process-wide set-up, once. Its event thread lives as long as the process. */
+/* libvirt's process-wide set-up, once. Its event thread lives as long as the process. What libvirt has to say beside the
+ * errors of its calls goes to a file, unless its own variable says otherwise. */
 static gboolean
-libvirt_start(GError **error)
+libvirt_start(const char *state_directory, GError **error)
 {
 	static gsize started;
 	if (g_once_init_enter(&started)) {
+		g_autofree char *output = g_strdup_printf("3:file:%s/libvirt.log", state_directory);
+		g_setenv("LIBVIRT_LOG_OUTPUTS", output, FALSE);
 		gsize ok = virInitialize() == 0 && virEventRegisterDefaultImpl() == 0 ? 2 : 1;
 		virSetErrorFunc(NULL, silent);
 		if (ok == 2)
@@ -221,6 +225,9 @@ connection_get(struct hypervisor *h, GError **error)
 			h->connection = c;
 		} else {
 			set_libvirt_error(error, h->uri);
+			if (error && strstr((*error)->message, "Failed to parse user"))
+				g_prefix_error(error, "libvirt wants the user it was built for, even if no QEMU runs "
+						      "as that one (useradd --system --user-group NAME): ");
 		}
 	}
 	virConnectPtr connection = h->connection;
@@ -265,7 +272,7 @@ domain_get(virConnectPtr connection, const char *name, GError **error)
 {
 	virDomainPtr domain = virDomainLookupByName(connection, name);
 	if (!domain && !is_missing())
-		set_libvirt_error(error, name);
+		set_libvirt_error(error, "libvirt");
 	return domain;
 }
 
@@ -282,19 +289,19 @@ wait_for_stale(virConnectPtr connection, const struct hypervisor_call *call, GEr
 		virDomainFree(domain);
 		if (!ours) {
 			g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
-				    "%s: a domain of this name that is not ours runs already; rename one of them",
+				    "a domain named %s that is not ours runs already; rename one of them",
 				    call->name);
 			return FALSE;
 		}
 		if (find_pid(call->uuid)) {
 			g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
-				    "%s: its QEMU runs already", call->name);
+				    "its QEMU runs already");
 			return FALSE;
 		}
 		g_usleep(20000);
 	}
 	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
-		    "%s: libvirt still lists the domain of an ended QEMU", call->name);
+		    "libvirt still lists the domain of an ended QEMU");
 	return FALSE;
 }
 
@@ -305,7 +312,7 @@ do_start(virConnectPtr connection, struct hypervisor_call *call)
 		return;
 	virDomainPtr domain = virDomainCreateXML(connection, call->text, 0);
 	if (!domain) {
-		set_libvirt_error(&call->error, call->name);
+		set_libvirt_error(&call->error, "QEMU does not start");
 		return;
 	}
 	call->pid = find_pid(call->uuid);
@@ -341,25 +348,24 @@ do_with_domain(virConnectPtr connection, struct hypervisor_call *call)
 	virDomainPtr domain = domain_get(connection, call->name, &call->error);
 	if (!domain) {
 		if (!call->error && call->kind != CALL_DESTROY)
-			g_set_error(&call->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: does not run",
-				    call->name);
+			g_set_error(&call->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "it does not run");
 		return;
 	}
 	switch (call->kind) {
 	case CALL_DESTROY:
 		if (virDomainDestroy(domain) < 0 && !is_missing() &&
 		    virGetLastErrorCode() != VIR_ERR_OPERATION_INVALID)
-			set_libvirt_error(&call->error, call->name);
+			set_libvirt_error(&call->error, "QEMU cannot be ended");
 		break;
 	case CALL_POWER_BUTTON:
 		if (virDomainShutdownFlags(domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) < 0)
-			set_libvirt_error(&call->error, call->name);
+			set_libvirt_error(&call->error, "the power button");
 		break;
 	default: {
 		char *answer = NULL;
 		if (virDomainQemuMonitorCommand(domain, call->text, &answer,
 						VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP) < 0)
-			set_libvirt_error(&call->error, call->name);
+			set_libvirt_error(&call->error, "QEMU's monitor");
 		call->answer = g_strdup(answer);
 		free(answer);
 		break;
@@ -409,6 +415,12 @@ call_run(struct hypervisor *h, enum call_kind kind, const char *name, const char
 	call->data = data;
 	call->task = task_run(h->tasks, call_work, call_done, call_free, call);
 	return call;
+}
+
+gboolean
+hypervisor_embedded(const struct hypervisor *h)
+{
+	return h->embedded;
 }
 
 struct hypervisor_call *
@@ -487,7 +499,8 @@ hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory
 	       void *data, GError **error)
 {
 	g_autofree char *full = g_strdup(uri);
-	if (!strcmp(uri, "qemu:///embed")) {
+	gboolean embedded = !strcmp(uri, "qemu:///embed");
+	if (embedded) {
 		g_autofree char *root = g_build_filename(state_directory, "libvirt", NULL);
 		g_autofree char *escaped = g_uri_escape_string(root, "/", FALSE);
 		if (!embed_root(root, error))
@@ -495,11 +508,12 @@ hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory
 		g_free(full);
 		full = g_strdup_printf("qemu:///embed?root=%s", escaped);
 	}
-	if (!libvirt_start(error))
+	if (!libvirt_start(state_directory, error))
 		return NULL;
 	struct hypervisor *h = g_new0(struct hypervisor, 1);
 	h->tasks = tasks;
 	h->uri = g_steal_pointer(&full);
+	h->embedded = embedded;
 	h->event = event;
 	h->data = data;
 	g_mutex_init(&h->lock);

@@ -35,6 +35,9 @@ struct hypervisor;
 struct hypervisor *hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
 				  hypervisor_event_fn event, void *data, GError **error);
 
+/* The driver is in this process: when it cannot be opened once, it never can. */
+gboolean hypervisor_embedded(const struct hypervisor *hypervisor);
+
 struct hypervisor_call;
 /* The end of a call. result: text, domain list..., owned by the callee of the callback only while it runs. */
 struct hypervisor_result {

@@ -124,8 +124,9 @@ run(struct config *config)
 	notify_send("READY=1");
 	ev_run(loop, 0);
 	notify_send("STOPPING=1");
+	gboolean broken = hird_broken(hird);
 	hird_free(hird);
-	return EXIT_SUCCESS;
+	return broken ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int

@@ -2,8 +2,8 @@
 /*
  * QEMU is daemonized by libvirt and so becomes our child when its parent ends. Where nobody waits for it, its end is a
  * zombie, and libvirt, which asks kill(pid, 0) whether it is gone, waits for 40 s. The QEMUs that we know are
- * waited for through their pidfds; the others (those that end during a start, those that libvirt
- * starts to learn what a QEMU can do) are waited for here.
+ * waited for through their pidfds, which happens before REAPER_DELAY has passed; the others (those that end during a
+ * start, those that libvirt starts to learn what a QEMU can do) are waited for here.
  *
  * libvirt waits for its own children in its own threads, and its wait must not be taken away. Those have our session
  * or lead one; an orphan that was daemonized is in a session that another process led (setsid(2)). Any other
@@ -22,6 +22,7 @@
 struct reaper {
 	ev_signal signal;
 	ev_timer again;
+	gboolean patient; /* the next look leaves what may be others' */
 };
 
 /* Fields of /proc/PID/stat (proc(5)): state, session. FALSE: gone. */
@@ -72,19 +73,29 @@ reap(gboolean patient)
 }
 
 static void
+look_again(struct ev_loop *loop, struct reaper *reaper, double after)
+{
+	ev_timer_stop(loop, &reaper->again);
+	ev_timer_set(&reaper->again, after, 0);
+	ev_timer_start(loop, &reaper->again);
+}
+
+static void
 on_child(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	struct reaper *reaper = w->data;
-	if (reap(TRUE) && !ev_is_active(&reaper->again))
-		ev_timer_start(loop, &reaper->again);
+	reaper->patient = TRUE;
+	look_again(loop, reaper, REAPER_DELAY);
 }
 
 static void
 on_again(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	ev_timer_stop(loop, w);
-	ev_timer_set(w, REAPER_PATIENCE, 0);
-	reap(FALSE);
+	struct reaper *reaper = w->data;
+	gboolean left = reap(reaper->patient);
+	reaper->patient = FALSE;
+	if (left)
+		look_again(loop, reaper, REAPER_PATIENCE);
 }
 
 void
@@ -92,7 +103,7 @@ reaper_start(struct ev_loop *loop)
 {
 	static struct reaper reaper; /* as SIGCHLD: one for the process */
 	ev_signal_init(&reaper.signal, on_child, SIGCHLD);
-	ev_timer_init(&reaper.again, on_again, REAPER_PATIENCE, 0);
+	ev_timer_init(&reaper.again, on_again, 0, 0);
 	reaper.signal.data = reaper.again.data = &reaper;
 	ev_signal_start(loop, &reaper.signal);
 }

@@ -717,6 +717,7 @@ runner_new(const struct host *host, const struct config_guest *guest)
 	r->record_file = g_build_filename(r->directory, "state", NULL);
 	r->uuid = domain_uuid(host->config->state_directory, guest->name);
 	r->last_record = record_read(r->record_file);
+	g_mkdir_with_parents(r->directory, 0700); /* a start says what is wrong with it */
 	ev_timer_init(&r->deadline, on_deadline, 0, 0);
 	r->deadline.data = r;
 	ev_timer_init(&r->exit_timer, on_exit_timer, 0, 0);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "childhurdd/ports.h"
+
+#include <arpa/inet.h>
+#include <gio/gio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void
+test_taken(void)
+{
+	struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof name;
+	g_autoptr(GError) error = NULL;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	g_assert_cmpint(bind(fd, (struct sockaddr *)&name, length), ==, 0);
+	g_assert_cmpint(listen(fd, 1), ==, 0);
+	g_assert_cmpint(getsockname(fd, (struct sockaddr *)&name, &length), ==, 0);
+	int port = ntohs(name.sin_port);
+
+	g_assert_false(port_is_free("127.0.0.1", port, &error));
+	g_assert_error(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE);
+	g_autofree char *who = g_strdup_printf("process %d ", (int)getpid());
+	g_assert_nonnull(strstr(error->message, who));
+	g_clear_error(&error);
+	g_assert_false(port_is_free("0.0.0.0", port, NULL));
+
+	close(fd);
+	g_assert_true(port_is_free("127.0.0.1", port, &error));
+	g_assert_no_error(error);
+}
+
+static void
+test_bad_address(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_false(port_is_free("192.0.2.1", 4000, &error)); /* RFC 5737: nobody's, so not ours */
+	g_assert_nonnull(strstr(error->message, "192.0.2.1"));
+	g_assert_false(port_is_free("localhost", 4000, NULL));
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/ports/a-taken-port-names-who-has-it", test_taken);
+	g_test_add_func("/ports/an-address-that-is-not-ours-is-an-error", test_bad_address);
+	return g_test_run();
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "childhurdd/record.h"
+
+#include <glib/gstdio.h>
+
+static char *
+place(const char *text)
+{
+	char *path = NULL;
+	int fd = g_file_open_tmp("record-XXXXXX", &path, NULL);
+	g_assert_cmpint(fd, >=, 0);
+	g_close(fd, NULL);
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+	return path;
+}
+
+static void
+test_round_trip(void)
+{
+	struct record record = {.want_up = TRUE, .drained = TRUE, .enrolled = TRUE, .kvm = TRUE, .restarts = 7};
+	g_autofree char *text = record_text(&record);
+	g_autofree char *path = place(text);
+	struct record read = record_read(path);
+	g_assert_true(read.known && read.want_up && read.drained && read.enrolled && read.kvm && !read.proven);
+	g_assert_cmpint(read.restarts, ==, 7);
+	g_remove(path);
+}
+
+static void
+test_damaged(void)
+{
+	const char *const texts[] = {"", "{", "[]", "null", "{}", "{\"boot\": \"another\", \"want-up\": true}", "\xff\xfe"};
+	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
+		g_autofree char *path = place(texts[i]);
+		g_assert_false(record_read(path).known);
+		g_remove(path);
+	}
+	g_assert_false(record_read("/nonexistent/state").known);
+}
+
+static void
+test_written_by_a_worker(void)
+{
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	struct tasks *writer = tasks_new(loop, 1);
+	g_autofree char *path = place("old");
+	for (int i = 0; i < 100; i++) { /* the last one wins: they keep their order */
+		struct record record = {.restarts = i};
+		record_write(writer, path, record_text(&record));
+	}
+	tasks_finish(writer);
+	g_assert_cmpint(record_read(path).restarts, ==, 99);
+	g_remove(path);
+	ev_loop_destroy(loop);
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/record/what-is-written-is-read", test_round_trip);
+	g_test_add_func("/record/damaged-or-of-another-boot-is-as-none", test_damaged);
+	g_test_add_func("/record/writes-keep-their-order", test_written_by_a_worker);
+	return g_test_run();
+}

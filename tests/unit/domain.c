@@ -4,6 +4,7 @@
 
 #include <libxml/parser.h>
 #include <libxml/xpath.h>
+#include <libxml/xpathInternals.h>
 #include <string.h>
 
 static struct config_module module = {(char *)"/boot/ext2fs", (char *)"-T typed ${root}, $(task-create)"};

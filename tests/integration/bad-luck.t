@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# What goes wrong on a build node: each time the daemon says what it is, publishes nothing that is not proven, and
+# leaves nothing half-done.
+use strict;
+use warnings;
+use lib 'tests/lib';
+use Childhurd;
+use IO::Socket::INET;
+use IO::Socket::UNIX;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $image = eval { Childhurd::guest_image('linux') };
+if (!$image) {
+    fail("the linux guest: $@");
+    done_testing;
+    exit 1;
+}
+
+sub write_file {
+    my ($path, $text) = @_;
+    open my $f, '>', $path or die "$path: $!";
+    print $f $text;
+    close $f;
+}
+
+# --- what is wrong before QEMU runs: guests that fail at once, all in one hird ---
+{
+    my $d  = Childhurd->new;
+    my $id = Childhurd::free_id(12);
+    my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 10022 + 1000 * ($id + 6), Listen => 1);
+    write_file("$d->{dir}/text",     "this is not an image\n" x 100);
+    write_file("$d->{dir}/empty",    '');
+    write_file("$d->{dir}/cut",      substr(Childhurd::slurp($image), 0, 40000));
+    my %cases = (
+        missing   => ["image = $d->{dir}/nowhere.qcow2",               qr/nowhere\.qcow2.*No such file/],
+        text      => ["image = $d->{dir}/text",                        qr/text.*image-format = raw/],
+        empty     => ["image = $d->{dir}/empty",                       qr/empty.*empty/],
+        cut       => ["image = $d->{dir}/cut",                         qr/cut.*truncated/i],
+        format    => ["image = $image\nimage-format = raw",            qr/qcow2/],
+        folder    => ["image = $d->{dir}",                             qr/directory|folder/],
+        port      => ["image = $image",                                qr/port \d+ on 127\.0\.0\.1 is taken by process $$ /],
+        emulator  => ["image = $image\nemulator = qemu-system-none",   qr/qemu-system-none: not found.*install/],
+        kvm       => ["image = $image\nacceleration = kvm",            qr/kvm/i],
+        disksize  => ["image = $image\ndisk-size = 2M",                qr/smaller/],
+    );
+    my $text = "[defaults]\nrestart = never\nmemory-size = 256M\nautostart = no\n";
+    my $n    = 0;
+    for my $name (sort keys %cases) {
+        my $guest = $name eq 'port' ? $id + 6 : $id + ($n == 6 ? ++$n : $n);
+        $text .= "[guest $name]\nid = $guest\n$cases{$name}[0]\n";
+        $n++ if $name ne 'port';
+    }
+    $d->configure($text);
+    $d->start;
+    for my $name (sort keys %cases) {
+        next if $name eq 'kvm' && kvm_works($d);
+        $d->ctl('start', $name);
+        $d->ctl('wait', $name, '--for', 'failed', '--timeout', '30s');
+        is($d->{status}, 0, "$name: it fails") or next;
+        like($d->ctl('status', $name), $cases{$name}[1], "$name: status says why");
+    }
+    is(scalar($d->all_qemus), 0, 'no QEMU was started for any of them');
+    unlike($d->machines, qr/build-machine/, 'nothing is published for guests that gave up');
+    ok(!-e "$d->{state}/$_/disk.qcow2", "$_: no half-made disk") for grep { !/^(kvm|emulator|port)$/ } sort keys %cases;
+}
+
+sub kvm_works {
+    my ($d) = @_;
+    return $d->log =~ /: kvm \(/;
+}
+
+# --- no qemu-img; configuration errors; a state directory that cannot be had ---
+{
+    my $d  = Childhurd->new;
+    my $id = Childhurd::free_id(1);
+    mkdir "$d->{dir}/bin";
+    symlink '/usr/bin/qemu-system-x86_64', "$d->{dir}/bin/qemu-system-x86_64";
+    $d->configure("[guest a]\nid = $id\nimage = $image\nrestart = never\nautostart = no\n");
+    $d->{environment} = { PATH => "$d->{dir}/bin" };
+    $d->start;
+    delete $d->{environment};
+    $d->ctl('start', 'a');
+    $d->ctl('wait', 'a', '--for', 'failed', '--timeout', '30s');
+    like($d->ctl('status', 'a'), qr/qemu-img.*install qemu-utils/, 'no qemu-img: which package has it');
+    my $before = $d->ctl('list', '--json');
+    $d->configure("[guest a]\nimagine = $image\n[guest b]\n");
+    my $said = $d->ctl('reload');
+    is($d->{status}, 1, 'a configuration with errors is not taken');
+    like($said, qr/\Q$d->{file}\E:\d+: \[guest a\] imagine: unknown key "imagine"/, 'all that is wrong is said, with its line');
+    is($d->ctl('list', '--json'), $before, 'and the running daemon keeps what it had');
+    my $out = "$d->{dir}/check";
+    waitpid $d->spawn($out, "$Childhurd::BUILD/childhurdd", '--check', '--config', $d->{file}), 0;
+    is($? >> 8, 1, 'childhurdd --check exits with 1');
+    like(Childhurd::slurp($out), qr/imagine.*\n.*\[guest b\] image: is missing/, 'and says all of it, too');
+
+    for my $case (['a file in its place', sub { write_file("$d->{dir}/file", '') }, 'file'],
+        ['a read-only place', sub { }, '/proc/childhurd']) {
+        $case->[1]->();
+        my $state = $case->[2] =~ m{^/} ? $case->[2] : "$d->{dir}/$case->[2]";
+        write_file("$d->{dir}/bad.ini", "[daemon]\nstate-directory = $state\nruntime-directory = $d->{dir}/run2\n");
+        my $log = "$d->{dir}/bad.log";
+        waitpid $d->spawn($log, "$Childhurd::BUILD/childhurdd", '--config', "$d->{dir}/bad.ini"), 0;
+        is($? >> 8, 1, "state directory: $case->[0]: exit 1");
+        like(Childhurd::slurp($log), qr/\Q$state\E/, '... and a message that names it');
+    }
+}
+
+# --- secret roots that are not safe ---
+{
+    my $id = Childhurd::free_id(4);
+    my $d  = Childhurd->new;
+    my $text = "[defaults]\nimage = $image\nrestart = never\nautostart = no\nmemory-size = 256M\n";
+    $text .= "[guest $_]\nid = " . $id++ . "\n" for qw(mode link owner good);
+    mkdir "$d->{dir}/secrets";
+    for my $name (qw(mode link owner good)) {
+        mkdir "$d->{dir}/secrets/$name", 0755;
+        mkdir "$d->{dir}/secrets/$name/etc", 0755;
+        write_file("$d->{dir}/secrets/$name/etc/agent.sec", "secret of $name\n");
+        chmod 0600, "$d->{dir}/secrets/$name/etc/agent.sec";
+    }
+    chmod 0644, "$d->{dir}/secrets/mode/etc/agent.sec";
+    symlink '/etc/passwd', "$d->{dir}/secrets/link/etc/passwd";
+    chown 12345, 12345, "$d->{dir}/secrets/owner/etc/agent.sec" if $> == 0;
+    $d->configure($text);
+    $d->start;
+    my %says = (mode => qr/agent\.sec.*chmod/, link => qr/etc\/passwd.*symbolic link/, owner => qr/agent\.sec.*chown/);
+    for my $name ($> == 0 ? qw(mode link owner) : qw(mode link)) {
+        $d->ctl('start', $name);
+        $d->ctl('wait', $name, '--for', 'failed', '--timeout', '20s');
+        like($d->ctl('status', $name), $says{$name}, "secret root, wrong $name: what it is and what mends it");
+    }
+    $d->ctl('start', 'good', '--wait', '--timeout', '120s');
+    is($d->{status}, 0, 'a good one is delivered');
+    is($d->ctl('ssh', 'good', 'cat /etc/agent.sec; stat -c %a /etc/agent.sec'), "secret of good\n600\n", 'with its mode');
+    $d->ctl('stop', '--all', '--wait', '--now', '--timeout', '60s');
+}
+
+# --- guests that misbehave ---
+{
+    my %flags = (
+        nohello => 'nohello',
+        silent  => 'silent-sshd',
+        nosshd  => 'no-sshd',
+        wrong   => 'wrong-key',
+        slow    => 'slow=8',
+        stays   => 'ignore-halt',
+        deaf    => 'ignore-halt:ignore-power',
+    );
+    my $id   = Childhurd::free_id(9);
+    my $text = "[defaults]\nimage = $image\nrestart = never\nautostart = no\nmemory-size = 256M\nstop-timeout = 5s\n";
+    $text .= "[guest $_]\nid = " . $id++ . "\nboot-timeout = 45s\nqemu-options = -fw_cfg name=opt/childhurd/flags,string=$flags{$_}\n"
+      for sort keys %flags;
+    $text .= "[guest nouser]\nid = " . $id++ . "\nuser = nobody-here\nboot-timeout = 30s\n";
+    my $d = Childhurd->new(guests => $text, daemon => 'parallel-starts = 4')->start;
+    my $never_listed = sub { $d->machines !~ /\(port (?!1\))/ };
+
+    $d->ctl('start', 'wrong', 'nouser', 'silent', 'nohello');
+    ok($d->wait_until(60, 'the impostor is seen', sub { $d->log =~ /wrong: an impostor answers/ }),
+        'another host key is logged as an impostor');
+    is($d->state('wrong') eq 'ready', '', 'and the guest is not ready');
+    ok($d->wait_until(60, 'the user is refused', sub { $d->ctl('status', 'nouser') =~ /login as nobody-here/ }),
+        'a user who may not log in is named with the step');
+    ok($never_listed->(), 'none of them is published');
+    my %why = (
+        wrong   => qr/impostor/,
+        nouser  => qr/login as nobody-here/,
+        silent  => qr/banner/,
+        nohello => qr/limit/,
+    );
+    for my $name (sort keys %why) {
+        $d->ctl('wait', $name, '--for', 'failed', '--timeout', '120s');
+        is($d->{status}, 0, "$name: it fails at its limit") or diag $d->ctl('status', $name);
+        like($d->ctl('status', $name), $why{$name}, "$name: status says at which step");
+    }
+    ok($never_listed->(), 'nor was any of them later');
+
+    # one whose QEMU is killed while it boots, one that takes long, one without sshd
+    $d->ctl('start', 'slow', 'nosshd', 'stays', 'deaf');
+    $d->ctl('wait', 'nosshd', '--for', 'booting', '--timeout', '20s');
+    my $pid = $d->wait_until(10, 'its pid', sub { $d->qemu('nosshd') });
+    kill 'KILL', $pid;
+    $d->ctl('wait', 'nosshd', '--for', 'failed', '--timeout', '20s');
+    is($d->{status}, 0, 'SIGKILL of a QEMU that boots is a failure');
+    like($d->ctl('status', 'nosshd'), qr/killed by signal 9/, 'that is called by its name');
+    $d->ctl('wait', 'slow', 'stays', 'deaf', '--for', 'ready', '--timeout', '120s');
+    is($d->{status}, 0, 'one whose network comes late is ready all the same');
+
+    $d->ctl('stop', 'stays', 'deaf', '--wait', '--timeout', '60s');
+    is($d->{status}, 0, 'guests that do not power off are stopped');
+    like($d->log, qr/stays: stopped/, 'a halted Mach is known by its console line');
+    unlike($d->log, qr/stays: halt over SSH: no effect/, 'at once, without waiting for the limit');
+
+    # --- control clients that misbehave: everybody else is served all the while ---
+    my $socket = "$d->{runtime}/control";
+    my @bad = map { IO::Socket::UNIX->new(Peer => $socket) || die "connect: $!" } 1 .. 4;
+    $_->blocking(0) for @bad;
+    syswrite $bad[0], "this is not JSON\0";
+    syswrite $bad[1], '{"method":"' . 'x' x 100_000;
+    syswrite $bad[2], '{"method":"org.childhurd.List"';
+    syswrite $bad[3], "{\"method\":\"org.childhurd.List\",\"parameters\":{\"names\":[]}}\0" x 2000;
+    my $t0 = time;
+    like($d->ctl('list'), qr/slow\s+ready/, 'list is served beside clients that send garbage, too much, half, or never read');
+    cmp_ok(time - $t0, '<', 2, 'and at once');
+    is($d->state('slow'), 'ready', 'no guest is harmed');
+    $d->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
+    is(scalar($d->all_qemus), 0, 'no QEMU is left');
+}
+done_testing;

@@ -41,16 +41,16 @@ MAINS    = childhurdd/main.c service/childhurdctl.c config/keys-man.c
 MODULES  = config ssh offload service childhurdd
 LIB_SRC  = $(filter-out $(MAINS) $(wildcard service/ctl*.c),$(wildcard $(MODULES:%=%/*.c)))
 LIB_ASM  = $(wildcard $(MODULES:%=%/*.S))
-LIB_OBJ  = $(LIB_SRC:%.c=$(B)/%.o) $(LIB_ASM:%.S=$(B)/%.o)
+LIB_OBJ  = $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
 CTL_SRC  = service/childhurdctl.c $(wildcard service/ctl*.c) service/varlink.c
-CTL_OBJ  = $(CTL_SRC:%.c=$(B)/%.o)
+CTL_OBJ  = $(CTL_SRC:%.c=$(B)/obj/%.o)
 UNIT     = $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*.c))
 BENCH    = $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
 SOURCES  = $(wildcard $(MODULES:%=%/*.[ch]) tests/unit/*.[ch] tests/bench/*.[ch] tests/fuzz/*.[ch])
 
 all: $(B)/childhurdd $(B)/childhurdctl man
 
-$(B)/childhurdd: $(B)/childhurdd/main.o $(B)/libchildhurd.a
+$(B)/childhurdd: $(B)/obj/childhurdd/main.o $(B)/libchildhurd.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@.tmp $^ $(LIBS) && mv $@.tmp $@
 
@@ -62,16 +62,16 @@ $(B)/libchildhurd.a: $(LIB_OBJ)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(B)/%.o: %.c Makefile
+$(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/%.o: %.S Makefile
+$(B)/obj/%.o: %.S Makefile
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
 	$(Q)$(CC) -I. -c -o $@ $<
-$(B)/service/interface.o: service/org.childhurd.varlink
+$(B)/obj/service/interface.o: service/org.childhurd.varlink
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
@@ -81,7 +81,7 @@ MANPAGES = $(patsubst docs/%,$(B)/man/%,$(wildcard docs/*.[158]) $(patsubst %.in
 
 man: $(MANPAGES)
 
-$(B)/keys-man: $(B)/config/keys-man.o $(B)/libchildhurd.a
+$(B)/keys-man: $(B)/obj/config/keys-man.o $(B)/libchildhurd.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -102,10 +102,11 @@ $(B)/man/%: docs/%.in $(B)/keys-man
 TESTS ?= tests/unit tests/integration
 CHOSEN = $(foreach t,$(TESTS),$(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(if $(wildcard $(t)/.),$(wildcard $(t)/*.c $(t)/*.t),$(t))))
 
-$(B)/tests/%: $(B)/tests/%.o $(B)/libchildhurd.a
+$(B)/tests/%: $(B)/obj/tests/%.o $(B)/libchildhurd.a
+	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
-.PRECIOUS: $(B)/tests/%.o $(B)/%.o
+.PRECIOUS: $(B)/obj/%.o
 
 tests: $(UNIT) $(BENCH)
 

@@ -291,6 +291,12 @@ health_halt(struct health *h)
 
 /* --------------------------------------------------------------------------------------------------------- */
 
+void
+health_configure(struct health *h, const struct config_guest *guest)
+{
+	h->guest = guest;
+}
+
 const struct health_report *
 health_report(const struct health *h)
 {

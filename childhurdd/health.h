@@ -46,6 +46,9 @@ void health_free(struct health *health); /* NULL is allowed */
 /* Say `halt` as the administrator, and probe no more. EVENT_HALT_REFUSED when there is no session or it fails. */
 void health_halt(struct health *health);
 
+/* The configuration was read again; from the next probe on this one holds. */
+void health_configure(struct health *health, const struct config_guest *guest);
+
 const struct health_report *health_report(const struct health *health);
 
 #endif

@@ -58,8 +58,8 @@ tell_init(struct hird *h)
 	notify_send(text);
 }
 
-static void
-publish(struct hird *h)
+void
+hird_publish(struct hird *h)
 {
 	g_autoptr(GError) error = NULL;
 	if (!publisher_update(&h->host, h->runners, &error))
@@ -83,7 +83,7 @@ void
 hird_event(struct hird *h, struct childhurd *c, gboolean state_changed, const char *text)
 {
 	if (state_changed && h->listed)
-		publish(h);
+		hird_publish(h);
 	if (text)
 		log_event(c, state_changed, text);
 	if (!h->control)
@@ -247,7 +247,7 @@ on_listed(const struct hypervisor_result *result, void *data)
 		if (runner_childhurd(r)->state == STATE_STOPPED)
 			start_at_begin(r);
 	}
-	publish(h);
+	hird_publish(h);
 }
 
 static void
@@ -486,7 +486,7 @@ hird_reload(struct hird *h, GPtrArray *messages)
 	h->host.config = config;
 	remove_missing(h, config, messages);
 	add_and_change(h, config, messages);
-	publish(h);
+	hird_publish(h);
 	admit_soon(h);
 	if (!messages->len)
 		g_ptr_array_add(messages, g_strdup("nothing has changed"));

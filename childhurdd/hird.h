@@ -30,6 +30,8 @@ gboolean hird_broken(const struct hird *hird);
 gboolean hird_reload(struct hird *hird, GPtrArray *messages);
 
 /* For the runners: */
+/* Write what coordinators read, where it differs from what is there. */
+void hird_publish(struct hird *hird);
 /* A place among the parallel starts: EVENT_ADMITTED follows, in the order of the configuration. */
 void hird_queue(struct hird *hird, struct childhurd *c);
 void hird_leave(struct hird *hird, struct childhurd *c);

@@ -98,7 +98,11 @@ keys_work(void *data)
 		return;
 	if (!coordinator_grant(job->coordinator, job->offload_key, &job->error))
 		return;
-	job->host_keys = secret_root_host_keys(job->directory, &job->error);
+	/* A guest that has its keys already: what the administrator says they are, or it was given those made here. */
+	if (!job->deliver)
+		job->host_keys = secret_root_host_keys(job->extra, NULL);
+	if (!job->host_keys)
+		job->host_keys = secret_root_host_keys(job->directory, &job->error);
 	if (!job->host_keys || !job->deliver)
 		return;
 	GPtrArray *files = secret_root_read(job->directory, &job->error);
@@ -125,6 +129,7 @@ keys_done(void *data)
 	r->message = g_steal_pointer(&job->message);
 	r->host_keys = g_steal_pointer(&job->host_keys);
 	r->have_keys = TRUE;
+	hird_publish(r->host->hird); /* from now on it can be told of */
 	prepared(r);
 }
 
@@ -162,7 +167,7 @@ keys_start(struct runner *r)
 	job->deliver = guest->inject == CONFIG_INJECT_SECRET_SERVICE;
 	job->spec = (struct secret_root_spec){.name = job->name,
 					      .directory = job->directory,
-					      .extra = job->extra,
+					      .extra = job->deliver ? job->extra : NULL,
 					      .offload_key = job->offload_key,
 					      .users = (const char *const *)job->users};
 	r->keys = job;
@@ -778,6 +783,8 @@ runner_configure(struct runner *r, const struct config_guest *guest)
 	r->next = NULL;
 	if (idle || all_live(keys)) {
 		c->config = guest;
+		if (r->health)
+			health_configure(r->health, guest);
 		return keys;
 	}
 	r->next = guest;

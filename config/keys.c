@@ -65,7 +65,7 @@ const struct key keys[] = {
 	{"kernel", KEY_PATH, G(kernel), NULL, "none: the disk boots", 0, 0, NULL,
 	 "A multiboot kernel that QEMU loads itself, GNU Mach for instance."},
 	{"kernel-arguments", KEY_TEXT, G(kernel_arguments), "", NULL, 0, 0, NULL,
-	 "The kernel's command line, for instance: root=device:hd0s1 console=com0"},
+	 "The kernel's command line, for instance root=device:hd0s1 console=com0."},
 	{"module", KEY_MODULE, G(modules), NULL, "none", 0, 0, NULL,
 	 "A multiboot module: FILE, and behind a blank its arguments. Given once for each module, in their order."},
 	{"disk", KEY_CHOICE, G(disk), "ephemeral", NULL, 0, 0, disks,

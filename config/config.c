@@ -5,8 +5,11 @@
  */
 #include "config/config.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/ini.h"
@@ -18,14 +21,18 @@
 #define SOCKET_PATH_MAX 107 /* unix(7): sun_path */
 #define SSH_PORT 10022
 #define SECRETS_PORT 11004
-#define VNC_PORT 15900
 #define PORT_STEP 1000
+#define PORT_MAX 65535
+
+/* What childhurdd has in the state directory beside the guests' folders. */
+static const char *const reserved_names[] = {"kvm-probe", "libvirt", "lock", NULL};
 
 struct loader {
 	GPtrArray *files;   /* of char *, in the order they are read */
 	GPtrArray *entries; /* of struct ini_entry */
 	GPtrArray *errors;  /* of struct ini_error */
 	char *folder;	    /* of the main file */
+	char *drop_ins;	    /* the folder conf.d */
 	struct config *config;
 	GPtrArray *sections; /* of struct section: guests and templates, in their order */
 };
@@ -51,8 +58,9 @@ fault(struct loader *l, const char *file, int line, const char *section, const c
 	va_start(arguments, format);
 	g_autofree char *what = g_strdup_vprintf(format, arguments);
 	va_end(arguments);
-	char *text = key ? g_strdup_printf("[%s] %s: %s", section, key, what)
-			 : g_strdup_printf("[%s]: %s", section, what);
+	g_autofree char *title = value_printable(section);
+	g_autofree char *name = key ? value_printable(key) : NULL;
+	char *text = key ? g_strdup_printf("[%s] %s: %s", title, name, what) : g_strdup_printf("[%s]: %s", title, what);
 	ini_error_add(l->errors, file, line, text);
 }
 
@@ -78,8 +86,10 @@ tell_errors(struct loader *l, GPtrArray *messages)
 	g_ptr_array_sort_with_data(l->errors, by_place, l);
 	for (guint i = 0; i < l->errors->len; i++) {
 		const struct ini_error *e = g_ptr_array_index(l->errors, i);
-		g_ptr_array_add(messages, e->line ? g_strdup_printf("%s:%d: %s", e->file, e->line, e->text)
-						  : g_strdup_printf("%s: %s", e->file, e->text));
+		g_autofree char *file = g_utf8_make_valid(e->file, -1);
+		g_strdelimit(file, "\n\r\033", '?');
+		g_ptr_array_add(messages, e->line ? g_strdup_printf("%s:%d: %s", file, e->line, e->text)
+						  : g_strdup_printf("%s: %s", file, e->text));
 	}
 }
 
@@ -133,6 +143,15 @@ check_section(struct loader *l, const struct ini_entry *entry)
 		      quoted, NAME_MAX_BYTES);
 		return;
 	}
+	if (g_strv_contains(reserved_names, name) || g_str_has_prefix(name, "kvm-probe.")) {
+		fault(l, entry->file, entry->line, title, NULL,
+		      "childhurdd keeps something of that name in state-directory; give the guest another name");
+		return;
+	}
+	if (l->sections->len >= GUESTS_MAX) {
+		fault(l, entry->file, entry->line, title, NULL, "there are more than %d guests; leave some out", GUESTS_MAX);
+		return;
+	}
 	struct section *s = g_new0(struct section, 1);
 	s->title = g_strdup(title);
 	s->name = s->title + strlen("guest ");
@@ -148,13 +167,17 @@ static void
 unknown_key(struct loader *l, const struct ini_entry *entry, gboolean daemon)
 {
 	const char *near = key_suggest(entry->key, daemon);
+	const char *there = daemon ? "[defaults] or [guest NAME]" : "[daemon]";
+	const char *near_there = near ? NULL : key_suggest(entry->key, !daemon);
 	g_autofree char *quoted = value_quote(entry->key);
 	if (key_find(entry->key, !daemon))
-		fault(l, entry->file, entry->line, entry->section, entry->key, "belongs into %s",
-		      daemon ? "[defaults] or [guest NAME]" : "[daemon]");
+		fault(l, entry->file, entry->line, entry->section, entry->key, "belongs in %s", there);
 	else if (near)
 		fault(l, entry->file, entry->line, entry->section, entry->key, "unknown key %s; did you mean %s?",
 		      quoted, near);
+	else if (near_there)
+		fault(l, entry->file, entry->line, entry->section, entry->key,
+		      "unknown key %s; did you mean %s, which belongs in %s?", quoted, near_there, there);
 	else
 		fault(l, entry->file, entry->line, entry->section, entry->key,
 		      "unknown key %s; childhurd.ini(5) lists them all", quoted);
@@ -209,10 +232,11 @@ check_entries(struct loader *l)
 			continue;
 		}
 		if (!*entry->section) {
+			g_autofree char *name = value_printable(entry->key);
 			ini_error_add(l->errors, entry->file, entry->line,
 				      g_strdup_printf("%s: stands before the first section; put it below [daemon], "
 						      "[defaults] or [guest NAME]",
-						      entry->key));
+						      name));
 			continue;
 		}
 		if (strcmp(entry->section, "daemon") && strcmp(entry->section, "defaults") &&
@@ -274,13 +298,10 @@ set_standards(void *owner, gboolean daemon)
 	}
 }
 
-/* Where a guest's key was set last, for messages about it. */
+/* Where a section's key was set last, for messages about it; untouched when it was not. */
 static void
-place_of(struct loader *l, const struct config_guest *guest, const char *key, const char **file, int *line)
+find_place(struct loader *l, const char *section, const char *key, const char **file, int *line)
 {
-	g_autofree char *section = g_strdup_printf("guest %s", guest->template);
-	*file = guest->file;
-	*line = guest->line;
 	for (guint i = 0; i < l->entries->len; i++) {
 		const struct ini_entry *entry = g_ptr_array_index(l->entries, i);
 		if (entry->key && !strcmp(entry->key, key) && !strcmp(entry->section, section)) {
@@ -288,6 +309,16 @@ place_of(struct loader *l, const struct config_guest *guest, const char *key, co
 			*line = entry->line;
 		}
 	}
+}
+
+/* The same for a guest's key, or else its section. */
+static void
+place_of(struct loader *l, const struct config_guest *guest, const char *key, const char **file, int *line)
+{
+	g_autofree char *section = g_strdup_printf("guest %s", guest->template);
+	*file = guest->file;
+	*line = guest->line;
+	find_place(l, section, key, file, line);
 }
 
 static void guest_fault(struct loader *l, const struct config_guest *guest, const char *key, const char *format, ...)
@@ -310,7 +341,12 @@ guest_fault(struct loader *l, const struct config_guest *guest, const char *key,
 static void
 check_guest(struct loader *l, const struct config_guest *guest)
 {
-	if (!guest->image && !guest->kernel)
+	const char *given = NULL; /* an image that is no good is told already */
+	int line = 0;
+	g_autofree char *section = g_strdup_printf("guest %s", guest->template);
+	find_place(l, "defaults", "image", &given, &line);
+	find_place(l, section, "image", &given, &line);
+	if (!guest->image && !guest->kernel && !given)
 		guest_fault(l, guest, "image", "is missing; give the path of a disk image, or a kernel");
 	if (guest->modules->len && !guest->kernel)
 		guest_fault(l, guest, "module", "needs a kernel; give one, as kernel = /path/to/gnumach");
@@ -320,8 +356,19 @@ check_guest(struct loader *l, const struct config_guest *guest)
 		guest_fault(l, guest, "systems", "is empty; name the systems it builds for, or say offloading = no");
 	if (guest->ssh_port == guest->secrets_port)
 		guest_fault(l, guest, "secrets-port", "%d is its ssh-port, too; give it another", guest->secrets_port);
-	if (guest->id > 49)
-		guest_fault(l, guest, "id", "%d: ports above 65535 would follow from it; ids are 0 to 49", guest->id);
+}
+
+/* Only ports that follow from the id can be too high. */
+static gboolean
+check_highest_port(struct loader *l, const struct config_guest *guest)
+{
+	int port = MAX(guest->ssh_port, guest->secrets_port);
+	if (port <= PORT_MAX)
+		return TRUE;
+	guest_fault(l, guest, "id",
+		    "%d of %s makes a port %d, and they end at %d; give an id of at most %d, or ssh-port and secrets-port",
+		    guest->id, guest->name, port, PORT_MAX, (PORT_MAX - SECRETS_PORT) / PORT_STEP);
+	return FALSE;
 }
 
 static struct config_guest *
@@ -344,8 +391,6 @@ make_guest(struct loader *l, const struct section *s, int number)
 		guest->ssh_port = SSH_PORT + PORT_STEP * guest->id;
 	if (!given[key_find("secrets-port", FALSE) - keys])
 		guest->secrets_port = SECRETS_PORT + PORT_STEP * guest->id;
-	if (number == 1 || guest->id > 49)
-		check_guest(l, guest);
 	return guest;
 }
 
@@ -358,8 +403,14 @@ make_guests(struct loader *l)
 			fault(l, s->file, s->line, s->title, "count", "more than %d guests in all", GUESTS_MAX);
 			return;
 		}
-		for (int number = 1; number <= s->count; number++)
-			g_ptr_array_add(l->config->guests, make_guest(l, s, number));
+		gboolean good = TRUE; /* or told, once for the section */
+		for (int number = 1; number <= s->count; number++) {
+			struct config_guest *guest = make_guest(l, s, number);
+			g_ptr_array_add(l->config->guests, guest);
+			if (number == 1)
+				check_guest(l, guest);
+			good = good && check_highest_port(l, guest);
+		}
 	}
 }
 
@@ -415,25 +466,36 @@ check_pair(struct loader *l, const struct config_guest *guest, const struct conf
 	check_port(l, guest, "secrets-port", guest->secrets_port, other, "secrets-port", other->secrets_port);
 }
 
+/* What two sections have in common is told once, and of a guest only the first thing. */
 static void
 check_pairs(struct loader *l)
 {
+	g_autoptr(GHashTable) told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	for (guint i = 1; i < l->config->guests->len; i++) {
+		const struct config_guest *guest = g_ptr_array_index(l->config->guests, i);
 		guint errors = l->errors->len;
-		for (guint j = 0; j < i && l->errors->len == errors; j++)
-			check_pair(l, g_ptr_array_index(l->config->guests, i), g_ptr_array_index(l->config->guests, j));
+		for (guint j = 0; j < i && l->errors->len == errors; j++) {
+			const struct config_guest *other = g_ptr_array_index(l->config->guests, j);
+			check_pair(l, guest, other);
+			if (l->errors->len == errors)
+				continue;
+			if (!g_hash_table_add(told, g_strdup_printf("%s %s", guest->template, other->template)))
+				g_ptr_array_set_size(l->errors, (int)errors);
+			break;
+		}
 	}
 }
 
 /* --- folders and files --------------------------------------------------------------------------------------- */
 
+/* The XDG Base Directory Specification: a relative path is to be ignored. */
 static char *
-user_folder(const char *variable, const char *fallback)
+user_folder(const char *variable, const char *in_home)
 {
 	const char *value = g_getenv(variable);
 	if (value && g_path_is_absolute(value))
-		return g_build_filename(value, "childhurd", NULL);
-	return g_build_filename(fallback, "childhurd", NULL);
+		return g_strdup(value);
+	return g_build_filename(g_get_home_dir(), in_home, NULL);
 }
 
 static char *
@@ -441,9 +503,18 @@ standard_folder(const char *for_root, const char *variable, const char *in_home)
 {
 	if (geteuid() == 0)
 		return g_strdup(for_root);
-	g_autofree char *fallback = in_home ? g_build_filename(g_get_home_dir(), in_home, NULL)
-					    : g_strdup_printf("/tmp/runtime-%u", geteuid());
-	return user_folder(variable, fallback);
+	g_autofree char *folder = user_folder(variable, in_home);
+	return g_build_filename(folder, "childhurd", NULL);
+}
+
+/* Without $XDG_RUNTIME_DIR, where g_get_user_runtime_dir() finds it; never in /tmp, where others could make it first. */
+static char *
+standard_runtime_folder(void)
+{
+	const char *runtime = g_getenv("XDG_RUNTIME_DIR");
+	if (geteuid() == 0 || (runtime && g_path_is_absolute(runtime)))
+		return standard_folder("/run/childhurd", "XDG_RUNTIME_DIR", "");
+	return standard_folder("", "XDG_CACHE_HOME", ".cache");
 }
 
 char *
@@ -463,13 +534,16 @@ by_name(gconstpointer a, gconstpointer b)
 static void
 find_drop_ins(struct loader *l)
 {
-	g_autofree char *folder = g_build_filename(l->folder, "conf.d", NULL);
-	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
 	g_autoptr(GPtrArray) found = g_ptr_array_new();
-	const char *name;
-	while (dir && (name = g_dir_read_name(dir)))
-		if (*name != '.' && g_str_has_suffix(name, ".ini"))
-			g_ptr_array_add(found, g_build_filename(folder, name, NULL));
+	DIR *dir = opendir(l->drop_ins);
+	if (!dir && errno != ENOENT)
+		ini_error_add(l->errors, l->drop_ins, 0, g_strdup_printf("cannot be read: %s", g_strerror(errno)));
+	const struct dirent *entry;
+	while (dir && (entry = readdir(dir)))
+		if (*entry->d_name != '.' && g_str_has_suffix(entry->d_name, ".ini"))
+			g_ptr_array_add(found, g_build_filename(l->drop_ins, entry->d_name, NULL));
+	if (dir)
+		closedir(dir);
 	g_ptr_array_sort(found, by_name);
 	for (guint i = 0; i < found->len; i++)
 		g_ptr_array_add(l->files, g_ptr_array_index(found, i));
@@ -482,15 +556,27 @@ set_daemon(struct loader *l)
 	g_autofree gboolean *given = g_new0(gboolean, n_keys);
 	set_standards(config, TRUE);
 	config->state_directory = standard_folder("/var/lib/childhurd", "XDG_STATE_HOME", ".local/state");
-	config->runtime_directory = standard_folder("/run/childhurd", "XDG_RUNTIME_DIR", NULL);
+	config->runtime_directory = standard_runtime_folder();
 	config->secrets_directory = g_build_filename(l->folder, "secrets", NULL);
 	config->parallel_starts = (int)g_get_num_processors();
 	apply(l, "daemon", config, TRUE, given);
-	if (strlen(config->runtime_directory) + strlen("/control") > SOCKET_PATH_MAX)
-		ini_error_add(l->errors, g_ptr_array_index(l->files, 0), 0,
-			      g_strdup_printf("[daemon] runtime-directory: %s is too long for a socket in it; "
-					      "it has at most %d bytes",
-					      config->runtime_directory, SOCKET_PATH_MAX - (int)strlen("/control")));
+	if (strlen(config->runtime_directory) + strlen("/control") > SOCKET_PATH_MAX) {
+		const char *file = g_ptr_array_index(l->files, 0);
+		int line = 0;
+		g_autofree char *quoted = value_quote(config->runtime_directory);
+		find_place(l, "daemon", "runtime-directory", &file, &line);
+		fault(l, file, line, "daemon", "runtime-directory",
+		      "%s is too long for a socket in it; it has at most %d bytes", quoted,
+		      SOCKET_PATH_MAX - (int)strlen("/control"));
+	}
+}
+
+/* Nobody needs to have a configuration; but one that is there and cannot be reached is not none. */
+static gboolean
+is_missing(const char *file)
+{
+	struct stat status;
+	return lstat(file, &status) < 0 && errno == ENOENT;
 }
 
 struct config *
@@ -503,8 +589,9 @@ config_load(const char *file, GPtrArray *errors)
 			   .sections = g_ptr_array_new_with_free_func(section_free),
 			   .folder = g_path_get_dirname(main_file),
 			   .config = g_new0(struct config, 1)};
-	gboolean present = file || g_file_test(main_file, G_FILE_TEST_EXISTS);
+	gboolean present = file || !is_missing(main_file);
 	l.config->guests = g_ptr_array_new();
+	l.drop_ins = g_build_filename(l.folder, "conf.d", NULL);
 	g_ptr_array_add(l.files, g_strdup(main_file));
 	if (present)
 		l.config->file = g_strdup(main_file);
@@ -523,6 +610,7 @@ config_load(const char *file, GPtrArray *errors)
 	g_ptr_array_unref(l.sections);
 	g_ptr_array_unref(l.files);
 	g_free(l.folder);
+	g_free(l.drop_ins);
 	if (good)
 		return l.config;
 	config_free(l.config);

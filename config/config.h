@@ -30,9 +30,9 @@ struct config_guest {
 
 	int id;
 	int ssh_port, secrets_port;
-	char *listen_address;
+	char *listen_address; /* IPv4; QEMU's user network forwards no IPv6 */
 
-	char *image;	    /* absolute path */
+	char *image;	    /* absolute path; NULL, only with a kernel: no disk */
 	char *image_format; /* "qcow2", "raw", or NULL: to be probed */
 	char *kernel;	    /* NULL: boot from the disk */
 	char *kernel_arguments;
@@ -94,7 +94,9 @@ char *config_default_file(void);
  * FILE: path; NULL means config_default_file(), which may then be missing (an empty hird).
  * errors: array of char * (caller made it with g_free as its free function); each message is one line,
  *         "FILE:LINE: [SECTION] KEY: what is wrong, what would be right". All errors of all files are
- *         collected.
+ *         collected, in the order of files and lines; they are UTF-8 without control characters.
+ * Text in the configuration is UTF-8 without control characters but tabs, so it can be said in XML, Scheme and JSON.
+ * No file but those of the configuration is looked at: whether an image is there is the daemon's business.
  * Returns a configuration, or NULL when there was at least one error. Caller frees with config_free.
  */
 struct config *config_load(const char *file, GPtrArray *errors);

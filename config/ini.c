@@ -2,32 +2,34 @@
 /*
  * inih, fed line by line.
  *
- * Debian builds inih (55) so that it cuts lines at 199 bytes, takes an indented line for the continuation of the one
- * before, passes no line numbers, does not tell of a section without keys, and stops telling errors after the first. A
- * multiboot module's arguments alone are longer than that. So the lines are counted and checked here on their way
- * into it; indentation is taken away; and a long line is handed over in pieces, as continuations, which on_entry puts
- * together again. Comments begin with ; or # at the start of a line, or with a ; behind a blank.
+ * Debian builds inih (55) so that it takes the 199th byte of a line for the start of another line, and an indented line
+ * for the continuation of the one before; it passes no line numbers, does not tell of a section without keys, cuts a
+ * section's name at 49 bytes, and tells the first error only, by its line. A multiboot module's arguments alone are
+ * longer than that. So the lines are counted and checked here on their way into it, indentation is taken away, sections
+ * are kept here, and of a line that inih cannot hold it gets the key only, while the value waits for on_entry.
+ *
+ * Comments begin with ; or # at the start of a line, or with a ; behind a blank.
  */
 #include "config/ini.h"
 
-#include <gio/gio.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <ini.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config/value.h"
 
-#define PIECE 150	/* bytes of a line that are handed to inih at a time */
-#define SECTION_MAX 48	/* inih cuts longer names */
-#define KEY_NAME_MAX 48 /* likewise */
+#define KEY_NAME_MAX 48 /* no key is as long, and inih holds it */
 
 struct feeder {
 	const char *file;
-	const char *at, *end; /* the file's content, what is left of it */
+	const char *at, *end; /* what is left of the file's content */
 	GPtrArray *entries, *errors;
 	int line;
-	char *rest; /* of a long line that is handed over in pieces; NULL: none */
-	gsize offset; /* in rest */
-	gboolean continued;
+	char *section;	   /* "" before the first; NULL: in one whose head was no good */
+	char *long_value;  /* of the line in hand, when inih cannot hold it; NULL: inih's is right */
+	gboolean expected; /* the line in hand is KEY = VALUE, and inih has not told of it yet */
 };
 
 void
@@ -59,12 +61,12 @@ ini_error_add(GPtrArray *errors, const char *file, int line, char *text)
 }
 
 static void
-add_entry(struct feeder *f, const char *section, const char *key, const char *value)
+add_entry(struct feeder *f, const char *key, const char *value)
 {
 	struct ini_entry *entry = g_new0(struct ini_entry, 1);
 	entry->file = f->file;
 	entry->line = f->line;
-	entry->section = g_strdup(section);
+	entry->section = g_strdup(f->section);
 	entry->key = g_strdup(key);
 	entry->value = g_strdup(value);
 	g_ptr_array_add(f->entries, entry);
@@ -75,46 +77,43 @@ static int
 on_entry(void *data, const char *section, const char *name, const char *value)
 {
 	struct feeder *f = data;
-	if (f->continued) {
-		struct ini_entry *last = g_ptr_array_index(f->entries, f->entries->len - 1);
-		char *whole = g_strconcat(last->value, value, NULL);
-		g_free(last->value);
-		last->value = whole;
-	} else {
-		add_entry(f, section, name, value);
-	}
+	f->expected = FALSE;
+	if (f->section) /* else told at its head */
+		add_entry(f, name, f->long_value ? f->long_value : value);
 	return 1;
 }
 
-/* A line that cannot be right is told of and not handed on. Returns what is wrong, or NULL; caller frees. */
-static char *
-check_line(const char *text, gsize length)
+static void wrong_line(struct feeder *f, const char *text, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+static void
+wrong_line(struct feeder *f, const char *text, const char *format, ...)
 {
-	if (memchr(text, '\0', length))
-		return g_strdup("a NUL byte; this is not a text file");
+	va_list arguments;
+	va_start(arguments, format);
+	g_autofree char *what = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
 	g_autofree char *quoted = value_quote(text);
-	if (*text == '[') {
-		const char *close = strchr(text, ']');
-		if (!close)
-			return g_strdup_printf("%s: a section's name ends with ]", quoted);
-		if (close - text - 1 > SECTION_MAX)
-			return g_strdup_printf("%s: a section's name has at most %d bytes", quoted, SECTION_MAX);
-		const char *behind = close + 1 + strspn(close + 1, " \t");
-		if (*behind && *behind != ';' && *behind != '#')
-			return g_strdup_printf("%s: nothing may stand behind ]", quoted);
-		return NULL;
-	}
-	gsize name = strcspn(text, "=:");
-	if (!text[name])
-		return g_strdup_printf("%s: neither [SECTION] nor KEY = VALUE", quoted);
-	if (!name)
-		return g_strdup_printf("%s: no key before the %c", quoted, text[0]);
-	if (name > KEY_NAME_MAX)
-		return g_strdup_printf("%s: there is no key with so long a name", quoted);
-	return NULL;
+	ini_error_add(f->errors, f->file, f->line, g_strdup_printf("%s: %s", quoted, what));
 }
 
-/* Cut off a comment as inih would, which sees only a piece of a long line. */
+/* The head of a section. */
+static void
+begin_section(struct feeder *f, const char *text)
+{
+	const char *close = strchr(text, ']');
+	const char *behind = close ? close + 1 + strspn(close + 1, " \t") : NULL;
+	g_clear_pointer(&f->section, g_free);
+	if (!close) {
+		wrong_line(f, text, "a section's name ends with ]");
+	} else if (*behind && *behind != ';' && *behind != '#') {
+		wrong_line(f, text, "nothing may stand behind ]");
+	} else {
+		f->section = g_strndup(text + 1, (gsize)(close - text - 1));
+		add_entry(f, NULL, NULL);
+	}
+}
+
+/* A ; behind a blank and all that follows. The same for short lines and those that inih does not see. */
 static void
 cut_comment(char *text)
 {
@@ -124,89 +123,126 @@ cut_comment(char *text)
 	g_strchomp(text);
 }
 
-/* The next piece: as long as it may be, but neither beginning nor ending with a blank, which inih would strip. */
-static gsize
-piece_length(const char *text)
-{
-	gsize length = strlen(text);
-	if (length <= PIECE)
-		return length;
-	for (gsize n = PIECE; n > 1; n--)
-		if (!g_ascii_isspace(text[n - 1]) && !g_ascii_isspace(text[n]) && text[n] != ';')
-			return n;
-	return PIECE;
-}
-
+/* KEY = VALUE into inih's buffer, if it is that. */
 static void
-hand_over(struct feeder *f, char *out, int size)
+hand_over(struct feeder *f, const char *text, char *out, gsize size)
 {
-	gsize length = piece_length(f->rest + f->offset);
-	f->continued = f->offset > 0;
-	g_snprintf(out, (gulong)size, "%s%.*s\n", f->continued ? " " : "", (int)length, f->rest + f->offset);
-	f->offset += length;
-	if (!f->rest[f->offset])
-		g_clear_pointer(&f->rest, g_free);
+	gsize name = strcspn(text, "=:");
+	if (!text[name]) {
+		wrong_line(f, text, "neither [SECTION] nor KEY = VALUE");
+	} else if (!name) {
+		wrong_line(f, text, "no key before the %c", *text);
+	} else if (name > KEY_NAME_MAX) {
+		wrong_line(f, text, "there is no key with so long a name");
+	} else {
+		f->expected = TRUE;
+		if ((gsize)g_snprintf(out, size, "%s\n", text) < size)
+			return;
+		f->long_value = g_strchug(g_strdup(text + name + 1));
+		g_snprintf(out, size, "%.*s=\n", (int)name, text);
+	}
 }
 
-/* inih's reader: the next line, or piece of one, as fgets would give it. */
+/* The next line without the blanks around it, or NULL at the end and where the file turns out to be no text. */
 static char *
-next_line(char *out, int size, void *stream)
+take_line(struct feeder *f)
 {
-	struct feeder *f = stream;
-	if (f->rest) {
-		hand_over(f, out, size);
-		return out;
-	}
 	if (f->at >= f->end)
 		return NULL;
 	const char *newline = memchr(f->at, '\n', (gsize)(f->end - f->at));
 	gsize length = (gsize)((newline ? newline : f->end) - f->at);
-	g_autofree char *copy = g_strndup(f->at, length);
-	gboolean has_nul = strlen(copy) < length;
+	gboolean has_nul = memchr(f->at, '\0', length) != NULL;
+	char *text = g_strstrip(g_strndup(f->at, length));
 	f->at += length + (newline != NULL);
 	f->line++;
-	char *text = g_strstrip(copy);
+	if (!has_nul)
+		return text;
+	ini_error_add(f->errors, f->file, f->line, g_strdup("a NUL byte; this is not a text file"));
+	f->at = f->end;
+	g_free(text);
+	return NULL;
+}
+
+/* hand_over lets nothing pass that inih refuses; if it did, it would not be lost. */
+static void
+miss_entry(struct feeder *f)
+{
+	if (f->expected)
+		ini_error_add(f->errors, f->file, f->line, g_strdup("inih cannot read this line"));
+	f->expected = FALSE;
+	g_clear_pointer(&f->long_value, g_free);
+}
+
+/* inih's reader: the next line as fgets would give it; an empty one for what is none of inih's business. */
+static char *
+next_line(char *out, int size, void *stream)
+{
+	struct feeder *f = stream;
+	miss_entry(f);
+	g_autofree char *text = take_line(f);
+	if (!text)
+		return NULL;
 	g_strlcpy(out, "\n", (gsize)size);
-	f->continued = FALSE;
-	if (!has_nul && (!*text || *text == ';' || *text == '#'))
+	if (!*text || *text == ';' || *text == '#')
 		return out;
-	char *what = check_line(text, has_nul ? strlen(text) + 1 : strlen(text));
-	if (what) {
-		ini_error_add(f->errors, f->file, f->line, what);
-		return out;
+	g_autofree char *odd = value_odd(text);
+	if (odd) {
+		wrong_line(f, text, "%s", odd);
+		if (*text == '[')
+			g_clear_pointer(&f->section, g_free);
+	} else if (*text == '[') {
+		begin_section(f, text);
+	} else {
+		cut_comment(text);
+		hand_over(f, text, out, (gsize)size);
 	}
-	if (*text == '[') {
-		g_autofree char *section = g_strndup(text + 1, strcspn(text + 1, "]"));
-		add_entry(f, section, NULL, NULL);
-	}
-	cut_comment(text);
-	f->rest = g_strdup(text);
-	f->offset = 0;
-	hand_over(f, out, size);
 	return out;
+}
+
+/* Like g_file_get_contents, but not for ever: neither in an endless file nor in a pipe that nobody writes to. */
+static GString *
+read_whole(const char *file, GPtrArray *errors)
+{
+	g_autoptr(GString) content = g_string_new(NULL);
+	char bytes[16384];
+	ssize_t n = -1;
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	while (fd >= 0 && content->len <= INI_FILE_MAX) {
+		n = read(fd, bytes, sizeof bytes);
+		if (n <= 0 && !(n < 0 && errno == EINTR))
+			break;
+		if (n > 0)
+			g_string_append_len(content, bytes, n);
+	}
+	int why = errno;
+	if (fd >= 0)
+		close(fd);
+	if (n < 0)
+		ini_error_add(errors, file, 0, g_strdup_printf("cannot be read: %s", g_strerror(why)));
+	else if (content->len > INI_FILE_MAX)
+		ini_error_add(errors, file, 0,
+			      g_strdup_printf("is too large; a configuration has at most %d bytes", INI_FILE_MAX));
+	else
+		return g_steal_pointer(&content);
+	return NULL;
 }
 
 void
 ini_read(const char *file, GPtrArray *entries, GPtrArray *errors)
 {
-	g_autoptr(GError) error = NULL;
-	g_autofree char *content = NULL;
-	gsize length;
-	if (!g_file_get_contents(file, &content, &length, &error)) {
-		ini_error_add(errors, file, 0, g_strdup(error->message));
+	GString *content = read_whole(file, errors);
+	if (!content)
 		return;
-	}
-	if (length > INI_FILE_MAX) {
-		ini_error_add(errors, file, 0,
-			      g_strdup_printf("it has %" G_GSIZE_FORMAT " bytes; a configuration has at most %d", length,
-					      INI_FILE_MAX));
-		return;
-	}
-	struct feeder f = {.file = file, .at = content, .end = content + length, .entries = entries, .errors = errors};
-	if (g_str_has_prefix(content, "\xef\xbb\xbf")) /* a byte order mark */
+	struct feeder f = {.file = file,
+			   .at = content->str,
+			   .end = content->str + content->len,
+			   .entries = entries,
+			   .errors = errors,
+			   .section = g_strdup("")};
+	if (g_str_has_prefix(content->str, "\xef\xbb\xbf")) /* a byte order mark */
 		f.at += 3;
-	int result = ini_parse_stream(next_line, &f, on_entry, &f);
-	if (result > 0 && !errors->len) /* check_line lets nothing pass that inih refuses */
-		ini_error_add(errors, file, f.line, g_strdup("inih cannot read this file"));
-	g_free(f.rest);
+	ini_parse_stream(next_line, &f, on_entry, &f);
+	miss_entry(&f);
+	g_free(f.section);
+	g_string_free(content, TRUE);
 }

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The table of keys. childhurd.ini(5) is made from it, too, so a meaning is written for the administrator who reads it
+ * there.
+ */
 #include "config/keys.h"
 
 #include <stddef.h>
@@ -24,7 +28,7 @@ static const char *const formats[] = {"qcow2", "raw", NULL};
 
 /* clang-format off */
 const struct key keys[] = {
-	{"uri", KEY_WORD, D(uri), "qemu:///embed", NULL, 0, 0, NULL,
+	{"uri", KEY_URI, D(uri), "qemu:///embed", NULL, 0, 0, NULL,
 	 "The libvirt connection. qemu:///embed runs libvirt's QEMU driver inside childhurdd, with its root below "
 	 "state-directory; no libvirtd is needed."},
 	{"state-directory", KEY_PATH, D(state_directory), NULL, "/var/lib/childhurd", 0, 0, NULL,
@@ -33,13 +37,13 @@ const struct key keys[] = {
 	{"runtime-directory", KEY_PATH, D(runtime_directory), NULL, "/run/childhurd", 0, 0, NULL,
 	 "Where the control socket and what is published stand. An ordinary user's default is "
 	 "$XDG_RUNTIME_DIR/childhurd."},
-	{"control-group", KEY_WORD, D(control_group), "childhurd", NULL, 0, 0, NULL,
+	{"control-group", KEY_NAME, D(control_group), "childhurd", NULL, 0, 0, NULL,
 	 "The group whose members may use the control socket."},
 	{"parallel-starts", KEY_INT, D(parallel_starts), NULL, "the number of CPUs", 1, 1000, NULL,
 	 "How many guests boot at a time; the others wait, in the order of the configuration."},
 	{"host-name", KEY_WORD, D(host_name), "127.0.0.1", NULL, 0, 0, NULL,
 	 "The name or address of this host that is published to coordinators."},
-	{"coordinator-user", KEY_WORD, D(coordinator_user), NULL, "found out", 0, 0, NULL,
+	{"coordinator-user", KEY_NAME, D(coordinator_user), NULL, "found out", 0, 0, NULL,
 	 "The user that guix-daemon runs as, who has to be able to read each guest's offload_key. Found out by "
 	 "looking for a running guix-daemon."},
 	{"guix-configuration-directory", KEY_PATH, D(guix_configuration_directory), "/etc/guix", NULL, 0, 0, NULL,
@@ -49,9 +53,9 @@ const struct key keys[] = {
 
 	{"count", KEY_INT, KEY_GUEST_ONLY, 0, "1", NULL, 1, 1000, NULL,
 	 "More than 1 makes the section a template: it stands for the guests NAME1 to NAMEN."},
-	{"id", KEY_INT, ONE(id), NULL, "the guest's position, from 0", 0, 49, NULL,
+	{"id", KEY_INT, ONE(id), NULL, "the guest's position, from 0", 0, 999, NULL,
 	 "Decides the ports: SSH 10022, secrets 11004 and VNC (reserved, nothing listens) 15900, each plus 1000 "
-	 "times id. A template's guests count up from it."},
+	 "times id. A template's guests count up from it. It is at most 54 where a port follows from it."},
 	{"ssh-port", KEY_INT, ONE(ssh_port), NULL, "10022 + 1000 id", 1, 65535, NULL,
 	 "The host's port that leads to the guest's SSH server."},
 	{"secrets-port", KEY_INT, ONE(secrets_port), NULL, "11004 + 1000 id", 1, 65535, NULL,
@@ -93,8 +97,8 @@ const struct key keys[] = {
 	 "keys are among the guest's extra files. image is not supported yet."},
 	{"offloading", KEY_BOOL, G(offloading), "yes", NULL, 0, 0, NULL,
 	 "Publish the guest as a build machine."},
-	{"user", KEY_WORD, G(user), "offloading", NULL, 0, 0, NULL, "The account that coordinators log in as."},
-	{"admin-user", KEY_WORD, G(admin_user), "root", NULL, 0, 0, NULL,
+	{"user", KEY_NAME, G(user), "offloading", NULL, 0, 0, NULL, "The account that coordinators log in as."},
+	{"admin-user", KEY_NAME, G(admin_user), "root", NULL, 0, 0, NULL,
 	 "The account for probes, for halting, and for childhurdctl ssh."},
 	{"systems", KEY_LIST, G(systems), "i586-gnu", NULL, 0, 0, NULL, "The systems that the guest builds for."},
 	{"features", KEY_LIST, G(features), "", NULL, 0, 0, NULL, "Features, as in Guix' build-machine."},

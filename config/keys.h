@@ -19,6 +19,8 @@ enum key_scope {
 enum key_type {
 	KEY_TEXT,    /* anything, not empty: char * */
 	KEY_WORD,    /* a name without blanks: char * */
+	KEY_NAME,    /* of an account or group: char * */
+	KEY_URI,     /* of libvirt: char * */
 	KEY_PATH,    /* absolute, or relative to the configuration file's folder: char * */
 	KEY_PROGRAM, /* a path, or a name that is looked up in PATH: char * */
 	KEY_ADDRESS, /* an IPv4 address: char * */

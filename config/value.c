@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Values: text in, a field of its key's type out, or a sentence about what is wrong. Numbers are the C locale's, whatever
+ * the user's is; nothing is looked up and no file is touched, so that a configuration can be checked on another machine.
+ */
 #include "config/value.h"
 
 #include <arpa/inet.h>
@@ -6,28 +10,57 @@
 #include <stdio.h>
 #include <string.h>
 
-#define QUOTE_MAX 60
+#define QUOTE_MAX 60   /* bytes of a value in a message */
+#define ACCOUNT_MAX 32 /* bytes, as useradd has it */
+
+char *
+value_odd(const char *text)
+{
+	if (!g_utf8_validate(text, -1, NULL))
+		return g_strdup("is not UTF-8; save the file in UTF-8");
+	for (; *text; text = g_utf8_next_char(text)) {
+		gunichar c = g_utf8_get_char(text);
+		if ((g_unichar_iscntrl(c) && c != '\t') || (c & 0xfffe) == 0xfffe)
+			return g_strdup_printf("the character \\x%02x cannot be in a configuration; take it out", c);
+	}
+	return NULL;
+}
+
+static void
+append_printable(GString *out, const char *text, const char *escaped)
+{
+	g_autofree char *valid = g_utf8_make_valid(text, -1);
+	gsize before = out->len;
+	for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
+		gunichar c = g_utf8_get_char(p);
+		if (out->len - before >= QUOTE_MAX) {
+			g_string_append(out, "...");
+			break;
+		}
+		if (!g_unichar_isprint(c))
+			g_string_append_printf(out, "\\x%02x", c);
+		else if (c < 0x80 && strchr(escaped, (int)c))
+			g_string_append_printf(out, "\\%c", (int)c);
+		else
+			g_string_append_unichar(out, c);
+	}
+}
+
+char *
+value_printable(const char *text)
+{
+	GString *out = g_string_new(NULL);
+	append_printable(out, text, "");
+	return g_string_free(out, FALSE);
+}
 
 char *
 value_quote(const char *text)
 {
-	g_autofree char *valid = g_utf8_make_valid(text, -1);
-	g_autoptr(GString) out = g_string_new("\"");
-	for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
-		gunichar c = g_utf8_get_char(p);
-		if (out->len > QUOTE_MAX) {
-			g_string_append(out, "...");
-			break;
-		}
-		if (g_unichar_isprint(c) && c != '"' && c != '\\')
-			g_string_append_unichar(out, c);
-		else if (c == '"' || c == '\\')
-			g_string_append_printf(out, "\\%c", (int)c);
-		else
-			g_string_append_printf(out, "\\x%02x", c);
-	}
+	GString *out = g_string_new("\"");
+	append_printable(out, text, "\"\\");
 	g_string_append_c(out, '"');
-	return g_string_free(g_steal_pointer(&out), FALSE);
+	return g_string_free(out, FALSE);
 }
 
 static char *wrong(const char *text, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -57,13 +90,16 @@ static const struct unit none[] = {{NULL, 0}};
 static gboolean
 number(const char *text, const struct unit *units, gboolean bare, double *value)
 {
-	char *end = NULL;
-	if (!g_ascii_isdigit(*text) && *text != '-' && *text != '.')
+	static const char digits[] = G_CSET_DIGITS;
+	const char *end = text + (*text == '-');
+	gsize whole = strspn(end, digits);
+	end += whole;
+	gsize rest = *end == '.' ? strspn(end + 1, digits) : 0;
+	if (!whole || (*end == '.' && !rest)) /* no hexadecimal numbers, no exponents, no infinity */
 		return FALSE;
-	if (strpbrk(text, "xXpP")) /* no hexadecimal numbers */
-		return FALSE;
-	double n = g_ascii_strtod(text, &end);
-	if (end == text || !isfinite(n))
+	end += *end == '.' ? rest + 1 : 0;
+	double n = g_ascii_strtod(text, NULL);
+	if (!isfinite(n))
 		return FALSE;
 	while (*end == ' ')
 		end++;
@@ -121,7 +157,7 @@ set_number(const struct key *key, const char *text, void *field)
 		parsed = number(text, none, TRUE, &value);
 		break;
 	default:
-		parsed = number(text, none, TRUE, &value) && value == floor(value) && !strpbrk(text, ".eE");
+		parsed = number(text, none, TRUE, &value) && !strchr(text, '.');
 		break;
 	}
 	if (!parsed)
@@ -185,12 +221,17 @@ set_date(const char *text, char **field)
 		replace(field, NULL);
 		return NULL;
 	}
-	int year, month, day, hour = 0, minute = 0, second = 0, length = 0;
-	int n = sscanf(text, "%4d-%2d-%2d%n%*1[T ]%2d:%2d:%2d%n", &year, &month, &day, &length, &hour, &minute,
-		       &second, &length);
-	g_autoptr(GDateTime) date = (n == 3 || n == 6) && length == (int)strlen(text)
-					? g_date_time_new_utc(year, month, day, hour, minute, second)
-					: NULL;
+	static const char pattern[] = "0000-00-00T00:00:00";
+	int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0;
+	gsize length = strlen(text);
+	gboolean good = length == strlen("0000-00-00") || length == strlen(pattern);
+	for (gsize i = 0; good && i < length; i++)
+		good = pattern[i] == '0'   ? g_ascii_isdigit(text[i])
+		       : pattern[i] == 'T' ? text[i] == 'T' || text[i] == ' '
+					   : text[i] == pattern[i];
+	if (good)
+		sscanf(text, "%4d-%2d-%2d%*1[T ]%2d:%2d:%2d", &year, &month, &day, &hour, &minute, &second);
+	g_autoptr(GDateTime) date = good ? g_date_time_new_utc(year, month, day, hour, minute, second) : NULL;
 	if (!date || year < 1970)
 		return wrong(text, "is not a date; write now, 2020-01-31 or 2020-01-31T12:00:00 (UTC, from 1970 on)");
 	replace(field, g_date_time_format(date, "%Y-%m-%dT%H:%M:%S"));
@@ -204,15 +245,34 @@ path_from(const char *text, const char *folder)
 	return g_canonicalize_filename(joined, "/");
 }
 
+static gboolean
+name_is_good(const char *text)
+{
+	static const char letters[] = G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_-.";
+	return (g_ascii_isalnum(*text) || *text == '_') && strspn(text, letters) == strlen(text) &&
+	       strlen(text) <= ACCOUNT_MAX;
+}
+
 static char *
 set_text(const struct key *key, const char *text, const char *folder, char **field)
 {
-	struct in_addr address;
+	struct in6_addr address; /* large enough for both */
 	if (!*text && !(key->standard && !*key->standard))
 		return g_strdup("has no value; give it one, or leave the key out");
-	if (!g_utf8_validate(text, -1, NULL))
-		return wrong(text, "is not UTF-8");
 	switch (key->type) {
+	case KEY_NAME:
+		if (!name_is_good(text))
+			return wrong(text,
+				     "is not an account's or group's name; it has letters, digits, - _ and ., begins "
+				     "with a letter, digit or _, and has at most %d of them",
+				     ACCOUNT_MAX);
+		replace(field, g_strdup(text));
+		return NULL;
+	case KEY_URI:
+		if (strpbrk(text, " \t") || !g_uri_is_valid(text, G_URI_FLAGS_NONE, NULL))
+			return wrong(text, "is not a libvirt URI, as qemu:///embed or qemu:///system");
+		replace(field, g_strdup(text));
+		return NULL;
 	case KEY_WORD:
 		if (strpbrk(text, " \t\"'`$;|&<>()[]{}*?\\"))
 			return wrong(text, "is not a word; blanks, quotes and wildcards cannot be in it");
@@ -221,8 +281,11 @@ set_text(const struct key *key, const char *text, const char *folder, char **fie
 		replace(field, g_strdup(text));
 		return NULL;
 	case KEY_ADDRESS:
+		if (inet_pton(AF_INET6, text, &address) == 1)
+			return wrong(text, "is an IPv6 address, and QEMU forwards ports at IPv4 addresses only; "
+					   "write one of these, as 127.0.0.1 or 0.0.0.0");
 		if (inet_pton(AF_INET, text, &address) != 1)
-			return wrong(text, "is not an IPv4 address, as 127.0.0.1 (QEMU's user network forwards no IPv6)");
+			return wrong(text, "is not an IPv4 address, as 127.0.0.1 (no name is looked up)");
 		replace(field, g_strdup(text));
 		return NULL;
 	case KEY_PATH:
@@ -268,7 +331,7 @@ set_argv(const char *text, char ***field)
 		argv = g_new0(char *, 1);
 	} else if (!g_shell_parse_argv(text, NULL, &argv, &error)) {
 		if (!g_error_matches(error, G_SHELL_ERROR, G_SHELL_ERROR_EMPTY_STRING))
-			return wrong(text, "cannot be split into arguments: %s", error->message);
+			return wrong(text, "cannot be split into arguments as in a shell; a quote is not closed");
 		argv = g_new0(char *, 1);
 	}
 	g_strfreev(*field);
@@ -322,6 +385,8 @@ value_set(const struct key *key, const char *text, const char *folder, void *own
 	void *field = (char *)owner + key->offset;
 	switch (key->type) {
 	case KEY_TEXT:
+	case KEY_NAME:
+	case KEY_URI:
 	case KEY_WORD:
 	case KEY_PATH:
 	case KEY_PROGRAM:
@@ -354,6 +419,8 @@ value_clear(const struct key *key, void *owner)
 	void *field = (char *)owner + key->offset;
 	switch (key->type) {
 	case KEY_TEXT:
+	case KEY_NAME:
+	case KEY_URI:
 	case KEY_WORD:
 	case KEY_PATH:
 	case KEY_PROGRAM:
@@ -379,6 +446,8 @@ value_equal(const struct key *key, const void *a, const void *b)
 	const void *x = (const char *)a + key->offset, *y = (const char *)b + key->offset;
 	switch (key->type) {
 	case KEY_TEXT:
+	case KEY_NAME:
+	case KEY_URI:
 	case KEY_WORD:
 	case KEY_PATH:
 	case KEY_PROGRAM:

@@ -16,6 +16,14 @@ void value_clear(const struct key *key, void *owner);
 /* Do two owners have the same value? */
 gboolean value_equal(const struct key *key, const void *a, const void *b);
 
+/*
+ * Why text can be neither shown to people nor written into XML, Scheme or JSON as it is: no UTF-8, or a control character
+ * other than a tab. NULL when it can; caller frees.
+ */
+char *value_odd(const char *text);
+
+/* Text as it can be printed: control characters escaped, long ones shortened. Caller frees. */
+char *value_printable(const char *text);
 /* A bad value as it can be printed: in quotes, control characters escaped, long ones shortened. Caller frees. */
 char *value_quote(const char *text);
 

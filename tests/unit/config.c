@@ -9,6 +9,7 @@
 #include <glib/gstdio.h>
 #include <locale.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/atomic_file.h"
@@ -36,6 +37,8 @@ answer_of(const char *path)
 				       g->image ? g->image : "none", g->image_format ? g->image_format : "probed",
 				       g->memory_size, g->cpus, options, g->clock ? g->clock : "now", g->probe_interval,
 				       g->probe_command, (int)(g->overload_threshold * 100 + 0.5));
+		if (g->kernel)
+			g_string_append_printf(text, "    kernel %s <%s>\n", g->kernel, g->kernel_arguments);
 		for (guint m = 0; m < g->modules->len; m++) {
 			const struct config_module *module = g_ptr_array_index(g->modules, m);
 			g_string_append_printf(text, "    module %s <%s>\n", module->file, module->arguments);
@@ -126,6 +129,93 @@ test_missing(void)
 	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
 	g_assert_null(config_load("/nonexistent/childhurd.ini", errors));
 	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0), "/nonexistent/childhurd.ini"));
+}
+
+/* A folder, a file that does not end, a pipe that nobody writes to: an error each, at once. */
+static void
+test_no_files(void)
+{
+	struct place p;
+	place_make(&p);
+	g_assert_cmpint(mkfifo(p.file, 0600), ==, 0);
+	struct {
+		const char *path, *message;
+	} cases[] = {{"/", "/: cannot be read: Is a directory"}, {"/dev/zero", "/dev/zero: is too large"}};
+	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+		g_assert_null(config_load(cases[i].path, errors));
+		g_assert_cmpuint(errors->len, ==, 1);
+		g_assert_true(g_str_has_prefix(g_ptr_array_index(errors, 0), cases[i].message));
+	}
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	struct config *config = config_load(p.file, errors); /* reads as empty, and does not block */
+	g_assert_nonnull(config);
+	g_assert_cmpuint(config->guests->len, ==, 0);
+	config_free(config);
+	place_clear(&p);
+}
+
+/* A folder of drop-ins that cannot be read is not none: guests would vanish on a reload. */
+static void
+test_no_folder(void)
+{
+	struct place p;
+	place_make(&p);
+	place_write(&p, "childhurd.ini", "[guest a]\nimage = /a\ncpus = none\n", -1);
+	place_write(&p, "conf.d", "", 0);
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	g_assert_null(config_load(p.file, errors));
+	g_assert_cmpuint(errors->len, ==, 2); /* in the order of files */
+	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0), "childhurd.ini:3: [guest a] cpus: "));
+	g_assert_nonnull(strstr(g_ptr_array_index(errors, 1), "conf.d: cannot be read: Not a directory"));
+	place_clear(&p);
+}
+
+/* More guests than there are ports by id, each with ports of its own. */
+static void
+test_many_guests(void)
+{
+	struct place p;
+	place_make(&p);
+	g_autoptr(GString) text = g_string_new("[defaults]\nimage = /i\n");
+	for (int i = 0; i < 1000; i++)
+		g_string_append_printf(text, "[guest g%d]\nssh-port = %d\nsecrets-port = %d\n", i, 20000 + i, 30000 + i);
+	place_write(&p, "childhurd.ini", text->str, -1);
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	struct config *config = config_load(p.file, errors);
+	g_assert_nonnull(config);
+	g_assert_cmpuint(config->guests->len, ==, 1000);
+	g_assert_cmpint(config_find_guest(config, "g999")->secrets_port, ==, 30999);
+	config_free(config);
+	g_string_append(text, "[guest one-more]\n");
+	place_write(&p, "childhurd.ini", text->str, -1);
+	g_assert_null(config_load(p.file, errors));
+	g_assert_cmpuint(errors->len, ==, 1);
+	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0), ":3003: [guest one-more]: there are more than 1000 guests"));
+	place_clear(&p);
+}
+
+/* Wherever a # or a blank stands in a long line, nothing of it is lost. */
+static void
+test_long_value_whole(void)
+{
+	struct place p;
+	place_make(&p);
+	for (gsize length = 150; length < 420; length++) {
+		g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+		g_autofree char *left = g_strnfill(length, 'x');
+		g_autofree char *blanks = g_strnfill(length - 149, ' ');
+		g_autofree char *value = g_strdup_printf("%s#[=:%s#y", left, blanks);
+		g_autofree char *text = g_strdup_printf("[guest a]\nkernel = /k\nkernel-arguments = %s\ncpus = 3\n", value);
+		place_write(&p, "childhurd.ini", text, -1);
+		struct config *config = config_load(p.file, errors);
+		g_assert_nonnull(config);
+		const struct config_guest *a = config_find_guest(config, "a");
+		g_assert_cmpstr(a->kernel_arguments, ==, value);
+		g_assert_cmpint(a->cpus, ==, 3);
+		config_free(config);
+	}
+	place_clear(&p);
 }
 
 static void
@@ -235,6 +325,15 @@ test_ordinary_user(void)
 		g_assert_cmpstr(config->runtime_directory, ==, "/r/childhurd");
 		g_assert_cmpstr(config->secrets_directory, ==, "/c/childhurd/secrets");
 		config_free(config);
+		g_unsetenv("XDG_RUNTIME_DIR");
+		g_setenv("XDG_STATE_HOME", "relative", TRUE); /* ignored, as the specification says */
+		g_setenv("XDG_CACHE_HOME", "/cache", TRUE);
+		config = config_load(NULL, errors);
+		g_assert_nonnull(config);
+		g_autofree char *state = g_build_filename(g_get_home_dir(), ".local/state/childhurd", NULL);
+		g_assert_cmpstr(config->state_directory, ==, state);
+		g_assert_cmpstr(config->runtime_directory, ==, "/cache/childhurd");
+		config_free(config);
 		return;
 	}
 	g_test_trap_subprocess(NULL, 0, 0);
@@ -258,6 +357,10 @@ main(int argc, char **argv)
 	}
 	g_test_add_func("/config/drop-ins-are-read-in-order-and-override", test_drop_ins);
 	g_test_add_func("/config/a-named-file-has-to-be-there", test_missing);
+	g_test_add_func("/config/what-is-no-file-is-not-read-for-ever", test_no_files);
+	g_test_add_func("/config/a-folder-that-cannot-be-read-is-an-error", test_no_folder);
+	g_test_add_func("/config/a-thousand-guests-and-no-more", test_many_guests);
+	g_test_add_func("/config/a-long-value-stays-whole", test_long_value_whole);
 	g_test_add_func("/config/nul-bytes-crlf-byte-order-marks-and-bad-utf8", test_bytes);
 	g_test_add_func("/config/lines-may-be-long", test_long_line);
 	g_test_add_func("/config/numbers-do-not-depend-on-the-locale", test_locale);

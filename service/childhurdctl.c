@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * childhurdctl: the command line. One table says which verbs there are and what each may be given;
+ * the ctl_*.c files do the work.
+ *
+ * GOption parses twice: up to the verb, then what follows it with the verb's own options, so that
+ * they may stand before or after the names, and --help knows what it is asked about.
+ */
+#include "service/ctl.h"
+
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MANY G_MAXUINT
+
+/* In the order of the help. ssh has no options of its own: what follows NAME is the command's. */
+static const struct ctl_verb verbs[] = {
+    {"list", "[NAME...]", "all guests, a line each", CTL_OPTION_JSON, 0, MANY, ctl_list},
+    {"status", "[NAME...]", "all that is known of a guest; without NAME, all of them in short",
+     CTL_OPTION_JSON, 0, MANY, ctl_status},
+    {"start", "NAME...|--all", "start guests",
+     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_start},
+    {"stop", "NAME...|--all", "stop guests, when no build runs on them (--now: at once)",
+     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_stop},
+    {"restart", "NAME...|--all", "stop and start again",
+     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_restart},
+    {"reset", "NAME...|--all", "throw the disk away and start from the image",
+     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_reset},
+    {"drain", "NAME...|--all", "give guests no new work",
+     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_drain},
+    {"undrain", "NAME...|--all", "give them work again",
+     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_undrain},
+    {"wait", "NAME...|--all --for STATE", "wait until guests are in a state",
+     CTL_OPTION_ALL | CTL_OPTION_FOR | CTL_OPTION_TIMEOUT, 1, MANY, ctl_wait},
+    {"ssh", "NAME [COMMAND...]", "log in as the administrator, or run a command", 0, 1, MANY,
+     ctl_ssh},
+    {"log", "NAME", "what a guest's console said", CTL_OPTION_FOLLOW | CTL_OPTION_LINES, 1, 1,
+     ctl_log},
+    {"events", "", "what happened", CTL_OPTION_FOLLOW | CTL_OPTION_SINCE | CTL_OPTION_JSON, 0, 0,
+     ctl_events},
+    {"machines", "", "what Guix is told: the machines.scm that is published now", CTL_OPTION_JSON,
+     0, 0, ctl_machines},
+    {"screenshot", "NAME FILE.png", "a picture of a guest's screen; - for stdout", 0, 2, 2,
+     ctl_screenshot},
+    {"reload", "", "apply the configuration anew", 0, 0, 0, ctl_reload},
+    {"check", "[FILE]", "what is wrong with the configuration and the host", 0, 0, 1, ctl_check},
+    {"version", "", "the versions of childhurdctl and of the daemon", 0, 0, 0, ctl_version},
+};
+
+static int usage_error(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+static int
+usage_error(GError **error, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	g_autofree char *text = g_strdup_vprintf(format, list);
+	va_end(list);
+	g_set_error_literal(error, CTL_ERROR, CTL_USAGE, text);
+	return CTL_USAGE;
+}
+
+/* The verb of that name, or the only one that begins with it. */
+static const struct ctl_verb *
+find_verb(const char *name, GError **error)
+{
+	const struct ctl_verb *found = NULL;
+	g_autoptr(GString) candidates = g_string_new(NULL);
+	guint n = 0;
+	for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++) {
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+		if (!*name || !g_str_has_prefix(verbs[i].name, name))
+			continue;
+		found = &verbs[i];
+		g_string_append_printf(candidates, "%s%s", n++ ? ", " : "", verbs[i].name);
+	}
+	if (n == 1)
+		return found;
+	if (n)
+		usage_error(error, "%s may be %s", name, candidates->str);
+	else
+		usage_error(error, "there is no verb \"%s\"; see childhurdctl --help", name);
+	return NULL;
+}
+
+static char *
+verbs_help(void)
+{
+	g_autoptr(GString) text = g_string_new("Verbs:\n");
+	for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
+		g_string_append_printf(text, "  %-10s %-25s %s\n", verbs[i].name,
+				       verbs[i].arguments, verbs[i].help);
+	g_string_append(
+	    text,
+	    "\nNAME may be a pattern (in quotes: 'childhurd*'). A verb may be shortened while it is"
+	    " unique.\nchildhurdctl VERB --help shows a verb's options. Exit status: 0 done, 1 "
+	    "failed,"
+	    " 2 usage, 3 no daemon,\n4 timed out. See childhurdctl(1).");
+	return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+/* --- options --- */
+
+struct parsed {
+	char *timeout, *since;
+	char *lines;
+};
+
+static GArray *
+option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
+{
+	const struct {
+		guint option;
+		GOptionEntry entry;
+	} all[] = {
+	    {CTL_OPTION_JSON,
+	     {"json", 0, 0, G_OPTION_ARG_NONE, &ctl->json, "Print JSON, as in the protocol", NULL}},
+	    {CTL_OPTION_ALL, {"all", 'a', 0, G_OPTION_ARG_NONE, &ctl->all, "All guests", NULL}},
+	    {CTL_OPTION_WAIT,
+	     {"wait", 'w', 0, G_OPTION_ARG_NONE, &ctl->wait, "Wait until it is done", NULL}},
+	    {CTL_OPTION_NOW,
+	     {"now", 0, 0, G_OPTION_ARG_NONE, &ctl->now,
+	      "Do not wait for a running build: it is lost", NULL}},
+	    {CTL_OPTION_FOR,
+	     {"for", 0, 0, G_OPTION_ARG_STRING, &ctl->state,
+	      "The state: ready, stopped, drained, ...", "STATE"}},
+	    {CTL_OPTION_TIMEOUT,
+	     {"timeout", 't', 0, G_OPTION_ARG_STRING, &parsed->timeout,
+	      "Wait no longer: 90, 500ms, 5min, 1h", "TIME"}},
+	    {CTL_OPTION_FOLLOW,
+	     {"follow", 'f', 0, G_OPTION_ARG_NONE, &ctl->follow, "Go on with what is new", NULL}},
+	    {CTL_OPTION_LINES,
+	     {"lines", 'n', 0, G_OPTION_ARG_STRING, &parsed->lines, "Only the last N lines", "N"}},
+	    {CTL_OPTION_SINCE,
+	     {"since", 0, 0, G_OPTION_ARG_STRING, &parsed->since, "Only events after number N",
+	      "N"}},
+	};
+	GArray *entries = g_array_new(TRUE, TRUE, sizeof(GOptionEntry));
+	for (gsize i = 0; i < G_N_ELEMENTS(all); i++)
+		if (allowed & all[i].option)
+			g_array_append_val(entries, all[i].entry);
+	const GOptionEntry socket = {
+	    "socket", 's', 0, G_OPTION_ARG_FILENAME, &ctl->socket, "The daemon's socket", "PATH"};
+	g_array_append_val(entries, socket);
+	return entries;
+}
+
+/* Parse argv, which loses what was parsed. verb NULL: what comes before the verb. */
+static gboolean
+parse_options(struct ctl *ctl, const struct ctl_verb *verb, struct parsed *parsed, char ***argv,
+	      GError **error)
+{
+	g_autoptr(GOptionContext) context =
+	    g_option_context_new(verb ? verb->arguments : "VERB [NAME...]");
+	g_autoptr(GArray) entries = option_entries(ctl, parsed, verb ? verb->options : 0);
+	g_autoptr(GError) why = NULL;
+	g_autofree char *help = NULL;
+	g_autofree char *program =
+	    verb ? g_strdup_printf("childhurdctl %s", verb->name) : g_strdup("childhurdctl");
+	g_set_prgname(program);
+	if (verb)
+		help = g_strdup_printf("%c%s.", g_ascii_toupper(verb->help[0]), verb->help + 1);
+	else
+		help = verbs_help();
+	g_option_context_set_summary(context, help);
+	g_option_context_add_main_entries(context, (const GOptionEntry *)entries->data, NULL);
+	g_option_context_set_strict_posix(context, !verb || verb->run == ctl_ssh);
+	if (g_option_context_parse_strv(context, argv, &why))
+		return TRUE;
+	usage_error(error, "%s; see %s --help", why->message, program);
+	return FALSE;
+}
+
+/* A number from 0 to most. */
+static gboolean
+parse_number(const char *option, const char *text, gint64 most, gint64 *number, GError **error)
+{
+	guint64 value;
+	if (!g_ascii_string_to_unsigned(text, 10, 0, (guint64)most, &value, NULL)) {
+		usage_error(error, "%s %s: not a number from 0 to %" G_GINT64_FORMAT, option, text,
+			    most);
+		return FALSE;
+	}
+	*number = (gint64)value;
+	return TRUE;
+}
+
+static gboolean
+take_values(struct ctl *ctl, const struct parsed *parsed, GError **error)
+{
+	gint64 lines = -1;
+	if (parsed->timeout &&
+	    (!ctl_parse_time(parsed->timeout, &ctl->timeout) || ctl->timeout <= 0)) {
+		usage_error(
+		    error, "--timeout %s: not a time; write a number with ms, s, min or h, as 5min",
+		    parsed->timeout);
+		return FALSE;
+	}
+	if (parsed->timeout && !ctl->wait && !(ctl->verb->options & CTL_OPTION_FOR)) {
+		usage_error(error, "--timeout goes with --wait");
+		return FALSE;
+	}
+	if (parsed->lines && !parse_number("--lines", parsed->lines, G_MAXINT, &lines, error))
+		return FALSE;
+	ctl->lines = (gint)lines;
+	return !parsed->since ||
+	       parse_number("--since", parsed->since, G_MAXINT64 / 2, &ctl->since, error);
+}
+
+static gboolean
+take_arguments(struct ctl *ctl, char **words, GError **error)
+{
+	const struct ctl_verb *verb = ctl->verb;
+	/* What GOption leaves of "--". */
+	if (*words && !strcmp(*words, "--"))
+		words++;
+	ctl->arguments = words;
+	ctl->n_arguments = g_strv_length(words);
+	if (ctl->all && ctl->n_arguments)
+		usage_error(error, "either --all or names, not both");
+	else if (ctl->n_arguments < verb->least && !ctl->all)
+		usage_error(error, "too little is said: childhurdctl %s %s", verb->name,
+			    verb->arguments);
+	else if (ctl->n_arguments > verb->most)
+		usage_error(error, "%s is too much: childhurdctl %s %s", words[verb->most],
+			    verb->name, verb->arguments);
+	else
+		return TRUE;
+	return FALSE;
+}
+
+/* Where the daemon listens, when nobody says so. */
+static char *
+default_socket(gboolean *searched)
+{
+	const char *named = g_getenv("CHILDHURD_SOCKET"), *runtime = g_getenv("XDG_RUNTIME_DIR");
+	if (named && *named)
+		return g_strdup(named);
+	*searched = TRUE;
+	if (geteuid() == 0 || !runtime || !*runtime)
+		return g_strdup(CTL_SYSTEM);
+	char *own = g_build_filename(runtime, "childhurd", "control", NULL);
+	if (!access(CTL_SYSTEM, F_OK) && access(own, F_OK)) {
+		g_free(own);
+		return g_strdup(CTL_SYSTEM);
+	}
+	return own;
+}
+
+/* argv without its first word. */
+static void
+drop_first(char **argv)
+{
+	g_free(argv[0]);
+	memmove(argv, argv + 1, g_strv_length(argv + 1) * sizeof *argv + sizeof *argv);
+}
+
+static int
+run(struct ctl *ctl, struct parsed *parsed, char ***argv, GError **error)
+{
+	if (!parse_options(ctl, NULL, parsed, argv, error))
+		return CTL_USAGE;
+	if (!(*argv)[1])
+		return usage_error(error, "no verb; see childhurdctl --help");
+	/* Then the verb is where the program's name was, and what follows it is parsed. */
+	drop_first(*argv);
+	ctl->verb = find_verb((*argv)[0], error);
+	if (!ctl->verb || !parse_options(ctl, ctl->verb, parsed, argv, error) ||
+	    !take_values(ctl, parsed, error) || !take_arguments(ctl, *argv + 1, error))
+		return CTL_USAGE;
+	if (!ctl->socket)
+		ctl->socket = default_socket(&ctl->searched);
+	return ctl->verb->run(ctl, error);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ctl ctl = {.fd = -1, .lines = -1, .since = -1};
+	struct parsed parsed = {0};
+	g_auto(GStrv) words = g_strdupv(argv);
+	GError *error = NULL;
+	(void)argc;
+	setlocale(LC_ALL, "");
+	int status = run(&ctl, &parsed, &words, &error);
+	if (error)
+		status = ctl_complain(error);
+	ctl_disconnect(&ctl);
+	g_free(ctl.socket);
+	g_free(ctl.state);
+	g_free(parsed.timeout);
+	g_free(parsed.since);
+	g_free(parsed.lines);
+	if (fflush(stdout) || ferror(stdout)) {
+		perror("childhurdctl: standard output");
+		return status ? status : CTL_FAILED;
+	}
+	return status;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* childhurdctl events and log: what happened, and what a guest's console says, until Ctrl-C with
+ * -f. */
+#include "service/ctl.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define FOLLOW_FROM 10 /* events, or lines, before those that are new, as tail has it */
+
+/* --- events --- */
+
+static int
+print_event_json(JsonObject *event)
+{
+	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
+	json_node_set_object(node, event);
+	g_autofree char *text = json_to_string(node, FALSE);
+	return puts(text);
+}
+
+static void
+print_event(JsonObject *event)
+{
+	const char *guest = ctl_text(event, "guest"), *state = ctl_text(event, "state");
+	g_autofree char *time = ctl_date(ctl_number(event, "time", 0));
+	g_autofree char *name = ctl_clean(guest ? guest : "childhurdd", TRUE);
+	g_autofree char *plain = ctl_clean(state, TRUE);
+	g_autofree char *shown = ctl_coloured(plain, plain);
+	g_autofree char *text = ctl_clean(ctl_text(event, "text"), TRUE);
+	printf("%s %5.0f  %s: %s%s%s\n", time, ctl_number(event, "number", 0), name, shown,
+	       state && *text ? ": " : "", text);
+}
+
+/* trim: of many only the last ones. */
+static void
+print_events(struct ctl *ctl, JsonObject *parameters, gboolean trim)
+{
+	g_autoptr(GPtrArray) events = ctl_objects(parameters, "events");
+	double lost = ctl_number(parameters, "lost", 0);
+	if (lost > 0 && !trim) {
+		fflush(stdout);
+		fprintf(stderr, "childhurdctl: %.0f events are not kept any more\n", lost);
+	}
+	for (guint i = trim && events->len > FOLLOW_FROM ? events->len - FOLLOW_FROM : 0;
+	     i < events->len; i++)
+		if (ctl->json)
+			print_event_json(g_ptr_array_index(events, i));
+		else
+			print_event(g_ptr_array_index(events, i));
+	fflush(stdout);
+}
+
+int
+ctl_events(struct ctl *ctl, GError **error)
+{
+	JsonObject *parameters = json_object_new();
+	gboolean trim = ctl->follow && ctl->since < 0, continues = TRUE;
+	if (ctl->since >= 0)
+		json_object_set_int_member(parameters, "since", ctl->since);
+	if (ctl->follow)
+		json_object_set_boolean_member(parameters, "follow", TRUE);
+	if (!ctl_send(ctl, "org.childhurd.Events", parameters, ctl->follow, error))
+		return CTL_FAILED;
+	for (gint64 limit = CTL_REPLY_LIMIT; continues; limit = -1) {
+		ctl_auto_message reply = ctl_receive(ctl, limit, error);
+		if (!reply || ctl_refused(reply, error))
+			return CTL_FAILED;
+		print_events(ctl, reply->parameters, trim);
+		continues = reply->continues;
+		trim = FALSE;
+	}
+	return CTL_DONE;
+}
+
+/* --- log --- */
+
+int
+ctl_log(struct ctl *ctl, GError **error)
+{
+	JsonObject *parameters = json_object_new();
+	gboolean continues = TRUE;
+	json_object_set_string_member(parameters, "name", ctl->arguments[0]);
+	json_object_set_int_member(parameters, "lines",
+				   ctl->lines >= 0 ? ctl->lines
+				   : ctl->follow   ? FOLLOW_FROM
+						   : 0);
+	if (ctl->follow)
+		json_object_set_boolean_member(parameters, "follow", TRUE);
+	/* more even without follow: a long log comes in several answers. */
+	if (!ctl_send(ctl, "org.childhurd.Log", parameters, TRUE, error))
+		return CTL_FAILED;
+	for (gint64 limit = CTL_REPLY_LIMIT; continues;
+	     limit = ctl->follow ? -1 : CTL_REPLY_LIMIT) {
+		ctl_auto_message reply = ctl_receive(ctl, limit, error);
+		if (!reply || ctl_refused(reply, error))
+			return CTL_FAILED;
+		g_autofree char *text = ctl_clean(ctl_text(reply->parameters, "text"), FALSE);
+		fputs(text, stdout);
+		fflush(stdout);
+		continues = reply->continues;
+	}
+	return CTL_DONE;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * childhurdctl ssh: ssh(1) as the guest's administrator, with the key and the host key that the
+ * daemon made. Nothing of the caller's own configuration plays a part (-F none), so that it works,
+ * or fails, in the same way for everybody.
+ */
+#include "service/ctl.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The one guest that is meant. Borrowed from reply. */
+static JsonObject *
+only_guest(struct ctl *ctl, const struct varlink_message *reply, GError **error)
+{
+	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
+	JsonObject *details = guests->len ? g_ptr_array_index(guests, 0) : NULL;
+	if (guests->len == 1 && ctl_object(details, "guest"))
+		return details;
+	g_set_error(error, CTL_ERROR, CTL_USAGE, "%s fits %u guests; ssh takes one",
+		    ctl->arguments[0], guests->len);
+	return NULL;
+}
+
+/* Can it be tried? Says so when the guest is not ready. */
+static gboolean
+check_state(JsonObject *details, GError **error)
+{
+	JsonObject *guest = ctl_object(details, "guest");
+	const char *name = ctl_text(guest, "name"), *state = ctl_text(guest, "state"),
+		   *phase = ctl_text(guest, "phase"), *why = ctl_text(guest, "why"),
+		   *key = ctl_text(details, "private_key");
+	if (ctl_number(details, "pid", 0) <= 0) {
+		g_set_error(error, CTL_ERROR, CTL_FAILED,
+			    "%s: is %s, QEMU does not run%s%s; childhurdctl start %s starts it",
+			    name, state, why ? ": " : "", why ? why : "", name);
+		return FALSE;
+	}
+	if (key && access(key, R_OK)) {
+		g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s: %s; run it as the daemon's user",
+			    name, key, g_strerror(errno));
+		return FALSE;
+	}
+	if (g_strcmp0(state, "ready") && g_strcmp0(state, "draining")) {
+		g_autofree char *text =
+		    g_strdup_printf("%s: is not ready but %s%s%s; trying nevertheless", name, state,
+				    phase ? ": " : "", phase ? phase : "");
+		g_autofree char *clean = ctl_clean(text, TRUE);
+		fprintf(stderr, "childhurdctl: %s\n", clean);
+	}
+	return TRUE;
+}
+
+static void
+add(GPtrArray *argv, const char *text)
+{
+	g_ptr_array_add(argv, g_strdup(text));
+}
+
+/* NULL: something is missing that ssh has to have. */
+static GPtrArray *
+command_line(struct ctl *ctl, JsonObject *details)
+{
+	JsonObject *guest = ctl_object(details, "guest");
+	const char *name = ctl_text(guest, "name"), *address = ctl_text(guest, "address"),
+		   *user = ctl_text(details, "admin_user"), *key = ctl_text(details, "private_key"),
+		   *known_hosts = ctl_text(details, "known_hosts");
+	double port = ctl_number(guest, "port", 0);
+	if (!name || !address || *address == '-' || !user || !key || !known_hosts || port < 1 ||
+	    port > 65535)
+		return NULL;
+	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
+	static const char *const fixed[] = {
+	    "ssh", "-F", "none", "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes"};
+	for (gsize i = 0; i < G_N_ELEMENTS(fixed); i++)
+		add(argv, fixed[i]);
+	add(argv, "-o");
+	g_ptr_array_add(argv, g_strconcat("HostKeyAlias=", name, NULL));
+	add(argv, "-o");
+	/* In quotes, as ssh_config(5) takes a list of files; it has no way to quote a quote. */
+	g_ptr_array_add(argv, g_strconcat("UserKnownHostsFile=\"", known_hosts, "\"", NULL));
+	add(argv, "-i");
+	add(argv, key);
+	add(argv, "-p");
+	g_ptr_array_add(argv, g_strdup_printf("%d", (int)port));
+	add(argv, "-l");
+	add(argv, user);
+	add(argv, address);
+	char **command = ctl->arguments + 1;
+	if (*command && !strcmp(*command, "--"))
+		command++;
+	if (*command)
+		add(argv, "--");
+	for (; *command; command++)
+		add(argv, *command);
+	g_ptr_array_add(argv, NULL);
+	return argv;
+}
+
+int
+ctl_ssh(struct ctl *ctl, GError **error)
+{
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Status",
+					  ctl_names((const char *const *)ctl->arguments, 1), error);
+	JsonObject *details = reply ? only_guest(ctl, reply, error) : NULL;
+	if (!details || !check_state(details, error))
+		return CTL_FAILED;
+	g_autoptr(GPtrArray) argv = command_line(ctl, details);
+	if (!argv) {
+		g_set_error(error, CTL_ERROR, CTL_FAILED,
+			    "%s: the daemon does not say how to reach it", ctl->arguments[0]);
+		return CTL_FAILED;
+	}
+	ctl_disconnect(ctl);
+	execvp("ssh", (char **)argv->pdata);
+	g_set_error(error, CTL_ERROR, CTL_FAILED, "ssh: %s; is OpenSSH's client installed?",
+		    g_strerror(errno));
+	return CTL_FAILED;
+}

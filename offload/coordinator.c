@@ -47,15 +47,12 @@ coordinator_grant(const char *user, const char *private_key, GError **error)
 {
 	struct passwd entry, *found = NULL;
 	g_autofree char *buffer = g_malloc(16384);
-	uid_t uid;
-	if (user) {
-		getpwnam_r(user, &entry, buffer, 16384, &found);
-	} else {
-		if (!find_daemon(&uid))
-			return TRUE;
-		getpwuid_r(uid, &entry, buffer, 16384, &found);
-	}
-	if (!found) {
+	uid_t uid = 0;
+	if (!user && !find_daemon(&uid))
+		return TRUE;
+	int failed = user ? getpwnam_r(user, &entry, buffer, 16384, &found)
+			  : getpwuid_r(uid, &entry, buffer, 16384, &found);
+	if (failed || !found) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
 			    "coordinator-user %s: there is no such user; name the one guix-daemon runs as",
 			    user ? user : "of the running guix-daemon");

@@ -32,22 +32,27 @@ print_event(JsonObject *event)
 	       state && *text ? ": " : "", text);
 }
 
-/* trim: of many only the last ones. */
+/* Those with numbers above *last, which moves on; at most the newest `most` of them. */
 static void
-print_events(struct ctl *ctl, JsonObject *parameters, gboolean trim)
+print_events(struct ctl *ctl, JsonObject *parameters, gint64 *last, guint most)
 {
 	g_autoptr(GPtrArray) events = ctl_objects(parameters, "events");
 	double lost = ctl_number(parameters, "lost", 0);
-	if (lost > 0 && !trim) {
+	if (lost > 0 && most == G_MAXUINT) {
 		fflush(stdout);
 		fprintf(stderr, "childhurdctl: %.0f events are not kept any more\n", lost);
 	}
-	for (guint i = trim && events->len > FOLLOW_FROM ? events->len - FOLLOW_FROM : 0;
-	     i < events->len; i++)
+	for (guint i = events->len > most ? events->len - most : 0; i < events->len; i++) {
+		JsonObject *event = g_ptr_array_index(events, i);
+		gint64 number = (gint64)ctl_number(event, "number", 0);
+		if (number <= *last)
+			continue;
+		*last = number;
 		if (ctl->json)
-			print_event_json(g_ptr_array_index(events, i));
+			print_event_json(event);
 		else
-			print_event(g_ptr_array_index(events, i));
+			print_event(event);
+	}
 	fflush(stdout);
 }
 
@@ -55,20 +60,27 @@ int
 ctl_events(struct ctl *ctl, GError **error)
 {
 	JsonObject *parameters = json_object_new();
-	gboolean trim = ctl->follow && ctl->since < 0, continues = TRUE;
-	if (ctl->since >= 0)
-		json_object_set_int_member(parameters, "since", ctl->since);
+	gint64 last = ctl->since;
+	gboolean continues = TRUE;
+	if (ctl->follow && ctl->since < 0) {
+		ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Events", NULL, error);
+		if (!reply)
+			return CTL_FAILED;
+		last = 0;
+		print_events(ctl, reply->parameters, &last, FOLLOW_FROM);
+	}
+	if (last >= 0)
+		json_object_set_int_member(parameters, "since", last);
 	if (ctl->follow)
 		json_object_set_boolean_member(parameters, "follow", TRUE);
 	if (!ctl_send(ctl, "org.childhurd.Events", parameters, ctl->follow, error))
 		return CTL_FAILED;
-	for (gint64 limit = CTL_REPLY_LIMIT; continues; limit = -1) {
+	for (gint64 limit = ctl->follow ? -1 : CTL_REPLY_LIMIT; continues;) {
 		ctl_auto_message reply = ctl_receive(ctl, limit, error);
 		if (!reply || ctl_refused(reply, error))
 			return CTL_FAILED;
-		print_events(ctl, reply->parameters, trim);
+		print_events(ctl, reply->parameters, &last, G_MAXUINT);
 		continues = reply->continues;
-		trim = FALSE;
 	}
 	return CTL_DONE;
 }

@@ -44,7 +44,9 @@ say_end(const struct waiting *w, const char *name, const char *verb)
 static void
 say_late(const struct waiting *w, GPtrArray *guests)
 {
-	g_autofree char *passed = ctl_duration(w->ctl->timeout);
+	g_autofree char *passed = w->ctl->timeout < 1
+				      ? g_strdup_printf("%.0fms", w->ctl->timeout * 1000)
+				      : ctl_duration(w->ctl->timeout);
 	ctl_progress_hide(w->progress);
 	for (guint i = 0; i < guests->len; i++) {
 		JsonObject *guest = g_ptr_array_index(guests, i);
@@ -69,14 +71,16 @@ give_up_one(struct waiting *w, const struct varlink_message *reply)
 		i++;
 	if (i == w->names->len)
 		return FALSE;
-	GError *why = NULL;
+	GError *error = NULL;
+	const char *why = ctl_text(reply->parameters, "why");
 	ctl_progress_hide(w->progress);
 	ctl_progress_drop(w->progress, name);
-	if (ctl_refused(reply, &why)) {
-		if (ctl_is_error(reply, "WaitFailed"))
-			g_prefix_error(&why, "%s is not going to be %s: ", name, w->state);
-		w->status = ctl_complain(why);
-	}
+	if (ctl_is_error(reply, "WaitFailed"))
+		g_set_error(&error, CTL_ERROR, CTL_FAILED, "%s: is not going to be %s: %s", name,
+			    w->state, why ? why : "?");
+	else
+		ctl_refused(reply, &error);
+	w->status = ctl_complain(error);
 	g_ptr_array_remove_index(w->names, i);
 	return TRUE;
 }

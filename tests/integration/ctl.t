@@ -1,0 +1,496 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# childhurdctl, the real program, against a made-up daemon: exit statuses, what is asked for, what is
+# printed. The daemon below has its answers in a table, so that it can also misbehave.
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use File::Copy qw(copy);
+use File::Temp qw(tempdir);
+use IO::Socket::UNIX;
+use JSON::PP;
+use MIME::Base64;
+use POSIX ();
+use Socket;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $ctl    = ($ENV{CHILDHURD_BUILD} || abs_path('build')) . '/childhurdctl';
+my $dir    = tempdir('/tmp/childhurd-ctl-XXXXXX', CLEANUP => 1);
+my $json   = JSON::PP->new->canonical;
+my $parent = $$;
+my @daemons;
+
+delete @ENV{qw(CHILDHURD_SOCKET NO_COLOR)};
+@ENV{qw(LC_ALL TZ)} = ('C.UTF-8', 'UTC');
+
+# --- the made-up daemon: each connection finds the hird as it is here ---
+
+my $png = "\x89PNG\r\n\x1a\n and a picture\0";
+
+sub hird {
+    my %common = (address => '127.0.0.1', builds => 0, memory => 0, restarts => 0, published => JSON::PP::false, phase => undef);
+    my @guests = (
+        { name => 'childhurd1', state => 'ready', port => 11022, why => 'the probe passed', published => JSON::PP::true,
+          memory => 212 * 2**20, builds => 1 },
+        { name => 'childhurd2', state => 'stopped', port => 12022, why => 'stopped by root' },
+        { name => 'childhurd3', state => 'failed', port => 13022, why => "gave up after 10 failures in a row,\nthe last: no image",
+          restarts => 9 },
+        { name => 'slow', state => 'booting', port => 14022, why => 'started by root', phase => 'waiting for the SSH banner',
+          memory => 1.5 * 2**30, builds => undef },
+    );
+    return [map { { since => time - 200, %common, %$_ } } @guests];
+}
+
+sub details {
+    my ($guest) = @_;
+    my $runs = $guest->{memory} > 0;
+    return {
+        guest => $guest, pid => $runs ? 4711 : undef, acceleration => $runs ? 'tcg' : undef, next_try => undef,
+        deadline => $guest->{name} eq 'slow' ? time + 600 : undef, user => 'offloading', admin_user => 'root',
+        private_key => "$dir/key", known_hosts => "$dir/known hosts", console_log => '/var/lib/childhurd/x/console.log',
+        banner => 'SSH-2.0-OpenSSH_9.9', probed => time - 10,
+        steps => [{ name => 'banner', result => 'ok', seconds => 0.012 }, { name => 'login', result => 'refused', seconds => undef }],
+        skew => -2.5, load => 1.02, console_tail => ['Hurd server bootstrap', "bad \e[2Jescape"], restart_needed => ['memory-size'],
+    };
+}
+
+sub fits {
+    my ($name, $pattern) = @_;
+    my $re = join '', map { $_ eq '*' ? '.*' : $_ eq '?' ? '.' : quotemeta } split //, $pattern;
+    return $name =~ /^$re$/;
+}
+
+# The guests of these names, or the name that fits none.
+sub chosen {
+    my ($hird, @names) = @_;
+    return ($hird) unless @names;
+    my @found;
+    for my $pattern (@names) {
+        my @fit = grep { fits($_->{name}, $pattern) } @$hird;
+        return (undef, $pattern) unless @fit;
+        push @found, @fit;
+    }
+    return (\@found);
+}
+
+# Answers: a list of [message, ...]; a number among them is a time to wait.
+sub answer {
+    my ($hird, $call) = @_;
+    my ($method, $p) = ($call->{method}, $call->{parameters});
+    my $reply = sub { return { parameters => $_[0], $_[1] ? (continues => JSON::PP::true) : () } };
+    my $error = sub { return { error => ($_[0] =~ /[.]/ ? $_[0] : "org.childhurd.$_[0]"), parameters => $_[1] } };
+    $method =~ s/^org[.]childhurd[.]//;
+    if ($method eq 'org.varlink.service.GetInfo') {
+        return $reply->({ vendor => 'childhurd', product => 'childhurdd', version => '0.9', url => '', interfaces => [] });
+    }
+    if ($method =~ /^(List|Status|Start|Stop|Restart|Reset|Drain|Undrain|Wait)$/) {
+        my ($guests, $missing) = chosen($hird, @{ $p->{names} });
+        return $error->('NoSuchGuest', { name => $missing }) if defined $missing;
+        return $reply->({ guests => $guests }) if $method eq 'List';
+        return $reply->({ guests => [map { details($_) } @$guests] }) if $method eq 'Status';
+        return wait_answers($p, $guests, $reply, $error) if $method eq 'Wait';
+        for my $guest (@$guests) {
+            return $error->('NotPossible', { name => $guest->{name}, why => 'its image is missing' })
+              if $method eq 'Start' && $guest->{name} eq 'childhurd3';
+            return $error->('PermissionDenied', { why => 'only root and childhurd-admin may do this' }) if $method eq 'Drain';
+            $guest->{state} = $method eq 'Stop' ? 'stopping' : 'starting';
+            $guest->{why}   = "\L$method\E by a test";
+        }
+        return $reply->({ names => [map { $_->{name} } @$guests] });
+    }
+    if ($method eq 'Events') {
+        my @events = map { { number => $_, time => 86400 + $_, guest => $_ == 30 ? undef : 'childhurd1', state => $_ % 2 ? 'ready' : undef,
+              text => "event $_" } } grep { $_ > ($p->{since} // 0) } 1 .. 30;
+        my @more = $p->{follow} ? ($reply->({ events => [{ number => 40, time => 86440, guest => 'slow', state => 'failed', text => 'new' }],
+                lost => 9 })) : ();
+        return ($reply->({ events => \@events, lost => 0 }, !!@more), @more);
+    }
+    if ($method eq 'Log') {
+        return $error->('NoSuchGuest', { name => $p->{name} }) unless $p->{name} eq 'slow';
+        return ($reply->({ text => "lines=$p->{lines}\none\n" }, 1), $reply->({ text => "two \e[31mred\n" }));
+    }
+    return $reply->({ machines => [], text => "(list\n (build-machine))\n" }) if $method eq 'Machines';
+    return $reply->({ png => encode_base64($p->{name} eq 'slow' ? 'no picture' : $png, '') }) if $method eq 'Screenshot';
+    return $error->('ConfigurationErrors', { messages => ['a.ini:1: first', 'a.ini:2: second'] }) if $method eq 'Reload' && -e "$dir/bad";
+    return $reply->({ messages => ['childhurd2: added'] }) if $method eq 'Reload';
+    return $error->('org.varlink.service.MethodNotFound', { method => $call->{method} });
+}
+
+sub wait_answers {
+    my ($p, $guests, $reply, $error) = @_;
+    my @pending = grep { $_->{state} ne $p->{state} } @$guests;
+    for my $guest (@pending) {
+        return $error->('WaitFailed', { name => $guest->{name}, state => $guest->{state}, why => "it is $guest->{state}" })
+          if $guest->{state} eq 'failed' || ($guest->{name} eq 'childhurd2' && $guest->{state} eq 'stopped');
+    }
+    if (grep { $_->{name} eq 'slow' } @pending) {
+        return ($reply->({ guests => $guests }, 1), $p->{timeout} // 60, $error->('TimedOut', { guests => $guests }));
+    }
+    my @answers = ($reply->({ guests => [map { {%$_} } @$guests] }, 1));
+    for my $state ('booting', 'booting', $p->{state}) {
+        $_->{state} = $state, $_->{why} = "a test made it $state" for @pending;
+        push @answers, $reply->({ guests => [map { {%$_} } @$guests] }, 1);
+    }
+    return (@answers, $reply->({ guests => $guests }));
+}
+
+sub serve {
+    my ($client) = @_;
+    my ($buffer, $hird) = ('', hird());
+    open my $log, '>>', "$dir/calls" or die;
+    $log->autoflush;
+    while (sysread $client, $buffer, 65536, length $buffer) {
+        while ($buffer =~ s/^([^\0]*)\0//) {
+            my $call = decode_json($1);
+            print $log $json->encode($call), "\n";
+            for my $message (answer($hird, $call)) {
+                ref $message ? syswrite $client, $json->encode($message) . "\0" : sleep $message;
+            }
+        }
+    }
+}
+
+# A daemon at a path; what it does with a client.
+sub daemon {
+    my ($path, $serve) = @_;
+    my $listener = IO::Socket::UNIX->new(Local => $path, Listen => 16) or die "$path: $!";
+    my $pid = fork // die;
+    if ($pid) {
+        push @daemons, $pid;
+        close $listener;
+        return $path;
+    }
+    $SIG{CHLD} = 'IGNORE';
+    $SIG{PIPE} = 'IGNORE';
+    while (1) {
+        my $client = $listener->accept or next;
+        if (!fork) {
+            $serve->($client);
+            POSIX::_exit(0);
+        }
+        close $client;
+    }
+}
+
+END {
+    my $status = $?;
+    if ($$ == $parent) {
+        kill 'TERM', @daemons;
+        waitpid $_, 0 for @daemons;
+    }
+    $? = $status;
+}
+
+# --- running it ---
+
+my ($status, $out, $err);
+
+sub slurp { open my $f, '<:raw', $_[0] or return ''; local $/; return scalar <$f> // '' }
+
+sub run {
+    my (@argv) = @_;
+    unlink "$dir/calls";
+    my $pid = fork // die;
+    if (!$pid) {
+        open STDIN,  '<', '/dev/null';
+        open STDOUT, '>', "$dir/out";
+        open STDERR, '>', "$dir/err";
+        exec { $argv[0] } @argv or POSIX::_exit(127);
+    }
+    waitpid $pid, 0;
+    ($status, $out, $err) = ($? & 127 ? 128 + ($? & 127) : $? >> 8, slurp("$dir/out"), slurp("$dir/err"));
+    return $out;
+}
+
+sub ctl { return run($ctl, '--socket', "$dir/control", @_) }
+sub calls { return map { $json->decode($_) } split /\n/, slurp("$dir/calls") }
+
+# On a terminal of this many columns.
+sub on_terminal {
+    my ($columns, @argv) = @_;
+    my $command = join ' ', map { "'$_'" } $ctl, '--socket', "$dir/control", @argv;
+    local $ENV{TERM} = 'xterm';
+    return run('script', '-qec', "stty cols $columns rows 10; $command", '/dev/null');
+}
+
+daemon("$dir/control", \&serve);
+
+# --- usage ---
+
+for my $case (
+    [[],                                   qr/no verb/],
+    [['frobnicate'],                       qr/no verb "frobnicate"/],
+    [['st'],                               qr/st may be status, start, stop/],
+    [['re'],                               qr/re may be restart, reset, reload/],
+    [['start'],                            qr/too little is said: childhurdctl start NAME/],
+    [['start', '--all', 'childhurd1'],     qr/either --all or names/],
+    [['start', 'childhurd1', '--now'],     qr/--now/],
+    [['list', '--bogus'],                  qr/--bogus.*childhurdctl list --help/],
+    [['wait', 'childhurd1'],               qr/--for is missing; one of stopped, /],
+    [['wait', 'childhurd1', '--for', 'x'], qr/--for x; one of stopped, /],
+    [['stop', 'slow', '-w', '-t', '5 parsecs'], qr/--timeout 5 parsecs: not a time/],
+    [['stop', 'slow', '-w', '-t', '-5'],   qr/--timeout -5: not a time/],
+    [['stop', 'slow', '-w', '-t', '0'],    qr/--timeout 0: not a time/],
+    [['stop', 'slow', '--timeout', '5'],   qr/--timeout goes with --wait/],
+    [['log', 'slow', '-n', 'ten'],         qr/--lines ten: not a number/],
+    [['events', '--since', '-1'],          qr/--since -1: not a number/],
+    [['events', 'slow'],                   qr/slow is too much/],
+    [['screenshot', 'slow'],               qr/too little/],
+    [['ssh'],                              qr/too little/],
+    [['ssh', 'childhurd*'],                qr/childhurd\* fits 3 guests; ssh takes one/],
+  )
+{
+    my ($arguments, $message) = @$case;
+    ctl(@$arguments);
+    is($status, 2, "childhurdctl @$arguments is a usage error");
+    like($err, $message, 'and says why');
+}
+
+ctl('--help');
+is($status, 0, '--help');
+like($out, qr/^  \Q$_\E /m, "knows $_")
+  for qw(list status start stop restart reset drain undrain wait ssh log events machines screenshot reload check version);
+ctl('stop', '--help');
+is($status, 0, 'stop --help');
+like($out, qr/--now .*build/, 'explains its options');
+unlike($out, qr/--json/, 'and only its options');
+
+# --- no daemon, and bad ones ---
+
+run($ctl, 'list', '--socket', "$dir/nobody");
+is($status, 3, 'no daemon: exit 3');
+like($err, qr{no childhurdd at $dir/nobody: No such file or directory; start the daemon}, 'the message names the socket and what to do');
+{
+    local $ENV{CHILDHURD_SOCKET} = "$dir/other";
+    run($ctl, 'list');
+    like($err, qr{$dir/other}, 'CHILDHURD_SOCKET names the socket');
+    run($ctl, 'list', '--socket', "$dir/nobody");
+    like($err, qr{$dir/nobody}, '--socket goes before it');
+}
+run($ctl, 'list', '--socket', "$dir/" . 'x' x 200);
+is($status, 2, 'a path that is too long for a socket');
+daemon("$dir/garbage", sub { sysread $_[0], my $x, 4096; syswrite $_[0], "HTTP/1.1 400 Bad Request\0" });
+run($ctl, 'list', '--socket', "$dir/garbage");
+is($status, 1, 'a daemon that is none');
+like($err, qr/does not answer as childhurdd does/, 'and the message says so');
+daemon("$dir/deep", sub { sysread $_[0], my $x, 4096; syswrite $_[0], '{"parameters":' . '[' x 50000 . "\0" });
+run($ctl, 'list', '--socket', "$dir/deep");
+is($status, 1, 'a deeply nested answer');
+daemon("$dir/closes", sub { sysread $_[0], my $x, 4096; syswrite $_[0], '{"parameters":' });
+run($ctl, 'list', '--socket', "$dir/closes");
+is($status, 3, 'a daemon that closes in the middle');
+like($err, qr/broke: the daemon closed it/, 'and the message says so');
+daemon("$dir/odd", sub { sysread $_[0], my $x, 4096; syswrite $_[0], '{"parameters":{"guests":[1,{"name":7,"since":"x","memory":[]},null]}}' . "\0" });
+run($ctl, 'list', '--socket', "$dir/odd");
+is($status, 0, 'members of a wrong type count as missing');
+daemon("$dir/refuses", sub { syswrite $_[0], '{"error":"org.childhurd.Busy","parameters":{"why":"too many clients"}}' . "\0" });
+run($ctl, 'list', '--socket', "$dir/refuses");
+is($status, 1, 'a daemon that refuses at once');
+like($err, qr/busy: too many clients/, 'is understood');
+
+# --- list ---
+
+my @lines = split /\n/, ctl('list');
+is($status, 0, 'list');
+like($lines[0], qr/^NAME +STATE +SINCE +PORT +PUBLISHED +BUILD +MEMORY +RESTARTS +WHY$/, 'has a heading');
+like($lines[1], qr/^childhurd1 +ready +3min +11022 +yes +yes +212M +0 +the probe passed$/, 'a ready guest');
+like($lines[2], qr/^childhurd2 +stopped +3min +12022 +- +- +- +0 +stopped by root$/, 'a stopped guest');
+like($lines[3], qr/in a row, the last: no image$/, 'a reason of two lines is one line');
+like($lines[4], qr/^slow +booting +3min +14022 +- +\? +1[.]5G +0 +started by root; waiting for the SSH banner$/, 'what is waited for');
+is(scalar(@lines), 5, 'one line a guest');
+my $column = index $lines[0], 'WHY';
+is(index($lines[$_], (split /  +/, $lines[$_])[-1]), $column, "line $_ is aligned") for 1 .. 4;
+unlike($out, qr/\e/, 'no colours in a pipe');
+
+ctl('list', '--json');
+my $list = eval { decode_json($out) };
+is_deeply([map { $_->{name} } @{ $list->{guests} }], [qw(childhurd1 childhurd2 childhurd3 slow)], 'list --json');
+is($list->{guests}[0]{memory}, 212 * 2**20, 'has the numbers as they are');
+is(($out =~ tr/\n//), 1, 'on one line');
+ctl('li');
+is($status, 0, 'a shortened verb');
+is_deeply([map { $_->{method} } calls()], ['org.childhurd.List'], 'is the whole verb, in one call');
+ctl('list', 'childhurd*');
+is_deeply((calls())[0]{parameters}{names}, ['childhurd*'], 'patterns are the daemon\'s business');
+
+my $shown = on_terminal(100, 'list');
+like($shown, qr/\e\[32mready\e\[m/, 'green is ready');
+like($shown, qr/\e\[31mfailed\e\[m/, 'red is failed');
+like($shown, qr/\e\[33mbooting\e\[m/, 'yellow is on the way');
+(my $bare = $shown) =~ s/\e\[\d*m|\r//g;
+utf8::decode($bare);
+ok(!(grep { length > 100 } split /\n/, $bare), 'no line is longer than the terminal is wide');
+like($bare, qr/\x{2026}$/m, 'what was cut shows it');
+{
+    local $ENV{NO_COLOR} = 1;
+    unlike(on_terminal(100, 'list'), qr/\e\[3/, 'NO_COLOR is honoured');
+}
+daemon("$dir/empty", sub { while (sysread $_[0], my $x, 4096) { syswrite $_[0], '{"parameters":{"guests":[]}}' . "\0" } });
+like(run($ctl, 'list', '-s', "$dir/empty"), qr/no guest is configured.*childhurd[.]ini/, 'an empty hird says where guests come from');
+like(run($ctl, 'list', '-s', "$dir/empty", '--json'), qr/^\{"guests":\[\]\}$/, 'but not in JSON');
+run($ctl, 'stop', '--all', '--wait', '-s', "$dir/empty");
+is($status, 0, 'to stop nobody is done at once');
+
+# --- status ---
+
+ctl('status', 'slow');
+is($status, 0, 'status');
+like($out, qr/^slow: booting for 3min, since \S+: started by root\n  now +waiting for the SSH banner\n  limit +[\d:]+, in \d+min\n/,
+    'begins with the reason');
+like($out, qr/$_->[0]/, "shows $_->[1]")
+  for [qr/ssh +127.0.0.1 port 14022, user offloading/, 'the address'], [qr/process 4711, tcg, 1[.]5G/, 'QEMU'],
+  [qr/probe +1\ds ago\n +banner +12 ms  ok\n +login +refused/, 'the probe with its steps'], [qr/2[.]5 s behind the host's/, 'the clock'],
+  [qr/load +1[.]02/, 'the load'], [qr/changed +memory-size/, 'what waits for a restart'], [qr/  \| Hurd server bootstrap$/m, 'the console'];
+unlike(on_terminal(80, 'status', 'slow'), qr/\e\[2J/, 'what a guest says does not steer the terminal');
+ctl('status', 'childhurd2');
+like($out, qr/qemu +does not run/, 'a guest that is stopped');
+ctl('status');
+is($status, 0, 'status of all');
+is(() = $out =~ /^\S+: \w+ for /mg, 4, 'shows all');
+unlike($out, qr/console/, 'in short');
+ctl('status', 'childhurd1', 'nobody', 'childhurd1');
+is($status, 1, 'status of a guest that is not there');
+like($err, qr/^childhurdctl: nobody: there is no such guest/, 'says so');
+is(() = $out =~ /^childhurd1: /mg, 1, 'and shows the other one, once');
+ctl('status', 'slow', '--json');
+is(eval { decode_json($out)->{guests}[0]{pid} }, 4711, 'status --json');
+
+# --- work ---
+
+ctl('stop', 'childhurd1', 'slow', '--now');
+is($status, 0, 'stop');
+my @asked = grep { $_->{method} =~ /Stop/ } calls();
+is_deeply([map { $_->{parameters} } @asked], [map { { names => [$_], now => JSON::PP::true } } qw(childhurd1 slow)], 'asks for each guest, with --now');
+like($out, qr/^childhurd1: stopping: stop by a test\nslow: stopping/, 'and says what they do now');
+ctl('start', 'nobody', 'childhurd3', 'childhurd2', 'childhurd?');
+is($status, 1, 'some that fail');
+like($err, qr/^childhurdctl: nobody: there is no such guest.*\nchildhurdctl: childhurd3: its image is missing\n$/, 'a line for each');
+is_deeply([map { @{ $_->{parameters}{names} } } grep { $_->{method} =~ /Start/ } calls()], [qw(childhurd3 childhurd2 childhurd1)],
+    'and all others are tried, each once');
+ctl('drain', 'childhurd1');
+is($status, 1, 'what is not permitted');
+like($err, qr/childhurd1: permission denied: only root/, 'says who may');
+
+ctl('start', 'childhurd2', '--wait', '--timeout', '2min');
+is($status, 0, 'start --wait');
+is($out, "childhurd2: starting: start by a test\nchildhurd2: booting: a test made it booting\nchildhurd2: ready: a test made it ready\nchildhurd2 is ready (0s)\n",
+    'a line for each change, and the end');
+my ($wait) = grep { $_->{method} =~ /Wait/ } calls();
+is($wait->{parameters}{state}, 'ready', 'it waits for ready');
+ok($wait->{more}, 'with what happens meanwhile');
+ok($wait->{parameters}{timeout} > 119 && $wait->{parameters}{timeout} <= 120, 'and with the limit');
+for my $case (['stop', 'stopped'], ['restart', 'ready'], ['reset', 'ready'], ['undrain', 'ready']) {
+    ctl($case->[0], 'childhurd1', '--wait');
+    is((grep { $_->{method} =~ /Wait/ } calls())[0]{parameters}{state}, $case->[1], "$case->[0] --wait waits for $case->[1]");
+}
+$shown = on_terminal(70, 'start', 'childhurd2', '--wait');
+like($shown, qr/\e\[1A\e\[J/, 'on a terminal the line is drawn again in place');
+like($shown, qr/childhurd2 is \e\[32mready\e\[m \(0s\)\r?\n$/, 'and the end stays');
+
+ctl('wait', 'childhurd1', 'childhurd3', '--for', 'ready');
+is($status, 1, 'a wait for what cannot be');
+is($err, "childhurdctl: childhurd3: is not going to be ready: it is failed\n", 'says which guest and why');
+like($out, qr/^childhurd1 is ready/m, 'the other one is waited for');
+my $began = time;
+ctl('wait', 'slow', 'childhurd1', '--for', 'ready', '--timeout', '300ms');
+is($status, 4, 'a wait that times out: exit 4');
+like($err, qr/^childhurdctl: slow: not ready within 300ms, but booting: waiting for the SSH banner\n$/, 'says what it was waiting for');
+ok(time - $began < 20, 'in time');
+
+unlink "$dir/out";
+my $pid = fork // die;
+if (!$pid) {
+    open STDOUT, '>', "$dir/out";
+    open STDERR, '>', "$dir/err";
+    $SIG{INT} = 'DEFAULT';
+    exec $ctl, '-s', "$dir/control", 'wait', 'slow', '--for', 'ready';
+}
+for (1 .. 400) {
+    last if slurp("$dir/out") =~ /slow: booting/;
+    sleep 0.01;
+}
+kill 'INT', $pid;
+waitpid $pid, 0;
+is($? >> 8, 130, 'Ctrl-C while waiting: exit 130');
+like(slurp("$dir/err"), qr/the daemon goes on with it/, 'and what that means is said');
+
+# --- ssh ---
+
+mkdir "$dir/bin";
+open my $f, '>', "$dir/bin/ssh" or die;
+print $f "#!/bin/sh\nfor a; do printf '[%s]' \"\$a\"; done\nexit 42\n";
+close $f;
+chmod 0755, "$dir/bin/ssh";
+open $f, '>', "$dir/key" or die;
+close $f;
+{
+    local $ENV{PATH} = "$dir/bin:$ENV{PATH}";
+    ctl('ssh', 'childhurd1', 'ls', '-l', '--all', 'a b');
+    is($status, 42, "ssh's exit status is ours");
+    is($out, join('', map { "[$_]" } qw(-F none -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o HostKeyAlias=childhurd1 -o),
+            "UserKnownHostsFile=\"$dir/known hosts\"", '-i', "$dir/key", qw(-p 11022 -l root 127.0.0.1 -- ls -l --all), 'a b'), 'ssh is called');
+    is($err, '', 'and nothing is said of a guest that is ready');
+    ctl('ssh', 'childhurd1');
+    like($out, qr/\[127[.]0[.]0[.]1\]$/, 'without a command it is a login');
+    ctl('ssh', 'slow', 'true');
+    is($status, 42, 'a guest that is not ready is tried');
+    like($err, qr/slow: is not ready but booting: waiting for the SSH banner/, 'after saying so');
+    ctl('ssh', 'childhurd2', 'true');
+    is($status, 1, 'one that does not run is not');
+    like($err, qr/childhurd2: is stopped, QEMU does not run: stopped by root; childhurdctl start childhurd2/, 'and what to do is said');
+}
+
+# --- log and events ---
+
+is(ctl('log', 'slow'), "lines=0\none\ntwo \e[31mred\n", 'log: all of it, as it is in a pipe');
+is(ctl('log', '-n', '3', 'slow'), "lines=3\none\ntwo \e[31mred\n", 'the last lines');
+like(on_terminal(80, 'log', 'slow'), qr/two \[31mred/, 'on a terminal without control characters');
+ctl('log', 'nobody');
+is($status, 1, 'the log of nobody');
+
+ctl('events');
+is(() = $out =~ /\n/g, 30, 'events: all that are kept');
+like($out, qr/^1970-01-02 00:00:01     1  childhurd1: ready: event 1$/m, 'an event');
+like($out, qr/^1970-01-02 00:00:30    30  childhurdd: event 30$/m, "the daemon's own");
+ctl('events', '--since', '28', '--json');
+is_deeply([map { decode_json($_)->{number} } split /\n/, $out], [29, 30], 'events --since N --json: an object a line');
+ctl('events', '-f');
+is(() = $out =~ /\n/g, 11, 'events -f: the last ones, and what is new');
+like($out, qr/slow: failed: new$/m, 'the new one');
+like($err, qr/9 events are not kept any more/, 'lost ones are told');
+
+# --- the rest ---
+
+is(ctl('machines'), "(list\n (build-machine))\n", 'machines');
+like(ctl('machines', '--json'), qr/^\{"machines":\[\],"text":.*\}$/, 'machines --json');
+is(ctl('reload'), "childhurd2: added\n", 'reload');
+open $f, '>', "$dir/bad" or die;
+close $f;
+ctl('reload');
+is($status, 1, 'a bad configuration');
+is($err, "childhurdctl: a.ini:1: first\nchildhurdctl: a.ini:2: second\n", 'each error is a line');
+ctl('screenshot', 'childhurd1', "$dir/a.png");
+is($status, 0, 'screenshot');
+is(slurp("$dir/a.png"), $png, 'is written as it came');
+ctl('screenshot', 'slow', "$dir/b.png");
+is($status, 1, 'what is no PNG');
+ok(!-e "$dir/b.png", 'is not written');
+is(ctl('version'), "childhurdctl 0.1.0\nchildhurdd 0.9\n", 'version: both');
+run($ctl, 'version', '-s', "$dir/nobody");
+is($status, 3, 'version without a daemon');
+like($out, qr/^childhurdctl /, 'is at least our own');
+
+copy($ctl, "$dir/bin/childhurdctl");
+open $f, '>', "$dir/bin/childhurdd" or die;
+print $f "#!/bin/sh\necho \"\$# \$*\"\nexit 1\n";
+close $f;
+chmod 0755, "$dir/bin/childhurdctl", "$dir/bin/childhurdd";
+is(run("$dir/bin/childhurdctl", 'check'), "1 --check\n", 'check runs the childhurdd beside it');
+is($status, 1, 'with its exit status');
+is(run("$dir/bin/childhurdctl", 'check', 'a b.ini'), "3 --check --config a b.ini\n", 'check FILE');
+
+open $f, '-|', "$ctl -s $dir/control list >/dev/full 2>$dir/err; echo \$?" or die;
+is(scalar <$f>, "1\n", 'output that cannot be written is an error');
+close $f;
+
+done_testing();

@@ -26,7 +26,7 @@ static const struct ctl_verb verbs[] = {
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_stop},
     {"restart", "NAME...|--all", "stop and start again",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_restart},
-    {"reset", "NAME...|--all", "throw the disk away and start from the image",
+    {"reset", "NAME...|--all", "throw the disk away; a running guest is stopped and started for it",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_reset},
     {"drain", "NAME...|--all", "give guests no new work",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_drain},

@@ -233,6 +233,28 @@ ask_each(struct ctl *ctl, const char *method, GPtrArray *names, int *status, GEr
 	return TRUE;
 }
 
+/* A guest that is stopped stays so when its disk is thrown away: there is nothing to wait for. */
+static gboolean
+drop_stopped(struct ctl *ctl, GPtrArray *names, GError **error)
+{
+	ctl_auto_message reply =
+	    ctl_call(ctl, "org.childhurd.List",
+		     ctl_names((const char *const *)names->pdata, names->len), error);
+	if (!reply)
+		return FALSE;
+	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
+	for (guint i = 0; i < guests->len; i++) {
+		const char *name = ctl_text(g_ptr_array_index(guests, i), "name");
+		guint at;
+		if (g_strcmp0(ctl_text(g_ptr_array_index(guests, i), "state"), "stopped") ||
+		    !g_ptr_array_find_with_equal_func(names, name, g_str_equal, &at))
+			continue;
+		printf("%s is reset, and stopped as before\n", name);
+		g_ptr_array_remove_index(names, at);
+	}
+	return TRUE;
+}
+
 static int
 work(struct ctl *ctl, const char *method, const char *goal, GError **error)
 {
@@ -243,6 +265,9 @@ work(struct ctl *ctl, const char *method, const char *goal, GError **error)
 	if (!names->len && !status)
 		puts("no guest is configured");
 	if (!ask_each(ctl, method, names, &status, error))
+		return CTL_FAILED;
+	if (names->len && ctl->wait && ctl->verb->run == ctl_reset &&
+	    !drop_stopped(ctl, names, error))
 		return CTL_FAILED;
 	if (!names->len)
 		return status;

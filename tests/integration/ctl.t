@@ -93,6 +93,7 @@ sub answer {
             return $error->('NotPossible', { name => $guest->{name}, why => 'its image is missing' })
               if $method eq 'Start' && $guest->{name} eq 'childhurd3';
             return $error->('PermissionDenied', { why => 'only root and childhurd-admin may do this' }) if $method eq 'Drain';
+            next if $method eq 'Reset' && $guest->{state} eq 'stopped';
             $guest->{state} = $method eq 'Stop' ? 'stopping' : 'starting';
             $guest->{why}   = "\L$method\E by a test";
         }
@@ -383,6 +384,10 @@ for my $case (['stop', 'stopped'], ['restart', 'ready'], ['reset', 'ready'], ['u
     ctl($case->[0], 'childhurd1', '--wait');
     is((grep { $_->{method} =~ /Wait/ } calls())[0]{parameters}{state}, $case->[1], "$case->[0] --wait waits for $case->[1]");
 }
+ctl('reset', 'childhurd1', 'childhurd2', '--wait');
+is($status, 0, 'reset --wait of a guest that is stopped');
+like($out, qr/^childhurd2 is reset, and stopped as before$/m, 'has nothing to wait for');
+like($out, qr/^childhurd1 is ready \(0s\)$/m, 'but the other one is waited for');
 $shown = on_terminal(70, 'start', 'childhurd2', '--wait');
 like($shown, qr/\e\[1A\e\[J/, 'on a terminal the line is drawn again in place');
 like($shown, qr/childhurd2 is \e\[32mready\e\[m \(0s\)\r?\n$/, 'and the end stays');

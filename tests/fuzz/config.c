@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Fuzzes the configuration.
+ *
+ * Input: childhurd.ini, and behind the first byte 0x1c a drop-in. Whatever it says, it is either refused with messages
+ * that can be printed, each with a file's name in front; or it is a configuration that keeps the promises of config.h,
+ * and the same when it is read again. Build with clang -fsanitize=fuzzer, or without it as a program that runs the
+ * files it is given.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "config/value.h"
+
+#define BETWEEN_FILES 0x1c
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static char *folder, *main_file, *drop_in;
+
+static void
+require(gboolean good, const char *what, const char *subject)
+{
+	if (!good) {
+		fprintf(stderr, "broken promise: %s: %s\n", what, subject);
+		abort();
+	}
+}
+
+static void
+require_clean(const char *text, const char *what)
+{
+	require(text != NULL, what, "(null)");
+	g_autofree char *odd = value_odd(text);
+	require(odd == NULL, what, text);
+}
+
+static void
+remove_files(void)
+{
+	g_autofree char *drop_ins = g_path_get_dirname(drop_in);
+	unlink(main_file);
+	unlink(drop_in);
+	rmdir(drop_ins);
+	rmdir(folder);
+}
+
+static void
+prepare(void)
+{
+	folder = g_dir_make_tmp("config-fuzz-XXXXXX", NULL);
+	main_file = g_build_filename(folder, "childhurd.ini", NULL);
+	drop_in = g_build_filename(folder, "conf.d", "10.ini", NULL);
+	g_autofree char *drop_ins = g_path_get_dirname(drop_in);
+	require(mkdir(drop_ins, 0700) == 0, "a folder can be made", drop_ins);
+	atexit(remove_files);
+}
+
+static void
+write_file(const char *path, const uint8_t *data, size_t size)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	require(fd >= 0 && write(fd, data, size) == (ssize_t)size, "a file can be written", path);
+	close(fd);
+}
+
+static void
+check_errors(const GPtrArray *errors)
+{
+	require(errors->len > 0, "who refuses says why", "nothing");
+	for (guint i = 0; i < errors->len; i++) {
+		const char *message = g_ptr_array_index(errors, i);
+		require_clean(message, "a message can be printed");
+		require(g_str_has_prefix(message, folder), "a message names the file", message);
+		require(strlen(message) < 1000, "a message is of a length to be read", message);
+		require(!g_str_has_suffix(message, ": inih cannot read this line"), "we know what inih refuses", message);
+	}
+}
+
+static void
+check_list(char **list)
+{
+	require(list != NULL, "a list is there", "NULL");
+	for (; *list; list++)
+		require_clean(*list, "a list's words are text");
+}
+
+static gboolean
+overlap(const struct config_guest *a, const struct config_guest *b)
+{
+	return !strcmp(a->listen_address, b->listen_address) || !strcmp(a->listen_address, "0.0.0.0") ||
+	       !strcmp(b->listen_address, "0.0.0.0");
+}
+
+static void
+check_against(const struct config_guest *a, const struct config_guest *b)
+{
+	require(strcmp(a->name, b->name) != 0, "names are different", a->name);
+	require(!overlap(a, b) || (a->ssh_port != b->ssh_port && a->ssh_port != b->secrets_port &&
+				   a->secrets_port != b->ssh_port && a->secrets_port != b->secrets_port),
+		"ports are different", a->name);
+}
+
+static void
+check_guest(const struct config_guest *g)
+{
+	require(g_ascii_isalnum(*g->name) && !strpbrk(g->name, "/ \t*?\"'\\") && strlen(g->name) <= 63,
+		"a name is a name", g->name);
+	require(g_str_has_prefix(g->name, g->template), "a name comes from its section", g->name);
+	require(g->line > 0 && g_str_has_prefix(g->file, folder), "a guest knows its place", g->name);
+	require(g->ssh_port >= 1 && g->ssh_port <= 65535 && g->secrets_port >= 1 && g->secrets_port <= 65535 &&
+		    g->ssh_port != g->secrets_port,
+		"ports are ports", g->name);
+	require(g->kernel ? g_path_is_absolute(g->kernel) : !*g->kernel_arguments && !g->modules->len,
+		"what a kernel is for needs one", g->name);
+	require(g->image ? g_path_is_absolute(g->image) : g->kernel != NULL, "something boots", g->name);
+	require(g->memory_size >= 16 << 20 && g->disk_size >= 0 && g->cpus >= 1, "sizes are sizes", g->name);
+	require(g->parallel_builds >= 1 && g->parallel_builds <= 64 && g->speed > 0 && g->overload_threshold > 0,
+		"what Guix gets it can use", g->name);
+	require(g->probe_interval >= 100 && g->boot_timeout >= 1000 && g->hang_timeout >= 1000 && g->stop_timeout >= 1000,
+		"nothing is to be done in no time", g->name);
+	require(g->inject != CONFIG_INJECT_IMAGE, "what is not there yet is refused", g->name);
+	require(!g->offloading || *g->systems, "who builds builds for something", g->name);
+	require(!strpbrk(g->user, "/ ") && !strpbrk(g->admin_user, "/ "), "accounts are no paths", g->user);
+	require(!g->clock || strlen(g->clock) == strlen("2020-01-31T12:00:00"), "a date is normal", g->clock);
+	const char *const texts[] = {g->listen_address, g->kernel_arguments, g->machine, g->network_device,
+				     g->emulator,	g->user,	     g->admin_user, g->probe_command};
+	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
+		require_clean(texts[i], "a guest's text is text");
+	if (g->image)
+		require_clean(g->image, "an image's path is text");
+	for (guint i = 0; i < g->modules->len; i++) {
+		const struct config_module *module = g_ptr_array_index(g->modules, i);
+		require_clean(module->arguments, "a module's arguments are text");
+		require(g_path_is_absolute(module->file), "a module is a file", module->file);
+	}
+	check_list(g->qemu_options);
+	check_list(g->systems);
+	check_list(g->features);
+}
+
+static void
+check_config(const struct config *config, const struct config *again)
+{
+	require(strlen(config->runtime_directory) < 100, "there is room for a socket", config->runtime_directory);
+	require(config->guests->len <= 1000, "guests are not too many", config->file);
+	require(again && again->guests->len == config->guests->len, "read again it is good", config->file);
+	for (guint i = 0; i < config->guests->len; i++) {
+		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
+		check_guest(guest);
+		require(config_find_guest(config, guest->name) == guest, "a guest is found", guest->name);
+		g_auto(GStrv) differ = config_guest_differences(guest, g_ptr_array_index(again->guests, i));
+		require(!*differ, "read again it is the same", guest->name);
+		for (guint j = 0; j < i; j++)
+			check_against(guest, g_ptr_array_index(config->guests, j));
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (!folder)
+		prepare();
+	const uint8_t *between = size ? memchr(data, BETWEEN_FILES, size) : NULL;
+	size_t first = between ? (size_t)(between - data) : size;
+	write_file(main_file, data, first);
+	if (between)
+		write_file(drop_in, between + 1, size - first - 1);
+	else
+		unlink(drop_in);
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	struct config *config = config_load(main_file, errors);
+	require((config != NULL) == (errors->len == 0), "it is good or refused", "neither or both");
+	if (config) {
+		struct config *again = config_load(main_file, errors);
+		check_config(config, again);
+		config_free(again);
+		config_free(config);
+	} else {
+		check_errors(errors);
+	}
+	return 0;
+}
+
+#ifndef FUZZER
+int
+main(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		g_autofree char *bytes = NULL;
+		gsize length;
+		if (!g_file_get_contents(argv[i], &bytes, &length, NULL)) {
+			fprintf(stderr, "%s cannot be read\n", argv[i]);
+			return 1;
+		}
+		LLVMFuzzerTestOneInput((const uint8_t *)bytes, length);
+	}
+	return 0;
+}
+#endif

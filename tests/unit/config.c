@@ -123,6 +123,38 @@ test_drop_ins(void)
 	place_clear(&p);
 }
 
+/* Byte order, whatever the folder's own order is; hidden files and others are left alone. */
+static void
+test_order(void)
+{
+	static const char *const names[] = {"a.ini", "Z.ini", "9.ini", "b.ini", "10.ini", ".hidden.ini", "c.ini~"};
+	static const char *const sorted[] = {"10.ini", "9.ini", "Z.ini", "a.ini", "b.ini"};
+	struct place p;
+	place_make(&p);
+	g_autofree char *folder = g_build_filename(p.dir, "conf.d", NULL);
+	g_assert_cmpint(g_mkdir(folder, 0700), ==, 0);
+	place_write(&p, "childhurd.ini", "", 0);
+	for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *name = g_build_filename("conf.d", names[i], NULL);
+		place_write(&p, name, "[guest a]\ncpus = none\n", -1);
+	}
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	g_assert_null(config_load(p.file, errors));
+	guint told = 0;
+	for (guint i = 0; i < errors->len && told < G_N_ELEMENTS(sorted); i++) {
+		g_autofree char *where = g_strdup_printf("%s/%s:2: [guest a] cpus: ", folder, sorted[told]);
+		told += g_str_has_prefix(g_ptr_array_index(errors, i), where);
+	}
+	g_assert_cmpuint(told, ==, G_N_ELEMENTS(sorted));
+	for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = g_build_filename(folder, names[i], NULL);
+		g_assert_cmpint(g_remove(path), ==, 0);
+	}
+	for (guint i = 0; i < errors->len; i++)
+		g_assert_null(strstr(g_ptr_array_index(errors, i), "hidden"));
+	place_clear(&p);
+}
+
 static void
 test_missing(void)
 {
@@ -356,6 +388,7 @@ main(int argc, char **argv)
 		g_test_add_data_func(test, path, test_pair);
 	}
 	g_test_add_func("/config/drop-ins-are-read-in-order-and-override", test_drop_ins);
+	g_test_add_func("/config/drop-ins-are-read-in-byte-order-of-their-names", test_order);
 	g_test_add_func("/config/a-named-file-has-to-be-there", test_missing);
 	g_test_add_func("/config/what-is-no-file-is-not-read-for-ever", test_no_files);
 	g_test_add_func("/config/a-folder-that-cannot-be-read-is-an-error", test_no_folder);

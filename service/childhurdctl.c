@@ -135,7 +135,7 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	    {CTL_OPTION_LINES,
 	     {"lines", 'n', 0, G_OPTION_ARG_STRING, &parsed->lines, "Only the last N lines", "N"}},
 	    {CTL_OPTION_SINCE,
-	     {"since", 0, 0, G_OPTION_ARG_STRING, &parsed->since, "Only events after number N",
+	     {"since", 0, 0, G_OPTION_ARG_STRING, &parsed->since, "Only events from number N on",
 	      "N"}},
 	};
 	GArray *entries = g_array_new(TRUE, TRUE, sizeof(GOptionEntry));

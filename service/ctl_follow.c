@@ -32,9 +32,9 @@ print_event(JsonObject *event)
 	       state && *text ? ": " : "", text);
 }
 
-/* Those with numbers above *last, which moves on; at most the newest `most` of them. */
+/* Those from number *next on, which moves on; at most the newest `most` of them. */
 static void
-print_events(struct ctl *ctl, JsonObject *parameters, gint64 *last, guint most)
+print_events(struct ctl *ctl, JsonObject *parameters, gint64 *next, guint most)
 {
 	g_autoptr(GPtrArray) events = ctl_objects(parameters, "events");
 	double lost = ctl_number(parameters, "lost", 0);
@@ -45,9 +45,9 @@ print_events(struct ctl *ctl, JsonObject *parameters, gint64 *last, guint most)
 	for (guint i = events->len > most ? events->len - most : 0; i < events->len; i++) {
 		JsonObject *event = g_ptr_array_index(events, i);
 		gint64 number = (gint64)ctl_number(event, "number", 0);
-		if (number <= *last)
+		if (number < *next)
 			continue;
-		*last = number;
+		*next = number + 1;
 		if (ctl->json)
 			print_event_json(event);
 		else
@@ -60,17 +60,17 @@ int
 ctl_events(struct ctl *ctl, GError **error)
 {
 	JsonObject *parameters = json_object_new();
-	gint64 last = ctl->since;
+	gint64 next = ctl->since;
 	gboolean continues = TRUE;
 	if (ctl->follow && ctl->since < 0) {
 		ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Events", NULL, error);
 		if (!reply)
 			return CTL_FAILED;
-		last = 0;
-		print_events(ctl, reply->parameters, &last, FOLLOW_FROM);
+		next = 1;
+		print_events(ctl, reply->parameters, &next, FOLLOW_FROM);
 	}
-	if (last >= 0)
-		json_object_set_int_member(parameters, "since", last);
+	if (next >= 0)
+		json_object_set_int_member(parameters, "since", next);
 	if (ctl->follow)
 		json_object_set_boolean_member(parameters, "follow", TRUE);
 	if (!ctl_send(ctl, "org.childhurd.Events", parameters, ctl->follow, error))
@@ -79,7 +79,7 @@ ctl_events(struct ctl *ctl, GError **error)
 		ctl_auto_message reply = ctl_receive(ctl, limit, error);
 		if (!reply || ctl_refused(reply, error))
 			return CTL_FAILED;
-		print_events(ctl, reply->parameters, &last, G_MAXUINT);
+		print_events(ctl, reply->parameters, &next, G_MAXUINT);
 		continues = reply->continues;
 	}
 	return CTL_DONE;

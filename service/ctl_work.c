@@ -73,11 +73,13 @@ give_up_one(struct waiting *w, const struct varlink_message *reply)
 		return FALSE;
 	GError *error = NULL;
 	const char *why = ctl_text(reply->parameters, "why");
+	const char *state = ctl_text(reply->parameters, "state");
 	ctl_progress_hide(w->progress);
 	ctl_progress_drop(w->progress, name);
 	if (ctl_is_error(reply, "WaitFailed"))
-		g_set_error(&error, CTL_ERROR, CTL_FAILED, "%s: is not going to be %s: %s", name,
-			    w->state, why ? why : "?");
+		g_set_error(&error, CTL_ERROR, CTL_FAILED, "%s: is %s and not going to be %s%s%s",
+			    name, state ? state : "?", w->state, why && *why ? ": " : "",
+			    why ? why : "");
 	else
 		ctl_refused(reply, &error);
 	w->status = ctl_complain(error);
@@ -163,9 +165,9 @@ wait_for(struct ctl *ctl, GPtrArray *names, const char *state, GError **error)
 int
 ctl_wait(struct ctl *ctl, GError **error)
 {
-	static const char *const states[] = {
-	    "stopped",	    "starting", "booting", "enrolling", "ready",  "draining", "drained",
-	    "unresponsive", "stopping", "backoff", "failed",	"asleep", NULL};
+	static const char *const states[] = {"stopped",	 "starting", "booting", "enrolling",
+					     "ready",	 "draining", "drained", "unresponsive",
+					     "stopping", "backoff",  "failed",	NULL};
 	int status = CTL_DONE;
 	if (!ctl->state || !g_strv_contains(states, ctl->state)) {
 		g_autofree char *all = g_strjoinv(", ", (char **)states);

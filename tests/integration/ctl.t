@@ -101,7 +101,7 @@ sub answer {
     }
     if ($method eq 'Events') {
         my @events = map { { number => $_, time => 86400 + $_, guest => $_ == 30 ? undef : 'childhurd1', state => $_ % 2 ? 'ready' : undef,
-              text => "event $_" } } grep { $_ > ($p->{since} // 0) } 1 .. 30;
+              text => "event $_" } } grep { $_ >= ($p->{since} // 0) } 1 .. 30;
         my @more = $p->{follow} ? ($reply->({ events => [{ number => 40, time => 86440, guest => 'slow', state => 'failed', text => 'new' }],
                 lost => 9 })) : ();
         return ($reply->({ events => \@events, lost => 0 }, !!@more), @more);
@@ -121,7 +121,7 @@ sub wait_answers {
     my ($p, $guests, $reply, $error) = @_;
     my @pending = grep { $_->{state} ne $p->{state} } @$guests;
     for my $guest (@pending) {
-        return $error->('WaitFailed', { name => $guest->{name}, state => $guest->{state}, why => "it is $guest->{state}" })
+        return $error->('WaitFailed', { name => $guest->{name}, state => $guest->{state}, why => 'no image' })
           if $guest->{state} eq 'failed' || ($guest->{name} eq 'childhurd2' && $guest->{state} eq 'stopped');
     }
     if (grep { $_->{name} eq 'slow' } @pending) {
@@ -394,7 +394,7 @@ like($shown, qr/childhurd2 is \e\[32mready\e\[m \(0s\)\r?\n$/, 'and the end stay
 
 ctl('wait', 'childhurd1', 'childhurd3', '--for', 'ready');
 is($status, 1, 'a wait for what cannot be');
-is($err, "childhurdctl: childhurd3: is not going to be ready: it is failed\n", 'says which guest and why');
+is($err, "childhurdctl: childhurd3: is failed and not going to be ready: no image\n", 'says which guest and why');
 like($out, qr/^childhurd1 is ready/m, 'the other one is waited for');
 my $began = time;
 ctl('wait', 'slow', 'childhurd1', '--for', 'ready', '--timeout', '300ms');
@@ -457,7 +457,7 @@ ctl('events');
 is(() = $out =~ /\n/g, 30, 'events: all that are kept');
 like($out, qr/^1970-01-02 00:00:01     1  childhurd1: ready: event 1$/m, 'an event');
 like($out, qr/^1970-01-02 00:00:30    30  childhurdd: event 30$/m, "the daemon's own");
-ctl('events', '--since', '28', '--json');
+ctl('events', '--since', '29', '--json');
 is_deeply([map { decode_json($_)->{number} } split /\n/, $out], [29, 30], 'events --since N --json: an object a line');
 ctl('events', '-f');
 is(() = $out =~ /\n/g, 11, 'events -f: the last ones, and what is new');

@@ -167,6 +167,12 @@ check_text(const char *text, GError **error)
 				    *p == '"' ? "a bad string" : "a stray character", p - text);
 			return FALSE;
 		}
+		if (ended && !strchr(" \t\r\n", *p)) {
+			g_set_error(error, VARLINK_ERROR, VARLINK_ERROR_SYNTAX,
+				    "not JSON: something stands after the message, at byte %td",
+				    p - text);
+			return FALSE;
+		}
 		if (*p == '{' || *p == '[')
 			depth++;
 		else if ((*p == '}' || *p == ']') && depth)

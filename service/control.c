@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The control socket: how it comes to be, who is let in, and what is remembered of what happened.
+ *
+ * The daemon has a lock of its own on its state directory, so that a socket at our path is nearly
+ * always one that a dead daemon left behind. Nearly: two configurations may name one runtime
+ * directory. So we knock first, and only a socket that nobody answers at is replaced.
+ */
+#include "service/control.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "service/control_internal.h"
+
+static gboolean
+fail(GError **error, const char *path, const char *what)
+{
+	int code = errno;
+	g_set_error(error, G_IO_ERROR, (gint)g_io_error_from_errno(code), "%s: %s: %s", path, what,
+		    g_strerror(code));
+	return FALSE;
+}
+
+/* Make sure that nothing is at path, but never take it from a daemon that lives. */
+static gboolean
+make_way(const char *path, const struct sockaddr_un *address, GError **error)
+{
+	struct stat st;
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT || fail(error, path, "cannot look at it");
+	if (!S_ISSOCK(st.st_mode)) {
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_EXISTS,
+		    "%s: is there and no socket; remove it, or set another runtime-directory",
+		    path);
+		return FALSE;
+	}
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return fail(error, path, "no socket to be had");
+	int code = connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 ? errno : 0;
+	close(fd);
+	if (code != ECONNREFUSED && code != ENOENT) {
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
+		    "%s: another daemon listens there; stop it, or set another runtime-directory",
+		    path);
+		return FALSE;
+	}
+	return unlink(path) == 0 || errno == ENOENT ||
+	       fail(error, path, "cannot remove the old socket");
+}
+
+/* Let the group in when there is one; otherwise nobody but the owner. */
+static gboolean
+share(const char *path, const char *name, GError **error)
+{
+	struct group *group = name && *name ? getgrnam(name) : NULL;
+	if (!group)
+		g_message("%s: there is no group %s, so only we and root may use it (groupadd "
+			  "--system %s)",
+			  path, name ? name : "", name ? name : "childhurd");
+	else if (chown(path, (uid_t)-1, group->gr_gid) < 0)
+		g_message(
+		    "%s: cannot be given to the group %s (%s), so only we and root may use it",
+		    path, name, g_strerror(errno));
+	else if (chmod(path, 0660) < 0)
+		return fail(error, path, "cannot be made accessible to its group");
+	return TRUE;
+}
+
+static gboolean
+listen_at(struct control *control, const char *group, GError **error)
+{
+	const char *path = control->path;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct stat st;
+	if (strlen(path) >= sizeof address.sun_path) {
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_FILENAME_TOO_LONG,
+		    "%s: longer than the %zu bytes that a socket's path may have; set a shorter "
+		    "runtime-directory",
+		    path, sizeof address.sun_path - 1);
+		return FALSE;
+	}
+	memcpy(address.sun_path, path, strlen(path));
+	if (!make_way(path, &address, error))
+		return FALSE;
+	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* The mode before bind is the mode it is made with (unix(7)); umask belongs to all our
+	 * threads. */
+	if (control->fd < 0 || fchmod(control->fd, 0600) < 0)
+		return fail(error, path, "no socket to be had");
+	if (bind(control->fd, (struct sockaddr *)&address, sizeof address) < 0)
+		return fail(error, path, "cannot make the socket");
+	if (lstat(path, &st) < 0)
+		return fail(error, path, "cannot look at it");
+	control->device = st.st_dev;
+	control->inode = st.st_ino;
+	if (!share(path, group, error))
+		return FALSE;
+	return listen(control->fd, CONTROL_LISTEN) == 0 || fail(error, path, "cannot listen");
+}
+
+static void
+on_accept_again(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct control *control = watcher->data;
+	ev_timer_stop(loop, watcher);
+	if (control->clients->len < CONTROL_CLIENTS_MAX)
+		ev_io_start(loop, &control->accepting);
+}
+
+/* A listening socket stays readable when no descriptor can be had: without a pause we would spin.
+ */
+static void
+on_connection(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct control *control = watcher->data;
+	int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd >= 0) {
+		client_new(control, fd);
+		if (control->clients->len >= CONTROL_CLIENTS_MAX)
+			ev_io_stop(loop, watcher);
+	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+		g_warning("%s: cannot accept (%s); trying again soon", control->path,
+			  g_strerror(errno));
+		ev_io_stop(loop, watcher);
+		ev_timer_set(&control->accept_again, control->accept_retry, 0.);
+		ev_timer_start(loop, &control->accept_again);
+	}
+}
+
+static void
+kept_event_free(gpointer data)
+{
+	struct kept_event *event = data;
+	g_free(event->guest);
+	g_free(event->state);
+	g_free(event->text);
+	g_free(event);
+}
+
+struct control *
+control_new(struct ev_loop *loop, const char *path, const char *control_group,
+	    const struct control_hird *hird, GError **error)
+{
+	struct control *control = g_new0(struct control, 1);
+	control->loop = loop;
+	control->hird = *hird;
+	control->path = g_strdup(path);
+	control->fd = -1;
+	control->clients = g_ptr_array_new();
+	control->events = g_ptr_array_new_with_free_func(kept_event_free);
+	control->request_timeout = CONTROL_REQUEST_TIMEOUT_MS / 1000.;
+	control->accept_retry = CONTROL_ACCEPT_RETRY;
+	control->recheck = CONTROL_RECHECK;
+	ev_init(&control->accepting, on_connection);
+	ev_init(&control->accept_again, on_accept_again);
+	control->accepting.data = control->accept_again.data = control;
+	if (!listen_at(control, control_group, error)) {
+		control_free(control);
+		return NULL;
+	}
+	ev_io_set(&control->accepting, control->fd, EV_READ);
+	ev_io_start(loop, &control->accepting);
+	return control;
+}
+
+void
+control_free(struct control *control)
+{
+	if (!control)
+		return;
+	while (control->clients->len)
+		client_free(g_ptr_array_index(control->clients, control->clients->len - 1));
+	ev_io_stop(control->loop, &control->accepting);
+	ev_timer_stop(control->loop, &control->accept_again);
+	struct stat st;
+	if (control->inode && lstat(control->path, &st) == 0 && st.st_dev == control->device &&
+	    st.st_ino == control->inode)
+		unlink(control->path);
+	if (control->fd >= 0)
+		close(control->fd);
+	g_ptr_array_unref(control->clients);
+	g_ptr_array_unref(control->events);
+	g_free(control->path);
+	g_free(control);
+}
+
+static void
+keep(struct control *control, const struct control_event *event)
+{
+	struct kept_event *kept = g_new(struct kept_event, 1);
+	*kept = (struct kept_event){
+	    .number = event->number,
+	    .time = event->time,
+	    .guest = g_strdup(event->guest),
+	    .state = g_strdup(event->state),
+	    .text = g_strdup(event->text ? event->text : ""),
+	};
+	if (control->events->len >= CONTROL_EVENTS_KEPT)
+		g_ptr_array_remove_index(control->events, 0);
+	g_ptr_array_add(control->events, kept);
+	control->last_event = event->number;
+}
+
+void
+control_event(struct control *control, const struct control_event *event)
+{
+	if (event->number > 0)
+		keep(control, event);
+	for (guint i = 0; i < control->clients->len; i++) {
+		struct control_client *client = g_ptr_array_index(control->clients, i);
+		if (client->request)
+			wait_notice(client->request, event);
+	}
+}

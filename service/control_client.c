@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One connection to the control socket.
+ *
+ * Requests are answered in the order they came: while one runs, those behind it stay in the buffer.
+ * One is taken each time the loop comes round, so that who sends a thousand does not keep the
+ * others from theirs. Replies that come in a row pause while the reader does not read; what else is
+ * queued for it grows to CONTROL_BACKLOG_MAX, and then it is cut off.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "service/control_internal.h"
+
+#define READ_CHUNK 4096
+
+gsize
+client_backlog(const struct control_client *client)
+{
+	return client->out->len - client->sent;
+}
+
+void
+client_wake(struct control_client *client)
+{
+	if (ev_is_active(&client->work))
+		return;
+	ev_timer_set(&client->work, 0., 0.);
+	ev_timer_start(client->control->loop, &client->work);
+}
+
+static void
+set_limit(struct control_client *client)
+{
+	if (ev_is_active(&client->limit))
+		return;
+	/* ev_now may be old after a long callback, and would take its time from this limit. */
+	ev_now_update(client->control->loop);
+	ev_timer_set(&client->limit, client->control->request_timeout, 0.);
+	ev_timer_start(client->control->loop, &client->limit);
+}
+
+static void
+request_free(struct request *request)
+{
+	if (request->client->request == request)
+		request->client->request = NULL;
+	if (request->release)
+		request->release(request);
+	varlink_message_free(request->message);
+	g_free(request);
+}
+
+/* Queue a message; text is taken over. One whole reply is always taken, or a large one could never
+ * be sent. */
+static void
+client_send(struct control_client *client, char *text)
+{
+	if (client_backlog(client) > CONTROL_BACKLOG_MAX) {
+		g_message("control: %s does not read its replies, cut off", client_who(client));
+		client->cut = TRUE;
+		client_wake(client);
+	} else if (!client->closing) {
+		g_byte_array_append(client->out, (const guint8 *)text, (guint)strlen(text) + 1);
+		ev_io_start(client->control->loop, &client->writing);
+	}
+	g_free(text);
+}
+
+/* Nothing more is read; what is queued is sent, if it is taken in time. */
+static void
+client_close(struct control_client *client)
+{
+	client->closing = TRUE;
+	ev_io_stop(client->control->loop, &client->reading);
+	ev_timer_stop(client->control->loop, &client->limit);
+	set_limit(client);
+	client_wake(client);
+}
+
+/* One error, then the end: what follows in its stream cannot be trusted. */
+static void
+client_refuse(struct control_client *client, const char *name, const char *parameter,
+	      const char *why)
+{
+	JsonObject *parameters = json_object_new();
+	if (parameter)
+		json_object_set_string_member(parameters, "parameter", parameter);
+	json_set_text(parameters, "why", why);
+	client_send(client, varlink_error(name, parameters));
+	client_close(client);
+}
+
+void
+request_reply(struct request *request, JsonObject *parameters, gboolean continues)
+{
+	struct control_client *client = request->client;
+	char *text = varlink_reply(parameters, continues);
+	if (request->message->oneway)
+		g_free(text);
+	else
+		client_send(client, text);
+	if (!continues) {
+		request_free(request);
+		client_wake(client);
+	}
+}
+
+void
+request_fail(struct request *request, const char *error, JsonObject *parameters)
+{
+	struct control_client *client = request->client;
+	char *text = varlink_error(error, parameters);
+	if (request->message->oneway)
+		g_free(text);
+	else
+		client_send(client, text);
+	request_free(request);
+	client_wake(client);
+}
+
+void
+request_invalid(struct request *request, const char *parameter, const char *why)
+{
+	JsonObject *parameters = json_object_new();
+	json_object_set_string_member(parameters, "parameter", parameter);
+	json_object_set_string_member(parameters, "why", why);
+	request_fail(request, VARLINK_INVALID_PARAMETER, parameters);
+}
+
+/* Begin with the next request. */
+static void
+client_next(struct control_client *client)
+{
+	g_autoptr(GError) error = NULL;
+	const char *text = varlink_buffer_take(&client->in, &error);
+	if (!text && !error) {
+		if (varlink_buffer_pending(&client->in) && !client->half_closed)
+			set_limit(client);
+		else if (client->half_closed)
+			client_close(client);
+		return;
+	}
+	ev_timer_stop(client->control->loop, &client->limit);
+	struct varlink_message *message = text ? varlink_parse(text, &error) : NULL;
+	if (message && !message->method) {
+		g_set_error(&error, VARLINK_ERROR, VARLINK_ERROR_MESSAGE,
+			    "not a call: no \"method\"");
+		g_clear_pointer(&message, varlink_message_free);
+	}
+	if (!message) {
+		client_refuse(client, VARLINK_INVALID_PARAMETER, "message", error->message);
+		return;
+	}
+	client->request = g_new0(struct request, 1);
+	client->request->client = client;
+	client->request->message = message;
+	client_wake(client);
+	request_dispatch(client->request);
+}
+
+static void
+on_work(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct control_client *client = watcher->data;
+	ev_timer_stop(loop, watcher);
+	if (!client->cut && !client->closing) {
+		struct request *request = client->request;
+		if (request && request->lasting && client->half_closed)
+			request_free(request);
+		else if (request && request->pump && client_backlog(client) <= CONTROL_LOW_WATER)
+			request->pump(request);
+		if (!client->request)
+			client_next(client);
+	}
+	if (client->cut || (client->closing && !client_backlog(client)))
+		client_free(client);
+}
+
+static void
+on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct control_client *client = watcher->data;
+	gssize n = send(client->fd, client->out->data + client->sent, client_backlog(client),
+			MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			client_free(client);
+		return;
+	}
+	client->sent += (gsize)n;
+	if (!client_backlog(client)) {
+		ev_io_stop(loop, watcher);
+		g_byte_array_set_size(client->out, 0);
+		client->sent = 0;
+	} else if (client->sent >= CONTROL_LOW_WATER) {
+		g_byte_array_remove_range(client->out, 0, (guint)client->sent);
+		client->sent = 0;
+	}
+	if (client->closing || (client->request && client_backlog(client) <= CONTROL_LOW_WATER))
+		client_wake(client);
+}
+
+/* It sends no more. One that is gone altogether is let go; one that only shut down its sending side
+ * still reads. */
+static void
+on_end(struct control_client *client)
+{
+	struct pollfd ask = {.fd = client->fd, .events = POLLIN};
+	if (poll(&ask, 1, 0) < 0 || (ask.revents & (POLLHUP | POLLERR))) {
+		client_free(client);
+		return;
+	}
+	client->half_closed = TRUE;
+	ev_io_stop(client->control->loop, &client->reading);
+	client_wake(client);
+}
+
+static void
+on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct control_client *client = watcher->data;
+	char bytes[READ_CHUNK];
+	gssize n = recv(client->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			client_free(client);
+		return;
+	}
+	if (n == 0) {
+		on_end(client);
+		return;
+	}
+	varlink_buffer_append(&client->in, bytes, (gsize)n);
+	/* Reading goes on while a request runs, or we would not learn that its client is gone. */
+	if (varlink_buffer_pending(&client->in) > 2 * CONTROL_MESSAGE_MAX)
+		client_refuse(client, CONTROL_INTERFACE ".Busy", NULL,
+			      "too many requests behind one that is not answered yet");
+	else if (!client->request)
+		client_wake(client);
+}
+
+static void
+on_limit(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct control_client *client = watcher->data;
+	if (client->closing)
+		client_free(client);
+	else
+		client_refuse(client, VARLINK_INVALID_PARAMETER, "message",
+			      "half a request, and no more came");
+}
+
+void
+client_new(struct control *control, int fd)
+{
+	struct control_client *client = g_new0(struct control_client, 1);
+	socklen_t length = sizeof client->peer;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &client->peer, &length) < 0) {
+		g_warning("control: a connection from nobody: %s", g_strerror(errno));
+		close(fd);
+		g_free(client);
+		return;
+	}
+	client->control = control;
+	client->fd = fd;
+	client->may_change = -1;
+	client->out = g_byte_array_new();
+	varlink_buffer_init(&client->in, CONTROL_MESSAGE_MAX);
+	ev_io_init(&client->reading, on_readable, fd, EV_READ);
+	ev_io_init(&client->writing, on_writable, fd, EV_WRITE);
+	ev_init(&client->work, on_work);
+	ev_init(&client->limit, on_limit);
+	client->reading.data = client->writing.data = client->work.data = client->limit.data =
+	    client;
+	ev_io_start(control->loop, &client->reading);
+	g_ptr_array_add(control->clients, client);
+}
+
+void
+client_free(struct control_client *client)
+{
+	struct control *control = client->control;
+	if (client->request)
+		request_free(client->request);
+	ev_io_stop(control->loop, &client->reading);
+	ev_io_stop(control->loop, &client->writing);
+	ev_timer_stop(control->loop, &client->work);
+	ev_timer_stop(control->loop, &client->limit);
+	close(client->fd);
+	varlink_buffer_clear(&client->in);
+	g_byte_array_unref(client->out);
+	g_free(client->who);
+	g_ptr_array_remove_fast(control->clients, client);
+	g_free(client);
+	/* There is room for another one, unless descriptors are what we wait for. */
+	if (control->fd >= 0 && !ev_is_active(&control->accept_again))
+		ev_io_start(control->loop, &control->accepting);
+}

@@ -119,7 +119,7 @@ stop_detail(int detail)
 	case VIR_DOMAIN_EVENT_STOPPED_CRASHED:
 		return "QEMU crashed";
 	case VIR_DOMAIN_EVENT_STOPPED_FAILED:
-		return "the hypervisor failed";
+		return "QEMU ended unexpectedly";
 	default:
 		return "QEMU ended";
 	}

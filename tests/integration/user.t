@@ -16,7 +16,7 @@ if (!$image) {
 }
 
 # Root runs this as a user without any rights; an ordinary user runs it as himself.
-my ($uid, $gid) = $> == 0 ? (64999, 64999) : ($>, $) + 0);
+my ($uid, $gid) = $> == 0 ? (65534, 65534) : ($>, $) + 0);
 my $home = tempdir('/tmp/childhurd-test-XXXXXX');
 mkdir "$home/$_" for qw(config state run config/childhurd);
 copy($image, "$home/image.qcow2") or die;

@@ -251,7 +251,7 @@ ready(struct childhurd *c)
 	g_autofree char *why = NULL;
 	if (!c->proven && c->launched_at) {
 		c->boot_ms = c->world->now(c) - c->launched_at;
-		why = g_strdup_printf("ready %.1f s after QEMU's start", (double)c->boot_ms / 1000);
+		why = g_strdup_printf("%.1f s after QEMU's start", (double)c->boot_ms / 1000);
 	} else {
 		why = g_strdup("it answers");
 	}
@@ -461,9 +461,11 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		c->launching = FALSE;
 		c->world->kill(c);
 		break;
-	case ACTION_STOPPED:
-		settle(c, what);
+	case ACTION_STOPPED: { /* as was wanted, so the reason stays */
+		g_autofree char *why = g_strdup(c->why);
+		settle(c, why);
 		break;
+	}
 	case ACTION_FAIL:
 		if (event == EVENT_START_FAILED)
 			c->launching = FALSE;

@@ -90,7 +90,7 @@ sub spawn {
 sub start {
     my ($self, @options) = @_;
     $self->{log} = "$self->{dir}/log";
-    $self->{pid} = $self->spawn($self->{log}, "$BUILD/childhurdd", '--config', $self->{file}, @options);
+    $self->{pid} = $self->spawn($self->{log}, @{ $self->{wrap} // [] }, "$BUILD/childhurdd", '--config', $self->{file}, @options);
     $self->wait_until(20, 'the control socket answers', sub {
         die "childhurdd ended at once:\n" . $self->log if waitpid($self->{pid}, WNOHANG) == $self->{pid};
         $self->ctl('version');

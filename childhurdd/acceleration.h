@@ -13,7 +13,8 @@ struct acceleration *acceleration_new(struct ev_loop *loop, const char *state_di
 void acceleration_free(struct acceleration *acceleration); /* NULL is allowed */
 
 /* done comes from the loop. emulator: absolute path. */
-void acceleration_ask(struct acceleration *acceleration, const char *emulator, acceleration_fn done, void *data);
+void acceleration_ask(struct acceleration *acceleration, const char *emulator, acceleration_fn done,
+		      void *data);
 /* No more answers to who asked with data. */
 void acceleration_forget(struct acceleration *acceleration, const void *data);
 

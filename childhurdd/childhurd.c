@@ -2,9 +2,10 @@
 /*
  * The actions behind the table of lifecycle.c.
  *
- * What people want (want_up, drained) is kept apart from what is the case (state), so that a wish that comes while
- * something else is under way is never lost: when QEMU is gone, settle() looks at the wish and goes on from
- * there. A guest is off the list (changed() has published) before anything is done to it.
+ * What people want (want_up, drained) is kept apart from what is the case (state), so that a wish
+ * that comes while something else is under way is never lost: when QEMU is gone, settle() looks at
+ * the wish and goes on from there. A guest is off the list (changed() has published) before
+ * anything is done to it.
  */
 #include "childhurdd/childhurd.h"
 
@@ -19,7 +20,8 @@ set_deadline(struct childhurd *c, gint64 after)
 	c->world->timer(c, c->deadline);
 }
 
-/* The one place where a state changes: logged, published and kept before anything follows from it. */
+/* The one place where a state changes: logged, published and kept before anything follows from it.
+ */
 static void
 set_state(struct childhurd *c, enum state state, const char *why)
 {
@@ -97,8 +99,8 @@ fail_settled(struct childhurd *c)
 	}
 	c->failures++;
 	if (c->failures >= BACKOFF_TRIES) {
-		g_autofree char *why = g_strdup_printf("gave up after %d failures in a row, the last: %s",
-						       c->failures, what);
+		g_autofree char *why = g_strdup_printf(
+		    "gave up after %d failures in a row, the last: %s", c->failures, what);
 		give_up(c, why);
 		return;
 	}
@@ -107,7 +109,8 @@ fail_settled(struct childhurd *c)
 	delay = fmin(delay, BACKOFF_LONGEST);
 	set_state(c, STATE_BACKOFF, what);
 	set_deadline(c, (gint64)delay);
-	g_autofree char *text = g_strdup_printf("failure %d in a row; trying again in %.1f s", c->failures, delay / 1000);
+	g_autofree char *text = g_strdup_printf("failure %d in a row; trying again in %.1f s",
+						c->failures, delay / 1000);
 	c->world->changed(c, FALSE, text);
 }
 
@@ -199,15 +202,16 @@ static void
 next_rung(struct childhurd *c, const char *why)
 {
 	if (c->rung != RUNG_KILL) {
-		g_autofree char *text =
-		    g_strdup_printf("%s: %s", c->rung == RUNG_HALT ? "halt over SSH" : "power button",
-				    why ? why : "no effect within its limit");
+		g_autofree char *text = g_strdup_printf(
+		    "%s: %s", c->rung == RUNG_HALT ? "halt over SSH" : "power button",
+		    why ? why : "no effect within its limit");
 		c->world->changed(c, FALSE, text);
 		climb(c, c->rung + 1);
 	} else if (c->kills < KILL_TRIES) {
 		climb(c, RUNG_KILL);
 	} else {
-		give_up(c, "QEMU could not be ended; look at it with ps and virsh, then stop or start this guest");
+		give_up(c, "QEMU could not be ended; look at it with ps and virsh, then stop or "
+			   "start this guest");
 	}
 }
 
@@ -367,7 +371,8 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		break;
 	case ACTION_WANT_UP:
 	case ACTION_WANT_DOWN:
-		c->world->changed(c, FALSE, c->want_up ? "a start follows" : "it stays stopped then");
+		c->world->changed(c, FALSE,
+				  c->want_up ? "a start follows" : "it stays stopped then");
 		break;
 	case ACTION_START:
 		start(c, what);

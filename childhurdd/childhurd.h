@@ -2,8 +2,8 @@
 /*
  * One childhurd: its state, and the actions of the table in lifecycle.c.
  *
- * The world is behind struct world_ops. Everything asked of it is answered by an event, later, never from within
- * the call; so a test can drive years of a guest's life in milliseconds.
+ * The world is behind struct world_ops. Everything asked of it is answered by an event, later,
+ * never from within the call; so a test can drive years of a guest's life in milliseconds.
  */
 #ifndef CHILDHURDD_CHILDHURD_H
 #define CHILDHURDD_CHILDHURD_H
@@ -14,9 +14,10 @@
 #include "config/config.h"
 
 /* Limits that no configuration key sets; the manual lists them. Milliseconds. */
-#define START_LIMIT	   180000 /* from a place among the starts to QEMU's start: keys, disk, libvirt */
-#define POWER_BUTTON_LIMIT 15000  /* or stop-timeout, when that is shorter */
-#define KILL_LIMIT	   10000  /* for one try to end QEMU */
+#define START_LIMIT 180000 /* from a place among the starts to QEMU's start: keys, disk, libvirt   \
+			    */
+#define POWER_BUTTON_LIMIT 15000 /* or stop-timeout, when that is shorter */
+#define KILL_LIMIT	   10000 /* for one try to end QEMU */
 #define KILL_TRIES	   3
 #define BACKOFF_FIRST	   1000
 #define BACKOFF_LONGEST	   300000
@@ -27,22 +28,23 @@ struct childhurd;
 
 /* What a childhurd asks of the world. None of these calls back from within. */
 struct world_ops {
-	gint64 (*now)(struct childhurd *c);		      /* monotonic, ms */
-	double (*random)(struct childhurd *c);		      /* 0 <= x < 1, for jitter */
-	void (*timer)(struct childhurd *c, gint64 at);	      /* EVENT_DEADLINE at this time; -1: none */
-	void (*queue)(struct childhurd *c);		      /* wait for a place: EVENT_ADMITTED */
-	void (*leave)(struct childhurd *c);		      /* gives up the place, or the wait for one */
-	void (*prepare)(struct childhurd *c);		      /* EVENT_PREPARED or EVENT_START_FAILED */
-	void (*launch)(struct childhurd *c);		      /* EVENT_LAUNCHED or EVENT_START_FAILED */
-	void (*enroll)(struct childhurd *c);		      /* EVENT_GREETED, EVENT_ENROLLED */
-	void (*watch)(struct childhurd *c);		      /* connect and probe on and on: EVENT_PROBE_* */
-	void (*quiet)(struct childhurd *c);		      /* give up all of the above */
-	void (*halt)(struct childhurd *c);		      /* EVENT_HALT_REFUSED when it cannot be said */
+	gint64 (*now)(struct childhurd *c);	       /* monotonic, ms */
+	double (*random)(struct childhurd *c);	       /* 0 <= x < 1, for jitter */
+	void (*timer)(struct childhurd *c, gint64 at); /* EVENT_DEADLINE at this time; -1: none */
+	void (*queue)(struct childhurd *c);	       /* wait for a place: EVENT_ADMITTED */
+	void (*leave)(struct childhurd *c);	       /* gives up the place, or the wait for one */
+	void (*prepare)(struct childhurd *c);	       /* EVENT_PREPARED or EVENT_START_FAILED */
+	void (*launch)(struct childhurd *c);	       /* EVENT_LAUNCHED or EVENT_START_FAILED */
+	void (*enroll)(struct childhurd *c);	       /* EVENT_GREETED, EVENT_ENROLLED */
+	void (*watch)(struct childhurd *c); /* connect and probe on and on: EVENT_PROBE_* */
+	void (*quiet)(struct childhurd *c); /* give up all of the above */
+	void (*halt)(struct childhurd *c);  /* EVENT_HALT_REFUSED when it cannot be said */
 	void (*power_button)(struct childhurd *c);
-	void (*kill)(struct childhurd *c);		      /* the end of QEMU is an event of its own */
-	void (*discard)(struct childhurd *c);		      /* delete the guest's disk */
-	int (*builds)(struct childhurd *c);		      /* builds running; -1 unknown */
-	/* The state or what is shown of it changed. Publishing is done when this returns. text: for the log. */
+	void (*kill)(struct childhurd *c);    /* the end of QEMU is an event of its own */
+	void (*discard)(struct childhurd *c); /* delete the guest's disk */
+	int (*builds)(struct childhurd *c);   /* builds running; -1 unknown */
+	/* The state or what is shown of it changed. Publishing is done when this returns. text: for
+	 * the log. */
 	void (*changed)(struct childhurd *c, gboolean state_changed, const char *text);
 };
 
@@ -53,15 +55,15 @@ enum verdict { VERDICT_NONE, VERDICT_FAILURE, VERDICT_POWERED_OFF };
 
 struct childhurd {
 	const struct world_ops *world;
-	void *runner; /* the world's */
+	void *runner;			   /* the world's */
 	const struct config_guest *config; /* borrowed; replaced on reload */
 
 	enum state state;
 	gint64 since;	   /* monotonic ms */
 	gint64 since_wall; /* wall clock µs */
 	char *why;	   /* why it is in this state */
-	char *phase;	   /* what is being waited for, or the last thing that went wrong; may be NULL */
-	gint64 deadline;   /* monotonic ms; -1: none */
+	char *phase; /* what is being waited for, or the last thing that went wrong; may be NULL */
+	gint64 deadline; /* monotonic ms; -1: none */
 
 	gboolean want_up;      /* people want it running: what follows a stop is a start */
 	gboolean drained;      /* people want it unpublished */
@@ -76,14 +78,15 @@ struct childhurd {
 	enum verdict verdict;
 	char *failure; /* with a verdict: what happened */
 
-	int failures; /* in a row */
-	int restarts; /* automatic ones since people started it */
+	int failures;	    /* in a row */
+	int restarts;	    /* automatic ones since people started it */
 	gint64 launched_at; /* monotonic ms of QEMU's start */
 	gint64 boot_ms;	    /* how long the last boot took; 0 unknown */
 };
 
 /* A new guest in state stopped. config is borrowed and outlives it. Free with childhurd_free. */
-struct childhurd *childhurd_new(const struct config_guest *config, const struct world_ops *world, void *runner);
+struct childhurd *childhurd_new(const struct config_guest *config, const struct world_ops *world,
+				void *runner);
 void childhurd_free(struct childhurd *c); /* NULL is allowed */
 
 /* Something happened. text: what exactly, for people; NULL: nothing to add. */

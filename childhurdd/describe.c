@@ -20,7 +20,8 @@ resident(pid_t pid)
 	g_autofree char *path = g_strdup_printf("/proc/%d/statm", (int)pid);
 	g_autofree char *text = NULL;
 	long pages;
-	if (!pid || !g_file_get_contents(path, &text, NULL, NULL) || sscanf(text, "%*d %ld", &pages) != 1)
+	if (!pid || !g_file_get_contents(path, &text, NULL, NULL) ||
+	    sscanf(text, "%*d %ld", &pages) != 1)
 		return 0;
 	return (gint64)pages * sysconf(_SC_PAGESIZE);
 }
@@ -46,8 +47,8 @@ describe_health(const struct runner *r, struct description *d, struct control_gu
 	guest->steps = d->steps;
 	for (enum health_step s = 0; s < N_HEALTH_STEPS; s++)
 		if (health->results[s])
-			d->steps[guest->n_steps++] =
-			    (struct control_step){health_step_name(s), health->results[s], health->ms[s]};
+			d->steps[guest->n_steps++] = (struct control_step){
+			    health_step_name(s), health->results[s], health->ms[s]};
 }
 
 void

@@ -17,8 +17,9 @@ void description_clear(struct description *description);
 
 #define DESCRIBE_CONSOLE_LINES 12
 
-/* Fill guest from r; details: the console's last lines, too. What had to be made belongs to description. */
-void describe(const struct host *host, const struct runner *r, gboolean details, struct description *description,
-	      struct control_guest *guest);
+/* Fill guest from r; details: the console's last lines, too. What had to be made belongs to
+ * description. */
+void describe(const struct host *host, const struct runner *r, gboolean details,
+	      struct description *description, struct control_guest *guest);
 
 #endif

@@ -2,19 +2,21 @@
 /*
  * Domain XML with libxml2's writer, never by pasting strings.
  *
- * What libvirt cannot say goes to QEMU as it is (<qemu:commandline>): the user network with host forwards, which
- * libvirt has no element for in Debian 12's version; multiboot modules, which QEMU takes as one comma-separated
- * -initrd (a comma inside is doubled: QEMU, hw/i386/multiboot.c); the CPU in QEMU's syntax; and qemu-options.
+ * What libvirt cannot say goes to QEMU as it is (<qemu:commandline>): the user network with host
+ * forwards, which libvirt has no element for in Debian 12's version; multiboot modules, which QEMU
+ * takes as one comma-separated -initrd (a comma inside is doubled: QEMU, hw/i386/multiboot.c); the
+ * CPU in QEMU's syntax; and qemu-options.
  */
 #include "childhurdd/domain.h"
 
 #include <libxml/xmlwriter.h>
 
 /*
- * Slots on the PCI bus. QEMU plugs in what is on its command line as text before what libvirt writes as JSON, and gives it the lowest free
- * slots: what libvirt places has to be out of the way of the network device and of any `-device` in qemu-options.
+ * Slots on the PCI bus. QEMU plugs in what is on its command line as text before what libvirt
+ * writes as JSON, and gives it the lowest free slots: what libvirt places has to be out of the way
+ * of the network device and of any `-device` in qemu-options.
  */
-#define VGA_SLOT "0x1b"
+#define VGA_SLOT     "0x1b"
 #define NETWORK_SLOT "0x3"
 
 #define QEMU_NAMESPACE "http://libvirt.org/schemas/domain/qemu/1.0"
@@ -55,8 +57,8 @@ number(xmlTextWriter *w, const char *element, gint64 value, const char *unit)
 
 /* An element with up to three attributes and nothing in it. */
 static void
-empty(xmlTextWriter *w, const char *element, const char *a, const char *av, const char *b, const char *bv,
-      const char *c, const char *cv)
+empty(xmlTextWriter *w, const char *element, const char *a, const char *av, const char *b,
+      const char *bv, const char *c, const char *cv)
 {
 	start(w, element);
 	attribute(w, a, av);
@@ -113,11 +115,13 @@ write_clock(xmlTextWriter *w, const struct config_guest *guest)
 static void
 write_disk(xmlTextWriter *w, const struct domain_spec *spec)
 {
-	gboolean q35 = g_str_has_prefix(spec->guest->machine, "q35") || strstr(spec->guest->machine, "-q35-");
+	gboolean q35 =
+	    g_str_has_prefix(spec->guest->machine, "q35") || strstr(spec->guest->machine, "-q35-");
 	start(w, "disk");
 	attribute(w, "type", "file");
 	attribute(w, "device", "disk");
-	/* An ephemeral disk is thrown away at the next start, so what the host did not write yet may be lost. */
+	/* An ephemeral disk is thrown away at the next start, so what the host did not write yet
+	 * may be lost. */
 	empty(w, "driver", "name", "qemu", "type", "qcow2", "cache",
 	      spec->guest->disk == CONFIG_DISK_EPHEMERAL ? "unsafe" : "writeback");
 	empty(w, "source", "file", spec->disk, NULL, NULL, NULL, NULL);
@@ -171,11 +175,13 @@ write_network(xmlTextWriter *w, const struct domain_spec *spec)
 	g_autoptr(GString) netdev = g_string_new("user,id=" DOMAIN_NETDEV);
 	if (guest->network == CONFIG_NETWORK_ISOLATED)
 		g_string_append(netdev, ",restrict=on");
-	g_string_append_printf(netdev, ",hostfwd=tcp:%s:%d-:22", guest->listen_address, guest->ssh_port);
+	g_string_append_printf(netdev, ",hostfwd=tcp:%s:%d-:22", guest->listen_address,
+			       guest->ssh_port);
 	if (spec->secrets_guest_port)
 		g_string_append_printf(netdev, ",hostfwd=tcp:%s:%d-:%d", guest->listen_address,
 				       guest->secrets_port, spec->secrets_guest_port);
-	g_autofree char *device = g_strdup_printf("%s,netdev=" DOMAIN_NETDEV ",addr=" NETWORK_SLOT, guest->network_device);
+	g_autofree char *device = g_strdup_printf("%s,netdev=" DOMAIN_NETDEV ",addr=" NETWORK_SLOT,
+						  guest->network_device);
 	qemu_argument(w, "-netdev");
 	qemu_argument(w, netdev->str);
 	qemu_argument(w, "-device");
@@ -228,7 +234,8 @@ domain_xml(const struct domain_spec *spec)
 	number(w, "vcpu", guest->cpus, NULL);
 	write_os(w, guest);
 	write_clock(w, guest);
-	/* A reset ends QEMU, so that every boot starts from the same place, with secrets delivered anew. */
+	/* A reset ends QEMU, so that every boot starts from the same place, with secrets delivered
+	 * anew. */
 	leaf(w, "on_poweroff", "destroy");
 	leaf(w, "on_reboot", "destroy");
 	leaf(w, "on_crash", "destroy");
@@ -249,5 +256,6 @@ domain_uuid(const char *state_directory, const char *name)
 	g_autofree char *key = g_strdup_printf("childhurd\n%s\n%s", state_directory, name);
 	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA1, key, -1);
 	/* RFC 4122, section 4.3: a name-based UUID has version 5 and variant 10. */
-	return g_strdup_printf("%.8s-%.4s-5%.3s-a%.3s-%.12s", sum, sum + 8, sum + 13, sum + 17, sum + 20);
+	return g_strdup_printf("%.8s-%.4s-5%.3s-a%.3s-%.12s", sum, sum + 8, sum + 13, sum + 17,
+			       sum + 20);
 }

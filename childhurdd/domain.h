@@ -20,11 +20,12 @@ struct domain_spec {
 	int secrets_guest_port;	 /* where the secrets port leads at first; 0: no such forward */
 };
 
-/* The domain's XML; caller frees. Never fails: what cannot be said in XML was refused by config/. */
+/* The domain's XML; caller frees. Never fails: what cannot be said in XML was refused by config/.
+ */
 char *domain_xml(const struct domain_spec *spec);
 
-/* The UUID of a guest: the same for the same name and state directory, so that a domain of another daemon
- * with the same name is never taken for ours. Caller frees. */
+/* The UUID of a guest: the same for the same name and state directory, so that a domain of another
+ * daemon with the same name is never taken for ours. Caller frees. */
 char *domain_uuid(const char *state_directory, const char *name);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The secrets port of the host leads to an unused port of the guest at first (ssh/reach.h says why), then to the secret
- * service, and is closed as soon as the hello is there: the connection stays, and nobody else gets one.
+ * The secrets port of the host leads to an unused port of the guest at first (ssh/reach.h says
+ * why), then to the secret service, and is closed as soon as the hello is there: the connection
+ * stays, and nobody else gets one.
  */
 #include "childhurdd/enroll.h"
 
@@ -30,10 +31,11 @@ connect_address(const struct config_guest *guest)
 	return strcmp(guest->listen_address, "0.0.0.0") ? guest->listen_address : "127.0.0.1";
 }
 
-/* --- the forward -------------------------------------------------------------------------------------- */
+/* --- the forward
+ * -------------------------------------------------------------------------------------- */
 
-static void
-monitor(struct enroll *e, hypervisor_fn done, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static void monitor(struct enroll *e, hypervisor_fn done, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
 
 static void
 monitor(struct enroll *e, hypervisor_fn done, const char *format, ...)
@@ -66,9 +68,9 @@ forward_added(struct enroll *e, const struct hypervisor_result *result)
 {
 	if (!result->error && (!result->text || !*g_strstrip((char *)result->text)))
 		return TRUE;
-	g_autofree char *text =
-	    g_strdup_printf("the secrets port %s:%d cannot be opened: %s", e->guest->listen_address,
-			    e->guest->secrets_port, result->error ? result->error->message : result->text);
+	g_autofree char *text = g_strdup_printf(
+	    "the secrets port %s:%d cannot be opened: %s", e->guest->listen_address,
+	    e->guest->secrets_port, result->error ? result->error->message : result->text);
 	e->report(EVENT_START_FAILED, text, e->data);
 	return FALSE;
 }
@@ -79,10 +81,12 @@ enrolled(const struct hypervisor_result *result, void *data)
 	struct enroll *e = data;
 	e->call = NULL;
 	e->report(EVENT_ENROLLED,
-		  e->message ? "the guest took its secrets" : "the guest's network answers", e->data);
+		  e->message ? "the guest took its secrets" : "the guest's network answers",
+		  e->data);
 }
 
-/* --- the secrets -------------------------------------------------------------------------------------- */
+/* --- the secrets
+ * -------------------------------------------------------------------------------------- */
 
 static void
 forward_closed(const struct hypervisor_result *result, void *data)
@@ -122,12 +126,14 @@ on_delivered(struct secret_delivery *delivery, const GError *error, void *data)
 	struct enroll *e = data;
 	g_autofree char *message = error ? g_strdup(error->message) : NULL;
 	gboolean absent = g_error_matches(error, SECRET_SERVICE_ERROR, SECRET_SERVICE_ERROR_ABSENT);
-	gboolean broken = g_error_matches(error, SECRET_SERVICE_ERROR, SECRET_SERVICE_ERROR_BROKEN) ||
-			  g_error_matches(error, SECRET_SERVICE_ERROR, SECRET_SERVICE_ERROR_TIMEOUT);
+	gboolean broken =
+	    g_error_matches(error, SECRET_SERVICE_ERROR, SECRET_SERVICE_ERROR_BROKEN) ||
+	    g_error_matches(error, SECRET_SERVICE_ERROR, SECRET_SERVICE_ERROR_TIMEOUT);
 	secret_delivery_free(delivery);
 	e->delivery = NULL;
 	if (!error) {
-		forward_remove(e, enrolled); /* already done at the hello, unless the monitor was slow */
+		forward_remove(
+		    e, enrolled); /* already done at the hello, unless the monitor was slow */
 	} else if (absent) {
 		retry_after(e, ENROLL_RETRY);
 	} else {
@@ -143,11 +149,13 @@ static void
 attempt(struct enroll *e)
 {
 	static const struct secret_service_limits limits = SECRET_SERVICE_LIMITS_DEFAULT;
-	e->delivery = secret_delivery_new(e->loop, connect_address(e->guest), e->guest->secrets_port, e->message,
-					  &limits, on_hello, on_delivered, e);
+	e->delivery =
+	    secret_delivery_new(e->loop, connect_address(e->guest), e->guest->secrets_port,
+				e->message, &limits, on_hello, on_delivered, e);
 }
 
-/* --- the network -------------------------------------------------------------------------------------- */
+/* --- the network
+ * -------------------------------------------------------------------------------------- */
 
 static void
 forward_ready(const struct hypervisor_result *result, void *data)
@@ -196,7 +204,8 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 static void
 start_reaching(struct enroll *e)
 {
-	e->reach = reach_new(e->loop, connect_address(e->guest), e->guest->secrets_port, on_reach, e);
+	e->reach =
+	    reach_new(e->loop, connect_address(e->guest), e->guest->secrets_port, on_reach, e);
 	retry_after(e, ENROLL_REACH_LIMIT);
 }
 
@@ -218,8 +227,8 @@ unknown_removed(const struct hypervisor_result *result, void *data)
 }
 
 struct enroll *
-enroll_new(struct ev_loop *loop, struct hypervisor *hypervisor, const struct config_guest *guest, GBytes *message,
-	   gboolean forwarded, enroll_fn report, void *data)
+enroll_new(struct ev_loop *loop, struct hypervisor *hypervisor, const struct config_guest *guest,
+	   GBytes *message, gboolean forwarded, enroll_fn report, void *data)
 {
 	struct enroll *e = g_new0(struct enroll, 1);
 	e->loop = loop;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * From QEMU's start to a guest that has its secrets: its network answers, the secret service says hello, takes the
- * secrets, and closes. The host's secrets port is open only for as long as that takes.
+ * From QEMU's start to a guest that has its secrets: its network answers, the secret service says
+ * hello, takes the secrets, and closes. The host's secrets port is open only for as long as that
+ * takes.
  */
 #ifndef CHILDHURDD_ENROLL_H
 #define CHILDHURDD_ENROLL_H
@@ -14,21 +15,25 @@
 #include "config/config.h"
 
 #define SECRETS_GUEST_PORT 1004
-#define ENROLL_RETRY 100	  /* ms to the next attempt when nobody listens in the guest yet */
-#define ENROLL_RETRY_ODD 2000	  /* ms to the next attempt after anything else */
-#define ENROLL_REACH_LIMIT 120000 /* ms; a guest that drops packets for unused ports is tried directly then */
+#define ENROLL_RETRY	   100	/* ms to the next attempt when nobody listens in the guest yet */
+#define ENROLL_RETRY_ODD   2000 /* ms to the next attempt after anything else */
+#define ENROLL_REACH_LIMIT                                                                         \
+	120000 /* ms; a guest that drops packets for unused ports is tried directly then */
 
 struct enroll;
-/* EVENT_GREETED, EVENT_ENROLLED, or EVENT_START_FAILED with what went wrong with one attempt (it goes on). */
+/* EVENT_GREETED, EVENT_ENROLLED, or EVENT_START_FAILED with what went wrong with one attempt (it
+ * goes on). */
 typedef void (*enroll_fn)(enum event event, const char *text, void *data);
 
 /*
- * guest: borrowed, outlives it. message: the secrets, referenced; NULL: none are delivered (inject = none), and only the network is
- * waited for. forwarded: the secrets port leads to REACH_UNUSED_PORT already (a QEMU just started); FALSE: what it leads
- * to is not known (taken over). Goes on until it has enrolled or is freed; the caller has the limit.
+ * guest: borrowed, outlives it. message: the secrets, referenced; NULL: none are delivered (inject
+ * = none), and only the network is waited for. forwarded: the secrets port leads to
+ * REACH_UNUSED_PORT already (a QEMU just started); FALSE: what it leads to is not known (taken
+ * over). Goes on until it has enrolled or is freed; the caller has the limit.
  */
-struct enroll *enroll_new(struct ev_loop *loop, struct hypervisor *hypervisor, const struct config_guest *guest,
-			  GBytes *message, gboolean forwarded, enroll_fn report, void *data);
+struct enroll *enroll_new(struct ev_loop *loop, struct hypervisor *hypervisor,
+			  const struct config_guest *guest, GBytes *message, gboolean forwarded,
+			  enroll_fn report, void *data);
 void enroll_free(struct enroll *enroll); /* NULL is allowed */
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One session is kept for all probes: a handshake costs a Hurd more than a second, a command on an open session a tenth
- * of that, and sshd's penalties for connections that do not log in would lock everybody out (all of them come from
- * 10.0.2.2).
+ * One session is kept for all probes: a handshake costs a Hurd more than a second, a command on an
+ * open session a tenth of that, and sshd's penalties for connections that do not log in would lock
+ * everybody out (all of them come from 10.0.2.2).
  */
 #include "childhurdd/health.h"
 
@@ -12,10 +12,10 @@
 #include "ssh/session.h"
 
 /* Guix System has its commands in the profile, and sshd's PATH may lack the sbin folders. */
-#define HALT_COMMAND "PATH=$PATH:/sbin:/usr/sbin:/run/current-system/profile/sbin halt"
+#define HALT_COMMAND  "PATH=$PATH:/sbin:/usr/sbin:/run/current-system/profile/sbin halt"
 #define FACTS_COMMAND "date +%s && cat /proc/loadavg"
-#define GUIX_COMMAND "guix repl -t machine"
-#define GUIX_INPUT "(+ 1 1)\n"
+#define GUIX_COMMAND  "guix repl -t machine"
+#define GUIX_INPUT    "(+ 1 1)\n"
 
 struct health {
 	struct ev_loop *loop;
@@ -27,14 +27,14 @@ struct health {
 	struct ssh_session *session; /* the administrator's; logged in when `open` */
 	struct ssh_session *visit;   /* the coordinator's user, once in a boot */
 	gboolean open, halting;
-	gboolean visited, answered; /* the two halves of the first proof */
+	gboolean visited, answered;	  /* the two halves of the first proof */
 	gint64 began, asked, visit_began; /* monotonic µs */
-	ev_timer timer;		    /* the next attempt, or the next probe */
+	ev_timer timer;			  /* the next attempt, or the next probe */
 	struct health_report last;
 };
 
 static const char *const step_names[N_HEALTH_STEPS] = {
-    [HEALTH_BANNER] = "banner",	     [HEALTH_HOST_KEY] = "host key", [HEALTH_LOGIN] = "login",
+    [HEALTH_BANNER] = "banner",	    [HEALTH_HOST_KEY] = "host key", [HEALTH_LOGIN] = "login",
     [HEALTH_USER] = "user's login", [HEALTH_COMMAND] = "command",
 };
 
@@ -111,15 +111,18 @@ session_failed(struct health *h, enum ssh_step step, const GError *error)
 		retry = HEALTH_RETRY_IMPOSTOR;
 	else if (g_error_matches(error, SSH_ERROR, SSH_ERROR_REFUSED))
 		retry = HEALTH_RETRY_ABSENT;
-	g_autofree char *text = impostor ? g_strdup_printf("an impostor answers: %s", error->message)
-					 : g_strdup_printf("%s: %s", ssh_step_name(step), error->message);
+	g_autofree char *text =
+	    impostor ? g_strdup_printf("an impostor answers: %s", error->message)
+		     : g_strdup_printf("%s: %s", ssh_step_name(step), error->message);
 	failed(h, text, impostor, retry);
 }
 
-/* --- commands ------------------------------------------------------------------------------------------ */
+/* --- commands
+ * ------------------------------------------------------------------------------------------ */
 
 static void
-on_facts(struct ssh_session *session, int status, const char *output, const GError *error, void *data)
+on_facts(struct ssh_session *session, int status, const char *output, const GError *error,
+	 void *data)
 {
 	struct health *h = data;
 	char *end = NULL;
@@ -141,7 +144,8 @@ proven(struct health *h)
 }
 
 static void
-on_probe(struct ssh_session *session, int status, const char *output, const GError *error, void *data)
+on_probe(struct ssh_session *session, int status, const char *output, const GError *error,
+	 void *data)
 {
 	struct health *h = data;
 	gboolean guix = !strcmp(h->guest->probe_command, "guix");
@@ -151,11 +155,12 @@ on_probe(struct ssh_session *session, int status, const char *output, const GErr
 	if (error)
 		text = g_strdup_printf("command: %s", error->message);
 	else if (guix && !strstr(output, "(values (value 2))"))
-		text = g_strdup_printf("command: `" GUIX_COMMAND "' did not answer (status %d): %.200s", status,
-				       output);
-	else if (!guix && status != 0)
-		text = g_strdup_printf("command: `%s' ended with status %d: %.200s", h->guest->probe_command,
+		text = g_strdup_printf("command: `" GUIX_COMMAND
+				       "' did not answer (status %d): %.200s",
 				       status, output);
+	else if (!guix && status != 0)
+		text = g_strdup_printf("command: `%s' ended with status %d: %.200s",
+				       h->guest->probe_command, status, output);
 	note(h, HEALTH_COMMAND, text ? text : "ok", h->asked);
 	if (text) {
 		failed(h, g_strchomp(text), FALSE, HEALTH_RETRY_ODD);
@@ -171,18 +176,21 @@ probe(struct health *h)
 {
 	gboolean guix = !strcmp(h->guest->probe_command, "guix");
 	h->asked = g_get_monotonic_time();
-	ssh_session_run(h->session, guix ? GUIX_COMMAND : h->guest->probe_command, guix ? GUIX_INPUT : NULL,
-			HEALTH_PROBE_LIMIT, on_probe, h);
+	ssh_session_run(h->session, guix ? GUIX_COMMAND : h->guest->probe_command,
+			guix ? GUIX_INPUT : NULL, HEALTH_PROBE_LIMIT, on_probe, h);
 }
 
-/* --- sessions ------------------------------------------------------------------------------------------ */
+/* --- sessions
+ * ------------------------------------------------------------------------------------------ */
 
 static struct ssh_session *
-connect_as(struct health *h, const char *user, ssh_session_ready_fn ready, ssh_session_closed_fn closed)
+connect_as(struct health *h, const char *user, ssh_session_ready_fn ready,
+	   ssh_session_closed_fn closed)
 {
 	const struct config_guest *guest = h->guest;
 	struct ssh_session_spec spec = {
-	    .address = strcmp(guest->listen_address, "0.0.0.0") ? guest->listen_address : "127.0.0.1",
+	    .address =
+		strcmp(guest->listen_address, "0.0.0.0") ? guest->listen_address : "127.0.0.1",
 	    .port = guest->ssh_port,
 	    .user = user,
 	    .private_key = h->key,
@@ -264,15 +272,18 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	h->session = connect_as(h, h->guest->admin_user, on_ready, on_closed);
 }
 
-/* --- halt ---------------------------------------------------------------------------------------------- */
+/* --- halt
+ * ---------------------------------------------------------------------------------------------- */
 
 static void
-on_halt(struct ssh_session *session, int status, const char *output, const GError *error, void *data)
+on_halt(struct ssh_session *session, int status, const char *output, const GError *error,
+	void *data)
 {
 	struct health *h = data;
 	if (error || status == 0) /* a halting Hurd closes the session, or lets it hang */
 		return;
-	g_autofree char *text = g_strdup_printf("`halt' ended with status %d: %.200s", status, output);
+	g_autofree char *text =
+	    g_strdup_printf("`halt' ended with status %d: %.200s", status, output);
 	h->report(EVENT_HALT_REFUSED, g_strchomp(text), FALSE, h->data);
 }
 
@@ -289,7 +300,8 @@ health_halt(struct health *h)
 	again(h, 0); /* refused, but from the loop */
 }
 
-/* --------------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------------
+ */
 
 void
 health_configure(struct health *h, const struct config_guest *guest)
@@ -304,8 +316,8 @@ health_report(const struct health *h)
 }
 
 struct health *
-health_new(struct ev_loop *loop, const struct config_guest *guest, char **host_keys, const char *key,
-	   health_fn report, void *data)
+health_new(struct ev_loop *loop, const struct config_guest *guest, char **host_keys,
+	   const char *key, health_fn report, void *data)
 {
 	struct health *h = g_new0(struct health, 1);
 	h->loop = loop;

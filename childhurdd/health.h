@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Is a guest ready? An SSH session as the administrator that stays open, commands on it as probes, and once in each
- * boot a login as the coordinator's user.
+ * Is a guest ready? An SSH session as the administrator that stays open, commands on it as probes,
+ * and once in each boot a login as the coordinator's user.
  */
 #ifndef CHILDHURDD_HEALTH_H
 #define CHILDHURDD_HEALTH_H
@@ -12,13 +12,20 @@
 #include "childhurdd/lifecycle.h"
 #include "config/config.h"
 
-#define HEALTH_RETRY_ABSENT 100	   /* ms to the next attempt while nobody listens in the guest */
-#define HEALTH_RETRY_ODD 2000	   /* after anything else */
+#define HEALTH_RETRY_ABSENT   100   /* ms to the next attempt while nobody listens in the guest */
+#define HEALTH_RETRY_ODD      2000  /* after anything else */
 #define HEALTH_RETRY_IMPOSTOR 10000 /* after another host key: sshd may be changing it just now */
-#define HEALTH_PROBE_LIMIT 60000   /* for one probe-command */
-#define HEALTH_FACTS_LIMIT 10000   /* for clock and load */
+#define HEALTH_PROBE_LIMIT    60000 /* for one probe-command */
+#define HEALTH_FACTS_LIMIT    10000 /* for clock and load */
 
-enum health_step { HEALTH_BANNER, HEALTH_HOST_KEY, HEALTH_LOGIN, HEALTH_USER, HEALTH_COMMAND, N_HEALTH_STEPS };
+enum health_step {
+	HEALTH_BANNER,
+	HEALTH_HOST_KEY,
+	HEALTH_LOGIN,
+	HEALTH_USER,
+	HEALTH_COMMAND,
+	N_HEALTH_STEPS
+};
 
 /* What the last attempt found. Strings are owned by the health. */
 struct health_report {
@@ -36,14 +43,16 @@ struct health;
 typedef void (*health_fn)(enum event event, const char *text, gboolean impostor, void *data);
 
 /*
- * Begin to connect, and go on with probes every probe-interval until freed. guest: borrowed. host_keys: acceptable
- * "TYPE BASE64" lines, copied. user_key: path of the private key. All reports come from the loop.
+ * Begin to connect, and go on with probes every probe-interval until freed. guest: borrowed.
+ * host_keys: acceptable "TYPE BASE64" lines, copied. user_key: path of the private key. All reports
+ * come from the loop.
  */
 struct health *health_new(struct ev_loop *loop, const struct config_guest *guest, char **host_keys,
 			  const char *user_key, health_fn report, void *data);
 void health_free(struct health *health); /* NULL is allowed */
 
-/* Say `halt` as the administrator, and probe no more. EVENT_HALT_REFUSED when there is no session or it fails. */
+/* Say `halt` as the administrator, and probe no more. EVENT_HALT_REFUSED when there is no session
+ * or it fails. */
 void health_halt(struct health *health);
 
 /* The configuration was read again; from the next probe on this one holds. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The daemon's heart: it owns the runners, hands out places for starts, publishes on every change of a state, and answers the
- * control protocol. Old configurations are kept until the end: runners borrow from them.
+ * The daemon's heart: it owns the runners, hands out places for starts, publishes on every change
+ * of a state, and answers the control protocol. Old configurations are kept until the end: runners
+ * borrow from them.
  */
 #include "childhurdd/hird.h"
 
@@ -15,7 +16,7 @@
 #include "service/control.h"
 #include "service/notify.h"
 
-#define WORKERS 32 /* libvirt calls and other blocking work at a time */
+#define WORKERS	   32  /* libvirt calls and other blocking work at a time */
 #define LIST_RETRY 2.0 /* s until the hypervisor is asked again which guests run */
 
 struct hird {
@@ -46,7 +47,8 @@ find(const struct hird *h, const char *name)
 	return NULL;
 }
 
-/* --- events and publishing ----------------------------------------------------------------------------- */
+/* --- events and publishing
+ * ----------------------------------------------------------------------------- */
 
 static void
 tell_init(struct hird *h)
@@ -71,10 +73,12 @@ static void
 log_event(const struct childhurd *c, gboolean state_changed, const char *text)
 {
 	GLogLevelFlags level = G_LOG_LEVEL_MESSAGE;
-	if (state_changed && (c->state == STATE_FAILED || c->state == STATE_BACKOFF || c->state == STATE_UNRESPONSIVE))
+	if (state_changed && (c->state == STATE_FAILED || c->state == STATE_BACKOFF ||
+			      c->state == STATE_UNRESPONSIVE))
 		level = G_LOG_LEVEL_WARNING;
 	if (state_changed)
-		g_log(G_LOG_DOMAIN, level, "%s: %s: %s", c->config->name, state_name(c->state), text ? text : "");
+		g_log(G_LOG_DOMAIN, level, "%s: %s: %s", c->config->name, state_name(c->state),
+		      text ? text : "");
 	else
 		g_log(G_LOG_DOMAIN, level, "%s: %s", c->config->name, text);
 }
@@ -98,7 +102,8 @@ hird_event(struct hird *h, struct childhurd *c, gboolean state_changed, const ch
 		ev_timer_start(h->host.loop, &h->tend);
 }
 
-/* --- starts -------------------------------------------------------------------------------------------- */
+/* --- starts
+ * -------------------------------------------------------------------------------------------- */
 
 static guint
 position(const struct hird *h, const struct childhurd *c)
@@ -111,7 +116,8 @@ position(const struct hird *h, const struct childhurd *c)
 static gint
 by_position(gconstpointer a, gconstpointer b, gpointer h)
 {
-	return (gint)position(h, *(struct childhurd *const *)a) - (gint)position(h, *(struct childhurd *const *)b);
+	return (gint)position(h, *(struct childhurd *const *)a) -
+	       (gint)position(h, *(struct childhurd *const *)b);
 }
 
 static void
@@ -150,7 +156,8 @@ hird_leave(struct hird *h, struct childhurd *c)
 		admit_soon(h);
 }
 
-/* --- what goes on beside events: builds that are waited for, guests that are no longer configured ------------- */
+/* --- what goes on beside events: builds that are waited for, guests that are no longer configured
+ * ------------- */
 
 static gboolean
 tend_builds(struct hird *h, GPtrArray *runners)
@@ -176,7 +183,8 @@ on_tend(struct ev_loop *loop, ev_timer *w, int revents)
 	for (guint i = h->removed->len; i-- > 0;) {
 		struct runner *r = g_ptr_array_index(h->removed, i);
 		if (runner_childhurd(r)->state == STATE_STOPPED) {
-			g_message("%s: gone, it is no longer configured", runner_childhurd(r)->config->name);
+			g_message("%s: gone, it is no longer configured",
+				  runner_childhurd(r)->config->name);
 			g_ptr_array_remove_index(h->removed, i);
 			runner_free(r);
 		}
@@ -185,7 +193,8 @@ on_tend(struct ev_loop *loop, ev_timer *w, int revents)
 		ev_timer_stop(loop, w);
 }
 
-/* --- which guests run already ---------------------------------------------------------------------------- */
+/* --- which guests run already
+ * ---------------------------------------------------------------------------- */
 
 /* Ours, but not configured any more: nobody would ever end it. */
 static void
@@ -262,7 +271,8 @@ on_domain(enum hypervisor_event event, const char *name, const char *detail, voi
 {
 	struct hird *h = data;
 	if (event == HYPERVISOR_LOST) {
-		g_warning("the connection to the hypervisor is lost; guests run on, it is opened again when needed");
+		g_warning("the connection to the hypervisor is lost; guests run on, it is opened "
+			  "again when needed");
 		return;
 	}
 	struct runner *r = find(h, name);
@@ -275,7 +285,8 @@ on_domain(enum hypervisor_event event, const char *name, const char *detail, voi
 		runner_domain_event(r, event, detail);
 }
 
-/* --- the control protocol's side ---------------------------------------------------------------------------- */
+/* --- the control protocol's side
+ * ---------------------------------------------------------------------------- */
 
 static const char *const *
 serve_names(void *data)
@@ -300,7 +311,8 @@ serve_describe(void *data, const char *name, gboolean details, struct control_gu
 }
 
 static gboolean
-serve_command(void *data, const char *name, enum control_verb verb, gboolean now, const char *who, GError **error)
+serve_command(void *data, const char *name, enum control_verb verb, gboolean now, const char *who,
+	      GError **error)
 {
 	static const struct {
 		enum event event, event_now;
@@ -356,7 +368,8 @@ on_photo(const struct hypervisor_result *result, void *data)
 	g_autofree char *content = NULL;
 	gsize length = 0;
 	if (!error && result->text && *result->text)
-		g_set_error(&error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR, "screendump: %s", result->text);
+		g_set_error(&error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR, "screendump: %s",
+			    result->text);
 	else if (!error)
 		g_file_get_contents(photo->path, &content, &length, &error);
 	g_autoptr(GBytes) png = error ? NULL : g_bytes_new(content, length);
@@ -368,8 +381,8 @@ on_photo(const struct hypervisor_result *result, void *data)
 
 /* QEMU (7.1 and later) writes a PNG by itself. */
 static void
-serve_screenshot(void *data, const char *name, void (*done)(GBytes *png, const GError *error, void *done_data),
-		 void *done_data)
+serve_screenshot(void *data, const char *name,
+		 void (*done)(GBytes *png, const GError *error, void *done_data), void *done_data)
 {
 	struct hird *h = data;
 	struct photo *photo = g_new0(struct photo, 1);
@@ -380,7 +393,9 @@ serve_screenshot(void *data, const char *name, void (*done)(GBytes *png, const G
 	hypervisor_monitor(h->host.hypervisor, name, command, on_photo, photo);
 }
 
-/* --- reload -------------------------------------------------------------------------------------------------- */
+/* --- reload
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static void
 message(GPtrArray *messages, const char *name, const char *what)
@@ -421,8 +436,8 @@ configure(struct runner *r, const struct config_guest *guest, GPtrArray *message
 	g_auto(GStrv) keys = runner_configure(r, guest);
 	g_auto(GStrv) waiting = runner_restart_needed(r);
 	g_autofree char *list = g_strjoinv(", ", keys);
-	g_autofree char *what = g_strdup_printf("changed: %s%s", list,
-						waiting ? "; it is restarted when no build runs" : "");
+	g_autofree char *what = g_strdup_printf(
+	    "changed: %s%s", list, waiting ? "; it is restarted when no build runs" : "");
 	if (*keys)
 		message(messages, guest->name, what);
 }
@@ -462,7 +477,9 @@ refuse_change(GPtrArray *messages, const char *key, const char *old, char **want
 {
 	if (g_strcmp0(old, *wanted) == 0)
 		return;
-	g_ptr_array_add(messages, g_strdup_printf("[daemon] %s: stays %s until the daemon is restarted", key, old));
+	g_ptr_array_add(
+	    messages,
+	    g_strdup_printf("[daemon] %s: stays %s until the daemon is restarted", key, old));
 	g_free(*wanted);
 	*wanted = g_strdup(old);
 }
@@ -472,7 +489,8 @@ hird_reload(struct hird *h, GPtrArray *messages)
 {
 	const struct config *old = h->host.config;
 	if (!h->listed) {
-		g_ptr_array_add(messages, g_strdup("the hypervisor does not answer yet; nothing was changed"));
+		g_ptr_array_add(
+		    messages, g_strdup("the hypervisor does not answer yet; nothing was changed"));
 		return FALSE;
 	}
 	struct config *config = config_load(old->file, messages);
@@ -480,7 +498,8 @@ hird_reload(struct hird *h, GPtrArray *messages)
 		return FALSE;
 	refuse_change(messages, "uri", old->uri, &config->uri);
 	refuse_change(messages, "state-directory", old->state_directory, &config->state_directory);
-	refuse_change(messages, "runtime-directory", old->runtime_directory, &config->runtime_directory);
+	refuse_change(messages, "runtime-directory", old->runtime_directory,
+		      &config->runtime_directory);
 	refuse_change(messages, "control-group", old->control_group, &config->control_group);
 	g_ptr_array_add(h->configs, config);
 	h->host.config = config;
@@ -494,7 +513,8 @@ hird_reload(struct hird *h, GPtrArray *messages)
 	return TRUE;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- */
+/* -----------------------------------------------------------------------------------------------------------
+ */
 
 static void
 timers_init(struct hird *h)
@@ -521,8 +541,8 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->host.tasks = tasks_new(loop, WORKERS);
 	h->host.writer = tasks_new(loop, 1);
 	h->host.acceleration = acceleration_new(loop, config->state_directory);
-	h->host.hypervisor =
-	    hypervisor_new(h->host.tasks, config->uri, config->state_directory, on_domain, h, error);
+	h->host.hypervisor = hypervisor_new(h->host.tasks, config->uri, config->state_directory,
+					    on_domain, h, error);
 	struct control_hird serve = {.data = h,
 				     .names = serve_names,
 				     .describe = serve_describe,
@@ -538,7 +558,8 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 		return NULL;
 	}
 	for (guint i = 0; i < config->guests->len; i++)
-		g_ptr_array_add(h->runners, runner_new(&h->host, g_ptr_array_index(config->guests, i)));
+		g_ptr_array_add(h->runners,
+				runner_new(&h->host, g_ptr_array_index(config->guests, i)));
 	on_list(loop, &h->list, 0);
 	return h;
 }
@@ -574,5 +595,6 @@ hird_free(struct hird *h)
 	description_clear(&h->description);
 	acceleration_free(h->host.acceleration);
 	tasks_finish(h->host.writer);
-	/* The hypervisor's threads may still report: the tasks and this structure stay for as long as the process. */
+	/* The hypervisor's threads may still report: the tasks and this structure stay for as long
+	 * as the process. */
 }

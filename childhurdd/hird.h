@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The hird: all childhurds of the configuration. Who may start when, what is published, what is told to whom.
+ * The hird: all childhurds of the configuration. Who may start when, what is published, what is
+ * told to whom.
  */
 #ifndef CHILDHURDD_HIRD_H
 #define CHILDHURDD_HIRD_H
@@ -15,8 +16,8 @@
 #define BUILD_POLL 1.0 /* s between two looks at the slots while a stop waits for a build */
 
 /*
- * config is taken over. Connects to the hypervisor, takes over the guests that run, and starts those that are to
- * be started, all from the loop. The control socket listens when this returns.
+ * config is taken over. Connects to the hypervisor, takes over the guests that run, and starts
+ * those that are to be started, all from the loop. The control socket listens when this returns.
  */
 struct hird *hird_new(struct ev_loop *loop, struct config *config, GError **error);
 /* Lets go of everything; the guests run on. */
@@ -25,8 +26,8 @@ void hird_free(struct hird *hird);
 /* The loop was left because the hypervisor cannot be used; that was logged. */
 gboolean hird_broken(const struct hird *hird);
 
-/* Read the configuration again and apply the difference. messages: what is wrong, or what was done. FALSE: it has errors, and
- * nothing was changed. */
+/* Read the configuration again and apply the difference. messages: what is wrong, or what was done.
+ * FALSE: it has errors, and nothing was changed. */
 gboolean hird_reload(struct hird *hird, GPtrArray *messages);
 
 /* For the runners: */
@@ -35,7 +36,8 @@ void hird_publish(struct hird *hird);
 /* A place among the parallel starts: EVENT_ADMITTED follows, in the order of the configuration. */
 void hird_queue(struct hird *hird, struct childhurd *c);
 void hird_leave(struct hird *hird, struct childhurd *c);
-/* Log it, tell it to who listens, and, when the state changed, publish: done when this returns. text may be NULL. */
+/* Log it, tell it to who listens, and, when the state changed, publish: done when this returns.
+ * text may be NULL. */
 void hird_event(struct hird *hird, struct childhurd *c, gboolean state_changed, const char *text);
 
 #endif

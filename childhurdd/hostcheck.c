@@ -16,8 +16,7 @@ struct check {
 	gboolean good;
 };
 
-static void G_GNUC_PRINTF(3, 4)
-say(struct check *c, const char *word, const char *format, ...)
+static void G_GNUC_PRINTF(3, 4) say(struct check *c, const char *word, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
@@ -42,7 +41,8 @@ static void
 on_probe(struct accelerator_probe *probe, gboolean usable, const char *why, void *data)
 {
 	struct check *c = data;
-	say(c, usable ? "ok" : "note", usable ? "KVM: %s" : "KVM: %s; guests run under TCG, many times slower", why);
+	say(c, usable ? "ok" : "note",
+	    usable ? "KVM: %s" : "KVM: %s; guests run under TCG, many times slower", why);
 	accelerator_probe_free(probe);
 }
 
@@ -70,7 +70,8 @@ check_folder(struct check *c, const char *path)
 	if (access(nearest, W_OK | X_OK) == 0)
 		say(c, "ok", "%s can be written to", path);
 	else
-		say(c, "problem", "%s: %s: %s; run childhurdd as another user, or set another directory", path,
+		say(c, "problem",
+		    "%s: %s: %s; run childhurdd as another user, or set another directory", path,
 		    nearest, g_strerror(errno));
 }
 
@@ -81,7 +82,8 @@ check_group(struct check *c)
 		say(c, "ok", "group %s exists", c->config->control_group);
 	else
 		say(c, "note",
-		    "group %s does not exist: only root and the daemon's own user may use the control socket; "
+		    "group %s does not exist: only root and the daemon's own user may use the "
+		    "control socket; "
 		    "groupadd --system %s",
 		    c->config->control_group, c->config->control_group);
 }
@@ -100,11 +102,13 @@ check_guest(struct check *c, const struct config_guest *guest)
 		g_clear_error(&error);
 	}
 	if (guest->kernel && access(guest->kernel, R_OK) < 0)
-		say(c, "problem", "%s: kernel %s: %s", guest->name, guest->kernel, g_strerror(errno));
+		say(c, "problem", "%s: kernel %s: %s", guest->name, guest->kernel,
+		    g_strerror(errno));
 	const int ports[] = {guest->ssh_port, guest->secrets_port};
 	for (gsize i = 0; i < G_N_ELEMENTS(ports); i++) {
 		if (!port_is_free(guest->listen_address, ports[i], &error))
-			say(c, "note", "%s: %s (fine if childhurdd runs already)", guest->name, error->message);
+			say(c, "note", "%s: %s (fine if childhurdd runs already)", guest->name,
+			    error->message);
 		g_clear_error(&error);
 	}
 }
@@ -114,7 +118,8 @@ hostcheck_run(const struct config *config, FILE *out)
 {
 	struct check c = {config, out, TRUE};
 	const char *emulator = NULL;
-	say(&c, "ok", "%s: %u guests", config->file ? config->file : "no configuration file: the defaults",
+	say(&c, "ok", "%s: %u guests",
+	    config->file ? config->file : "no configuration file: the defaults",
 	    config->guests->len);
 	check_folder(&c, config->state_directory);
 	check_folder(&c, config->runtime_directory);
@@ -132,6 +137,7 @@ hostcheck_run(const struct config *config, FILE *out)
 	}
 	g_autofree char *guix = g_find_program_in_path("guix");
 	if (!guix)
-		say(&c, "note", "no guix on this host; that is fine, coordinators may be elsewhere");
+		say(&c, "note",
+		    "no guix on this host; that is fine, coordinators may be elsewhere");
 	return c.good;
 }

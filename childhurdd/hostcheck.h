@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* `childhurdd --check`: what of the host would be in the way of this configuration, and what to do about it. */
+/* `childhurdd --check`: what of the host would be in the way of this configuration, and what to do
+ * about it. */
 #ifndef CHILDHURDD_HOSTCHECK_H
 #define CHILDHURDD_HOSTCHECK_H
 
@@ -8,7 +9,8 @@
 
 #include "config/config.h"
 
-/* Print a line for each thing looked at. TRUE: nothing is in the way. Runs a loop of its own for the probe of KVM. */
+/* Print a line for each thing looked at. TRUE: nothing is in the way. Runs a loop of its own for
+ * the probe of KVM. */
 gboolean hostcheck_run(const struct config *config, FILE *out);
 
 #endif

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Threads: the loop's thread makes calls and gets results; workers run them; one more thread runs libvirt's event
- * loop. Only the connection is shared, under its lock. libvirt's threads may report at any time, so a hypervisor is
- * never freed: it lives as long as the process.
+ * Threads: the loop's thread makes calls and gets results; workers run them; one more thread runs
+ * libvirt's event loop. Only the connection is shared, under its lock. libvirt's threads may report
+ * at any time, so a hypervisor is never freed: it lives as long as the process.
  *
- * The embedded driver (https://libvirt.org/drvqemu.html, "Embedded driver") lives in this process; its QEMUs do not:
- * they are daemonized, go on when this process dies, and are found again in ROOT/run/qemu by the next one.
+ * The embedded driver (https://libvirt.org/drvqemu.html, "Embedded driver") lives in this process;
+ * its QEMUs do not: they are daemonized, go on when this process dies, and are found again in
+ * ROOT/run/qemu by the next one.
  */
 #include "childhurdd/hypervisor.h"
 
@@ -20,9 +21,10 @@
 
 #include "config/atomic_file.h"
 
-#define STALE_DOMAIN_LIMIT 5000 /* ms that a new start waits for libvirt to be done with the old domain */
+#define STALE_DOMAIN_LIMIT                                                                         \
+	5000 /* ms that a new start waits for libvirt to be done with the old domain */
 
-G_DEFINE_QUARK(childhurd-hypervisor, hypervisor_error)
+G_DEFINE_QUARK(childhurd - hypervisor, hypervisor_error)
 
 struct hypervisor {
 	struct tasks *tasks;
@@ -92,10 +94,12 @@ static void
 report_deliver(void *data)
 {
 	struct report *report = data;
-	report->hypervisor->event(report->event, report->name, report->detail, report->hypervisor->data);
+	report->hypervisor->event(report->event, report->name, report->detail,
+				  report->hypervisor->data);
 }
 
-/* --- in libvirt's event thread ------------------------------------------------------------------------ */
+/* --- in libvirt's event thread
+ * ------------------------------------------------------------------------ */
 
 static void
 post(struct hypervisor *h, enum hypervisor_event event, const char *name, const char *detail)
@@ -133,15 +137,17 @@ on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detai
 	return 0;
 }
 
-/* QEMU's SHUTDOWN event says whether the guest or the host wanted it (qapi/run-state.json, ShutdownCause). */
+/* QEMU's SHUTDOWN event says whether the guest or the host wanted it (qapi/run-state.json,
+ * ShutdownCause). */
 static void
-on_monitor_event(virConnectPtr connection, virDomainPtr domain, const char *event, long long seconds,
-		 unsigned int microseconds, const char *details, void *data)
+on_monitor_event(virConnectPtr connection, virDomainPtr domain, const char *event,
+		 long long seconds, unsigned int microseconds, const char *details, void *data)
 {
 	g_autoptr(JsonNode) node = details ? json_from_string(details, NULL) : NULL;
 	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
 		return;
-	const char *reason = json_object_get_string_member_with_default(json_node_get_object(node), "reason", "");
+	const char *reason =
+	    json_object_get_string_member_with_default(json_node_get_object(node), "reason", "");
 	if (!strcmp(reason, "guest-reset"))
 		post(data, HYPERVISOR_RESET_ASKED, virDomainGetName(domain), NULL);
 	else if (!strcmp(reason, "guest-shutdown"))
@@ -162,7 +168,8 @@ no_op_timer(int timer, void *data)
 static void *
 run_events(void *data)
 {
-	virEventAddTimeout(3600 * 1000, no_op_timer, NULL, NULL); /* the loop wants something to wait for */
+	virEventAddTimeout(3600 * 1000, no_op_timer, NULL,
+			   NULL); /* the loop wants something to wait for */
 	for (;;)
 		if (virEventRunDefaultImpl() < 0)
 			g_usleep(100000);
@@ -174,8 +181,9 @@ silent(void *data, virErrorPtr error)
 {
 }
 
-/* libvirt's process-wide set-up, once. Its event thread lives as long as the process. What libvirt has to say beside the
- * errors of its calls goes to a file, unless its own variable says otherwise. */
+/* libvirt's process-wide set-up, once. Its event thread lives as long as the process. What libvirt
+ * has to say beside the errors of its calls goes to a file, unless its own variable says otherwise.
+ */
 static gboolean
 libvirt_start(const char *state_directory, GError **error)
 {
@@ -191,17 +199,19 @@ libvirt_start(const char *state_directory, GError **error)
 	}
 	if (started == 2)
 		return TRUE;
-	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "libvirt: cannot be initialized: %s",
-		    virGetLastErrorMessage());
+	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+		    "libvirt: cannot be initialized: %s", virGetLastErrorMessage());
 	return FALSE;
 }
 
-/* --- in the workers ------------------------------------------------------------------------------------ */
+/* --- in the workers
+ * ------------------------------------------------------------------------------------ */
 
 static void
 set_libvirt_error(GError **error, const char *what)
 {
-	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: %s", what, virGetLastErrorMessage());
+	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: %s", what,
+		    virGetLastErrorMessage());
 }
 
 /* A reference on a living connection; opened, or opened again, when there is none. */
@@ -219,15 +229,18 @@ connection_get(struct hypervisor *h, GError **error)
 			virConnectSetKeepAlive(c, 5, 3);
 			virConnectRegisterCloseCallback(c, on_close, h, NULL);
 			virConnectDomainEventRegisterAny(c, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-							 VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), h, NULL);
-			virConnectDomainQemuMonitorEventRegister(c, NULL, "SHUTDOWN", on_monitor_event, h, NULL,
-								 0);
+							 VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), h,
+							 NULL);
+			virConnectDomainQemuMonitorEventRegister(c, NULL, "SHUTDOWN",
+								 on_monitor_event, h, NULL, 0);
 			h->connection = c;
 		} else {
 			set_libvirt_error(error, h->uri);
 			if (error && strstr((*error)->message, "Failed to parse user"))
-				g_prefix_error(error, "libvirt wants the user it was built for, even if no QEMU runs "
-						      "as that one (useradd --system --user-group NAME): ");
+				g_prefix_error(
+				    error,
+				    "libvirt wants the user it was built for, even if no QEMU runs "
+				    "as that one (useradd --system --user-group NAME): ");
 		}
 	}
 	virConnectPtr connection = h->connection;
@@ -276,7 +289,8 @@ domain_get(virConnectPtr connection, const char *name, GError **error)
 	return domain;
 }
 
-/* A domain whose QEMU has just died may still be in libvirt's list: its event thread is about to clean up. */
+/* A domain whose QEMU has just died may still be in libvirt's list: its event thread is about to
+ * clean up. */
 static gboolean
 wait_for_stale(virConnectPtr connection, const struct hypervisor_call *call, GError **error)
 {
@@ -285,12 +299,14 @@ wait_for_stale(virConnectPtr connection, const struct hypervisor_call *call, GEr
 		if (!domain)
 			return !error || !*error;
 		char uuid[VIR_UUID_STRING_BUFLEN];
-		gboolean ours = virDomainGetUUIDString(domain, uuid) == 0 && !strcmp(uuid, call->uuid);
+		gboolean ours =
+		    virDomainGetUUIDString(domain, uuid) == 0 && !strcmp(uuid, call->uuid);
 		virDomainFree(domain);
 		if (!ours) {
-			g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
-				    "a domain named %s that is not ours runs already; rename one of them",
-				    call->name);
+			g_set_error(
+			    error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+			    "a domain named %s that is not ours runs already; rename one of them",
+			    call->name);
 			return FALSE;
 		}
 		if (find_pid(call->uuid)) {
@@ -348,7 +364,8 @@ do_with_domain(virConnectPtr connection, struct hypervisor_call *call)
 	virDomainPtr domain = domain_get(connection, call->name, &call->error);
 	if (!domain) {
 		if (!call->error && call->kind != CALL_DESTROY)
-			g_set_error(&call->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "it does not run");
+			g_set_error(&call->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+				    "it does not run");
 		return;
 	}
 	switch (call->kind) {
@@ -390,7 +407,8 @@ call_work(void *data)
 	virConnectClose(connection);
 }
 
-/* --- in the loop --------------------------------------------------------------------------------------- */
+/* --- in the loop
+ * --------------------------------------------------------------------------------------- */
 
 static void
 call_done(void *data)
@@ -402,8 +420,8 @@ call_done(void *data)
 }
 
 static struct hypervisor_call *
-call_run(struct hypervisor *h, enum call_kind kind, const char *name, const char *uuid, const char *text,
-	 hypervisor_fn done, void *data)
+call_run(struct hypervisor *h, enum call_kind kind, const char *name, const char *uuid,
+	 const char *text, hypervisor_fn done, void *data)
 {
 	struct hypervisor_call *call = g_new0(struct hypervisor_call, 1);
 	call->hypervisor = h;
@@ -437,14 +455,15 @@ hypervisor_destroy(struct hypervisor *hypervisor, const char *name, hypervisor_f
 }
 
 struct hypervisor_call *
-hypervisor_power_button(struct hypervisor *hypervisor, const char *name, hypervisor_fn done, void *data)
+hypervisor_power_button(struct hypervisor *hypervisor, const char *name, hypervisor_fn done,
+			void *data)
 {
 	return call_run(hypervisor, CALL_POWER_BUTTON, name, NULL, NULL, done, data);
 }
 
 struct hypervisor_call *
-hypervisor_monitor(struct hypervisor *hypervisor, const char *name, const char *command, hypervisor_fn done,
-		   void *data)
+hypervisor_monitor(struct hypervisor *hypervisor, const char *name, const char *command,
+		   hypervisor_fn done, void *data)
 {
 	return call_run(hypervisor, CALL_MONITOR, name, NULL, command, done, data);
 }
@@ -463,10 +482,10 @@ hypervisor_forget(struct hypervisor_call *call)
 }
 
 /*
- * The embedded driver's root. stdio_handler: no virtlogd runs. No security driver, name spaces or cgroups: they need
- * root or a host that offers them, and QEMU gets its own seccomp sandbox all the same. QEMU runs as the user who
- * runs the daemon, so that it can reach its disk below a folder of mode 0700. No guest memory in core files: the
- * guest's private keys are in it.
+ * The embedded driver's root. stdio_handler: no virtlogd runs. No security driver, name spaces or
+ * cgroups: they need root or a host that offers them, and QEMU gets its own seccomp sandbox all the
+ * same. QEMU runs as the user who runs the daemon, so that it can reach its disk below a folder of
+ * mode 0700. No guest memory in core files: the guest's private keys are in it.
  */
 static gboolean
 embed_root(const char *root, GError **error)
@@ -495,8 +514,8 @@ embed_root(const char *root, GError **error)
 }
 
 struct hypervisor *
-hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory, hypervisor_event_fn event,
-	       void *data, GError **error)
+hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
+	       hypervisor_event_fn event, void *data, GError **error)
 {
 	g_autofree char *full = g_strdup(uri);
 	gboolean embedded = !strcmp(uri, "qemu:///embed");

@@ -2,8 +2,9 @@
 /*
  * libvirt: the only way to QEMU.
  *
- * libvirt's calls block for milliseconds to many seconds, so each runs in a worker thread, and its result comes
- * back through the event loop. libvirt's own event loop has a thread to itself; what it reports is posted to ours.
+ * libvirt's calls block for milliseconds to many seconds, so each runs in a worker thread, and its
+ * result comes back through the event loop. libvirt's own event loop has a thread to itself; what
+ * it reports is posted to ours.
  */
 #ifndef CHILDHURDD_HYPERVISOR_H
 #define CHILDHURDD_HYPERVISOR_H
@@ -18,19 +19,21 @@ GQuark hypervisor_error_quark(void);
 enum hypervisor_error { HYPERVISOR_ERROR_LIBVIRT, HYPERVISOR_ERROR_MONITOR };
 
 enum hypervisor_event {
-	HYPERVISOR_RESET_ASKED,	   /* the guest asked for a reset; its QEMU ends */
+	HYPERVISOR_RESET_ASKED,	    /* the guest asked for a reset; its QEMU ends */
 	HYPERVISOR_POWER_OFF_ASKED, /* the guest powered itself off; its QEMU ends */
-	HYPERVISOR_STOPPED,	   /* libvirt is done with the domain; detail says why it ended */
-	HYPERVISOR_LOST,	   /* the connection is gone (name NULL); it is opened again by the next call */
+	HYPERVISOR_STOPPED,	    /* libvirt is done with the domain; detail says why it ended */
+	HYPERVISOR_LOST, /* the connection is gone (name NULL); it is opened again by the next call
+			  */
 };
 /* From the loop. name: the domain's. */
-typedef void (*hypervisor_event_fn)(enum hypervisor_event event, const char *name, const char *detail, void *data);
+typedef void (*hypervisor_event_fn)(enum hypervisor_event event, const char *name,
+				    const char *detail, void *data);
 
 struct hypervisor;
 /*
- * Make a hypervisor; it connects with its first call. uri: qemu:///embed means the embedded driver with its root in
- * state_directory/libvirt, whose qemu.conf is written here. NULL and an error when that cannot be done. It lives as long
- * as the process, and the guests live on after it.
+ * Make a hypervisor; it connects with its first call. uri: qemu:///embed means the embedded driver
+ * with its root in state_directory/libvirt, whose qemu.conf is written here. NULL and an error when
+ * that cannot be done. It lives as long as the process, and the guests live on after it.
  */
 struct hypervisor *hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
 				  hypervisor_event_fn event, void *data, GError **error);
@@ -39,7 +42,8 @@ struct hypervisor *hypervisor_new(struct tasks *tasks, const char *uri, const ch
 gboolean hypervisor_embedded(const struct hypervisor *hypervisor);
 
 struct hypervisor_call;
-/* The end of a call. result: text, domain list..., owned by the callee of the callback only while it runs. */
+/* The end of a call. result: text, domain list..., owned by the callee of the callback only while
+ * it runs. */
 struct hypervisor_result {
 	const GError *error; /* NULL: done */
 	const char *text;    /* of a monitor command */
@@ -54,22 +58,25 @@ struct hypervisor_domain {
 };
 
 /*
- * The calls. done comes later from the loop, once, unless it is NULL or the call is forgotten before. Each returns a handle for
- * hypervisor_forget, valid until done is called.
+ * The calls. done comes later from the loop, once, unless it is NULL or the call is forgotten
+ * before. Each returns a handle for hypervisor_forget, valid until done is called.
  */
-/* Start a transient domain. A dead one of the same UUID that libvirt has not cleaned up yet is waited for. */
-struct hypervisor_call *hypervisor_start(struct hypervisor *hypervisor, const char *name, const char *uuid,
-					 const char *xml, hypervisor_fn done, void *data);
+/* Start a transient domain. A dead one of the same UUID that libvirt has not cleaned up yet is
+ * waited for. */
+struct hypervisor_call *hypervisor_start(struct hypervisor *hypervisor, const char *name,
+					 const char *uuid, const char *xml, hypervisor_fn done,
+					 void *data);
 /* End it: SIGTERM, then SIGKILL. No such domain counts as done. */
-struct hypervisor_call *hypervisor_destroy(struct hypervisor *hypervisor, const char *name, hypervisor_fn done,
-					   void *data);
+struct hypervisor_call *hypervisor_destroy(struct hypervisor *hypervisor, const char *name,
+					   hypervisor_fn done, void *data);
 struct hypervisor_call *hypervisor_power_button(struct hypervisor *hypervisor, const char *name,
 						hypervisor_fn done, void *data);
 /* One command of QEMU's human monitor. */
-struct hypervisor_call *hypervisor_monitor(struct hypervisor *hypervisor, const char *name, const char *command,
-					   hypervisor_fn done, void *data);
+struct hypervisor_call *hypervisor_monitor(struct hypervisor *hypervisor, const char *name,
+					   const char *command, hypervisor_fn done, void *data);
 /* All running domains. */
-struct hypervisor_call *hypervisor_list(struct hypervisor *hypervisor, hypervisor_fn done, void *data);
+struct hypervisor_call *hypervisor_list(struct hypervisor *hypervisor, hypervisor_fn done,
+					void *data);
 /* done is not called any more; the work itself goes on. NULL is allowed. */
 void hypervisor_forget(struct hypervisor_call *call);
 

@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * state × event → action. The columns are events, the rows states, so that a row reads as the answer to "what can
- * happen to a guest that is ...". Every pair is written out: what is not there is a bug that a test finds, and
- * what is to be ignored says so.
+ * state × event → action. The columns are events, the rows states, so that a row reads as the
+ * answer to "what can happen to a guest that is ...". Every pair is written out: what is not there
+ * is a bug that a test finds, and what is to be ignored says so.
  */
 #include "childhurdd/lifecycle.h"
 
 static const char *const state_names[N_STATES] = {
-    [STATE_STOPPED] = "stopped",	   [STATE_STARTING] = "starting", [STATE_BOOTING] = "booting",
-    [STATE_ENROLLING] = "enrolling",	   [STATE_READY] = "ready",	  [STATE_DRAINING] = "draining",
-    [STATE_UNRESPONSIVE] = "unresponsive", [STATE_STOPPING] = "stopping", [STATE_BACKOFF] = "backoff",
+    [STATE_STOPPED] = "stopped",
+    [STATE_STARTING] = "starting",
+    [STATE_BOOTING] = "booting",
+    [STATE_ENROLLING] = "enrolling",
+    [STATE_READY] = "ready",
+    [STATE_DRAINING] = "draining",
+    [STATE_UNRESPONSIVE] = "unresponsive",
+    [STATE_STOPPING] = "stopping",
+    [STATE_BACKOFF] = "backoff",
     [STATE_FAILED] = "failed",
 };
 
@@ -42,18 +48,22 @@ static const char *const event_names[N_EVENTS] = {
     [EVENT_DEADLINE] = "deadline",
 };
 
-/* In a state without QEMU nothing but a person, the hird or a timer matters; what an earlier life still reports is stale. */
-#define WORLD_IS_STALE                                                                                               \
-	[EVENT_PREPARED] = ACTION_IGNORE, [EVENT_LAUNCHED] = ACTION_UNWANTED, [EVENT_START_FAILED] = ACTION_IGNORE,    \
-	[EVENT_GREETED] = ACTION_IGNORE, [EVENT_ENROLLED] = ACTION_IGNORE, [EVENT_PROBE_OK] = ACTION_IGNORE,         \
-	[EVENT_PROBE_FAILED] = ACTION_IGNORE, [EVENT_HALT_REFUSED] = ACTION_IGNORE,                                  \
-	[EVENT_BUILD_ENDED] = ACTION_IGNORE, [EVENT_HALTED] = ACTION_IGNORE, [EVENT_BROKEN] = ACTION_IGNORE, [EVENT_REBOOTED] = ACTION_IGNORE, [EVENT_POWERED_OFF] = ACTION_IGNORE,       \
-	[EVENT_DIED] = ACTION_IGNORE
+/* In a state without QEMU nothing but a person, the hird or a timer matters; what an earlier life
+ * still reports is stale. */
+#define WORLD_IS_STALE                                                                             \
+	[EVENT_PREPARED] = ACTION_IGNORE, [EVENT_LAUNCHED] = ACTION_UNWANTED,                      \
+	[EVENT_START_FAILED] = ACTION_IGNORE, [EVENT_GREETED] = ACTION_IGNORE,                     \
+	[EVENT_ENROLLED] = ACTION_IGNORE, [EVENT_PROBE_OK] = ACTION_IGNORE,                        \
+	[EVENT_PROBE_FAILED] = ACTION_IGNORE, [EVENT_HALT_REFUSED] = ACTION_IGNORE,                \
+	[EVENT_BUILD_ENDED] = ACTION_IGNORE, [EVENT_HALTED] = ACTION_IGNORE,                       \
+	[EVENT_BROKEN] = ACTION_IGNORE, [EVENT_REBOOTED] = ACTION_IGNORE,                          \
+	[EVENT_POWERED_OFF] = ACTION_IGNORE, [EVENT_DIED] = ACTION_IGNORE
 
 /* QEMU runs, and nobody asked for its end. */
-#define QEMU_MAY_END                                                                                                 \
-	[EVENT_HALTED] = ACTION_HALTED, [EVENT_BROKEN] = ACTION_FAIL, [EVENT_REBOOTED] = ACTION_ENDED,                 \
-	[EVENT_POWERED_OFF] = ACTION_ENDED, [EVENT_DIED] = ACTION_ENDED
+#define QEMU_MAY_END                                                                               \
+	[EVENT_HALTED] = ACTION_HALTED, [EVENT_BROKEN] = ACTION_FAIL,                              \
+	[EVENT_REBOOTED] = ACTION_ENDED, [EVENT_POWERED_OFF] = ACTION_ENDED,                       \
+	[EVENT_DIED] = ACTION_ENDED
 
 static const enum action table[N_STATES][N_EVENTS] = {
     [STATE_STOPPED] =
@@ -79,7 +89,8 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_STOP_NOW] = ACTION_ABANDON,
 	    [EVENT_RESTART] = ACTION_IGNORE,
 	    [EVENT_RESTART_NOW] = ACTION_IGNORE,
-	    [EVENT_RESET] = ACTION_IGNORE, /* it starts from a discarded disk, or this start was asked for before */
+	    [EVENT_RESET] = ACTION_IGNORE, /* it starts from a discarded disk, or this start was
+					      asked for before */
 	    [EVENT_RESET_NOW] = ACTION_IGNORE,
 	    [EVENT_DRAIN] = ACTION_DRAIN,
 	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,
@@ -178,82 +189,48 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	},
     [STATE_DRAINING] =
 	{
-	    [EVENT_START] = ACTION_UNDRAIN,
-	    [EVENT_STOP] = ACTION_WIND_DOWN,
-	    [EVENT_STOP_NOW] = ACTION_STOP,
-	    [EVENT_RESTART] = ACTION_WIND_DOWN,
-	    [EVENT_RESTART_NOW] = ACTION_STOP,
-	    [EVENT_RESET] = ACTION_WIND_DOWN,
-	    [EVENT_RESET_NOW] = ACTION_STOP,
-	    [EVENT_DRAIN] = ACTION_DRAIN,
-	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,
-	    [EVENT_ADMITTED] = ACTION_IGNORE,
-	    [EVENT_FOUND] = ACTION_IGNORE,
-	    [EVENT_PREPARED] = ACTION_IGNORE,
-	    [EVENT_LAUNCHED] = ACTION_IGNORE,
-	    [EVENT_START_FAILED] = ACTION_IGNORE,
-	    [EVENT_GREETED] = ACTION_IGNORE,
-	    [EVENT_ENROLLED] = ACTION_IGNORE,
-	    [EVENT_PROBE_OK] = ACTION_IGNORE,
-	    [EVENT_PROBE_FAILED] = ACTION_DOUBT,
-	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
-	    [EVENT_BUILD_ENDED] = ACTION_BUILD_ENDED,
-	    [EVENT_DEADLINE] = ACTION_IGNORE,
-	    QEMU_MAY_END,
+	    [EVENT_START] = ACTION_UNDRAIN,	  [EVENT_STOP] = ACTION_WIND_DOWN,
+	    [EVENT_STOP_NOW] = ACTION_STOP,	  [EVENT_RESTART] = ACTION_WIND_DOWN,
+	    [EVENT_RESTART_NOW] = ACTION_STOP,	  [EVENT_RESET] = ACTION_WIND_DOWN,
+	    [EVENT_RESET_NOW] = ACTION_STOP,	  [EVENT_DRAIN] = ACTION_DRAIN,
+	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,	  [EVENT_ADMITTED] = ACTION_IGNORE,
+	    [EVENT_FOUND] = ACTION_IGNORE,	  [EVENT_PREPARED] = ACTION_IGNORE,
+	    [EVENT_LAUNCHED] = ACTION_IGNORE,	  [EVENT_START_FAILED] = ACTION_IGNORE,
+	    [EVENT_GREETED] = ACTION_IGNORE,	  [EVENT_ENROLLED] = ACTION_IGNORE,
+	    [EVENT_PROBE_OK] = ACTION_IGNORE,	  [EVENT_PROBE_FAILED] = ACTION_DOUBT,
+	    [EVENT_HALT_REFUSED] = ACTION_IGNORE, [EVENT_BUILD_ENDED] = ACTION_BUILD_ENDED,
+	    [EVENT_DEADLINE] = ACTION_IGNORE,	  QEMU_MAY_END,
 	},
     [STATE_UNRESPONSIVE] =
 	{
-	    [EVENT_START] = ACTION_IGNORE,
-	    [EVENT_STOP] = ACTION_WIND_DOWN,
-	    [EVENT_STOP_NOW] = ACTION_STOP,
-	    [EVENT_RESTART] = ACTION_WIND_DOWN,
-	    [EVENT_RESTART_NOW] = ACTION_STOP,
-	    [EVENT_RESET] = ACTION_WIND_DOWN,
-	    [EVENT_RESET_NOW] = ACTION_STOP,
-	    [EVENT_DRAIN] = ACTION_DRAIN,
-	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,
-	    [EVENT_ADMITTED] = ACTION_IGNORE,
-	    [EVENT_FOUND] = ACTION_IGNORE,
-	    [EVENT_PREPARED] = ACTION_IGNORE,
-	    [EVENT_LAUNCHED] = ACTION_IGNORE,
-	    [EVENT_START_FAILED] = ACTION_IGNORE,
-	    [EVENT_GREETED] = ACTION_IGNORE,
-	    [EVENT_ENROLLED] = ACTION_IGNORE,
-	    [EVENT_PROBE_OK] = ACTION_READY,
-	    [EVENT_PROBE_FAILED] = ACTION_NOTE,
-	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
-	    [EVENT_BUILD_ENDED] = ACTION_BUILD_ENDED,
-	    [EVENT_DEADLINE] = ACTION_FAIL,
-	    QEMU_MAY_END,
+	    [EVENT_START] = ACTION_IGNORE,	  [EVENT_STOP] = ACTION_WIND_DOWN,
+	    [EVENT_STOP_NOW] = ACTION_STOP,	  [EVENT_RESTART] = ACTION_WIND_DOWN,
+	    [EVENT_RESTART_NOW] = ACTION_STOP,	  [EVENT_RESET] = ACTION_WIND_DOWN,
+	    [EVENT_RESET_NOW] = ACTION_STOP,	  [EVENT_DRAIN] = ACTION_DRAIN,
+	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,	  [EVENT_ADMITTED] = ACTION_IGNORE,
+	    [EVENT_FOUND] = ACTION_IGNORE,	  [EVENT_PREPARED] = ACTION_IGNORE,
+	    [EVENT_LAUNCHED] = ACTION_IGNORE,	  [EVENT_START_FAILED] = ACTION_IGNORE,
+	    [EVENT_GREETED] = ACTION_IGNORE,	  [EVENT_ENROLLED] = ACTION_IGNORE,
+	    [EVENT_PROBE_OK] = ACTION_READY,	  [EVENT_PROBE_FAILED] = ACTION_NOTE,
+	    [EVENT_HALT_REFUSED] = ACTION_IGNORE, [EVENT_BUILD_ENDED] = ACTION_BUILD_ENDED,
+	    [EVENT_DEADLINE] = ACTION_FAIL,	  QEMU_MAY_END,
 	},
     [STATE_STOPPING] =
 	{
-	    [EVENT_START] = ACTION_WANT_UP,
-	    [EVENT_STOP] = ACTION_WANT_DOWN,
-	    [EVENT_STOP_NOW] = ACTION_WANT_DOWN,
-	    [EVENT_RESTART] = ACTION_WANT_UP,
-	    [EVENT_RESTART_NOW] = ACTION_WANT_UP,
-	    [EVENT_RESET] = ACTION_WANT_UP,
-	    [EVENT_RESET_NOW] = ACTION_WANT_UP,
-	    [EVENT_DRAIN] = ACTION_DRAIN,
-	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,
-	    [EVENT_ADMITTED] = ACTION_IGNORE,
-	    [EVENT_FOUND] = ACTION_IGNORE,
-	    [EVENT_PREPARED] = ACTION_IGNORE,
+	    [EVENT_START] = ACTION_WANT_UP,	     [EVENT_STOP] = ACTION_WANT_DOWN,
+	    [EVENT_STOP_NOW] = ACTION_WANT_DOWN,     [EVENT_RESTART] = ACTION_WANT_UP,
+	    [EVENT_RESTART_NOW] = ACTION_WANT_UP,    [EVENT_RESET] = ACTION_WANT_UP,
+	    [EVENT_RESET_NOW] = ACTION_WANT_UP,	     [EVENT_DRAIN] = ACTION_DRAIN,
+	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,	     [EVENT_ADMITTED] = ACTION_IGNORE,
+	    [EVENT_FOUND] = ACTION_IGNORE,	     [EVENT_PREPARED] = ACTION_IGNORE,
 	    [EVENT_LAUNCHED] = ACTION_FINISH,	   /* an abandoned start: QEMU came up after all */
 	    [EVENT_START_FAILED] = ACTION_STOPPED, /* likewise */
-	    [EVENT_GREETED] = ACTION_IGNORE,
-	    [EVENT_ENROLLED] = ACTION_IGNORE,
-	    [EVENT_PROBE_OK] = ACTION_IGNORE,
-	    [EVENT_PROBE_FAILED] = ACTION_IGNORE,
-	    [EVENT_HALT_REFUSED] = ACTION_NEXT_RUNG,
-	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
-	    [EVENT_HALTED] = ACTION_FINISH,
-	    [EVENT_BROKEN] = ACTION_FINISH,
-	    [EVENT_REBOOTED] = ACTION_STOPPED,
-	    [EVENT_POWERED_OFF] = ACTION_STOPPED,
-	    [EVENT_DIED] = ACTION_STOPPED,
-	    [EVENT_DEADLINE] = ACTION_NEXT_RUNG,
+	    [EVENT_GREETED] = ACTION_IGNORE,	     [EVENT_ENROLLED] = ACTION_IGNORE,
+	    [EVENT_PROBE_OK] = ACTION_IGNORE,	     [EVENT_PROBE_FAILED] = ACTION_IGNORE,
+	    [EVENT_HALT_REFUSED] = ACTION_NEXT_RUNG, [EVENT_BUILD_ENDED] = ACTION_IGNORE,
+	    [EVENT_HALTED] = ACTION_FINISH,	     [EVENT_BROKEN] = ACTION_FINISH,
+	    [EVENT_REBOOTED] = ACTION_STOPPED,	     [EVENT_POWERED_OFF] = ACTION_STOPPED,
+	    [EVENT_DIED] = ACTION_STOPPED,	     [EVENT_DEADLINE] = ACTION_NEXT_RUNG,
 	},
     [STATE_BACKOFF] =
 	{
@@ -315,6 +292,7 @@ event_name(enum event event)
 enum action
 lifecycle_action(enum state state, enum event event)
 {
-	g_return_val_if_fail((unsigned)state < N_STATES && (unsigned)event < N_EVENTS, ACTION_IGNORE);
+	g_return_val_if_fail((unsigned)state < N_STATES && (unsigned)event < N_EVENTS,
+			     ACTION_IGNORE);
 	return table[state][event];
 }

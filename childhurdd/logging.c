@@ -40,7 +40,9 @@ write_message(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer d
 	}
 	g_autoptr(GDateTime) now = g_date_time_new_now_local();
 	g_autofree char *time = g_date_time_format(now, "%F %T");
-	const char *word = priority(level) <= 3 ? "error: " : priority(level) == 4 ? "warning: " : "";
+	const char *word = priority(level) <= 3	  ? "error: "
+			   : priority(level) == 4 ? "warning: "
+						  : "";
 	fprintf(stderr, "%s %s%s\n", time, word, text);
 	return G_LOG_WRITER_HANDLED;
 }

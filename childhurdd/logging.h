@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Where messages go: stderr, with priority prefixes for the journal when systemd reads it (sd-daemon(3)). */
+/* Where messages go: stderr, with priority prefixes for the journal when systemd reads it
+ * (sd-daemon(3)). */
 #ifndef CHILDHURDD_LOGGING_H
 #define CHILDHURDD_LOGGING_H
 
 #include <glib.h>
 
-/* level: "error", "warning", "info", "debug"; NULL: info. FALSE: no such level. Call once, before threads. */
+/* level: "error", "warning", "info", "debug"; NULL: info. FALSE: no such level. Call once, before
+ * threads. */
 gboolean logging_start(const char *level);
 
 #endif

@@ -2,7 +2,8 @@
 /*
  * childhurdd: options, the lock on the state directory, signals, the loop.
  *
- * It stays in the foreground. SIGTERM and SIGINT end the daemon and leave the guests running; SIGHUP reloads.
+ * It stays in the foreground. SIGTERM and SIGINT end the daemon and leave the guests running;
+ * SIGHUP reloads.
  */
 #include <errno.h>
 #include <ev.h>
@@ -32,8 +33,8 @@ print_all(GPtrArray *messages)
 }
 
 /*
- * One daemon for each state directory. The lock goes with the process, however it ends; the pid in it is only for the
- * message. Returns the locked descriptor, or -1 after a message.
+ * One daemon for each state directory. The lock goes with the process, however it ends; the pid in
+ * it is only for the message. Returns the locked descriptor, or -1 after a message.
  */
 static int
 lock(const char *directory)
@@ -47,7 +48,8 @@ lock(const char *directory)
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		char pid[16] = "";
 		ssize_t n = read(fd, pid, sizeof pid - 1);
-		g_critical("%s is in use by another childhurdd (process %s); end that one, or give this one another "
+		g_critical("%s is in use by another childhurdd (process %s); end that one, or give "
+			   "this one another "
 			   "state-directory",
 			   directory, n > 0 ? g_strchomp(pid) : "unknown");
 		close(fd);
@@ -60,8 +62,8 @@ lock(const char *directory)
 }
 
 /*
- * A folder of the daemon's: everybody may look at what is published in it, and nobody else may put anything there. One
- * in /tmp could have been made by another user before us.
+ * A folder of the daemon's: everybody may look at what is published in it, and nobody else may put
+ * anything there. One in /tmp could have been made by another user before us.
  */
 static gboolean
 make_folder(const char *path)
@@ -72,7 +74,8 @@ make_folder(const char *path)
 		return FALSE;
 	}
 	if ((st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & 022)) {
-		g_critical("%s: other users may write there; it has to belong to the user who runs childhurdd, with mode "
+		g_critical("%s: other users may write there; it has to belong to the user who runs "
+			   "childhurdd, with mode "
 			   "0755 or less",
 			   path);
 		return FALSE;
@@ -112,7 +115,8 @@ run(struct config *config)
 	if (locked < 0)
 		return EXIT_FAILURE;
 
-	/* Not the default loop: that one would wait for every child of this process, libvirt's among them. */
+	/* Not the default loop: that one would wait for every child of this process, libvirt's
+	 * among them. */
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	g_autoptr(GError) error = NULL;
 	reaper_start(loop);
@@ -129,8 +133,8 @@ run(struct config *config)
 	ev_signal_start(loop, &terminate);
 	ev_signal_start(loop, &interrupt);
 	ev_signal_start(loop, &reload);
-	g_message("childhurdd " CHILDHURD_VERSION ": %u guests configured in %s", config->guests->len,
-		  config->file ? config->file : "no file");
+	g_message("childhurdd " CHILDHURD_VERSION ": %u guests configured in %s",
+		  config->guests->len, config->file ? config->file : "no file");
 	notify_send("READY=1");
 	ev_run(loop, 0);
 	notify_send("STOPPING=1");
@@ -145,18 +149,22 @@ main(int argc, char **argv)
 	g_autofree char *file = NULL, *level = NULL;
 	gboolean check = FALSE, version = FALSE;
 	const GOptionEntry options[] = {
-	    {"config", 'c', 0, G_OPTION_ARG_FILENAME, &file, "Read FILE, and conf.d/*.ini beside it", "FILE"},
-	    {"check", 0, 0, G_OPTION_ARG_NONE, &check, "Check configuration and host, say what is wrong, and exit",
-	     NULL},
-	    {"log-level", 'l', 0, G_OPTION_ARG_STRING, &level, "error, warning, info (default) or debug", "LEVEL"},
+	    {"config", 'c', 0, G_OPTION_ARG_FILENAME, &file,
+	     "Read FILE, and conf.d/*.ini beside it", "FILE"},
+	    {"check", 0, 0, G_OPTION_ARG_NONE, &check,
+	     "Check configuration and host, say what is wrong, and exit", NULL},
+	    {"log-level", 'l', 0, G_OPTION_ARG_STRING, &level,
+	     "error, warning, info (default) or debug", "LEVEL"},
 	    {"version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL},
 	    {NULL, 0, 0, 0, NULL, NULL, NULL},
 	};
-	g_autoptr(GOptionContext) context = g_option_context_new("- keep GNU/Hurd virtual machines as build machines");
+	g_autoptr(GOptionContext) context =
+	    g_option_context_new("- keep GNU/Hurd virtual machines as build machines");
 	g_autoptr(GError) error = NULL;
 	g_option_context_add_main_entries(context, options, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error) || argc > 1) {
-		fprintf(stderr, "childhurdd: %s\n", error ? error->message : "it takes no arguments; see --help");
+		fprintf(stderr, "childhurdd: %s\n",
+			error ? error->message : "it takes no arguments; see --help");
 		return 2;
 	}
 	if (version) {
@@ -164,10 +172,12 @@ main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	if (!logging_start(level)) {
-		fprintf(stderr, "childhurdd: --log-level %s: it is error, warning, info or debug\n", level);
+		fprintf(stderr, "childhurdd: --log-level %s: it is error, warning, info or debug\n",
+			level);
 		return 2;
 	}
-	/* Private keys pass through this process: no core files. Every QEMU costs a few descriptors. */
+	/* Private keys pass through this process: no core files. Every QEMU costs a few
+	 * descriptors. */
 	const struct rlimit no_core = {0, 0};
 	setrlimit(RLIMIT_CORE, &no_core);
 	signal(SIGPIPE, SIG_IGN);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A bind tells the truth; /proc/net/tcp and the open files in /proc tell who is in the way (proc(5)). */
+/* A bind tells the truth; /proc/net/tcp and the open files in /proc tell who is in the way
+ * (proc(5)). */
 #include "childhurdd/ports.h"
 
 #include <arpa/inet.h>
@@ -20,8 +21,8 @@ listener(int port)
 	for (char **line = lines; *line; line++) {
 		unsigned int local, state;
 		unsigned long inode;
-		if (sscanf(*line, "%*d: %*x:%x %*x:%*x %x %*x:%*x %*x:%*x %*x %*d %*d %lu", &local, &state,
-			   &inode) == 3 &&
+		if (sscanf(*line, "%*d: %*x:%x %*x:%*x %x %*x:%*x %*x:%*x %*x %*d %*d %lu", &local,
+			   &state, &inode) == 3 &&
 		    state == 0x0a /* TCP_LISTEN */ && (int)local == port)
 			return inode;
 	}
@@ -67,7 +68,8 @@ port_is_free(const char *address, int port, GError **error)
 {
 	struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((guint16)port)};
 	if (inet_pton(AF_INET, address, &name.sin_addr) != 1) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "%s: not an IPv4 address", address);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+			    "%s: not an IPv4 address", address);
 		return FALSE;
 	}
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -80,11 +82,12 @@ port_is_free(const char *address, int port, GError **error)
 		return TRUE;
 	g_autofree char *who = why == EADDRINUSE ? owner(port) : NULL;
 	if (why == EADDRINUSE)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
-			    "port %d on %s is taken by %s; end that, or give this guest another port or id", port,
-			    address, who ? who : "another process");
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
+		    "port %d on %s is taken by %s; end that, or give this guest another port or id",
+		    port, address, who ? who : "another process");
 	else
-		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(why), "port %d on %s: %s", port, address,
-			    g_strerror(why));
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(why), "port %d on %s: %s",
+			    port, address, g_strerror(why));
 	return FALSE;
 }

@@ -44,6 +44,6 @@ gboolean
 publisher_update(const struct host *host, GPtrArray *runners, GError **error)
 {
 	g_autoptr(GArray) guests = publisher_guests(host, runners);
-	return published_write(host->config->runtime_directory, (const struct published_guest *)guests->data,
-			       guests->len, error);
+	return published_write(host->config->runtime_directory,
+			       (const struct published_guest *)guests->data, guests->len, error);
 }

@@ -8,8 +8,8 @@
 #include "childhurdd/runner.h"
 #include "offload/published.h"
 
-/* What is to be published of these runners (array of struct runner): one entry for each that has its keys. Caller frees the
- * array; its strings belong to configuration and runners. */
+/* What is to be published of these runners (array of struct runner): one entry for each that has
+ * its keys. Caller frees the array; its strings belong to configuration and runners. */
 GArray *publisher_guests(const struct host *host, GPtrArray *runners);
 
 /* Write the files. The error names the file. */

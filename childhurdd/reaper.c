@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * QEMU is daemonized by libvirt and so becomes our child when its parent ends. Where nobody waits for it, its end is a
- * zombie, and libvirt, which asks kill(pid, 0) whether it is gone, waits for 40 s. The QEMUs that we know are
- * waited for through their pidfds, which happens before REAPER_DELAY has passed; the others (those that end during a
- * start, those that libvirt starts to learn what a QEMU can do) are waited for here.
+ * QEMU is daemonized by libvirt and so becomes our child when its parent ends. Where nobody waits
+ * for it, its end is a zombie, and libvirt, which asks kill(pid, 0) whether it is gone, waits for
+ * 40 s. The QEMUs that we know are waited for through their pidfds, which happens before
+ * REAPER_DELAY has passed; the others (those that end during a start, those that libvirt starts to
+ * learn what a QEMU can do) are waited for here.
  *
- * libvirt waits for its own children in its own threads, and its wait must not be taken away. Those have our session
- * or lead one; an orphan that was daemonized is in a session that another process led (setsid(2)). Any other
- * ended child that nobody has waited for after a while is nobody's.
+ * libvirt waits for its own children in its own threads, and its wait must not be taken away. Those
+ * have our session or lead one; an orphan that was daemonized is in a session that another process
+ * led (setsid(2)). Any other ended child that nobody has waited for after a while is nobody's.
  */
 #include "childhurdd/reaper.h"
 
@@ -52,7 +53,8 @@ reap_one(pid_t pid, gboolean patient)
 	return FALSE;
 }
 
-/* All children of all threads (proc(5), /proc/PID/task/TID/children). TRUE: some are left for others. */
+/* All children of all threads (proc(5), /proc/PID/task/TID/children). TRUE: some are left for
+ * others. */
 static gboolean
 reap(gboolean patient)
 {
@@ -60,7 +62,8 @@ reap(gboolean patient)
 	g_autoptr(GDir) tasks = g_dir_open("/proc/self/task", 0, NULL);
 	const char *thread;
 	while (tasks && (thread = g_dir_read_name(tasks))) {
-		g_autofree char *path = g_build_filename("/proc/self/task", thread, "children", NULL);
+		g_autofree char *path =
+		    g_build_filename("/proc/self/task", thread, "children", NULL);
 		g_autofree char *text = NULL;
 		if (!g_file_get_contents(path, &text, NULL, NULL))
 			continue;

@@ -5,8 +5,10 @@
 
 #include <ev.h>
 
-#define REAPER_DELAY 0.05   /* s that an ended child may wait for the watcher of its pidfd */
-#define REAPER_PATIENCE 5.0 /* s that an ended child may wait for whoever started it, before it is taken for an orphan */
+#define REAPER_DELAY 0.05 /* s that an ended child may wait for the watcher of its pidfd */
+#define REAPER_PATIENCE                                                                            \
+	5.0 /* s that an ended child may wait for whoever started it, before it is taken for an    \
+	       orphan */
 
 /* From now on, for as long as the process lives. */
 void reaper_start(struct ev_loop *loop);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The boot id is kept with it: after a reboot of the host no QEMU of ours runs, and `autostart` decides anew.
+ * The boot id is kept with it: after a reboot of the host no QEMU of ours runs, and `autostart`
+ * decides anew.
  */
 #include "childhurdd/record.h"
 

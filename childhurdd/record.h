@@ -21,7 +21,8 @@ struct record {
 struct record record_read(const char *path);
 /* The file's text; caller frees. */
 char *record_text(const struct record *record);
-/* Write text to path in a worker (one, so that writes keep their order); a failure is logged. text is taken. */
+/* Write text to path in a worker (one, so that writes keep their order); a failure is logged. text
+ * is taken. */
 void record_write(struct tasks *writer, const char *path, char *text);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Everything that is asked of the world for one guest. A start is prepared in parallel (acceleration, keys, disk), then
- * QEMU is started by libvirt. QEMU's end is known through a pidfd at once, and judged when libvirt has said
- * why, which it does a few milliseconds later.
+ * Everything that is asked of the world for one guest. A start is prepared in parallel
+ * (acceleration, keys, disk), then QEMU is started by libvirt. QEMU's end is known through a pidfd
+ * at once, and judged when libvirt has said why, which it does a few milliseconds later.
  */
 #include "childhurdd/runner.h"
 
@@ -31,7 +31,8 @@ struct runner {
 	struct childhurd *c;
 	char *directory, *disk, *secrets, *offload_key, *console_log, *record_file, *uuid;
 	struct record last_record;
-	const struct config_guest *next; /* a changed configuration that waits for a restart; NULL: none */
+	const struct config_guest
+	    *next; /* a changed configuration that waits for a restart; NULL: none */
 	/* a start under way */
 	struct keys_job *keys;
 	struct disk_job *disk_job;
@@ -75,7 +76,8 @@ start_failed(struct runner *r, const char *text)
 	childhurd_event(r->c, EVENT_START_FAILED, text);
 }
 
-/* --- preparing a start: keys ---------------------------------------------------------------------------- */
+/* --- preparing a start: keys
+ * ---------------------------------------------------------------------------- */
 
 /* Keys and secret root are made in a worker: random numbers, disk, fsync. */
 struct keys_job {
@@ -98,7 +100,8 @@ keys_work(void *data)
 		return;
 	if (!coordinator_grant(job->coordinator, job->offload_key, &job->error))
 		return;
-	/* A guest that has its keys already: what the administrator says they are, or it was given those made here. */
+	/* A guest that has its keys already: what the administrator says they are, or it was given
+	 * those made here. */
 	if (!job->deliver)
 		job->host_keys = secret_root_host_keys(job->extra, NULL);
 	if (!job->host_keys)
@@ -174,7 +177,8 @@ keys_start(struct runner *r)
 	job->task = task_run(r->host->tasks, keys_work, keys_done, keys_free, job);
 }
 
-/* --- preparing a start: disk, acceleration, and all of it -------------------------------------------------- */
+/* --- preparing a start: disk, acceleration, and all of it
+ * -------------------------------------------------- */
 
 static void
 on_disk(struct disk_job *job, const char *format, const GError *error, void *data)
@@ -212,7 +216,8 @@ on_acceleration(gboolean usable, const char *why, void *data)
 {
 	struct runner *r = data;
 	if (!usable && guest_of(r)->acceleration == CONFIG_ACCELERATION_KVM) {
-		g_autofree char *text = g_strdup_printf("acceleration = kvm, but %s; use tcg or auto", why);
+		g_autofree char *text =
+		    g_strdup_printf("acceleration = kvm, but %s; use tcg or auto", why);
 		start_failed(r, text);
 		return;
 	}
@@ -249,8 +254,9 @@ obstacle(struct runner *r)
 	g_free(r->emulator);
 	r->emulator = g_find_program_in_path(guest->emulator);
 	if (!r->emulator)
-		return g_strdup_printf("emulator %s: not found; install qemu-system-x86, or set `emulator'",
-				       guest->emulator);
+		return g_strdup_printf(
+		    "emulator %s: not found; install qemu-system-x86, or set `emulator'",
+		    guest->emulator);
 	if (g_mkdir_with_parents(r->directory, 0700) < 0)
 		return g_strdup_printf("%s: %s", r->directory, g_strerror(errno));
 	if (!port_is_free(guest->listen_address, guest->ssh_port, &error) ||
@@ -258,18 +264,19 @@ obstacle(struct runner *r)
 		return g_strdup(error->message);
 	const char *files[] = {guest->kernel, NULL};
 	for (guint i = 0; i < guest->modules->len + 1; i++) {
-		const struct config_module *module = i ? g_ptr_array_index(guest->modules, i - 1) : NULL;
+		const struct config_module *module =
+		    i ? g_ptr_array_index(guest->modules, i - 1) : NULL;
 		const char *file = module ? module->file : files[0];
 		if (file && access(file, R_OK) < 0)
-			return g_strdup_printf("%s %s: %s", module ? "module" : "kernel", file, g_strerror(errno));
+			return g_strdup_printf("%s %s: %s", module ? "module" : "kernel", file,
+					       g_strerror(errno));
 	}
 	if (!console_rotate(r->console_log, &error))
 		return g_strdup(error->message);
 	return NULL;
 }
 
-static void
-obstacle_met(struct ev_loop *loop, ev_timer *w, int revents);
+static void obstacle_met(struct ev_loop *loop, ev_timer *w, int revents);
 
 static void
 world_prepare(struct childhurd *c)
@@ -302,7 +309,8 @@ obstacle_met(struct ev_loop *loop, ev_timer *w, int revents)
 	start_failed(r, text);
 }
 
-/* --- QEMU's end --------------------------------------------------------------------------------------------- */
+/* --- QEMU's end
+ * --------------------------------------------------------------------------------------------- */
 
 static void
 exit_watch_stop(struct runner *r)
@@ -342,7 +350,8 @@ on_exit_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	guest_gone(w->data);
 }
 
-/* Both have to be: the process gone, and libvirt's word why. One of them alone is enough after a while. */
+/* Both have to be: the process gone, and libvirt's word why. One of them alone is enough after a
+ * while. */
 static void
 judge_exit(struct runner *r)
 {
@@ -364,7 +373,8 @@ on_exit_watch(struct ev_loop *loop, ev_io *w, int revents)
 	ev_io_stop(loop, w);
 	/* We are the subreaper of the QEMUs we started; those of an earlier daemon are init's. */
 	if (waitid(P_PIDFD, (id_t)w->fd, &info, WEXITED | WNOHANG) == 0 && info.si_pid) {
-		int status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : info.si_status;
+		int status =
+		    info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : info.si_status;
 		g_autofree char *text = child_status_text(status);
 		g_free(r->exit_text);
 		r->exit_text = g_strconcat("QEMU ", text, NULL);
@@ -414,11 +424,12 @@ runner_domain_event(struct runner *r, enum hypervisor_event event, const char *d
 	}
 }
 
-/* --- QEMU's start, and the gentle and less gentle ways to end it -------------------------------------------- */
+/* --- QEMU's start, and the gentle and less gentle ways to end it
+ * -------------------------------------------- */
 
 static void
-on_console(struct console *console, enum console_meaning meaning, const char *line, const char *explanation,
-	   void *data)
+on_console(struct console *console, enum console_meaning meaning, const char *line,
+	   const char *explanation, void *data)
 {
 	struct runner *r = data;
 	if (meaning == CONSOLE_NOTHING)
@@ -508,10 +519,12 @@ world_discard(struct childhurd *c)
 {
 	struct runner *r = runner_from(c);
 	if (unlink(r->disk) < 0 && errno != ENOENT)
-		g_warning("%s: cannot discard the disk %s: %s", c->config->name, r->disk, g_strerror(errno));
+		g_warning("%s: cannot discard the disk %s: %s", c->config->name, r->disk,
+			  g_strerror(errno));
 }
 
-/* --- secrets and health --------------------------------------------------------------------------------------- */
+/* --- secrets and health
+ * --------------------------------------------------------------------------------------- */
 
 static void
 on_enroll(enum event event, const char *text, void *data)
@@ -525,8 +538,8 @@ world_enroll(struct childhurd *c)
 {
 	struct runner *r = runner_from(c);
 	enroll_free(r->enroll);
-	r->enroll = enroll_new(r->host->loop, r->host->hypervisor, c->config, r->message, c->launched_at != 0,
-			       on_enroll, r);
+	r->enroll = enroll_new(r->host->loop, r->host->hypervisor, c->config, r->message,
+			       c->launched_at != 0, on_enroll, r);
 }
 
 static void
@@ -543,7 +556,8 @@ world_watch(struct childhurd *c)
 {
 	struct runner *r = runner_from(c);
 	health_free(r->health);
-	r->health = health_new(r->host->loop, c->config, r->host_keys, r->offload_key, on_health, r);
+	r->health =
+	    health_new(r->host->loop, c->config, r->host_keys, r->offload_key, on_health, r);
 }
 
 static void
@@ -568,7 +582,8 @@ world_quiet(struct childhurd *c)
 	r->health = NULL;
 }
 
-/* --- the rest of the world ------------------------------------------------------------------------------------ */
+/* --- the rest of the world
+ * ------------------------------------------------------------------------------------ */
 
 static gint64
 world_now(struct childhurd *c)
@@ -659,7 +674,8 @@ static const struct world_ops world = {
     .changed = world_changed,
 };
 
-/* --------------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------------
+ */
 
 /* The secrets of the earlier daemon's start, for a guest that did not get them yet. */
 static void
@@ -667,7 +683,8 @@ load_secrets(struct runner *r)
 {
 	g_autoptr(GError) error = NULL;
 	r->host_keys = secret_root_host_keys(r->secrets, &error);
-	if (r->host_keys && !r->c->enrolled && guest_of(r)->inject == CONFIG_INJECT_SECRET_SERVICE) {
+	if (r->host_keys && !r->c->enrolled &&
+	    guest_of(r)->inject == CONFIG_INJECT_SECRET_SERVICE) {
 		GPtrArray *files = secret_root_read(r->secrets, &error);
 		if (files) {
 			r->message = secret_service_message(files, &error);
@@ -689,7 +706,8 @@ runner_take_over(struct runner *r, pid_t pid)
 	c->restarts = record->restarts;
 	c->want_up = record->known ? record->want_up : TRUE;
 	r->kvm = record->kvm;
-	g_autofree char *text = g_strdup_printf("taken over from the daemon before (process %d)", (int)pid);
+	g_autofree char *text =
+	    g_strdup_printf("taken over from the daemon before (process %d)", (int)pid);
 	load_secrets(r);
 	exit_watch_start(r, pid);
 	console_start(r, FALSE);
@@ -760,8 +778,10 @@ runner_free(struct runner *r)
 
 /* What QEMU, the overlay or the guest's secrets are not made from. */
 static const char *const live_keys[] = {
-    "autostart",	"restart",     "probe-interval", "boot-timeout", "hang-timeout", "stop-timeout",
-    "probe-command",	"speed",       "systems",	 "features",	 "count",	 "parallel-builds",
+    "autostart",	  "restart",	  "probe-interval",
+    "boot-timeout",	  "hang-timeout", "stop-timeout",
+    "probe-command",	  "speed",	  "systems",
+    "features",		  "count",	  "parallel-builds",
     "overload-threshold", NULL,
 };
 
@@ -779,7 +799,8 @@ runner_configure(struct runner *r, const struct config_guest *guest)
 {
 	struct childhurd *c = r->c;
 	char **keys = config_guest_differences(c->config, guest);
-	gboolean idle = c->state == STATE_STOPPED || c->state == STATE_BACKOFF || c->state == STATE_FAILED;
+	gboolean idle =
+	    c->state == STATE_STOPPED || c->state == STATE_BACKOFF || c->state == STATE_FAILED;
 	r->next = NULL;
 	if (idle || all_live(keys)) {
 		c->config = guest;

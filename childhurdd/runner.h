@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The real world of one childhurd: its files, its QEMU, its secrets and its SSH session. The other side of struct
- * world_ops.
+ * The real world of one childhurd: its files, its QEMU, its secrets and its SSH session. The other
+ * side of struct world_ops.
  */
 #ifndef CHILDHURDD_RUNNER_H
 #define CHILDHURDD_RUNNER_H
@@ -33,8 +33,8 @@ struct host {
 };
 
 /*
- * A runner and its childhurd, in state stopped. guest is borrowed and outlives it. The record of an earlier daemon is
- * read: what people wanted then holds.
+ * A runner and its childhurd, in state stopped. guest is borrowed and outlives it. The record of an
+ * earlier daemon is read: what people wanted then holds.
  */
 struct runner *runner_new(const struct host *host, const struct config_guest *guest);
 /* Lets go of everything; a QEMU that runs goes on. */
@@ -53,8 +53,9 @@ void runner_record(struct runner *runner);
 const struct record *runner_last_record(const struct runner *runner);
 
 /*
- * The configuration was read again. What can change while QEMU runs changes at once; for the rest a running guest is
- * restarted when no build runs. Returns the keys that differ, NULL-terminated; caller frees with g_strfreev.
+ * The configuration was read again. What can change while QEMU runs changes at once; for the rest a
+ * running guest is restarted when no build runs. Returns the keys that differ, NULL-terminated;
+ * caller frees with g_strfreev.
  */
 char **runner_configure(struct runner *runner, const struct config_guest *guest);
 /* Take what needed a restart; called when a start begins. */
@@ -67,7 +68,7 @@ const char *runner_console_log(const struct runner *runner);
 const char *runner_private_key(const struct runner *runner);
 /* "TYPE BASE64" lines; NULL before the first preparation. Owned by the runner. */
 char **runner_host_keys(const struct runner *runner);
-pid_t runner_pid(const struct runner *runner); /* QEMU's; 0: none */
+pid_t runner_pid(const struct runner *runner);		      /* QEMU's; 0: none */
 const char *runner_acceleration(const struct runner *runner); /* NULL: does not run */
 /* The last console lines; caller frees with g_strfreev. */
 char **runner_console_tail(const struct runner *runner, guint lines);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A GThreadPool for the work, a queue and an ev_async for its end. A task belongs to a worker until it is in the
- * queue, and to the loop from then on; only `forgotten` is the loop's all the time.
+ * A GThreadPool for the work, a queue and an ev_async for its end. A task belongs to a worker until
+ * it is in the queue, and to the loop from then on; only `forgotten` is the loop's all the time.
  */
 #include "childhurdd/tasks.h"
 

@@ -18,13 +18,15 @@ struct tasks *tasks_new(struct ev_loop *loop, int workers);
 void tasks_finish(struct tasks *tasks);
 
 /*
- * work(data) in a worker, then done(data) on the loop unless forgotten before, then destroy(data) on the loop. The
- * handle is valid until done is called.
+ * work(data) in a worker, then done(data) on the loop unless forgotten before, then destroy(data)
+ * on the loop. The handle is valid until done is called.
  */
-struct task *task_run(struct tasks *tasks, task_fn work, task_fn done, GDestroyNotify destroy, void *data);
+struct task *task_run(struct tasks *tasks, task_fn work, task_fn done, GDestroyNotify destroy,
+		      void *data);
 void task_forget(struct task *task); /* NULL is allowed */
 
-/* From any thread: call fn(data), then destroy(data), on the loop. Calls of one thread keep their order. */
+/* From any thread: call fn(data), then destroy(data), on the loop. Calls of one thread keep their
+ * order. */
 void tasks_post(struct tasks *tasks, task_fn fn, GDestroyNotify destroy, void *data);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Files that others read at any moment, machines.scm above all: half of one, and every build of every system fails. So a
- * file is written aside, brought to the disk and renamed over the old one; after a crash of the host, too, it is one or
- * the other.
+ * Files that others read at any moment, machines.scm above all: half of one, and every build of
+ * every system fails. So a file is written aside, brought to the disk and renamed over the old one;
+ * after a crash of the host, too, it is one or the other.
  */
 #include "config/atomic_file.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * From files to a checked configuration: which files, defaults, templates, and what only shows when all is read: two
- * guests with one name or port. All errors are collected, and told in the order of files and lines.
+ * From files to a checked configuration: which files, defaults, templates, and what only shows when
+ * all is read: two guests with one name or port. All errors are collected, and told in the order of
+ * files and lines.
  */
 #include "config/config.h"
 
@@ -16,13 +17,13 @@
 #include "config/keys.h"
 #include "config/value.h"
 
-#define GUESTS_MAX 1000
-#define NAME_MAX_BYTES 40
+#define GUESTS_MAX	1000
+#define NAME_MAX_BYTES	40
 #define SOCKET_PATH_MAX 107 /* unix(7): sun_path */
-#define SSH_PORT 10022
-#define SECRETS_PORT 11004
-#define PORT_STEP 1000
-#define PORT_MAX 65535
+#define SSH_PORT	10022
+#define SECRETS_PORT	11004
+#define PORT_STEP	1000
+#define PORT_MAX	65535
 
 /* What childhurdd has in the state directory beside the guests' folders. */
 static const char *const reserved_names[] = {"kvm-probe", "libvirt", "lock", NULL};
@@ -46,13 +47,15 @@ struct section {
 	int count;
 };
 
-/* --- messages -------------------------------------------------------------------------------------------- */
+/* --- messages
+ * -------------------------------------------------------------------------------------------- */
 
-static void fault(struct loader *l, const char *file, int line, const char *section, const char *key,
-		  const char *format, ...) G_GNUC_PRINTF(6, 7);
+static void fault(struct loader *l, const char *file, int line, const char *section,
+		  const char *key, const char *format, ...) G_GNUC_PRINTF(6, 7);
 
 static void
-fault(struct loader *l, const char *file, int line, const char *section, const char *key, const char *format, ...)
+fault(struct loader *l, const char *file, int line, const char *section, const char *key,
+      const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
@@ -60,7 +63,8 @@ fault(struct loader *l, const char *file, int line, const char *section, const c
 	va_end(arguments);
 	g_autofree char *title = value_printable(section);
 	g_autofree char *name = key ? value_printable(key) : NULL;
-	char *text = key ? g_strdup_printf("[%s] %s: %s", title, name, what) : g_strdup_printf("[%s]: %s", title, what);
+	char *text = key ? g_strdup_printf("[%s] %s: %s", title, name, what)
+			 : g_strdup_printf("[%s]: %s", title, what);
 	ini_error_add(l->errors, file, line, text);
 }
 
@@ -75,7 +79,8 @@ file_rank(const struct loader *l, const char *file)
 static gint
 by_place(gconstpointer a, gconstpointer b, gpointer data)
 {
-	const struct ini_error *x = *(struct ini_error *const *)a, *y = *(struct ini_error *const *)b;
+	const struct ini_error *x = *(struct ini_error *const *)a,
+			       *y = *(struct ini_error *const *)b;
 	gint rank = file_rank(data, x->file) - file_rank(data, y->file);
 	return rank ? rank : x->line - y->line;
 }
@@ -88,18 +93,21 @@ tell_errors(struct loader *l, GPtrArray *messages)
 		const struct ini_error *e = g_ptr_array_index(l->errors, i);
 		g_autofree char *file = g_utf8_make_valid(e->file, -1);
 		g_strdelimit(file, "\n\r\033", '?');
-		g_ptr_array_add(messages, e->line ? g_strdup_printf("%s:%d: %s", file, e->line, e->text)
-						  : g_strdup_printf("%s: %s", file, e->text));
+		g_ptr_array_add(messages, e->line
+					      ? g_strdup_printf("%s:%d: %s", file, e->line, e->text)
+					      : g_strdup_printf("%s: %s", file, e->text));
 	}
 }
 
-/* --- sections -------------------------------------------------------------------------------------------- */
+/* --- sections
+ * -------------------------------------------------------------------------------------------- */
 
 static gboolean
 name_is_good(const char *name)
 {
 	static const char letters[] = G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-_.";
-	return g_ascii_isalnum(*name) && strspn(name, letters) == strlen(name) && strlen(name) <= NAME_MAX_BYTES;
+	return g_ascii_isalnum(*name) && strspn(name, letters) == strlen(name) &&
+	       strlen(name) <= NAME_MAX_BYTES;
 }
 
 static struct section *
@@ -130,26 +138,30 @@ check_section(struct loader *l, const struct ini_entry *entry)
 		return;
 	if (!g_str_has_prefix(title, "guest ")) {
 		fault(l, entry->file, entry->line, title, NULL, "%s",
-		      strcmp(title, "guest") ? "unknown section; it is [daemon], [defaults] or [guest NAME]"
-					     : "a guest needs a name, as [guest childhurd]");
+		      strcmp(title, "guest")
+			  ? "unknown section; it is [daemon], [defaults] or [guest NAME]"
+			  : "a guest needs a name, as [guest childhurd]");
 		return;
 	}
 	const char *name = title + strlen("guest ");
 	if (!name_is_good(name)) {
 		g_autofree char *quoted = value_quote(name);
 		fault(l, entry->file, entry->line, title, NULL,
-		      "%s is not a guest's name; it is made of letters, digits, - _ and ., begins with a letter or digit, "
+		      "%s is not a guest's name; it is made of letters, digits, - _ and ., begins "
+		      "with a letter or digit, "
 		      "and has at most %d of them",
 		      quoted, NAME_MAX_BYTES);
 		return;
 	}
 	if (g_strv_contains(reserved_names, name) || g_str_has_prefix(name, "kvm-probe.")) {
 		fault(l, entry->file, entry->line, title, NULL,
-		      "childhurdd keeps something of that name in state-directory; give the guest another name");
+		      "childhurdd keeps something of that name in state-directory; give the guest "
+		      "another name");
 		return;
 	}
 	if (l->sections->len >= GUESTS_MAX) {
-		fault(l, entry->file, entry->line, title, NULL, "there are more than %d guests; leave some out", GUESTS_MAX);
+		fault(l, entry->file, entry->line, title, NULL,
+		      "there are more than %d guests; leave some out", GUESTS_MAX);
 		return;
 	}
 	struct section *s = g_new0(struct section, 1);
@@ -161,7 +173,9 @@ check_section(struct loader *l, const struct ini_entry *entry)
 	g_ptr_array_add(l->sections, s);
 }
 
-/* --- keys ------------------------------------------------------------------------------------------------- */
+/* --- keys
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void
 unknown_key(struct loader *l, const struct ini_entry *entry, gboolean daemon)
@@ -171,13 +185,15 @@ unknown_key(struct loader *l, const struct ini_entry *entry, gboolean daemon)
 	const char *near_there = near ? NULL : key_suggest(entry->key, !daemon);
 	g_autofree char *quoted = value_quote(entry->key);
 	if (key_find(entry->key, !daemon))
-		fault(l, entry->file, entry->line, entry->section, entry->key, "belongs in %s", there);
+		fault(l, entry->file, entry->line, entry->section, entry->key, "belongs in %s",
+		      there);
 	else if (near)
-		fault(l, entry->file, entry->line, entry->section, entry->key, "unknown key %s; did you mean %s?",
-		      quoted, near);
+		fault(l, entry->file, entry->line, entry->section, entry->key,
+		      "unknown key %s; did you mean %s?", quoted, near);
 	else if (near_there)
 		fault(l, entry->file, entry->line, entry->section, entry->key,
-		      "unknown key %s; did you mean %s, which belongs in %s?", quoted, near_there, there);
+		      "unknown key %s; did you mean %s, which belongs in %s?", quoted, near_there,
+		      there);
 	else
 		fault(l, entry->file, entry->line, entry->section, entry->key,
 		      "unknown key %s; childhurd.ini(5) lists them all", quoted);
@@ -210,7 +226,8 @@ check_double(struct loader *l, guint i, const struct key *key)
 		const struct ini_entry *other = g_ptr_array_index(l->entries, j);
 		if (other->file != entry->file)
 			return;
-		if (other->key && !strcmp(other->key, entry->key) && !strcmp(other->section, entry->section)) {
+		if (other->key && !strcmp(other->key, entry->key) &&
+		    !strcmp(other->section, entry->section)) {
 			fault(l, entry->file, entry->line, entry->section, entry->key,
 			      "given twice, first in line %d; leave one of them out", other->line);
 			return;
@@ -233,10 +250,12 @@ check_entries(struct loader *l)
 		}
 		if (!*entry->section) {
 			g_autofree char *name = value_printable(entry->key);
-			ini_error_add(l->errors, entry->file, entry->line,
-				      g_strdup_printf("%s: stands before the first section; put it below [daemon], "
-						      "[defaults] or [guest NAME]",
-						      name));
+			ini_error_add(
+			    l->errors, entry->file, entry->line,
+			    g_strdup_printf(
+				"%s: stands before the first section; put it below [daemon], "
+				"[defaults] or [guest NAME]",
+				name));
 			continue;
 		}
 		if (strcmp(entry->section, "daemon") && strcmp(entry->section, "defaults") &&
@@ -247,7 +266,9 @@ check_entries(struct loader *l)
 			continue;
 		check_double(l, i, key);
 		gboolean is_count = !strcmp(key->name, "count");
-		void *owner = key->scope == KEY_DAEMON ? (void *)&daemon : is_count ? (void *)&count : (void *)&guest;
+		void *owner = key->scope == KEY_DAEMON ? (void *)&daemon
+			      : is_count	       ? (void *)&count
+						       : (void *)&guest;
 		g_autofree char *what = value_set(key, entry->value, l->folder, owner);
 		if (what)
 			fault(l, entry->file, entry->line, entry->section, entry->key, "%s", what);
@@ -261,7 +282,9 @@ check_entries(struct loader *l)
 	}
 }
 
-/* --- guests ------------------------------------------------------------------------------------------------ */
+/* --- guests
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* Set what the entries of one section say; errors are told already. */
 static void
@@ -276,7 +299,8 @@ apply(struct loader *l, const char *section, void *owner, gboolean daemon, gbool
 		if (!key || !strcmp(key->name, "count") ||
 		    (key->scope == KEY_GUEST_ONLY && !strcmp(section, "defaults")))
 			continue;
-		/* The modules of one section in one file are one value, which replaces an earlier one. */
+		/* The modules of one section in one file are one value, which replaces an earlier
+		 * one. */
 		if (key->type == KEY_MODULE && modules_file != entry->file) {
 			value_clear(key, owner);
 			modules_file = entry->file;
@@ -291,7 +315,8 @@ static void
 set_standards(void *owner, gboolean daemon)
 {
 	for (gsize i = 0; i < n_keys; i++) {
-		if ((keys[i].scope == KEY_DAEMON) != daemon || !keys[i].standard || !strcmp(keys[i].name, "count"))
+		if ((keys[i].scope == KEY_DAEMON) != daemon || !keys[i].standard ||
+		    !strcmp(keys[i].name, "count"))
 			continue;
 		g_autofree char *what = value_set(&keys[i], keys[i].standard, "/", owner);
 		g_assert(!what);
@@ -313,7 +338,8 @@ find_place(struct loader *l, const char *section, const char *key, const char **
 
 /* The same for a guest's key, or else its section. */
 static void
-place_of(struct loader *l, const struct config_guest *guest, const char *key, const char **file, int *line)
+place_of(struct loader *l, const struct config_guest *guest, const char *key, const char **file,
+	 int *line)
 {
 	g_autofree char *section = g_strdup_printf("guest %s", guest->template);
 	*file = guest->file;
@@ -321,11 +347,12 @@ place_of(struct loader *l, const struct config_guest *guest, const char *key, co
 	find_place(l, section, key, file, line);
 }
 
-static void guest_fault(struct loader *l, const struct config_guest *guest, const char *key, const char *format, ...)
-    G_GNUC_PRINTF(4, 5);
+static void guest_fault(struct loader *l, const struct config_guest *guest, const char *key,
+			const char *format, ...) G_GNUC_PRINTF(4, 5);
 
 static void
-guest_fault(struct loader *l, const struct config_guest *guest, const char *key, const char *format, ...)
+guest_fault(struct loader *l, const struct config_guest *guest, const char *key, const char *format,
+	    ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
@@ -347,15 +374,20 @@ check_guest(struct loader *l, const struct config_guest *guest)
 	find_place(l, "defaults", "image", &given, &line);
 	find_place(l, section, "image", &given, &line);
 	if (!guest->image && !guest->kernel && !given)
-		guest_fault(l, guest, "image", "is missing; give the path of a disk image, or a kernel");
+		guest_fault(l, guest, "image",
+			    "is missing; give the path of a disk image, or a kernel");
 	if (guest->modules->len && !guest->kernel)
-		guest_fault(l, guest, "module", "needs a kernel; give one, as kernel = /path/to/gnumach");
+		guest_fault(l, guest, "module",
+			    "needs a kernel; give one, as kernel = /path/to/gnumach");
 	if (*guest->kernel_arguments && !guest->kernel)
-		guest_fault(l, guest, "kernel-arguments", "needs a kernel; give one, as kernel = /path/to/gnumach");
+		guest_fault(l, guest, "kernel-arguments",
+			    "needs a kernel; give one, as kernel = /path/to/gnumach");
 	if (guest->offloading && !*guest->systems)
-		guest_fault(l, guest, "systems", "is empty; name the systems it builds for, or say offloading = no");
+		guest_fault(l, guest, "systems",
+			    "is empty; name the systems it builds for, or say offloading = no");
 	if (guest->ssh_port == guest->secrets_port)
-		guest_fault(l, guest, "secrets-port", "%d is its ssh-port, too; give it another", guest->secrets_port);
+		guest_fault(l, guest, "secrets-port", "%d is its ssh-port, too; give it another",
+			    guest->secrets_port);
 }
 
 /* Only ports that follow from the id can be too high. */
@@ -366,7 +398,8 @@ check_highest_port(struct loader *l, const struct config_guest *guest)
 	if (port <= PORT_MAX)
 		return TRUE;
 	guest_fault(l, guest, "id",
-		    "%d of %s makes a port %d, and they end at %d; give an id of at most %d, or ssh-port and secrets-port",
+		    "%d of %s makes a port %d, and they end at %d; give an id of at most %d, or "
+		    "ssh-port and secrets-port",
 		    guest->id, guest->name, port, PORT_MAX, (PORT_MAX - SECRETS_PORT) / PORT_STEP);
 	return FALSE;
 }
@@ -400,7 +433,8 @@ make_guests(struct loader *l)
 	for (guint i = 0; i < l->sections->len; i++) {
 		const struct section *s = g_ptr_array_index(l->sections, i);
 		if ((int)l->config->guests->len + s->count > GUESTS_MAX) {
-			fault(l, s->file, s->line, s->title, "count", "more than %d guests in all", GUESTS_MAX);
+			fault(l, s->file, s->line, s->title, "count", "more than %d guests in all",
+			      GUESTS_MAX);
 			return;
 		}
 		gboolean good = TRUE; /* or told, once for the section */
@@ -414,13 +448,14 @@ make_guests(struct loader *l)
 	}
 }
 
-/* --- guests against each other ----------------------------------------------------------------------------- */
+/* --- guests against each other
+ * ----------------------------------------------------------------------------- */
 
 static gboolean
 same_address(const struct config_guest *a, const struct config_guest *b)
 {
-	return !strcmp(a->listen_address, b->listen_address) || !strcmp(a->listen_address, "0.0.0.0") ||
-	       !strcmp(b->listen_address, "0.0.0.0");
+	return !strcmp(a->listen_address, b->listen_address) ||
+	       !strcmp(a->listen_address, "0.0.0.0") || !strcmp(b->listen_address, "0.0.0.0");
 }
 
 static void
@@ -434,12 +469,14 @@ check_port(struct loader *l, const struct config_guest *guest, const char *key, 
 	place_of(l, other, other_key, &file, &line);
 	if (!strcmp(guest->template, other->template))
 		guest_fault(l, guest, key,
-			    "%d would be the %s of %s and the %s of %s; leave it out in a template, so that it follows "
+			    "%d would be the %s of %s and the %s of %s; leave it out in a "
+			    "template, so that it follows "
 			    "from id",
 			    port, other_key, other->name, key, guest->name);
 	else
-		guest_fault(l, guest, key, "%d of %s is the %s of %s, too (%s:%d); give it another port or id", port,
-			    guest->name, other_key, other->name, file, line);
+		guest_fault(l, guest, key,
+			    "%d of %s is the %s of %s, too (%s:%d); give it another port or id",
+			    port, guest->name, other_key, other->name, file, line);
 }
 
 static void
@@ -448,22 +485,27 @@ check_pair(struct loader *l, const struct config_guest *guest, const struct conf
 	if (!strcmp(guest->name, other->name)) {
 		g_autofree char *section = g_strdup_printf("guest %s", guest->template);
 		fault(l, guest->file, guest->line, section, NULL,
-		      "there is a guest %s already, of [guest %s] (%s:%d); give one of them another name", guest->name,
-		      other->template, other->file, other->line);
+		      "there is a guest %s already, of [guest %s] (%s:%d); give one of them "
+		      "another name",
+		      guest->name, other->template, other->file, other->line);
 		return;
 	}
 	if (guest->id == other->id) {
 		const char *file;
 		int line;
 		place_of(l, other, "id", &file, &line);
-		guest_fault(l, guest, "id", "%d of %s is the id of %s, too (%s:%d); give one of them another", guest->id,
-			    guest->name, other->name, file, line);
+		guest_fault(l, guest, "id",
+			    "%d of %s is the id of %s, too (%s:%d); give one of them another",
+			    guest->id, guest->name, other->name, file, line);
 		return; /* the ports follow from it */
 	}
 	check_port(l, guest, "ssh-port", guest->ssh_port, other, "ssh-port", other->ssh_port);
-	check_port(l, guest, "ssh-port", guest->ssh_port, other, "secrets-port", other->secrets_port);
-	check_port(l, guest, "secrets-port", guest->secrets_port, other, "ssh-port", other->ssh_port);
-	check_port(l, guest, "secrets-port", guest->secrets_port, other, "secrets-port", other->secrets_port);
+	check_port(l, guest, "ssh-port", guest->ssh_port, other, "secrets-port",
+		   other->secrets_port);
+	check_port(l, guest, "secrets-port", guest->secrets_port, other, "ssh-port",
+		   other->ssh_port);
+	check_port(l, guest, "secrets-port", guest->secrets_port, other, "secrets-port",
+		   other->secrets_port);
 }
 
 /* What two sections have in common is told once, and of a guest only the first thing. */
@@ -479,14 +521,16 @@ check_pairs(struct loader *l)
 			check_pair(l, guest, other);
 			if (l->errors->len == errors)
 				continue;
-			if (!g_hash_table_add(told, g_strdup_printf("%s %s", guest->template, other->template)))
+			if (!g_hash_table_add(
+				told, g_strdup_printf("%s %s", guest->template, other->template)))
 				g_ptr_array_set_size(l->errors, (int)errors);
 			break;
 		}
 	}
 }
 
-/* --- folders and files --------------------------------------------------------------------------------------- */
+/* --- folders and files
+ * --------------------------------------------------------------------------------------- */
 
 /* The XDG Base Directory Specification: a relative path is to be ignored. */
 static char *
@@ -507,7 +551,8 @@ standard_folder(const char *for_root, const char *variable, const char *in_home)
 	return g_build_filename(folder, "childhurd", NULL);
 }
 
-/* Without $XDG_RUNTIME_DIR, where g_get_user_runtime_dir() finds it; never in /tmp, where others could make it first. */
+/* Without $XDG_RUNTIME_DIR, where g_get_user_runtime_dir() finds it; never in /tmp, where others
+ * could make it first. */
 static char *
 standard_runtime_folder(void)
 {
@@ -537,7 +582,8 @@ find_drop_ins(struct loader *l)
 	g_autoptr(GPtrArray) found = g_ptr_array_new();
 	DIR *dir = opendir(l->drop_ins);
 	if (!dir && errno != ENOENT)
-		ini_error_add(l->errors, l->drop_ins, 0, g_strdup_printf("cannot be read: %s", g_strerror(errno)));
+		ini_error_add(l->errors, l->drop_ins, 0,
+			      g_strdup_printf("cannot be read: %s", g_strerror(errno)));
 	const struct dirent *entry;
 	while (dir && (entry = readdir(dir)))
 		if (*entry->d_name != '.' && g_str_has_suffix(entry->d_name, ".ini"))
@@ -555,7 +601,8 @@ set_daemon(struct loader *l)
 	struct config *config = l->config;
 	g_autofree gboolean *given = g_new0(gboolean, n_keys);
 	set_standards(config, TRUE);
-	config->state_directory = standard_folder("/var/lib/childhurd", "XDG_STATE_HOME", ".local/state");
+	config->state_directory =
+	    standard_folder("/var/lib/childhurd", "XDG_STATE_HOME", ".local/state");
 	config->runtime_directory = standard_runtime_folder();
 	config->secrets_directory = g_build_filename(l->folder, "secrets", NULL);
 	config->parallel_starts = (int)g_get_num_processors();
@@ -582,7 +629,8 @@ is_missing(const char *file)
 struct config *
 config_load(const char *file, GPtrArray *errors)
 {
-	g_autofree char *main_file = file ? g_canonicalize_filename(file, NULL) : config_default_file();
+	g_autofree char *main_file =
+	    file ? g_canonicalize_filename(file, NULL) : config_default_file();
 	struct loader l = {.files = g_ptr_array_new_with_free_func(g_free),
 			   .entries = g_ptr_array_new_with_free_func(ini_entry_free),
 			   .errors = g_ptr_array_new_with_free_func(ini_error_free),
@@ -617,7 +665,8 @@ config_load(const char *file, GPtrArray *errors)
 	return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------------------
+ */
 
 static void
 clear_keys(void *owner, gboolean daemon)
@@ -663,7 +712,8 @@ config_guest_differences(const struct config_guest *a, const struct config_guest
 {
 	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
 	for (gsize i = 0; i < n_keys; i++)
-		if (keys[i].scope != KEY_DAEMON && strcmp(keys[i].name, "count") && !value_equal(&keys[i], a, b))
+		if (keys[i].scope != KEY_DAEMON && strcmp(keys[i].name, "count") &&
+		    !value_equal(&keys[i], a, b))
 			g_strv_builder_add(builder, keys[i].name);
 	return g_strv_builder_end(builder);
 }

@@ -2,7 +2,8 @@
 /*
  * The checked configuration: childhurd.ini and its drop-ins as typed structures.
  *
- * A configuration is immutable once loaded. The daemon keeps one, loads another on reload, and compares.
+ * A configuration is immutable once loaded. The daemon keeps one, loads another on reload, and
+ * compares.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
@@ -10,7 +11,11 @@
 #include <glib.h>
 
 enum config_disk { CONFIG_DISK_EPHEMERAL, CONFIG_DISK_PERSISTENT };
-enum config_acceleration { CONFIG_ACCELERATION_AUTO, CONFIG_ACCELERATION_KVM, CONFIG_ACCELERATION_TCG };
+enum config_acceleration {
+	CONFIG_ACCELERATION_AUTO,
+	CONFIG_ACCELERATION_KVM,
+	CONFIG_ACCELERATION_TCG
+};
 enum config_network { CONFIG_NETWORK_USER, CONFIG_NETWORK_ISOLATED };
 enum config_inject { CONFIG_INJECT_SECRET_SERVICE, CONFIG_INJECT_IMAGE, CONFIG_INJECT_NONE };
 enum config_restart { CONFIG_RESTART_ALWAYS, CONFIG_RESTART_ON_FAILURE, CONFIG_RESTART_NEVER };
@@ -48,7 +53,8 @@ struct config_guest {
 	enum config_acceleration acceleration;
 	enum config_network network;
 	char **qemu_options; /* argv split like a shell does, may be empty */
-	char *clock;	     /* NULL: now; else "YYYY-MM-DDTHH:MM:SS" in UTC, as QEMU's -rtc base= takes it */
+	char *
+	    clock; /* NULL: now; else "YYYY-MM-DDTHH:MM:SS" in UTC, as QEMU's -rtc base= takes it */
 	enum config_inject inject;
 
 	gboolean offloading;
@@ -83,21 +89,23 @@ struct config {
 };
 
 /*
- * Where things are by default: below /etc, /var/lib and /run for root, below the XDG folders for others.
- * config_default_file: the childhurd.ini that is read when none is named. Caller frees.
+ * Where things are by default: below /etc, /var/lib and /run for root, below the XDG folders for
+ * others. config_default_file: the childhurd.ini that is read when none is named. Caller frees.
  */
 char *config_default_file(void);
 
 /*
- * Read FILE and every *.ini of the folder conf.d beside it (in the order of their names), check all of it.
+ * Read FILE and every *.ini of the folder conf.d beside it (in the order of their names), check all
+ * of it.
  *
  * FILE: path; NULL means config_default_file(), which may then be missing (an empty hird).
- * errors: array of char * (caller made it with g_free as its free function); each message is one line,
- *         "FILE:LINE: [SECTION] KEY: what is wrong, what would be right". All errors of all files are
+ * errors: array of char * (caller made it with g_free as its free function); each message is one
+ * line, "FILE:LINE: [SECTION] KEY: what is wrong, what would be right". All errors of all files are
  *         collected, in the order of files and lines; they are UTF-8 without control characters.
- * Text in the configuration is UTF-8 without control characters but tabs, so it can be said in XML, Scheme and JSON.
- * No file but those of the configuration is looked at: whether an image is there is the daemon's business.
- * Returns a configuration, or NULL when there was at least one error. Caller frees with config_free.
+ * Text in the configuration is UTF-8 without control characters but tabs, so it can be said in XML,
+ * Scheme and JSON. No file but those of the configuration is looked at: whether an image is there
+ * is the daemon's business. Returns a configuration, or NULL when there was at least one error.
+ * Caller frees with config_free.
  */
 struct config *config_load(const char *file, GPtrArray *errors);
 

@@ -2,11 +2,12 @@
 /*
  * inih, fed line by line.
  *
- * Debian builds inih (55) so that it takes the 199th byte of a line for the start of another line, and an indented line
- * for the continuation of the one before; it passes no line numbers, does not tell of a section without keys, cuts a
- * section's name at 49 bytes, and tells the first error only, by its line. A multiboot module's arguments alone are
- * longer than that. So the lines are counted and checked here on their way into it, indentation is taken away, sections
- * are kept here, and of a line that inih cannot hold it gets the key only, while the value waits for on_entry.
+ * Debian builds inih (55) so that it takes the 199th byte of a line for the start of another line,
+ * and an indented line for the continuation of the one before; it passes no line numbers, does not
+ * tell of a section without keys, cuts a section's name at 49 bytes, and tells the first error
+ * only, by its line. A multiboot module's arguments alone are longer than that. So the lines are
+ * counted and checked here on their way into it, indentation is taken away, sections are kept here,
+ * and of a line that inih cannot hold it gets the key only, while the value waits for on_entry.
  *
  * Comments begin with ; or # at the start of a line, or with a ; behind a blank.
  */
@@ -27,8 +28,8 @@ struct feeder {
 	const char *at, *end; /* what is left of the file's content */
 	GPtrArray *entries, *errors;
 	int line;
-	char *section;	   /* "" before the first; NULL: in one whose head was no good */
-	char *long_value;  /* of the line in hand, when inih cannot hold it; NULL: inih's is right */
+	char *section;	  /* "" before the first; NULL: in one whose head was no good */
+	char *long_value; /* of the line in hand, when inih cannot hold it; NULL: inih's is right */
 	gboolean expected; /* the line in hand is KEY = VALUE, and inih has not told of it yet */
 };
 
@@ -83,7 +84,8 @@ on_entry(void *data, const char *section, const char *name, const char *value)
 	return 1;
 }
 
-static void wrong_line(struct feeder *f, const char *text, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static void wrong_line(struct feeder *f, const char *text, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
 
 static void
 wrong_line(struct feeder *f, const char *text, const char *format, ...)
@@ -113,7 +115,8 @@ begin_section(struct feeder *f, const char *text)
 	}
 }
 
-/* A ; behind a blank and all that follows. The same for short lines and those that inih does not see. */
+/* A ; behind a blank and all that follows. The same for short lines and those that inih does not
+ * see. */
 static void
 cut_comment(char *text)
 {
@@ -143,7 +146,8 @@ hand_over(struct feeder *f, const char *text, char *out, gsize size)
 	}
 }
 
-/* The next line without the blanks around it, or NULL at the end and where the file turns out to be no text. */
+/* The next line without the blanks around it, or NULL at the end and where the file turns out to be
+ * no text. */
 static char *
 take_line(struct feeder *f)
 {
@@ -173,7 +177,8 @@ miss_entry(struct feeder *f)
 	g_clear_pointer(&f->long_value, g_free);
 }
 
-/* inih's reader: the next line as fgets would give it; an empty one for what is none of inih's business. */
+/* inih's reader: the next line as fgets would give it; an empty one for what is none of inih's
+ * business. */
 static char *
 next_line(char *out, int size, void *stream)
 {
@@ -199,7 +204,8 @@ next_line(char *out, int size, void *stream)
 	return out;
 }
 
-/* Like g_file_get_contents, but not for ever: neither in an endless file nor in a pipe that nobody writes to. */
+/* Like g_file_get_contents, but not for ever: neither in an endless file nor in a pipe that nobody
+ * writes to. */
 static GString *
 read_whole(const char *file, GPtrArray *errors)
 {
@@ -218,10 +224,12 @@ read_whole(const char *file, GPtrArray *errors)
 	if (fd >= 0)
 		close(fd);
 	if (n < 0)
-		ini_error_add(errors, file, 0, g_strdup_printf("cannot be read: %s", g_strerror(why)));
+		ini_error_add(errors, file, 0,
+			      g_strdup_printf("cannot be read: %s", g_strerror(why)));
 	else if (content->len > INI_FILE_MAX)
 		ini_error_add(errors, file, 0,
-			      g_strdup_printf("is too large; a configuration has at most %d bytes", INI_FILE_MAX));
+			      g_strdup_printf("is too large; a configuration has at most %d bytes",
+					      INI_FILE_MAX));
 	else
 		return g_steal_pointer(&content);
 	return NULL;

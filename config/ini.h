@@ -24,8 +24,9 @@ struct ini_error {
 };
 
 /*
- * Read file, append its entries to entries (array of struct ini_entry *, freed with ini_entry_free) and what is wrong to
- * errors (array of struct ini_error *, freed with ini_error_free). file has to outlive both.
+ * Read file, append its entries to entries (array of struct ini_entry *, freed with ini_entry_free)
+ * and what is wrong to errors (array of struct ini_error *, freed with ini_error_free). file has to
+ * outlive both.
  */
 void ini_read(const char *file, GPtrArray *entries, GPtrArray *errors);
 

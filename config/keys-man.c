@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Prints the key lists of childhurd.ini(5), in man(7) macros, from the table that the parser uses. */
+/* Prints the key lists of childhurd.ini(5), in man(7) macros, from the table that the parser uses.
+ */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The table of keys. childhurd.ini(5) is made from it, too, so a meaning is written for the administrator who reads it
- * there.
+ * The table of keys. childhurd.ini(5) is made from it, too, so a meaning is written for the
+ * administrator who reads it there.
  */
 #include "config/keys.h"
 
 #include <stddef.h>
 #include <string.h>
 
-#define KIB 1024.0
-#define MIB (1024.0 * KIB)
-#define GIB (1024.0 * MIB)
+#define KIB    1024.0
+#define MIB    (1024.0 * KIB)
+#define GIB    (1024.0 * MIB)
 #define SECOND 1000.0
 #define MINUTE (60 * SECOND)
-#define HOUR (60 * MINUTE)
+#define HOUR   (60 * MINUTE)
 
 static const char *const disks[] = {"ephemeral", "persistent", NULL};
 static const char *const accelerations[] = {"auto", "kvm", "tcg", NULL};
@@ -22,8 +22,8 @@ static const char *const injections[] = {"secret-service", "image", "none", NULL
 static const char *const restarts[] = {"always", "on-failure", "never", NULL};
 static const char *const formats[] = {"qcow2", "raw", NULL};
 
-#define D(field) KEY_DAEMON, offsetof(struct config, field)
-#define G(field) KEY_GUEST, offsetof(struct config_guest, field)
+#define D(field)   KEY_DAEMON, offsetof(struct config, field)
+#define G(field)   KEY_GUEST, offsetof(struct config_guest, field)
 #define ONE(field) KEY_GUEST_ONLY, offsetof(struct config_guest, field)
 
 /* clang-format off */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The one table of keys: name, type, default, limits, meaning. Parsing, defaults, comparison of two guests and the key
- * list of childhurd.ini(5) are all made from it.
+ * The one table of keys: name, type, default, limits, meaning. Parsing, defaults, comparison of two
+ * guests and the key list of childhurd.ini(5) are all made from it.
  */
 #ifndef CONFIG_KEYS_H
 #define CONFIG_KEYS_H
@@ -40,12 +40,13 @@ struct key {
 	const char *name;
 	enum key_type type;
 	enum key_scope scope;
-	gsize offset;		     /* in struct config or struct config_guest */
-	const char *standard;	     /* the default, as it would be written; NULL: none, or made in config.c */
-	const char *shown;	     /* the default as the manual tells it; NULL: standard */
-	double least, most;	     /* of numbers, sizes (bytes), times (ms); most 0: no limit */
-	const char *const *choices;  /* KEY_CHOICE, KEY_TEXT that is one of these; NULL-terminated */
-	const char *meaning;	     /* for the manual, one sentence or more */
+	gsize offset; /* in struct config or struct config_guest */
+	const char
+	    *standard; /* the default, as it would be written; NULL: none, or made in config.c */
+	const char *shown;	    /* the default as the manual tells it; NULL: standard */
+	double least, most;	    /* of numbers, sizes (bytes), times (ms); most 0: no limit */
+	const char *const *choices; /* KEY_CHOICE, KEY_TEXT that is one of these; NULL-terminated */
+	const char *meaning;	    /* for the manual, one sentence or more */
 };
 
 extern const struct key keys[];

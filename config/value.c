@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Values: text in, a field of its key's type out, or a sentence about what is wrong. Numbers are the C locale's, whatever
- * the user's is; nothing is looked up and no file is touched, so that a configuration can be checked on another machine.
+ * Values: text in, a field of its key's type out, or a sentence about what is wrong. Numbers are
+ * the C locale's, whatever the user's is; nothing is looked up and no file is touched, so that a
+ * configuration can be checked on another machine.
  */
 #include "config/value.h"
 
@@ -10,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define QUOTE_MAX 60   /* bytes of a value in a message */
+#define QUOTE_MAX   60 /* bytes of a value in a message */
 #define ACCOUNT_MAX 32 /* bytes, as useradd has it */
 
 char *
@@ -21,7 +22,8 @@ value_odd(const char *text)
 	for (; *text; text = g_utf8_next_char(text)) {
 		gunichar c = g_utf8_get_char(text);
 		if ((g_unichar_iscntrl(c) && c != '\t') || (c & 0xfffe) == 0xfffe)
-			return g_strdup_printf("the character \\x%02x cannot be in a configuration; take it out", c);
+			return g_strdup_printf(
+			    "the character \\x%02x cannot be in a configuration; take it out", c);
 	}
 	return NULL;
 }
@@ -76,14 +78,17 @@ wrong(const char *text, const char *format, ...)
 	return g_strdup_printf("%s %s", quoted, rest);
 }
 
-/* --- numbers --------------------------------------------------------------------------------------------- */
+/* --- numbers
+ * --------------------------------------------------------------------------------------------- */
 
 struct unit {
 	const char *name;
 	double factor;
 };
-static const struct unit sizes[] = {{"K", 1024.0}, {"M", 1048576.0}, {"G", 1073741824.0}, {NULL, 0}};
-static const struct unit times[] = {{"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {NULL, 0}};
+static const struct unit sizes[] = {
+    {"K", 1024.0}, {"M", 1048576.0}, {"G", 1073741824.0}, {NULL, 0}};
+static const struct unit times[] = {
+    {"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {NULL, 0}};
 static const struct unit none[] = {{NULL, 0}};
 
 /* A number and its unit; bare: it may stand without one. FALSE: that is not what text is. */
@@ -95,7 +100,8 @@ number(const char *text, const struct unit *units, gboolean bare, double *value)
 	gsize whole = strspn(end, digits);
 	end += whole;
 	gsize rest = *end == '.' ? strspn(end + 1, digits) : 0;
-	if (!whole || (*end == '.' && !rest)) /* no hexadecimal numbers, no exponents, no infinity */
+	if (!whole ||
+	    (*end == '.' && !rest)) /* no hexadecimal numbers, no exponents, no infinity */
 		return FALSE;
 	end += *end == '.' ? rest + 1 : 0;
 	double n = g_ascii_strtod(text, NULL);
@@ -119,12 +125,15 @@ number(const char *text, const struct unit *units, gboolean bare, double *value)
 static char *
 limit_text(const struct key *key, double limit)
 {
-	const struct unit *units = key->type == KEY_SIZE ? sizes : key->type == KEY_TIME ? times : none;
+	const struct unit *units = key->type == KEY_SIZE   ? sizes
+				   : key->type == KEY_TIME ? times
+							   : none;
 	const struct unit *best = NULL;
 	for (; units->name; units++)
 		if (limit >= units->factor && fmod(limit, units->factor) == 0)
 			best = units;
-	return best ? g_strdup_printf("%.15g%s", limit / best->factor, best->name) : g_strdup_printf("%.15g", limit);
+	return best ? g_strdup_printf("%.15g%s", limit / best->factor, best->name)
+		    : g_strdup_printf("%.15g", limit);
 }
 
 static char *
@@ -174,7 +183,9 @@ set_number(const struct key *key, const char *text, void *field)
 	return NULL;
 }
 
-/* --- words ----------------------------------------------------------------------------------------------- */
+/* --- words
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static char *
 choices_text(const char *const *choices)
@@ -230,10 +241,13 @@ set_date(const char *text, char **field)
 		       : pattern[i] == 'T' ? text[i] == 'T' || text[i] == ' '
 					   : text[i] == pattern[i];
 	if (good)
-		sscanf(text, "%4d-%2d-%2d%*1[T ]%2d:%2d:%2d", &year, &month, &day, &hour, &minute, &second);
-	g_autoptr(GDateTime) date = good ? g_date_time_new_utc(year, month, day, hour, minute, second) : NULL;
+		sscanf(text, "%4d-%2d-%2d%*1[T ]%2d:%2d:%2d", &year, &month, &day, &hour, &minute,
+		       &second);
+	g_autoptr(GDateTime) date =
+	    good ? g_date_time_new_utc(year, month, day, hour, minute, second) : NULL;
 	if (!date || year < 1970)
-		return wrong(text, "is not a date; write now, 2020-01-31 or 2020-01-31T12:00:00 (UTC, from 1970 on)");
+		return wrong(text, "is not a date; write now, 2020-01-31 or 2020-01-31T12:00:00 "
+				   "(UTC, from 1970 on)");
 	replace(field, g_date_time_format(date, "%Y-%m-%dT%H:%M:%S"));
 	return NULL;
 }
@@ -241,7 +255,8 @@ set_date(const char *text, char **field)
 static char *
 path_from(const char *text, const char *folder)
 {
-	g_autofree char *joined = g_path_is_absolute(text) ? g_strdup(text) : g_build_filename(folder, text, NULL);
+	g_autofree char *joined =
+	    g_path_is_absolute(text) ? g_strdup(text) : g_build_filename(folder, text, NULL);
 	return g_canonicalize_filename(joined, "/");
 }
 
@@ -263,29 +278,35 @@ set_text(const struct key *key, const char *text, const char *folder, char **fie
 	case KEY_NAME:
 		if (!name_is_good(text))
 			return wrong(text,
-				     "is not an account's or group's name; it has letters, digits, - _ and ., begins "
+				     "is not an account's or group's name; it has letters, digits, "
+				     "- _ and ., begins "
 				     "with a letter, digit or _, and has at most %d of them",
 				     ACCOUNT_MAX);
 		replace(field, g_strdup(text));
 		return NULL;
 	case KEY_URI:
 		if (strpbrk(text, " \t") || !g_uri_is_valid(text, G_URI_FLAGS_NONE, NULL))
-			return wrong(text, "is not a libvirt URI, as qemu:///embed or qemu:///system");
+			return wrong(text,
+				     "is not a libvirt URI, as qemu:///embed or qemu:///system");
 		replace(field, g_strdup(text));
 		return NULL;
 	case KEY_WORD:
 		if (strpbrk(text, " \t\"'`$;|&<>()[]{}*?\\"))
-			return wrong(text, "is not a word; blanks, quotes and wildcards cannot be in it");
+			return wrong(text,
+				     "is not a word; blanks, quotes and wildcards cannot be in it");
 		if (*text == '-')
 			return wrong(text, "begins with a dash");
 		replace(field, g_strdup(text));
 		return NULL;
 	case KEY_ADDRESS:
 		if (inet_pton(AF_INET6, text, &address) == 1)
-			return wrong(text, "is an IPv6 address, and QEMU forwards ports at IPv4 addresses only; "
-					   "write one of these, as 127.0.0.1 or 0.0.0.0");
+			return wrong(
+			    text,
+			    "is an IPv6 address, and QEMU forwards ports at IPv4 addresses only; "
+			    "write one of these, as 127.0.0.1 or 0.0.0.0");
 		if (inet_pton(AF_INET, text, &address) != 1)
-			return wrong(text, "is not an IPv4 address, as 127.0.0.1 (no name is looked up)");
+			return wrong(text,
+				     "is not an IPv4 address, as 127.0.0.1 (no name is looked up)");
 		replace(field, g_strdup(text));
 		return NULL;
 	case KEY_PATH:
@@ -304,7 +325,9 @@ set_text(const struct key *key, const char *text, const char *folder, char **fie
 	}
 }
 
-/* --- lists ----------------------------------------------------------------------------------------------- */
+/* --- lists
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static char *
 set_list(const char *text, char ***field)
@@ -313,7 +336,8 @@ set_list(const char *text, char ***field)
 	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
 	for (char **piece = pieces; *piece; piece++) {
 		if (strpbrk(*piece, "\"'\\()"))
-			return wrong(text, "is not a list of words; separate them with blanks or commas");
+			return wrong(text,
+				     "is not a list of words; separate them with blanks or commas");
 		if (**piece)
 			g_strv_builder_add(builder, *piece);
 	}
@@ -331,7 +355,9 @@ set_argv(const char *text, char ***field)
 		argv = g_new0(char *, 1);
 	} else if (!g_shell_parse_argv(text, NULL, &argv, &error)) {
 		if (!g_error_matches(error, G_SHELL_ERROR, G_SHELL_ERROR_EMPTY_STRING))
-			return wrong(text, "cannot be split into arguments as in a shell; a quote is not closed");
+			return wrong(
+			    text,
+			    "cannot be split into arguments as in a shell; a quote is not closed");
 		argv = g_new0(char *, 1);
 	}
 	g_strfreev(*field);
@@ -377,7 +403,8 @@ modules_equal(const GPtrArray *a, const GPtrArray *b)
 	return TRUE;
 }
 
-/* --- any of them ----------------------------------------------------------------------------------------- */
+/* --- any of them
+ * ----------------------------------------------------------------------------------------- */
 
 char *
 value_set(const struct key *key, const char *text, const char *folder, void *owner)

@@ -6,9 +6,10 @@
 #include "config/keys.h"
 
 /*
- * Parse text as key's type into the field of owner (struct config or struct config_guest), whose old value is freed.
- * folder: what relative paths are relative to. Returns NULL, or what is wrong and what would be right (caller frees; the field
- * is unchanged): "\"12x\" is not a size; write a number with K, M or G, as 512M".
+ * Parse text as key's type into the field of owner (struct config or struct config_guest), whose
+ * old value is freed. folder: what relative paths are relative to. Returns NULL, or what is wrong
+ * and what would be right (caller frees; the field is unchanged): "\"12x\" is not a size; write a
+ * number with K, M or G, as 512M".
  */
 char *value_set(const struct key *key, const char *text, const char *folder, void *owner);
 /* Free the field's value. */
@@ -17,14 +18,15 @@ void value_clear(const struct key *key, void *owner);
 gboolean value_equal(const struct key *key, const void *a, const void *b);
 
 /*
- * Why text can be neither shown to people nor written into XML, Scheme or JSON as it is: no UTF-8, or a control character
- * other than a tab. NULL when it can; caller frees.
+ * Why text can be neither shown to people nor written into XML, Scheme or JSON as it is: no UTF-8,
+ * or a control character other than a tab. NULL when it can; caller frees.
  */
 char *value_odd(const char *text);
 
 /* Text as it can be printed: control characters escaped, long ones shortened. Caller frees. */
 char *value_printable(const char *text);
-/* A bad value as it can be printed: in quotes, control characters escaped, long ones shortened. Caller frees. */
+/* A bad value as it can be printed: in quotes, control characters escaped, long ones shortened.
+ * Caller frees. */
 char *value_quote(const char *text);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * OpenSSH refuses a key that its owner shares with a group, and libssh cannot read one that it may not open. So the key
- * belongs to the coordinator's user with mode 0600, and the folder stays ours but lets his group pass (0710). We run as
- * root when there is another user, and read the key all the same.
+ * OpenSSH refuses a key that its owner shares with a group, and libssh cannot read one that it may
+ * not open. So the key belongs to the coordinator's user with mode 0600, and the folder stays ours
+ * but lets his group pass (0710). We run as root when there is another user, and read the key all
+ * the same.
  */
 #include "offload/coordinator.h"
 
@@ -25,8 +26,8 @@ find_daemon(uid_t *uid)
 		g_autofree char *folder = g_strdup_printf("/proc/%s", entry);
 		g_autofree char *name = NULL;
 		struct stat st;
-		if (g_file_get_contents(comm, &name, NULL, NULL) && !strcmp(g_strchomp(name), "guix-daemon") &&
-		    stat(folder, &st) == 0) {
+		if (g_file_get_contents(comm, &name, NULL, NULL) &&
+		    !strcmp(g_strchomp(name), "guix-daemon") && stat(folder, &st) == 0) {
 			*uid = st.st_uid;
 			return TRUE;
 		}
@@ -37,8 +38,8 @@ find_daemon(uid_t *uid)
 static gboolean
 fail(GError **error, const char *what, const char *path)
 {
-	g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: cannot %s: %s", path, what,
-		    g_strerror(errno));
+	g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: cannot %s: %s", path,
+		    what, g_strerror(errno));
 	return FALSE;
 }
 
@@ -53,9 +54,10 @@ coordinator_grant(const char *user, const char *private_key, GError **error)
 	int failed = user ? getpwnam_r(user, &entry, buffer, 16384, &found)
 			  : getpwuid_r(uid, &entry, buffer, 16384, &found);
 	if (failed || !found) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
-			    "coordinator-user %s: there is no such user; name the one guix-daemon runs as",
-			    user ? user : "of the running guix-daemon");
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+		    "coordinator-user %s: there is no such user; name the one guix-daemon runs as",
+		    user ? user : "of the running guix-daemon");
 		return FALSE;
 	}
 	if (found->pw_uid == geteuid() || found->pw_uid == 0)
@@ -64,8 +66,9 @@ coordinator_grant(const char *user, const char *private_key, GError **error)
 		if (!user)
 			return TRUE;
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
-			    "coordinator-user %s: only root can give him %s; run childhurdd as root or as %s", user,
-			    private_key, user);
+			    "coordinator-user %s: only root can give him %s; run childhurdd as "
+			    "root or as %s",
+			    user, private_key, user);
 		return FALSE;
 	}
 	g_autofree char *folder = g_path_get_dirname(private_key);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The coordinator's user: whom guix-daemon, and so Guix' offload hook, runs as. He has to be able to read the private
- * key, or builds wait for ever.
+ * The coordinator's user: whom guix-daemon, and so Guix' offload hook, runs as. He has to be able
+ * to read the private key, or builds wait for ever.
  */
 #ifndef OFFLOAD_COORDINATOR_H
 #define OFFLOAD_COORDINATOR_H
@@ -9,10 +9,10 @@
 #include <glib.h>
 
 /*
- * Make private_key (and the folder it is in) readable for user, and for nobody else: key and folder go into his
- * hands as far as that is needed. user NULL: found out (the owner of the running guix-daemon, else nothing is done). An
- * unprivileged daemon cannot give files away: that is an error only when user was named and is not ourselves.
- * Blocks on disk; thread-safe.
+ * Make private_key (and the folder it is in) readable for user, and for nobody else: key and folder
+ * go into his hands as far as that is needed. user NULL: found out (the owner of the running
+ * guix-daemon, else nothing is done). An unprivileged daemon cannot give files away: that is an
+ * error only when user was named and is not ourselves. Blocks on disk; thread-safe.
  */
 gboolean coordinator_grant(const char *user, const char *private_key, GError **error);
 

@@ -15,9 +15,10 @@
 #include <glib.h>
 
 /*
- * What a guest is to Guix. With none ready but some coming up, machines.scm is not empty, or Guix would fail every request
- * at once ("a `i586-gnu' is required"): those are then listed at PUBLISHED_NOWHERE, where nobody listens, so that
- * requests are postponed and tried again every 5 s. ssh_config and known_hosts list every guest given.
+ * What a guest is to Guix. With none ready but some coming up, machines.scm is not empty, or Guix
+ * would fail every request at once ("a `i586-gnu' is required"): those are then listed at
+ * PUBLISHED_NOWHERE, where nobody listens, so that requests are postponed and tried again every 5
+ * s. ssh_config and known_hosts list every guest given.
  */
 enum published_as { PUBLISHED_NOT, PUBLISHED_COMING, PUBLISHED_READY };
 #define PUBLISHED_NOWHERE 1 /* the port tcpmux: refused at once */

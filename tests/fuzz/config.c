@@ -2,10 +2,10 @@
 /*
  * Fuzzes the configuration.
  *
- * Input: childhurd.ini, and behind the first byte 0x1c a drop-in. Whatever it says, it is either refused with messages
- * that can be printed, each with a file's name in front; or it is a configuration that keeps the promises of config.h,
- * and the same when it is read again. Build with clang -fsanitize=fuzzer, or without it as a program that runs the
- * files it is given.
+ * Input: childhurd.ini, and behind the first byte 0x1c a drop-in. Whatever it says, it is either
+ * refused with messages that can be printed, each with a file's name in front; or it is a
+ * configuration that keeps the promises of config.h, and the same when it is read again. Build with
+ * clang -fsanitize=fuzzer, or without it as a program that runs the files it is given.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -79,7 +79,8 @@ check_errors(const GPtrArray *errors)
 		require_clean(message, "a message can be printed");
 		require(g_str_has_prefix(message, folder), "a message names the file", message);
 		require(strlen(message) < 1000, "a message is of a length to be read", message);
-		require(!g_str_has_suffix(message, ": inih cannot read this line"), "we know what inih refuses", message);
+		require(!g_str_has_suffix(message, ": inih cannot read this line"),
+			"we know what inih refuses", message);
 	}
 }
 
@@ -94,43 +95,54 @@ check_list(char **list)
 static gboolean
 overlap(const struct config_guest *a, const struct config_guest *b)
 {
-	return !strcmp(a->listen_address, b->listen_address) || !strcmp(a->listen_address, "0.0.0.0") ||
-	       !strcmp(b->listen_address, "0.0.0.0");
+	return !strcmp(a->listen_address, b->listen_address) ||
+	       !strcmp(a->listen_address, "0.0.0.0") || !strcmp(b->listen_address, "0.0.0.0");
 }
 
 static void
 check_against(const struct config_guest *a, const struct config_guest *b)
 {
 	require(strcmp(a->name, b->name) != 0, "names are different", a->name);
-	require(!overlap(a, b) || (a->ssh_port != b->ssh_port && a->ssh_port != b->secrets_port &&
-				   a->secrets_port != b->ssh_port && a->secrets_port != b->secrets_port),
+	require(!overlap(a, b) ||
+		    (a->ssh_port != b->ssh_port && a->ssh_port != b->secrets_port &&
+		     a->secrets_port != b->ssh_port && a->secrets_port != b->secrets_port),
 		"ports are different", a->name);
 }
 
 static void
 check_guest(const struct config_guest *g)
 {
-	require(g_ascii_isalnum(*g->name) && !strpbrk(g->name, "/ \t*?\"'\\") && strlen(g->name) <= 63,
+	require(g_ascii_isalnum(*g->name) && !strpbrk(g->name, "/ \t*?\"'\\") &&
+		    strlen(g->name) <= 63,
 		"a name is a name", g->name);
 	require(g_str_has_prefix(g->name, g->template), "a name comes from its section", g->name);
-	require(g->line > 0 && g_str_has_prefix(g->file, folder), "a guest knows its place", g->name);
-	require(g->ssh_port >= 1 && g->ssh_port <= 65535 && g->secrets_port >= 1 && g->secrets_port <= 65535 &&
-		    g->ssh_port != g->secrets_port,
+	require(g->line > 0 && g_str_has_prefix(g->file, folder), "a guest knows its place",
+		g->name);
+	require(g->ssh_port >= 1 && g->ssh_port <= 65535 && g->secrets_port >= 1 &&
+		    g->secrets_port <= 65535 && g->ssh_port != g->secrets_port,
 		"ports are ports", g->name);
-	require(g->kernel ? g_path_is_absolute(g->kernel) : !*g->kernel_arguments && !g->modules->len,
+	require(g->kernel ? g_path_is_absolute(g->kernel)
+			  : !*g->kernel_arguments && !g->modules->len,
 		"what a kernel is for needs one", g->name);
-	require(g->image ? g_path_is_absolute(g->image) : g->kernel != NULL, "something boots", g->name);
-	require(g->memory_size >= 16 << 20 && g->disk_size >= 0 && g->cpus >= 1, "sizes are sizes", g->name);
-	require(g->parallel_builds >= 1 && g->parallel_builds <= 64 && g->speed > 0 && g->overload_threshold > 0,
+	require(g->image ? g_path_is_absolute(g->image) : g->kernel != NULL, "something boots",
+		g->name);
+	require(g->memory_size >= 16 << 20 && g->disk_size >= 0 && g->cpus >= 1, "sizes are sizes",
+		g->name);
+	require(g->parallel_builds >= 1 && g->parallel_builds <= 64 && g->speed > 0 &&
+		    g->overload_threshold > 0,
 		"what Guix gets it can use", g->name);
-	require(g->probe_interval >= 100 && g->boot_timeout >= 1000 && g->hang_timeout >= 1000 && g->stop_timeout >= 1000,
+	require(g->probe_interval >= 100 && g->boot_timeout >= 1000 && g->hang_timeout >= 1000 &&
+		    g->stop_timeout >= 1000,
 		"nothing is to be done in no time", g->name);
 	require(g->inject != CONFIG_INJECT_IMAGE, "what is not there yet is refused", g->name);
 	require(!g->offloading || *g->systems, "who builds builds for something", g->name);
-	require(!strpbrk(g->user, "/ ") && !strpbrk(g->admin_user, "/ "), "accounts are no paths", g->user);
-	require(!g->clock || strlen(g->clock) == strlen("2020-01-31T12:00:00"), "a date is normal", g->clock);
-	const char *const texts[] = {g->listen_address, g->kernel_arguments, g->machine, g->network_device,
-				     g->emulator,	g->user,	     g->admin_user, g->probe_command};
+	require(!strpbrk(g->user, "/ ") && !strpbrk(g->admin_user, "/ "), "accounts are no paths",
+		g->user);
+	require(!g->clock || strlen(g->clock) == strlen("2020-01-31T12:00:00"), "a date is normal",
+		g->clock);
+	const char *const texts[] = {g->listen_address, g->kernel_arguments, g->machine,
+				     g->network_device, g->emulator,	     g->user,
+				     g->admin_user,	g->probe_command};
 	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
 		require_clean(texts[i], "a guest's text is text");
 	if (g->image)
@@ -148,14 +160,18 @@ check_guest(const struct config_guest *g)
 static void
 check_config(const struct config *config, const struct config *again)
 {
-	require(strlen(config->runtime_directory) < 100, "there is room for a socket", config->runtime_directory);
+	require(strlen(config->runtime_directory) < 100, "there is room for a socket",
+		config->runtime_directory);
 	require(config->guests->len <= 1000, "guests are not too many", config->file);
-	require(again && again->guests->len == config->guests->len, "read again it is good", config->file);
+	require(again && again->guests->len == config->guests->len, "read again it is good",
+		config->file);
 	for (guint i = 0; i < config->guests->len; i++) {
 		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
 		check_guest(guest);
-		require(config_find_guest(config, guest->name) == guest, "a guest is found", guest->name);
-		g_auto(GStrv) differ = config_guest_differences(guest, g_ptr_array_index(again->guests, i));
+		require(config_find_guest(config, guest->name) == guest, "a guest is found",
+			guest->name);
+		g_auto(GStrv) differ =
+		    config_guest_differences(guest, g_ptr_array_index(again->guests, i));
 		require(!*differ, "read again it is the same", guest->name);
 		for (guint j = 0; j < i; j++)
 			check_against(guest, g_ptr_array_index(config->guests, j));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A file replaced as a whole: what readers see, what a killed process may leave, what an error leaves. */
+/* A file replaced as a whole: what readers see, what a killed process may leave, what an error
+ * leaves. */
 #include "config/atomic_file.h"
 
 #include <errno.h>
@@ -183,7 +184,8 @@ test_full(struct place *p, gconstpointer data)
 	g_assert_false(g_file_test(p->temporary, G_FILE_TEST_EXISTS));
 }
 
-/* A writer that is killed somewhere: a reader finds one of the two contents, whole, and the next writer succeeds. */
+/* A writer that is killed somewhere: a reader finds one of the two contents, whole, and the next
+ * writer succeeds. */
 static void
 test_killed(struct place *p, gconstpointer data)
 {
@@ -202,7 +204,8 @@ test_killed(struct place *p, gconstpointer data)
 			gsize length;
 			g_assert_true(g_file_get_contents(p->path, &content, &length, NULL));
 			g_assert_cmpuint(length, ==, sizeof a);
-			g_assert_true(memcmp(content, a, length) == 0 || memcmp(content, b, length) == 0);
+			g_assert_true(memcmp(content, a, length) == 0 ||
+				      memcmp(content, b, length) == 0);
 		}
 		g_assert_cmpint(kill(child, SIGKILL), ==, 0);
 		g_assert_cmpint(waitpid(child, NULL, 0), ==, child);
@@ -215,7 +218,8 @@ int
 main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-#define TEST(name, function) g_test_add("/atomic-file/" name, struct place, NULL, place_make, function, place_clear)
+#define TEST(name, function)                                                                       \
+	g_test_add("/atomic-file/" name, struct place, NULL, place_make, function, place_clear)
 	TEST("a-file-is-replaced-as-a-whole", test_replaces);
 	TEST("it-has-exactly-the-mode-whatever-the-umask", test_mode);
 	TEST("who-reads-the-old-file-keeps-it", test_reader);

@@ -10,7 +10,8 @@ struct fake {
 	struct childhurd *c;
 	struct config_guest config;
 	gint64 now, timer;
-	int queued, prepared, launched, enrolled, watched, quieted, halted, buttons, kills, discarded;
+	int queued, prepared, launched, enrolled, watched, quieted, halted, buttons, kills,
+	    discarded;
 	int builds;
 	gboolean published_when_stopping;
 };
@@ -39,10 +40,10 @@ fake_timer(struct childhurd *c, gint64 at)
 	fake_of(c)->timer = at;
 }
 
-#define COUNTS(name, field)                                                                                          \
-	static void fake_##name(struct childhurd *c)                                                                 \
-	{                                                                                                            \
-		fake_of(c)->field++;                                                                                 \
+#define COUNTS(name, field)                                                                        \
+	static void fake_##name(struct childhurd *c)                                               \
+	{                                                                                          \
+		fake_of(c)->field++;                                                               \
 	}
 COUNTS(queue, queued)
 COUNTS(prepare, prepared)
@@ -118,7 +119,8 @@ happen(struct fake *f, enum event event)
 	childhurd_event(f->c, event, event_name(event));
 }
 
-#define assert_state(f, expected) g_assert_cmpstr(state_name((f)->c->state), ==, state_name(expected))
+#define assert_state(f, expected)                                                                  \
+	g_assert_cmpstr(state_name((f)->c->state), ==, state_name(expected))
 
 /* Let time pass until the deadline that is set, and have it pass. */
 static void
@@ -509,8 +511,9 @@ check_promises(struct fake *f)
 		g_assert_true(c->running && c->proven && !c->drained && !c->winding_down);
 	if (c->state == STATE_STOPPED || c->state == STATE_FAILED)
 		g_assert_false(childhurd_coming_up(c));
-	gboolean limited = c->state == STATE_BOOTING || c->state == STATE_ENROLLING || c->state == STATE_STOPPING ||
-			   c->state == STATE_BACKOFF || (c->state == STATE_UNRESPONSIVE);
+	gboolean limited = c->state == STATE_BOOTING || c->state == STATE_ENROLLING ||
+			   c->state == STATE_STOPPING || c->state == STATE_BACKOFF ||
+			   (c->state == STATE_UNRESPONSIVE);
 	if (limited)
 		g_assert_cmpint(f->timer, >=, 0); /* nothing waits for ever */
 	if (c->state == STATE_BACKOFF)
@@ -528,7 +531,8 @@ test_any_events(void)
 	fake_init(&f);
 	for (int i = 0; i < 300000; i++) {
 		enum event event = g_rand_int_range(rand, 0, N_EVENTS);
-		if (event == EVENT_FOUND || (event == EVENT_ADMITTED && f.c->state != STATE_STARTING))
+		if (event == EVENT_FOUND ||
+		    (event == EVENT_ADMITTED && f.c->state != STATE_STARTING))
 			continue; /* the hird sends these only where they belong */
 		if (event == EVENT_PREPARED && (f.c->state != STATE_STARTING || f.c->launching))
 			continue;
@@ -555,11 +559,16 @@ main(int argc, char **argv)
 	g_test_add_func("/childhurd/stop-waits-for-a-build-unless-now", test_stop_waits_for_build);
 	g_test_add_func("/childhurd/restart-is-stop-and-start", test_restart);
 	g_test_add_func("/childhurd/reset-discards-the-disk-when-qemu-is-gone", test_reset);
-	g_test_add_func("/childhurd/crashes-back-off-and-then-open-the-breaker", test_crash_backs_off);
-	g_test_add_func("/childhurd/a-crash-an-hour-for-a-year-is-forgiven", test_long_ready_forgives);
-	g_test_add_func("/childhurd/reboot-and-power-off-are-told-from-crashes", test_reboot_and_power_off);
-	g_test_add_func("/childhurd/a-reboot-before-it-was-ready-is-a-failure", test_reboot_while_booting);
-	g_test_add_func("/childhurd/a-silent-guest-is-unpublished-then-restarted", test_unresponsive);
+	g_test_add_func("/childhurd/crashes-back-off-and-then-open-the-breaker",
+			test_crash_backs_off);
+	g_test_add_func("/childhurd/a-crash-an-hour-for-a-year-is-forgiven",
+			test_long_ready_forgives);
+	g_test_add_func("/childhurd/reboot-and-power-off-are-told-from-crashes",
+			test_reboot_and_power_off);
+	g_test_add_func("/childhurd/a-reboot-before-it-was-ready-is-a-failure",
+			test_reboot_while_booting);
+	g_test_add_func("/childhurd/a-silent-guest-is-unpublished-then-restarted",
+			test_unresponsive);
 	g_test_add_func("/childhurd/drained-stays-drained", test_drain);
 	g_test_add_func("/childhurd/a-start-can-be-given-up", test_stop_while_starting);
 	g_test_add_func("/childhurd/a-launch-that-comes-too-late-is-ended", test_late_launch);

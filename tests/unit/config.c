@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The configuration, by pairs in tests/config: NAME.ini and NAME.expected, which has the messages, or, for a good
- * configuration, the guests. UPDATE_EXPECTED=1 writes the expected side anew, to be looked at.
+ * The configuration, by pairs in tests/config: NAME.ini and NAME.expected, which has the messages,
+ * or, for a good configuration, the guests. UPDATE_EXPECTED=1 writes the expected side anew, to be
+ * looked at.
  */
 #include "config/config.h"
 
@@ -30,18 +31,22 @@ answer_of(const char *path)
 	for (guint i = 0; config && i < config->guests->len; i++) {
 		const struct config_guest *g = g_ptr_array_index(config->guests, i);
 		g_autofree char *options = g_strjoinv("|", g->qemu_options);
-		g_string_append_printf(text, "%s: id %d ports %d %d at %s, image %s (%s), memory %" G_GINT64_FORMAT
-					     " cpus %d, options %s, clock %s, probe %" G_GINT64_FORMAT
-					     " ms \"%s\", threshold %d%%\n",
-				       g->name, g->id, g->ssh_port, g->secrets_port, g->listen_address,
-				       g->image ? g->image : "none", g->image_format ? g->image_format : "probed",
-				       g->memory_size, g->cpus, options, g->clock ? g->clock : "now", g->probe_interval,
-				       g->probe_command, (int)(g->overload_threshold * 100 + 0.5));
+		g_string_append_printf(
+		    text,
+		    "%s: id %d ports %d %d at %s, image %s (%s), memory %" G_GINT64_FORMAT
+		    " cpus %d, options %s, clock %s, probe %" G_GINT64_FORMAT
+		    " ms \"%s\", threshold %d%%\n",
+		    g->name, g->id, g->ssh_port, g->secrets_port, g->listen_address,
+		    g->image ? g->image : "none", g->image_format ? g->image_format : "probed",
+		    g->memory_size, g->cpus, options, g->clock ? g->clock : "now",
+		    g->probe_interval, g->probe_command, (int)(g->overload_threshold * 100 + 0.5));
 		if (g->kernel)
-			g_string_append_printf(text, "    kernel %s <%s>\n", g->kernel, g->kernel_arguments);
+			g_string_append_printf(text, "    kernel %s <%s>\n", g->kernel,
+					       g->kernel_arguments);
 		for (guint m = 0; m < g->modules->len; m++) {
 			const struct config_module *module = g_ptr_array_index(g->modules, m);
-			g_string_append_printf(text, "    module %s <%s>\n", module->file, module->arguments);
+			g_string_append_printf(text, "    module %s <%s>\n", module->file,
+					       module->arguments);
 		}
 	}
 	g_assert_true((config == NULL) == (errors->len > 0));
@@ -85,8 +90,8 @@ place_write(const struct place *p, const char *name, const char *text, gssize le
 static void
 place_clear(struct place *p)
 {
-	const char *const names[] = {"conf.d/10-a.ini", "conf.d/20-b.ini", "conf.d/ignored.conf", "conf.d",
-				     "childhurd.ini"};
+	const char *const names[] = {"conf.d/10-a.ini", "conf.d/20-b.ini", "conf.d/ignored.conf",
+				     "conf.d", "childhurd.ini"};
 	for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
 		g_autofree char *path = g_build_filename(p->dir, names[i], NULL);
 		g_remove(path);
@@ -103,8 +108,10 @@ test_drop_ins(void)
 	place_make(&p);
 	g_autofree char *folder = g_build_filename(p.dir, "conf.d", NULL);
 	g_assert_cmpint(g_mkdir(folder, 0700), ==, 0);
-	place_write(&p, "childhurd.ini", "[guest a]\nimage=/i\nmemory-size=1G\nmodule=/x\nkernel=/k\n", -1);
-	place_write(&p, "conf.d/10-a.ini", "[guest a]\nmemory-size=512M\nmodule=/y\nmodule=/z\n", -1);
+	place_write(&p, "childhurd.ini",
+		    "[guest a]\nimage=/i\nmemory-size=1G\nmodule=/x\nkernel=/k\n", -1);
+	place_write(&p, "conf.d/10-a.ini", "[guest a]\nmemory-size=512M\nmodule=/y\nmodule=/z\n",
+		    -1);
 	place_write(&p, "conf.d/20-b.ini", "[guest a]\ncpus=2\n[guest b]\nimage=/b\n", -1);
 	place_write(&p, "conf.d/ignored.conf", "nonsense", -1);
 	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
@@ -119,7 +126,8 @@ test_drop_ins(void)
 	config_free(config);
 	place_write(&p, "conf.d/20-b.ini", "[guest a]\ncpus=none\n", -1);
 	g_assert_null(config_load(p.file, errors));
-	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0), "conf.d/20-b.ini:2: [guest a] cpus: \"none\""));
+	g_assert_nonnull(
+	    strstr(g_ptr_array_index(errors, 0), "conf.d/20-b.ini:2: [guest a] cpus: \"none\""));
 	place_clear(&p);
 }
 
@@ -127,7 +135,8 @@ test_drop_ins(void)
 static void
 test_order(void)
 {
-	static const char *const names[] = {"a.ini", "Z.ini", "9.ini", "b.ini", "10.ini", ".hidden.ini", "c.ini~"};
+	static const char *const names[] = {"a.ini",  "Z.ini",	     "9.ini", "b.ini",
+					    "10.ini", ".hidden.ini", "c.ini~"};
 	static const char *const sorted[] = {"10.ini", "9.ini", "Z.ini", "a.ini", "b.ini"};
 	struct place p;
 	place_make(&p);
@@ -142,7 +151,8 @@ test_order(void)
 	g_assert_null(config_load(p.file, errors));
 	guint told = 0;
 	for (guint i = 0; i < errors->len && told < G_N_ELEMENTS(sorted); i++) {
-		g_autofree char *where = g_strdup_printf("%s/%s:2: [guest a] cpus: ", folder, sorted[told]);
+		g_autofree char *where =
+		    g_strdup_printf("%s/%s:2: [guest a] cpus: ", folder, sorted[told]);
 		told += g_str_has_prefix(g_ptr_array_index(errors, i), where);
 	}
 	g_assert_cmpuint(told, ==, G_N_ELEMENTS(sorted));
@@ -172,7 +182,8 @@ test_no_files(void)
 	g_assert_cmpint(mkfifo(p.file, 0600), ==, 0);
 	struct {
 		const char *path, *message;
-	} cases[] = {{"/", "/: cannot be read: Is a directory"}, {"/dev/zero", "/dev/zero: is too large"}};
+	} cases[] = {{"/", "/: cannot be read: Is a directory"},
+		     {"/dev/zero", "/dev/zero: is too large"}};
 	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
 		g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
 		g_assert_null(config_load(cases[i].path, errors));
@@ -180,7 +191,8 @@ test_no_files(void)
 		g_assert_true(g_str_has_prefix(g_ptr_array_index(errors, 0), cases[i].message));
 	}
 	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
-	struct config *config = config_load(p.file, errors); /* reads as empty, and does not block */
+	struct config *config =
+	    config_load(p.file, errors); /* reads as empty, and does not block */
 	g_assert_nonnull(config);
 	g_assert_cmpuint(config->guests->len, ==, 0);
 	config_free(config);
@@ -199,7 +211,8 @@ test_no_folder(void)
 	g_assert_null(config_load(p.file, errors));
 	g_assert_cmpuint(errors->len, ==, 2); /* in the order of files */
 	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0), "childhurd.ini:3: [guest a] cpus: "));
-	g_assert_nonnull(strstr(g_ptr_array_index(errors, 1), "conf.d: cannot be read: Not a directory"));
+	g_assert_nonnull(
+	    strstr(g_ptr_array_index(errors, 1), "conf.d: cannot be read: Not a directory"));
 	place_clear(&p);
 }
 
@@ -211,7 +224,8 @@ test_many_guests(void)
 	place_make(&p);
 	g_autoptr(GString) text = g_string_new("[defaults]\nimage = /i\n");
 	for (int i = 0; i < 1000; i++)
-		g_string_append_printf(text, "[guest g%d]\nssh-port = %d\nsecrets-port = %d\n", i, 20000 + i, 30000 + i);
+		g_string_append_printf(text, "[guest g%d]\nssh-port = %d\nsecrets-port = %d\n", i,
+				       20000 + i, 30000 + i);
 	place_write(&p, "childhurd.ini", text->str, -1);
 	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
 	struct config *config = config_load(p.file, errors);
@@ -223,7 +237,8 @@ test_many_guests(void)
 	place_write(&p, "childhurd.ini", text->str, -1);
 	g_assert_null(config_load(p.file, errors));
 	g_assert_cmpuint(errors->len, ==, 1);
-	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0), ":3003: [guest one-more]: there are more than 1000 guests"));
+	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0),
+				":3003: [guest one-more]: there are more than 1000 guests"));
 	place_clear(&p);
 }
 
@@ -238,7 +253,8 @@ test_long_value_whole(void)
 		g_autofree char *left = g_strnfill(length, 'x');
 		g_autofree char *blanks = g_strnfill(length - 149, ' ');
 		g_autofree char *value = g_strdup_printf("%s#[=:%s#y", left, blanks);
-		g_autofree char *text = g_strdup_printf("[guest a]\nkernel = /k\nkernel-arguments = %s\ncpus = 3\n", value);
+		g_autofree char *text = g_strdup_printf(
+		    "[guest a]\nkernel = /k\nkernel-arguments = %s\ncpus = 3\n", value);
 		place_write(&p, "childhurd.ini", text, -1);
 		struct config *config = config_load(p.file, errors);
 		g_assert_nonnull(config);
@@ -261,7 +277,8 @@ test_bytes(void)
 	g_assert_null(config_load(p.file, errors));
 	g_assert_nonnull(strstr(g_ptr_array_index(errors, errors->len - 1), ":2: a NUL byte"));
 
-	place_write(&p, "childhurd.ini", "\xef\xbb\xbf[guest a]\r\nimage = /a\r\nprobe-command = test \xc3\xa9", -1);
+	place_write(&p, "childhurd.ini",
+		    "\xef\xbb\xbf[guest a]\r\nimage = /a\r\nprobe-command = test \xc3\xa9", -1);
 	struct config *config = config_load(p.file, errors);
 	g_assert_nonnull(config);
 	const struct config_guest *a = config_find_guest(config, "a");
@@ -272,7 +289,8 @@ test_bytes(void)
 	g_autoptr(GPtrArray) more = g_ptr_array_new_with_free_func(g_free);
 	place_write(&p, "childhurd.ini", "[guest a]\nimage = /\xff\n", -1);
 	g_assert_null(config_load(p.file, more));
-	g_assert_true(g_utf8_validate(g_ptr_array_index(more, 0), -1, NULL)); /* it can be printed */
+	g_assert_true(
+	    g_utf8_validate(g_ptr_array_index(more, 0), -1, NULL)); /* it can be printed */
 	place_clear(&p);
 }
 
@@ -282,11 +300,13 @@ test_long_line(void)
 	struct place p;
 	place_make(&p);
 	for (gsize length = 100; length < 6000; length += 37) {
-		g_autoptr(GString) text = g_string_new("[guest a]\nkernel = /k\nkernel-arguments = ");
+		g_autoptr(GString) text =
+		    g_string_new("[guest a]\nkernel = /k\nkernel-arguments = ");
 		g_autoptr(GString) value = g_string_new(NULL);
 		g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
 		while (value->len < length)
-			g_string_append_printf(value, "%sword%zu=a;b", value->len ? " " : "", value->len);
+			g_string_append_printf(value, "%sword%zu=a;b", value->len ? " " : "",
+					       value->len);
 		g_string_append_printf(text, "%s\t; a comment\ncpus = 3\n", value->str);
 		place_write(&p, "childhurd.ini", text->str, -1);
 		struct config *config = config_load(p.file, errors);
@@ -316,9 +336,12 @@ test_differences(void)
 	place_make(&p);
 	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
 	place_write(&p, "childhurd.ini",
-		    "[guest a]\nimage=/i\n[guest b]\nimage=/i\nmemory-size=1G\nsystems=i586-gnu x86_64-gnu\n", -1);
+		    "[guest a]\nimage=/i\n[guest b]\nimage=/i\nmemory-size=1G\nsystems=i586-gnu "
+		    "x86_64-gnu\n",
+		    -1);
 	struct config *config = config_load(p.file, errors);
-	const struct config_guest *a = config_find_guest(config, "a"), *b = config_find_guest(config, "b");
+	const struct config_guest *a = config_find_guest(config, "a"),
+				  *b = config_find_guest(config, "b");
 	g_auto(GStrv) same = config_guest_differences(a, a);
 	g_auto(GStrv) differ = config_guest_differences(a, b);
 	g_autofree char *list = g_strjoinv(" ", differ);
@@ -358,11 +381,13 @@ test_ordinary_user(void)
 		g_assert_cmpstr(config->secrets_directory, ==, "/c/childhurd/secrets");
 		config_free(config);
 		g_unsetenv("XDG_RUNTIME_DIR");
-		g_setenv("XDG_STATE_HOME", "relative", TRUE); /* ignored, as the specification says */
+		g_setenv("XDG_STATE_HOME", "relative",
+			 TRUE); /* ignored, as the specification says */
 		g_setenv("XDG_CACHE_HOME", "/cache", TRUE);
 		config = config_load(NULL, errors);
 		g_assert_nonnull(config);
-		g_autofree char *state = g_build_filename(g_get_home_dir(), ".local/state/childhurd", NULL);
+		g_autofree char *state =
+		    g_build_filename(g_get_home_dir(), ".local/state/childhurd", NULL);
 		g_assert_cmpstr(config->state_directory, ==, state);
 		g_assert_cmpstr(config->runtime_directory, ==, "/cache/childhurd");
 		config_free(config);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The domain's XML, read back by a parser, and looked at by libvirt's schema where that is installed. */
+/* The domain's XML, read back by a parser, and looked at by libvirt's schema where that is
+ * installed. */
 #include "childhurdd/domain.h"
 
 #include <libxml/parser.h>
@@ -7,7 +8,8 @@
 #include <libxml/xpathInternals.h>
 #include <string.h>
 
-static struct config_module module = {(char *)"/boot/ext2fs", (char *)"-T typed ${root}, $(task-create)"};
+static struct config_module module = {(char *)"/boot/ext2fs",
+				      (char *)"-T typed ${root}, $(task-create)"};
 
 static struct config_guest
 guest_make(void)
@@ -44,7 +46,8 @@ value(const struct config_guest *guest, gboolean kvm, const char *disk, const ch
 	xmlDoc *document = xmlReadMemory(xml, (int)strlen(xml), "domain", NULL, XML_PARSE_NONET);
 	g_assert_nonnull(document);
 	xmlXPathContext *context = xmlXPathNewContext(document);
-	xmlXPathRegisterNs(context, BAD_CAST "q", BAD_CAST "http://libvirt.org/schemas/domain/qemu/1.0");
+	xmlXPathRegisterNs(context, BAD_CAST "q",
+			   BAD_CAST "http://libvirt.org/schemas/domain/qemu/1.0");
 	xmlXPathObject *object = xmlXPathEvalExpression(BAD_CAST path, context);
 	xmlChar *text = xmlXPathCastToString(object);
 	char *copy = g_strdup((char *)text);
@@ -55,10 +58,10 @@ value(const struct config_guest *guest, gboolean kvm, const char *disk, const ch
 	return copy;
 }
 
-#define assert_value(guest, kvm, disk, path, expected)                                                               \
-	do {                                                                                                         \
-		g_autofree char *found = value(guest, kvm, disk, path);                                              \
-		g_assert_cmpstr(found, ==, expected);                                                                \
+#define assert_value(guest, kvm, disk, path, expected)                                             \
+	do {                                                                                       \
+		g_autofree char *found = value(guest, kvm, disk, path);                            \
+		g_assert_cmpstr(found, ==, expected);                                              \
 	} while (0)
 
 static void
@@ -74,7 +77,8 @@ test_disk_boot(void)
 	assert_value(&guest, FALSE, disk, "string(//disk/driver/@type)", "qcow2");
 	assert_value(&guest, FALSE, disk, "string(//disk/driver/@cache)", "unsafe");
 	assert_value(&guest, FALSE, disk, "string(//disk/target/@bus)", "ide");
-	assert_value(&guest, FALSE, disk, "string(//serial/source/@path)", "/state/a & b/<console>.log");
+	assert_value(&guest, FALSE, disk, "string(//serial/source/@path)",
+		     "/state/a & b/<console>.log");
 	assert_value(&guest, FALSE, disk, "string(//serial/source/@append)", "on");
 	assert_value(&guest, FALSE, disk, "string(/domain/on_reboot)", "destroy");
 	guest.disk = CONFIG_DISK_PERSISTENT;
@@ -93,7 +97,8 @@ test_network(void)
 		     "user,id=net0,hostfwd=tcp:127.0.0.1:10022-:22,hostfwd=tcp:127.0.0.1:11004-:9");
 	guest.network = CONFIG_NETWORK_ISOLATED;
 	assert_value(&guest, FALSE, NULL, netdev,
-		     "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:10022-:22,hostfwd=tcp:127.0.0.1:11004-:9");
+		     "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:10022-:22,hostfwd=tcp:127.0.0."
+		     "1:11004-:9");
 	g_ptr_array_unref(guest.modules);
 }
 
@@ -124,7 +129,8 @@ test_options(void)
 	guest.clock = (char *)"2020-02-29T12:30:00";
 	guest.qemu_options = options;
 	assert_value(&guest, FALSE, NULL, "string(//q:arg[last()]/@value)", "<x y='\"'>");
-	assert_value(&guest, FALSE, NULL, "string(//q:arg[@value='-cpu']/following-sibling::q:arg[1]/@value)",
+	assert_value(&guest, FALSE, NULL,
+		     "string(//q:arg[@value='-cpu']/following-sibling::q:arg[1]/@value)",
 		     "host,-arch-capabilities");
 	assert_value(&guest, FALSE, NULL, "string(/domain/clock/@offset)", "absolute");
 	assert_value(&guest, FALSE, NULL, "string(/domain/clock/@start)", "1582979400");

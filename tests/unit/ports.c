@@ -10,7 +10,8 @@
 static void
 test_taken(void)
 {
-	struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in name = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t length = sizeof name;
 	g_autoptr(GError) error = NULL;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -35,7 +36,8 @@ static void
 test_bad_address(void)
 {
 	g_autoptr(GError) error = NULL;
-	g_assert_false(port_is_free("192.0.2.1", 4000, &error)); /* RFC 5737: nobody's, so not ours */
+	g_assert_false(
+	    port_is_free("192.0.2.1", 4000, &error)); /* RFC 5737: nobody's, so not ours */
 	g_assert_nonnull(strstr(error->message, "192.0.2.1"));
 	g_assert_false(port_is_free("localhost", 4000, NULL));
 }

@@ -17,11 +17,13 @@ place(const char *text)
 static void
 test_round_trip(void)
 {
-	struct record record = {.want_up = TRUE, .drained = TRUE, .enrolled = TRUE, .kvm = TRUE, .restarts = 7};
+	struct record record = {
+	    .want_up = TRUE, .drained = TRUE, .enrolled = TRUE, .kvm = TRUE, .restarts = 7};
 	g_autofree char *text = record_text(&record);
 	g_autofree char *path = place(text);
 	struct record read = record_read(path);
-	g_assert_true(read.known && read.want_up && read.drained && read.enrolled && read.kvm && !read.proven);
+	g_assert_true(read.known && read.want_up && read.drained && read.enrolled && read.kvm &&
+		      !read.proven);
 	g_assert_cmpint(read.restarts, ==, 7);
 	g_remove(path);
 }
@@ -29,7 +31,8 @@ test_round_trip(void)
 static void
 test_damaged(void)
 {
-	const char *const texts[] = {"", "{", "[]", "null", "{}", "{\"boot\": \"another\", \"want-up\": true}", "\xff\xfe"};
+	const char *const texts[] = {
+	    "", "{", "[]", "null", "{}", "{\"boot\": \"another\", \"want-up\": true}", "\xff\xfe"};
 	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
 		g_autofree char *path = place(texts[i]);
 		g_assert_false(record_read(path).known);

@@ -61,11 +61,13 @@ make_way(const char *path, const struct sockaddr_un *address, GError **error)
 static gboolean
 share(const char *path, const char *name, GError **error)
 {
-	struct group *group = name && *name ? getgrnam(name) : NULL;
+	struct group *group = name ? getgrnam(name) : NULL;
+	if (!name)
+		return TRUE;
 	if (!group)
 		g_message("%s: there is no group %s, so only we and root may use it (groupadd "
 			  "--system %s)",
-			  path, name ? name : "", name ? name : "childhurd");
+			  path, name, name);
 	else if (chown(path, (uid_t)-1, group->gr_gid) < 0)
 		g_message(
 		    "%s: cannot be given to the group %s (%s), so only we and root may use it",

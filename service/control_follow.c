@@ -21,8 +21,8 @@ struct events {
 	gboolean follow, begun;
 };
 
-/* The index of the first kept event after number seen. Numbers go up by one, so it is where it has
- * to be. */
+/* The index of the first kept event after number seen; looked for from the end, where readers are.
+ */
 static guint
 first_after(const GPtrArray *events, gint64 seen)
 {

@@ -130,6 +130,24 @@ request_invalid(struct request *request, const char *parameter, const char *why)
 	request_fail(request, VARLINK_INVALID_PARAMETER, parameters);
 }
 
+/*
+ * Reading pauses while there is enough to do, but not while a request runs, or we would not learn
+ * that its client is gone; what comes then has a limit of its own.
+ */
+static void
+client_listen(struct control_client *client)
+{
+	gsize pending = varlink_buffer_pending(&client->in);
+	if (client->half_closed || client->closing ||
+	    (!client->request && pending > CONTROL_MESSAGE_MAX))
+		ev_io_stop(client->control->loop, &client->reading);
+	else if (pending > CONTROL_PIPELINE_MAX)
+		client_refuse(client, CONTROL_INTERFACE ".Busy", NULL,
+			      "too many requests behind one that is not answered yet");
+	else
+		ev_io_start(client->control->loop, &client->reading);
+}
+
 /* Begin with the next request. */
 static void
 client_next(struct control_client *client)
@@ -174,6 +192,7 @@ on_work(struct ev_loop *loop, ev_timer *watcher, int events)
 			request->pump(request);
 		if (!client->request)
 			client_next(client);
+		client_listen(client);
 	}
 	if (client->cut || (client->closing && !client_backlog(client)))
 		client_free(client);
@@ -214,7 +233,7 @@ on_end(struct control_client *client)
 		return;
 	}
 	client->half_closed = TRUE;
-	ev_io_stop(client->control->loop, &client->reading);
+	client_listen(client);
 	client_wake(client);
 }
 
@@ -234,11 +253,8 @@ on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 		return;
 	}
 	varlink_buffer_append(&client->in, bytes, (gsize)n);
-	/* Reading goes on while a request runs, or we would not learn that its client is gone. */
-	if (varlink_buffer_pending(&client->in) > 2 * CONTROL_MESSAGE_MAX)
-		client_refuse(client, CONTROL_INTERFACE ".Busy", NULL,
-			      "too many requests behind one that is not answered yet");
-	else if (!client->request)
+	client_listen(client);
+	if (!client->request)
 		client_wake(client);
 }
 

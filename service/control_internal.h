@@ -23,12 +23,14 @@
 #include "service/control.h"
 #include "service/varlink.h"
 
-#define CONTROL_INTERFACE   "org.childhurd"
-#define CONTROL_ADMIN_GROUP "childhurd-admin" /* its members may change things */
-#define CONTROL_NAMES_MAX   1024	      /* names or patterns in one request */
-#define CONTROL_PATTERN_MAX 255		      /* bytes of one of them */
-#define CONTROL_LOW_WATER   (64 * 1024)	      /* bytes waiting; replies that go on pause above it */
-#define CONTROL_LOG_MAX	    (1024 * 1024)     /* bytes before the log's end that are looked at */
+#define CONTROL_INTERFACE    "org.childhurd"
+#define CONTROL_ADMIN_GROUP  "childhurd-admin"	       /* its members may change things */
+#define CONTROL_NAMES_MAX    1024		       /* names or patterns in one request */
+#define CONTROL_PATTERN_MAX  255		       /* bytes of one of them */
+#define CONTROL_PIPELINE_MAX (2 * CONTROL_MESSAGE_MAX) /* bytes of requests behind one that runs   \
+							*/
+#define CONTROL_LOW_WATER (64 * 1024)	/* bytes waiting; replies that go on pause above it */
+#define CONTROL_LOG_MAX	  (1024 * 1024) /* bytes before the log's end that are looked at */
 #define CONTROL_LOG_CHUNK                                                                          \
 	(8 * 1024) /* bytes of the log in one reply that goes on; JSON makes up to 6 of each */
 #define CONTROL_EVENTS_CHUNK 64	 /* events in one reply that goes on */
@@ -143,7 +145,7 @@ JsonObject *event_json(const struct kept_event *event);
 JsonObject *machine_json(const struct published_guest *guest);
 JsonArray *strings_json(const char *const *strings); /* NULL: an empty one */
 
-/* interface.S */
-extern const char service_interface[], service_interface_end[];
+/* interface.S: the text of org.childhurd, ended by a NUL */
+extern const char service_interface[];
 
 #endif

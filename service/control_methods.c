@@ -213,8 +213,7 @@ method_get_interface_description(struct request *request)
 	}
 	g_autofree char *text = NULL;
 	if (strcmp(interface, CONTROL_INTERFACE) == 0)
-		text = g_strndup(service_interface,
-				 (gsize)(service_interface_end - service_interface));
+		text = g_strdup(service_interface);
 	else if (strcmp(interface, SERVICE_INTERFACE) == 0)
 		text = g_strdup(service_description);
 	if (!text) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The text of the interface, as GetInterfaceDescription answers it: the file itself, so that the two cannot differ.
-   service_interface_end is the first byte after it; there is no NUL. Assembled with -I. at the top of the tree. */
+   service_interface_end is the first byte after it, a NUL, so that it is a string as well. Assembled with -I. at the top
+   of the tree. */
 
 	.section .rodata
 	.global service_interface

@@ -43,6 +43,22 @@ BED_TEST(test_pipeline)
 	assert_next_like(peer, "{\"guests\":[{\"name\":\"beta1\"*");
 }
 
+/* More than is read at once, and than may wait behind a request: reading pauses, nobody is refused.
+ */
+BED_TEST(test_long_pipeline)
+{
+	const int total = 10 * CONTROL_PIPELINE_MAX / (int)sizeof LIST_ALPHA;
+	int sent = 0, got = 0;
+	while (got < total) {
+		while (sent < total && sent < got + total / 3 &&
+		       send(peer->fd, LIST_ALPHA, sizeof LIST_ALPHA, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+			   (gssize)sizeof LIST_ALPHA)
+			sent++;
+		assert_next_like(peer, "{\"guests\":*");
+		got++;
+	}
+}
+
 BED_TEST(test_oneway)
 {
 	peer_call(peer, "Stop", "\"names\":[\"beta1\"]", ",\"oneway\":true");
@@ -471,6 +487,7 @@ main(int argc, char **argv)
 	g_test_add_func(
 	    "/control-clients/requests-are-answered-in-order-and-a-wait-holds-back-the-later-ones",
 	    test_pipeline);
+	g_test_add_func("/control-clients/a-pipeline-may-be-long", test_long_pipeline);
 	g_test_add_func("/control-clients/who-wants-no-answer-gets-none", test_oneway);
 	g_test_add_func("/control-clients/garbage-gets-one-error-and-the-end", test_garbage);
 	g_test_add_func("/control-clients/a-request-over-the-limit-gets-an-error-and-the-end",

@@ -218,6 +218,10 @@ BED_TEST(test_not_possible)
 		g_autofree char *line = g_strdup_printf("reset %s by ", bed->names[i]);
 		g_assert_nonnull(strstr(bed->commands->str, line));
 	}
+	bed->all_stubborn = TRUE;
+	peer_call(peer, "Reset", "\"names\":[\"beta*\"]", "");
+	assert_next(peer, "NotPossible {\"name\":\"beta1\",\"why\":\"it does not want to; "
+			  "beta2: it does not want to\"}");
 }
 
 BED_TEST(test_reload)

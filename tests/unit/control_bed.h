@@ -33,7 +33,7 @@ struct bed {
 	const char *names[BED_GUESTS + 1];
 	GString *commands;    /* what was asked of the hird */
 	const char *stubborn; /* this guest's commands fail */
-	gboolean reloads;
+	gboolean all_stubborn, reloads;
 	gint64 number; /* of the last event */
 	struct published_guest machines[2];
 	void (*shot_done)(GBytes *png, const GError *error, void *data);
@@ -97,7 +97,7 @@ bed_command(void *data, const char *name, enum control_verb verb, gboolean now, 
 	struct bed *bed = data;
 	g_string_append_printf(bed->commands, "%s %s%s by %s\n", verbs[verb], name,
 			       now ? " now" : "", who);
-	if (g_strcmp0(bed->stubborn, name) != 0)
+	if (!bed->all_stubborn && g_strcmp0(bed->stubborn, name) != 0)
 		return TRUE;
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "it does not want to");
 	return FALSE;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The control socket: Varlink (https://varlink.org) on a Unix stream socket, interface org.childhurd.
+ * The control socket: Varlink (https://varlink.org) on a Unix stream socket, interface
+ * org.childhurd.
  *
- * This file knows the hird only through struct control_hird, so that a test can serve a made-up one.
+ * This file knows the hird only through struct control_hird, so that a test can serve a made-up
+ * one.
  */
 #ifndef SERVICE_CONTROL_H
 #define SERVICE_CONTROL_H
@@ -13,11 +15,12 @@
 #include "offload/published.h"
 
 /* The limits of what a client may do; the manual lists them. */
-#define CONTROL_CLIENTS_MAX 256			 /* connections; one more waits in the backlog */
-#define CONTROL_MESSAGE_MAX (64 * 1024)		 /* bytes of one request */
-#define CONTROL_BACKLOG_MAX (1024 * 1024)	 /* bytes waiting for one slow reader, then it is cut off */
-#define CONTROL_EVENTS_KEPT 1024		 /* events that a late reader still gets */
-#define CONTROL_REQUEST_TIMEOUT_MS 10000	 /* from the first byte of a request to its NUL */
+#define CONTROL_CLIENTS_MAX 256		/* connections; one more waits in the backlog */
+#define CONTROL_MESSAGE_MAX (64 * 1024) /* bytes of one request */
+#define CONTROL_BACKLOG_MAX                                                                        \
+	(1024 * 1024)			 /* bytes waiting for one slow reader, then it is cut off */
+#define CONTROL_EVENTS_KEPT	   1024	 /* events that a late reader still gets */
+#define CONTROL_REQUEST_TIMEOUT_MS 10000 /* from the first byte of a request to its NUL */
 
 /* One step of the last probe: how long it took. */
 struct control_step {
@@ -26,33 +29,36 @@ struct control_step {
 	gint64 ms;	    /* how long it took; -1 unknown */
 };
 
-/* What is known of one guest. Strings are borrowed, valid until the loop runs again; NULL: unknown. */
+/* What is known of one guest. Strings are borrowed, valid until the loop runs again; NULL: unknown.
+ */
 struct control_guest {
 	const char *name;
 	const char *state; /* "ready" */
-	gint64 since;	   /* when the state was entered, wall clock, microseconds since the epoch */
-	const char *why;   /* why it is in this state: "started by root", "QEMU was killed by signal 9" */
+	gint64 since; /* when the state was entered, wall clock, microseconds since the epoch */
+	const char
+	    *why; /* why it is in this state: "started by root", "QEMU was killed by signal 9" */
 	const char *phase; /* what is being done or waited for now: "waiting for the SSH banner" */
 	gboolean published;
 	const char *listen_address;
 	int ssh_port;
-	int builds;	  /* builds running, -1 unknown */
-	gint64 memory;	  /* bytes QEMU has in memory, 0: not running */
-	int restarts;	  /* since the daemon or the operator started it */
-	gint64 next_try;  /* backoff: when, wall clock µs; 0: none */
-	gint64 deadline;  /* of the present phase, wall clock µs; 0: none */
-	pid_t pid;	  /* QEMU, 0: none */
+	int builds;		  /* builds running, -1 unknown */
+	gint64 memory;		  /* bytes QEMU has in memory, 0: not running */
+	int restarts;		  /* since the daemon or the operator started it */
+	gint64 next_try;	  /* backoff: when, wall clock µs; 0: none */
+	gint64 deadline;	  /* of the present phase, wall clock µs; 0: none */
+	pid_t pid;		  /* QEMU, 0: none */
 	const char *acceleration; /* "kvm", "tcg" */
 	const char *admin_user, *user, *private_key, *known_hosts; /* for `childhurdctl ssh` */
-	const char *console_log; /* path */
-	const struct control_step *steps; /* of the last whole probe */
+	const char *console_log;				   /* path */
+	const struct control_step *steps;			   /* of the last whole probe */
 	gsize n_steps;
-	gint64 probed;	  /* when the last probe ended, wall clock µs; 0: never */
-	double skew;	  /* guest's clock minus ours in seconds; NAN unknown */
-	double load;	  /* NAN unknown */
+	gint64 probed; /* when the last probe ended, wall clock µs; 0: never */
+	double skew;   /* guest's clock minus ours in seconds; NAN unknown */
+	double load;   /* NAN unknown */
 	const char *banner;
-	char **console_tail; /* last lines of the console, NULL: not asked for */
-	char **restart_needed; /* configuration keys that wait for a restart of the guest, NULL: none */
+	char **console_tail;   /* last lines of the console, NULL: not asked for */
+	char **restart_needed; /* configuration keys that wait for a restart of the guest, NULL:
+				  none */
 };
 
 enum control_verb {
@@ -69,26 +75,32 @@ struct control_hird {
 	void *data;
 	/* The names, in the order of the configuration; NULL-terminated, borrowed. */
 	const char *const *(*names)(void *data);
-	/* Fill guest; details: also what costs a file to be read (console_tail). FALSE: no such guest.
-	 * Allocated members belong to the hird and live until the next call. */
-	gboolean (*describe)(void *data, const char *name, gboolean details, struct control_guest *guest);
-	/* Start doing it; the new state is visible in describe when this returns. who: "root", "uid 1000",
-	 * for the log. Errors: G_IO_ERROR-free text that says why not (already failed config, ...). */
-	gboolean (*command)(void *data, const char *name, enum control_verb verb, gboolean now, const char *who,
-			    GError **error);
-	/* Apply the configuration anew. messages gets lines (errors, or what changed); FALSE: nothing was done. */
+	/* Fill guest; details: also what costs a file to be read (console_tail). FALSE: no such
+	 * guest. Allocated members belong to the hird and live until the next call. */
+	gboolean (*describe)(void *data, const char *name, gboolean details,
+			     struct control_guest *guest);
+	/* Start doing it; the new state is visible in describe when this returns. who: "root", "uid
+	 * 1000", for the log. Errors: G_IO_ERROR-free text that says why not (already failed
+	 * config, ...). */
+	gboolean (*command)(void *data, const char *name, enum control_verb verb, gboolean now,
+			    const char *who, GError **error);
+	/* Apply the configuration anew. messages gets lines (errors, or what changed); FALSE:
+	 * nothing was done. */
 	gboolean (*reload)(void *data, GPtrArray *messages);
 	/* What is published now; *n of them, borrowed. */
 	const struct published_guest *(*machines)(void *data, gsize *n);
-	/* A PNG of the guest's screen, by and by: done(PNG or NULL, error, done_data) is called once, later. */
+	/* A PNG of the guest's screen, by and by: done(PNG or NULL, error, done_data) is called
+	 * once, later. */
 	void (*screenshot)(void *data, const char *name,
-			   void (*done)(GBytes *png, const GError *error, void *done_data), void *done_data);
+			   void (*done)(GBytes *png, const GError *error, void *done_data),
+			   void *done_data);
 };
 
-/* One thing that happened; every state change is one. number counts up from 1 for the daemon's life. */
+/* One thing that happened; every state change is one. number counts up from 1 for the daemon's
+ * life. */
 struct control_event {
 	gint64 number;
-	gint64 time;	  /* wall clock µs */
+	gint64 time;	   /* wall clock µs */
 	const char *guest; /* NULL: the daemon */
 	const char *state; /* the state after it, NULL: no change of state */
 	const char *text;
@@ -97,9 +109,9 @@ struct control_event {
 struct control;
 
 /*
- * Listen on path (a socket left behind by a dead daemon is replaced; the folder is there). The socket gets mode 0660 and
- * the group control_group when that exists and we may (else 0600, and a warning).
- * hird is copied. NULL and an error that names the path when it cannot be had.
+ * Listen on path (a socket left behind by a dead daemon is replaced; the folder is there). The
+ * socket gets mode 0660 and the group control_group when that exists and we may (else 0600, and a
+ * warning). hird is copied. NULL and an error that names the path when it cannot be had.
  */
 struct control *control_new(struct ev_loop *loop, const char *path, const char *control_group,
 			    const struct control_hird *hird, GError **error);

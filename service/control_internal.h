@@ -23,12 +23,13 @@
 #include "service/control.h"
 #include "service/varlink.h"
 
-#define CONTROL_INTERFACE    "org.childhurd"
-#define CONTROL_ADMIN_GROUP  "childhurd-admin"	       /* its members may change things */
-#define CONTROL_NAMES_MAX    1024		       /* names or patterns in one request */
-#define CONTROL_PATTERN_MAX  255		       /* bytes of one of them */
-#define CONTROL_PIPELINE_MAX (2 * CONTROL_MESSAGE_MAX) /* bytes of requests behind one that runs   \
-							*/
+#define CONTROL_INTERFACE   "org.childhurd"
+#define CONTROL_ADMIN_GROUP "childhurd-admin" /* its members may change things */
+#define CONTROL_NAMES_MAX   1024	      /* names or patterns in one request */
+#define CONTROL_PATTERN_MAX 255		      /* bytes of one of them */
+#define CONTROL_PIPELINE_MAX                                                                       \
+	(2 * CONTROL_MESSAGE_MAX)	/* bytes of requests behind one that runs                  \
+					 */
 #define CONTROL_LOW_WATER (64 * 1024)	/* bytes waiting; replies that go on pause above it */
 #define CONTROL_LOG_MAX	  (1024 * 1024) /* bytes before the log's end that are looked at */
 #define CONTROL_LOG_CHUNK                                                                          \

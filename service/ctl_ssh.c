@@ -71,8 +71,15 @@ command_line(struct ctl *ctl, JsonObject *details)
 	    port > 65535)
 		return NULL;
 	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
-	static const char *const fixed[] = {
-	    "ssh", "-F", "none", "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes"};
+	static const char *const fixed[] = {"ssh",
+					    "-F",
+					    "none",
+					    "-o",
+					    "StrictHostKeyChecking=yes",
+					    "-o",
+					    "IdentitiesOnly=yes",
+					    "-o",
+					    "GlobalKnownHostsFile=/dev/null"};
 	for (gsize i = 0; i < G_N_ELEMENTS(fixed); i++)
 		add(argv, fixed[i]);
 	add(argv, "-o");

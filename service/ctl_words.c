@@ -108,7 +108,7 @@ char *
 ctl_coloured(const char *state, const char *text)
 {
 	static const char *const green[] = {"ready", NULL},
-				 *const red[] = {"failed", "unresponsive", "backoff", NULL},
+				 *const red[] = {"failed", "unresponsive", NULL},
 				 *const plain[] = {"stopped", "asleep", NULL};
 	const char *none = g_getenv("NO_COLOR"), *kind = g_getenv("TERM");
 	if (!ctl_is_terminal() || (none && *none) || !kind || !strcmp(kind, "dumb") ||

@@ -14,6 +14,14 @@ use Socket;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+# Until the client says something more or goes away, at most so many seconds.
+sub wait_for_end {
+    my ($client, $limit) = @_;
+    my $readable = '';
+    vec($readable, fileno $client, 1) = 1;
+    select $readable, undef, undef, $limit;
+}
+
 my $ctl    = ($ENV{CHILDHURD_BUILD} || abs_path('build')) . '/childhurdctl';
 my $dir    = tempdir('/tmp/childhurd-ctl-XXXXXX', CLEANUP => 1);
 my $json   = JSON::PP->new->canonical;
@@ -145,7 +153,7 @@ sub serve {
             my $call = decode_json($1);
             print $log $json->encode($call), "\n";
             for my $message (answer($hird, $call)) {
-                ref $message ? syswrite $client, $json->encode($message) . "\0" : sleep $message;
+                ref $message ? syswrite $client, $json->encode($message) . "\0" : wait_for_end($client, $message);
             }
         }
     }
@@ -432,7 +440,7 @@ close $f;
     local $ENV{PATH} = "$dir/bin:$ENV{PATH}";
     ctl('ssh', 'childhurd1', 'ls', '-l', '--all', 'a b');
     is($status, 42, "ssh's exit status is ours");
-    is($out, join('', map { "[$_]" } qw(-F none -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o HostKeyAlias=childhurd1 -o),
+    is($out, join('', map { "[$_]" } qw(-F none -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o GlobalKnownHostsFile=/dev/null -o HostKeyAlias=childhurd1 -o),
             "UserKnownHostsFile=\"$dir/known hosts\"", '-i', "$dir/key", qw(-p 11022 -l root 127.0.0.1 -- ls -l --all), 'a b'), 'ssh is called');
     is($err, '', 'and nothing is said of a guest that is ready');
     ctl('ssh', 'childhurd1');

@@ -14,15 +14,20 @@
 #include "config/config.h"
 
 /* Limits that no configuration key sets; the manual lists them. Milliseconds. */
-#define START_LIMIT 180000 /* from a place among the starts to QEMU's start: keys, disk, libvirt   \
-			    */
-#define POWER_BUTTON_LIMIT 15000 /* or stop-timeout, when that is shorter */
-#define KILL_LIMIT	   10000 /* for one try to end QEMU */
-#define KILL_TRIES	   3
-#define BACKOFF_FIRST	   1000
-#define BACKOFF_LONGEST	   300000
-#define BACKOFF_TRIES	   10	  /* failures in a row, then the breaker opens: failed */
-#define BACKOFF_FORGET	   600000 /* ready for so long: the earlier failures do not count any more */
+/* From a place among the starts to QEMU's start: keys, disk, libvirt. */
+#define START_LIMIT 180000
+/* Or stop-timeout, when that is shorter. */
+#define POWER_BUTTON_LIMIT 15000
+/* For one try to end QEMU, and how many there are. */
+#define KILL_LIMIT 10000
+#define KILL_TRIES 3
+/* From one failure to the next try: doubled each time. */
+#define BACKOFF_FIRST	1000
+#define BACKOFF_LONGEST 300000
+/* Failures in a row, then the breaker opens: failed. */
+#define BACKOFF_TRIES 10
+/* Ready for so long: the earlier failures do not count any more. */
+#define BACKOFF_FORGET 600000
 
 struct childhurd;
 

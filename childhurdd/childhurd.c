@@ -321,12 +321,12 @@ note_wish(struct childhurd *c, enum event event)
 		break;
 	case EVENT_RESET:
 	case EVENT_RESET_NOW:
-		c->discard = TRUE;
-		/* fall through */
 	case EVENT_START:
 	case EVENT_RESTART:
 	case EVENT_RESTART_NOW:
-		if (event != EVENT_RESET && event != EVENT_RESET_NOW)
+		if (event == EVENT_RESET || event == EVENT_RESET_NOW)
+			c->discard = TRUE;
+		else
 			c->restarts = c->failures = 0;
 		if (c->state != STATE_STOPPED || event == EVENT_START)
 			c->want_up = TRUE;

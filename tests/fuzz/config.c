@@ -4,8 +4,7 @@
  *
  * Input: childhurd.ini, and behind the first byte 0x1c a drop-in. Whatever it says, it is either
  * refused with messages that can be printed, each with a file's name in front; or it is a
- * configuration that keeps the promises of config.h, and the same when it is read again. Build with
- * clang -fsanitize=fuzzer, or without it as a program that runs the files it is given.
+ * configuration that keeps the promises of config.h, and the same when it is read again.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -203,20 +202,3 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	return 0;
 }
-
-#ifndef FUZZER
-int
-main(int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++) {
-		g_autofree char *bytes = NULL;
-		gsize length;
-		if (!g_file_get_contents(argv[i], &bytes, &length, NULL)) {
-			fprintf(stderr, "%s cannot be read\n", argv[i]);
-			return 1;
-		}
-		LLVMFuzzerTestOneInput((const uint8_t *)bytes, length);
-	}
-	return 0;
-}
-#endif

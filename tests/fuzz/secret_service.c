@@ -4,8 +4,7 @@
  *
  * Input: up to the first NUL what the guest says, the rest a file name. A real delivery runs
  * against a socket that says the former and closes: only a guest that said the hello and blanks may
- * ever get a byte. The name is printed into a message and read back as Guile would read it. Build
- * with clang -fsanitize=fuzzer, or without it as a program that runs the files it is given.
+ * ever get a byte. The name is printed into a message and read back as Guile would read it.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -163,19 +162,3 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fuzz_name(nul + 1, size - said - 1);
 	return 0;
 }
-
-#ifndef FUZZER
-int
-main(int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++) {
-		g_autofree char *content = NULL;
-		gsize length;
-
-		if (!g_file_get_contents(argv[i], &content, &length, NULL))
-			return 2;
-		LLVMFuzzerTestOneInput((const uint8_t *)content, length);
-	}
-	return 0;
-}
-#endif

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What any client may send to the control socket, and any daemon to a client: the framing and the
- * parser.
- *
- * clang -fsanitize=fuzzer,address,undefined -I. tests/fuzz/varlink.c service/varlink.c ...; the
- * first byte of an input says in how large pieces the rest arrives. What is understood has to
- * survive being said again.
+ * parser. The first byte of an input says in how large pieces the rest arrives. What is understood
+ * has to survive being said again.
  */
 #include <stdint.h>
 #include <stdlib.h>

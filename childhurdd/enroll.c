@@ -31,8 +31,7 @@ connect_address(const struct config_guest *guest)
 	return strcmp(guest->listen_address, "0.0.0.0") ? guest->listen_address : "127.0.0.1";
 }
 
-/* --- the forward
- * -------------------------------------------------------------------------------------- */
+/* --- the forward --- */
 
 static void monitor(struct enroll *e, hypervisor_fn done, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
@@ -85,8 +84,7 @@ enrolled(const struct hypervisor_result *result, void *data)
 		  e->data);
 }
 
-/* --- the secrets
- * -------------------------------------------------------------------------------------- */
+/* --- the secrets --- */
 
 static void
 forward_closed(const struct hypervisor_result *result, void *data)
@@ -154,8 +152,7 @@ attempt(struct enroll *e)
 				e->message, &limits, on_hello, on_delivered, e);
 }
 
-/* --- the network
- * -------------------------------------------------------------------------------------- */
+/* --- the network --- */
 
 static void
 forward_ready(const struct hypervisor_result *result, void *data)

@@ -117,8 +117,7 @@ session_failed(struct health *h, enum ssh_step step, const GError *error)
 	failed(h, text, impostor, retry);
 }
 
-/* --- commands
- * ------------------------------------------------------------------------------------------ */
+/* --- commands --- */
 
 static void
 on_facts(struct ssh_session *session, int status, const char *output, const GError *error,
@@ -180,8 +179,7 @@ probe(struct health *h)
 			guix ? GUIX_INPUT : NULL, HEALTH_PROBE_LIMIT, on_probe, h);
 }
 
-/* --- sessions
- * ------------------------------------------------------------------------------------------ */
+/* --- sessions --- */
 
 static struct ssh_session *
 connect_as(struct health *h, const char *user, ssh_session_ready_fn ready,
@@ -272,8 +270,7 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	h->session = connect_as(h, h->guest->admin_user, on_ready, on_closed);
 }
 
-/* --- halt
- * ---------------------------------------------------------------------------------------------- */
+/* --- halt --- */
 
 static void
 on_halt(struct ssh_session *session, int status, const char *output, const GError *error,
@@ -299,9 +296,6 @@ health_halt(struct health *h)
 	drop_sessions(h);
 	again(h, 0); /* refused, but from the loop */
 }
-
-/* ---------------------------------------------------------------------------------------------------------
- */
 
 void
 health_configure(struct health *h, const struct config_guest *guest)

@@ -47,8 +47,7 @@ find(const struct hird *h, const char *name)
 	return NULL;
 }
 
-/* --- events and publishing
- * ----------------------------------------------------------------------------- */
+/* --- events and publishing --- */
 
 static void
 tell_init(struct hird *h)
@@ -102,8 +101,7 @@ hird_event(struct hird *h, struct childhurd *c, gboolean state_changed, const ch
 		ev_timer_start(h->host.loop, &h->tend);
 }
 
-/* --- starts
- * -------------------------------------------------------------------------------------------- */
+/* --- starts --- */
 
 static guint
 position(const struct hird *h, const struct childhurd *c)
@@ -156,8 +154,7 @@ hird_leave(struct hird *h, struct childhurd *c)
 		admit_soon(h);
 }
 
-/* --- what goes on beside events: builds that are waited for, guests that are no longer configured
- * ------------- */
+/* --- beside events: builds that are waited for, guests no longer configured --- */
 
 static gboolean
 tend_builds(struct hird *h, GPtrArray *runners)
@@ -193,8 +190,7 @@ on_tend(struct ev_loop *loop, ev_timer *w, int revents)
 		ev_timer_stop(loop, w);
 }
 
-/* --- which guests run already
- * ---------------------------------------------------------------------------- */
+/* --- which guests run already --- */
 
 /* Ours, but not configured any more: nobody would ever end it. */
 static void
@@ -285,8 +281,7 @@ on_domain(enum hypervisor_event event, const char *name, const char *detail, voi
 		runner_domain_event(r, event, detail);
 }
 
-/* --- the control protocol's side
- * ---------------------------------------------------------------------------- */
+/* --- the control protocol's side --- */
 
 static const char *const *
 serve_names(void *data)
@@ -393,9 +388,7 @@ serve_screenshot(void *data, const char *name,
 	hypervisor_monitor(h->host.hypervisor, name, command, on_photo, photo);
 }
 
-/* --- reload
- * --------------------------------------------------------------------------------------------------
- */
+/* --- reload --- */
 
 static void
 message(GPtrArray *messages, const char *name, const char *what)
@@ -512,9 +505,6 @@ hird_reload(struct hird *h, GPtrArray *messages)
 	ev_timer_start(h->host.loop, &h->tend);
 	return TRUE;
 }
-
-/* -----------------------------------------------------------------------------------------------------------
- */
 
 static void
 timers_init(struct hird *h)

@@ -98,8 +98,7 @@ report_deliver(void *data)
 				  report->hypervisor->data);
 }
 
-/* --- in libvirt's event thread
- * ------------------------------------------------------------------------ */
+/* --- in libvirt's event thread --- */
 
 static void
 post(struct hypervisor *h, enum hypervisor_event event, const char *name, const char *detail)
@@ -204,8 +203,7 @@ libvirt_start(const char *state_directory, GError **error)
 	return FALSE;
 }
 
-/* --- in the workers
- * ------------------------------------------------------------------------------------ */
+/* --- in the workers --- */
 
 static void
 set_libvirt_error(GError **error, const char *what)
@@ -407,8 +405,7 @@ call_work(void *data)
 	virConnectClose(connection);
 }
 
-/* --- in the loop
- * --------------------------------------------------------------------------------------- */
+/* --- in the loop --- */
 
 static void
 call_done(void *data)

@@ -76,8 +76,7 @@ start_failed(struct runner *r, const char *text)
 	childhurd_event(r->c, EVENT_START_FAILED, text);
 }
 
-/* --- preparing a start: keys
- * ---------------------------------------------------------------------------- */
+/* --- preparing a start: keys --- */
 
 /* Keys and secret root are made in a worker: random numbers, disk, fsync. */
 struct keys_job {
@@ -177,8 +176,7 @@ keys_start(struct runner *r)
 	job->task = task_run(r->host->tasks, keys_work, keys_done, keys_free, job);
 }
 
-/* --- preparing a start: disk, acceleration, and all of it
- * -------------------------------------------------- */
+/* --- preparing a start: disk, acceleration, and all of it --- */
 
 static void
 on_disk(struct disk_job *job, const char *format, const GError *error, void *data)
@@ -309,8 +307,7 @@ obstacle_met(struct ev_loop *loop, ev_timer *w, int revents)
 	start_failed(r, text);
 }
 
-/* --- QEMU's end
- * --------------------------------------------------------------------------------------------- */
+/* --- QEMU's end --- */
 
 static void
 exit_watch_stop(struct runner *r)
@@ -424,8 +421,7 @@ runner_domain_event(struct runner *r, enum hypervisor_event event, const char *d
 	}
 }
 
-/* --- QEMU's start, and the gentle and less gentle ways to end it
- * -------------------------------------------- */
+/* --- QEMU's start, and the gentle and less gentle ways to end it --- */
 
 static void
 on_console(struct console *console, enum console_meaning meaning, const char *line,
@@ -523,8 +519,7 @@ world_discard(struct childhurd *c)
 			  g_strerror(errno));
 }
 
-/* --- secrets and health
- * --------------------------------------------------------------------------------------- */
+/* --- secrets and health --- */
 
 static void
 on_enroll(enum event event, const char *text, void *data)
@@ -582,8 +577,7 @@ world_quiet(struct childhurd *c)
 	r->health = NULL;
 }
 
-/* --- the rest of the world
- * ------------------------------------------------------------------------------------ */
+/* --- the rest of the world --- */
 
 static gint64
 world_now(struct childhurd *c)
@@ -673,9 +667,6 @@ static const struct world_ops world = {
     .builds = world_builds,
     .changed = world_changed,
 };
-
-/* ---------------------------------------------------------------------------------------------------------
- */
 
 /* The secrets of the earlier daemon's start, for a guest that did not get them yet. */
 static void

@@ -47,8 +47,7 @@ struct section {
 	int count;
 };
 
-/* --- messages
- * -------------------------------------------------------------------------------------------- */
+/* --- messages --- */
 
 static void fault(struct loader *l, const char *file, int line, const char *section,
 		  const char *key, const char *format, ...) G_GNUC_PRINTF(6, 7);
@@ -99,8 +98,7 @@ tell_errors(struct loader *l, GPtrArray *messages)
 	}
 }
 
-/* --- sections
- * -------------------------------------------------------------------------------------------- */
+/* --- sections --- */
 
 static gboolean
 name_is_good(const char *name)
@@ -173,9 +171,7 @@ check_section(struct loader *l, const struct ini_entry *entry)
 	g_ptr_array_add(l->sections, s);
 }
 
-/* --- keys
- * -------------------------------------------------------------------------------------------------
- */
+/* --- keys --- */
 
 static void
 unknown_key(struct loader *l, const struct ini_entry *entry, gboolean daemon)
@@ -282,9 +278,7 @@ check_entries(struct loader *l)
 	}
 }
 
-/* --- guests
- * ------------------------------------------------------------------------------------------------
- */
+/* --- guests --- */
 
 /* Set what the entries of one section say; errors are told already. */
 static void
@@ -448,8 +442,7 @@ make_guests(struct loader *l)
 	}
 }
 
-/* --- guests against each other
- * ----------------------------------------------------------------------------- */
+/* --- guests against each other --- */
 
 static gboolean
 same_address(const struct config_guest *a, const struct config_guest *b)
@@ -529,8 +522,7 @@ check_pairs(struct loader *l)
 	}
 }
 
-/* --- folders and files
- * --------------------------------------------------------------------------------------- */
+/* --- folders and files --- */
 
 /* The XDG Base Directory Specification: a relative path is to be ignored. */
 static char *
@@ -664,9 +656,6 @@ config_load(const char *file, GPtrArray *errors)
 	config_free(l.config);
 	return NULL;
 }
-
-/* -------------------------------------------------------------------------------------------------------------
- */
 
 static void
 clear_keys(void *owner, gboolean daemon)

@@ -36,7 +36,7 @@ const struct key keys[] = {
 	 "$XDG_STATE_HOME/childhurd."},
 	{"runtime-directory", KEY_PATH, D(runtime_directory), NULL, "/run/childhurd", 0, 0, NULL,
 	 "Where the control socket and what is published stand. An ordinary user's default is "
-	 "$XDG_RUNTIME_DIR/childhurd."},
+	 "$XDG_RUNTIME_DIR/childhurd, without that variable $XDG_CACHE_HOME/childhurd or ~/.cache/childhurd."},
 	{"control-group", KEY_NAME, D(control_group), "childhurd", NULL, 0, 0, NULL,
 	 "The group whose members may use the control socket."},
 	{"parallel-starts", KEY_INT, D(parallel_starts), NULL, "the number of CPUs", 1, 1000, NULL,

@@ -78,8 +78,7 @@ wrong(const char *text, const char *format, ...)
 	return g_strdup_printf("%s %s", quoted, rest);
 }
 
-/* --- numbers
- * --------------------------------------------------------------------------------------------- */
+/* --- numbers --- */
 
 struct unit {
 	const char *name;
@@ -183,9 +182,7 @@ set_number(const struct key *key, const char *text, void *field)
 	return NULL;
 }
 
-/* --- words
- * -----------------------------------------------------------------------------------------------
- */
+/* --- words --- */
 
 static char *
 choices_text(const char *const *choices)
@@ -325,9 +322,7 @@ set_text(const struct key *key, const char *text, const char *folder, char **fie
 	}
 }
 
-/* --- lists
- * -----------------------------------------------------------------------------------------------
- */
+/* --- lists --- */
 
 static char *
 set_list(const char *text, char ***field)
@@ -403,8 +398,7 @@ modules_equal(const GPtrArray *a, const GPtrArray *b)
 	return TRUE;
 }
 
-/* --- any of them
- * ----------------------------------------------------------------------------------------- */
+/* --- any of them --- */
 
 char *
 value_set(const struct key *key, const char *text, const char *folder, void *owner)

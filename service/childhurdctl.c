@@ -236,13 +236,13 @@ take_arguments(struct ctl *ctl, char **words, GError **error)
 static char *
 default_socket(gboolean *searched)
 {
-	const char *named = g_getenv("CHILDHURD_SOCKET"), *runtime = g_getenv("XDG_RUNTIME_DIR");
+	const char *named = g_getenv("CHILDHURD_SOCKET");
 	if (named && *named)
 		return g_strdup(named);
 	*searched = TRUE;
-	if (geteuid() == 0 || !runtime || !*runtime)
+	if (geteuid() == 0)
 		return g_strdup(CTL_SYSTEM);
-	char *own = g_build_filename(runtime, "childhurd", "control", NULL);
+	char *own = g_build_filename(g_get_user_runtime_dir(), "childhurd", "control", NULL);
 	if (!access(CTL_SYSTEM, F_OK) && access(own, F_OK)) {
 		g_free(own);
 		return g_strdup(CTL_SYSTEM);

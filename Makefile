@@ -111,7 +111,7 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libchildhurd.a
 tests: $(UNIT) $(BENCH)
 
 check: all $(UNIT)
-	CHILDHURD_BUILD=$(CURDIR)/$(B) prove --timer --failures --merge --exec tests/run-one $(CHOSEN)
+	CHILDHURD_BUILD=$(CURDIR)/$(B) prove --timer --failures --exec tests/run-one $(CHOSEN)
 
 check-unit: $(UNIT)
 	$(MAKE) check TESTS=tests/unit SANITIZE=$(SANITIZE)

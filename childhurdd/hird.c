@@ -18,6 +18,7 @@
 
 #define WORKERS	   32  /* libvirt calls and other blocking work at a time */
 #define LIST_RETRY 2.0 /* s until the hypervisor is asked again which guests run */
+#define LIST_LIMIT 5.0 /* s that clients wait for its first answer; then they are told so */
 
 struct hird {
 	struct host host;
@@ -26,9 +27,10 @@ struct hird {
 	GPtrArray *removed; /* of struct runner: no longer configured, on their way down */
 	GPtrArray *queue;   /* of struct childhurd: wait for a place */
 	GPtrArray *places;  /* of struct childhurd: have one */
-	ev_timer admit, tend, list;
+	ev_timer admit, tend, list, open;
 	gboolean listed; /* the hypervisor has said which guests run */
 	gboolean broken; /* it never will */
+	gboolean opened; /* clients are answered */
 	struct control *control;
 	gint64 event_number;
 	struct description description;
@@ -229,6 +231,25 @@ start_at_begin(struct runner *r)
 		childhurd_event(c, EVENT_START, record->known ? "it was up before" : "autostart");
 }
 
+/* Who is answered sees what runs, and can start and stop it: not before that is known, or it is
+ * known that it is not. */
+static void
+open_control(struct hird *h)
+{
+	if (h->opened)
+		return;
+	h->opened = TRUE;
+	ev_timer_stop(h->host.loop, &h->open);
+	control_open(h->control);
+	notify_send("READY=1");
+}
+
+static void
+on_list_limit(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	open_control(w->data);
+}
+
 static void
 on_listed(const struct hypervisor_result *result, void *data)
 {
@@ -241,6 +262,7 @@ on_listed(const struct hypervisor_result *result, void *data)
 	}
 	if (result->error) {
 		g_warning("%s; trying again", result->error->message);
+		open_control(h);
 		ev_timer_set(&h->list, LIST_RETRY, 0);
 		ev_timer_start(h->host.loop, &h->list);
 		return;
@@ -253,6 +275,7 @@ on_listed(const struct hypervisor_result *result, void *data)
 			start_at_begin(r);
 	}
 	hird_publish(h);
+	open_control(h);
 }
 
 static void
@@ -512,7 +535,8 @@ timers_init(struct hird *h)
 	ev_timer_init(&h->admit, on_admit, 0, 0);
 	ev_timer_init(&h->tend, on_tend, BUILD_POLL, BUILD_POLL);
 	ev_timer_init(&h->list, on_list, 0, 0);
-	h->admit.data = h->tend.data = h->list.data = h;
+	ev_timer_init(&h->open, on_list_limit, LIST_LIMIT, 0);
+	h->admit.data = h->tend.data = h->list.data = h->open.data = h;
 }
 
 struct hird *
@@ -551,6 +575,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 		g_ptr_array_add(h->runners,
 				runner_new(&h->host, g_ptr_array_index(config->guests, i)));
 	on_list(loop, &h->list, 0);
+	ev_timer_start(loop, &h->open);
 	return h;
 }
 
@@ -574,6 +599,7 @@ hird_free(struct hird *h)
 	ev_timer_stop(h->host.loop, &h->admit);
 	ev_timer_stop(h->host.loop, &h->tend);
 	ev_timer_stop(h->host.loop, &h->list);
+	ev_timer_stop(h->host.loop, &h->open);
 	if (h->control)
 		control_free(h->control);
 	free_runners(h->runners);

@@ -135,7 +135,6 @@ run(struct config *config)
 	ev_signal_start(loop, &reload);
 	g_message("childhurdd " CHILDHURD_VERSION ": %u guests configured in %s",
 		  config->guests->len, config->file ? config->file : "no file");
-	notify_send("READY=1");
 	ev_run(loop, 0);
 	notify_send("STOPPING=1");
 	gboolean broken = hird_broken(hird);

@@ -171,8 +171,14 @@ control_new(struct ev_loop *loop, const char *path, const char *control_group,
 		return NULL;
 	}
 	ev_io_set(&control->accepting, control->fd, EV_READ);
-	ev_io_start(loop, &control->accepting);
 	return control;
+}
+
+void
+control_open(struct control *control)
+{
+	if (!ev_is_active(&control->accept_again))
+		ev_io_start(control->loop, &control->accepting);
 }
 
 void

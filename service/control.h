@@ -115,6 +115,8 @@ struct control;
  */
 struct control *control_new(struct ev_loop *loop, const char *path, const char *control_group,
 			    const struct control_hird *hird, GError **error);
+/* Begin to answer; clients that came before have waited. May be called again. */
+void control_open(struct control *control);
 /* Closes everything and removes the socket. */
 void control_free(struct control *control);
 

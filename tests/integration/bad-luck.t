@@ -55,9 +55,8 @@ sub write_file {
     $d->start;
     for my $name (sort keys %cases) {
         next if $name eq 'kvm' && kvm_works($d);
-        $d->ctl('start', $name);
-        $d->ctl('wait', $name, '--for', 'failed', '--timeout', '30s');
-        is($d->{status}, 0, "$name: it fails") or next;
+        my $said = $d->ctl('start', $name) . $d->ctl('wait', $name, '--for', 'failed', '--timeout', '30s');
+        is($d->{status}, 0, "$name: it fails") or diag($said, $d->log), next;
         like($d->ctl('status', $name), $cases{$name}[1], "$name: status says why");
     }
     is(scalar($d->all_qemus), 0, 'no QEMU was started for any of them');

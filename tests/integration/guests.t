@@ -119,7 +119,9 @@ sub press_power_button ($guest) {
 	my $monitor = IO::Socket::UNIX->new(Peer => $guest->{monitor}) or die "monitor: $!";
 	print $monitor "system_powerdown\n";
 	$monitor->flush;
-	sysread $monitor, my $answer, 4096;    # so that QEMU has read it before we hang up
+	# It greets before it reads: hang up no earlier than the prompt behind the command.
+	my $answer = '';
+	1 until $answer =~ /powerdown.*\(qemu\)/s || !sysread $monitor, $answer, 4096, length $answer;
 }
 
 # --- the guest linux

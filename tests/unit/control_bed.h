@@ -135,6 +135,7 @@ bed_listen(struct bed *bed, const char *group)
 	g_autoptr(GError) error = NULL;
 	bed->control = control_new(bed->loop, bed->path, group, &bed->hird, &error);
 	g_assert_no_error(error);
+	control_open(bed->control);
 }
 
 /* Guests alpha (stopped), beta1 (ready), beta2 (booting), gamma (failed). Not listening yet. */

@@ -286,6 +286,23 @@ test_stale(void)
 }
 
 static void
+test_not_open(void)
+{
+	struct bed bed;
+	struct peer peer;
+	bed_begin(&bed);
+	bed.control = control_new(bed.loop, bed.path, NULL, &bed.hird, NULL);
+	peer_begin(&peer, &bed);
+	peer_call(&peer, "Start", "\"names\":[\"alpha\"]", "");
+	assert_silence(&peer);
+	g_assert_cmpstr(bed.guests[0].state, ==, "stopped");
+	control_open(bed.control);
+	assert_next_like(&peer, "{\"names\":[\"alpha\"]}");
+	peer_end(&peer);
+	bed_end(&bed);
+}
+
+static void
 assert_no_control(struct bed *bed, const char *path, const char *part)
 {
 	g_autoptr(GError) error = NULL;
@@ -505,6 +522,7 @@ main(int argc, char **argv)
 	g_test_add_func("/control-clients/one-too-many-waits-until-another-goes", test_many);
 	g_test_add_func("/control-clients/without-descriptors-accepting-pauses", test_descriptors);
 	g_test_add_func("/control-socket/a-dead-daemons-socket-is-replaced", test_stale);
+	g_test_add_func("/control-socket/nobody-is-answered-before-it-is-opened", test_not_open);
 	g_test_add_func("/control-socket/a-living-daemons-socket-is-not-taken", test_living);
 	g_test_add_func("/control-socket/what-is-in-the-way-is-an-error", test_in_the_way);
 	g_test_add_func("/control-socket/only-our-own-socket-is-removed", test_removal);

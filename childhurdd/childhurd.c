@@ -10,6 +10,7 @@
 #include "childhurdd/childhurd.h"
 
 #include <math.h>
+#include <string.h>
 
 static void start(struct childhurd *c, const char *why);
 
@@ -249,13 +250,49 @@ ended(struct childhurd *c, enum event event, const char *what)
 	settle(c, what);
 }
 
+/*
+ * hang-timeout passed without an answer. A build in it is not broken as long as the guest shows
+ * that it lives.
+ */
+static void
+hang(struct childhurd *c, const char *what)
+{
+	gint64 now = c->world->now(c), quiet = now - c->world->sign(c);
+	if (c->world->builds(c) > 0 && quiet < c->config->hang_timeout &&
+	    now - c->since < HANG_LONGEST) {
+		childhurd_set_phase(c, "it does not answer, but a build runs and it shows signs of "
+				       "life");
+		set_deadline(c, c->config->hang_timeout - quiet);
+		return;
+	}
+	fail(c, VERDICT_FAILURE, what);
+}
+
+/*
+ * What a boot may take: learned from the last ones, so that one that hangs is known long before
+ * boot-timeout. After a failure, and before all of BOOTS_KEPT are known, boot-timeout holds.
+ */
+static gint64
+boot_limit(const struct childhurd *c)
+{
+	gint64 longest = 0;
+	for (int i = 0; i < BOOTS_KEPT; i++) {
+		if (!c->boots[i] || c->failures)
+			return c->config->boot_timeout;
+		longest = MAX(longest, c->boots[i]);
+	}
+	return MIN(MAX(longest * BOOT_PATIENCE, BOOT_LEAST), c->config->boot_timeout);
+}
+
 static void
 ready(struct childhurd *c)
 {
 	g_autofree char *why = NULL;
 	if (!c->proven && c->launched_at) {
-		c->boot_ms = c->world->now(c) - c->launched_at;
-		why = g_strdup_printf("%.1f s after QEMU's start", (double)c->boot_ms / 1000);
+		gint64 took = c->world->now(c) - c->launched_at;
+		memmove(&c->boots[1], c->boots, sizeof c->boots - sizeof *c->boots);
+		c->boots[0] = took;
+		why = g_strdup_printf("%.1f s after QEMU's start", (double)took / 1000);
 	} else {
 		why = g_strdup("it answers");
 	}
@@ -404,7 +441,7 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		c->launched_at = c->world->now(c);
 		set_state(c, STATE_BOOTING, what);
 		childhurd_set_phase(c, "waiting for the guest's network");
-		set_deadline(c, c->config->boot_timeout);
+		set_deadline(c, boot_limit(c));
 		c->world->enroll(c);
 		break;
 	case ACTION_TAKE_OVER:
@@ -432,6 +469,9 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 			c->drained = TRUE;
 		set_state(c, STATE_UNRESPONSIVE, what);
 		set_deadline(c, c->config->hang_timeout);
+		break;
+	case ACTION_HANG:
+		hang(c, what);
 		break;
 	case ACTION_NOTE:
 		childhurd_set_phase(c, what);

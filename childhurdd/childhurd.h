@@ -28,6 +28,14 @@
 #define BACKOFF_TRIES 10
 /* Ready for so long: the earlier failures do not count any more. */
 #define BACKOFF_FORGET 600000
+/* A guest in which a build runs may go on without answering for so long, whatever signs of life it
+ * shows. */
+#define HANG_LONGEST 86400000
+/* A boot may take BOOT_PATIENCE times the longest of the last BOOTS_KEPT ones, within boot-timeout,
+ * but always BOOT_LEAST. */
+#define BOOTS_KEPT    5
+#define BOOT_PATIENCE 4
+#define BOOT_LEAST    60000
 
 struct childhurd;
 
@@ -48,6 +56,7 @@ struct world_ops {
 	void (*kill)(struct childhurd *c);    /* the end of QEMU is an event of its own */
 	void (*discard)(struct childhurd *c); /* delete the guest's disk */
 	int (*builds)(struct childhurd *c);   /* builds running; -1 unknown */
+	gint64 (*sign)(struct childhurd *c);  /* monotonic ms of the last sign of life */
 	/* The state or what is shown of it changed. Publishing is done when this returns. text: for
 	 * the log. */
 	void (*changed)(struct childhurd *c, gboolean state_changed, const char *text);
@@ -83,10 +92,10 @@ struct childhurd {
 	enum verdict verdict;
 	char *failure; /* with a verdict: what happened */
 
-	int failures;	    /* in a row */
-	int restarts;	    /* automatic ones since people started it */
-	gint64 launched_at; /* monotonic ms of QEMU's start */
-	gint64 boot_ms;	    /* how long the last boot took; 0 unknown */
+	int failures;		  /* in a row */
+	int restarts;		  /* automatic ones since people started it */
+	gint64 launched_at;	  /* monotonic ms of QEMU's start */
+	gint64 boots[BOOTS_KEPT]; /* ms that the last ones took, the latest first; 0: none */
 };
 
 /* A new guest in state stopped. config is borrowed and outlives it. Free with childhurd_free. */

@@ -11,6 +11,7 @@ description_clear(struct description *d)
 	g_clear_pointer(&d->console_tail, g_strfreev);
 	g_clear_pointer(&d->restart_needed, g_strfreev);
 	g_clear_pointer(&d->known_hosts, g_free);
+	g_clear_pointer(&d->failure, g_free);
 }
 
 /* Bytes that a process has in memory; 0: gone. (proc(5), statm) */
@@ -38,11 +39,14 @@ describe_health(const struct runner *r, struct description *d, struct control_gu
 {
 	const struct health_report *health = runner_health(r);
 	guest->skew = guest->load = NAN;
+	guest->disk_free = guest->store_free = -1;
 	if (!health)
 		return;
 	guest->probed = health->probed_wall;
 	guest->skew = health->skew;
 	guest->load = health->load;
+	guest->disk_free = health->disk_free;
+	guest->store_free = health->store_free;
 	guest->banner = health->banner;
 	guest->steps = d->steps;
 	for (enum health_step s = 0; s < N_HEALTH_STEPS; s++)
@@ -87,5 +91,6 @@ describe(const struct host *host, const struct runner *r, gboolean details, stru
 		guest->console_tail = d->console_tail;
 		d->restart_needed = runner_restart_needed(r);
 		guest->restart_needed = d->restart_needed;
+		guest->failure = d->failure = runner_failure(r);
 	}
 }

@@ -7,28 +7,35 @@
 #include "childhurdd/health.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "childhurdd/life.h"
 #include "ssh/session.h"
 
 /* Guix System has its commands in the profile, and sshd's PATH may lack the sbin folders. */
-#define HALT_COMMAND  "PATH=$PATH:/sbin:/usr/sbin:/run/current-system/profile/sbin halt"
-#define FACTS_COMMAND "date +%s && cat /proc/loadavg"
-#define GUIX_COMMAND  "guix repl -t machine"
-#define GUIX_INPUT    "(+ 1 1)\n"
+#define HALT_COMMAND "PATH=$PATH:/sbin:/usr/sbin:/run/current-system/profile/sbin halt"
+/* A line for each fact, its name first; what a guest does not have is missing. */
+#define FACTS_COMMAND                                                                              \
+	"echo time $(date +%s); echo load $(cat /proc/loadavg);"                                   \
+	" echo disk $(df -Pk / | tail -n 1); echo store $(df -Pk /gnu/store | tail -n 1)"
+#define GUIX_COMMAND "guix repl -t machine"
+#define GUIX_INPUT   "(+ 1 1)\n"
 
 struct health {
 	struct ev_loop *loop;
 	const struct config_guest *guest;
+	pid_t qemu;
 	char **host_keys;
 	char *key;
 	health_fn report;
 	void *data;
 	struct ssh_session *session; /* the administrator's; logged in when `open` */
-	struct ssh_session *visit;   /* the coordinator's user, once in a boot */
+	struct ssh_session *visit;   /* the coordinator's user, now and then */
 	gboolean open, halting;
 	gboolean visited, answered;	  /* the two halves of the first proof */
 	gint64 began, asked, visit_began; /* monotonic µs */
+	guint probes;			  /* since the session is open */
 	ev_timer timer;			  /* the next attempt, or the next probe */
 	struct health_report last;
 };
@@ -60,11 +67,13 @@ again(struct health *h, double ms)
 	ev_timer_start(h->loop, &h->timer);
 }
 
-/* Spread over ±10 %, so that guests that were started together do not go on probing together. */
+/* The first anywhere within the interval, the others spread by ±10 %: guests that were started
+ * together do not go on probing together. */
 static void
 next_probe(struct health *h)
 {
-	again(h, (double)h->guest->probe_interval * g_random_double_range(0.9, 1.1));
+	double least = h->probes++ ? 0.9 : 0.1;
+	again(h, (double)h->guest->probe_interval * g_random_double_range(least, 1.1));
 }
 
 static void
@@ -124,12 +133,23 @@ on_facts(struct ssh_session *session, int status, const char *output, const GErr
 	 void *data)
 {
 	struct health *h = data;
-	char *end = NULL;
-	gint64 seconds = error || status != 0 ? 0 : g_ascii_strtoll(output, &end, 10);
-	if (seconds <= 0 || !end || *end != '\n')
+	if (error)
 		return;
-	h->last.skew = round((double)seconds - (double)g_get_real_time() / 1e6);
-	h->last.load = g_ascii_strtod(end + 1, NULL);
+	g_auto(GStrv) lines = g_strsplit(output, "\n", 5);
+	h->last.skew = h->last.load = NAN;
+	h->last.disk_free = h->last.store_free = -1;
+	for (char **line = lines; *line; line++) {
+		double value;
+		gint64 kib = -1;
+		if (sscanf(*line, "time %lf", &value) == 1)
+			h->last.skew = round(value - (double)g_get_real_time() / 1e6);
+		else if (sscanf(*line, "load %lf", &value) == 1)
+			h->last.load = value;
+		else if (sscanf(*line, "disk %*s %*s %*s %" G_GINT64_FORMAT, &kib) == 1)
+			h->last.disk_free = kib * 1024;
+		else if (sscanf(*line, "store %*s %*s %*s %" G_GINT64_FORMAT, &kib) == 1)
+			h->last.store_free = kib * 1024;
+	}
 }
 
 static void
@@ -170,9 +190,13 @@ on_probe(struct ssh_session *session, int status, const char *output, const GErr
 	proven(h);
 }
 
+static void visit(struct health *h);
+
 static void
 probe(struct health *h)
 {
+	if (h->probes % HEALTH_LADDER == HEALTH_LADDER - 1)
+		visit(h);
 	gboolean guix = !strcmp(h->guest->probe_command, "guix");
 	h->asked = g_get_monotonic_time();
 	ssh_session_run(h->session, guix ? GUIX_COMMAND : h->guest->probe_command,
@@ -198,12 +222,18 @@ connect_as(struct health *h, const char *user, ssh_session_ready_fn ready,
 	return ssh_session_new(h->loop, &spec, ready, closed, h);
 }
 
+static const char *
+visitor(const struct health *h)
+{
+	return h->guest->offloading ? h->guest->user : h->guest->admin_user;
+}
+
 static void
 on_visit(struct ssh_session *session, enum ssh_step step, const GError *error, void *data)
 {
 	struct health *h = data;
 	g_autofree char *text =
-	    error ? g_strdup_printf("login as %s: %s", h->guest->user, error->message) : NULL;
+	    error ? g_strdup_printf("login as %s: %s", visitor(h), error->message) : NULL;
 	note(h, HEALTH_USER, text ? text : "ok", h->visit_began);
 	ssh_session_free(h->visit);
 	h->visit = NULL;
@@ -211,8 +241,20 @@ on_visit(struct ssh_session *session, enum ssh_step step, const GError *error, v
 		failed(h, text, FALSE, HEALTH_RETRY_ODD);
 		return;
 	}
-	h->visited = TRUE;
-	proven(h);
+	if (!h->visited) {
+		h->visited = TRUE;
+		proven(h);
+	}
+}
+
+/* A new login, all the way. */
+static void
+visit(struct health *h)
+{
+	if (h->visit)
+		return;
+	h->visit_began = g_get_monotonic_time();
+	h->visit = connect_as(h, visitor(h), on_visit, NULL);
 }
 
 static void
@@ -246,10 +288,9 @@ on_ready(struct ssh_session *session, enum ssh_step step, const GError *error, v
 	h->last.banner = g_strdup(ssh_session_banner(session));
 	h->open = TRUE;
 	ev_timer_stop(h->loop, &h->timer);
-	if (!h->visited) {
-		h->visit_began = g_get_monotonic_time();
-		h->visit = connect_as(h, h->guest->user, on_visit, NULL);
-	}
+	h->probes = 0;
+	if (!h->visited)
+		visit(h);
 	probe(h);
 }
 
@@ -259,6 +300,12 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	struct health *h = w->data;
 	if (h->halting) {
 		h->report(EVENT_HALT_REFUSED, "there is no SSH session", FALSE, h->data);
+		return;
+	}
+	if (life_stopped(h->qemu)) {
+		g_autofree char *text = g_strdup_printf(
+		    "QEMU is stopped by a signal; kill -CONT %d lets it go on", (int)h->qemu);
+		failed(h, text, FALSE, HEALTH_RETRY_ODD);
 		return;
 	}
 	if (h->open) {
@@ -310,18 +357,20 @@ health_report(const struct health *h)
 }
 
 struct health *
-health_new(struct ev_loop *loop, const struct config_guest *guest, char **host_keys,
+health_new(struct ev_loop *loop, const struct config_guest *guest, pid_t qemu, char **host_keys,
 	   const char *key, health_fn report, void *data)
 {
 	struct health *h = g_new0(struct health, 1);
 	h->loop = loop;
 	h->guest = guest;
+	h->qemu = qemu;
 	h->host_keys = g_strdupv(host_keys);
 	h->key = g_strdup(key);
 	h->report = report;
 	h->data = data;
 	h->visited = !guest->offloading || !strcmp(guest->user, guest->admin_user);
 	h->last.skew = h->last.load = NAN;
+	h->last.disk_free = h->last.store_free = -1;
 	ev_timer_init(&h->timer, on_timer, 0, 0);
 	h->timer.data = h;
 	ev_timer_start(loop, &h->timer);

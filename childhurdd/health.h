@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Is a guest ready? An SSH session as the administrator that stays open, commands on it as probes,
- * and once in each boot a login as the coordinator's user.
+ * and once in each boot, and with every HEALTH_LADDERth probe, a login of its own as the
+ * coordinator's user: an old session may live on in a guest that takes no new one.
  */
 #ifndef CHILDHURDD_HEALTH_H
 #define CHILDHURDD_HEALTH_H
@@ -16,7 +17,8 @@
 #define HEALTH_RETRY_ODD      2000  /* after anything else */
 #define HEALTH_RETRY_IMPOSTOR 10000 /* after another host key: sshd may be changing it just now */
 #define HEALTH_PROBE_LIMIT    60000 /* for one probe-command */
-#define HEALTH_FACTS_LIMIT    10000 /* for clock and load */
+#define HEALTH_FACTS_LIMIT    10000 /* for clock, load and free disk */
+#define HEALTH_LADDER	      10    /* every so many probes sshd has to take a new login, too */
 
 enum health_step {
 	HEALTH_BANNER,
@@ -33,8 +35,9 @@ struct health_report {
 	gint64 ms[N_HEALTH_STEPS];     /* -1: unknown */
 	gint64 probed_wall;	       /* wall clock µs of the last probe's end; 0: never */
 	char *banner;
-	double skew; /* the guest's clock minus ours, seconds; NAN unknown */
-	double load; /* NAN unknown */
+	double skew;		      /* the guest's clock minus ours, seconds; NAN unknown */
+	double load;		      /* NAN unknown */
+	gint64 disk_free, store_free; /* bytes on / and on /gnu/store; -1 unknown */
 };
 const char *health_step_name(enum health_step step);
 
@@ -43,12 +46,12 @@ struct health;
 typedef void (*health_fn)(enum event event, const char *text, gboolean impostor, void *data);
 
 /*
- * Begin to connect, and go on with probes every probe-interval until freed. guest: borrowed.
- * host_keys: acceptable "TYPE BASE64" lines, copied. user_key: path of the private key. All reports
- * come from the loop.
+ * Begin to connect, and go on with probes every probe-interval until freed. guest: borrowed. qemu:
+ * its process, 0 unknown. host_keys: acceptable "TYPE BASE64" lines, copied. user_key: path of the
+ * private key. All reports come from the loop.
  */
-struct health *health_new(struct ev_loop *loop, const struct config_guest *guest, char **host_keys,
-			  const char *user_key, health_fn report, void *data);
+struct health *health_new(struct ev_loop *loop, const struct config_guest *guest, pid_t qemu,
+			  char **host_keys, const char *user_key, health_fn report, void *data);
 void health_free(struct health *health); /* NULL is allowed */
 
 /* Say `halt` as the administrator, and probe no more. EVENT_HALT_REFUSED when there is no session

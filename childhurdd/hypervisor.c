@@ -128,9 +128,20 @@ stop_detail(int detail)
 	}
 }
 
+static const char *
+pause_detail(int detail)
+{
+	if (detail == VIR_DOMAIN_EVENT_SUSPENDED_IOERROR)
+		return "QEMU has paused the guest: its disk cannot be written to; is the state "
+		       "directory's file system full?";
+	return "the guest is paused; virsh resume lets it go on";
+}
+
 static int
 on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail, void *data)
 {
+	if (event == VIR_DOMAIN_EVENT_SUSPENDED)
+		post(data, HYPERVISOR_PAUSED, virDomainGetName(domain), pause_detail(detail));
 	if (event == VIR_DOMAIN_EVENT_STOPPED)
 		post(data, HYPERVISOR_STOPPED, virDomainGetName(domain), stop_detail(detail));
 	return 0;

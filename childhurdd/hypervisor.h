@@ -22,6 +22,7 @@ enum hypervisor_event {
 	HYPERVISOR_RESET_ASKED,	    /* the guest asked for a reset; its QEMU ends */
 	HYPERVISOR_POWER_OFF_ASKED, /* the guest powered itself off; its QEMU ends */
 	HYPERVISOR_STOPPED,	    /* libvirt is done with the domain; detail says why it ended */
+	HYPERVISOR_PAUSED,	    /* its QEMU runs on, but not the guest; detail says why */
 	HYPERVISOR_LOST, /* the connection is gone (name NULL); it is opened again by the next call
 			  */
 };

@@ -73,8 +73,9 @@ enum action {
 	ACTION_CONNECT,	  /* secrets are there: wait for SSH */
 	ACTION_READY,	  /* proven: publish */
 	ACTION_DOUBT,	  /* a probe failed: unpublish, try again until hang-timeout */
-	ACTION_NOTE,	  /* note why it is not ready yet, and go on trying */
-	ACTION_DRAIN,	  /* unpublish, and stay so */
+	ACTION_HANG,  /* hang-timeout passed: a failure, unless a build runs in what still lives */
+	ACTION_NOTE,  /* note why it is not ready yet, and go on trying */
+	ACTION_DRAIN, /* unpublish, and stay so */
 	ACTION_UNDRAIN,
 	ACTION_WIND_DOWN, /* unpublish, wait for the build to end, then stop */
 	ACTION_BUILD_ENDED,

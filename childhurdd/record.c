@@ -39,6 +39,12 @@ record_read(const char *path)
 	record.proven = json_object_get_boolean_member_with_default(o, "proven", FALSE);
 	record.kvm = json_object_get_boolean_member_with_default(o, "kvm", FALSE);
 	record.restarts = (int)json_object_get_int_member_with_default(o, "restarts", 0);
+	if (json_object_has_member(o, "boots") &&
+	    JSON_NODE_HOLDS_ARRAY(json_object_get_member(o, "boots"))) {
+		JsonArray *boots = json_object_get_array_member(o, "boots");
+		for (guint i = 0; i < MIN(json_array_get_length(boots), BOOTS_KEPT); i++)
+			record.boots[i] = MAX(0, json_array_get_int_element(boots, i));
+	}
 	return record;
 }
 
@@ -56,6 +62,10 @@ record_text(const struct record *record)
 	json_object_set_boolean_member(o, "proven", record->proven);
 	json_object_set_boolean_member(o, "kvm", record->kvm);
 	json_object_set_int_member(o, "restarts", record->restarts);
+	JsonArray *boots = json_array_new();
+	for (int i = 0; i < BOOTS_KEPT && record->boots[i]; i++)
+		json_array_add_int_element(boots, record->boots[i]);
+	json_object_set_array_member(o, "boots", boots);
 	g_autofree char *text = json_to_string(node, TRUE);
 	return g_strconcat(text, "\n", NULL);
 }
@@ -77,7 +87,7 @@ writing_done(void *data)
 {
 	struct writing *w = data;
 	if (w->error)
-		g_warning("%s; the next daemon will know less of this guest", w->error->message);
+		g_warning("%s", w->error->message);
 }
 
 static void

@@ -5,6 +5,7 @@
 
 #include <glib.h>
 
+#include "childhurdd/childhurd.h"
 #include "childhurdd/tasks.h"
 
 struct record {
@@ -15,6 +16,7 @@ struct record {
 	gboolean proven;   /* it was ready in this boot of the guest */
 	gboolean kvm;	   /* what its QEMU runs with */
 	int restarts;
+	gint64 boots[BOOTS_KEPT]; /* see struct childhurd */
 };
 
 /* Read path. Missing, unreadable, damaged, or of an earlier boot of the host: known is FALSE. */

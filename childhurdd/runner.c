@@ -17,7 +17,9 @@
 #include "childhurdd/disk.h"
 #include "childhurdd/domain.h"
 #include "childhurdd/enroll.h"
+#include "childhurdd/failure.h"
 #include "childhurdd/hird.h"
+#include "childhurdd/life.h"
 #include "childhurdd/ports.h"
 #include "offload/coordinator.h"
 #include "offload/slots.h"
@@ -30,6 +32,7 @@ struct runner {
 	const struct host *host;
 	struct childhurd *c;
 	char *directory, *disk, *secrets, *offload_key, *console_log, *record_file, *uuid;
+	char *failure, *screen; /* paths of what is kept of the last failure */
 	struct record last_record;
 	const struct config_guest
 	    *next; /* a changed configuration that waits for a restart; NULL: none */
@@ -50,11 +53,15 @@ struct runner {
 	gboolean gone;	   /* the process has ended */
 	gboolean reported; /* libvirt has said so */
 	gboolean reset_asked, power_off_asked;
+	gboolean pictured; /* its screen was kept before it was ended */
+	ev_timer screen_limit;
 	char *exit_text;
 	/* its guest */
 	struct console *console;
 	struct enroll *enroll;
 	struct health *health;
+	struct life life;
+	gboolean boots_kvm; /* the boots that are known ran with KVM */
 	ev_timer deadline;
 };
 
@@ -74,6 +81,12 @@ static void
 start_failed(struct runner *r, const char *text)
 {
 	childhurd_event(r->c, EVENT_START_FAILED, text);
+}
+
+static gint64
+world_now(struct childhurd *c)
+{
+	return g_get_monotonic_time() / 1000;
 }
 
 /* --- preparing a start: keys --- */
@@ -416,6 +429,9 @@ runner_domain_event(struct runner *r, enum hypervisor_event event, const char *d
 		r->reported = TRUE;
 		judge_exit(r);
 		break;
+	case HYPERVISOR_PAUSED:
+		childhurd_event(r->c, EVENT_PROBE_FAILED, detail);
+		break;
 	case HYPERVISOR_LOST:
 		break;
 	}
@@ -456,6 +472,7 @@ on_started(const struct hypervisor_result *result, void *data)
 		return;
 	}
 	exit_watch_start(r, result->pid);
+	life_begin(&r->life, r->pid, r->console_log, world_now(r->c));
 	g_autofree char *text =
 	    g_strdup_printf("QEMU runs (process %d, %s)", (int)result->pid, r->kvm ? "kvm" : "tcg");
 	childhurd_event(r->c, EVENT_LAUNCHED, text);
@@ -475,6 +492,9 @@ world_launch(struct childhurd *c)
 				   .secrets_guest_port = REACH_UNUSED_PORT};
 	g_autofree char *xml = domain_xml(&spec);
 	g_debug("%s: %s", guest->name, xml);
+	if (r->kvm != r->boots_kvm) /* what is known of boots says nothing of this one */
+		memset(c->boots, 0, sizeof c->boots);
+	r->boots_kvm = r->kvm;
 	console_start(r, FALSE);
 	hypervisor_forget(r->call);
 	r->call = hypervisor_start(r->host->hypervisor, guest->name, r->uuid, xml, on_started, r);
@@ -492,6 +512,41 @@ on_ended(const struct hypervisor_result *result, void *data)
 }
 
 static void
+end_qemu(struct runner *r)
+{
+	ev_timer_stop(r->host->loop, &r->screen_limit);
+	hypervisor_forget(r->call);
+	r->call = hypervisor_destroy(r->host->hypervisor, guest_of(r)->name, on_ended, r);
+}
+
+static void
+on_screen(const struct hypervisor_result *result, void *data)
+{
+	struct runner *r = data;
+	r->call = NULL;
+	r->pictured = !result->error && !(result->text && *result->text);
+	end_qemu(r);
+}
+
+static void
+on_screen_limit(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	end_qemu(w->data);
+}
+
+/* What is on its screen says more than any log when a kernel has crashed. (QEMU 7.1 and later
+ * write a PNG by themselves.) */
+static void
+keep_screen(struct runner *r)
+{
+	g_autofree char *command = g_strdup_printf("screendump \"%s\" -f png", r->screen);
+	ev_timer_set(&r->screen_limit, (double)FAILURE_SCREEN_LIMIT / 1000, 0);
+	ev_timer_start(r->host->loop, &r->screen_limit);
+	hypervisor_forget(r->call);
+	r->call = hypervisor_monitor(r->host->hypervisor, guest_of(r)->name, command, on_screen, r);
+}
+
+static void
 world_power_button(struct childhurd *c)
 {
 	struct runner *r = runner_from(c);
@@ -504,10 +559,13 @@ world_kill(struct childhurd *c)
 	struct runner *r = runner_from(c);
 	if (r->call && c->launching)
 		return; /* it cannot be ended before it is there; EVENT_LAUNCHED comes first */
+	if (c->verdict == VERDICT_FAILURE && c->kills == 1 && r->pid && !life_stopped(r->pid)) {
+		keep_screen(r);
+		return;
+	}
 	if (c->kills > 1 && ev_is_active(&r->exit_watch)) /* libvirt could not */
 		syscall(SYS_pidfd_send_signal, r->exit_watch.fd, SIGKILL, NULL, 0);
-	hypervisor_forget(r->call);
-	r->call = hypervisor_destroy(r->host->hypervisor, c->config->name, on_ended, r);
+	end_qemu(r);
 }
 
 static void
@@ -541,6 +599,10 @@ static void
 on_health(enum event event, const char *text, gboolean impostor, void *data)
 {
 	struct runner *r = data;
+	const char *banner = health_report(r->health)->results[HEALTH_BANNER];
+	if (banner && !strcmp(banner, "ok"))
+		life_sign(&r->life, "an SSH banner", world_now(r->c));
+	life_look(&r->life, world_now(r->c));
 	if (impostor && g_strcmp0(r->c->phase, text))
 		hird_event(r->host->hird, r->c, FALSE, text);
 	childhurd_event(r->c, event, text);
@@ -551,8 +613,8 @@ world_watch(struct childhurd *c)
 {
 	struct runner *r = runner_from(c);
 	health_free(r->health);
-	r->health =
-	    health_new(r->host->loop, c->config, r->host_keys, r->offload_key, on_health, r);
+	r->health = health_new(r->host->loop, c->config, r->pid, r->host_keys, r->offload_key,
+			       on_health, r);
 }
 
 static void
@@ -579,12 +641,6 @@ world_quiet(struct childhurd *c)
 
 /* --- the rest of the world --- */
 
-static gint64
-world_now(struct childhurd *c)
-{
-	return g_get_monotonic_time() / 1000;
-}
-
 static double
 world_random(struct childhurd *c)
 {
@@ -597,9 +653,14 @@ on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 	struct runner *r = w->data;
 	struct childhurd *c = r->c;
 	g_autofree char *text = NULL;
-	if (c->state != STATE_BACKOFF && c->state != STATE_STOPPING)
-		text = g_strdup_printf("%s: no success within its limit%s%s", state_name(c->state),
-				       c->phase ? "; last: " : "", c->phase ? c->phase : "");
+	if (c->state != STATE_BACKOFF && c->state != STATE_STOPPING) {
+		life_look(&r->life, world_now(c));
+		g_autofree char *seen = c->running ? life_text(&r->life, world_now(c)) : NULL;
+		text =
+		    g_strdup_printf("%s: no success within its limit%s%s%s%s", state_name(c->state),
+				    c->phase ? "; last: " : "", c->phase ? c->phase : "",
+				    seen ? "; seen: " : "", seen ? seen : "");
+	}
 	childhurd_event(c, EVENT_DEADLINE, text);
 }
 
@@ -628,11 +689,24 @@ world_leave(struct childhurd *c)
 }
 
 static void
+keep_failure(struct runner *r)
+{
+	g_auto(GStrv) lines = runner_console_tail(r, FAILURE_LINES);
+	if (!r->pictured) /* one that is there is of an earlier failure */
+		unlink(r->screen);
+	record_write(r->host->writer, r->failure,
+		     failure_text(r->c, r->pictured ? r->screen : NULL, lines));
+	r->pictured = FALSE;
+}
+
+static void
 world_changed(struct childhurd *c, gboolean state_changed, const char *text)
 {
 	struct runner *r = runner_from(c);
 	if (state_changed)
 		runner_record(r);
+	if (state_changed && (c->state == STATE_BACKOFF || c->state == STATE_FAILED))
+		keep_failure(r);
 	hird_event(r->host->hird, c, state_changed, text);
 }
 
@@ -647,6 +721,12 @@ world_builds(struct childhurd *c)
 	int taken = slots_taken(config->guix_state_directory, config->host_name, guest->ssh_port,
 				guest->parallel_builds, &visible);
 	return visible ? taken : -1;
+}
+
+static gint64
+world_sign(struct childhurd *c)
+{
+	return runner_from(c)->life.sign;
 }
 
 static const struct world_ops world = {
@@ -665,6 +745,7 @@ static const struct world_ops world = {
     .kill = world_kill,
     .discard = world_discard,
     .builds = world_builds,
+    .sign = world_sign,
     .changed = world_changed,
 };
 
@@ -701,6 +782,7 @@ runner_take_over(struct runner *r, pid_t pid)
 	    g_strdup_printf("taken over from the daemon before (process %d)", (int)pid);
 	load_secrets(r);
 	exit_watch_start(r, pid);
+	life_begin(&r->life, pid, r->console_log, world_now(c));
 	console_start(r, FALSE);
 	childhurd_event(c, EVENT_FOUND, text);
 }
@@ -715,6 +797,7 @@ runner_record(struct runner *r)
 				.proven = c->proven,
 				.kvm = r->kvm,
 				.restarts = c->restarts};
+	memcpy(record.boots, c->boots, sizeof record.boots);
 	record_write(r->host->writer, r->record_file, record_text(&record));
 }
 
@@ -729,6 +812,8 @@ runner_new(const struct host *host, const struct config_guest *guest)
 	r->offload_key = g_build_filename(r->directory, "offload_key", NULL);
 	r->console_log = g_build_filename(r->directory, "console.log", NULL);
 	r->record_file = g_build_filename(r->directory, "state", NULL);
+	r->failure = g_build_filename(r->directory, "failure.txt", NULL);
+	r->screen = g_build_filename(r->directory, "failure.png", NULL);
 	r->uuid = domain_uuid(host->config->state_directory, guest->name);
 	r->last_record = record_read(r->record_file);
 	g_mkdir_with_parents(r->directory, 0700); /* a start says what is wrong with it */
@@ -736,7 +821,11 @@ runner_new(const struct host *host, const struct config_guest *guest)
 	r->deadline.data = r;
 	ev_timer_init(&r->exit_timer, on_exit_timer, 0, 0);
 	r->exit_timer.data = r;
+	ev_timer_init(&r->screen_limit, on_screen_limit, 0, 0);
+	r->screen_limit.data = r;
 	r->c = childhurd_new(guest, &world, r);
+	memcpy(r->c->boots, r->last_record.boots, sizeof r->c->boots);
+	r->boots_kvm = r->last_record.kvm;
 	if (g_file_test(r->secrets, G_FILE_TEST_IS_DIR))
 		r->host_keys = secret_root_host_keys(r->secrets, NULL);
 	return r;
@@ -748,9 +837,11 @@ runner_free(struct runner *r)
 	if (!r)
 		return;
 	ev_timer_stop(r->host->loop, &r->deadline);
+	ev_timer_stop(r->host->loop, &r->screen_limit);
 	world_quiet(r->c);
 	exit_watch_stop(r);
 	hypervisor_forget(r->call);
+	life_clear(&r->life);
 	console_free(r->console);
 	childhurd_free(r->c);
 	g_clear_pointer(&r->message, g_bytes_unref);
@@ -762,6 +853,8 @@ runner_free(struct runner *r)
 	g_free(r->console_log);
 	g_free(r->record_file);
 	g_free(r->uuid);
+	g_free(r->failure);
+	g_free(r->screen);
 	g_free(r->emulator);
 	g_free(r->exit_text);
 	g_free(r);
@@ -810,8 +903,10 @@ runner_configure(struct runner *r, const struct config_guest *guest)
 void
 runner_apply(struct runner *r)
 {
-	if (r->next)
+	if (r->next) {
 		r->c->config = r->next;
+		memset(r->c->boots, 0, sizeof r->c->boots);
+	}
 	r->next = NULL;
 }
 
@@ -849,6 +944,12 @@ const char *
 runner_console_log(const struct runner *r)
 {
 	return r->console_log;
+}
+
+char *
+runner_failure(const struct runner *r)
+{
+	return access(r->failure, F_OK) == 0 ? g_strdup(r->failure) : NULL;
 }
 
 const char *

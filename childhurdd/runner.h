@@ -65,6 +65,8 @@ char **runner_restart_needed(const struct runner *runner);
 
 const char *runner_uuid(const struct runner *runner);
 const char *runner_console_log(const struct runner *runner);
+/* What was kept of the last failure, NULL: nothing; caller frees. */
+char *runner_failure(const struct runner *runner);
 const char *runner_private_key(const struct runner *runner);
 /* "TYPE BASE64" lines; NULL before the first preparation. Owned by the runner. */
 char **runner_host_keys(const struct runner *runner);

@@ -115,9 +115,10 @@ const struct key keys[] = {
 	{"probe-interval", KEY_TIME, G(probe_interval), "30s", NULL, 100, 24 * HOUR, NULL,
 	 "The time between two probes of a ready guest."},
 	{"boot-timeout", KEY_TIME, G(boot_timeout), "15min", NULL, SECOND, 24 * HOUR, NULL,
-	 "The limit from QEMU's start to ready."},
+	 "The limit from QEMU's start to ready. When the last boots are known, a shorter one is learned from them."},
 	{"hang-timeout", KEY_TIME, G(hang_timeout), "3min", NULL, SECOND, 24 * HOUR, NULL,
-	 "How long a guest that was ready may fail its probes before it is restarted."},
+	 "How long a guest that was ready may fail its probes before it is restarted; while a build runs in it, how long "
+	 "it may show no sign of life."},
 	{"stop-timeout", KEY_TIME, G(stop_timeout), "60s", NULL, SECOND, 24 * HOUR, NULL,
 	 "The limit for halting over SSH; then the power button is pressed (15 s at most), then QEMU is ended."},
 };

@@ -52,9 +52,11 @@ struct control_guest {
 	const char *console_log;				   /* path */
 	const struct control_step *steps;			   /* of the last whole probe */
 	gsize n_steps;
-	gint64 probed; /* when the last probe ended, wall clock µs; 0: never */
-	double skew;   /* guest's clock minus ours in seconds; NAN unknown */
-	double load;   /* NAN unknown */
+	gint64 probed;		      /* when the last probe ended, wall clock µs; 0: never */
+	double skew;		      /* guest's clock minus ours in seconds; NAN unknown */
+	double load;		      /* NAN unknown */
+	gint64 disk_free, store_free; /* bytes on / and on /gnu/store; -1 unknown */
+	const char *failure;	      /* path of what was kept of the last failure; NULL: none */
 	const char *banner;
 	char **console_tail;   /* last lines of the console, NULL: not asked for */
 	char **restart_needed; /* configuration keys that wait for a restart of the guest, NULL:

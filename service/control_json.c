@@ -110,6 +110,9 @@ details_json(const struct control_guest *guest)
 	json_object_set_array_member(o, "steps", steps_json(guest->steps, guest->n_steps));
 	set_number(o, "skew", TRUE, guest->skew);
 	set_number(o, "load", TRUE, guest->load);
+	set_integer(o, "disk_free", guest->disk_free >= 0, guest->disk_free);
+	set_integer(o, "store_free", guest->store_free >= 0, guest->store_free);
+	json_set_text(o, "failure", guest->failure);
 	json_object_set_array_member(o, "console_tail",
 				     strings_json((const char *const *)guest->console_tail));
 	json_object_set_array_member(o, "restart_needed",

@@ -105,6 +105,13 @@ print_measures(JsonObject *details)
 					      skew < 0 ? "behind" : "ahead of"));
 	if (!isnan(load))
 		line("load", g_strdup_printf("%.2f", load));
+	double disk = ctl_number(details, "disk_free", -1),
+	       store = ctl_number(details, "store_free", -1);
+	g_autofree char *on_disk = ctl_size(disk), *in_store = ctl_size(store);
+	if (disk >= 0)
+		line("free", g_strdup_printf("%s on /%s%s%s", on_disk, store >= 0 ? ", " : "",
+					     store >= 0 ? in_store : "",
+					     store >= 0 ? " on /gnu/store" : ""));
 }
 
 static void
@@ -125,6 +132,9 @@ print_console(JsonObject *details)
 	g_autoptr(GPtrArray) tail = ctl_texts(details, "console_tail");
 	g_autofree char *path = ctl_clean(ctl_text(details, "console_log"), TRUE);
 	int width = ctl_width();
+	g_autofree char *failure = ctl_clean(ctl_text(details, "failure"), TRUE);
+	if (*failure)
+		line("failure", g_strdup_printf("the last one is in %s", failure));
 	line("console", g_strdup(*path ? path : "unknown"));
 	for (guint i = 0; i < tail->len; i++) {
 		g_autofree char *clean = ctl_clean(g_ptr_array_index(tail, i), TRUE);

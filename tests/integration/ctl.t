@@ -58,7 +58,8 @@ sub details {
         private_key => "$dir/key", known_hosts => "$dir/known hosts", console_log => '/var/lib/childhurd/x/console.log',
         banner => 'SSH-2.0-OpenSSH_9.9', probed => time - 10,
         steps => [{ name => 'banner', result => 'ok', seconds => 0.012 }, { name => 'login', result => 'refused', seconds => undef }],
-        skew => -2.5, load => 1.02, console_tail => ['Hurd server bootstrap', "bad \e[2Jescape"], restart_needed => ['memory-size'],
+        skew => -2.5, load => 1.02, disk_free => 3 * 2**30, store_free => undef, failure => '/var/lib/childhurd/x/failure.txt',
+        console_tail => ['Hurd server bootstrap', "bad \e[2Jescape"], restart_needed => ['memory-size'],
     };
 }
 
@@ -349,7 +350,7 @@ like($out, qr/^slow: booting for 3min, since \S+: started by root\n  now +waitin
 like($out, qr/$_->[0]/, "shows $_->[1]")
   for [qr/ssh +127.0.0.1 port 14022, user offloading/, 'the address'], [qr/process 4711, tcg, 1[.]5G/, 'QEMU'],
   [qr/probe +1\ds ago\n +banner +12 ms  ok\n +login +refused/, 'the probe with its steps'], [qr/2[.]5 s behind the host's/, 'the clock'],
-  [qr/load +1[.]02/, 'the load'], [qr/changed +memory-size/, 'what waits for a restart'], [qr/  \| Hurd server bootstrap$/m, 'the console'];
+  [qr/load +1[.]02/, 'the load'], [qr{free +3[.]0G on /$}m, 'the free disk'], [qr{failure +the last one is in /var/\S+/failure.txt}, 'what was kept of a failure'], [qr/changed +memory-size/, 'what waits for a restart'], [qr/  \| Hurd server bootstrap$/m, 'the console'];
 unlike(on_terminal(80, 'status', 'slow'), qr/\e\[2J/, 'what a guest says does not steer the terminal');
 ctl('status', 'childhurd2');
 like($out, qr/qemu +does not run/, 'a guest that is stopped');

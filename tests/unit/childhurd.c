@@ -13,6 +13,7 @@ struct fake {
 	int queued, prepared, launched, enrolled, watched, quieted, halted, buttons, kills,
 	    discarded;
 	int builds;
+	gint64 sign;
 	gboolean published_when_stopping;
 };
 
@@ -67,6 +68,12 @@ fake_builds(struct childhurd *c)
 	return fake_of(c)->builds;
 }
 
+static gint64
+fake_sign(struct childhurd *c)
+{
+	return fake_of(c)->sign;
+}
+
 static void
 fake_changed(struct childhurd *c, gboolean state_changed, const char *text)
 {
@@ -91,6 +98,7 @@ static const struct world_ops fake_world = {
     .kill = fake_kill,
     .discard = fake_discard,
     .builds = fake_builds,
+    .sign = fake_sign,
     .changed = fake_changed,
 };
 
@@ -412,6 +420,60 @@ test_unresponsive(void)
 	fake_clear(&f);
 }
 
+/* No build is broken because sshd is slow; one in a guest that is dead is. */
+static void
+test_hang_with_a_build(void)
+{
+	struct fake f;
+	start_ready(&f);
+	f.builds = 1;
+	happen(&f, EVENT_PROBE_FAILED);
+	f.sign = f.timer - 1000;
+	expire(&f);
+	assert_state(&f, STATE_UNRESPONSIVE);
+	g_assert_cmpint(f.timer, ==, f.sign + 180000);
+	expire(&f);
+	assert_state(&f, STATE_STOPPING);
+	fake_clear(&f);
+
+	start_ready(&f);
+	f.builds = 1;
+	happen(&f, EVENT_PROBE_FAILED);
+	gint64 since = f.now;
+	while (f.c->state == STATE_UNRESPONSIVE) {
+		f.sign = f.timer;
+		expire(&f);
+	}
+	g_assert_cmpint(f.now - since, ==, HANG_LONGEST); /* not for ever */
+	fake_clear(&f);
+}
+
+static void
+test_boot_limit_learns(void)
+{
+	struct fake f;
+	fake_init(&f);
+	happen(&f, EVENT_START);
+	for (int i = 0; i < BOOTS_KEPT + 1; i++) {
+		happen(&f, EVENT_ADMITTED);
+		happen(&f, EVENT_PREPARED);
+		happen(&f, EVENT_LAUNCHED);
+		gint64 known = i < BOOTS_KEPT ? 900000 : (30000 + BOOTS_KEPT - 1) * BOOT_PATIENCE;
+		g_assert_cmpint(f.timer - f.now, ==, known);
+		f.now += 30000 + i;
+		happen(&f, EVENT_PROBE_OK);
+		happen(&f, EVENT_REBOOTED);
+	}
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_START_FAILED);
+	expire(&f);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	happen(&f, EVENT_LAUNCHED);
+	g_assert_cmpint(f.timer - f.now, ==, 900000); /* the next try may take its time */
+	fake_clear(&f);
+}
+
 static void
 test_drain(void)
 {
@@ -569,6 +631,8 @@ main(int argc, char **argv)
 			test_reboot_while_booting);
 	g_test_add_func("/childhurd/a-silent-guest-is-unpublished-then-restarted",
 			test_unresponsive);
+	g_test_add_func("/childhurd/a-build-in-what-lives-is-not-broken", test_hang_with_a_build);
+	g_test_add_func("/childhurd/the-limit-of-a-boot-is-learned", test_boot_limit_learns);
 	g_test_add_func("/childhurd/drained-stays-drained", test_drain);
 	g_test_add_func("/childhurd/a-start-can-be-given-up", test_stop_while_starting);
 	g_test_add_func("/childhurd/a-launch-that-comes-too-late-is-ended", test_late_launch);

@@ -163,7 +163,8 @@ BED_TEST(test_status)
 	    peer,
 	    "{\"guests\":[{\"guest\":{\"name\":\"alpha\"*},\"pid\":null,\"acceleration\":null,"
 	    "\"next_try\":null,\"deadline\":null,\"user\":\"\",*\"probed\":null,\"steps\":[],"
-	    "\"skew\":null,\"load\":null,\"console_tail\":[\"last \357\277\275 line\"],"
+	    "\"skew\":null,\"load\":null,\"disk_free\":null,\"store_free\":4096,\"failure\":null,"
+	    "\"console_tail\":[\"last \357\277\275 line\"],"
 	    "\"restart_needed\":[]}]}");
 	peer_call(peer, "Status", "\"names\":[\"beta1\"]", "");
 	assert_next_like(

@@ -80,6 +80,8 @@ bed_describe(void *data, const char *name, gboolean details, struct control_gues
 		    .n_steps = i ? G_N_ELEMENTS(steps) : 0,
 		    .skew = i ? -2.5 : NAN,
 		    .load = i ? INFINITY : NAN,
+		    .disk_free = -1,
+		    .store_free = 4096,
 		    .console_tail = details ? tail : NULL,
 		    .restart_needed = details && i ? needed : NULL,
 		};

@@ -17,14 +17,19 @@ place(const char *text)
 static void
 test_round_trip(void)
 {
-	struct record record = {
-	    .want_up = TRUE, .drained = TRUE, .enrolled = TRUE, .kvm = TRUE, .restarts = 7};
+	struct record record = {.want_up = TRUE,
+				.drained = TRUE,
+				.enrolled = TRUE,
+				.kvm = TRUE,
+				.restarts = 7,
+				.boots = {9000, 8000}};
 	g_autofree char *text = record_text(&record);
 	g_autofree char *path = place(text);
 	struct record read = record_read(path);
 	g_assert_true(read.known && read.want_up && read.drained && read.enrolled && read.kvm &&
 		      !read.proven);
 	g_assert_cmpint(read.restarts, ==, 7);
+	g_assert_cmpmem(read.boots, sizeof read.boots, record.boots, sizeof record.boots);
 	g_remove(path);
 }
 

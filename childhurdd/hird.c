@@ -218,6 +218,27 @@ take_over(struct hird *h, GPtrArray *domains)
 	}
 }
 
+/*
+ * The connection was lost and is there again. What ended meanwhile is known by its pidfd. A start
+ * whose answer was lost may have come to something: a QEMU that its guest knows nothing of.
+ */
+static void
+end_unknown(struct hird *h, GPtrArray *domains)
+{
+	for (guint i = 0; i < domains->len; i++) {
+		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
+		struct runner *r = find(h, domain->name);
+		if (!r || strcmp(runner_uuid(r), domain->uuid))
+			continue;
+		const struct childhurd *c = runner_childhurd(r);
+		if (!c->running && !c->launching) {
+			g_warning("%s: its QEMU came up while the hypervisor was away; it is ended",
+				  domain->name);
+			hypervisor_destroy(h->host.hypervisor, domain->name, NULL, NULL);
+		}
+	}
+}
+
 static void
 start_at_begin(struct runner *r)
 {
@@ -267,6 +288,11 @@ on_listed(const struct hypervisor_result *result, void *data)
 		ev_timer_start(h->host.loop, &h->list);
 		return;
 	}
+	if (h->listed) {
+		g_message("the hypervisor is there again");
+		end_unknown(h, result->domains);
+		return;
+	}
 	h->listed = TRUE;
 	take_over(h, result->domains);
 	for (guint i = 0; i < h->runners->len; i++) {
@@ -290,8 +316,9 @@ on_domain(enum hypervisor_event event, const char *name, const char *detail, voi
 {
 	struct hird *h = data;
 	if (event == HYPERVISOR_LOST) {
-		g_warning("the connection to the hypervisor is lost; guests run on, it is opened "
-			  "again when needed");
+		g_warning("the connection to the hypervisor is lost; the guests run on");
+		ev_timer_set(&h->list, LIST_RETRY, 0);
+		ev_timer_start(h->host.loop, &h->list);
 		return;
 	}
 	struct runner *r = find(h, name);

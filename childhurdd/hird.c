@@ -213,8 +213,9 @@ take_over(struct hird *h, GPtrArray *domains)
 		struct runner *r = find(h, domain->name);
 		if (!r)
 			end_stranger(h, domain);
-		else if (!strcmp(runner_uuid(r), domain->uuid))
-			runner_take_over(r, domain->pid);
+		else if (!strcmp(runner_uuid(r), domain->uuid) && domain->pid)
+			runner_take_over(r, domain->pid); /* without a process, libvirt has yet to
+							     learn of its end */
 	}
 }
 

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The daemon may die at any moment: CHILDHURD_ROUNDS (300) times kill -9 at a random moment over a hird of four in mixed
+# states, and each time the next daemon says what /proc says.
+#
+#   a   boots for ever: it must live through all of it in one and the same QEMU
+#   b   reboots by itself after a second, c halts: always somewhere between starting and backoff
+#   d   is started, stopped, restarted and reset at random, and its QEMU is killed now and then
+use strict;
+use warnings;
+use lib 'tests/lib';
+use Childhurd;
+use JSON::PP;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $mach = eval { Childhurd::guest_image('mach') };
+if (!$mach) {
+    fail("the mach guest: $@");
+    done_testing;
+    exit 1;
+}
+my $rounds = $ENV{CHILDHURD_ROUNDS} // 300;
+my $seed   = $ENV{CHILDHURD_SEED}   // int rand 2**31;
+srand $seed;
+diag("seed $seed, $rounds rounds (CHILDHURD_SEED and CHILDHURD_ROUNDS set them)");
+
+my %ends = (a => 'silent', b => 'tick=1 reboot', c => 'tick=1 halt', d => 'silent');
+my $id   = Childhurd::free_id(scalar keys %ends);
+my $text = "[defaults]\nkernel = $mach/gnumach\nkernel-arguments = console=com0\nmemory-size = 32M\nacceleration = tcg\n"
+  . "restart = always\ninject = none\nboot-timeout = 24h\nstop-timeout = 1s\n";
+for my $name (sort keys %ends) {
+    $text .= "[guest $name]\nid = $id\nmodule = $mach/probe probe --host-priv-port=\${host-port} $ends{$name} "
+      . "\$(task-create) \$(task-resume)\n";
+    $id++;
+}
+my $d = Childhurd->new(guests => $text, daemon => 'parallel-starts = 4')->start;
+my @working;    # childhurdctl's under way, to be waited for
+
+sub operate {
+    my @verbs = (['start', 'd'], ['stop', 'd', '--now'], ['restart', 'd', '--now'], ['reset', 'd', '--now'], ['start', 'b', 'c'], ['drain', 'd'], ['undrain', 'd']);
+    push @working, $d->spawn('/dev/null', "$Childhurd::BUILD/childhurdctl", '--socket', "$d->{runtime}/control", @{ $verbs[rand @verbs] });
+}
+
+sub finish_operations {
+    waitpid $_, 0 for splice @working;
+}
+
+# name => pids of its QEMUs, by /proc.
+sub truth {
+    my %pids = map { $_ => [] } keys %ends;
+    for my $pid ($d->all_qemus) {
+        my $line = Childhurd::slurp("/proc/$pid/cmdline");
+        push @{ $pids{$1} }, $pid if $line =~ /guest=([a-d]),/;
+    }
+    return \%pids;
+}
+
+sub details {
+    my $json = $d->ctl('status', '*', '--json');
+    return {} if $d->{status};
+    return { map { $_->{guest}{name} => $_ } @{ decode_json($json)->{guests} } };
+}
+
+# What is said and what is so; undef while a guest is between two states.
+sub compare {
+    my $before = details();
+    my $truth  = truth();
+    my $after  = details();
+    for my $name (sort keys %ends) {
+        my ($said, $then) = map { $_->{$name} // return } $before, $after;
+        return if $said->{guest}{state} ne $then->{guest}{state} || ($said->{pid} // 0) != ($then->{pid} // 0);
+        my $state = $said->{guest}{state};
+        return if $state eq 'starting' || $state eq 'stopping';
+        my @pids = @{ $truth->{$name} };
+        my $runs = $state =~ /^(?:booting|enrolling|ready|draining|unresponsive)$/;
+        return "$name is $state, and there are QEMUs: @pids" if @pids != ($runs ? 1 : 0);
+        return "$name is said to run as $said->{pid}, and does as @pids" if $runs && $said->{pid} != $pids[0];
+    }
+    return 'the same';
+}
+
+ok($d->wait_until(30, 'a runs', sub { $d->qemu('a') }), 'a runs');
+my $survivor = $d->qemu('a');
+my ($bad, $done) = (0, 0);
+for my $round (1 .. $rounds) {
+    my $until = time + rand 0.6;
+    operate() if rand() < 0.7;
+    sleep rand 0.2;
+    if (rand() < 0.2) {
+        my @pids = @{ truth()->{d} };
+        kill 'KILL', @pids if @pids;
+    }
+    sleep $until - time if $until > time;
+    $d->end('KILL');
+    finish_operations();
+    my $doubled = join ', ', grep { @{ truth()->{$_} } > 1 } sort keys %ends;
+    $d->start;
+    my $began = time;
+    my ($result, $list) = ('', '');
+    # 5 s are for the list; a stop that is under way has its own limits.
+    $d->wait_until(5,  'machines.scm', sub { ($list = $d->machines) =~ /\A;; Written by childhurdd.*\n\(list.*\)\n\z/s });
+    $d->wait_until(30, 'what is said is so', sub { ($result = compare() // '') eq 'the same' });
+    my @wrong = (
+        ($doubled ? "doubled: $doubled" : ()),
+        ($result eq 'the same' ? () : $result || 'never settles'),
+        ($list =~ /\(list/ && $list !~ /\(port (?!1\))/ ? () : 'machines.scm: ' . $list),
+        ($d->qemu('a') == $survivor ? () : 'a was restarted'),
+    );
+    $done++;
+    next if !@wrong;
+    diag("round $round: @wrong\n" . join "\n", (split /\n/, $d->log)[-40 .. -1]);
+    last if ++$bad == 3;
+    $survivor = $d->qemu('a');
+}
+is($bad, 0, "$done times kill -9, and each time the next daemon knew what ran");
+is($done, $rounds, 'all rounds were run');
+
+$d->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
+is($d->{status}, 0, 'all can be stopped') or diag($d->log);
+is(scalar($d->all_qemus), 0, 'no QEMU is left without a master');
+my @left = grep { /\.(?:new|tmp)$/ } glob "$d->{state}/*/* $d->{runtime}/*";
+is("@left", '', 'no half-written file is left');
+done_testing;

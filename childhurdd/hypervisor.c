@@ -19,21 +19,23 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
-#include "config/atomic_file.h"
+#include "childhurdd/embed.h"
+#include "childhurdd/process.h"
 
-#define STALE_DOMAIN_LIMIT                                                                         \
-	5000 /* ms that a new start waits for libvirt to be done with the old domain */
+/* ms that a new start waits for libvirt to be done with the old domain */
+#define STALE_DOMAIN_LIMIT 5000
 
 G_DEFINE_QUARK(childhurd - hypervisor, hypervisor_error)
 
 struct hypervisor {
 	struct tasks *tasks;
 	char *uri;
-	gboolean embedded;
+	char *root; /* of the embedded driver, NULL: another uri */
 	hypervisor_event_fn event;
 	void *data;
 	GMutex lock;
 	virConnectPtr connection; /* under lock */
+	gboolean opened;	  /* there was one; under lock */
 };
 
 enum call_kind { CALL_START, CALL_DESTROY, CALL_POWER_BUTTON, CALL_MONITOR, CALL_LIST };
@@ -233,6 +235,8 @@ connection_get(struct hypervisor *h, GError **error)
 		h->connection = NULL;
 	}
 	if (!h->connection) {
+		if (h->root && !h->opened)
+			embed_tidy(h->root);
 		virConnectPtr c = virConnectOpen(h->uri);
 		if (c) {
 			virConnectSetKeepAlive(c, 5, 3);
@@ -243,6 +247,7 @@ connection_get(struct hypervisor *h, GError **error)
 			virConnectDomainQemuMonitorEventRegister(c, NULL, "SHUTDOWN",
 								 on_monitor_event, h, NULL, 0);
 			h->connection = c;
+			h->opened = TRUE;
 		} else {
 			set_libvirt_error(error, h->uri);
 			if (error && strstr((*error)->message, "Failed to parse user"))
@@ -259,27 +264,17 @@ connection_get(struct hypervisor *h, GError **error)
 	return connection;
 }
 
+static gboolean
+has_uuid(pid_t pid, char **words, void *data)
+{
+	return g_strcmp0(process_option(words, "-uuid"), data) == 0;
+}
+
 /* libvirt tells nobody the pid of a QEMU; its command line has the UUID. 0: not found. */
 static pid_t
 find_pid(const char *uuid)
 {
-	g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
-	const char *entry;
-	while (proc && (entry = g_dir_read_name(proc))) {
-		if (!g_ascii_isdigit(*entry))
-			continue;
-		g_autofree char *path = g_strdup_printf("/proc/%s/cmdline", entry);
-		g_autofree char *line = NULL;
-		gsize length;
-		if (!g_file_get_contents(path, &line, &length, NULL))
-			continue;
-		for (const char *word = line; word < line + length; word += strlen(word) + 1) {
-			const char *next = word + strlen(word) + 1;
-			if (!strcmp(word, "-uuid") && next < line + length && !strcmp(next, uuid))
-				return (pid_t)g_ascii_strtoll(entry, NULL, 10);
-		}
-	}
-	return 0;
+	return process_find(has_uuid, (void *)uuid);
 }
 
 static gboolean
@@ -446,7 +441,7 @@ call_run(struct hypervisor *h, enum call_kind kind, const char *name, const char
 gboolean
 hypervisor_embedded(const struct hypervisor *h)
 {
-	return h->embedded;
+	return h->root != NULL;
 }
 
 struct hypervisor_call *
@@ -489,48 +484,15 @@ hypervisor_forget(struct hypervisor_call *call)
 		task_forget(call->task);
 }
 
-/*
- * The embedded driver's root. stdio_handler: no virtlogd runs. No security driver, name spaces or
- * cgroups: they need root or a host that offers them, and QEMU gets its own seccomp sandbox all the
- * same. QEMU runs as the user who runs the daemon, so that it can reach its disk below a folder of
- * mode 0700. No guest memory in core files: the guest's private keys are in it.
- */
-static gboolean
-embed_root(const char *root, GError **error)
-{
-	g_autofree char *folder = g_build_filename(root, "etc", NULL);
-	g_autofree char *path = g_build_filename(folder, "qemu.conf", NULL);
-	g_autofree char *content = g_strdup_printf("# Written by childhurdd at each start.\n"
-						   "stdio_handler = \"file\"\n"
-						   "security_driver = \"none\"\n"
-						   "namespaces = []\n"
-						   "cgroup_controllers = []\n"
-						   "remember_owner = 0\n"
-						   "dynamic_ownership = 0\n"
-						   "user = \"+%u\"\n"
-						   "group = \"+%u\"\n"
-						   "max_core = 0\n"
-						   "dump_guest_core = 0\n"
-						   "seccomp_sandbox = 1\n",
-						   geteuid(), getegid());
-	if (g_mkdir_with_parents(folder, 0700) < 0) {
-		g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: %s", folder,
-			    g_strerror(errno));
-		return FALSE;
-	}
-	return atomic_file_write(path, content, -1, 0600, error);
-}
-
 struct hypervisor *
 hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
 	       hypervisor_event_fn event, void *data, GError **error)
 {
-	g_autofree char *full = g_strdup(uri);
-	gboolean embedded = !strcmp(uri, "qemu:///embed");
-	if (embedded) {
-		g_autofree char *root = g_build_filename(state_directory, "libvirt", NULL);
+	g_autofree char *full = g_strdup(uri), *root = NULL;
+	if (!strcmp(uri, "qemu:///embed")) {
+		root = g_build_filename(state_directory, "libvirt", NULL);
 		g_autofree char *escaped = g_uri_escape_string(root, "/", FALSE);
-		if (!embed_root(root, error))
+		if (!embed_make(root, error))
 			return NULL;
 		g_free(full);
 		full = g_strdup_printf("qemu:///embed?root=%s", escaped);
@@ -540,7 +502,7 @@ hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory
 	struct hypervisor *h = g_new0(struct hypervisor, 1);
 	h->tasks = tasks;
 	h->uri = g_steal_pointer(&full);
-	h->embedded = embedded;
+	h->root = g_steal_pointer(&root);
 	h->event = event;
 	h->data = data;
 	g_mutex_init(&h->lock);

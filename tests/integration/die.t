@@ -115,6 +115,22 @@ for my $round (1 .. $rounds) {
 is($bad, 0, "$done times kill -9, and each time the next daemon knew what ran");
 is($done, $rounds, 'all rounds were run');
 
+# --- the very moment in which libvirt has begun with a QEMU and does not know it yet ---
+my $cut = 0;
+for my $try (1 .. 5) {
+    $d->ctl('stop', 'd', '--now', '--wait', '--timeout', '60s');
+    push @working, $d->spawn('/dev/null', "$Childhurd::BUILD/childhurdctl", '--socket', "$d->{runtime}/control", 'start', 'd');
+    my $until = time + 10;
+    1 until Childhurd::slurp("$d->{state}/libvirt/run/qemu/d.xml") =~ /reason='starting up'/ || time > $until;
+    $d->end('KILL');
+    finish_operations();
+    $d->start;
+    $cut++ if $d->log =~ /d: its start was cut off/;
+    $d->ctl('start', 'd');
+    ok($d->wait_until(30, 'd runs', sub { $d->state('d') eq 'booting' && (compare() // '') eq 'the same' }), "a start that was cut off is made good ($try)");
+}
+cmp_ok($cut, '>', 0, "$cut of 5 starts were cut off in that moment");
+
 $d->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 is($d->{status}, 0, 'all can be stopped') or diag($d->log);
 is(scalar($d->all_qemus), 0, 'no QEMU is left without a master');

@@ -157,7 +157,7 @@ start(struct childhurd *c, const char *why)
 	new_boot(c);
 	c->want_up = TRUE;
 	set_state(c, STATE_STARTING, reason);
-	childhurd_set_phase(c, "waiting for a place among the parallel starts");
+	childhurd_set_phase(c, CHILDHURD_PHASE_QUEUED);
 	c->world->queue(c);
 }
 

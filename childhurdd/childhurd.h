@@ -37,6 +37,9 @@
 #define BOOT_PATIENCE 4
 #define BOOT_LEAST    60000
 
+/* What a guest says while it has no place among the starts. */
+#define CHILDHURD_PHASE_QUEUED "waiting for a place among the parallel starts"
+
 struct childhurd;
 
 /* What a childhurd asks of the world. None of these calls back from within. */

@@ -7,6 +7,7 @@
 #include "childhurdd/runner.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -21,6 +22,7 @@
 #include "childhurdd/hird.h"
 #include "childhurdd/life.h"
 #include "childhurdd/ports.h"
+#include "childhurdd/starts.h"
 #include "offload/coordinator.h"
 #include "offload/slots.h"
 #include "ssh/keys.h"
@@ -679,13 +681,13 @@ world_timer(struct childhurd *c, gint64 at)
 static void
 world_queue(struct childhurd *c)
 {
-	hird_queue(runner_from(c)->host->hird, c);
+	starts_queue(hird_starts(runner_from(c)->host->hird), c);
 }
 
 static void
 world_leave(struct childhurd *c)
 {
-	hird_leave(runner_from(c)->host->hird, c);
+	starts_leave(hird_starts(runner_from(c)->host->hird), c);
 }
 
 static void
@@ -968,6 +970,19 @@ pid_t
 runner_pid(const struct runner *r)
 {
 	return r->pid;
+}
+
+/* proc(5), statm */
+gint64
+runner_memory(const struct runner *r)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/statm", (int)r->pid);
+	g_autofree char *text = NULL;
+	long pages;
+	if (!r->pid || !g_file_get_contents(path, &text, NULL, NULL) ||
+	    sscanf(text, "%*d %ld", &pages) != 1)
+		return 0;
+	return (gint64)pages * sysconf(_SC_PAGESIZE);
 }
 
 const char *

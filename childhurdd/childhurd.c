@@ -138,6 +138,9 @@ settle(struct childhurd *c, const char *why)
 			return;
 		}
 		break;
+	case VERDICT_GIVEN_UP:
+		give_up(c, why);
+		return;
 	case VERDICT_NONE:
 		break;
 	}
@@ -214,6 +217,44 @@ next_rung(struct childhurd *c, const char *why)
 		give_up(c, "QEMU could not be ended; look at it with ps and virsh, then stop or "
 			   "start this guest");
 	}
+}
+
+/* The hypervisor is at it and cannot be interrupted: whether QEMU came up, it will say. */
+static void
+abandon_launch(struct childhurd *c, const char *why)
+{
+	c->world->quiet(c);
+	c->world->leave(c);
+	c->rung = RUNG_KILL;
+	c->kills = 0;
+	set_state(c, STATE_STOPPING, why);
+	set_deadline(c, START_LIMIT);
+}
+
+/* People want something of a guest that is not up. Is there a QEMU all the same, or may one still
+ * come up? Then that has to end first, and what they want follows. */
+static gboolean
+end_first(struct childhurd *c, const char *why)
+{
+	c->verdict = VERDICT_NONE;
+	if (c->launching)
+		abandon_launch(c, why);
+	else if (c->running)
+		stop(c, RUNG_KILL, why);
+	else
+		return FALSE;
+	return TRUE;
+}
+
+/* A QEMU came up that was given up before. Who gave up does not begin anew because of it. */
+static void
+end_unwanted(struct childhurd *c)
+{
+	g_autofree char *why = g_strdup(c->why);
+	c->launching = FALSE;
+	c->running = TRUE;
+	c->verdict = c->state == STATE_FAILED ? VERDICT_GIVEN_UP : VERDICT_NONE;
+	stop(c, RUNG_KILL, why);
 }
 
 /* Something is wrong with a guest that people want up. */
@@ -412,7 +453,8 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 				  c->want_up ? "a start follows" : "it stays stopped then");
 		break;
 	case ACTION_START:
-		start(c, what);
+		if (!end_first(c, what))
+			start(c, what);
 		break;
 	case ACTION_PREPARE:
 		childhurd_set_phase(c, "preparing keys and disk");
@@ -425,15 +467,13 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		c->world->launch(c);
 		break;
 	case ACTION_ABANDON:
+		if (c->launching) {
+			abandon_launch(c, what);
+			break;
+		}
 		c->world->quiet(c);
 		c->world->leave(c);
-		if (c->launching) {
-			c->rung = RUNG_KILL;
-			set_state(c, STATE_STOPPING, what);
-			set_deadline(c, START_LIMIT);
-		} else {
-			set_state(c, STATE_STOPPED, what);
-		}
+		set_state(c, STATE_STOPPED, what);
 		break;
 	case ACTION_BOOT:
 		c->launching = FALSE;
@@ -503,8 +543,11 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 			climb(c, RUNG_KILL);
 		break;
 	case ACTION_UNWANTED:
-		c->launching = FALSE;
-		c->world->kill(c);
+		end_unwanted(c);
+		break;
+	case ACTION_GONE:
+		c->running = c->launching = FALSE;
+		c->world->changed(c, FALSE, what ? what : "QEMU is gone");
 		break;
 	case ACTION_STOPPED: { /* as was wanted, so the reason stays */
 		g_autofree char *why = g_strdup(c->why);
@@ -523,6 +566,8 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		ended(c, event, what);
 		break;
 	case ACTION_RESET_START:
+		if (end_first(c, what))
+			break;
 		c->world->discard(c);
 		c->discard = FALSE;
 		start(c, what);
@@ -538,7 +583,8 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		break;
 	case ACTION_FORGET:
 		c->failures = 0;
-		set_state(c, STATE_STOPPED, what);
+		if (!end_first(c, what))
+			set_state(c, STATE_STOPPED, what);
 		break;
 	}
 }

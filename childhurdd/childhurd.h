@@ -68,7 +68,7 @@ struct world_ops {
 enum rung { RUNG_NONE, RUNG_HALT, RUNG_POWER_BUTTON, RUNG_KILL };
 
 /* What becomes of a guest whose QEMU is on its way out, other than what people want. */
-enum verdict { VERDICT_NONE, VERDICT_FAILURE, VERDICT_POWERED_OFF };
+enum verdict { VERDICT_NONE, VERDICT_FAILURE, VERDICT_POWERED_OFF, VERDICT_GIVEN_UP };
 
 struct childhurd {
 	const struct world_ops *world;

@@ -92,6 +92,7 @@ enum action {
 	ACTION_RESET_START, /* not running: discard the disk, start */
 	ACTION_RETRY,	    /* the back-off is over */
 	ACTION_FORGET,	    /* from failed or back-off to stopped */
+	ACTION_GONE,	    /* the QEMU that could not be ended has ended after all */
 };
 
 const char *state_name(enum state state); /* "ready" */

@@ -372,6 +372,78 @@ test_late_launch(void)
 	int kills = f.kills;
 	happen(&f, EVENT_LAUNCHED);
 	g_assert_cmpint(f.kills, ==, kills + 1); /* no QEMU without a master */
+	assert_state(&f, STATE_STOPPING);
+	expire(&f);
+	g_assert_cmpint(f.kills, ==, kills + 2); /* and not one try only */
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_FAILED); /* a person is waited for, as before */
+	fake_clear(&f);
+}
+
+/* A guest that failed because its QEMU could not be ended. */
+static void
+start_unkillable(struct fake *f)
+{
+	start_ready(f);
+	happen(f, EVENT_STOP_NOW);
+	while (f->c->state == STATE_STOPPING)
+		expire(f);
+	assert_state(f, STATE_FAILED);
+}
+
+static void
+test_failed_with_qemu(void)
+{
+	struct fake f;
+	start_unkillable(&f);
+	int kills = f.kills;
+	happen(&f, EVENT_START);
+	assert_state(&f, STATE_STOPPING); /* not a second QEMU beside the first */
+	g_assert_cmpint(f.kills, ==, kills + 1);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STARTING);
+	fake_clear(&f);
+
+	start_unkillable(&f);
+	happen(&f, EVENT_STOP);
+	assert_state(&f, STATE_STOPPING); /* stopped is without a QEMU */
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STOPPED);
+	fake_clear(&f);
+
+	start_unkillable(&f);
+	happen(&f, EVENT_RESET);
+	g_assert_cmpint(f.discarded, ==, 0); /* QEMU has the disk open */
+	happen(&f, EVENT_DIED);
+	g_assert_cmpint(f.discarded, ==, 1);
+	assert_state(&f, STATE_STARTING);
+	fake_clear(&f);
+
+	start_unkillable(&f);
+	happen(&f, EVENT_DIED); /* after all */
+	assert_state(&f, STATE_FAILED);
+	happen(&f, EVENT_START);
+	assert_state(&f, STATE_STARTING);
+	fake_clear(&f);
+}
+
+static void
+test_unanswered_launch(void)
+{
+	struct fake f;
+	fake_init(&f);
+	happen(&f, EVENT_START);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	expire(&f);
+	while (f.c->state == STATE_STOPPING)
+		expire(&f);
+	assert_state(&f, STATE_FAILED);
+	happen(&f, EVENT_START);
+	assert_state(&f, STATE_STOPPING); /* it may still come up: no second one */
+	g_assert_cmpint(f.launched, ==, 1);
+	happen(&f, EVENT_START_FAILED);
+	assert_state(&f, STATE_STARTING);
 	fake_clear(&f);
 }
 
@@ -477,6 +549,10 @@ main(int argc, char **argv)
 	g_test_add_func("/childhurd/drained-stays-drained", test_drain);
 	g_test_add_func("/childhurd/a-start-can-be-given-up", test_stop_while_starting);
 	g_test_add_func("/childhurd/a-launch-that-comes-too-late-is-ended", test_late_launch);
+	g_test_add_func("/childhurd/a-failed-guest-has-its-qemu-ended-first",
+			test_failed_with_qemu);
+	g_test_add_func("/childhurd/an-unanswered-launch-has-no-second-beside-it",
+			test_unanswered_launch);
 	g_test_add_func("/childhurd/a-running-guest-is-taken-over", test_take_over);
 	g_test_add_func("/childhurd/promises-hold-under-any-events", test_any_events);
 	return g_test_run();

@@ -418,6 +418,12 @@ static void
 take_over(struct childhurd *c, const char *why)
 {
 	c->running = TRUE;
+	if (!c->want_up && c->proven && c->world->builds(c) > 0) {
+		/* the earlier daemon waited for that build, too */
+		c->world->watch(c);
+		wind_down(c, why);
+		return;
+	}
 	if (!c->want_up) { /* the earlier daemon was stopping it */
 		stop(c, c->proven ? RUNG_HALT : RUNG_POWER_BUTTON, why);
 		return;

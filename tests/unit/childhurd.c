@@ -475,6 +475,19 @@ test_take_over(void)
 	happen(&f, EVENT_FOUND); /* it was being stopped */
 	assert_state(&f, STATE_STOPPING);
 	fake_clear(&f);
+
+	fake_init(&f);
+	f.c->enrolled = f.c->proven = TRUE;
+	f.builds = 1;
+	happen(&f, EVENT_FOUND); /* its stop waited for a build, and still does */
+	assert_state(&f, STATE_DRAINING);
+	g_assert_cmpint(f.halted, ==, 0);
+	happen(&f, EVENT_BUILD_ENDED);
+	assert_state(&f, STATE_STOPPING);
+	g_assert_cmpint(f.halted, ==, 1);
+	happen(&f, EVENT_POWERED_OFF);
+	assert_state(&f, STATE_STOPPED);
+	fake_clear(&f);
 }
 
 /* The promises that can be seen from here, after any event whatever. */

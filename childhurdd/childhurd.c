@@ -455,6 +455,7 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		break;
 	case ACTION_WANT_UP:
 	case ACTION_WANT_DOWN:
+		c->verdict = VERDICT_NONE; /* what people want now counts, not why it went down */
 		c->world->changed(c, FALSE,
 				  c->want_up ? "a start follows" : "it stays stopped then");
 		break;

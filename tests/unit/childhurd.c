@@ -227,6 +227,25 @@ test_reboot_and_power_off(void)
 }
 
 static void
+test_start_after_power_off(void)
+{
+	struct fake f;
+	start_ready(&f);
+	happen(&f, EVENT_HALTED);
+	assert_state(&f, STATE_STOPPING);
+	happen(&f, EVENT_START); /* before QEMU is gone */
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STARTING);
+	boot(&f);
+	f.config.restart = CONFIG_RESTART_NEVER;
+	happen(&f, EVENT_BROKEN);
+	happen(&f, EVENT_RESTART);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STARTING);
+	fake_clear(&f);
+}
+
+static void
 test_reboot_while_booting(void)
 {
 	struct fake f;
@@ -553,6 +572,8 @@ main(int argc, char **argv)
 			test_long_ready_forgives);
 	g_test_add_func("/childhurd/reboot-and-power-off-are-told-from-crashes",
 			test_reboot_and_power_off);
+	g_test_add_func("/childhurd/a-start-while-it-goes-down-is-not-lost",
+			test_start_after_power_off);
 	g_test_add_func("/childhurd/a-reboot-before-it-was-ready-is-a-failure",
 			test_reboot_while_booting);
 	g_test_add_func("/childhurd/a-silent-guest-is-unpublished-then-restarted",

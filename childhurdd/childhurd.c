@@ -21,6 +21,14 @@ set_deadline(struct childhurd *c, gint64 after)
 	c->world->timer(c, c->deadline);
 }
 
+static enum listing
+listing_of(const struct childhurd *c)
+{
+	if (childhurd_published(c))
+		return LISTING_READY;
+	return childhurd_coming_up(c) ? LISTING_COMING : LISTING_NOT;
+}
+
 /* The one place where a state changes: logged, published and kept before anything follows from it.
  */
 static void
@@ -35,6 +43,7 @@ set_state(struct childhurd *c, enum state state, const char *why)
 	c->since_wall = g_get_real_time();
 	g_clear_pointer(&c->phase, g_free);
 	set_deadline(c, -1);
+	c->listing = listing_of(c);
 	c->world->changed(c, TRUE, c->why);
 }
 
@@ -66,7 +75,7 @@ childhurd_coming_up(const struct childhurd *c)
 		return c->want_up && !c->drained;
 	case STATE_DRAINING:
 	case STATE_STOPPING:
-		return c->want_up && (c->winding_down || c->state == STATE_STOPPING);
+		return c->want_up && !c->drained && (c->winding_down || c->state == STATE_STOPPING);
 	default:
 		return FALSE;
 	}
@@ -593,6 +602,12 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		if (!end_first(c, what))
 			set_state(c, STATE_STOPPED, what);
 		break;
+	}
+
+	/* A wish alone can put a guest on the list, or take it off. */
+	if (c->listing != listing_of(c)) {
+		c->listing = listing_of(c);
+		c->world->changed(c, TRUE, NULL);
 	}
 }
 

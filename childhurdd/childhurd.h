@@ -60,12 +60,16 @@ struct world_ops {
 	void (*discard)(struct childhurd *c); /* delete the guest's disk */
 	int (*builds)(struct childhurd *c);   /* builds running; -1 unknown */
 	gint64 (*sign)(struct childhurd *c);  /* monotonic ms of the last sign of life */
-	/* The state or what is shown of it changed. Publishing is done when this returns. text: for
-	 * the log. */
+	/* The state or what is shown of it changed. state_changed, also when only the place in the
+	 * list of machines did: publishing is done when this returns. text: for the log; may be
+	 * NULL. */
 	void (*changed)(struct childhurd *c, gboolean state_changed, const char *text);
 };
 
 enum rung { RUNG_NONE, RUNG_HALT, RUNG_POWER_BUTTON, RUNG_KILL };
+
+/* How the list of machines has a guest: not, as one that will be ready, as one that is. */
+enum listing { LISTING_NOT, LISTING_COMING, LISTING_READY };
 
 /* What becomes of a guest whose QEMU is on its way out, other than what people want. */
 enum verdict { VERDICT_NONE, VERDICT_FAILURE, VERDICT_POWERED_OFF, VERDICT_GIVEN_UP };
@@ -90,6 +94,7 @@ struct childhurd {
 	gboolean running;      /* QEMU runs, as far as is known */
 	gboolean enrolled;     /* secrets are in this boot of the guest */
 	gboolean proven;       /* was ready in this boot */
+	enum listing listing;  /* as was told by the last change */
 	enum rung rung;
 	int kills;
 	enum verdict verdict;

@@ -707,7 +707,8 @@ world_changed(struct childhurd *c, gboolean state_changed, const char *text)
 	struct runner *r = runner_from(c);
 	if (state_changed)
 		runner_record(r);
-	if (state_changed && (c->state == STATE_BACKOFF || c->state == STATE_FAILED))
+	/* without a text it is a wish that changed the list */
+	if (state_changed && text && (c->state == STATE_BACKOFF || c->state == STATE_FAILED))
 		keep_failure(r);
 	hird_event(r->host->hird, c, state_changed, text);
 }

@@ -357,6 +357,40 @@ test_drain(void)
 }
 
 static void
+test_wishes_are_listed(void)
+{
+	struct fake f;
+	fake_init(&f);
+	happen(&f, EVENT_DRAIN);
+	happen(&f, EVENT_START);
+	g_assert_false(f.coming_up);
+	happen(&f, EVENT_UNDRAIN); /* no state changes, and the list does */
+	g_assert_true(f.coming_up);
+	happen(&f, EVENT_DRAIN);
+	g_assert_false(f.coming_up);
+	happen(&f, EVENT_UNDRAIN);
+	boot(&f);
+	happen(&f, EVENT_STOP);
+	g_assert_false(f.coming_up);
+	happen(&f, EVENT_START);
+	g_assert_true(f.coming_up);
+	happen(&f, EVENT_DRAIN); /* it will be up, but never ready */
+	g_assert_false(f.coming_up);
+	fake_clear(&f);
+
+	start_ready(&f);
+	happen(&f, EVENT_PROBE_FAILED);
+	g_assert_true(f.coming_up);
+	f.builds = 1;
+	happen(&f, EVENT_STOP);
+	assert_state(&f, STATE_UNRESPONSIVE);
+	g_assert_false(f.coming_up);
+	happen(&f, EVENT_START);
+	g_assert_true(f.coming_up);
+	fake_clear(&f);
+}
+
+static void
 test_stop_while_starting(void)
 {
 	struct fake f;
@@ -581,6 +615,7 @@ main(int argc, char **argv)
 	g_test_add_func("/childhurd/a-build-in-what-lives-is-not-broken", test_hang_with_a_build);
 	g_test_add_func("/childhurd/the-limit-of-a-boot-is-learned", test_boot_limit_learns);
 	g_test_add_func("/childhurd/drained-stays-drained", test_drain);
+	g_test_add_func("/childhurd/the-list-follows-wishes-too", test_wishes_are_listed);
 	g_test_add_func("/childhurd/a-start-can-be-given-up", test_stop_while_starting);
 	g_test_add_func("/childhurd/a-launch-that-comes-too-late-is-ended", test_late_launch);
 	g_test_add_func("/childhurd/a-failed-guest-has-its-qemu-ended-first",

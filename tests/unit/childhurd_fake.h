@@ -18,6 +18,7 @@ struct fake {
 	int builds;
 	gint64 sign;
 	gboolean published_when_stopping;
+	gboolean coming_up;    /* as was told last */
 	struct starts *starts; /* NULL: the test itself says whose turn it is */
 	int logged;
 	char *log; /* the last line of the log */
@@ -93,6 +94,8 @@ static inline void
 fake_changed(struct childhurd *c, gboolean state_changed, const char *text)
 {
 	struct fake *f = fake_of(c);
+	if (state_changed)
+		f->coming_up = childhurd_coming_up(c);
 	if (state_changed && c->state == STATE_STOPPING && childhurd_published(c))
 		f->published_when_stopping = TRUE;
 	if (!text)

@@ -584,6 +584,7 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 	case ACTION_RESET_START:
 		if (end_first(c, what))
 			break;
+		c->world->quiet(c);
 		c->world->discard(c);
 		c->discard = FALSE;
 		start(c, what);

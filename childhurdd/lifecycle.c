@@ -89,9 +89,8 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_STOP_NOW] = ACTION_ABANDON,
 	    [EVENT_RESTART] = ACTION_IGNORE,
 	    [EVENT_RESTART_NOW] = ACTION_IGNORE,
-	    [EVENT_RESET] = ACTION_IGNORE, /* it starts from a discarded disk, or this start was
-					      asked for before */
-	    [EVENT_RESET_NOW] = ACTION_IGNORE,
+	    [EVENT_RESET] = ACTION_RESET_START, /* the disk may be prepared already */
+	    [EVENT_RESET_NOW] = ACTION_RESET_START,
 	    [EVENT_DRAIN] = ACTION_DRAIN,
 	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,
 	    [EVENT_ADMITTED] = ACTION_PREPARE,

@@ -155,6 +155,26 @@ test_reset(void)
 	g_assert_cmpint(f.discarded, ==, 1);
 	assert_state(&f, STATE_STOPPED);
 	fake_clear(&f);
+
+	fake_init(&f);
+	happen(&f, EVENT_START);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_RESET); /* the old disk is being prepared */
+	g_assert_cmpint(f.discarded, ==, 1);
+	g_assert_cmpint(f.queued, ==, 2);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	happen(&f, EVENT_RESET); /* QEMU is being started with it */
+	assert_state(&f, STATE_STOPPING);
+	g_assert_cmpint(f.discarded, ==, 1);
+	happen(&f, EVENT_LAUNCHED);
+	happen(&f, EVENT_DIED);
+	g_assert_cmpint(f.discarded, ==, 2);
+	assert_state(&f, STATE_STARTING);
+	boot(&f);
+	happen(&f, EVENT_DIED);
+	g_assert_cmpint(f.discarded, ==, 2); /* a crash is no reset */
+	fake_clear(&f);
 }
 
 static void

@@ -98,7 +98,7 @@ hird_event(struct hird *h, struct childhurd *c, gboolean state_changed, const ch
 				      .state = state_changed ? state_name(c->state) : NULL,
 				      .text = text};
 	control_event(h->control, &event);
-	if (state_changed)
+	if (state_changed || c->winding_down) /* an unresponsive guest's stop changes no state */
 		ev_timer_start(h->host.loop, &h->tend);
 }
 

@@ -405,7 +405,9 @@ exit_watch_start(struct runner *r, pid_t pid)
 	r->gone = r->reported = r->reset_asked = r->power_off_asked = FALSE;
 	int fd = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 	if (fd < 0) {
-		r->gone = TRUE; /* only libvirt will tell */
+		r->gone = TRUE;		   /* only libvirt will tell, */
+		if (pid && errno == ESRCH) /* or has told already, before anybody listened */
+			judge_exit(r);
 		return;
 	}
 	ev_io_init(&r->exit_watch, on_exit_watch, fd, EV_READ);

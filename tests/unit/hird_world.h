@@ -85,6 +85,7 @@ struct being {
 	guint build_boot;
 	gboolean invisible; /* its slots cannot be read */
 	gboolean excused;   /* in this boot it may be ended though a build runs */
+	gboolean wish_up;   /* people want it up, and it did not go down by itself since */
 	/* the daemon's view */
 	gint64 timer;
 	gboolean queued, place, tending;
@@ -245,6 +246,7 @@ check_being(struct being *b)
 	if (c->want_up && !c->drained && b->keys && b->config.offloading &&
 	    c->state != STATE_STOPPED && c->state != STATE_FAILED)
 		PROMISE(b, w->listed[PUBLISHED_READY] + w->listed[PUBLISHED_COMING] > 0);
+	PROMISE(b, !c->drained || b->as == PUBLISHED_NOT);
 	/* no QEMU without a master, nor a second one */
 	if (c->state == STATE_STOPPED || c->state == STATE_BACKOFF)
 		PROMISE(b, !b->alive && !b->launching);
@@ -263,6 +265,8 @@ check_being(struct being *b)
 		PROMISE(b, w->look || w->places >= (int)w->parallel);
 	if (c->state == STATE_DRAINING)
 		PROMISE(b, c->winding_down || c->drained);
+	/* what people want is not forgotten */
+	PROMISE(b, !b->wish_up || c->want_up);
 	/* places */
 	PROMISE(b, w->places <= (int)w->parallel);
 	PROMISE(b, b->place == starts_has_place(w->starts, c));
@@ -287,6 +291,9 @@ happen_as(struct being *b, enum event event, const char *text)
 	struct world *w = b->world;
 	w->events++;
 	w->seen_events[event]++;
+	if ((event == EVENT_HALTED || event == EVENT_POWERED_OFF || event == EVENT_REBOOTED) &&
+	    b->c->state != STATE_STOPPING)
+		b->wish_up = FALSE; /* `restart' has the word */
 	childhurd_event(b->c, event, text);
 	tend(b);
 	check_being(b);
@@ -647,6 +654,10 @@ command(struct being *b, enum event event)
 {
 	if (event == EVENT_STOP_NOW || event == EVENT_RESTART_NOW || event == EVENT_RESET_NOW)
 		b->excused = TRUE;
+	if (event == EVENT_START || event == EVENT_RESTART || event == EVENT_RESTART_NOW)
+		b->wish_up = TRUE;
+	else if (event == EVENT_STOP || event == EVENT_STOP_NOW)
+		b->wish_up = FALSE;
 	happen(b, event);
 	keep_record(b);
 	if (event == EVENT_DRAIN)
@@ -742,12 +753,12 @@ daemon_dies(struct world *w)
 	for (guint i = 0; i < w->n; i++) {
 		struct being *b = &w->beings[i];
 		gboolean want_up = b->want_up;
+		if (!b->alive && !want_up)
+			continue;
+		enum event event = b->alive ? EVENT_FOUND : EVENT_START;
 		w->events++;
-		w->seen_events[EVENT_FOUND]++;
-		if (b->alive)
-			childhurd_event(b->c, EVENT_FOUND, "taken over");
-		else if (want_up)
-			childhurd_event(b->c, EVENT_START, "it was up before");
+		w->seen_events[event]++;
+		childhurd_event(b->c, event, "a new daemon");
 	}
 	w->dying = FALSE;
 	for (guint i = 0; i < w->n; i++)

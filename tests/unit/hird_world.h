@@ -79,6 +79,7 @@ struct being {
 	gint64 born;
 	guint boot, proven_boot;
 	gboolean secrets, hung;
+	gint64 hung_at; /* 0: it hangs in what it does, and still shows signs of life */
 	enum event death;
 	/* builds */
 	int builds;
@@ -275,6 +276,20 @@ check_being(struct being *b)
 			       c->state == STATE_ENROLLING);
 }
 
+static inline gint64
+sign_of(const struct being *b)
+{
+	return b->hung && b->hung_at ? b->hung_at : b->world->now;
+}
+
+/* It hangs, and not only does it not answer: a build in it is lost anyway. */
+static inline gboolean
+hangs(const struct being *b)
+{
+	gint64 now = b->world->now;
+	return now - sign_of(b) >= b->config.hang_timeout || now - b->c->since >= HANG_LONGEST;
+}
+
 /* As hird.c does: somebody waits for a build to end, so the slots are looked at. */
 static inline void
 tend(struct being *b)
@@ -313,6 +328,7 @@ born(struct being *b)
 	g_assert_false(b->alive);
 	b->alive = TRUE;
 	b->hung = b->secrets = b->excused = FALSE;
+	b->hung_at = 0;
 	b->watched = b->reporting = FALSE;
 	b->born = b->world->now;
 	b->boot++;
@@ -549,6 +565,12 @@ sim_builds(struct childhurd *c)
 	return b->invisible ? -1 : b->builds;
 }
 
+static inline gint64
+sim_sign(struct childhurd *c)
+{
+	return sign_of(being_of(c));
+}
+
 static inline void
 keep_record(struct being *b)
 {
@@ -591,6 +613,7 @@ static const struct world_ops sim_ops = {
     .kill = sim_kill,
     .discard = sim_discard,
     .builds = sim_builds,
+    .sign = sim_sign,
     .changed = sim_changed,
 };
 
@@ -705,9 +728,11 @@ misfortune(struct being *b)
 		break;
 	case 5:
 		b->hung = TRUE;
+		b->hung_at = chance(w, 50) ? w->now : 0;
 		break;
 	default:
 		b->hung = TRUE;
+		b->hung_at = chance(w, 50) ? w->now : 0;
 		due_in(b, THING_WAKES, WORLD_SECOND, 5 * WORLD_MINUTE, 0);
 		break;
 	}
@@ -789,8 +814,8 @@ on_guest(struct being *b, enum thing thing, int detail)
 	switch (thing) {
 	case THING_TIMER:
 		b->timer = -1;
-		if (b->c->state == STATE_UNRESPONSIVE)
-			b->excused = TRUE; /* it hangs */
+		if (b->c->state == STATE_UNRESPONSIVE && hangs(b))
+			b->excused = TRUE;
 		happen(b, EVENT_DEADLINE);
 		break;
 	case THING_PREPARED:

@@ -21,6 +21,14 @@ set_deadline(struct childhurd *c, gint64 after)
 	c->world->timer(c, c->deadline);
 }
 
+static enum listing
+listing_of(const struct childhurd *c)
+{
+	if (childhurd_published(c))
+		return LISTING_READY;
+	return childhurd_coming_up(c) ? LISTING_COMING : LISTING_NOT;
+}
+
 /* The one place where a state changes: logged, published and kept before anything follows from it.
  */
 static void
@@ -35,6 +43,7 @@ set_state(struct childhurd *c, enum state state, const char *why)
 	c->since_wall = g_get_real_time();
 	g_clear_pointer(&c->phase, g_free);
 	set_deadline(c, -1);
+	c->listing = listing_of(c);
 	c->world->changed(c, TRUE, c->why);
 }
 
@@ -66,7 +75,7 @@ childhurd_coming_up(const struct childhurd *c)
 		return c->want_up && !c->drained;
 	case STATE_DRAINING:
 	case STATE_STOPPING:
-		return c->want_up && (c->winding_down || c->state == STATE_STOPPING);
+		return c->want_up && !c->drained && (c->winding_down || c->state == STATE_STOPPING);
 	default:
 		return FALSE;
 	}
@@ -138,6 +147,9 @@ settle(struct childhurd *c, const char *why)
 			return;
 		}
 		break;
+	case VERDICT_GIVEN_UP:
+		give_up(c, why);
+		return;
 	case VERDICT_NONE:
 		break;
 	}
@@ -157,7 +169,7 @@ start(struct childhurd *c, const char *why)
 	new_boot(c);
 	c->want_up = TRUE;
 	set_state(c, STATE_STARTING, reason);
-	childhurd_set_phase(c, "waiting for a place among the parallel starts");
+	childhurd_set_phase(c, CHILDHURD_PHASE_QUEUED);
 	c->world->queue(c);
 }
 
@@ -214,6 +226,44 @@ next_rung(struct childhurd *c, const char *why)
 		give_up(c, "QEMU could not be ended; look at it with ps and virsh, then stop or "
 			   "start this guest");
 	}
+}
+
+/* The hypervisor is at it and cannot be interrupted: whether QEMU came up, it will say. */
+static void
+abandon_launch(struct childhurd *c, const char *why)
+{
+	c->world->quiet(c);
+	c->world->leave(c);
+	c->rung = RUNG_KILL;
+	c->kills = 0;
+	set_state(c, STATE_STOPPING, why);
+	set_deadline(c, START_LIMIT);
+}
+
+/* People want something of a guest that is not up. Is there a QEMU all the same, or may one still
+ * come up? Then that has to end first, and what they want follows. */
+static gboolean
+end_first(struct childhurd *c, const char *why)
+{
+	c->verdict = VERDICT_NONE;
+	if (c->launching)
+		abandon_launch(c, why);
+	else if (c->running)
+		stop(c, RUNG_KILL, why);
+	else
+		return FALSE;
+	return TRUE;
+}
+
+/* A QEMU came up that was given up before. Who gave up does not begin anew because of it. */
+static void
+end_unwanted(struct childhurd *c)
+{
+	g_autofree char *why = g_strdup(c->why);
+	c->launching = FALSE;
+	c->running = TRUE;
+	c->verdict = c->state == STATE_FAILED ? VERDICT_GIVEN_UP : VERDICT_NONE;
+	stop(c, RUNG_KILL, why);
 }
 
 /* Something is wrong with a guest that people want up. */
@@ -377,6 +427,12 @@ static void
 take_over(struct childhurd *c, const char *why)
 {
 	c->running = TRUE;
+	if (!c->want_up && c->proven && c->world->builds(c) > 0) {
+		/* the earlier daemon waited for that build, too */
+		c->world->watch(c);
+		wind_down(c, why);
+		return;
+	}
 	if (!c->want_up) { /* the earlier daemon was stopping it */
 		stop(c, c->proven ? RUNG_HALT : RUNG_POWER_BUTTON, why);
 		return;
@@ -408,11 +464,13 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		break;
 	case ACTION_WANT_UP:
 	case ACTION_WANT_DOWN:
+		c->verdict = VERDICT_NONE; /* what people want now counts, not why it went down */
 		c->world->changed(c, FALSE,
 				  c->want_up ? "a start follows" : "it stays stopped then");
 		break;
 	case ACTION_START:
-		start(c, what);
+		if (!end_first(c, what))
+			start(c, what);
 		break;
 	case ACTION_PREPARE:
 		childhurd_set_phase(c, "preparing keys and disk");
@@ -425,15 +483,13 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		c->world->launch(c);
 		break;
 	case ACTION_ABANDON:
+		if (c->launching) {
+			abandon_launch(c, what);
+			break;
+		}
 		c->world->quiet(c);
 		c->world->leave(c);
-		if (c->launching) {
-			c->rung = RUNG_KILL;
-			set_state(c, STATE_STOPPING, what);
-			set_deadline(c, START_LIMIT);
-		} else {
-			set_state(c, STATE_STOPPED, what);
-		}
+		set_state(c, STATE_STOPPED, what);
 		break;
 	case ACTION_BOOT:
 		c->launching = FALSE;
@@ -503,8 +559,11 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 			climb(c, RUNG_KILL);
 		break;
 	case ACTION_UNWANTED:
-		c->launching = FALSE;
-		c->world->kill(c);
+		end_unwanted(c);
+		break;
+	case ACTION_GONE:
+		c->running = c->launching = FALSE;
+		c->world->changed(c, FALSE, what ? what : "QEMU is gone");
 		break;
 	case ACTION_STOPPED: { /* as was wanted, so the reason stays */
 		g_autofree char *why = g_strdup(c->why);
@@ -523,6 +582,9 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		ended(c, event, what);
 		break;
 	case ACTION_RESET_START:
+		if (end_first(c, what))
+			break;
+		c->world->quiet(c);
 		c->world->discard(c);
 		c->discard = FALSE;
 		start(c, what);
@@ -538,8 +600,15 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		break;
 	case ACTION_FORGET:
 		c->failures = 0;
-		set_state(c, STATE_STOPPED, what);
+		if (!end_first(c, what))
+			set_state(c, STATE_STOPPED, what);
 		break;
+	}
+
+	/* A wish alone can put a guest on the list, or take it off. */
+	if (c->listing != listing_of(c)) {
+		c->listing = listing_of(c);
+		c->world->changed(c, TRUE, NULL);
 	}
 }
 

@@ -37,6 +37,9 @@
 #define BOOT_PATIENCE 4
 #define BOOT_LEAST    60000
 
+/* What a guest says while it has no place among the starts. */
+#define CHILDHURD_PHASE_QUEUED "waiting for a place among the parallel starts"
+
 struct childhurd;
 
 /* What a childhurd asks of the world. None of these calls back from within. */
@@ -57,15 +60,19 @@ struct world_ops {
 	void (*discard)(struct childhurd *c); /* delete the guest's disk */
 	int (*builds)(struct childhurd *c);   /* builds running; -1 unknown */
 	gint64 (*sign)(struct childhurd *c);  /* monotonic ms of the last sign of life */
-	/* The state or what is shown of it changed. Publishing is done when this returns. text: for
-	 * the log. */
+	/* The state or what is shown of it changed. state_changed, also when only the place in the
+	 * list of machines did: publishing is done when this returns. text: for the log; may be
+	 * NULL. */
 	void (*changed)(struct childhurd *c, gboolean state_changed, const char *text);
 };
 
 enum rung { RUNG_NONE, RUNG_HALT, RUNG_POWER_BUTTON, RUNG_KILL };
 
+/* How the list of machines has a guest: not, as one that will be ready, as one that is. */
+enum listing { LISTING_NOT, LISTING_COMING, LISTING_READY };
+
 /* What becomes of a guest whose QEMU is on its way out, other than what people want. */
-enum verdict { VERDICT_NONE, VERDICT_FAILURE, VERDICT_POWERED_OFF };
+enum verdict { VERDICT_NONE, VERDICT_FAILURE, VERDICT_POWERED_OFF, VERDICT_GIVEN_UP };
 
 struct childhurd {
 	const struct world_ops *world;
@@ -87,6 +94,7 @@ struct childhurd {
 	gboolean running;      /* QEMU runs, as far as is known */
 	gboolean enrolled;     /* secrets are in this boot of the guest */
 	gboolean proven;       /* was ready in this boot */
+	enum listing listing;  /* as was told by the last change */
 	enum rung rung;
 	int kills;
 	enum verdict verdict;

@@ -2,8 +2,6 @@
 #include "childhurdd/describe.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <unistd.h>
 
 void
 description_clear(struct description *d)
@@ -12,19 +10,6 @@ description_clear(struct description *d)
 	g_clear_pointer(&d->restart_needed, g_strfreev);
 	g_clear_pointer(&d->known_hosts, g_free);
 	g_clear_pointer(&d->failure, g_free);
-}
-
-/* Bytes that a process has in memory; 0: gone. (proc(5), statm) */
-static gint64
-resident(pid_t pid)
-{
-	g_autofree char *path = g_strdup_printf("/proc/%d/statm", (int)pid);
-	g_autofree char *text = NULL;
-	long pages;
-	if (!pid || !g_file_get_contents(path, &text, NULL, NULL) ||
-	    sscanf(text, "%*d %ld", &pages) != 1)
-		return 0;
-	return (gint64)pages * sysconf(_SC_PAGESIZE);
 }
 
 /* From the monotonic milliseconds of a timer to the wall clock. */
@@ -73,7 +58,7 @@ describe(const struct host *host, const struct runner *r, gboolean details, stru
 	    .listen_address = config->listen_address,
 	    .ssh_port = config->ssh_port,
 	    .builds = c->world->builds(c),
-	    .memory = resident(runner_pid(r)),
+	    .memory = runner_memory(r),
 	    .restarts = c->restarts,
 	    .next_try = c->state == STATE_BACKOFF ? wall(c->deadline) : 0,
 	    .deadline = c->state == STATE_BACKOFF ? 0 : wall(c->deadline),

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The daemon's heart: it owns the runners, hands out places for starts, publishes on every change
- * of a state, and answers the control protocol. Old configurations are kept until the end: runners
- * borrow from them.
+ * The daemon's heart: it owns the runners, publishes on every change of a state, and answers the
+ * control protocol. Old configurations are kept until the end: runners borrow from them.
  */
 #include "childhurdd/hird.h"
 
@@ -13,6 +12,7 @@
 #include "childhurdd/describe.h"
 #include "childhurdd/domain.h"
 #include "childhurdd/publisher.h"
+#include "childhurdd/starts.h"
 #include "service/control.h"
 #include "service/notify.h"
 
@@ -25,8 +25,7 @@ struct hird {
 	GPtrArray *configs; /* of struct config; the last is the present one */
 	GPtrArray *runners; /* of struct runner, in the order of the configuration */
 	GPtrArray *removed; /* of struct runner: no longer configured, on their way down */
-	GPtrArray *queue;   /* of struct childhurd: wait for a place */
-	GPtrArray *places;  /* of struct childhurd: have one */
+	struct starts *starts;
 	ev_timer admit, tend, list, open;
 	gboolean listed; /* the hypervisor has said which guests run */
 	gboolean broken; /* it never will */
@@ -99,61 +98,76 @@ hird_event(struct hird *h, struct childhurd *c, gboolean state_changed, const ch
 				      .state = state_changed ? state_name(c->state) : NULL,
 				      .text = text};
 	control_event(h->control, &event);
-	if (state_changed)
+	if (state_changed || c->winding_down) /* an unresponsive guest's stop changes no state */
 		ev_timer_start(h->host.loop, &h->tend);
 }
 
 /* --- starts --- */
 
-static guint
-position(const struct hird *h, const struct childhurd *c)
+static struct childhurd *
+starts_guest(void *data, guint i)
 {
-	guint i = 0;
-	g_ptr_array_find(h->runners, runner_of(c), &i);
-	return i;
+	const struct hird *h = data;
+	if (i < h->runners->len)
+		return runner_childhurd(g_ptr_array_index(h->runners, i));
+	i -= h->runners->len;
+	return i < h->removed->len ? runner_childhurd(g_ptr_array_index(h->removed, i)) : NULL;
 }
 
-static gint
-by_position(gconstpointer a, gconstpointer b, gpointer h)
+static guint
+starts_places(void *data)
 {
-	return (gint)position(h, *(struct childhurd *const *)a) -
-	       (gint)position(h, *(struct childhurd *const *)b);
+	const struct hird *h = data;
+	return (guint)h->host.config->parallel_starts;
 }
+
+static void
+starts_apply(void *data, struct childhurd *c)
+{
+	runner_apply(runner_of(c));
+}
+
+static gint64
+starts_memory_free(void *data)
+{
+	return starts_memory_host();
+}
+
+static gint64
+starts_memory_taken(void *data, const struct childhurd *c)
+{
+	return runner_memory(runner_of(c));
+}
+
+static void
+starts_look_after(void *data, gint64 after)
+{
+	struct hird *h = data;
+	ev_timer_stop(h->host.loop, &h->admit);
+	ev_timer_set(&h->admit, (double)after / 1000, 0);
+	ev_timer_start(h->host.loop, &h->admit);
+}
+
+static const struct starts_ops starts_ops = {
+    .guest = starts_guest,
+    .places = starts_places,
+    .apply = starts_apply,
+    .memory_free = starts_memory_free,
+    .memory_taken = starts_memory_taken,
+    .look = starts_look_after,
+};
 
 static void
 on_admit(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct hird *h = w->data;
-	while (h->queue->len && h->places->len < (guint)h->host.config->parallel_starts) {
-		g_ptr_array_sort_with_data(h->queue, by_position, h);
-		struct childhurd *c = g_ptr_array_steal_index(h->queue, 0);
-		g_ptr_array_add(h->places, c);
-		runner_apply(runner_of(c));
-		childhurd_event(c, EVENT_ADMITTED, NULL);
-	}
+	starts_look(h->starts);
 }
 
-static void
-admit_soon(struct hird *h)
+struct starts *
+hird_starts(const struct hird *h)
 {
-	ev_timer_set(&h->admit, 0, 0);
-	ev_timer_start(h->host.loop, &h->admit);
-}
-
-void
-hird_queue(struct hird *h, struct childhurd *c)
-{
-	hird_leave(h, c);
-	g_ptr_array_add(h->queue, c);
-	admit_soon(h);
-}
-
-void
-hird_leave(struct hird *h, struct childhurd *c)
-{
-	g_ptr_array_remove(h->queue, c);
-	if (g_ptr_array_remove(h->places, c))
-		admit_soon(h);
+	return h->starts;
 }
 
 /* --- beside events: builds that are waited for, guests no longer configured --- */
@@ -550,7 +564,7 @@ hird_reload(struct hird *h, GPtrArray *messages)
 	remove_missing(h, config, messages);
 	add_and_change(h, config, messages);
 	hird_publish(h);
-	admit_soon(h);
+	starts_look_soon(h->starts);
 	if (!messages->len)
 		g_ptr_array_add(messages, g_strdup("nothing has changed"));
 	ev_timer_start(h->host.loop, &h->tend);
@@ -575,8 +589,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	g_ptr_array_add(h->configs, config);
 	h->runners = g_ptr_array_new();
 	h->removed = g_ptr_array_new();
-	h->queue = g_ptr_array_new();
-	h->places = g_ptr_array_new();
+	h->starts = starts_new(&starts_ops, h);
 	h->names = g_ptr_array_new();
 	timers_init(h);
 	h->host = (struct host){.loop = loop, .config = config, .hird = h};
@@ -632,8 +645,7 @@ hird_free(struct hird *h)
 		control_free(h->control);
 	free_runners(h->runners);
 	free_runners(h->removed);
-	g_ptr_array_unref(h->queue);
-	g_ptr_array_unref(h->places);
+	starts_free(h->starts);
 	g_ptr_array_unref(h->names);
 	g_clear_pointer(&h->machines, g_array_unref);
 	description_clear(&h->description);

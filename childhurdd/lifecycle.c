@@ -89,9 +89,8 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_STOP_NOW] = ACTION_ABANDON,
 	    [EVENT_RESTART] = ACTION_IGNORE,
 	    [EVENT_RESTART_NOW] = ACTION_IGNORE,
-	    [EVENT_RESET] = ACTION_IGNORE, /* it starts from a discarded disk, or this start was
-					      asked for before */
-	    [EVENT_RESET_NOW] = ACTION_IGNORE,
+	    [EVENT_RESET] = ACTION_RESET_START, /* the disk may be prepared already */
+	    [EVENT_RESET_NOW] = ACTION_RESET_START,
 	    [EVENT_DRAIN] = ACTION_DRAIN,
 	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,
 	    [EVENT_ADMITTED] = ACTION_PREPARE,
@@ -262,7 +261,21 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_ADMITTED] = ACTION_IGNORE,
 	    [EVENT_FOUND] = ACTION_IGNORE,
 	    [EVENT_DEADLINE] = ACTION_IGNORE,
-	    WORLD_IS_STALE,
+	    /* It may be that QEMU could not be ended, or that its start was never answered. */
+	    [EVENT_PREPARED] = ACTION_IGNORE,
+	    [EVENT_LAUNCHED] = ACTION_UNWANTED,
+	    [EVENT_START_FAILED] = ACTION_GONE,
+	    [EVENT_GREETED] = ACTION_IGNORE,
+	    [EVENT_ENROLLED] = ACTION_IGNORE,
+	    [EVENT_PROBE_OK] = ACTION_IGNORE,
+	    [EVENT_PROBE_FAILED] = ACTION_IGNORE,
+	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
+	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
+	    [EVENT_HALTED] = ACTION_IGNORE,
+	    [EVENT_BROKEN] = ACTION_IGNORE,
+	    [EVENT_REBOOTED] = ACTION_GONE,
+	    [EVENT_POWERED_OFF] = ACTION_GONE,
+	    [EVENT_DIED] = ACTION_GONE,
 	},
 };
 

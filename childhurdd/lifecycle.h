@@ -89,9 +89,10 @@ enum action {
 			     off */
 	ACTION_ENDED,	  /* QEMU ended though nobody here asked for it */
 	ACTION_RESET,	  /* not running: discard the disk */
-	ACTION_RESET_START, /* not running: discard the disk, start */
+	ACTION_RESET_START, /* not running yet: discard the disk, start */
 	ACTION_RETRY,	    /* the back-off is over */
 	ACTION_FORGET,	    /* from failed or back-off to stopped */
+	ACTION_GONE,	    /* the QEMU that could not be ended has ended after all */
 };
 
 const char *state_name(enum state state); /* "ready" */

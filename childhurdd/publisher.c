@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "childhurdd/publisher.h"
 
-static enum published_as
-published_as(const struct childhurd *c)
+enum published_as
+publisher_as(const struct childhurd *c)
 {
 	if (!c->config->offloading)
 		return PUBLISHED_NOT;
@@ -33,7 +33,7 @@ publisher_guests(const struct host *host, GPtrArray *runners)
 		    .parallel_builds = guest->parallel_builds,
 		    .speed = guest->speed,
 		    .overload_threshold = guest->overload_threshold,
-		    .as = published_as(c),
+		    .as = publisher_as(c),
 		};
 		g_array_append_val(list, entry);
 	}

@@ -8,6 +8,9 @@
 #include "childhurdd/runner.h"
 #include "offload/published.h"
 
+/* How the list of machines is to have this guest. */
+enum published_as publisher_as(const struct childhurd *c);
+
 /* What is to be published of these runners (array of struct runner): one entry for each that has
  * its keys. Caller frees the array; its strings belong to configuration and runners. */
 GArray *publisher_guests(const struct host *host, GPtrArray *runners);

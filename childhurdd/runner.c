@@ -7,6 +7,7 @@
 #include "childhurdd/runner.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -21,6 +22,7 @@
 #include "childhurdd/hird.h"
 #include "childhurdd/life.h"
 #include "childhurdd/ports.h"
+#include "childhurdd/starts.h"
 #include "offload/coordinator.h"
 #include "offload/slots.h"
 #include "ssh/keys.h"
@@ -403,7 +405,9 @@ exit_watch_start(struct runner *r, pid_t pid)
 	r->gone = r->reported = r->reset_asked = r->power_off_asked = FALSE;
 	int fd = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 	if (fd < 0) {
-		r->gone = TRUE; /* only libvirt will tell */
+		r->gone = TRUE;		   /* only libvirt will tell, */
+		if (pid && errno == ESRCH) /* or has told already, before anybody listened */
+			judge_exit(r);
 		return;
 	}
 	ev_io_init(&r->exit_watch, on_exit_watch, fd, EV_READ);
@@ -679,13 +683,13 @@ world_timer(struct childhurd *c, gint64 at)
 static void
 world_queue(struct childhurd *c)
 {
-	hird_queue(runner_from(c)->host->hird, c);
+	starts_queue(hird_starts(runner_from(c)->host->hird), c);
 }
 
 static void
 world_leave(struct childhurd *c)
 {
-	hird_leave(runner_from(c)->host->hird, c);
+	starts_leave(hird_starts(runner_from(c)->host->hird), c);
 }
 
 static void
@@ -705,7 +709,8 @@ world_changed(struct childhurd *c, gboolean state_changed, const char *text)
 	struct runner *r = runner_from(c);
 	if (state_changed)
 		runner_record(r);
-	if (state_changed && (c->state == STATE_BACKOFF || c->state == STATE_FAILED))
+	/* without a text it is a wish that changed the list */
+	if (state_changed && text && (c->state == STATE_BACKOFF || c->state == STATE_FAILED))
 		keep_failure(r);
 	hird_event(r->host->hird, c, state_changed, text);
 }
@@ -968,6 +973,19 @@ pid_t
 runner_pid(const struct runner *r)
 {
 	return r->pid;
+}
+
+/* proc(5), statm */
+gint64
+runner_memory(const struct runner *r)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/statm", (int)r->pid);
+	g_autofree char *text = NULL;
+	long pages;
+	if (!r->pid || !g_file_get_contents(path, &text, NULL, NULL) ||
+	    sscanf(text, "%*d %ld", &pages) != 1)
+		return 0;
+	return (gint64)pages * sysconf(_SC_PAGESIZE);
 }
 
 const char *

@@ -70,7 +70,8 @@ char *runner_failure(const struct runner *runner);
 const char *runner_private_key(const struct runner *runner);
 /* "TYPE BASE64" lines; NULL before the first preparation. Owned by the runner. */
 char **runner_host_keys(const struct runner *runner);
-pid_t runner_pid(const struct runner *runner);		      /* QEMU's; 0: none */
+pid_t runner_pid(const struct runner *runner);	   /* QEMU's; 0: none */
+gint64 runner_memory(const struct runner *runner); /* bytes that QEMU has taken; 0: gone, unknown */
 const char *runner_acceleration(const struct runner *runner); /* NULL: does not run */
 /* The last console lines; caller frees with g_strfreev. */
 char **runner_console_tail(const struct runner *runner, guint lines);

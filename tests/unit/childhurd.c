@@ -1,165 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A guest's life without a world: events go in, and what is asked of the world is looked at. */
-#include "childhurdd/childhurd.h"
-
-#include <glib.h>
-#include <string.h>
-
-/* What was asked last, and time that passes only when a test says so. */
-struct fake {
-	struct childhurd *c;
-	struct config_guest config;
-	gint64 now, timer;
-	int queued, prepared, launched, enrolled, watched, quieted, halted, buttons, kills,
-	    discarded;
-	int builds;
-	gint64 sign;
-	gboolean published_when_stopping;
-};
-
-static struct fake *
-fake_of(struct childhurd *c)
-{
-	return c->runner;
-}
-
-static gint64
-fake_now(struct childhurd *c)
-{
-	return fake_of(c)->now;
-}
-
-static double
-fake_random(struct childhurd *c)
-{
-	return 0.5; /* no jitter: the factor is 1 */
-}
-
-static void
-fake_timer(struct childhurd *c, gint64 at)
-{
-	fake_of(c)->timer = at;
-}
-
-#define COUNTS(name, field)                                                                        \
-	static void fake_##name(struct childhurd *c)                                               \
-	{                                                                                          \
-		fake_of(c)->field++;                                                               \
-	}
-COUNTS(queue, queued)
-COUNTS(prepare, prepared)
-COUNTS(launch, launched)
-COUNTS(enroll, enrolled)
-COUNTS(watch, watched)
-COUNTS(quiet, quieted)
-COUNTS(halt, halted)
-COUNTS(power_button, buttons)
-COUNTS(kill, kills)
-COUNTS(discard, discarded)
-
-static void
-fake_leave(struct childhurd *c)
-{
-}
-
-static int
-fake_builds(struct childhurd *c)
-{
-	return fake_of(c)->builds;
-}
-
-static gint64
-fake_sign(struct childhurd *c)
-{
-	return fake_of(c)->sign;
-}
-
-static void
-fake_changed(struct childhurd *c, gboolean state_changed, const char *text)
-{
-	struct fake *f = fake_of(c);
-	if (state_changed && c->state == STATE_STOPPING && childhurd_published(c))
-		f->published_when_stopping = TRUE;
-}
-
-static const struct world_ops fake_world = {
-    .now = fake_now,
-    .random = fake_random,
-    .timer = fake_timer,
-    .queue = fake_queue,
-    .leave = fake_leave,
-    .prepare = fake_prepare,
-    .launch = fake_launch,
-    .enroll = fake_enroll,
-    .watch = fake_watch,
-    .quiet = fake_quiet,
-    .halt = fake_halt,
-    .power_button = fake_power_button,
-    .kill = fake_kill,
-    .discard = fake_discard,
-    .builds = fake_builds,
-    .sign = fake_sign,
-    .changed = fake_changed,
-};
-
-static void
-fake_init(struct fake *f)
-{
-	*f = (struct fake){.now = 1000000, .timer = -1};
-	f->config.name = (char *)"a";
-	f->config.restart = CONFIG_RESTART_ON_FAILURE;
-	f->config.boot_timeout = 900000;
-	f->config.hang_timeout = 180000;
-	f->config.stop_timeout = 60000;
-	f->c = childhurd_new(&f->config, &fake_world, f);
-}
-
-static void
-fake_clear(struct fake *f)
-{
-	g_assert_false(f->published_when_stopping);
-	childhurd_free(f->c);
-}
-
-static void
-happen(struct fake *f, enum event event)
-{
-	childhurd_event(f->c, event, event_name(event));
-}
-
-#define assert_state(f, expected)                                                                  \
-	g_assert_cmpstr(state_name((f)->c->state), ==, state_name(expected))
-
-/* Let time pass until the deadline that is set, and have it pass. */
-static void
-expire(struct fake *f)
-{
-	g_assert_cmpint(f->timer, >=, 0);
-	f->now = f->timer;
-	happen(f, EVENT_DEADLINE);
-}
-
-static void
-boot(struct fake *f)
-{
-	happen(f, EVENT_ADMITTED);
-	happen(f, EVENT_PREPARED);
-	happen(f, EVENT_LAUNCHED);
-	assert_state(f, STATE_BOOTING);
-	happen(f, EVENT_GREETED);
-	assert_state(f, STATE_ENROLLING);
-	happen(f, EVENT_ENROLLED);
-	happen(f, EVENT_PROBE_OK);
-	assert_state(f, STATE_READY);
-}
-
-static void
-start_ready(struct fake *f)
-{
-	fake_init(f);
-	happen(f, EVENT_START);
-	boot(f);
-}
+#include "tests/unit/childhurd_fake.h"
 
 static void
 test_complete(void)
@@ -314,6 +155,26 @@ test_reset(void)
 	g_assert_cmpint(f.discarded, ==, 1);
 	assert_state(&f, STATE_STOPPED);
 	fake_clear(&f);
+
+	fake_init(&f);
+	happen(&f, EVENT_START);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_RESET); /* the old disk is being prepared */
+	g_assert_cmpint(f.discarded, ==, 1);
+	g_assert_cmpint(f.queued, ==, 2);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	happen(&f, EVENT_RESET); /* QEMU is being started with it */
+	assert_state(&f, STATE_STOPPING);
+	g_assert_cmpint(f.discarded, ==, 1);
+	happen(&f, EVENT_LAUNCHED);
+	happen(&f, EVENT_DIED);
+	g_assert_cmpint(f.discarded, ==, 2);
+	assert_state(&f, STATE_STARTING);
+	boot(&f);
+	happen(&f, EVENT_DIED);
+	g_assert_cmpint(f.discarded, ==, 2); /* a crash is no reset */
+	fake_clear(&f);
 }
 
 static void
@@ -382,6 +243,25 @@ test_reboot_and_power_off(void)
 	f.config.restart = CONFIG_RESTART_NEVER;
 	happen(&f, EVENT_DIED);
 	assert_state(&f, STATE_FAILED);
+	fake_clear(&f);
+}
+
+static void
+test_start_after_power_off(void)
+{
+	struct fake f;
+	start_ready(&f);
+	happen(&f, EVENT_HALTED);
+	assert_state(&f, STATE_STOPPING);
+	happen(&f, EVENT_START); /* before QEMU is gone */
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STARTING);
+	boot(&f);
+	f.config.restart = CONFIG_RESTART_NEVER;
+	happen(&f, EVENT_BROKEN);
+	happen(&f, EVENT_RESTART);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STARTING);
 	fake_clear(&f);
 }
 
@@ -497,6 +377,40 @@ test_drain(void)
 }
 
 static void
+test_wishes_are_listed(void)
+{
+	struct fake f;
+	fake_init(&f);
+	happen(&f, EVENT_DRAIN);
+	happen(&f, EVENT_START);
+	g_assert_false(f.coming_up);
+	happen(&f, EVENT_UNDRAIN); /* no state changes, and the list does */
+	g_assert_true(f.coming_up);
+	happen(&f, EVENT_DRAIN);
+	g_assert_false(f.coming_up);
+	happen(&f, EVENT_UNDRAIN);
+	boot(&f);
+	happen(&f, EVENT_STOP);
+	g_assert_false(f.coming_up);
+	happen(&f, EVENT_START);
+	g_assert_true(f.coming_up);
+	happen(&f, EVENT_DRAIN); /* it will be up, but never ready */
+	g_assert_false(f.coming_up);
+	fake_clear(&f);
+
+	start_ready(&f);
+	happen(&f, EVENT_PROBE_FAILED);
+	g_assert_true(f.coming_up);
+	f.builds = 1;
+	happen(&f, EVENT_STOP);
+	assert_state(&f, STATE_UNRESPONSIVE);
+	g_assert_false(f.coming_up);
+	happen(&f, EVENT_START);
+	g_assert_true(f.coming_up);
+	fake_clear(&f);
+}
+
+static void
 test_stop_while_starting(void)
 {
 	struct fake f;
@@ -531,6 +445,78 @@ test_late_launch(void)
 	int kills = f.kills;
 	happen(&f, EVENT_LAUNCHED);
 	g_assert_cmpint(f.kills, ==, kills + 1); /* no QEMU without a master */
+	assert_state(&f, STATE_STOPPING);
+	expire(&f);
+	g_assert_cmpint(f.kills, ==, kills + 2); /* and not one try only */
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_FAILED); /* a person is waited for, as before */
+	fake_clear(&f);
+}
+
+/* A guest that failed because its QEMU could not be ended. */
+static void
+start_unkillable(struct fake *f)
+{
+	start_ready(f);
+	happen(f, EVENT_STOP_NOW);
+	while (f->c->state == STATE_STOPPING)
+		expire(f);
+	assert_state(f, STATE_FAILED);
+}
+
+static void
+test_failed_with_qemu(void)
+{
+	struct fake f;
+	start_unkillable(&f);
+	int kills = f.kills;
+	happen(&f, EVENT_START);
+	assert_state(&f, STATE_STOPPING); /* not a second QEMU beside the first */
+	g_assert_cmpint(f.kills, ==, kills + 1);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STARTING);
+	fake_clear(&f);
+
+	start_unkillable(&f);
+	happen(&f, EVENT_STOP);
+	assert_state(&f, STATE_STOPPING); /* stopped is without a QEMU */
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STOPPED);
+	fake_clear(&f);
+
+	start_unkillable(&f);
+	happen(&f, EVENT_RESET);
+	g_assert_cmpint(f.discarded, ==, 0); /* QEMU has the disk open */
+	happen(&f, EVENT_DIED);
+	g_assert_cmpint(f.discarded, ==, 1);
+	assert_state(&f, STATE_STARTING);
+	fake_clear(&f);
+
+	start_unkillable(&f);
+	happen(&f, EVENT_DIED); /* after all */
+	assert_state(&f, STATE_FAILED);
+	happen(&f, EVENT_START);
+	assert_state(&f, STATE_STARTING);
+	fake_clear(&f);
+}
+
+static void
+test_unanswered_launch(void)
+{
+	struct fake f;
+	fake_init(&f);
+	happen(&f, EVENT_START);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	expire(&f);
+	while (f.c->state == STATE_STOPPING)
+		expire(&f);
+	assert_state(&f, STATE_FAILED);
+	happen(&f, EVENT_START);
+	assert_state(&f, STATE_STOPPING); /* it may still come up: no second one */
+	g_assert_cmpint(f.launched, ==, 1);
+	happen(&f, EVENT_START_FAILED);
+	assert_state(&f, STATE_STARTING);
 	fake_clear(&f);
 }
 
@@ -561,6 +547,19 @@ test_take_over(void)
 	fake_init(&f);
 	happen(&f, EVENT_FOUND); /* it was being stopped */
 	assert_state(&f, STATE_STOPPING);
+	fake_clear(&f);
+
+	fake_init(&f);
+	f.c->enrolled = f.c->proven = TRUE;
+	f.builds = 1;
+	happen(&f, EVENT_FOUND); /* its stop waited for a build, and still does */
+	assert_state(&f, STATE_DRAINING);
+	g_assert_cmpint(f.halted, ==, 0);
+	happen(&f, EVENT_BUILD_ENDED);
+	assert_state(&f, STATE_STOPPING);
+	g_assert_cmpint(f.halted, ==, 1);
+	happen(&f, EVENT_POWERED_OFF);
+	assert_state(&f, STATE_STOPPED);
 	fake_clear(&f);
 }
 
@@ -627,6 +626,8 @@ main(int argc, char **argv)
 			test_long_ready_forgives);
 	g_test_add_func("/childhurd/reboot-and-power-off-are-told-from-crashes",
 			test_reboot_and_power_off);
+	g_test_add_func("/childhurd/a-start-while-it-goes-down-is-not-lost",
+			test_start_after_power_off);
 	g_test_add_func("/childhurd/a-reboot-before-it-was-ready-is-a-failure",
 			test_reboot_while_booting);
 	g_test_add_func("/childhurd/a-silent-guest-is-unpublished-then-restarted",
@@ -634,8 +635,13 @@ main(int argc, char **argv)
 	g_test_add_func("/childhurd/a-build-in-what-lives-is-not-broken", test_hang_with_a_build);
 	g_test_add_func("/childhurd/the-limit-of-a-boot-is-learned", test_boot_limit_learns);
 	g_test_add_func("/childhurd/drained-stays-drained", test_drain);
+	g_test_add_func("/childhurd/the-list-follows-wishes-too", test_wishes_are_listed);
 	g_test_add_func("/childhurd/a-start-can-be-given-up", test_stop_while_starting);
 	g_test_add_func("/childhurd/a-launch-that-comes-too-late-is-ended", test_late_launch);
+	g_test_add_func("/childhurd/a-failed-guest-has-its-qemu-ended-first",
+			test_failed_with_qemu);
+	g_test_add_func("/childhurd/an-unanswered-launch-has-no-second-beside-it",
+			test_unanswered_launch);
 	g_test_add_func("/childhurd/a-running-guest-is-taken-over", test_take_over);
 	g_test_add_func("/childhurd/promises-hold-under-any-events", test_any_events);
 	return g_test_run();

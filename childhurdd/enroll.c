@@ -2,11 +2,13 @@
 /*
  * The secrets port of the host leads to an unused port of the guest at first (ssh/reach.h says
  * why), then to the secret service, and is closed as soon as the hello is there: the connection
- * stays, and nobody else gets one.
+ * stays, and nobody else gets one. In between, the port is nobody's for a moment, and any user of
+ * this host may take it: so the secrets are sent only when the other end is a socket of QEMU's.
  */
 #include "childhurdd/enroll.h"
 
 #include "childhurdd/domain.h"
+#include "childhurdd/ports.h"
 #include "ssh/reach.h"
 #include "ssh/secret_service.h"
 
@@ -14,7 +16,10 @@ struct enroll {
 	struct ev_loop *loop;
 	struct hypervisor *hypervisor;
 	const struct config_guest *guest;
+	pid_t qemu;
 	GBytes *message;
+	gboolean complained; /* that the port cannot be opened */
+	gboolean open;	     /* the secrets port leads to the secret service */
 	enroll_fn report;
 	void *data;
 	struct hypervisor_call *call;
@@ -67,9 +72,15 @@ forward_added(struct enroll *e, const struct hypervisor_result *result)
 {
 	if (!result->error && (!result->text || !*g_strstrip((char *)result->text)))
 		return TRUE;
-	g_autofree char *text = g_strdup_printf(
-	    "the secrets port %s:%d cannot be opened: %s", e->guest->listen_address,
-	    e->guest->secrets_port, result->error ? result->error->message : result->text);
+	g_autoptr(GError) taken = NULL;
+	port_is_free(e->guest->listen_address, e->guest->secrets_port, &taken);
+	const char *why = taken ? taken->message
+			  : result->error ? result->error->message
+					  : result->text;
+	g_autofree char *text = g_strdup_printf("its secrets port cannot be opened: %s", why);
+	if (!e->complained)
+		g_warning("%s: %s", e->guest->name, text);
+	e->complained = TRUE;
 	e->report(EVENT_START_FAILED, text, e->data);
 	return FALSE;
 }
@@ -93,12 +104,21 @@ forward_closed(const struct hypervisor_result *result, void *data)
 	e->call = NULL;
 }
 
-static void
-on_hello(struct secret_delivery *delivery, void *data)
+static gboolean
+on_hello(struct secret_delivery *delivery, int fd, void *data)
 {
 	struct enroll *e = data;
+	if (!port_peer_is(fd, e->qemu)) {
+		g_warning("%s: somebody else than its QEMU listens at its secrets port %d and "
+			  "says what a guest says: an attack, or two programs with one port",
+			  e->guest->name, e->guest->secrets_port);
+		e->open = FALSE;
+		return FALSE;
+	}
+	e->open = FALSE;
 	forward_remove(e, forward_closed);
 	e->report(EVENT_GREETED, "the guest asks for its secrets", e->data);
+	return TRUE;
 }
 
 static void
@@ -110,23 +130,11 @@ retry_after(struct enroll *e, gint64 ms)
 }
 
 static void
-forward_again(const struct hypervisor_result *result, void *data)
-{
-	struct enroll *e = data;
-	e->call = NULL;
-	forward_added(e, result);
-	retry_after(e, ENROLL_RETRY_ODD);
-}
-
-static void
 on_delivered(struct secret_delivery *delivery, const GError *error, void *data)
 {
 	struct enroll *e = data;
 	g_autofree char *message = error ? g_strdup(error->message) : NULL;
 	gboolean absent = g_error_matches(error, SECRET_SERVICE_ERROR, SECRET_SERVICE_ERROR_ABSENT);
-	gboolean broken =
-	    g_error_matches(error, SECRET_SERVICE_ERROR, SECRET_SERVICE_ERROR_BROKEN) ||
-	    g_error_matches(error, SECRET_SERVICE_ERROR, SECRET_SERVICE_ERROR_TIMEOUT);
 	secret_delivery_free(delivery);
 	e->delivery = NULL;
 	if (!error) {
@@ -135,11 +143,8 @@ on_delivered(struct secret_delivery *delivery, const GError *error, void *data)
 	} else if (absent) {
 		retry_after(e, ENROLL_RETRY);
 	} else {
+		retry_after(e, ENROLL_RETRY_ODD);
 		e->report(EVENT_START_FAILED, message, e->data);
-		if (broken) /* it was closed at the hello */
-			forward_add(e, SECRETS_GUEST_PORT, forward_again);
-		else
-			retry_after(e, ENROLL_RETRY_ODD);
 	}
 }
 
@@ -159,7 +164,8 @@ forward_ready(const struct hypervisor_result *result, void *data)
 {
 	struct enroll *e = data;
 	e->call = NULL;
-	if (forward_added(e, result))
+	e->open = forward_added(e, result);
+	if (e->open)
 		attempt(e);
 	else
 		retry_after(e, ENROLL_RETRY_ODD);
@@ -194,6 +200,8 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	struct enroll *e = w->data;
 	if (e->reach)
 		network_answers(e); /* perhaps: it may drop what nobody listens for */
+	else if (!e->open)
+		forward_add(e, SECRETS_GUEST_PORT, forward_ready);
 	else if (!e->delivery)
 		attempt(e);
 }
@@ -225,12 +233,13 @@ unknown_removed(const struct hypervisor_result *result, void *data)
 
 struct enroll *
 enroll_new(struct ev_loop *loop, struct hypervisor *hypervisor, const struct config_guest *guest,
-	   GBytes *message, gboolean forwarded, enroll_fn report, void *data)
+	   pid_t qemu, GBytes *message, gboolean forwarded, enroll_fn report, void *data)
 {
 	struct enroll *e = g_new0(struct enroll, 1);
 	e->loop = loop;
 	e->hypervisor = hypervisor;
 	e->guest = guest;
+	e->qemu = qemu;
 	e->message = message ? g_bytes_ref(message) : NULL;
 	e->report = report;
 	e->data = data;

@@ -26,14 +26,15 @@ struct enroll;
 typedef void (*enroll_fn)(enum event event, const char *text, void *data);
 
 /*
- * guest: borrowed, outlives it. message: the secrets, referenced; NULL: none are delivered (inject
- * = none), and only the network is waited for. forwarded: the secrets port leads to
- * REACH_UNUSED_PORT already (a QEMU just started); FALSE: what it leads to is not known (taken
- * over). Goes on until it has enrolled or is freed; the caller has the limit.
+ * guest: borrowed, outlives it. qemu: its process, which alone gets the secrets. message: the
+ * secrets, referenced; NULL: none are delivered (inject = none), and only the network is waited
+ * for. forwarded: the secrets port leads to REACH_UNUSED_PORT already (a QEMU just started); FALSE:
+ * what it leads to is not known (taken over). Goes on until it has enrolled or is freed; the caller
+ * has the limit.
  */
 struct enroll *enroll_new(struct ev_loop *loop, struct hypervisor *hypervisor,
-			  const struct config_guest *guest, GBytes *message, gboolean forwarded,
-			  enroll_fn report, void *data);
+			  const struct config_guest *guest, pid_t qemu, GBytes *message,
+			  gboolean forwarded, enroll_fn report, void *data);
 void enroll_free(struct enroll *enroll); /* NULL is allowed */
 
 #endif

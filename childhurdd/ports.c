@@ -1,32 +1,41 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A bind tells the truth; /proc/net/tcp and the open files in /proc tell who is in the way
- * (proc(5)). */
+/* A bind tells the truth; /proc/net/tcp and the open files in /proc tell who is in the way, or at
+ * the other end (proc(5)). */
 #include "childhurdd/ports.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <gio/gio.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* The inode of the socket that listens on port, 0: none. */
-static unsigned long
-listener(int port)
+enum tcp_state { TCP_ESTABLISHED = 1, TCP_LISTEN = 10 }; /* Linux, include/net/tcp_states.h */
+
+struct tcp_socket {
+	unsigned long inode;
+	unsigned int uid;
+};
+
+/* The socket in this state at port local, its other end at port remote (0 when it listens). FALSE:
+ * there is none. */
+static gboolean
+find_socket(enum tcp_state wanted, unsigned int local, unsigned int remote,
+	    struct tcp_socket *found)
 {
 	g_autofree char *text = NULL;
 	if (!g_file_get_contents("/proc/net/tcp", &text, NULL, NULL))
-		return 0;
-	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-	for (char **line = lines; *line; line++) {
-		unsigned int local, state;
-		unsigned long inode;
-		if (sscanf(*line, "%*d: %*x:%x %*x:%*x %x %*x:%*x %*x:%*x %*x %*d %*d %lu", &local,
-			   &state, &inode) == 3 &&
-		    state == 0x0a /* TCP_LISTEN */ && (int)local == port)
-			return inode;
+		return FALSE;
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		unsigned int at, to, state;
+		if (sscanf(line, "%*d: %*x:%x %*x:%x %x %*x:%*x %*x:%*x %*x %u %*d %lu", &at, &to,
+			   &state, &found->uid, &found->inode) == 5 &&
+		    state == wanted && at == local && to == remote)
+			return TRUE;
 	}
-	return 0;
+	return FALSE;
 }
 
 static gboolean
@@ -49,11 +58,13 @@ has_socket(const char *pid, unsigned long inode)
 static char *
 owner(int port)
 {
-	unsigned long inode = listener(port);
-	g_autoptr(GDir) proc = inode ? g_dir_open("/proc", 0, NULL) : NULL;
+	struct tcp_socket socket;
+	g_autoptr(GDir) proc = find_socket(TCP_LISTEN, (unsigned int)port, 0, &socket)
+				   ? g_dir_open("/proc", 0, NULL)
+				   : NULL;
 	const char *entry;
 	while (proc && (entry = g_dir_read_name(proc))) {
-		if (!g_ascii_isdigit(*entry) || !has_socket(entry, inode))
+		if (!g_ascii_isdigit(*entry) || !has_socket(entry, socket.inode))
 			continue;
 		g_autofree char *path = g_strdup_printf("/proc/%s/comm", entry);
 		g_autofree char *name = NULL;
@@ -61,6 +72,25 @@ owner(int port)
 		return g_strdup_printf("process %s (%s)", entry, name ? g_strchomp(name) : "?");
 	}
 	return NULL;
+}
+
+gboolean
+port_peer_is(int fd, pid_t pid)
+{
+	struct sockaddr_in ours, theirs;
+	socklen_t length = sizeof ours;
+	struct tcp_socket socket;
+	struct stat st;
+	g_autofree char *name = g_strdup_printf("%d", (int)pid);
+	g_autofree char *folder = g_strdup_printf("/proc/%d", (int)pid);
+	g_autofree char *files = g_build_filename(folder, "fd", NULL);
+	if (getsockname(fd, (struct sockaddr *)&ours, &length) < 0 ||
+	    getpeername(fd, (struct sockaddr *)&theirs, &length) < 0 ||
+	    !find_socket(TCP_ESTABLISHED, ntohs(theirs.sin_port), ntohs(ours.sin_port), &socket))
+		return FALSE;
+	if (access(files, R_OK) == 0)
+		return has_socket(name, socket.inode);
+	return stat(folder, &st) == 0 && st.st_uid == socket.uid;
 }
 
 gboolean
@@ -73,6 +103,11 @@ port_is_free(const char *address, int port, GError **error)
 		return FALSE;
 	}
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
+			    "no socket can be had: %s", g_strerror(errno));
+		return FALSE;
+	}
 	int yes = 1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
 	int bound = bind(fd, (struct sockaddr *)&name, sizeof name) == 0 && listen(fd, 1) == 0;

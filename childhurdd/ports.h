@@ -4,8 +4,15 @@
 #define CHILDHURDD_PORTS_H
 
 #include <glib.h>
+#include <sys/types.h>
 
 /* FALSE: address:port cannot be bound; the error says so, and who has it where that can be seen. */
 gboolean port_is_free(const char *address, int port, GError **error);
+
+/*
+ * Whether the other end of the TCP connection fd, which is on this host, is a socket of process
+ * pid. Where that process' files cannot be seen: a socket of the user who runs it.
+ */
+gboolean port_peer_is(int fd, pid_t pid);
 
 #endif

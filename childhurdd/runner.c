@@ -595,7 +595,7 @@ world_enroll(struct childhurd *c)
 {
 	struct runner *r = runner_from(c);
 	enroll_free(r->enroll);
-	r->enroll = enroll_new(r->host->loop, r->host->hypervisor, c->config, r->message,
+	r->enroll = enroll_new(r->host->loop, r->host->hypervisor, c->config, r->pid, r->message,
 			       c->launched_at != 0, on_enroll, r);
 }
 
@@ -759,6 +759,7 @@ static void
 load_secrets(struct runner *r)
 {
 	g_autoptr(GError) error = NULL;
+	g_strfreev(r->host_keys);
 	r->host_keys = secret_root_host_keys(r->secrets, &error);
 	if (r->host_keys && !r->c->enrolled &&
 	    guest_of(r)->inject == CONFIG_INJECT_SECRET_SERVICE) {

@@ -198,13 +198,18 @@ delivery_send(struct secret_delivery *delivery)
 static void
 delivery_begin(struct secret_delivery *delivery)
 {
+	gboolean trusted = delivery->hello(delivery, delivery->fd, delivery->data);
+	if (delivery->freed)
+		return;
+	if (!trusted) {
+		delivery_fail(delivery, SECRET_SERVICE_ERROR_PROTOCOL,
+			      "who listens there is not this guest's QEMU; nothing was sent");
+		return;
+	}
 	delivery->state = DELIVERY_SENDING;
 	delivery_limit(delivery, delivery->limits.progress);
 	delivery_watch(delivery, EV_READ | EV_WRITE);
-	if (delivery->hello)
-		delivery->hello(delivery, delivery->data);
-	if (!delivery->freed)
-		delivery_send(delivery);
+	delivery_send(delivery);
 }
 
 /* Compare what came with the hello, byte by byte. FALSE: it is something else, and the delivery is

@@ -42,8 +42,12 @@ struct secret_service_limits {
 GBytes *secret_service_message(GPtrArray *files, GError **error);
 
 struct secret_delivery;
-/* hello: the guest has greeted, sending begins. Called at most once, before done. */
-typedef void (*secret_hello_fn)(struct secret_delivery *delivery, void *data);
+/*
+ * hello: somebody has greeted at the other end of fd. TRUE: it is the guest, sending begins. FALSE:
+ * it is somebody else, who gets nothing, and done is called with SECRET_SERVICE_ERROR_PROTOCOL.
+ * Called at most once, before done.
+ */
+typedef gboolean (*secret_hello_fn)(struct secret_delivery *delivery, int fd, void *data);
 /* done: called exactly once; error NULL means the guest took every byte and closed. May free the
  * delivery. */
 typedef void (*secret_done_fn)(struct secret_delivery *delivery, const GError *error, void *data);

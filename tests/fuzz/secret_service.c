@@ -31,11 +31,13 @@ require(gboolean good, const char *what)
 	}
 }
 
-static void
-on_hello(struct secret_delivery *delivery, void *data)
+static gboolean
+on_hello(struct secret_delivery *delivery, int fd, void *data)
 {
 	(void)delivery;
+	(void)fd;
 	*(gboolean *)data = TRUE;
+	return TRUE;
 }
 
 static void

@@ -7,6 +7,7 @@ use lib 'tests/lib';
 use Childhurd;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
+use Socket;
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -67,6 +68,53 @@ sub write_file {
 sub kvm_works {
     my ($d) = @_;
     return $d->log =~ /: kvm \(/;
+}
+
+# --- another user of the host takes the secrets port in the moment in which QEMU gives it up, and speaks as a guest does ---
+sub thief {
+    my ($port) = @_;
+    my $hex  = sprintf ':%04X ', $port;
+    my $pipe = IO::Handle->new;
+    my $pid  = open($pipe, '-|') // die "fork: $!";
+    return ($pid, $pipe) if $pid;
+    $) = '65534 65534';
+    $> = $< = 65534;
+    socket my $s, PF_INET, SOCK_STREAM, 0;
+    setsockopt $s, SOL_SOCKET, SO_REUSEADDR, 1;
+    bind $s, sockaddr_in($port, INADDR_LOOPBACK) or POSIX::_exit(1);    # bound only: that hinders nobody
+    my $seen = 0;
+    while ($seen < 6) {
+        $seen = grep(/$hex.* 0A /, split /\n/, Childhurd::slurp('/proc/net/tcp')) ? $seen + 1 : 0;
+        select undef, undef, undef, 0.05;
+    }
+    1 until listen $s, 5;
+    print "has it\n";
+    STDOUT->flush;
+    my $rest = '';
+    POSIX::sigaction(POSIX::SIGALRM(), POSIX::SigAction->new(sub { }));    # accept ends with it
+    alarm 10;
+    if (accept my $c, $s) {
+        syswrite $c, '(secret-service-server (version 0))';
+        1 while sysread $c, $rest, 4096, length $rest;
+    }
+    print 'took ', length $rest, "\n";
+    STDOUT->flush;
+    POSIX::_exit(0);
+}
+if ($> != 0) {
+    fail('the thief needs another user: run this as root');
+} else {
+    my $id = Childhurd::free_id(1);
+    my $d  = Childhurd->new(guests => "[guest robbed]\nid = $id\nimage = $image\nmemory-size = 256M\nautostart = no\n")->start;
+    my ($pid, $pipe) = thief(11004 + 1000 * $id);
+    $d->ctl('start', 'robbed');
+    is(scalar <$pipe>, "has it\n", 'the port can be taken');
+    my $took = <$pipe>;
+    waitpid $pid, 0;
+    is($took, "took 0\n", 'who takes the secrets port away from QEMU gets nothing');
+    like($d->log, qr/warning: robbed: its secrets port cannot be opened: port \d+ .* is taken by process $pid \(perl\)/, 'the log says who has it');
+    $d->ctl('wait', 'robbed', '--for', 'ready', '--timeout', '90s');
+    is($d->{status}, 0, 'when he is gone the guest gets its secrets') or diag($d->log);
 }
 
 # --- no qemu-img; configuration errors; a state directory that cannot be had ---

@@ -3,8 +3,10 @@
 
 #include <arpa/inet.h>
 #include <gio/gio.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void
@@ -33,6 +35,43 @@ test_taken(void)
 }
 
 static void
+test_peer(void)
+{
+	struct sockaddr_in name = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof name;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	g_assert_cmpint(bind(listener, (struct sockaddr *)&name, length), ==, 0);
+	g_assert_cmpint(listen(listener, 1), ==, 0);
+	g_assert_cmpint(getsockname(listener, (struct sockaddr *)&name, &length), ==, 0);
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	g_assert_cmpint(connect(client, (struct sockaddr *)&name, length), ==, 0);
+	int server = accept(listener, NULL, NULL);
+	g_assert_cmpint(server, >=, 0);
+
+	g_assert_true(port_peer_is(client, getpid()));
+	pid_t other = fork();
+	if (other == 0) {
+		close(server);
+		close(client);
+		pause();
+		_exit(0);
+	}
+	close(listener);
+	g_autofree char *files = g_strdup_printf("/proc/%d/fd", (int)other);
+	g_autofree char *place = g_strdup_printf("%s/%d", files, server);
+	while (access(place, F_OK) == 0) /* until it has closed its copies */
+		;
+	g_assert_false(port_peer_is(client, other));
+	g_assert_false(port_peer_is(client, 0));
+	kill(other, SIGKILL);
+	g_assert_cmpint(waitpid(other, NULL, 0), ==, other);
+	g_assert_false(port_peer_is(client, other));
+	close(client);
+	close(server);
+}
+
+static void
 test_bad_address(void)
 {
 	g_autoptr(GError) error = NULL;
@@ -47,6 +86,7 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/ports/a-taken-port-names-who-has-it", test_taken);
+	g_test_add_func("/ports/the-other-end-of-a-connection-is-known", test_peer);
 	g_test_add_func("/ports/an-address-that-is-not-ours-is-an-error", test_bad_address);
 	return g_test_run();
 }

@@ -13,12 +13,12 @@ struct trial {
 	struct secret_delivery *delivery;
 	gboolean over;
 	int hellos, dones;
-	gboolean free_in_hello, free_in_done;
+	gboolean free_in_hello, free_in_done, stranger;
 	GError *error;
 };
 
-static void
-on_hello(struct secret_delivery *delivery, void *data)
+static gboolean
+on_hello(struct secret_delivery *delivery, int fd, void *data)
 {
 	struct trial *trial = data;
 
@@ -29,6 +29,7 @@ on_hello(struct secret_delivery *delivery, void *data)
 		trial->delivery = NULL;
 		trial->over = TRUE;
 	}
+	return !trial->stranger;
 }
 
 static void
@@ -154,6 +155,19 @@ test_late_newline(void)
 
 	run_text(&trial);
 	assert_delivered(&trial);
+}
+
+static void
+test_stranger(void)
+{
+	struct trial trial = {.stranger = TRUE,
+			      .peer = {.greet = peer_greet_slowly,
+				       .listen = close_at_end,
+				       .text = SECRET_SERVICE_HELLO}};
+
+	run_text(&trial);
+	assert_failed(&trial, SECRET_SERVICE_ERROR_PROTOCOL, 1, "not this guest's QEMU");
+	g_assert_cmpuint(trial.peer.heard->len, ==, 0);
 }
 
 static void
@@ -368,6 +382,7 @@ main(int argc, char **argv)
 	TEST("a-hello-in-pieces-is-a-hello", test_pieces);
 	TEST("blanks-after-the-hello-are-ignored", test_newline);
 	TEST("a-newline-that-comes-late-does-no-harm", test_late_newline);
+	TEST("who-is-not-the-guest-gets-nothing", test_stranger);
 	TEST("a-refused-connection-is-an-absent-guest", test_refused);
 	TEST("a-connection-closed-at-once-is-an-absent-guest", test_closes_at_once);
 	TEST("a-connection-reset-at-once-is-an-absent-guest", test_resets_at_once);

@@ -2,11 +2,14 @@
 #include "childhurdd/embed.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libxml/parser.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -43,7 +46,41 @@ embed_make(const char *root, GError **error)
 			    g_strerror(errno));
 		return FALSE;
 	}
+	g_autofree char *present = NULL;
+	if (g_file_get_contents(path, &present, NULL, NULL) && !strcmp(present, content))
+		return TRUE; /* on a full disk it could not be written again */
 	return atomic_file_write(path, content, -1, 0600, error);
+}
+
+static guint64
+room_in(const char *folder)
+{
+	struct statvfs fs;
+	return statvfs(folder, &fs) < 0 ? 0 : (guint64)fs.f_bavail * fs.f_frsize;
+}
+
+void
+embed_take_reserve(const char *root)
+{
+	g_autofree char *path = g_build_filename(root, "reserve", NULL);
+	guint64 size = MIN(EMBED_RESERVE, room_in(root) / 2);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return;
+	struct stat st;
+	if (size && fstat(fd, &st) == 0 && (guint64)st.st_size < size)
+		posix_fallocate(fd, 0, (off_t)size);
+	close(fd);
+}
+
+/* On a full disk: now it is needed. */
+static void
+give_up_reserve(const char *root)
+{
+	g_autofree char *path = g_build_filename(root, "reserve", NULL);
+	if (room_in(root) < EMBED_RESERVE && unlink(path) == 0)
+		g_warning("%s: the disk is full; what was kept for libvirt's own files is given up",
+			  root);
 }
 
 /*
@@ -92,6 +129,16 @@ tidy_domains(const char *folder)
 	return whole;
 }
 
+/* libvirt starts a QEMU without a machine to learn what it can, daemonized, and ends it itself
+ * (src/qemu/qemu_process.c, qemuProcessQMPInit). */
+static gboolean
+is_asked(pid_t pid, char **words, void *data)
+{
+	const char *file = process_option(words, "-pidfile");
+	g_autofree char *folder = g_strconcat(data, "/lib/qemu/qmp-", NULL);
+	return file && g_str_has_prefix(file, folder);
+}
+
 struct search {
 	char *mark; /* what only the command lines of this root's QEMUs have in them */
 	GHashTable *whole;
@@ -132,6 +179,10 @@ embed_tidy(const char *root)
 	struct search search = {.mark = g_strconcat(root, "/lib/qemu/", NULL),
 				.whole = tidy_domains(folder)};
 	pid_t pid;
+	give_up_reserve(root);
+	while ((pid = process_find(is_asked, (void *)root)))
+		if (!end_process(pid))
+			break;
 	while ((pid = process_find(is_masterless, &search))) {
 		g_warning("QEMU (process %d) was being started when the daemon before died; it is "
 			  "ended",
@@ -141,4 +192,12 @@ embed_tidy(const char *root)
 	}
 	g_hash_table_unref(search.whole);
 	g_free(search.mark);
+}
+
+void
+embed_leave(const char *root)
+{
+	pid_t pid = process_find(is_asked, (void *)root);
+	if (pid)
+		kill(pid, SIGKILL);
 }

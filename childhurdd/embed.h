@@ -6,16 +6,25 @@
 #include <glib.h>
 
 #define EMBED_END_LIMIT 2000 /* ms that a QEMU may take to be gone after SIGKILL */
+/* Bytes that are kept for libvirt's own small files: without them it ends the QEMUs that it finds,
+ * on a full disk. */
+#define EMBED_RESERVE 4194304
 
-/* Make root with its qemu.conf. FALSE and an error that names the path when that cannot be done. */
+/* Make root with its qemu.conf. FALSE and an error that names the path when that
+ * cannot be done. */
 gboolean embed_make(const char *root, GError **error);
 
 /*
  * Clear what a daemon that was killed in the middle of a start has left in root: libvirt would list
  * such a domain as starting for ever, and end it never. Its QEMU, if there is one, is ended; nobody
- * was told of it yet. Only while the driver is not open. Blocks for EMBED_END_LIMIT at most for
- * each such QEMU.
+ * was told of it yet. So are QEMUs that libvirt only asks what they can. Where the disk is full,
+ * the reserve is given up. Only while the driver is not open. Blocks for EMBED_END_LIMIT at most
+ * for each such QEMU.
  */
 void embed_tidy(const char *root);
+/* Take the reserve, or as much of it as there is room for, once the driver has found its QEMUs. */
+void embed_take_reserve(const char *root);
+/* The daemon ends: only the QEMUs that libvirt asks what they can. Does not block. */
+void embed_leave(const char *root);
 
 #endif

@@ -651,6 +651,8 @@ hird_free(struct hird *h)
 	description_clear(&h->description);
 	acceleration_free(h->host.acceleration);
 	tasks_finish(h->host.writer);
+	if (h->host.hypervisor)
+		hypervisor_leave(h->host.hypervisor);
 	/* The hypervisor's threads may still report: the tasks and this structure stay for as long
 	 * as the process. */
 }

@@ -360,6 +360,8 @@ do_list(virConnectPtr connection, struct hypervisor_call *call)
 		virDomainFree(list[i]);
 	}
 	free(list);
+	if (call->hypervisor->root)
+		embed_take_reserve(call->hypervisor->root);
 }
 
 static void
@@ -436,6 +438,13 @@ call_run(struct hypervisor *h, enum call_kind kind, const char *name, const char
 	call->data = data;
 	call->task = task_run(h->tasks, call_work, call_done, call_free, call);
 	return call;
+}
+
+void
+hypervisor_leave(struct hypervisor *h)
+{
+	if (h->root)
+		embed_leave(h->root);
 }
 
 gboolean

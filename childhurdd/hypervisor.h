@@ -39,6 +39,9 @@ struct hypervisor;
 struct hypervisor *hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
 				  hypervisor_event_fn event, void *data, GError **error);
 
+/* The daemon ends; the guests run on. No call may follow. */
+void hypervisor_leave(struct hypervisor *hypervisor);
+
 /* The driver is in this process: when it cannot be opened once, it never can. */
 gboolean hypervisor_embedded(const struct hypervisor *hypervisor);
 

@@ -185,7 +185,7 @@ if ($> != 0) {
 
 # --- a full state directory: a file system of its own, which only this daemon sees ---
 SKIP: {
-    skip 'a full state directory takes root, to mount one', 5 if $> != 0;
+    skip 'a full state directory takes root, to mount one', 11 if $> != 0;
     my $d = Childhurd->new;
     my $id = Childhurd::free_id(1);
     $d->configure("[guest a]\nid = $id\nimage = $image\nmemory-size = 256M\nrestart = never\nautostart = no\n");
@@ -203,8 +203,42 @@ SKIP: {
     unlink "$inside/filler";
     $d->ctl('start', 'a', '--wait', '--timeout', '120s');
     is($d->{status}, 0, 'when there is room again it starts');
+
+    my $qemu = $d->qemu('a');
+    for my $how ('KILL', 'TERM', 'KILL') {
+        system("cat /dev/zero > $inside/filler$how 2>/dev/null");
+        $d->end($how);
+        $inside = "/proc/$qemu/root$d->{state}";
+        $d->{wrap} = ['nsenter', "--mount=/proc/$qemu/ns/mnt", '--'];
+        $d->start;
+        ok($d->wait_until(30, 'a is ready', sub { $d->state('a') eq 'ready' }), "SIG$how with no byte free: the next daemon has it ready");
+        is($d->qemu('a'), $qemu, 'in the same QEMU');
+    }
+    unlink glob "$inside/filler*";
     $d->ctl('stop', 'a', '--wait', '--timeout', '60s');
     is($d->{status}, 0, 'and stops');
+}
+
+# --- the daemon dies while libvirt asks a QEMU what it can: nobody else would ever end that one ---
+{
+    my $d    = Childhurd->new;
+    my $id   = Childhurd::free_id(1);
+    my $asks = sub {
+        grep { my $line = Childhurd::slurp($_); index($line, "-pidfile\0$d->{state}/libvirt/lib/qemu/qmp-") >= 0 } glob '/proc/[0-9]*/cmdline';
+    };
+    $d->configure("[guest a]\nid = $id\nimage = $image\nmemory-size = 256M\nacceleration = tcg\n");
+    for my $signal ('KILL', 'TERM') {
+        system('rm', '-rf', $d->{state});
+        $d->start;
+        my $until = time + 20;
+        1 until $asks->() || time > $until;
+        $d->end($signal);
+        $d->start;
+        ok($d->wait_until(30, 'a runs', sub { $d->state('a') eq 'booting' }), "SIG$signal while libvirt asks QEMU: the next daemon starts the guest");
+        is(scalar($asks->()), 0, 'and none is left that was only asked');
+        $d->ctl('stop', 'a', '--now', '--wait', '--timeout', '40s');
+        $d->end;
+    }
 }
 
 # --- guests that misbehave ---

@@ -232,24 +232,6 @@ take_arguments(struct ctl *ctl, char **words, GError **error)
 	return FALSE;
 }
 
-/* Where the daemon listens, when nobody says so. */
-static char *
-default_socket(gboolean *searched)
-{
-	const char *named = g_getenv("CHILDHURD_SOCKET");
-	if (named && *named)
-		return g_strdup(named);
-	*searched = TRUE;
-	if (geteuid() == 0)
-		return g_strdup(CTL_SYSTEM);
-	char *own = g_build_filename(g_get_user_runtime_dir(), "childhurd", "control", NULL);
-	if (!access(CTL_SYSTEM, F_OK) && access(own, F_OK)) {
-		g_free(own);
-		return g_strdup(CTL_SYSTEM);
-	}
-	return own;
-}
-
 /* argv without its first word. */
 static void
 drop_first(char **argv)
@@ -272,7 +254,7 @@ run(struct ctl *ctl, struct parsed *parsed, char ***argv, GError **error)
 	    !take_values(ctl, parsed, error) || !take_arguments(ctl, *argv + 1, error))
 		return CTL_USAGE;
 	if (!ctl->socket)
-		ctl->socket = default_socket(&ctl->searched);
+		ctl_find_socket(ctl);
 	return ctl->verb->run(ctl, error);
 }
 

@@ -9,10 +9,12 @@
 
 #include "service/varlink.h"
 
-#define CTL_REPLY_LIMIT 15000			 /* ms the daemon may take for an answer */
-#define CTL_REPLY_MAX	(64 * 1024 * 1024)	 /* bytes of one answer */
-#define CTL_TICK	1000			 /* ms between two redraws of the elapsed time */
-#define CTL_SYSTEM	"/run/childhurd/control" /* the socket of root's daemon */
+#define CTL_REPLY_LIMIT	 15000			  /* ms the daemon may take for an answer */
+#define CTL_DAEMON_LIMIT 10000			  /* ms that `wait` gives a daemon to come up */
+#define CTL_DAEMON_RETRY 50			  /* ms between two tries to reach it */
+#define CTL_REPLY_MAX	 (64 * 1024 * 1024)	  /* bytes of one answer */
+#define CTL_TICK	 1000			  /* ms between two redraws of the elapsed time */
+#define CTL_SYSTEM	 "/run/childhurd/control" /* the socket of root's daemon */
 
 /* The exit statuses; also the codes of CTL_ERROR, so that an error knows its status. */
 enum ctl_exit {
@@ -69,6 +71,11 @@ struct ctl_verb {
 
 /* --- ctl_connection.c ------------------------------------------------------------------------- */
 
+/* Set socket to where a daemon listens when nobody says so. */
+void ctl_find_socket(struct ctl *ctl);
+/* Connect, to a daemon that may just be coming up: until monotonic µs `until`, and no longer than
+ * CTL_DAEMON_LIMIT. until -1: no other limit. */
+gboolean ctl_await_daemon(struct ctl *ctl, gint64 until, GError **error);
 /* Send a call; parameters is taken over, NULL: none. Connects when that was not done yet. */
 gboolean ctl_send(struct ctl *ctl, const char *method, JsonObject *parameters, gboolean more,
 		  GError **error);

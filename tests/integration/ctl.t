@@ -411,8 +411,26 @@ is($status, 4, 'a wait that times out: exit 4');
 like($err, qr/^childhurdctl: slow: not ready within 300ms, but booting: waiting for the SSH banner\n$/, 'says what it was waiting for');
 ok(time - $began < 20, 'in time');
 
-unlink "$dir/out";
+# The daemon itself may still be on its way.
+$began = time;
+run($ctl, '-s', "$dir/nobody", 'wait', '--all', '--for', 'ready', '--timeout', '300ms');
+is($status, 3, 'a wait without a daemon');
+like($err, qr{^childhurdctl: no childhurdd at $dir/nobody: No such file or directory; start the daemon}, 'says so');
+ok(time - $began >= 0.3, 'after its limit');
 my $pid = fork // die;
+if (!$pid) {
+    open STDOUT, '>', "$dir/early.out";
+    open STDERR, '>', "$dir/early.err";
+    exec $ctl, '-s', "$dir/late", 'wait', 'childhurd1', '--for', 'ready';
+}
+sleep 0.2;
+daemon("$dir/late", \&serve);
+waitpid $pid, 0;
+is($?, 0, 'a wait that began before the daemon');
+like(slurp("$dir/early.out"), qr/^childhurd1 is ready/m, 'gets there');
+
+unlink "$dir/out";
+$pid = fork // die;
 if (!$pid) {
     open STDOUT, '>', "$dir/out";
     open STDERR, '>', "$dir/err";

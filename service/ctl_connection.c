@@ -74,9 +74,17 @@ no_daemon(const struct ctl *ctl, int problem, GError **error)
 				 ? "root and the members of the daemon's control-group may use it"
 				 : "start the daemon (as a service, or childhurdd), or name "
 				   "another socket with --socket or CHILDHURD_SOCKET";
-	g_set_error(error, CTL_ERROR, CTL_NO_DAEMON, "no childhurdd at %s%s: %s; %s", ctl->socket,
-		    ctl->searched && strcmp(ctl->socket, CTL_SYSTEM) ? ", nor at " CTL_SYSTEM : "",
-		    g_strerror(problem), advice);
+	/* su, sudo and cron lose the variable, and with it a user's own daemon. */
+	gboolean lost = problem == ENOENT && ctl->searched && strcmp(ctl->socket, CTL_SYSTEM) &&
+			!g_getenv("XDG_RUNTIME_DIR");
+	g_set_error(
+	    error, CTL_ERROR, CTL_NO_DAEMON, "no childhurdd at %s%s: %s; %s%s", ctl->socket,
+	    ctl->searched && strcmp(ctl->socket, CTL_SYSTEM) ? ", nor at " CTL_SYSTEM : "",
+	    g_strerror(problem),
+	    lost ? "XDG_RUNTIME_DIR is not set: was it when the daemon was started? If there "
+		   "is none, "
+		 : "",
+	    advice);
 	return FALSE;
 }
 

@@ -15,7 +15,7 @@
 
 #define MANY G_MAXUINT
 
-/* In the order of the help. ssh has no options of its own: what follows NAME is the command's. */
+/* In the order of the help. ssh's options stand before NAME: what follows it is the command's. */
 static const struct ctl_verb verbs[] = {
     {"list", "[NAME...]", "all guests, a line each", CTL_OPTION_JSON, 0, MANY, ctl_list},
     {"status", "[NAME...]", "all that is known of a guest; without NAME, all of them in short",
@@ -34,8 +34,8 @@ static const struct ctl_verb verbs[] = {
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_undrain},
     {"wait", "NAME...|--all --for STATE", "wait until guests are in a state",
      CTL_OPTION_ALL | CTL_OPTION_FOR | CTL_OPTION_TIMEOUT, 1, MANY, ctl_wait},
-    {"ssh", "NAME [COMMAND...]", "log in as the administrator, or run a command", 0, 1, MANY,
-     ctl_ssh},
+    {"ssh", "NAME [COMMAND...]", "log in as the administrator, or run a command",
+     CTL_OPTION_TERMINAL, 1, MANY, ctl_ssh},
     {"log", "NAME", "what a guest's console said", CTL_OPTION_FOLLOW | CTL_OPTION_LINES, 1, 1,
      ctl_log},
     {"events", "", "what happened", CTL_OPTION_FOLLOW | CTL_OPTION_SINCE | CTL_OPTION_JSON, 0, 0,
@@ -137,6 +137,9 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	    {CTL_OPTION_SINCE,
 	     {"since", 0, 0, G_OPTION_ARG_STRING, &parsed->since, "Only events from number N on",
 	      "N"}},
+	    {CTL_OPTION_TERMINAL,
+	     {"tty", 't', 0, G_OPTION_ARG_NONE, &ctl->terminal,
+	      "A terminal for the command, as with ssh -t", NULL}},
 	};
 	GArray *entries = g_array_new(TRUE, TRUE, sizeof(GOptionEntry));
 	for (gsize i = 0; i < G_N_ELEMENTS(all); i++)

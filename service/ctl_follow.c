@@ -90,9 +90,12 @@ ctl_events(struct ctl *ctl, GError **error)
 int
 ctl_log(struct ctl *ctl, GError **error)
 {
-	JsonObject *parameters = json_object_new();
+	g_autofree char *name = ctl_only_name(ctl, error);
 	gboolean continues = TRUE;
-	json_object_set_string_member(parameters, "name", ctl->arguments[0]);
+	if (!name)
+		return CTL_FAILED;
+	JsonObject *parameters = json_object_new();
+	json_object_set_string_member(parameters, "name", name);
 	json_object_set_int_member(parameters, "lines",
 				   ctl->lines >= 0 ? ctl->lines
 				   : ctl->follow   ? FOLLOW_FROM

@@ -16,10 +16,12 @@ only_guest(struct ctl *ctl, const struct varlink_message *reply, GError **error)
 {
 	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
 	JsonObject *details = guests->len ? g_ptr_array_index(guests, 0) : NULL;
-	if (guests->len == 1 && ctl_object(details, "guest"))
+	if (!ctl_only_one(ctl, guests, error))
+		return NULL;
+	if (ctl_object(details, "guest"))
 		return details;
-	g_set_error(error, CTL_ERROR, CTL_USAGE, "%s fits %u guests; ssh takes one",
-		    ctl->arguments[0], guests->len);
+	g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: the daemon does not say how to reach it",
+		    ctl->arguments[0]);
 	return NULL;
 }
 
@@ -71,15 +73,11 @@ command_line(struct ctl *ctl, JsonObject *details)
 	    port > 65535)
 		return NULL;
 	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
-	static const char *const fixed[] = {"ssh",
-					    "-F",
-					    "none",
-					    "-o",
-					    "StrictHostKeyChecking=yes",
-					    "-o",
-					    "IdentitiesOnly=yes",
-					    "-o",
-					    "GlobalKnownHostsFile=/dev/null"};
+	static const char *const fixed[] = {"ssh", "-F", "none", "-o", "StrictHostKeyChecking=yes",
+					    "-o", "IdentitiesOnly=yes", "-o",
+					    "GlobalKnownHostsFile=/dev/null", "-o",
+					    /* QEMU accepts for a guest that hangs, too. */
+					    "ConnectTimeout=" G_STRINGIFY(CTL_SSH_CONNECT)};
 	for (gsize i = 0; i < G_N_ELEMENTS(fixed); i++)
 		add(argv, fixed[i]);
 	add(argv, "-o");
@@ -93,6 +91,8 @@ command_line(struct ctl *ctl, JsonObject *details)
 	g_ptr_array_add(argv, g_strdup_printf("%d", (int)port));
 	add(argv, "-l");
 	add(argv, user);
+	if (ctl->terminal)
+		add(argv, "-t");
 	add(argv, address);
 	char **command = ctl->arguments + 1;
 	if (*command && !strcmp(*command, "--"))

@@ -120,6 +120,7 @@ sub answer {
         return ($reply->({ text => "lines=$p->{lines}\none\n" }, 1), $reply->({ text => "two \e[31mred\n" }));
     }
     return $reply->({ machines => [], text => "(list\n (build-machine))\n" }) if $method eq 'Machines';
+    return 60 if $method eq 'Screenshot' && $p->{name} eq 'childhurd3';
     return $reply->({ png => encode_base64($p->{name} eq 'slow' ? 'no picture' : $png, '') }) if $method eq 'Screenshot';
     return $error->('ConfigurationErrors', { messages => ['a.ini:1: first', 'a.ini:2: second'] }) if $method eq 'Reload' && -e "$dir/bad";
     return $reply->({ messages => ['childhurd2: added'] }) if $method eq 'Reload';
@@ -225,6 +226,13 @@ sub on_terminal {
 
 daemon("$dir/control", \&serve);
 
+# A QEMU that hangs is given 15 s; the other tests run meanwhile.
+my $hanging = fork // die;
+if (!$hanging) {
+    open STDERR, '>', "$dir/hanging.err";
+    exec $ctl, '-s', "$dir/control", 'screenshot', 'childhurd3', "$dir/hanging.png";
+}
+
 # --- usage ---
 
 for my $case (
@@ -248,6 +256,8 @@ for my $case (
     [['screenshot', 'slow'],               qr/too little/],
     [['ssh'],                              qr/too little/],
     [['ssh', 'childhurd*'],                qr/childhurd\* fits 3 guests; ssh takes one/],
+    [['log', 'childhurd*'],                qr/childhurd\* fits 3 guests; log takes one/],
+    [['screenshot', 'childhurd*', '-'],    qr/childhurd\* fits 3 guests; screenshot takes one/],
   )
 {
     my ($arguments, $message) = @$case;
@@ -276,6 +286,23 @@ like($err, qr{no childhurdd at $dir/nobody: No such file or directory; start the
     like($err, qr{$dir/other}, 'CHILDHURD_SOCKET names the socket');
     run($ctl, 'list', '--socket', "$dir/nobody");
     like($err, qr{$dir/nobody}, '--socket goes before it');
+}
+SKIP: {
+    my $nobody = getpwnam 'nobody';
+    skip 'needs root, to be somebody else', 4 if $> || !defined $nobody;
+    skip 'a daemon of the system runs', 4 if -e '/run/childhurd/control';
+    copy($ctl, "$dir/program");
+    chmod 0755, $dir, "$dir/program";
+    local $ENV{XDG_CACHE_HOME} = "$dir/cache";
+    my @as_nobody = ('setpriv', "--reuid=$nobody", '--clear-groups', '--', "$dir/program");
+    local $ENV{XDG_RUNTIME_DIR} = "$dir/runtime";
+    run(@as_nobody, 'list');
+    is($status, 3, "a user who has no daemon");
+    like($err, qr{no childhurdd at $dir/runtime/childhurd/control, nor at /run/childhurd/control: No such file or directory; start }, 'is told of both places');
+    delete $ENV{XDG_RUNTIME_DIR};
+    run(@as_nobody, 'list');
+    is($status, 3, 'the same without XDG_RUNTIME_DIR');
+    like($err, qr{no childhurdd at $dir/cache/childhurd/control, nor .*; XDG_RUNTIME_DIR is not set}, 'is told that, too');
 }
 run($ctl, 'list', '--socket', "$dir/" . 'x' x 200);
 is($status, 2, 'a path that is too long for a socket');
@@ -459,11 +486,14 @@ close $f;
     local $ENV{PATH} = "$dir/bin:$ENV{PATH}";
     ctl('ssh', 'childhurd1', 'ls', '-l', '--all', 'a b');
     is($status, 42, "ssh's exit status is ours");
-    is($out, join('', map { "[$_]" } qw(-F none -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o GlobalKnownHostsFile=/dev/null -o HostKeyAlias=childhurd1 -o),
+    is($out, join('', map { "[$_]" } qw(-F none -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o GlobalKnownHostsFile=/dev/null -o ConnectTimeout=30
+                -o HostKeyAlias=childhurd1 -o),
             "UserKnownHostsFile=\"$dir/known hosts\"", '-i', "$dir/key", qw(-p 11022 -l root 127.0.0.1 -- ls -l --all), 'a b'), 'ssh is called');
     is($err, '', 'and nothing is said of a guest that is ready');
     ctl('ssh', 'childhurd1');
     like($out, qr/\[127[.]0[.]0[.]1\]$/, 'without a command it is a login');
+    ctl('ssh', '-t', 'childhurd1', 'top', '-t');
+    like($out, qr/\[-t\]\[127[.]0[.]0[.]1\]\[--\]\[top\]\[-t\]$/, '-t asks for a terminal; behind NAME it is the command\'s');
     ctl('ssh', 'slow', 'true');
     is($status, 42, 'a guest that is not ready is tried');
     like($err, qr/slow: is not ready but booting: waiting for the SSH banner/, 'after saying so');
@@ -477,6 +507,7 @@ close $f;
 is(ctl('log', 'slow'), "lines=0\none\ntwo \e[31mred\n", 'log: all of it, as it is in a pipe');
 is(ctl('log', '-n', '3', 'slow'), "lines=3\none\ntwo \e[31mred\n", 'the last lines');
 like(on_terminal(80, 'log', 'slow'), qr/two \[31mred/, 'on a terminal without control characters');
+is(ctl('log', 'sl*'), "lines=0\none\ntwo \e[31mred\n", 'a pattern that fits one');
 ctl('log', 'nobody');
 is($status, 1, 'the log of nobody');
 
@@ -507,6 +538,9 @@ is(slurp("$dir/a.png"), $png, 'is written as it came');
 ctl('screenshot', 'slow', "$dir/b.png");
 is($status, 1, 'what is no PNG');
 ok(!-e "$dir/b.png", 'is not written');
+waitpid $hanging, 0;
+is($? >> 8, 4, 'a screenshot of a QEMU that hangs: exit 4');
+is(slurp("$dir/hanging.err"), "childhurdctl: childhurd3: its QEMU does not answer: no picture within 15 s\n", 'it is not the daemon that is blamed');
 is(ctl('version'), "childhurdctl 0.1.0\nchildhurdd 0.9\n", 'version: both');
 run($ctl, 'version', '-s', "$dir/nobody");
 is($status, 3, 'version without a daemon');

@@ -213,6 +213,15 @@ take_values(struct ctl *ctl, const struct parsed *parsed, GError **error)
 	       parse_number("--since", parsed->since, G_MAXINT64 / 2, &ctl->since, error);
 }
 
+/* The word for argument number n in a verb's help: "NAME" of "NAME...|--all". Caller frees. */
+static char *
+argument_word(const struct ctl_verb *verb, guint n)
+{
+	g_auto(GStrv) words = g_strsplit(verb->arguments, " ", -1);
+	const char *word = words[MIN(n, g_strv_length(words) - 1)], *end = strstr(word, "...");
+	return g_strndup(word, end ? (gsize)(end - word) : strlen(word));
+}
+
 static gboolean
 take_arguments(struct ctl *ctl, char **words, GError **error)
 {
@@ -224,10 +233,11 @@ take_arguments(struct ctl *ctl, char **words, GError **error)
 	ctl->n_arguments = g_strv_length(words);
 	if (ctl->all && ctl->n_arguments)
 		usage_error(error, "either --all or names, not both");
-	else if (ctl->n_arguments < verb->least && !ctl->all)
-		usage_error(error, "too little is said: childhurdctl %s %s", verb->name,
+	else if (ctl->n_arguments < verb->least && !ctl->all) {
+		g_autofree char *missing = argument_word(verb, ctl->n_arguments);
+		usage_error(error, "%s is missing: childhurdctl %s %s", missing, verb->name,
 			    verb->arguments);
-	else if (ctl->n_arguments > verb->most)
+	} else if (ctl->n_arguments > verb->most)
 		usage_error(error, "%s is too much: childhurdctl %s %s", words[verb->most],
 			    verb->name, verb->arguments);
 	else

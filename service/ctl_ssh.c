@@ -7,7 +7,9 @@
 #include "service/ctl.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The one guest that is meant. Borrowed from reply. */
@@ -25,6 +27,23 @@ only_guest(struct ctl *ctl, const struct varlink_message *reply, GError **error)
 	return NULL;
 }
 
+/* Who may read file, which we may not: root, and its owner, or that of the folder that hides it.
+ * Caller frees. */
+static char *
+who_may_read(const char *file)
+{
+	struct stat status;
+	g_autofree char *path = g_strdup(file);
+	while (stat(path, &status) && strchr(path + 1, '/')) {
+		char *folder = g_path_get_dirname(path);
+		g_free(path);
+		path = folder;
+	}
+	const struct passwd *owner =
+	    !stat(path, &status) && status.st_uid ? getpwuid(status.st_uid) : NULL;
+	return owner ? g_strdup_printf("root or %s", owner->pw_name) : g_strdup("root");
+}
+
 /* Can it be tried? Says so when the guest is not ready. */
 static gboolean
 check_state(JsonObject *details, GError **error)
@@ -40,8 +59,10 @@ check_state(JsonObject *details, GError **error)
 		return FALSE;
 	}
 	if (key && access(key, R_OK)) {
-		g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s: %s; run it as the daemon's user",
-			    name, key, g_strerror(errno));
+		int problem = errno;
+		g_autofree char *who = problem == EACCES ? who_may_read(key) : NULL;
+		g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s: %s%s%s", name, key,
+			    g_strerror(problem), who ? "; run it as " : "", who ? who : "");
 		return FALSE;
 	}
 	if (g_strcmp0(state, "ready") && g_strcmp0(state, "draining")) {

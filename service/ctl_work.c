@@ -152,11 +152,14 @@ wait_for(struct ctl *ctl, GPtrArray *names, const char *state, gint64 began, GEr
 		;
 	ctl_progress_free(w.progress);
 	if (why && why->code == CTL_INTERRUPTED) {
+		g_autoptr(GString) again = g_string_new(ctl->all ? " --all" : NULL);
+		for (guint i = 0; i < names->len && !ctl->all; i++)
+			g_string_append_printf(again, " %s", (char *)g_ptr_array_index(names, i));
 		g_clear_error(&why);
 		g_set_error(error, CTL_ERROR, CTL_INTERRUPTED,
 			    "not waiting any more; the daemon goes on with it, and childhurdctl "
-			    "wait --for %s waits again",
-			    state);
+			    "wait%s --for %s waits again",
+			    again->str, state);
 	} else if (why)
 		g_propagate_error(error, why);
 	return w.status;

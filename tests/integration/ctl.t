@@ -240,7 +240,7 @@ for my $case (
     [['frobnicate'],                       qr/no verb "frobnicate"/],
     [['st'],                               qr/st may be status, start, stop/],
     [['re'],                               qr/re may be restart, reset, reload/],
-    [['start'],                            qr/too little is said: childhurdctl start NAME/],
+    [['start'],                            qr/NAME is missing: childhurdctl start NAME/],
     [['start', '--all', 'childhurd1'],     qr/either --all or names/],
     [['start', 'childhurd1', '--now'],     qr/--now/],
     [['list', '--bogus'],                  qr/--bogus.*childhurdctl list --help/],
@@ -253,8 +253,9 @@ for my $case (
     [['log', 'slow', '-n', 'ten'],         qr/--lines ten: not a number/],
     [['events', '--since', '-1'],          qr/--since -1: not a number/],
     [['events', 'slow'],                   qr/slow is too much/],
-    [['screenshot', 'slow'],               qr/too little/],
-    [['ssh'],                              qr/too little/],
+    [['screenshot', 'slow'],               qr/FILE[.]png is missing: childhurdctl screenshot/],
+    [['ssh'],                              qr/NAME is missing: childhurdctl ssh/],
+    [['wait', '--for', 'ready'],           qr/NAME is missing: childhurdctl wait NAME/],
     [['ssh', 'childhurd*'],                qr/childhurd\* fits 3 guests; ssh takes one/],
     [['log', 'childhurd*'],                qr/childhurd\* fits 3 guests; log takes one/],
     [['screenshot', 'childhurd*', '-'],    qr/childhurd\* fits 3 guests; screenshot takes one/],
@@ -471,7 +472,7 @@ for (1 .. 400) {
 kill 'INT', $pid;
 waitpid $pid, 0;
 is($? >> 8, 130, 'Ctrl-C while waiting: exit 130');
-like(slurp("$dir/err"), qr/the daemon goes on with it/, 'and what that means is said');
+like(slurp("$dir/err"), qr/the daemon goes on with it, and childhurdctl wait slow --for ready waits/, 'and what that means is said');
 
 # --- ssh ---
 
@@ -500,6 +501,23 @@ close $f;
     ctl('ssh', 'childhurd2', 'true');
     is($status, 1, 'one that does not run is not');
     like($err, qr/childhurd2: is stopped, QEMU does not run: stopped by root; childhurdctl start childhurd2/, 'and what to do is said');
+}
+
+SKIP: {
+    my $nobody = getpwnam 'nobody';
+    skip 'needs root, to be somebody else', 4 if $> || !defined $nobody;
+    copy($ctl, "$dir/program");
+    chmod 0755, $dir, "$dir/program";
+    chmod 0777, "$dir/control";
+    my ($mail, $uid) = getpwnam('mail') ? ('mail', scalar getpwnam 'mail') : ('root', 0);
+    for my $case ([0, 0, qr/root/, "root's key"], [$uid, 0, $uid ? qr/root or $mail/ : qr/root/, "another user's key"]) {
+        my ($owner, $group, $who, $what) = @$case;
+        chown $owner, $group, "$dir/key";
+        chmod 0600, "$dir/key";
+        run('setpriv', "--reuid=$nobody", '--clear-groups', '--', "$dir/program", '-s', "$dir/control", 'ssh', 'childhurd1');
+        is($status, 1, "$what cannot be read");
+        like($err, qr{^childhurdctl: childhurd1: $dir/key: Permission denied; run it as $who$}m, 'and who can is said');
+    }
 }
 
 # --- log and events ---

@@ -15,7 +15,7 @@ print_event_json(JsonObject *event)
 {
 	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
 	json_node_set_object(node, event);
-	g_autofree char *text = json_to_string(node, FALSE);
+	g_autofree char *text = varlink_json(node);
 	return puts(text);
 }
 

@@ -392,6 +392,7 @@ like($err, qr/^childhurdctl: nobody: there is no such guest/, 'says so');
 is(() = $out =~ /^childhurd1: /mg, 1, 'and shows the other one, once');
 ctl('status', 'slow', '--json');
 is(eval { decode_json($out)->{guests}[0]{pid} }, 4711, 'status --json');
+like($out, qr/"seconds":0[.]012\}/, 'has numbers that are no longer than they need to be');
 
 # --- work ---
 

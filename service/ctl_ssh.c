@@ -94,13 +94,20 @@ command_line(struct ctl *ctl, JsonObject *details)
 	    port > 65535)
 		return NULL;
 	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
-	static const char *const fixed[] = {"ssh", "-F", "none", "-o", "StrictHostKeyChecking=yes",
-					    "-o", "IdentitiesOnly=yes", "-o",
-					    "GlobalKnownHostsFile=/dev/null", "-o",
-					    /* QEMU accepts for a guest that hangs, too. */
-					    "ConnectTimeout=" G_STRINGIFY(CTL_SSH_CONNECT)};
+	static const char *const fixed[] = {"ssh",
+					    "-F",
+					    "none",
+					    "-o",
+					    "StrictHostKeyChecking=yes",
+					    "-o",
+					    "IdentitiesOnly=yes",
+					    "-o",
+					    "GlobalKnownHostsFile=/dev/null"};
 	for (gsize i = 0; i < G_N_ELEMENTS(fixed); i++)
 		add(argv, fixed[i]);
+	/* QEMU accepts for a guest that hangs, too, and may hang itself. */
+	add(argv, "-o");
+	g_ptr_array_add(argv, g_strdup_printf("ConnectTimeout=%d", CTL_SSH_CONNECT));
 	add(argv, "-o");
 	g_ptr_array_add(argv, g_strconcat("HostKeyAlias=", name, NULL));
 	add(argv, "-o");

@@ -110,6 +110,11 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libchildhurd.a
 
 tests: $(UNIT) $(BENCH)
 
+# Said before anything is built for it.
+ifneq ($(filter check,$(MAKECMDGOALS)),)
+$(foreach t,$(TESTS),$(if $(wildcard $(t)),,$(error no such test: $(t))))
+endif
+
 check: all $(UNIT)
 	CHILDHURD_BUILD=$(CURDIR)/$(B) prove --timer --failures --exec tests/run-one $(CHOSEN)
 
@@ -147,10 +152,11 @@ lint:
 # --- installation --------------------------------------------------------------------------------------------
 
 install: all
-	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/docs
 	install -m 755 $(B)/childhurdd $(DESTDIR)$(SBINDIR)/childhurdd
 	install -m 755 $(B)/childhurdctl $(DESTDIR)$(BINDIR)/childhurdctl
-	install -m 644 README.md docs/childhurd.ini.example $(DESTDIR)$(DOCDIR)
+	install -m 644 README.md COPYING docs/childhurd.ini.example $(DESTDIR)$(DOCDIR)
+	install -m 644 docs/*.md $(DESTDIR)$(DOCDIR)/docs
 	for page in $(MANPAGES); do \
 	  section=$${page##*.}; install -d $(DESTDIR)$(MANDIR)/man$$section; \
 	  install -m 644 $$page $(DESTDIR)$(MANDIR)/man$$section; done

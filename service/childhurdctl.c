@@ -15,7 +15,7 @@
 
 #define MANY G_MAXUINT
 
-/* In the order of the help. ssh has no options of its own: what follows NAME is the command's. */
+/* In the order of the help. ssh's options stand before NAME: what follows it is the command's. */
 static const struct ctl_verb verbs[] = {
     {"list", "[NAME...]", "all guests, a line each", CTL_OPTION_JSON, 0, MANY, ctl_list},
     {"status", "[NAME...]", "all that is known of a guest; without NAME, all of them in short",
@@ -34,8 +34,8 @@ static const struct ctl_verb verbs[] = {
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_undrain},
     {"wait", "NAME...|--all --for STATE", "wait until guests are in a state",
      CTL_OPTION_ALL | CTL_OPTION_FOR | CTL_OPTION_TIMEOUT, 1, MANY, ctl_wait},
-    {"ssh", "NAME [COMMAND...]", "log in as the administrator, or run a command", 0, 1, MANY,
-     ctl_ssh},
+    {"ssh", "NAME [COMMAND...]", "log in as the administrator, or run a command",
+     CTL_OPTION_TERMINAL, 1, MANY, ctl_ssh},
     {"log", "NAME", "what a guest's console said", CTL_OPTION_FOLLOW | CTL_OPTION_LINES, 1, 1,
      ctl_log},
     {"events", "", "what happened", CTL_OPTION_FOLLOW | CTL_OPTION_SINCE | CTL_OPTION_JSON, 0, 0,
@@ -137,6 +137,9 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	    {CTL_OPTION_SINCE,
 	     {"since", 0, 0, G_OPTION_ARG_STRING, &parsed->since, "Only events from number N on",
 	      "N"}},
+	    {CTL_OPTION_TERMINAL,
+	     {"tty", 't', 0, G_OPTION_ARG_NONE, &ctl->terminal,
+	      "A terminal for the command, as with ssh -t", NULL}},
 	};
 	GArray *entries = g_array_new(TRUE, TRUE, sizeof(GOptionEntry));
 	for (gsize i = 0; i < G_N_ELEMENTS(all); i++)
@@ -210,6 +213,15 @@ take_values(struct ctl *ctl, const struct parsed *parsed, GError **error)
 	       parse_number("--since", parsed->since, G_MAXINT64 / 2, &ctl->since, error);
 }
 
+/* The word for argument number n in a verb's help: "NAME" of "NAME...|--all". Caller frees. */
+static char *
+argument_word(const struct ctl_verb *verb, guint n)
+{
+	g_auto(GStrv) words = g_strsplit(verb->arguments, " ", -1);
+	const char *word = words[MIN(n, g_strv_length(words) - 1)], *end = strstr(word, "...");
+	return g_strndup(word, end ? (gsize)(end - word) : strlen(word));
+}
+
 static gboolean
 take_arguments(struct ctl *ctl, char **words, GError **error)
 {
@@ -221,33 +233,16 @@ take_arguments(struct ctl *ctl, char **words, GError **error)
 	ctl->n_arguments = g_strv_length(words);
 	if (ctl->all && ctl->n_arguments)
 		usage_error(error, "either --all or names, not both");
-	else if (ctl->n_arguments < verb->least && !ctl->all)
-		usage_error(error, "too little is said: childhurdctl %s %s", verb->name,
+	else if (ctl->n_arguments < verb->least && !ctl->all) {
+		g_autofree char *missing = argument_word(verb, ctl->n_arguments);
+		usage_error(error, "%s is missing: childhurdctl %s %s", missing, verb->name,
 			    verb->arguments);
-	else if (ctl->n_arguments > verb->most)
+	} else if (ctl->n_arguments > verb->most)
 		usage_error(error, "%s is too much: childhurdctl %s %s", words[verb->most],
 			    verb->name, verb->arguments);
 	else
 		return TRUE;
 	return FALSE;
-}
-
-/* Where the daemon listens, when nobody says so. */
-static char *
-default_socket(gboolean *searched)
-{
-	const char *named = g_getenv("CHILDHURD_SOCKET");
-	if (named && *named)
-		return g_strdup(named);
-	*searched = TRUE;
-	if (geteuid() == 0)
-		return g_strdup(CTL_SYSTEM);
-	char *own = g_build_filename(g_get_user_runtime_dir(), "childhurd", "control", NULL);
-	if (!access(CTL_SYSTEM, F_OK) && access(own, F_OK)) {
-		g_free(own);
-		return g_strdup(CTL_SYSTEM);
-	}
-	return own;
 }
 
 /* argv without its first word. */
@@ -272,7 +267,7 @@ run(struct ctl *ctl, struct parsed *parsed, char ***argv, GError **error)
 	    !take_values(ctl, parsed, error) || !take_arguments(ctl, *argv + 1, error))
 		return CTL_USAGE;
 	if (!ctl->socket)
-		ctl->socket = default_socket(&ctl->searched);
+		ctl_find_socket(ctl);
 	return ctl->verb->run(ctl, error);
 }
 

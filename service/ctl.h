@@ -9,10 +9,13 @@
 
 #include "service/varlink.h"
 
-#define CTL_REPLY_LIMIT 15000			 /* ms the daemon may take for an answer */
-#define CTL_REPLY_MAX	(64 * 1024 * 1024)	 /* bytes of one answer */
-#define CTL_TICK	1000			 /* ms between two redraws of the elapsed time */
-#define CTL_SYSTEM	"/run/childhurd/control" /* the socket of root's daemon */
+#define CTL_REPLY_LIMIT	 15000			  /* ms the daemon may take for an answer */
+#define CTL_DAEMON_LIMIT 10000			  /* ms that `wait` gives a daemon to come up */
+#define CTL_DAEMON_RETRY 50			  /* ms between two tries to reach it */
+#define CTL_REPLY_MAX	 (64 * 1024 * 1024)	  /* bytes of one answer */
+#define CTL_SSH_CONNECT	 30			  /* s that ssh may take to reach a guest */
+#define CTL_TICK	 1000			  /* ms between two redraws of the elapsed time */
+#define CTL_SYSTEM	 "/run/childhurd/control" /* the socket of root's daemon */
 
 /* The exit statuses; also the codes of CTL_ERROR, so that an error knows its status. */
 enum ctl_exit {
@@ -38,6 +41,7 @@ enum ctl_option {
 	CTL_OPTION_FOLLOW = 1 << 6,
 	CTL_OPTION_LINES = 1 << 7,
 	CTL_OPTION_SINCE = 1 << 8,
+	CTL_OPTION_TERMINAL = 1 << 9,
 };
 
 /* One run of childhurdctl. */
@@ -47,7 +51,7 @@ struct ctl {
 	gboolean searched; /* the path is the default one, not what somebody said */
 	char **arguments;  /* what follows the verb, without options */
 	guint n_arguments;
-	gboolean json, all, wait, now, follow;
+	gboolean json, all, wait, now, follow, terminal;
 	double timeout; /* s; 0: none */
 	char *state;	/* --for */
 	gint lines;	/* -1: not given */
@@ -69,6 +73,11 @@ struct ctl_verb {
 
 /* --- ctl_connection.c ------------------------------------------------------------------------- */
 
+/* Set socket to where a daemon listens when nobody says so. */
+void ctl_find_socket(struct ctl *ctl);
+/* Connect, to a daemon that may just be coming up: until monotonic µs `until`, and no longer than
+ * CTL_DAEMON_LIMIT. until -1: no other limit. */
+gboolean ctl_await_daemon(struct ctl *ctl, gint64 until, GError **error);
 /* Send a call; parameters is taken over, NULL: none. Connects when that was not done yet. */
 gboolean ctl_send(struct ctl *ctl, const char *method, JsonObject *parameters, gboolean more,
 		  GError **error);
@@ -146,6 +155,10 @@ gboolean ctl_parse_time(const char *text, double *seconds);
  * is complained about and makes *status CTL_FAILED. NULL and error: the daemon cannot be asked.
  */
 GPtrArray *ctl_expand(struct ctl *ctl, int *status, GError **error);
+/* Do these guests, which the first argument stands for, suit a verb that takes one? */
+gboolean ctl_only_one(struct ctl *ctl, GPtrArray *guests, GError **error);
+/* The name of the one guest that the first argument stands for; caller frees. */
+char *ctl_only_name(struct ctl *ctl, GError **error);
 
 /* --- ctl_progress.c --------------------------------------------------------------------------- */
 

@@ -42,6 +42,31 @@ ctl_catch_interrupt(void)
 	catching = TRUE;
 }
 
+/* Where the daemon listens, when nobody says so. */
+static char *
+default_socket(gboolean *searched)
+{
+	const char *named = g_getenv("CHILDHURD_SOCKET");
+	if (named && *named)
+		return g_strdup(named);
+	*searched = TRUE;
+	if (geteuid() == 0)
+		return g_strdup(CTL_SYSTEM);
+	char *own = g_build_filename(g_get_user_runtime_dir(), "childhurd", "control", NULL);
+	if (!access(CTL_SYSTEM, F_OK) && access(own, F_OK)) {
+		g_free(own);
+		return g_strdup(CTL_SYSTEM);
+	}
+	return own;
+}
+
+void
+ctl_find_socket(struct ctl *ctl)
+{
+	g_free(ctl->socket);
+	ctl->socket = default_socket(&ctl->searched);
+}
+
 static gboolean
 no_daemon(const struct ctl *ctl, int problem, GError **error)
 {
@@ -49,17 +74,27 @@ no_daemon(const struct ctl *ctl, int problem, GError **error)
 				 ? "root and the members of the daemon's control-group may use it"
 				 : "start the daemon (as a service, or childhurdd), or name "
 				   "another socket with --socket or CHILDHURD_SOCKET";
-	g_set_error(error, CTL_ERROR, CTL_NO_DAEMON, "no childhurdd at %s%s: %s; %s", ctl->socket,
-		    ctl->searched && strcmp(ctl->socket, CTL_SYSTEM) ? ", nor at " CTL_SYSTEM : "",
-		    g_strerror(problem), advice);
+	/* su, sudo and cron lose the variable, and with it a user's own daemon. */
+	gboolean lost = problem == ENOENT && ctl->searched && strcmp(ctl->socket, CTL_SYSTEM) &&
+			!g_getenv("XDG_RUNTIME_DIR");
+	g_set_error(
+	    error, CTL_ERROR, CTL_NO_DAEMON, "no childhurdd at %s%s: %s; %s%s", ctl->socket,
+	    ctl->searched && strcmp(ctl->socket, CTL_SYSTEM) ? ", nor at " CTL_SYSTEM : "",
+	    g_strerror(problem),
+	    lost ? "XDG_RUNTIME_DIR is not set: was it when the daemon was started? If there "
+		   "is none, "
+		 : "",
+	    advice);
 	return FALSE;
 }
 
+/* *absent: nobody listens there, but somebody may yet. */
 static gboolean
-open_socket(struct ctl *ctl, GError **error)
+open_socket(struct ctl *ctl, gboolean *absent, GError **error)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const struct timeval limit = {.tv_sec = CTL_REPLY_LIMIT / 1000};
+	*absent = FALSE;
 	if (!*ctl->socket || strlen(ctl->socket) >= sizeof address.sun_path) {
 		g_set_error(error, CTL_ERROR, CTL_USAGE,
 			    "%s: a socket's path has 1 to %zu characters", ctl->socket,
@@ -75,10 +110,35 @@ open_socket(struct ctl *ctl, GError **error)
 		int problem = errno;
 		if (fd >= 0)
 			close(fd);
+		*absent = problem == ENOENT || problem == ECONNREFUSED;
 		return no_daemon(ctl, problem, error);
 	}
 	ctl->fd = fd;
 	varlink_buffer_init(&ctl->input, CTL_REPLY_MAX);
+	return TRUE;
+}
+
+gboolean
+ctl_await_daemon(struct ctl *ctl, gint64 until, GError **error)
+{
+	gint64 latest = g_get_monotonic_time() + CTL_DAEMON_LIMIT * 1000;
+	if (until < 0 || until > latest)
+		until = latest;
+	while (ctl->fd == -1) {
+		GError *why = NULL;
+		gboolean absent;
+		if (open_socket(ctl, &absent, &why))
+			break;
+		if (!absent || g_get_monotonic_time() >= until) {
+			g_propagate_error(error, why);
+			return FALSE;
+		}
+		g_clear_error(&why);
+		poll(NULL, 0, CTL_DAEMON_RETRY);
+		/* It may come up at the other of the two places. */
+		if (ctl->searched)
+			ctl_find_socket(ctl);
+	}
 	return TRUE;
 }
 
@@ -106,7 +166,8 @@ ctl_send(struct ctl *ctl, const char *method, JsonObject *parameters, gboolean m
 {
 	g_autofree char *text = varlink_call(method, parameters, more);
 	gsize length = strlen(text) + 1;
-	if (ctl->fd == -1 && !open_socket(ctl, error))
+	gboolean absent;
+	if (ctl->fd == -1 && !open_socket(ctl, &absent, error))
 		return FALSE;
 	for (gsize at = 0; at < length;) {
 		ssize_t n = send(ctl->fd, text + at, length - at, MSG_NOSIGNAL);

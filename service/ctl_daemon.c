@@ -41,12 +41,26 @@ int
 ctl_screenshot(struct ctl *ctl, GError **error)
 {
 	static const guchar magic[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-	JsonObject *parameters = json_object_new();
-	const char *name = ctl->arguments[0], *file = ctl->arguments[1];
-	json_object_set_string_member(parameters, "name", name);
-	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Screenshot", parameters, error);
-	if (!reply)
+	const char *file = ctl->arguments[1];
+	g_autofree char *name = ctl_only_name(ctl, error);
+	if (!name)
 		return CTL_FAILED;
+	JsonObject *parameters = json_object_new();
+	GError *why = NULL;
+	json_object_set_string_member(parameters, "name", name);
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Screenshot", parameters, &why);
+	if (!reply && why->code == CTL_TIMED_OUT) {
+		/* The daemon has just answered who that is: it is QEMU that it waits for. */
+		g_clear_error(&why);
+		g_set_error(error, CTL_ERROR, CTL_TIMED_OUT,
+			    "%s: its QEMU does not answer: no picture within %d s", name,
+			    CTL_REPLY_LIMIT / 1000);
+		return CTL_TIMED_OUT;
+	}
+	if (!reply) {
+		g_propagate_error(error, why);
+		return CTL_FAILED;
+	}
 	const char *text = ctl_text(reply->parameters, "png");
 	gsize length = 0;
 	g_autofree guchar *png = g_base64_decode(text ? text : "", &length);

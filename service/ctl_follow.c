@@ -15,7 +15,7 @@ print_event_json(JsonObject *event)
 {
 	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
 	json_node_set_object(node, event);
-	g_autofree char *text = json_to_string(node, FALSE);
+	g_autofree char *text = varlink_json(node);
 	return puts(text);
 }
 
@@ -90,9 +90,12 @@ ctl_events(struct ctl *ctl, GError **error)
 int
 ctl_log(struct ctl *ctl, GError **error)
 {
-	JsonObject *parameters = json_object_new();
+	g_autofree char *name = ctl_only_name(ctl, error);
 	gboolean continues = TRUE;
-	json_object_set_string_member(parameters, "name", ctl->arguments[0]);
+	if (!name)
+		return CTL_FAILED;
+	JsonObject *parameters = json_object_new();
+	json_object_set_string_member(parameters, "name", name);
 	json_object_set_int_member(parameters, "lines",
 				   ctl->lines >= 0 ? ctl->lines
 				   : ctl->follow   ? FOLLOW_FROM

@@ -44,6 +44,30 @@ ctl_expand(struct ctl *ctl, int *status, GError **error)
 	return g_steal_pointer(&names);
 }
 
+gboolean
+ctl_only_one(struct ctl *ctl, GPtrArray *guests, GError **error)
+{
+	if (guests->len == 1)
+		return TRUE;
+	g_set_error(error, CTL_ERROR, CTL_USAGE, "%s fits %u guests; %s takes one",
+		    ctl->arguments[0], guests->len, ctl->verb->name);
+	return FALSE;
+}
+
+char *
+ctl_only_name(struct ctl *ctl, GError **error)
+{
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.List",
+					  ctl_names((const char *const *)ctl->arguments, 1), error);
+	if (!reply)
+		return NULL;
+	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
+	if (!ctl_only_one(ctl, guests, error))
+		return NULL;
+	const char *name = ctl_text(g_ptr_array_index(guests, 0), "name");
+	return g_strdup(name ? name : ctl->arguments[0]);
+}
+
 /* --- list --- */
 
 enum column { NAME, STATE, SINCE, PORT, PUBLISHED, BUILD, MEMORY, RESTARTS, WHY, N_COLUMNS };

@@ -183,7 +183,7 @@ ctl_print_json(const struct varlink_message *message)
 {
 	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
 	json_node_set_object(node, message->parameters);
-	g_autofree char *text = json_to_string(node, FALSE);
+	g_autofree char *text = varlink_json(node);
 	puts(text);
 	fflush(stdout);
 	return CTL_DONE;

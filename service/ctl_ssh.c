@@ -7,7 +7,9 @@
 #include "service/ctl.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The one guest that is meant. Borrowed from reply. */
@@ -16,11 +18,30 @@ only_guest(struct ctl *ctl, const struct varlink_message *reply, GError **error)
 {
 	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
 	JsonObject *details = guests->len ? g_ptr_array_index(guests, 0) : NULL;
-	if (guests->len == 1 && ctl_object(details, "guest"))
+	if (!ctl_only_one(ctl, guests, error))
+		return NULL;
+	if (ctl_object(details, "guest"))
 		return details;
-	g_set_error(error, CTL_ERROR, CTL_USAGE, "%s fits %u guests; ssh takes one",
-		    ctl->arguments[0], guests->len);
+	g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: the daemon does not say how to reach it",
+		    ctl->arguments[0]);
 	return NULL;
+}
+
+/* Who may read file, which we may not: root, and its owner, or that of the folder that hides it.
+ * Caller frees. */
+static char *
+who_may_read(const char *file)
+{
+	struct stat status;
+	g_autofree char *path = g_strdup(file);
+	while (stat(path, &status) && strchr(path + 1, '/')) {
+		char *folder = g_path_get_dirname(path);
+		g_free(path);
+		path = folder;
+	}
+	const struct passwd *owner =
+	    !stat(path, &status) && status.st_uid ? getpwuid(status.st_uid) : NULL;
+	return owner ? g_strdup_printf("root or %s", owner->pw_name) : g_strdup("root");
 }
 
 /* Can it be tried? Says so when the guest is not ready. */
@@ -38,8 +59,10 @@ check_state(JsonObject *details, GError **error)
 		return FALSE;
 	}
 	if (key && access(key, R_OK)) {
-		g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s: %s; run it as the daemon's user",
-			    name, key, g_strerror(errno));
+		int problem = errno;
+		g_autofree char *who = problem == EACCES ? who_may_read(key) : NULL;
+		g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s: %s%s%s", name, key,
+			    g_strerror(problem), who ? "; run it as " : "", who ? who : "");
 		return FALSE;
 	}
 	if (g_strcmp0(state, "ready") && g_strcmp0(state, "draining")) {
@@ -82,6 +105,9 @@ command_line(struct ctl *ctl, JsonObject *details)
 					    "GlobalKnownHostsFile=/dev/null"};
 	for (gsize i = 0; i < G_N_ELEMENTS(fixed); i++)
 		add(argv, fixed[i]);
+	/* QEMU accepts for a guest that hangs, too, and may hang itself. */
+	add(argv, "-o");
+	g_ptr_array_add(argv, g_strdup_printf("ConnectTimeout=%d", CTL_SSH_CONNECT));
 	add(argv, "-o");
 	g_ptr_array_add(argv, g_strconcat("HostKeyAlias=", name, NULL));
 	add(argv, "-o");
@@ -93,6 +119,8 @@ command_line(struct ctl *ctl, JsonObject *details)
 	g_ptr_array_add(argv, g_strdup_printf("%d", (int)port));
 	add(argv, "-l");
 	add(argv, user);
+	if (ctl->terminal)
+		add(argv, "-t");
 	add(argv, address);
 	char **command = ctl->arguments + 1;
 	if (*command && !strcmp(*command, "--"))

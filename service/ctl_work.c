@@ -137,26 +137,29 @@ wait_once(struct waiting *w, GError **error)
 	}
 }
 
-/* Wait until the guests of names, which is used up, are in state. */
+/* Wait until the guests of names, which is used up, are in state. began: monotonic µs. */
 static int
-wait_for(struct ctl *ctl, GPtrArray *names, const char *state, GError **error)
+wait_for(struct ctl *ctl, GPtrArray *names, const char *state, gint64 began, GError **error)
 {
 	struct waiting w = {.ctl = ctl,
 			    .state = state,
 			    .names = names,
 			    .progress = ctl_progress_new(),
-			    .began = g_get_monotonic_time()};
+			    .began = began};
 	GError *why = NULL;
 	ctl_catch_interrupt();
 	while (names->len && !wait_once(&w, &why))
 		;
 	ctl_progress_free(w.progress);
 	if (why && why->code == CTL_INTERRUPTED) {
+		g_autoptr(GString) again = g_string_new(ctl->all ? " --all" : NULL);
+		for (guint i = 0; i < names->len && !ctl->all; i++)
+			g_string_append_printf(again, " %s", (char *)g_ptr_array_index(names, i));
 		g_clear_error(&why);
 		g_set_error(error, CTL_ERROR, CTL_INTERRUPTED,
 			    "not waiting any more; the daemon goes on with it, and childhurdctl "
-			    "wait --for %s waits again",
-			    state);
+			    "wait%s --for %s waits again",
+			    again->str, state);
 	} else if (why)
 		g_propagate_error(error, why);
 	return w.status;
@@ -169,16 +172,21 @@ ctl_wait(struct ctl *ctl, GError **error)
 					     "ready",	 "draining", "drained", "unresponsive",
 					     "stopping", "backoff",  "failed",	NULL};
 	int status = CTL_DONE;
+	gint64 began = g_get_monotonic_time();
+	gint64 until =
+	    ctl->timeout > 0 ? began + (gint64)(MIN(ctl->timeout, 1e9) * G_USEC_PER_SEC) : -1;
 	if (!ctl->state || !g_strv_contains(states, ctl->state)) {
 		g_autofree char *all = g_strjoinv(", ", (char **)states);
 		g_set_error(error, CTL_ERROR, CTL_USAGE, "--for %s; one of %s",
 			    ctl->state ? ctl->state : "is missing", all);
 		return CTL_USAGE;
 	}
+	if (!ctl_await_daemon(ctl, until, error))
+		return CTL_NO_DAEMON;
 	g_autoptr(GPtrArray) names = ctl_expand(ctl, &status, error);
 	if (!names)
 		return CTL_FAILED;
-	int waited = wait_for(ctl, names, ctl->state, error);
+	int waited = wait_for(ctl, names, ctl->state, began, error);
 	return waited ? waited : status;
 }
 
@@ -273,7 +281,8 @@ work(struct ctl *ctl, const char *method, const char *goal, GError **error)
 		return CTL_FAILED;
 	if (!names->len)
 		return status;
-	int later = ctl->wait ? wait_for(ctl, names, goal, error) : say_now(ctl, names, error);
+	int later = ctl->wait ? wait_for(ctl, names, goal, g_get_monotonic_time(), error)
+			      : say_now(ctl, names, error);
 	return later ? later : status;
 }
 

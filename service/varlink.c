@@ -66,12 +66,56 @@ varlink_buffer_take(struct varlink_buffer *buffer, GError **error)
 	return (const char *)start;
 }
 
+/* Add the number of JSON that begins at text, and return what follows it. */
+static const char *
+add_number(GString *out, const char *text)
+{
+	gsize length = strspn(text, "+-.0123456789eE");
+	g_autofree char *number = g_strndup(text, length);
+	char shorter[G_ASCII_DTOSTR_BUF_SIZE] = "";
+	double value = g_ascii_strtod(number, NULL);
+	/* A whole number is exact as it stands. */
+	if (strpbrk(number, ".e") &&
+	    g_ascii_strtod(g_ascii_formatd(shorter, sizeof shorter, "%.15g", value), NULL) ==
+		value) {
+		g_string_append(out, shorter);
+		/* It was a float and remains one. */
+		if (!strpbrk(shorter, ".e"))
+			g_string_append(out, ".0");
+	} else
+		g_string_append(out, number);
+	return text + length;
+}
+
+/* json-glib writes 17 digits of each number: 0.792 would be 0.79200000000000004. */
+char *
+varlink_json(JsonNode *node)
+{
+	g_autofree char *text = json_to_string(node, FALSE);
+	GString *out = g_string_sized_new(strlen(text));
+	for (const char *p = text; *p;) {
+		const char *from = p;
+		if (*p == '-' || g_ascii_isdigit(*p)) {
+			p = add_number(out, p);
+			continue;
+		}
+		/* A string with all its escapes, or one character. */
+		if (*p++ == '"') {
+			while (*p && *p != '"')
+				p += *p == '\\' && p[1] ? 2 : 1;
+			p += *p == '"';
+		}
+		g_string_append_len(out, from, p - from);
+	}
+	return g_string_free(out, FALSE);
+}
+
 /* The text of object, which is taken over. */
 static char *
 to_text(JsonObject *object)
 {
 	JsonNode *node = json_node_init_object(json_node_alloc(), object);
-	char *text = json_to_string(node, FALSE);
+	char *text = varlink_json(node);
 	json_node_unref(node);
 	json_object_unref(object);
 	return text;

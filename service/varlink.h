@@ -61,6 +61,9 @@ char *varlink_reply(JsonObject *parameters, gboolean continues);
 /* error: with its interface, "org.childhurd.NoSuchGuest". */
 char *varlink_error(const char *error, JsonObject *parameters);
 
+/* node in one line, as JSON; a number is as short as reads back the same. Caller frees. */
+char *varlink_json(JsonNode *node);
+
 /* A call, a reply or an error. */
 struct varlink_message {
 	char *method;		/* NULL: not a call */

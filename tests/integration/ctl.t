@@ -120,6 +120,7 @@ sub answer {
         return ($reply->({ text => "lines=$p->{lines}\none\n" }, 1), $reply->({ text => "two \e[31mred\n" }));
     }
     return $reply->({ machines => [], text => "(list\n (build-machine))\n" }) if $method eq 'Machines';
+    return 60 if $method eq 'Screenshot' && $p->{name} eq 'childhurd3';
     return $reply->({ png => encode_base64($p->{name} eq 'slow' ? 'no picture' : $png, '') }) if $method eq 'Screenshot';
     return $error->('ConfigurationErrors', { messages => ['a.ini:1: first', 'a.ini:2: second'] }) if $method eq 'Reload' && -e "$dir/bad";
     return $reply->({ messages => ['childhurd2: added'] }) if $method eq 'Reload';
@@ -225,6 +226,13 @@ sub on_terminal {
 
 daemon("$dir/control", \&serve);
 
+# A QEMU that hangs is given 15 s; the other tests run meanwhile.
+my $hanging = fork // die;
+if (!$hanging) {
+    open STDERR, '>', "$dir/hanging.err";
+    exec $ctl, '-s', "$dir/control", 'screenshot', 'childhurd3', "$dir/hanging.png";
+}
+
 # --- usage ---
 
 for my $case (
@@ -232,7 +240,7 @@ for my $case (
     [['frobnicate'],                       qr/no verb "frobnicate"/],
     [['st'],                               qr/st may be status, start, stop/],
     [['re'],                               qr/re may be restart, reset, reload/],
-    [['start'],                            qr/too little is said: childhurdctl start NAME/],
+    [['start'],                            qr/NAME is missing: childhurdctl start NAME/],
     [['start', '--all', 'childhurd1'],     qr/either --all or names/],
     [['start', 'childhurd1', '--now'],     qr/--now/],
     [['list', '--bogus'],                  qr/--bogus.*childhurdctl list --help/],
@@ -245,9 +253,12 @@ for my $case (
     [['log', 'slow', '-n', 'ten'],         qr/--lines ten: not a number/],
     [['events', '--since', '-1'],          qr/--since -1: not a number/],
     [['events', 'slow'],                   qr/slow is too much/],
-    [['screenshot', 'slow'],               qr/too little/],
-    [['ssh'],                              qr/too little/],
+    [['screenshot', 'slow'],               qr/FILE[.]png is missing: childhurdctl screenshot/],
+    [['ssh'],                              qr/NAME is missing: childhurdctl ssh/],
+    [['wait', '--for', 'ready'],           qr/NAME is missing: childhurdctl wait NAME/],
     [['ssh', 'childhurd*'],                qr/childhurd\* fits 3 guests; ssh takes one/],
+    [['log', 'childhurd*'],                qr/childhurd\* fits 3 guests; log takes one/],
+    [['screenshot', 'childhurd*', '-'],    qr/childhurd\* fits 3 guests; screenshot takes one/],
   )
 {
     my ($arguments, $message) = @$case;
@@ -276,6 +287,23 @@ like($err, qr{no childhurdd at $dir/nobody: No such file or directory; start the
     like($err, qr{$dir/other}, 'CHILDHURD_SOCKET names the socket');
     run($ctl, 'list', '--socket', "$dir/nobody");
     like($err, qr{$dir/nobody}, '--socket goes before it');
+}
+SKIP: {
+    my $nobody = getpwnam 'nobody';
+    skip 'needs root, to be somebody else', 4 if $> || !defined $nobody;
+    skip 'a daemon of the system runs', 4 if -e '/run/childhurd/control';
+    copy($ctl, "$dir/program");
+    chmod 0755, $dir, "$dir/program";
+    local $ENV{XDG_CACHE_HOME} = "$dir/cache";
+    my @as_nobody = ('setpriv', "--reuid=$nobody", '--clear-groups', '--', "$dir/program");
+    local $ENV{XDG_RUNTIME_DIR} = "$dir/runtime";
+    run(@as_nobody, 'list');
+    is($status, 3, "a user who has no daemon");
+    like($err, qr{no childhurdd at $dir/runtime/childhurd/control, nor at /run/childhurd/control: No such file or directory; start }, 'is told of both places');
+    delete $ENV{XDG_RUNTIME_DIR};
+    run(@as_nobody, 'list');
+    is($status, 3, 'the same without XDG_RUNTIME_DIR');
+    like($err, qr{no childhurdd at $dir/cache/childhurd/control, nor .*; XDG_RUNTIME_DIR is not set}, 'is told that, too');
 }
 run($ctl, 'list', '--socket', "$dir/" . 'x' x 200);
 is($status, 2, 'a path that is too long for a socket');
@@ -364,6 +392,7 @@ like($err, qr/^childhurdctl: nobody: there is no such guest/, 'says so');
 is(() = $out =~ /^childhurd1: /mg, 1, 'and shows the other one, once');
 ctl('status', 'slow', '--json');
 is(eval { decode_json($out)->{guests}[0]{pid} }, 4711, 'status --json');
+like($out, qr/"seconds":0[.]012\}/, 'has numbers that are no longer than they need to be');
 
 # --- work ---
 
@@ -411,8 +440,26 @@ is($status, 4, 'a wait that times out: exit 4');
 like($err, qr/^childhurdctl: slow: not ready within 300ms, but booting: waiting for the SSH banner\n$/, 'says what it was waiting for');
 ok(time - $began < 20, 'in time');
 
-unlink "$dir/out";
+# The daemon itself may still be on its way.
+$began = time;
+run($ctl, '-s', "$dir/nobody", 'wait', '--all', '--for', 'ready', '--timeout', '300ms');
+is($status, 3, 'a wait without a daemon');
+like($err, qr{^childhurdctl: no childhurdd at $dir/nobody: No such file or directory; start the daemon}, 'says so');
+ok(time - $began >= 0.3, 'after its limit');
 my $pid = fork // die;
+if (!$pid) {
+    open STDOUT, '>', "$dir/early.out";
+    open STDERR, '>', "$dir/early.err";
+    exec $ctl, '-s', "$dir/late", 'wait', 'childhurd1', '--for', 'ready';
+}
+sleep 0.2;
+daemon("$dir/late", \&serve);
+waitpid $pid, 0;
+is($?, 0, 'a wait that began before the daemon');
+like(slurp("$dir/early.out"), qr/^childhurd1 is ready/m, 'gets there');
+
+unlink "$dir/out";
+$pid = fork // die;
 if (!$pid) {
     open STDOUT, '>', "$dir/out";
     open STDERR, '>', "$dir/err";
@@ -426,7 +473,7 @@ for (1 .. 400) {
 kill 'INT', $pid;
 waitpid $pid, 0;
 is($? >> 8, 130, 'Ctrl-C while waiting: exit 130');
-like(slurp("$dir/err"), qr/the daemon goes on with it/, 'and what that means is said');
+like(slurp("$dir/err"), qr/the daemon goes on with it, and childhurdctl wait slow --for ready waits/, 'and what that means is said');
 
 # --- ssh ---
 
@@ -441,11 +488,14 @@ close $f;
     local $ENV{PATH} = "$dir/bin:$ENV{PATH}";
     ctl('ssh', 'childhurd1', 'ls', '-l', '--all', 'a b');
     is($status, 42, "ssh's exit status is ours");
-    is($out, join('', map { "[$_]" } qw(-F none -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o GlobalKnownHostsFile=/dev/null -o HostKeyAlias=childhurd1 -o),
+    is($out, join('', map { "[$_]" } qw(-F none -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o GlobalKnownHostsFile=/dev/null -o ConnectTimeout=30
+                -o HostKeyAlias=childhurd1 -o),
             "UserKnownHostsFile=\"$dir/known hosts\"", '-i', "$dir/key", qw(-p 11022 -l root 127.0.0.1 -- ls -l --all), 'a b'), 'ssh is called');
     is($err, '', 'and nothing is said of a guest that is ready');
     ctl('ssh', 'childhurd1');
     like($out, qr/\[127[.]0[.]0[.]1\]$/, 'without a command it is a login');
+    ctl('ssh', '-t', 'childhurd1', 'top', '-t');
+    like($out, qr/\[-t\]\[127[.]0[.]0[.]1\]\[--\]\[top\]\[-t\]$/, '-t asks for a terminal; behind NAME it is the command\'s');
     ctl('ssh', 'slow', 'true');
     is($status, 42, 'a guest that is not ready is tried');
     like($err, qr/slow: is not ready but booting: waiting for the SSH banner/, 'after saying so');
@@ -454,11 +504,29 @@ close $f;
     like($err, qr/childhurd2: is stopped, QEMU does not run: stopped by root; childhurdctl start childhurd2/, 'and what to do is said');
 }
 
+SKIP: {
+    my $nobody = getpwnam 'nobody';
+    skip 'needs root, to be somebody else', 4 if $> || !defined $nobody;
+    copy($ctl, "$dir/program");
+    chmod 0755, $dir, "$dir/program";
+    chmod 0777, "$dir/control";
+    my ($mail, $uid) = getpwnam('mail') ? ('mail', scalar getpwnam 'mail') : ('root', 0);
+    for my $case ([0, 0, qr/root/, "root's key"], [$uid, 0, $uid ? qr/root or $mail/ : qr/root/, "another user's key"]) {
+        my ($owner, $group, $who, $what) = @$case;
+        chown $owner, $group, "$dir/key";
+        chmod 0600, "$dir/key";
+        run('setpriv', "--reuid=$nobody", '--clear-groups', '--', "$dir/program", '-s', "$dir/control", 'ssh', 'childhurd1');
+        is($status, 1, "$what cannot be read");
+        like($err, qr{^childhurdctl: childhurd1: $dir/key: Permission denied; run it as $who$}m, 'and who can is said');
+    }
+}
+
 # --- log and events ---
 
 is(ctl('log', 'slow'), "lines=0\none\ntwo \e[31mred\n", 'log: all of it, as it is in a pipe');
 is(ctl('log', '-n', '3', 'slow'), "lines=3\none\ntwo \e[31mred\n", 'the last lines');
 like(on_terminal(80, 'log', 'slow'), qr/two \[31mred/, 'on a terminal without control characters');
+is(ctl('log', 'sl*'), "lines=0\none\ntwo \e[31mred\n", 'a pattern that fits one');
 ctl('log', 'nobody');
 is($status, 1, 'the log of nobody');
 
@@ -489,6 +557,9 @@ is(slurp("$dir/a.png"), $png, 'is written as it came');
 ctl('screenshot', 'slow', "$dir/b.png");
 is($status, 1, 'what is no PNG');
 ok(!-e "$dir/b.png", 'is not written');
+waitpid $hanging, 0;
+is($? >> 8, 4, 'a screenshot of a QEMU that hangs: exit 4');
+is(slurp("$dir/hanging.err"), "childhurdctl: childhurd3: its QEMU does not answer: no picture within 15 s\n", 'it is not the daemon that is blamed');
 is(ctl('version'), "childhurdctl 0.1.0\nchildhurdd 0.9\n", 'version: both');
 run($ctl, 'version', '-s', "$dir/nobody");
 is($status, 3, 'version without a daemon');

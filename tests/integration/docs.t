@@ -3,6 +3,7 @@
 # warning, every key and every state described, an example that is accepted, limits with the headers' values.
 use strict;
 use warnings;
+use File::Temp qw(tempdir);
 use Test::More;
 
 my $build = $ENV{CHILDHURD_BUILD} || 'build';
@@ -98,6 +99,17 @@ for my $cell (@told) {
 }
 cmp_ok($checked, '>', 40, 'messages are found in the manual');
 is(join("\n", @unknown), '', 'and each is one that the code has');
+
+# --- installation ---
+# README.md is installed, and what it links to beside it; what is for those who have the sources stays there.
+my $folder = tempdir('/tmp/childhurd-docs-XXXXXX', CLEANUP => 1);
+my $make = run('make', '-s', "B=$build", "DESTDIR=$folder", 'PREFIX=/p', 'install');
+is($? >> 8, 0, 'make install') or diag($make);
+my @links = grep { !m{^(?:https?:|tests/)} } slurp('README.md') =~ /\]\(([^)#]+)/g;
+cmp_ok(scalar @links, '>=', 3, 'README.md has links');
+is_deeply([ grep { !-f "$folder/p/share/doc/childhurd/$_" } @links ], [], 'and each leads to what is installed');
+like(run('make', '-s', 'check', 'TESTS=tests/nope'), qr{no such test: tests/nope}, 'make check says when there is no such test');
+isnt($?, 0, 'and fails');
 
 # --- limits ---
 # The constants of a file: NAME => value; a structure of limits gives NAME.field => value for each field.

@@ -188,6 +188,25 @@ test_depth(void)
 	varlink_message_free(parsed(text));
 }
 
+static void
+test_numbers(void)
+{
+	static const char *const texts[] = {
+	    "{\"a\":0.792,\"b\":[-2.5,3,9007199254740993,-7]}",
+	    "{\"a\":1700000000.123456,\"b\":5.0}",
+	    /* It takes all 17 digits. */
+	    "{\"a\":0.30000000000000004}",
+	    "{\"0.79200000000000004\":\"-1.10000000000000001 \\\" "
+	    "0.10000000000000001\",\"b\":null}",
+	    "{\"a\":\"\\\\\",\"b\":true,\"c\":1e+200}",
+	};
+	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
+		g_autoptr(JsonNode) node = json_from_string(texts[i], NULL);
+		g_autofree char *text = varlink_json(node);
+		g_assert_cmpstr(text, ==, texts[i]);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -200,5 +219,6 @@ main(int argc, char **argv)
 	g_test_add_func("/varlink/garbage-is-refused", test_garbage);
 	g_test_add_func("/varlink/bad-escapes-are-refused", test_surrogates);
 	g_test_add_func("/varlink/deep-nesting-is-refused", test_depth);
+	g_test_add_func("/varlink/numbers-are-no-longer-than-need-be", test_numbers);
 	return g_test_run();
 }

@@ -10,6 +10,7 @@ description_clear(struct description *d)
 	g_clear_pointer(&d->restart_needed, g_strfreev);
 	g_clear_pointer(&d->known_hosts, g_free);
 	g_clear_pointer(&d->failure, g_free);
+	g_clear_pointer(&d->why, g_free);
 }
 
 /* From the monotonic milliseconds of a timer to the wall clock. */
@@ -48,11 +49,14 @@ describe(const struct host *host, const struct runner *r, gboolean details, stru
 	const struct config_guest *config = c->config;
 	description_clear(d);
 	d->known_hosts = g_build_filename(host->config->runtime_directory, "known_hosts", NULL);
+	gboolean unsaid = c->drained && c->state != STATE_DRAINING;
+	d->why = unsaid && c->why ? g_strconcat("drained; ", c->why, NULL)
+				  : g_strdup(unsaid ? "drained" : c->why);
 	*guest = (struct control_guest){
 	    .name = config->name,
 	    .state = state_name(c->state),
 	    .since = c->since_wall,
-	    .why = c->why,
+	    .why = d->why,
 	    .phase = c->phase,
 	    .published = childhurd_published(c) && config->offloading,
 	    .listen_address = config->listen_address,

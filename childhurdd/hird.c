@@ -48,6 +48,19 @@ find(const struct hird *h, const char *name)
 	return NULL;
 }
 
+/* Also among those that are no longer configured. */
+static struct runner *
+find_any(const struct hird *h, const char *name)
+{
+	struct runner *r = find(h, name);
+	for (guint i = 0; !r && i < h->removed->len; i++) {
+		struct runner *candidate = g_ptr_array_index(h->removed, i);
+		if (!strcmp(runner_childhurd(candidate)->config->name, name))
+			r = candidate;
+	}
+	return r;
+}
+
 /* --- events and publishing --- */
 
 static void
@@ -114,6 +127,27 @@ starts_guest(void *data, guint i)
 	return i < h->removed->len ? runner_childhurd(g_ptr_array_index(h->removed, i)) : NULL;
 }
 
+static gboolean
+has_port_of(const struct config_guest *a, const struct config_guest *b)
+{
+	return a->ssh_port == b->ssh_port || a->ssh_port == b->secrets_port ||
+	       a->secrets_port == b->ssh_port || a->secrets_port == b->secrets_port;
+}
+
+static char *
+starts_hindrance(void *data, const struct childhurd *c)
+{
+	const struct hird *h = data;
+	for (guint i = 0; i < h->removed->len; i++) {
+		const struct childhurd *other = runner_childhurd(g_ptr_array_index(h->removed, i));
+		if (other->state != STATE_STOPPED && has_port_of(c->config, other->config))
+			return g_strdup_printf("waiting for %s, which is no longer configured and "
+					       "has its ports until it is stopped",
+					       other->config->name);
+	}
+	return NULL;
+}
+
 static guint
 starts_places(void *data)
 {
@@ -153,6 +187,7 @@ static const struct starts_ops starts_ops = {
     .places = starts_places,
     .apply = starts_apply,
     .memory_free = starts_memory_free,
+    .hindrance = starts_hindrance,
     .memory_taken = starts_memory_taken,
     .look = starts_look_after,
 };
@@ -336,26 +371,22 @@ on_domain(enum hypervisor_event event, const char *name, const char *detail, voi
 		ev_timer_start(h->host.loop, &h->list);
 		return;
 	}
-	struct runner *r = find(h, name);
-	for (guint i = 0; !r && i < h->removed->len; i++) {
-		struct runner *candidate = g_ptr_array_index(h->removed, i);
-		if (!strcmp(runner_childhurd(candidate)->config->name, name))
-			r = candidate;
-	}
+	struct runner *r = find_any(h, name);
 	if (r)
 		runner_domain_event(r, event, detail);
 }
 
-/* --- the control protocol's side --- */
+/* --- the control protocol's side; guests that are on their way out are there until they are gone
+ * --- */
 
 static const char *const *
 serve_names(void *data)
 {
 	struct hird *h = data;
 	g_ptr_array_set_size(h->names, 0);
-	for (guint i = 0; i < h->runners->len; i++)
-		g_ptr_array_add(h->names,
-				runner_childhurd(g_ptr_array_index(h->runners, i))->config->name);
+	const struct childhurd *c;
+	for (guint i = 0; (c = starts_guest(h, i)); i++)
+		g_ptr_array_add(h->names, c->config->name);
 	g_ptr_array_add(h->names, NULL);
 	return (const char *const *)h->names->pdata;
 }
@@ -364,7 +395,7 @@ static gboolean
 serve_describe(void *data, const char *name, gboolean details, struct control_guest *guest)
 {
 	struct hird *h = data;
-	struct runner *r = find(h, name);
+	struct runner *r = find_any(h, name);
 	if (r)
 		describe(&h->host, r, details, &h->description, guest);
 	return r != NULL;
@@ -386,10 +417,15 @@ serve_command(void *data, const char *name, enum control_verb verb, gboolean now
 	    [CONTROL_UNDRAIN] = {EVENT_UNDRAIN, EVENT_UNDRAIN, "undrained"},
 	};
 	struct hird *h = data;
-	struct runner *r = find(h, name);
+	struct runner *r = find_any(h, name);
 	if (!r || !h->listed) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_INITIALIZED,
 			    "the hypervisor does not answer yet; see the daemon's log");
+		return FALSE;
+	}
+	if (verb != CONTROL_STOP && r != find(h, name)) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED,
+			    "it is no longer configured, and can only be stopped");
 		return FALSE;
 	}
 	g_autofree char *why = g_strdup_printf("%s by %s", verbs[verb].text, who);

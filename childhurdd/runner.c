@@ -93,7 +93,8 @@ world_now(struct childhurd *c)
 
 /* --- preparing a start: keys --- */
 
-/* Keys and secret root are made in a worker: random numbers, disk, fsync. */
+/* Keys and secret root are made in a worker: random numbers, disk, fsync. In the writer, so that
+ * one that was given up has ended when the next one begins. */
 struct keys_job {
 	struct runner *runner; /* NULL: given up */
 	struct task *task;
@@ -188,7 +189,7 @@ keys_start(struct runner *r)
 					      .offload_key = job->offload_key,
 					      .users = (const char *const *)job->users};
 	r->keys = job;
-	job->task = task_run(r->host->tasks, keys_work, keys_done, keys_free, job);
+	job->task = task_run(r->host->writer, keys_work, keys_done, keys_free, job);
 }
 
 /* --- preparing a start: disk, acceleration, and all of it --- */
@@ -683,7 +684,10 @@ world_timer(struct childhurd *c, gint64 at)
 static void
 world_queue(struct childhurd *c)
 {
-	starts_queue(hird_starts(runner_from(c)->host->hird), c);
+	struct runner *r = runner_from(c);
+	if (!r->host_keys && !r->keys) /* then it can be told of, however long it waits */
+		keys_start(r);
+	starts_queue(hird_starts(r->host->hird), c);
 }
 
 static void

@@ -173,6 +173,11 @@ starts_look(struct starts *s)
 			continue;
 		}
 		s->ops->apply(s->data, c);
+		g_autofree char *hindrance = s->ops->hindrance(s->data, c);
+		if (hindrance) {
+			childhurd_set_phase(c, hindrance);
+			continue;
+		}
 		if (!looked)
 			memory = memory_now(s);
 		looked = TRUE;

@@ -7,7 +7,8 @@
  * what it keeps for itself and without what guests that were let in before will still take. The
  * first one that does not fit holds back those behind it, so that smaller ones do not take away,
  * bit by bit, what becomes free for it. A guest that would not fit even if no other guest ran holds
- * nobody back: it waits aside, for memory that is not the hird's to give. Each says what it waits
+ * nobody back: it waits aside, for memory that is not the hird's to give; and so does one whose
+ * ports another guest has that is no longer configured and on its way out. Each says what it waits
  * for.
  */
 #ifndef CHILDHURDD_STARTS_H
@@ -30,6 +31,9 @@ struct starts_ops {
 	guint (*places)(void *data); /* parallel-starts */
 	/* Its turn may come: what a changed configuration says of it holds from now on. */
 	void (*apply)(void *data, struct childhurd *c);
+	/* What c has to wait for although there is a place, for people; NULL: nothing. Caller
+	 * frees. */
+	char *(*hindrance)(void *data, const struct childhurd *c);
 	/* Bytes that the host has free, -1: unknown, and nobody waits for memory. */
 	gint64 (*memory_free)(void *data);
 	/* Bytes of memory that this guest's QEMU has taken; 0: none, or unknown. */

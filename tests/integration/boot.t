@@ -56,10 +56,16 @@ like($d->ctl('status', 'childhurd1'), qr/ready/, 'status tells all that is known
 # --- the daemon dies: nothing happens to the guests ---
 my %qemu = map { $_ => $d->qemu($_) } qw(childhurd1 childhurd2);
 ok($qemu{childhurd1} && $qemu{childhurd2}, 'their QEMUs are known');
+my $session = $d->spawn("$d->{dir}/session", 'ssh', '-n', '-F', "$d->{runtime}/ssh_config", '-o', 'BatchMode=yes', 'childhurd1',
+    'echo begun; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo survived');
+ok($d->wait_until(20, 'a session', sub { Childhurd::slurp("$d->{dir}/session") =~ /begun/ }), 'somebody has a session into a guest');
 $d->end('KILL');
 $d->start;
 $d->ctl('wait', 'childhurd*', '--for', 'ready', '--timeout', '60s');
 is($d->{status}, 0, 'after SIGKILL of the daemon both are ready again');
+$d->ctl('ssh', 'childhurd1', 'touch', '/tmp/go');
+waitpid $session, 0;
+is(Childhurd::slurp("$d->{dir}/session"), "begun\nsurvived\n", 'the session went on all the time');
 is($d->qemu($_), $qemu{$_}, "$_ runs in the same QEMU") for sort keys %qemu;
 is(scalar($d->all_qemus), 2, 'and there is no other');
 is($d->end('TERM') >> 8, 0, 'SIGTERM ends the daemon with status 0');

@@ -637,6 +637,12 @@ sim_apply(void *data, struct childhurd *c)
 {
 }
 
+static inline char *
+sim_hindrance(void *data, const struct childhurd *c)
+{
+	return NULL;
+}
+
 static inline gint64
 sim_memory_taken(void *data, const struct childhurd *c)
 {
@@ -666,6 +672,7 @@ static const struct starts_ops sim_starts = {
     .places = sim_places,
     .apply = sim_apply,
     .memory_free = sim_memory_free,
+    .hindrance = sim_hindrance,
     .memory_taken = sim_memory_taken,
     .look = sim_look,
 };

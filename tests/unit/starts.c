@@ -14,6 +14,7 @@ struct host {
 	guint places;
 	gint64 look; /* ms until the next look; -1: none was asked for */
 	int applied;
+	const struct fake *hindered; /* by something that only the hird knows */
 };
 
 static struct childhurd *
@@ -33,6 +34,14 @@ static void
 host_apply(void *data, struct childhurd *c)
 {
 	((struct host *)data)->applied++;
+}
+
+static char *
+host_hindrance(void *data, const struct childhurd *c)
+{
+	struct host *h = data;
+	const struct fake *f = c->runner;
+	return h->hindered == f ? g_strdup("waiting for another") : NULL;
 }
 
 static gint64
@@ -64,6 +73,7 @@ static const struct starts_ops host_ops = {
     .places = host_places,
     .apply = host_apply,
     .memory_free = host_memory_free,
+    .hindrance = host_hindrance,
     .memory_taken = host_memory_taken,
     .look = host_look,
 };
@@ -173,6 +183,24 @@ test_leave(void)
 	assert_in(&h, 2);
 	happen(&h.guests[2], EVENT_START_FAILED);
 	assert_out(&h, 2); /* who backs off blocks nobody */
+	host_clear(&h);
+}
+
+static void
+test_hindered(void)
+{
+	struct host h;
+	host_init(&h, 1, -1);
+	h.hindered = &h.guests[0];
+	start(&h, 0);
+	start(&h, 1);
+	settle(&h);
+	assert_out(&h, 0);
+	assert_phase(&h, 0, "waiting for another");
+	assert_in(&h, 1); /* it takes nobody's place */
+	h.hindered = NULL;
+	become_ready(&h, 1);
+	assert_in(&h, 0);
 	host_clear(&h);
 }
 
@@ -332,6 +360,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/starts/in-the-order-of-the-configuration-so-many-at-a-time", test_order);
 	g_test_add_func("/starts/who-leaves-makes-room", test_leave);
+	g_test_add_func("/starts/who-waits-for-another-takes-nobodys-place", test_hindered);
 	g_test_add_func("/starts/memory-is-counted-before-it-is-taken", test_memory);
 	g_test_add_func("/starts/a-ready-guest-is-owed-its-memory-too", test_ready_is_owed);
 	g_test_add_func("/starts/the-first-that-does-not-fit-holds-the-others-back",

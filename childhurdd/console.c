@@ -44,7 +44,8 @@ struct console {
 	enum console_meaning told; /* what was reported of the unfinished line */
 	GQueue tail;		   /* of char *, clean */
 	gint64 rotate_at;
-	int quiet; /* rounds without a byte */
+	int quiet;	/* rounds without a byte */
+	gboolean muted; /* what is read is old */
 	struct ev_stat changed;
 	struct ev_timer settle;
 	console_fn fn;
@@ -112,7 +113,7 @@ line_tell(struct console *console, const char *text)
 	const char *explanation;
 	enum console_meaning meaning = console_meaning(text, &explanation);
 
-	if (meaning == CONSOLE_NOTHING || meaning == console->told)
+	if (meaning == CONSOLE_NOTHING || meaning == console->told || console->muted)
 		return;
 	console->told = meaning;
 	console->fn(console, meaning, text, explanation, console->data);
@@ -162,7 +163,7 @@ fd_read(struct console *console, int fd, gint64 max)
 			continue;
 		if (got <= 0)
 			break;
-		if (total == 0)
+		if (total == 0 && !console->muted)
 			console->fn(console, CONSOLE_NOTHING, NULL, NULL, console->data);
 		console->offset += got;
 		total += got;
@@ -358,6 +359,21 @@ console_tail(const struct console *console, guint n)
 		g_ptr_array_add(lines, text_clean(console->line));
 	g_ptr_array_add(lines, NULL);
 	return (char **)g_ptr_array_free(g_steal_pointer(&lines), FALSE);
+}
+
+void
+console_recall(struct console *console)
+{
+	int fd = open(console->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	gint64 size = MIN(console->offset, CONSOLE_RECALL);
+
+	if (fd < 0)
+		return;
+	console->muted = TRUE;
+	console->offset -= size;
+	fd_read(console, fd, size);
+	console->muted = FALSE;
+	close(fd);
 }
 
 /* All of from, as it is at this moment, into a new file to. */

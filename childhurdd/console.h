@@ -9,8 +9,9 @@
 #include <ev.h>
 #include <glib.h>
 
-#define CONSOLE_LINE_MAX   512 /* bytes of one line that are kept */
-#define CONSOLE_TAIL_LINES 40  /* last lines kept in memory */
+#define CONSOLE_LINE_MAX   512	/* bytes of one line that are kept */
+#define CONSOLE_RECALL	   8192 /* bytes of an older log that are read for its last lines */
+#define CONSOLE_TAIL_LINES 40	/* last lines kept in memory */
 #define CONSOLE_ROTATE_SIZE                                                                        \
 	(4 << 20) /* bytes; then console.log.1 .. CONSOLE_ROTATED, oldest dropped */
 #define CONSOLE_ROTATED 3
@@ -42,6 +43,9 @@ typedef void (*console_fn)(struct console *console, enum console_meaning meaning
 struct console *console_new(struct ev_loop *loop, const char *path, gboolean from_start,
 			    console_fn fn, void *data);
 void console_free(struct console *console); /* NULL is allowed */
+/* Fill the tail with what stands before the place from which it reads, and report nothing of it.
+ * Before anything else was read. */
+void console_recall(struct console *console);
 
 /* Read now what is there (after QEMU's end: its last words); meanings are reported from within. */
 void console_drain(struct console *console);

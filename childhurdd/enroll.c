@@ -74,7 +74,7 @@ forward_added(struct enroll *e, const struct hypervisor_result *result)
 		return TRUE;
 	g_autoptr(GError) taken = NULL;
 	port_is_free(e->guest->listen_address, e->guest->secrets_port, &taken);
-	const char *why = taken ? taken->message
+	const char *why = taken		  ? taken->message
 			  : result->error ? result->error->message
 					  : result->text;
 	g_autofree char *text = g_strdup_printf("its secrets port cannot be opened: %s", why);

@@ -10,9 +10,10 @@
 
 #include "childhurdd/childhurd.h"
 
-#define FAILURE_LINES	     40	  /* of the console */
-#define FAILURE_SCREEN_LIMIT 2000 /* ms that QEMU may take to write its screen before it is ended  \
-				   */
+#define FAILURE_LINES 40 /* of the console */
+#define FAILURE_SCREEN_LIMIT                                                                       \
+	2000 /* ms that QEMU may take to write its screen before it is ended                       \
+	      */
 
 /* The file's text. screen: path of the screen's picture, NULL when there is none. lines: of the
  * console, NULL-terminated, may be NULL. Caller frees. */

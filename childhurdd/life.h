@@ -9,9 +9,10 @@
 #include <glib.h>
 #include <sys/types.h>
 
-#define LIFE_INTERVAL 5000 /* ms between two looks, at least: the time that a share is taken over  \
-			    */
-#define LIFE_BUSY 0.05	   /* of a core that QEMU uses, or more: its guest does something */
+#define LIFE_INTERVAL                                                                              \
+	5000	       /* ms between two looks, at least: the time that a share is taken over      \
+			*/
+#define LIFE_BUSY 0.05 /* of a core that QEMU uses, or more: its guest does something */
 
 struct life {
 	pid_t pid;	      /* QEMU; 0: unknown */

@@ -462,6 +462,27 @@ a_running_guests_log_rotates_and_no_line_is_missed(void)
 
 #define TEST(name, function) g_test_add_func("/console/" name, function)
 
+/* A guest that is taken over: its last lines are known, and nothing of them is news. */
+static void
+test_recall(void)
+{
+	struct place place;
+	place_make(&place);
+	for (int i = 0; i < CONSOLE_RECALL / 8; i++)
+		append_text(&place, "old old\n");
+	append_text(&place, "panic {cpu0} long ago\nlast\nunfin");
+	watch(&place, FALSE);
+	console_recall(place.console);
+	g_auto(GStrv) tail = console_tail(place.console, 3);
+	g_assert_cmpstr(tail[0], ==, "panic {cpu0} long ago");
+	g_assert_cmpstr(tail[1], ==, "last");
+	g_assert_cmpstr(tail[2], ==, "unfin");
+	g_assert_cmpstr(place.told->str, ==, "");
+	append_text(&place, "ished\npanic {cpu0} now\n");
+	expect_told(&place, "panic: panic {cpu0} now\n");
+	place_remove(&place);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -481,6 +502,7 @@ main(int argc, char **argv)
 	     a_truncated_or_replaced_file_is_read_anew);
 	TEST("rotation-keeps-three-old-logs", rotation_keeps_three_old_logs);
 	TEST("a-log-that-cannot-be-rotated-stays", a_log_that_cannot_be_rotated_stays);
+	TEST("the-last-lines-of-an-older-log-are-known-and-no-news", test_recall);
 	TEST("a-running-guests-log-rotates-and-no-line-is-missed",
 	     a_running_guests_log_rotates_and_no_line_is_missed);
 	return g_test_run();

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the parts of a runner share: its preparation of a start, its QEMU, and all the rest. */
+#ifndef CHILDHURDD_RUNNER_INTERNAL_H
+#define CHILDHURDD_RUNNER_INTERNAL_H
+
+#include "childhurdd/life.h"
+#include "childhurdd/runner.h"
+
+struct runner {
+	const struct host *host;
+	struct childhurd *c;
+	char *directory, *disk, *secrets, *offload_key, *console_log, *record_file, *uuid;
+	char *failure, *screen; /* paths of what is kept of the last failure */
+	struct record last_record;
+	const struct config_guest
+	    *next; /* a changed configuration that waits for a restart; NULL: none */
+	/* a start under way */
+	struct keys_job *keys;
+	struct disk_job *disk_job;
+	gboolean have_acceleration, have_keys, have_disk;
+	char *emulator;
+	gboolean kvm;
+	/* what a start has made */
+	GBytes *message; /* the secrets; NULL when none are delivered */
+	char **host_keys;
+	/* QEMU */
+	struct hypervisor_call *call;
+	pid_t pid;
+	ev_io exit_watch; /* on the pidfd */
+	ev_timer exit_timer;
+	gboolean gone;	   /* the process has ended */
+	gboolean reported; /* libvirt has said so */
+	gboolean reset_asked, power_off_asked;
+	gboolean pictured; /* its screen was kept before it was ended */
+	ev_timer screen_limit;
+	char *exit_text;
+	/* its guest */
+	struct console *console;
+	struct enroll *enroll;
+	struct health *health;
+	struct life life;
+	gboolean boots_kvm; /* the boots that are known ran with KVM */
+	ev_timer deadline;
+};
+
+static inline struct runner *
+runner_from(struct childhurd *c)
+{
+	return c->runner;
+}
+
+static inline const struct config_guest *
+guest_of(const struct runner *r)
+{
+	return r->c->config;
+}
+
+/* Monotonic ms. */
+static inline gint64
+runner_now(void)
+{
+	return g_get_monotonic_time() / 1000;
+}
+
+static inline void
+start_failed(struct runner *r, const char *text)
+{
+	childhurd_event(r->c, EVENT_START_FAILED, text);
+}
+
+/* runner_prepare.c: EVENT_PREPARED or EVENT_START_FAILED follows. */
+void runner_prepare(struct childhurd *c);
+/* Keys and secret root alone; sets host_keys and message. */
+void runner_make_keys(struct runner *r);
+void runner_prepare_abandon(struct runner *r);
+
+/* runner_qemu.c: the calls of struct world_ops. */
+void runner_launch(struct childhurd *c);
+void runner_power_button(struct childhurd *c);
+void runner_kill(struct childhurd *c);
+/* Read what is new in the console's log. */
+void runner_console_start(struct runner *r);
+/* Watch a QEMU that runs: its end, its signs of life. pid: 0 unknown. */
+void runner_watch_qemu(struct runner *r, pid_t pid);
+void runner_qemu_init(struct runner *r);
+/* Watches nothing any more; a QEMU that runs goes on. */
+void runner_qemu_clear(struct runner *r);
+
+#endif

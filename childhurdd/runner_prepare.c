@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A start is prepared in parallel: acceleration, keys, disk. What is in the way and can be seen at
+ * once is said first.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "childhurdd/console.h"
+#include "childhurdd/disk.h"
+#include "childhurdd/hird.h"
+#include "childhurdd/ports.h"
+#include "childhurdd/runner_internal.h"
+#include "offload/coordinator.h"
+#include "ssh/secret_root.h"
+#include "ssh/secret_service.h"
+
+/* --- keys --- */
+
+/* Keys and secret root are made in a worker: random numbers, disk, fsync. In the writer, so that
+ * one that was given up has ended when the next one begins. */
+struct keys_job {
+	struct runner *runner; /* NULL: given up */
+	struct task *task;
+	struct secret_root_spec spec;
+	char *name, *directory, *extra, *offload_key, *coordinator;
+	char *users[3];
+	gboolean deliver;
+	GBytes *message;
+	char **host_keys;
+	GError *error;
+};
+
+static void
+keys_work(void *data)
+{
+	struct keys_job *job = data;
+	if (!secret_root_ensure(&job->spec, &job->error))
+		return;
+	if (!coordinator_grant(job->coordinator, job->offload_key, &job->error))
+		return;
+	/* A guest that has its keys already: what the administrator says they are, or it was given
+	 * those made here. */
+	if (!job->deliver)
+		job->host_keys = secret_root_host_keys(job->extra, NULL);
+	if (!job->host_keys)
+		job->host_keys = secret_root_host_keys(job->directory, &job->error);
+	if (!job->host_keys || !job->deliver)
+		return;
+	GPtrArray *files = secret_root_read(job->directory, &job->error);
+	if (!files)
+		return;
+	job->message = secret_service_message(files, &job->error);
+	g_ptr_array_unref(files);
+}
+
+static void prepared(struct runner *r);
+
+static void
+keys_done(void *data)
+{
+	struct keys_job *job = data;
+	struct runner *r = job->runner;
+	r->keys = NULL;
+	if (job->error) {
+		start_failed(r, job->error->message);
+		return;
+	}
+	g_clear_pointer(&r->message, g_bytes_unref);
+	g_strfreev(r->host_keys);
+	r->message = g_steal_pointer(&job->message);
+	r->host_keys = g_steal_pointer(&job->host_keys);
+	r->have_keys = TRUE;
+	hird_publish(r->host->hird); /* from now on it can be told of */
+	prepared(r);
+}
+
+static void
+keys_free(void *data)
+{
+	struct keys_job *job = data;
+	g_free(job->name);
+	g_free(job->directory);
+	g_free(job->extra);
+	g_free(job->offload_key);
+	g_free(job->coordinator);
+	for (guint i = 0; i < G_N_ELEMENTS(job->users); i++)
+		g_free(job->users[i]);
+	g_clear_pointer(&job->message, g_bytes_unref);
+	g_strfreev(job->host_keys);
+	g_clear_error(&job->error);
+	g_free(job);
+}
+
+void
+runner_make_keys(struct runner *r)
+{
+	const struct config_guest *guest = guest_of(r);
+	struct keys_job *job = g_new0(struct keys_job, 1);
+	job->runner = r;
+	job->name = g_strdup(guest->name);
+	job->directory = g_strdup(r->secrets);
+	job->extra = g_build_filename(r->host->config->secrets_directory, guest->name, NULL);
+	job->offload_key = g_strdup(r->offload_key);
+	job->coordinator = g_strdup(r->host->config->coordinator_user);
+	job->users[0] = g_strdup(guest->admin_user);
+	if (strcmp(guest->user, guest->admin_user) && guest->offloading)
+		job->users[1] = g_strdup(guest->user);
+	job->deliver = guest->inject == CONFIG_INJECT_SECRET_SERVICE;
+	job->spec = (struct secret_root_spec){.name = job->name,
+					      .directory = job->directory,
+					      .extra = job->deliver ? job->extra : NULL,
+					      .offload_key = job->offload_key,
+					      .users = (const char *const *)job->users};
+	r->keys = job;
+	job->task = task_run(r->host->writer, keys_work, keys_done, keys_free, job);
+}
+
+/* --- disk, acceleration, and all of it --- */
+
+static void
+on_disk(struct disk_job *job, const char *format, const GError *error, void *data)
+{
+	struct runner *r = data;
+	g_autofree char *text = error ? g_strdup(error->message) : NULL;
+	disk_job_free(r->disk_job);
+	r->disk_job = NULL;
+	if (text) {
+		start_failed(r, text);
+		return;
+	}
+	r->have_disk = TRUE;
+	prepared(r);
+}
+
+static void
+disk_start(struct runner *r)
+{
+	const struct config_guest *guest = guest_of(r);
+	if (!guest->image) {
+		r->have_disk = TRUE;
+		return;
+	}
+	struct disk_spec spec = {.image = guest->image,
+				 .format = guest->image_format,
+				 .overlay = r->disk,
+				 .size = guest->disk_size,
+				 .keep = guest->disk == CONFIG_DISK_PERSISTENT};
+	r->disk_job = disk_prepare(r->host->loop, &spec, on_disk, r);
+}
+
+static void
+on_acceleration(gboolean usable, const char *why, void *data)
+{
+	struct runner *r = data;
+	if (!usable && guest_of(r)->acceleration == CONFIG_ACCELERATION_KVM) {
+		g_autofree char *text =
+		    g_strdup_printf("acceleration = kvm, but %s; use tcg or auto", why);
+		start_failed(r, text);
+		return;
+	}
+	r->kvm = usable;
+	r->have_acceleration = TRUE;
+	prepared(r);
+}
+
+static void
+prepared(struct runner *r)
+{
+	if (r->have_acceleration && r->have_keys && r->have_disk)
+		childhurd_event(r->c, EVENT_PREPARED, NULL);
+}
+
+void
+runner_prepare_abandon(struct runner *r)
+{
+	if (r->keys)
+		task_forget(r->keys->task);
+	r->keys = NULL;
+	disk_job_free(r->disk_job);
+	r->disk_job = NULL;
+	acceleration_forget(r->host->acceleration, r);
+	r->have_acceleration = r->have_keys = r->have_disk = FALSE;
+}
+
+/* What can be said at once. NULL: nothing is in the way; else the caller frees it. */
+static char *
+obstacle(struct runner *r)
+{
+	const struct config_guest *guest = guest_of(r);
+	g_autoptr(GError) error = NULL;
+	g_free(r->emulator);
+	r->emulator = g_find_program_in_path(guest->emulator);
+	if (!r->emulator)
+		return g_strdup_printf(
+		    "emulator %s: not found; install qemu-system-x86, or set `emulator'",
+		    guest->emulator);
+	if (g_mkdir_with_parents(r->directory, 0700) < 0)
+		return g_strdup_printf("%s: %s", r->directory, g_strerror(errno));
+	if (!port_is_free(guest->listen_address, guest->ssh_port, &error) ||
+	    !port_is_free(guest->listen_address, guest->secrets_port, &error))
+		return g_strdup(error->message);
+	const char *files[] = {guest->kernel, NULL};
+	for (guint i = 0; i < guest->modules->len + 1; i++) {
+		const struct config_module *module =
+		    i ? g_ptr_array_index(guest->modules, i - 1) : NULL;
+		const char *file = module ? module->file : files[0];
+		if (file && access(file, R_OK) < 0)
+			return g_strdup_printf("%s %s: %s", module ? "module" : "kernel", file,
+					       g_strerror(errno));
+	}
+	if (!console_rotate(r->console_log, &error))
+		return g_strdup(error->message);
+	return NULL;
+}
+
+static void obstacle_met(struct ev_loop *loop, ev_timer *w, int revents);
+
+void
+runner_prepare(struct childhurd *c)
+{
+	struct runner *r = runner_from(c);
+	runner_prepare_abandon(r);
+	g_free(r->exit_text);
+	r->exit_text = obstacle(r);
+	if (r->exit_text) {
+		ev_timer_init(&r->exit_timer, obstacle_met, 0, 0);
+		r->exit_timer.data = r;
+		ev_timer_start(r->host->loop, &r->exit_timer);
+		return;
+	}
+	runner_make_keys(r);
+	disk_start(r);
+	if (guest_of(r)->acceleration == CONFIG_ACCELERATION_TCG) {
+		r->kvm = FALSE;
+		r->have_acceleration = TRUE;
+	} else {
+		acceleration_ask(r->host->acceleration, r->emulator, on_acceleration, r);
+	}
+}
+
+static void
+obstacle_met(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct runner *r = w->data;
+	g_autofree char *text = g_steal_pointer(&r->exit_text);
+	start_failed(r, text);
+}

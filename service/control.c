@@ -115,11 +115,13 @@ on_accept_again(struct ev_loop *loop, ev_timer *watcher, int events)
 {
 	struct control *control = watcher->data;
 	ev_timer_stop(loop, watcher);
-	if (control->clients->len < CONTROL_CLIENTS_MAX)
-		ev_io_start(loop, &control->accepting);
+	ev_io_start(loop, &control->accepting);
 }
 
-/* A listening socket stays readable when no descriptor can be had: without a pause we would spin.
+/*
+ * Everybody is accepted, and client_new refuses whom there is no place for: nobody waits in the
+ * backlog for another's idle connections. A listening socket stays readable when no descriptor can
+ * be had: without a pause we would spin.
  */
 static void
 on_connection(struct ev_loop *loop, ev_io *watcher, int events)
@@ -128,8 +130,6 @@ on_connection(struct ev_loop *loop, ev_io *watcher, int events)
 	int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd >= 0) {
 		client_new(control, fd);
-		if (control->clients->len >= CONTROL_CLIENTS_MAX)
-			ev_io_stop(loop, watcher);
 	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
 		g_warning("%s: cannot accept (%s); trying again soon", control->path,
 			  g_strerror(errno));

@@ -15,8 +15,10 @@
 #include "offload/published.h"
 
 /* The limits of what a client may do; the manual lists them. */
-#define CONTROL_CLIENTS_MAX 256		/* connections; one more waits in the backlog */
-#define CONTROL_MESSAGE_MAX (64 * 1024) /* bytes of one request */
+#define CONTROL_CLIENTS_MAX	 256 /* connections; one more is refused as Busy */
+#define CONTROL_CLIENTS_PER_USER 64  /* of one user who is neither root nor the daemon's own */
+#define CONTROL_CLIENTS_KEPT	 16  /* beyond CONTROL_CLIENTS_MAX, for these two */
+#define CONTROL_MESSAGE_MAX	 (64 * 1024) /* bytes of one request */
 #define CONTROL_BACKLOG_MAX                                                                        \
 	(1024 * 1024)			 /* bytes waiting for one slow reader, then it is cut off */
 #define CONTROL_EVENTS_KEPT	   1024	 /* events that a late reader still gets */

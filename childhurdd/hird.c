@@ -554,6 +554,12 @@ hird_reload(struct hird *h, GPtrArray *messages)
 	struct config *config = config_load(old->file, messages);
 	if (!config)
 		return FALSE;
+	char *missing = config_missing(config);
+	if (missing) {
+		g_ptr_array_add(messages, missing);
+		config_free(config);
+		return FALSE;
+	}
 	refuse_change(messages, "uri", old->uri, &config->uri);
 	refuse_change(messages, "state-directory", old->state_directory, &config->state_directory);
 	refuse_change(messages, "runtime-directory", old->runtime_directory,

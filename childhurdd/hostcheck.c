@@ -118,9 +118,12 @@ hostcheck_run(const struct config *config, FILE *out)
 {
 	struct check c = {config, out, TRUE};
 	const char *emulator = NULL;
-	say(&c, "ok", "%s: %u guests",
-	    config->file ? config->file : "no configuration file: the defaults",
-	    config->guests->len);
+	g_autofree char *missing = config_missing(config);
+	if (missing)
+		say(&c, "problem", "%s", missing);
+	else
+		say(&c, "ok", "%s: %u guests", (const char *)g_ptr_array_index(config->files, 0),
+		    config->guests->len);
 	check_folder(&c, config->state_directory);
 	check_folder(&c, config->runtime_directory);
 	check_group(&c);

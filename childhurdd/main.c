@@ -134,7 +134,7 @@ run(struct config *config)
 	ev_signal_start(loop, &interrupt);
 	ev_signal_start(loop, &reload);
 	g_message("childhurdd " CHILDHURD_VERSION ": %u guests configured in %s",
-		  config->guests->len, config->file ? config->file : "no file");
+		  config->guests->len, (const char *)g_ptr_array_index(config->files, 0));
 	ev_run(loop, 0);
 	notify_send("STOPPING=1");
 	gboolean broken = hird_broken(hird);
@@ -192,6 +192,13 @@ main(int argc, char **argv)
 		gboolean good = hostcheck_run(config, stdout);
 		config_free(config);
 		return good ? EXIT_SUCCESS : EXIT_FAILURE;
+	}
+	/* An empty hird would end guests that run as no longer configured: it has to be said. */
+	g_autofree char *missing = config_missing(config);
+	if (missing) {
+		fprintf(stderr, "%s\n", missing);
+		config_free(config);
+		return EXIT_FAILURE;
 	}
 	return run(config);
 }

@@ -610,7 +610,7 @@ set_daemon(struct loader *l)
 	}
 }
 
-/* Nobody needs to have a configuration; but one that is there and cannot be reached is not none. */
+/* The default file may be missing; but one that is there and cannot be reached is not none. */
 static gboolean
 is_missing(const char *file)
 {
@@ -635,9 +635,13 @@ config_load(const char *file, GPtrArray *errors)
 	g_ptr_array_add(l.files, g_strdup(main_file));
 	if (present)
 		l.config->file = g_strdup(main_file);
+	l.config->looked_for = g_strdup(main_file);
+	l.config->files = g_ptr_array_new_with_free_func(g_free);
 	find_drop_ins(&l);
-	for (guint i = present ? 0 : 1; i < l.files->len; i++)
+	for (guint i = present ? 0 : 1; i < l.files->len; i++) {
 		ini_read(g_ptr_array_index(l.files, i), l.entries, l.errors);
+		g_ptr_array_add(l.config->files, g_strdup(g_ptr_array_index(l.files, i)));
+	}
 	check_entries(&l);
 	set_daemon(&l);
 	make_guests(&l);
@@ -681,8 +685,20 @@ config_free(struct config *config)
 	g_ptr_array_unref(config->guests);
 	clear_keys(config, TRUE);
 	g_free(config->secrets_directory);
+	g_ptr_array_unref(config->files);
+	g_free(config->looked_for);
 	g_free(config->file);
 	g_free(config);
+}
+
+char *
+config_missing(const struct config *config)
+{
+	if (config->files->len)
+		return NULL;
+	return g_strdup_printf("no configuration: %s does not exist; write it (see "
+			       "childhurd.ini(5)) or give --config FILE",
+			       config->looked_for);
 }
 
 const struct config_guest *

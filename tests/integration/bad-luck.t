@@ -153,6 +153,39 @@ if ($> != 0) {
     }
 }
 
+# --- no configuration at all ---
+{
+    my $d = Childhurd->new;
+    my $etc = "$d->{dir}/etc";
+    my $file = "$etc/childhurd/childhurd.ini";
+    my @user = $> == 0 ? (uid => 65534, gid => 65534) : ();
+    %$d = (%$d, @user, environment => { HOME => $d->{dir}, XDG_CONFIG_HOME => $etc, XDG_STATE_HOME => "$d->{dir}/s", XDG_RUNTIME_DIR => "$d->{dir}/r" });
+    chmod 0755, $d->{dir};
+    my $bin = "$d->{dir}/childhurdd";    # a checkout below /root cannot be read by others
+    system 'cp', "$Childhurd::BUILD/childhurdd", $bin;
+    my ($log, $out) = map { "$d->{dir}/$_" } qw(none.log none.check);
+    write_file($_, ''), chmod 0666, $_ for $log, $out;
+    mkdir "$d->{dir}/$_" for qw(s r);
+    chmod 01777, "$d->{dir}/$_" for qw(s r);
+    waitpid $d->spawn($log, $bin), 0;
+    is($? >> 8, 1, 'without a configuration there is no daemon');
+    is(Childhurd::slurp($log), "no configuration: $file does not exist; write it (see childhurd.ini(5)) or give --config FILE\n",
+        '... that would end all guests; it says which file it looked for');
+    ok(!-e "$d->{dir}/s/childhurd", '... and touches nothing');
+    waitpid $d->spawn($out, $bin, '--check'), 0;
+    is($? >> 8, 1, '--check finds that a problem');
+    like(Childhurd::slurp($out), qr/^problem  no configuration: \Q$file\E .*^ok .*qemu-img/ms, '... and looks at the host all the same');
+}
+{
+    my $d = Childhurd->new(guests => "[guest a]\nimage = /nonexistent\nautostart = no\n")->start;
+    rename $d->{file}, "$d->{file}.away";
+    my $said = $d->ctl('reload');
+    is($d->{status}, 1, 'a configuration that has vanished is not applied');
+    like($said, qr/\Q$d->{file}\E: cannot be read: No such file/, '... and that is said');
+    is($d->state('a'), 'stopped', '... and every guest stays');
+    $d->end;
+}
+
 # --- secret roots that are not safe ---
 {
     my $id = Childhurd::free_id(4);

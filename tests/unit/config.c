@@ -214,6 +214,8 @@ test_no_files(void)
 	struct config *config = config_load(p.file, errors);
 	g_assert_nonnull(config);
 	g_assert_cmpuint(config->guests->len, ==, 1);
+	g_assert_null(config_missing(config));
+	g_assert_cmpuint(config->files->len, ==, 2);
 	config_free(config);
 	place_clear(&p);
 }
@@ -394,7 +396,10 @@ test_ordinary_user(void)
 		g_setenv("XDG_RUNTIME_DIR", "/r", TRUE);
 		g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
 		struct config *config = config_load(NULL, errors);
-		g_assert_nonnull(config); /* no file: an empty hird */
+		g_assert_nonnull(config);
+		g_autofree char *missing = config_missing(config);
+		g_assert_true(g_str_has_prefix(
+		    missing, "no configuration: /c/childhurd/childhurd.ini does not exist; "));
 		g_assert_cmpstr(config->state_directory, ==, "/s/childhurd");
 		g_assert_cmpstr(config->runtime_directory, ==, "/r/childhurd");
 		g_assert_cmpstr(config->secrets_directory, ==, "/c/childhurd/secrets");

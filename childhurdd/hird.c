@@ -60,12 +60,25 @@ tell_init(struct hird *h)
 	notify_send(text);
 }
 
+static void
+renew_control(struct hird *h)
+{
+	g_autoptr(GError) error = NULL;
+	if (h->control && !control_renew(h->control, &error))
+		g_warning("%s", error->message);
+}
+
 void
 hird_publish(struct hird *h)
 {
 	g_autoptr(GError) error = NULL;
-	if (!publisher_update(&h->host, h->runners, &error))
+	gboolean made = FALSE;
+	if (!publisher_update(&h->host, h->runners, &made, &error))
 		g_warning("%s", error->message);
+	if (made) {
+		g_warning("%s was gone and is made again", h->host.config->runtime_directory);
+		renew_control(h);
+	}
 	tell_init(h);
 }
 
@@ -546,6 +559,10 @@ gboolean
 hird_reload(struct hird *h, GPtrArray *messages)
 {
 	const struct config *old = h->host.config;
+	/* What somebody deleted comes back, whatever is to be said of the configuration. */
+	if (h->listed)
+		hird_publish(h);
+	renew_control(h);
 	if (!h->listed) {
 		g_ptr_array_add(
 		    messages, g_strdup("the hypervisor does not answer yet; nothing was changed"));

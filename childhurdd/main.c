@@ -15,9 +15,9 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "childhurdd/folder.h"
 #include "childhurdd/hird.h"
 #include "childhurdd/hostcheck.h"
 #include "childhurdd/logging.h"
@@ -61,30 +61,14 @@ lock(const char *directory)
 	return fd;
 }
 
-/*
- * A folder of the daemon's: everybody may look at what is published in it, and nobody else may put
- * anything there. One in /tmp could have been made by another user before us.
- */
 static gboolean
 make_folder(const char *path)
 {
-	struct stat st;
-	if (g_mkdir_with_parents(path, 0755) < 0 || stat(path, &st) < 0) {
-		g_critical("%s: %s", path, g_strerror(errno));
-		return FALSE;
-	}
-	if ((st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & 022)) {
-		g_critical("%s: other users may write there; it has to belong to the user who runs "
-			   "childhurdd, with mode "
-			   "0755 or less",
-			   path);
-		return FALSE;
-	}
-	if (access(path, W_OK | X_OK) < 0) {
-		g_critical("%s: cannot be written to: %s", path, g_strerror(errno));
-		return FALSE;
-	}
-	return TRUE;
+	g_autoptr(GError) error = NULL;
+	if (folder_make(path, NULL, &error))
+		return TRUE;
+	g_critical("%s", error->message);
+	return FALSE;
 }
 
 static void

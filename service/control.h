@@ -121,6 +121,12 @@ struct control *control_new(struct ev_loop *loop, const char *path, const char *
 			    const struct control_hird *hird, GError **error);
 /* Begin to answer; clients that came before have waited. May be called again. */
 void control_open(struct control *control);
+/*
+ * Is our socket still at its path? If not, listen there again; connections that there are stay. Not
+ * when a socket of a daemon that lives is there: FALSE and an error that says so, and what was
+ * holds.
+ */
+gboolean control_renew(struct control *control, GError **error);
 /* Closes everything and removes the socket. */
 void control_free(struct control *control);
 

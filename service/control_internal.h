@@ -48,8 +48,8 @@ struct kept_event {
 struct control {
 	struct ev_loop *loop;
 	struct control_hird hird;
-	char *path;
-	dev_t device; /* of our socket: another one at its path is not ours to remove */
+	char *path, *group; /* group: NULL: none is to be let in */
+	dev_t device;	    /* of our socket: another one at its path is not ours to remove */
 	ino_t inode;
 	int fd;
 	ev_io accepting;

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use lib 'tests/lib';
 use Childhurd;
+use File::Path ();
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use Socket;
@@ -183,6 +184,31 @@ if ($> != 0) {
     is($d->{status}, 1, 'a configuration that has vanished is not applied');
     like($said, qr/\Q$d->{file}\E: cannot be read: No such file/, '... and that is said');
     is($d->state('a'), 'stopped', '... and every guest stays');
+    $d->end;
+}
+
+# --- a runtime directory that somebody deletes ---
+{
+    my $d = Childhurd->new(guests => "[guest a]\nimage = /nonexistent\nautostart = no\n")->start;
+    my $open = IO::Socket::UNIX->new(Peer => "$d->{runtime}/control") || die "connect: $!";
+    my $back = sub { $d->ctl('list'); $d->{status} == 0 && -e "$d->{runtime}/machines.scm" };
+    my $is_back = sub { ok($d->wait_until(10, $_[0], $back), $_[0]) };
+    unlink "$d->{runtime}/control";
+    kill 'HUP', $d->{pid};
+    $is_back->('SIGHUP brings a deleted control socket back');
+    File::Path::remove_tree($d->{runtime});
+    write_file($d->{file}, 'nonsense');
+    kill 'HUP', $d->{pid};
+    $is_back->('and a deleted runtime directory, even when the configuration is no good');
+    is((stat $d->{runtime})[2] & 07777, 0755, '... with its mode');
+    syswrite $open, "{\"method\":\"org.childhurd.List\",\"parameters\":{\"names\":[]}}\0";
+    sysread $open, my $answer, 4096;
+    like($answer, qr/"name":"a"/, '... and who was connected still is');
+    $d->end;
+
+    $d = Childhurd->new(guests => "[guest a]\nimage = /nonexistent\n")->start;
+    File::Path::remove_tree($d->{runtime});
+    $is_back->('without being told, a change of state is published in a new one');
     $d->end;
 }
 

@@ -475,6 +475,34 @@ test_removal(void)
 	bed_end(&bed);
 }
 
+/* Deleted, or another file in its place that nobody answers at: it comes back, and who is in stays.
+ */
+BED_TEST(test_renewal)
+{
+	g_autoptr(GError) error = NULL;
+	struct stat before, after;
+	bed_settle(bed);
+	g_assert_cmpint(lstat(bed->path, &before), ==, 0);
+	g_assert_true(control_renew(bed->control, &error));
+	g_assert_cmpint(lstat(bed->path, &after), ==, 0);
+	g_assert_true(before.st_ino == after.st_ino); /* it was there */
+	g_assert_cmpint(g_unlink(bed->path), ==, 0);
+	g_test_expect_message("childhurd", G_LOG_LEVEL_MESSAGE, "*control socket was gone*");
+	g_assert_true(control_renew(bed->control, &error));
+	g_test_assert_expected_messages();
+	assert_served(bed);
+	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
+	assert_next_like(peer, "{\"guests\":*");
+
+	g_assert_cmpint(g_unlink(bed->path), ==, 0);
+	g_assert_true(g_file_set_contents(bed->path, "precious", -1, NULL));
+	g_assert_false(control_renew(bed->control, &error));
+	g_assert_nonnull(strstr(error->message, "is there and no socket"));
+	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
+	assert_next_like(peer, "{\"guests\":*");
+	g_assert_cmpint(g_unlink(bed->path), ==, 0);
+}
+
 static void
 test_mode(void)
 {
@@ -638,6 +666,8 @@ main(int argc, char **argv)
 	g_test_add_func("/control-socket/a-living-daemons-socket-is-not-taken", test_living);
 	g_test_add_func("/control-socket/what-is-in-the-way-is-an-error", test_in_the_way);
 	g_test_add_func("/control-socket/only-our-own-socket-is-removed", test_removal);
+	g_test_add_func("/control-socket/a-deleted-one-is-made-again-and-clients-stay",
+			test_renewal);
 	g_test_add_func("/control-socket/it-is-the-groups-when-there-is-one-and-ours-otherwise",
 			test_mode);
 	g_test_add_func("/control-permissions/whom-the-daemon-runs-as-may-change-things",

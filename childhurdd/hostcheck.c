@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <glib/gstdio.h>
 #include <grp.h>
 #include <unistd.h>
 
@@ -47,15 +48,38 @@ on_probe(struct accelerator_probe *probe, gboolean usable, const char *why, void
 }
 
 static void
+remove_folder(const char *path)
+{
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *file = g_build_filename(path, name, NULL);
+		g_unlink(file);
+	}
+	g_rmdir(path);
+}
+
+/* The state directory may not be there yet, or not be ours: then the probe has a folder for this
+ * one time. What is wrong with the state directory is said of that one, not of KVM. */
+static void
 check_kvm(struct check *c, const char *emulator)
 {
+	g_autoptr(GError) error = NULL;
 	g_autofree char *path = g_find_program_in_path(emulator);
+	g_autofree char *own = NULL;
 	if (!path)
 		return;
+	if (access(c->config->state_directory, W_OK | X_OK) < 0 &&
+	    !(own = g_dir_make_tmp("childhurd-check-XXXXXX", &error))) {
+		say(c, "note", "KVM: not probed: %s", error->message);
+		return;
+	}
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
-	accelerator_probe_new(loop, path, c->config->state_directory, on_probe, c);
+	accelerator_probe_new(loop, path, own ? own : c->config->state_directory, on_probe, c);
 	ev_run(loop, 0);
 	ev_loop_destroy(loop);
+	if (own)
+		remove_folder(own);
 }
 
 static void

@@ -104,7 +104,7 @@ check_group(struct check *c)
 {
 	if (getgrnam(c->config->control_group))
 		say(c, "ok", "group %s exists", c->config->control_group);
-	else
+	else if (geteuid() == 0) /* an ordinary user's daemon is for himself */
 		say(c, "note",
 		    "group %s does not exist: only root and the daemon's own user may use the "
 		    "control socket; "

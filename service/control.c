@@ -64,7 +64,9 @@ share(const char *path, const char *name, GError **error)
 	struct group *group = name ? getgrnam(name) : NULL;
 	if (!name)
 		return TRUE;
-	if (!group)
+	if (!group && geteuid() != 0)
+		g_debug("%s: there is no group %s", path, name); /* nobody misses it */
+	else if (!group)
 		g_message("%s: there is no group %s, so only we and root may use it (groupadd "
 			  "--system %s)",
 			  path, name, name);

@@ -531,6 +531,25 @@ test_mode(void)
 	bed_end(&bed);
 }
 
+/* An ordinary user's daemon is for himself: that there is no group is nothing to be told. */
+static void
+test_quiet(void)
+{
+	if (g_test_subprocess()) {
+		struct bed bed;
+		if (geteuid() == 0)
+			g_assert_cmpint(setresuid(65534, 65534, 65534), ==, 0);
+		bed_begin(&bed);
+		bed_listen(&bed, "childhurd-no-such-group");
+		bed_end(&bed);
+		return;
+	}
+	g_test_trap_subprocess(NULL, 0, 0);
+	g_test_trap_assert_passed();
+	g_test_trap_assert_stderr_unmatched("*no group*");
+	g_test_trap_assert_stdout_unmatched("*no group*");
+}
+
 /* --- who may do what --- */
 
 static void
@@ -670,6 +689,7 @@ main(int argc, char **argv)
 			test_renewal);
 	g_test_add_func("/control-socket/it-is-the-groups-when-there-is-one-and-ours-otherwise",
 			test_mode);
+	g_test_add_func("/control-socket/only-a-root-daemon-misses-the-group", test_quiet);
 	g_test_add_func("/control-permissions/whom-the-daemon-runs-as-may-change-things",
 			test_owner);
 	g_test_add_func("/control-permissions/others-may-only-look", test_nobody);

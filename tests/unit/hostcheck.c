@@ -88,6 +88,29 @@ test_new_host(void)
 	host_end(&h);
 }
 
+static void
+test_group(void)
+{
+	struct host h;
+	if (g_test_subprocess()) {
+		if (geteuid() == 0)
+			g_assert_cmpint(setresuid(65534, 65534, 65534), ==, 0);
+		host_begin(&h);
+		g_autofree char *text = host_check(&h);
+		assert_says_not(text, "childhurd-no-such-group");
+		host_end(&h);
+		return;
+	}
+	if (geteuid() == 0) {
+		host_begin(&h);
+		g_autofree char *text = host_check(&h);
+		assert_says(text, "group childhurd-no-such-group does not exist");
+		host_end(&h);
+	}
+	g_test_trap_subprocess(NULL, 0, 0);
+	g_test_trap_assert_passed();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -100,6 +123,7 @@ main(int argc, char **argv)
 	}
 	g_test_add_func("/hostcheck/a-host-without-a-state-directory-is-probed-all-the-same",
 			test_new_host);
+	g_test_add_func("/hostcheck/only-a-root-daemon-misses-the-group", test_group);
 	int failed = g_test_run();
 	if (!g_test_subprocess())
 		g_rmdir(tmp);

@@ -139,6 +139,9 @@ hand_over(struct feeder *f, const char *text, char *out, gsize size)
 		wrong_line(f, text, "no key before the %c", *text);
 	} else if (name > KEY_NAME_MAX) {
 		wrong_line(f, text, "there is no key with so long a name");
+	} else if (strlen(text + name + 1) > INI_VALUE_MAX) {
+		wrong_line(f, text, "the value is too long; it has at most %d bytes",
+			   INI_VALUE_MAX);
 	} else {
 		f->expected = TRUE;
 		if ((gsize)g_snprintf(out, size, "%s\n", text) < size)

@@ -324,6 +324,20 @@ set_text(const struct key *key, const char *text, const char *folder, char **fie
 
 /* --- lists --- */
 
+/* words is taken over. */
+static char *
+set_words(char **words, char ***field)
+{
+	guint n = g_strv_length(words);
+	if (n > VALUE_WORDS_MAX) {
+		g_strfreev(words);
+		return g_strdup_printf("has %u words; it has at most %d", n, VALUE_WORDS_MAX);
+	}
+	g_strfreev(*field);
+	*field = words;
+	return NULL;
+}
+
 static char *
 set_list(const char *text, char ***field)
 {
@@ -336,9 +350,7 @@ set_list(const char *text, char ***field)
 		if (**piece)
 			g_strv_builder_add(builder, *piece);
 	}
-	g_strfreev(*field);
-	*field = g_strv_builder_end(builder);
-	return NULL;
+	return set_words(g_strv_builder_end(builder), field);
 }
 
 static char *
@@ -355,9 +367,7 @@ set_argv(const char *text, char ***field)
 			    "cannot be split into arguments as in a shell; a quote is not closed");
 		argv = g_new0(char *, 1);
 	}
-	g_strfreev(*field);
-	*field = argv;
-	return NULL;
+	return set_words(argv, field);
 }
 
 static void
@@ -375,6 +385,9 @@ add_module(const char *text, const char *folder, GPtrArray **field)
 	gsize length = strcspn(text, " \t");
 	if (!length)
 		return g_strdup("has no value; write FILE, or FILE and its arguments");
+	if (*field && (*field)->len >= VALUE_MODULES_MAX)
+		return g_strdup_printf("one too many; a guest has at most %d modules",
+				       VALUE_MODULES_MAX);
 	g_autofree char *file = g_strndup(text, length);
 	struct config_module *module = g_new0(struct config_module, 1);
 	module->file = path_from(file, folder);

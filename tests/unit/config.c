@@ -102,6 +102,15 @@ place_clear(struct place *p)
 }
 
 static void
+assert_refused(const char *file, const char *message)
+{
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	g_assert_null(config_load(file, errors));
+	g_assert_cmpuint(errors->len, ==, 1);
+	g_assert_cmpstr(g_ptr_array_index(errors, 0), ==, message);
+}
+
+static void
 test_drop_ins(void)
 {
 	struct place p;
@@ -171,15 +180,6 @@ test_missing(void)
 	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
 	g_assert_null(config_load("/nonexistent/childhurd.ini", errors));
 	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0), "/nonexistent/childhurd.ini"));
-}
-
-static void
-assert_refused(const char *file, const char *message)
-{
-	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
-	g_assert_null(config_load(file, errors));
-	g_assert_cmpuint(errors->len, ==, 1);
-	g_assert_cmpstr(g_ptr_array_index(errors, 0), ==, message);
 }
 
 /* A folder, a file that does not end, a pipe that nobody writes to and would read as empty: an
@@ -260,6 +260,58 @@ test_many_guests(void)
 	g_assert_cmpuint(errors->len, ==, 1);
 	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0),
 				":3003: [guest one-more]: there are more than 1000 guests"));
+	place_clear(&p);
+}
+
+/* A few lines, and each of a thousand guests would have a megabyte of them. */
+static void
+test_large(void)
+{
+	struct place p;
+	place_make(&p);
+	g_autoptr(GString) text = g_string_new("[defaults]\nkernel = /k\n");
+	for (int i = 0; i < 60000; i++)
+		g_string_append(text, "module = a b\n");
+	g_string_append(text, "[guest a]\ncount = 50\n");
+	place_write(&p, "childhurd.ini", text->str, -1);
+	g_autofree char *modules = g_strdup_printf(
+	    "%s:67: [defaults] module: one too many; a guest has at most 64 modules", p.file);
+	assert_refused(p.file, modules);
+
+	g_autofree char *value = g_strnfill(16384, 'x');
+	g_string_printf(text, "[guest a]\nkernel = /k\nkernel-arguments =%s\n", value);
+	place_write(&p, "childhurd.ini", text->str, -1);
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	struct config *config = config_load(p.file, errors);
+	g_assert_nonnull(config);
+	config_free(config);
+	g_string_insert(text, (gssize)text->len - 1, "x");
+	place_write(&p, "childhurd.ini", text->str, -1);
+	g_assert_null(config_load(p.file, errors));
+	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0), ":3: \"kernel-arguments =xxx"));
+	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0),
+				"the value is too long; it has at most 16384 bytes"));
+
+	g_string_assign(text, "[guest a]\nimage = /i\nqemu-options =");
+	for (int i = 0; i < 257; i++)
+		g_string_append(text, " -s");
+	place_write(&p, "childhurd.ini", text->str, -1);
+	g_autofree char *words = g_strdup_printf(
+	    "%s:3: [guest a] qemu-options: has 257 words; it has at most 256", p.file);
+	assert_refused(p.file, words);
+
+	g_string_assign(text, "[defaults]\nkernel = /k\n");
+	for (int i = 0; i < 60; i++)
+		g_string_append_printf(text, "module = %.16000s\n", value);
+	for (int i = 0; i < 100; i++)
+		g_string_append_printf(text, "[guest g%d]\nssh-port=%d\nsecrets-port=%d\n", i,
+				       20000 + i, 30000 + i);
+	place_write(&p, "childhurd.ini", text->str, -1);
+	g_autofree char *all = g_strdup_printf(
+	    "%s:270: [guest g69]: the values of all guests up to here have more than "
+	    "64 MiB; make them shorter, or have fewer guests",
+	    p.file);
+	assert_refused(p.file, all);
 	place_clear(&p);
 }
 
@@ -442,6 +494,7 @@ main(int argc, char **argv)
 	g_test_add_func("/config/what-is-no-file-is-not-read-for-ever", test_no_files);
 	g_test_add_func("/config/a-folder-that-cannot-be-read-is-an-error", test_no_folder);
 	g_test_add_func("/config/a-thousand-guests-and-no-more", test_many_guests);
+	g_test_add_func("/config/a-small-configuration-costs-little", test_large);
 	g_test_add_func("/config/a-long-value-stays-whole", test_long_value_whole);
 	g_test_add_func("/config/nul-bytes-crlf-byte-order-marks-and-bad-utf8", test_bytes);
 	g_test_add_func("/config/lines-may-be-long", test_long_line);

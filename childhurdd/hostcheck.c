@@ -10,6 +10,7 @@
 #include "childhurdd/accelerator.h"
 #include "childhurdd/image.h"
 #include "childhurdd/ports.h"
+#include "childhurdd/trust.h"
 
 struct check {
 	const struct config *config;
@@ -100,6 +101,14 @@ check_folder(struct check *c, const char *path)
 }
 
 static void
+check_trust(struct check *c)
+{
+	g_autoptr(GPtrArray) problems = trust_problems(c->config);
+	for (guint i = 0; i < problems->len; i++)
+		say(c, "problem", "%s", (const char *)g_ptr_array_index(problems, i));
+}
+
+static void
 check_group(struct check *c)
 {
 	if (getgrnam(c->config->control_group))
@@ -148,6 +157,7 @@ hostcheck_run(const struct config *config, FILE *out)
 	else
 		say(&c, "ok", "%s: %u guests", (const char *)g_ptr_array_index(config->files, 0),
 		    config->guests->len);
+	check_trust(&c);
 	check_folder(&c, config->state_directory);
 	check_folder(&c, config->runtime_directory);
 	check_group(&c);

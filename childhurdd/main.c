@@ -22,6 +22,7 @@
 #include "childhurdd/hostcheck.h"
 #include "childhurdd/logging.h"
 #include "childhurdd/reaper.h"
+#include "childhurdd/trust.h"
 #include "config/config.h"
 #include "service/notify.h"
 
@@ -90,6 +91,14 @@ on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 		g_warning("reload: nothing was changed");
 }
 
+static void
+warn_of_others(const struct config *config)
+{
+	g_autoptr(GPtrArray) problems = trust_problems(config);
+	for (guint i = 0; i < problems->len; i++)
+		g_warning("%s", (const char *)g_ptr_array_index(problems, i));
+}
+
 static int
 run(struct config *config)
 {
@@ -99,6 +108,7 @@ run(struct config *config)
 	if (locked < 0)
 		return EXIT_FAILURE;
 
+	warn_of_others(config);
 	/* Not the default loop: that one would wait for every child of this process, libvirt's
 	 * among them. */
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);

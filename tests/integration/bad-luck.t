@@ -187,6 +187,21 @@ if ($> != 0) {
     $d->end;
 }
 
+# --- a configuration that others can change ---
+SKIP: {
+    skip "only root's daemon minds", 3 if $> != 0;
+    my $d = Childhurd->new;
+    chmod 0666, $d->{file};
+    my $mend = qr/\Q$d->{file}\E: every user may write to it, .*mend it with: chmod o-w '\Q$d->{file}\E'/;
+    $d->start;
+    like($d->log, $mend, 'a configuration that everybody can write to is warned of');
+    $d->end;
+    my $out = "$d->{dir}/check";
+    waitpid $d->spawn($out, "$Childhurd::BUILD/childhurdd", '--check', '--config', $d->{file}), 0;
+    is($? >> 8, 1, '... and a problem for --check');
+    like(Childhurd::slurp($out), qr/^problem  $mend/m, '... which names the command, too');
+}
+
 # --- a runtime directory that somebody deletes ---
 {
     my $d = Childhurd->new(guests => "[guest a]\nimage = /nonexistent\nautostart = no\n")->start;

@@ -649,6 +649,23 @@ hird_broken(const struct hird *h)
 	return h->broken;
 }
 
+static gboolean
+any_runs(const GPtrArray *runners)
+{
+	for (guint i = 0; i < runners->len; i++) {
+		const struct childhurd *c = runner_childhurd(g_ptr_array_index(runners, i));
+		if (c->running || c->launching)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+gboolean
+hird_guests_run(const struct hird *h)
+{
+	return !h->listed || any_runs(h->runners) || any_runs(h->removed);
+}
+
 static void
 free_runners(GPtrArray *runners)
 {

@@ -155,8 +155,8 @@ hostcheck_run(const struct config *config, FILE *out)
 	if (missing)
 		say(&c, "problem", "%s", missing);
 	else
-		say(&c, "ok", "%s: %u guests", (const char *)g_ptr_array_index(config->files, 0),
-		    config->guests->len);
+		say(&c, "ok", "%s: %u guest%s", (const char *)g_ptr_array_index(config->files, 0),
+		    config->guests->len, config->guests->len == 1 ? "" : "s");
 	check_trust(&c);
 	check_folder(&c, config->state_directory);
 	check_folder(&c, config->runtime_directory);

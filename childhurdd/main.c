@@ -75,7 +75,8 @@ make_folder(const char *path)
 static void
 on_end(struct ev_loop *loop, ev_signal *w, int revents)
 {
-	g_message("ending on %s; the guests run on", g_strsignal(w->signum));
+	g_message("ending on %s; %s", g_strsignal(w->signum),
+		  hird_guests_run(w->data) ? "the guests run on" : "no guest runs");
 	ev_break(loop, EVBREAK_ALL);
 }
 
@@ -123,12 +124,13 @@ run(struct config *config)
 	ev_signal_init(&terminate, on_end, SIGTERM);
 	ev_signal_init(&interrupt, on_end, SIGINT);
 	ev_signal_init(&reload, on_reload, SIGHUP);
-	reload.data = hird;
+	terminate.data = interrupt.data = reload.data = hird;
 	ev_signal_start(loop, &terminate);
 	ev_signal_start(loop, &interrupt);
 	ev_signal_start(loop, &reload);
-	g_message("childhurdd " CHILDHURD_VERSION ": %u guests configured in %s",
-		  config->guests->len, (const char *)g_ptr_array_index(config->files, 0));
+	g_message("childhurdd " CHILDHURD_VERSION ": %u guest%s configured in %s",
+		  config->guests->len, config->guests->len == 1 ? "" : "s",
+		  (const char *)g_ptr_array_index(config->files, 0));
 	ev_run(loop, 0);
 	notify_send("STOPPING=1");
 	gboolean broken = hird_broken(hird);

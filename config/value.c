@@ -135,13 +135,31 @@ limit_text(const struct key *key, double limit)
 		    : g_strdup_printf("%.15g", limit);
 }
 
+/* "256" that is a quarter of a kilobyte: with the unit that was forgotten it is within the limits,
+ * as a rule. Caller frees; "": no advice. */
+static char *
+forgotten_unit(const struct key *key, const char *text, double value)
+{
+	if (key->type != KEY_SIZE || !g_ascii_isdigit(text[strlen(text) - 1]))
+		return g_strdup("");
+	const struct unit *unit = &sizes[1]; /* M; else the first that fits */
+	for (gsize i = 0; sizes[i].name && value * unit->factor < key->least; i++)
+		unit = &sizes[i];
+	gboolean fits = value * unit->factor >= key->least &&
+			(key->most <= 0 || value * unit->factor <= key->most);
+	return fits ? g_strdup_printf(" (%s bytes; did you mean %s%s?)", text, text, unit->name)
+		    : g_strdup("");
+}
+
 static char *
 check_range(const struct key *key, const char *text, double value)
 {
 	g_autofree char *least = limit_text(key, key->least);
 	g_autofree char *most = limit_text(key, key->most);
-	if (value < key->least || (key->most > 0 && value > key->most))
-		return wrong(text, "is out of range; it is %s to %s", least, most);
+	if (value < key->least || (key->most > 0 && value > key->most)) {
+		g_autofree char *advice = forgotten_unit(key, text, value);
+		return wrong(text, "is out of range; it is %s to %s%s", least, most, advice);
+	}
 	return NULL;
 }
 

@@ -403,6 +403,24 @@ test_locale(void)
 }
 
 static void
+test_forgotten_unit(void)
+{
+	static const char *const cases[][2] = {
+	    {"256", "\"256\" is out of range; it is 16M to 1024G (256 bytes; did you mean 256M?)"},
+	    {"2", "\"2\" is out of range; it is 16M to 1024G (2 bytes; did you mean 2G?)"},
+	    {"256K", "\"256K\" is out of range; it is 16M to 1024G"},
+	    {"0", "\"0\" is out of range; it is 16M to 1024G"},
+	    {"-5", "\"-5\" is out of range; it is 16M to 1024G"},
+	    {"9999999999999999", "\"9999999999999999\" is out of range; it is 16M to 1024G"}};
+	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct config_guest guest = {0};
+		g_autofree char *what =
+		    value_set(key_find("memory-size", FALSE), cases[i][0], "/", &guest);
+		g_assert_cmpstr(what, ==, cases[i][1]);
+	}
+}
+
+static void
 test_differences(void)
 {
 	struct place p;
@@ -499,6 +517,7 @@ main(int argc, char **argv)
 	g_test_add_func("/config/nul-bytes-crlf-byte-order-marks-and-bad-utf8", test_bytes);
 	g_test_add_func("/config/lines-may-be-long", test_long_line);
 	g_test_add_func("/config/numbers-do-not-depend-on-the-locale", test_locale);
+	g_test_add_func("/config/a-size-without-its-unit-is-known", test_forgotten_unit);
 	g_test_add_func("/config/two-guests-are-compared-by-key", test_differences);
 	g_test_add_func("/config/the-table-is-sound-and-suggests", test_table);
 	g_test_add_func("/config/an-ordinary-user-has-the-xdg-folders", test_ordinary_user);

@@ -80,6 +80,7 @@ test_new_host(void)
 	struct host h;
 	host_begin(&h);
 	g_autofree char *text = host_check(&h);
+	assert_says(text, "childhurd.ini: 1 guest\n");
 	assert_says(text, "KVM: ");
 	assert_says_not(text, "cannot write its boot sector");
 	assert_says(text, "state can be written to");

@@ -73,12 +73,25 @@ tell_init(struct hird *h)
 	notify_send(text);
 }
 
+static void
+renew_control(struct hird *h)
+{
+	g_autoptr(GError) error = NULL;
+	if (h->control && !control_renew(h->control, &error))
+		g_warning("%s", error->message);
+}
+
 void
 hird_publish(struct hird *h)
 {
 	g_autoptr(GError) error = NULL;
-	if (!publisher_update(&h->host, h->runners, &error))
+	gboolean made = FALSE;
+	if (!publisher_update(&h->host, h->runners, &made, &error))
 		g_warning("%s", error->message);
+	if (made) {
+		g_warning("%s was gone and is made again", h->host.config->runtime_directory);
+		renew_control(h);
+	}
 	tell_init(h);
 }
 
@@ -582,6 +595,10 @@ gboolean
 hird_reload(struct hird *h, GPtrArray *messages)
 {
 	const struct config *old = h->host.config;
+	/* What somebody deleted comes back, whatever is to be said of the configuration. */
+	if (h->listed)
+		hird_publish(h);
+	renew_control(h);
 	if (!h->listed) {
 		g_ptr_array_add(
 		    messages, g_strdup("the hypervisor does not answer yet; nothing was changed"));
@@ -590,6 +607,12 @@ hird_reload(struct hird *h, GPtrArray *messages)
 	struct config *config = config_load(old->file, messages);
 	if (!config)
 		return FALSE;
+	char *missing = config_missing(config);
+	if (missing) {
+		g_ptr_array_add(messages, missing);
+		config_free(config);
+		return FALSE;
+	}
 	refuse_change(messages, "uri", old->uri, &config->uri);
 	refuse_change(messages, "state-directory", old->state_directory, &config->state_directory);
 	refuse_change(messages, "runtime-directory", old->runtime_directory,
@@ -660,6 +683,23 @@ gboolean
 hird_broken(const struct hird *h)
 {
 	return h->broken;
+}
+
+static gboolean
+any_runs(const GPtrArray *runners)
+{
+	for (guint i = 0; i < runners->len; i++) {
+		const struct childhurd *c = runner_childhurd(g_ptr_array_index(runners, i));
+		if (c->running || c->launching)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+gboolean
+hird_guests_run(const struct hird *h)
+{
+	return !h->listed || any_runs(h->runners) || any_runs(h->removed);
 }
 
 static void

@@ -23,6 +23,9 @@ struct hird *hird_new(struct ev_loop *loop, struct config *config, GError **erro
 /* Lets go of everything; the guests run on. */
 void hird_free(struct hird *hird);
 
+/* Does any guest's QEMU run, or is that not known yet? */
+gboolean hird_guests_run(const struct hird *hird);
+
 /* The loop was left because the hypervisor cannot be used; that was logged. */
 gboolean hird_broken(const struct hird *hird);
 

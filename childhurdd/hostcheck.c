@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <glib/gstdio.h>
 #include <grp.h>
 #include <unistd.h>
 
 #include "childhurdd/accelerator.h"
 #include "childhurdd/image.h"
 #include "childhurdd/ports.h"
+#include "childhurdd/trust.h"
 
 struct check {
 	const struct config *config;
@@ -47,15 +49,38 @@ on_probe(struct accelerator_probe *probe, gboolean usable, const char *why, void
 }
 
 static void
+remove_folder(const char *path)
+{
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *file = g_build_filename(path, name, NULL);
+		g_unlink(file);
+	}
+	g_rmdir(path);
+}
+
+/* The state directory may not be there yet, or not be ours: then the probe has a folder for this
+ * one time. What is wrong with the state directory is said of that one, not of KVM. */
+static void
 check_kvm(struct check *c, const char *emulator)
 {
+	g_autoptr(GError) error = NULL;
 	g_autofree char *path = g_find_program_in_path(emulator);
+	g_autofree char *own = NULL;
 	if (!path)
 		return;
+	if (access(c->config->state_directory, W_OK | X_OK) < 0 &&
+	    !(own = g_dir_make_tmp("childhurd-check-XXXXXX", &error))) {
+		say(c, "note", "KVM: not probed: %s", error->message);
+		return;
+	}
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
-	accelerator_probe_new(loop, path, c->config->state_directory, on_probe, c);
+	accelerator_probe_new(loop, path, own ? own : c->config->state_directory, on_probe, c);
 	ev_run(loop, 0);
 	ev_loop_destroy(loop);
+	if (own)
+		remove_folder(own);
 }
 
 static void
@@ -76,11 +101,19 @@ check_folder(struct check *c, const char *path)
 }
 
 static void
+check_trust(struct check *c)
+{
+	g_autoptr(GPtrArray) problems = trust_problems(c->config);
+	for (guint i = 0; i < problems->len; i++)
+		say(c, "problem", "%s", (const char *)g_ptr_array_index(problems, i));
+}
+
+static void
 check_group(struct check *c)
 {
 	if (getgrnam(c->config->control_group))
 		say(c, "ok", "group %s exists", c->config->control_group);
-	else
+	else if (geteuid() == 0) /* an ordinary user's daemon is for himself */
 		say(c, "note",
 		    "group %s does not exist: only root and the daemon's own user may use the "
 		    "control socket; "
@@ -118,9 +151,13 @@ hostcheck_run(const struct config *config, FILE *out)
 {
 	struct check c = {config, out, TRUE};
 	const char *emulator = NULL;
-	say(&c, "ok", "%s: %u guests",
-	    config->file ? config->file : "no configuration file: the defaults",
-	    config->guests->len);
+	g_autofree char *missing = config_missing(config);
+	if (missing)
+		say(&c, "problem", "%s", missing);
+	else
+		say(&c, "ok", "%s: %u guest%s", (const char *)g_ptr_array_index(config->files, 0),
+		    config->guests->len, config->guests->len == 1 ? "" : "s");
+	check_trust(&c);
 	check_folder(&c, config->state_directory);
 	check_folder(&c, config->runtime_directory);
 	check_group(&c);

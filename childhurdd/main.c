@@ -15,13 +15,14 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "childhurdd/folder.h"
 #include "childhurdd/hird.h"
 #include "childhurdd/hostcheck.h"
 #include "childhurdd/logging.h"
 #include "childhurdd/reaper.h"
+#include "childhurdd/trust.h"
 #include "config/config.h"
 #include "service/notify.h"
 
@@ -61,36 +62,21 @@ lock(const char *directory)
 	return fd;
 }
 
-/*
- * A folder of the daemon's: everybody may look at what is published in it, and nobody else may put
- * anything there. One in /tmp could have been made by another user before us.
- */
 static gboolean
 make_folder(const char *path)
 {
-	struct stat st;
-	if (g_mkdir_with_parents(path, 0755) < 0 || stat(path, &st) < 0) {
-		g_critical("%s: %s", path, g_strerror(errno));
-		return FALSE;
-	}
-	if ((st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & 022)) {
-		g_critical("%s: other users may write there; it has to belong to the user who runs "
-			   "childhurdd, with mode "
-			   "0755 or less",
-			   path);
-		return FALSE;
-	}
-	if (access(path, W_OK | X_OK) < 0) {
-		g_critical("%s: cannot be written to: %s", path, g_strerror(errno));
-		return FALSE;
-	}
-	return TRUE;
+	g_autoptr(GError) error = NULL;
+	if (folder_make(path, NULL, &error))
+		return TRUE;
+	g_critical("%s", error->message);
+	return FALSE;
 }
 
 static void
 on_end(struct ev_loop *loop, ev_signal *w, int revents)
 {
-	g_message("ending on %s; the guests run on", g_strsignal(w->signum));
+	g_message("ending on %s; %s", g_strsignal(w->signum),
+		  hird_guests_run(w->data) ? "the guests run on" : "no guest runs");
 	ev_break(loop, EVBREAK_ALL);
 }
 
@@ -106,6 +92,14 @@ on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 		g_warning("reload: nothing was changed");
 }
 
+static void
+warn_of_others(const struct config *config)
+{
+	g_autoptr(GPtrArray) problems = trust_problems(config);
+	for (guint i = 0; i < problems->len; i++)
+		g_warning("%s", (const char *)g_ptr_array_index(problems, i));
+}
+
 static int
 run(struct config *config)
 {
@@ -115,6 +109,7 @@ run(struct config *config)
 	if (locked < 0)
 		return EXIT_FAILURE;
 
+	warn_of_others(config);
 	/* Not the default loop: that one would wait for every child of this process, libvirt's
 	 * among them. */
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
@@ -129,12 +124,13 @@ run(struct config *config)
 	ev_signal_init(&terminate, on_end, SIGTERM);
 	ev_signal_init(&interrupt, on_end, SIGINT);
 	ev_signal_init(&reload, on_reload, SIGHUP);
-	reload.data = hird;
+	terminate.data = interrupt.data = reload.data = hird;
 	ev_signal_start(loop, &terminate);
 	ev_signal_start(loop, &interrupt);
 	ev_signal_start(loop, &reload);
-	g_message("childhurdd " CHILDHURD_VERSION ": %u guests configured in %s",
-		  config->guests->len, config->file ? config->file : "no file");
+	g_message("childhurdd " CHILDHURD_VERSION ": %u guest%s configured in %s",
+		  config->guests->len, config->guests->len == 1 ? "" : "s",
+		  (const char *)g_ptr_array_index(config->files, 0));
 	ev_run(loop, 0);
 	notify_send("STOPPING=1");
 	gboolean broken = hird_broken(hird);
@@ -192,6 +188,13 @@ main(int argc, char **argv)
 		gboolean good = hostcheck_run(config, stdout);
 		config_free(config);
 		return good ? EXIT_SUCCESS : EXIT_FAILURE;
+	}
+	/* An empty hird would end guests that run as no longer configured: it has to be said. */
+	g_autofree char *missing = config_missing(config);
+	if (missing) {
+		fprintf(stderr, "%s\n", missing);
+		config_free(config);
+		return EXIT_FAILURE;
 	}
 	return run(config);
 }

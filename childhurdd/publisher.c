@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "childhurdd/publisher.h"
 
+#include "childhurdd/folder.h"
+
 enum published_as
 publisher_as(const struct childhurd *c)
 {
@@ -41,8 +43,10 @@ publisher_guests(const struct host *host, GPtrArray *runners)
 }
 
 gboolean
-publisher_update(const struct host *host, GPtrArray *runners, GError **error)
+publisher_update(const struct host *host, GPtrArray *runners, gboolean *made, GError **error)
 {
+	if (!folder_make(host->config->runtime_directory, made, error))
+		return FALSE;
 	g_autoptr(GArray) guests = publisher_guests(host, runners);
 	return published_write(host->config->runtime_directory,
 			       (const struct published_guest *)guests->data, guests->len, error);

@@ -15,7 +15,9 @@ enum published_as publisher_as(const struct childhurd *c);
  * its keys. Caller frees the array; its strings belong to configuration and runners. */
 GArray *publisher_guests(const struct host *host, GPtrArray *runners);
 
-/* Write the files. The error names the file. */
-gboolean publisher_update(const struct host *host, GPtrArray *runners, GError **error);
+/* Write the files; the runtime directory is made again when it is gone (*made). The error names the
+ * file. */
+gboolean publisher_update(const struct host *host, GPtrArray *runners, gboolean *made,
+			  GError **error);
 
 #endif

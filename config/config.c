@@ -17,13 +17,14 @@
 #include "config/keys.h"
 #include "config/value.h"
 
-#define GUESTS_MAX	1000
-#define NAME_MAX_BYTES	40
-#define SOCKET_PATH_MAX 107 /* unix(7): sun_path */
-#define SSH_PORT	10022
-#define SECRETS_PORT	11004
-#define PORT_STEP	1000
-#define PORT_MAX	65535
+#define GUESTS_MAX	 1000
+#define GUESTS_BYTES_MAX (64 * 1024 * 1024) /* of the values of all guests */
+#define NAME_MAX_BYTES	 40
+#define SOCKET_PATH_MAX	 107 /* unix(7): sun_path */
+#define SSH_PORT	 10022
+#define SECRETS_PORT	 11004
+#define PORT_STEP	 1000
+#define PORT_MAX	 65535
 
 /* What childhurdd has in the state directory beside the guests' folders. */
 static const char *const reserved_names[] = {"kvm-probe", "libvirt", "lock", NULL};
@@ -35,6 +36,7 @@ struct loader {
 	char *folder;	    /* of the main file */
 	char *drop_ins;	    /* the folder conf.d */
 	struct config *config;
+	gsize bytes;	     /* of the guests' values */
 	GPtrArray *sections; /* of struct section: guests and templates, in their order */
 };
 
@@ -45,6 +47,12 @@ struct section {
 	const char *file;
 	int line;
 	int count;
+};
+
+/* The modules of one section in one file, as they are counted. */
+struct modules {
+	const char *file;
+	guint n;
 };
 
 /* --- messages --- */
@@ -231,11 +239,30 @@ check_double(struct loader *l, guint i, const struct key *key)
 	}
 }
 
+/* The modules of one section in one file are one value; the first one too many is told, those after
+ * it are not. FALSE: it is one too many. counts: of struct modules, by the section's title. */
+static gboolean
+count_module(struct loader *l, const struct ini_entry *entry, GHashTable *counts)
+{
+	struct modules *modules = g_hash_table_lookup(counts, entry->section);
+	if (!modules) {
+		modules = g_new0(struct modules, 1);
+		g_hash_table_insert(counts, entry->section, modules);
+	}
+	if (modules->file != entry->file)
+		*modules = (struct modules){.file = entry->file};
+	if (modules->n++ == VALUE_MODULES_MAX)
+		fault(l, entry->file, entry->line, entry->section, entry->key,
+		      "one too many; a guest has at most %d modules", VALUE_MODULES_MAX);
+	return modules->n <= VALUE_MODULES_MAX;
+}
+
 /* Check every entry by itself, so that an error is told once however many guests it is for. */
 static void
 check_entries(struct loader *l)
 {
 	struct config daemon = {0};
+	g_autoptr(GHashTable) counts = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
 	for (guint i = 0; i < l->entries->len; i++) {
 		const struct ini_entry *entry = g_ptr_array_index(l->entries, i);
 		struct config_guest guest = {0};
@@ -259,6 +286,8 @@ check_entries(struct loader *l)
 			continue; /* told at its head */
 		const struct key *key = entry_key(l, entry);
 		if (!key)
+			continue;
+		if (key->type == KEY_MODULE && !count_module(l, entry, counts))
 			continue;
 		check_double(l, i, key);
 		gboolean is_count = !strcmp(key->name, "count");
@@ -300,8 +329,11 @@ apply(struct loader *l, const char *section, void *owner, gboolean daemon, gbool
 			modules_file = entry->file;
 		}
 		g_autofree char *what = value_set(key, entry->value, l->folder, owner);
-		if (!what)
-			given[key - keys] = TRUE;
+		if (what)
+			continue;
+		given[key - keys] = TRUE;
+		if (!daemon)
+			l->bytes += strlen(entry->value);
 	}
 }
 
@@ -437,6 +469,13 @@ make_guests(struct loader *l)
 			g_ptr_array_add(l->config->guests, guest);
 			if (number == 1)
 				check_guest(l, guest);
+			if (l->bytes > GUESTS_BYTES_MAX) {
+				fault(l, s->file, s->line, s->title, NULL,
+				      "the values of all guests up to here have more than %d MiB; "
+				      "make them shorter, or have fewer guests",
+				      GUESTS_BYTES_MAX >> 20);
+				return;
+			}
 			good = good && check_highest_port(l, guest);
 		}
 	}
@@ -610,7 +649,7 @@ set_daemon(struct loader *l)
 	}
 }
 
-/* Nobody needs to have a configuration; but one that is there and cannot be reached is not none. */
+/* The default file may be missing; but one that is there and cannot be reached is not none. */
 static gboolean
 is_missing(const char *file)
 {
@@ -635,9 +674,13 @@ config_load(const char *file, GPtrArray *errors)
 	g_ptr_array_add(l.files, g_strdup(main_file));
 	if (present)
 		l.config->file = g_strdup(main_file);
+	l.config->looked_for = g_strdup(main_file);
+	l.config->files = g_ptr_array_new_with_free_func(g_free);
 	find_drop_ins(&l);
-	for (guint i = present ? 0 : 1; i < l.files->len; i++)
+	for (guint i = present ? 0 : 1; i < l.files->len; i++) {
 		ini_read(g_ptr_array_index(l.files, i), l.entries, l.errors);
+		g_ptr_array_add(l.config->files, g_strdup(g_ptr_array_index(l.files, i)));
+	}
 	check_entries(&l);
 	set_daemon(&l);
 	make_guests(&l);
@@ -681,8 +724,20 @@ config_free(struct config *config)
 	g_ptr_array_unref(config->guests);
 	clear_keys(config, TRUE);
 	g_free(config->secrets_directory);
+	g_ptr_array_unref(config->files);
+	g_free(config->looked_for);
 	g_free(config->file);
 	g_free(config);
+}
+
+char *
+config_missing(const struct config *config)
+{
+	if (config->files->len)
+		return NULL;
+	return g_strdup_printf("no configuration: %s does not exist; write it (see "
+			       "childhurd.ini(5)) or give --config FILE",
+			       config->looked_for);
 }
 
 const struct config_guest *

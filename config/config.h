@@ -74,7 +74,9 @@ struct config_guest {
 };
 
 struct config {
-	char *file; /* the main file that was read; NULL: none was there and the defaults hold */
+	char *file;	  /* the main file that was read; NULL: none was there */
+	char *looked_for; /* the main file, there or not */
+	GPtrArray *files; /* of char *: all that were read, in this order; may be empty */
 	char *uri;
 	char *state_directory;
 	char *runtime_directory;
@@ -98,16 +100,21 @@ char *config_default_file(void);
  * Read FILE and every *.ini of the folder conf.d beside it (in the order of their names), check all
  * of it.
  *
- * FILE: path; NULL means config_default_file(), which may then be missing (an empty hird).
- * errors: array of char * (caller made it with g_free as its free function); each message is one
- * line, "FILE:LINE: [SECTION] KEY: what is wrong, what would be right". All errors of all files are
- *         collected, in the order of files and lines; they are UTF-8 without control characters.
- * Text in the configuration is UTF-8 without control characters but tabs, so it can be said in XML,
- * Scheme and JSON. No file but those of the configuration is looked at: whether an image is there
- * is the daemon's business. Returns a configuration, or NULL when there was at least one error.
- * Caller frees with config_free.
+ * FILE: path; NULL means config_default_file(), which may then be missing. With no drop-ins either
+ *       the configuration is one of no file and no guest (files is empty), which is good for
+ * looking at the host, and for nothing else: see config_missing. errors: array of char * (caller
+ * made it with g_free as its free function); each message is one line, "FILE:LINE: [SECTION] KEY:
+ * what is wrong, what would be right". All errors of all files are collected, in the order of files
+ * and lines; they are UTF-8 without control characters. Text in the configuration is UTF-8 without
+ * control characters but tabs, so it can be said in XML, Scheme and JSON. No file but those of the
+ * configuration is looked at: whether an image is there is the daemon's business. Returns a
+ * configuration, or NULL when there was at least one error. Caller frees with config_free.
  */
 struct config *config_load(const char *file, GPtrArray *errors);
+
+/* Why there is nothing to be done with a configuration for which no file was found, or NULL when
+ * there is one: "no configuration: FILE does not exist; ..." Caller frees. */
+char *config_missing(const struct config *config);
 
 void config_free(struct config *config);
 

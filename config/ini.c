@@ -17,6 +17,8 @@
 #include <fcntl.h>
 #include <ini.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "config/value.h"
@@ -137,6 +139,9 @@ hand_over(struct feeder *f, const char *text, char *out, gsize size)
 		wrong_line(f, text, "no key before the %c", *text);
 	} else if (name > KEY_NAME_MAX) {
 		wrong_line(f, text, "there is no key with so long a name");
+	} else if (strlen(text + name + 1) > INI_VALUE_MAX) {
+		wrong_line(f, text, "the value is too long; it has at most %d bytes",
+			   INI_VALUE_MAX);
 	} else {
 		f->expected = TRUE;
 		if ((gsize)g_snprintf(out, size, "%s\n", text) < size)
@@ -204,16 +209,54 @@ next_line(char *out, int size, void *stream)
 	return out;
 }
 
-/* Like g_file_get_contents, but not for ever: neither in an endless file nor in a pipe that nobody
- * writes to. */
+/*
+ * What this is, when it cannot be a configuration; NULL: it can. A pipe or a terminal reads as
+ * empty when nobody writes to it, and a reload would stop all guests. /dev/null is empty and meant
+ * so.
+ */
+static const char *
+odd_kind(const struct stat *st)
+{
+	if (S_ISREG(st->st_mode) || (S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3)))
+		return NULL;
+	return S_ISDIR(st->st_mode)    ? "directory"
+	       : S_ISFIFO(st->st_mode) ? "fifo"
+	       : S_ISSOCK(st->st_mode) ? "socket"
+				       : "device";
+}
+
+/* Open it, if it is what can be read. -1: it is not, that was told. */
+static int
+open_regular(const char *file, GPtrArray *errors)
+{
+	struct stat st;
+	const char *kind = NULL;
+	int fd = -1;
+	/* Looked at before, because opening a device may do something; and again, because it may
+	 * have become another one since. */
+	if (stat(file, &st) == 0 && !(kind = odd_kind(&st)))
+		fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0 && fstat(fd, &st) == 0 && !(kind = odd_kind(&st)))
+		return fd;
+	ini_error_add(errors, file, 0,
+		      kind ? g_strdup_printf("is a %s, not a regular file", kind)
+			   : g_strdup_printf("cannot be read: %s", g_strerror(errno)));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* Like g_file_get_contents, but not for ever, should the file be an endless one. */
 static GString *
 read_whole(const char *file, GPtrArray *errors)
 {
 	g_autoptr(GString) content = g_string_new(NULL);
 	char bytes[16384];
 	ssize_t n = -1;
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	while (fd >= 0 && content->len <= INI_FILE_MAX) {
+	int fd = open_regular(file, errors);
+	if (fd < 0)
+		return NULL;
+	while (content->len <= INI_FILE_MAX) {
 		n = read(fd, bytes, sizeof bytes);
 		if (n <= 0 && !(n < 0 && errno == EINTR))
 			break;
@@ -221,8 +264,7 @@ read_whole(const char *file, GPtrArray *errors)
 			g_string_append_len(content, bytes, n);
 	}
 	int why = errno;
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 	if (n < 0)
 		ini_error_add(errors, file, 0,
 			      g_strdup_printf("cannot be read: %s", g_strerror(why)));

@@ -5,7 +5,8 @@
 
 #include <glib.h>
 
-#define INI_FILE_MAX (1024 * 1024) /* bytes of one file */
+#define INI_FILE_MAX  (1024 * 1024) /* bytes of one file */
+#define INI_VALUE_MAX (16 * 1024)   /* bytes of one value */
 
 /* One `key = value`, or the head of a section (key and value NULL). */
 struct ini_entry {

@@ -135,13 +135,31 @@ limit_text(const struct key *key, double limit)
 		    : g_strdup_printf("%.15g", limit);
 }
 
+/* "256" that is a quarter of a kilobyte: with the unit that was forgotten it is within the limits,
+ * as a rule. Caller frees; "": no advice. */
+static char *
+forgotten_unit(const struct key *key, const char *text, double value)
+{
+	if (key->type != KEY_SIZE || !g_ascii_isdigit(text[strlen(text) - 1]))
+		return g_strdup("");
+	const struct unit *unit = &sizes[1]; /* M; else the first that fits */
+	for (gsize i = 0; sizes[i].name && value * unit->factor < key->least; i++)
+		unit = &sizes[i];
+	gboolean fits = value * unit->factor >= key->least &&
+			(key->most <= 0 || value * unit->factor <= key->most);
+	return fits ? g_strdup_printf(" (%s bytes; did you mean %s%s?)", text, text, unit->name)
+		    : g_strdup("");
+}
+
 static char *
 check_range(const struct key *key, const char *text, double value)
 {
 	g_autofree char *least = limit_text(key, key->least);
 	g_autofree char *most = limit_text(key, key->most);
-	if (value < key->least || (key->most > 0 && value > key->most))
-		return wrong(text, "is out of range; it is %s to %s", least, most);
+	if (value < key->least || (key->most > 0 && value > key->most)) {
+		g_autofree char *advice = forgotten_unit(key, text, value);
+		return wrong(text, "is out of range; it is %s to %s%s", least, most, advice);
+	}
 	return NULL;
 }
 
@@ -324,6 +342,20 @@ set_text(const struct key *key, const char *text, const char *folder, char **fie
 
 /* --- lists --- */
 
+/* words is taken over. */
+static char *
+set_words(char **words, char ***field)
+{
+	guint n = g_strv_length(words);
+	if (n > VALUE_WORDS_MAX) {
+		g_strfreev(words);
+		return g_strdup_printf("has %u words; it has at most %d", n, VALUE_WORDS_MAX);
+	}
+	g_strfreev(*field);
+	*field = words;
+	return NULL;
+}
+
 static char *
 set_list(const char *text, char ***field)
 {
@@ -336,9 +368,7 @@ set_list(const char *text, char ***field)
 		if (**piece)
 			g_strv_builder_add(builder, *piece);
 	}
-	g_strfreev(*field);
-	*field = g_strv_builder_end(builder);
-	return NULL;
+	return set_words(g_strv_builder_end(builder), field);
 }
 
 static char *
@@ -355,9 +385,7 @@ set_argv(const char *text, char ***field)
 			    "cannot be split into arguments as in a shell; a quote is not closed");
 		argv = g_new0(char *, 1);
 	}
-	g_strfreev(*field);
-	*field = argv;
-	return NULL;
+	return set_words(argv, field);
 }
 
 static void
@@ -375,6 +403,9 @@ add_module(const char *text, const char *folder, GPtrArray **field)
 	gsize length = strcspn(text, " \t");
 	if (!length)
 		return g_strdup("has no value; write FILE, or FILE and its arguments");
+	if (*field && (*field)->len >= VALUE_MODULES_MAX)
+		return g_strdup_printf("one too many; a guest has at most %d modules",
+				       VALUE_MODULES_MAX);
 	g_autofree char *file = g_strndup(text, length);
 	struct config_module *module = g_new0(struct config_module, 1);
 	module->file = path_from(file, folder);

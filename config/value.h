@@ -5,6 +5,10 @@
 
 #include "config/keys.h"
 
+/* A configuration of a few lines makes up to 1000 guests, and each has all of it. */
+#define VALUE_MODULES_MAX 64  /* modules of a guest */
+#define VALUE_WORDS_MAX	  256 /* words of a list, or arguments */
+
 /*
  * Parse text as key's type into the field of owner (struct config or struct config_guest), whose
  * old value is freed. folder: what relative paths are relative to. Returns NULL, or what is wrong

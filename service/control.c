@@ -64,7 +64,9 @@ share(const char *path, const char *name, GError **error)
 	struct group *group = name ? getgrnam(name) : NULL;
 	if (!name)
 		return TRUE;
-	if (!group)
+	if (!group && geteuid() != 0)
+		g_debug("%s: there is no group %s", path, name); /* nobody misses it */
+	else if (!group)
 		g_message("%s: there is no group %s, so only we and root may use it (groupadd "
 			  "--system %s)",
 			  path, name, name);
@@ -78,7 +80,7 @@ share(const char *path, const char *name, GError **error)
 }
 
 static gboolean
-listen_at(struct control *control, const char *group, GError **error)
+listen_at(struct control *control, GError **error)
 {
 	const char *path = control->path;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -105,7 +107,7 @@ listen_at(struct control *control, const char *group, GError **error)
 		return fail(error, path, "cannot look at it");
 	control->device = st.st_dev;
 	control->inode = st.st_ino;
-	if (!share(path, group, error))
+	if (!share(path, control->group, error))
 		return FALSE;
 	return listen(control->fd, CONTROL_LISTEN) == 0 || fail(error, path, "cannot listen");
 }
@@ -115,11 +117,13 @@ on_accept_again(struct ev_loop *loop, ev_timer *watcher, int events)
 {
 	struct control *control = watcher->data;
 	ev_timer_stop(loop, watcher);
-	if (control->clients->len < CONTROL_CLIENTS_MAX)
-		ev_io_start(loop, &control->accepting);
+	ev_io_start(loop, &control->accepting);
 }
 
-/* A listening socket stays readable when no descriptor can be had: without a pause we would spin.
+/*
+ * Everybody is accepted, and client_new refuses whom there is no place for: nobody waits in the
+ * backlog for another's idle connections. A listening socket stays readable when no descriptor can
+ * be had: without a pause we would spin.
  */
 static void
 on_connection(struct ev_loop *loop, ev_io *watcher, int events)
@@ -128,8 +132,6 @@ on_connection(struct ev_loop *loop, ev_io *watcher, int events)
 	int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd >= 0) {
 		client_new(control, fd);
-		if (control->clients->len >= CONTROL_CLIENTS_MAX)
-			ev_io_stop(loop, watcher);
 	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
 		g_warning("%s: cannot accept (%s); trying again soon", control->path,
 			  g_strerror(errno));
@@ -157,6 +159,7 @@ control_new(struct ev_loop *loop, const char *path, const char *control_group,
 	control->loop = loop;
 	control->hird = *hird;
 	control->path = g_strdup(path);
+	control->group = g_strdup(control_group);
 	control->fd = -1;
 	control->clients = g_ptr_array_new();
 	control->events = g_ptr_array_new_with_free_func(kept_event_free);
@@ -166,7 +169,7 @@ control_new(struct ev_loop *loop, const char *path, const char *control_group,
 	ev_init(&control->accepting, on_connection);
 	ev_init(&control->accept_again, on_accept_again);
 	control->accepting.data = control->accept_again.data = control;
-	if (!listen_at(control, control_group, error)) {
+	if (!listen_at(control, error)) {
 		control_free(control);
 		return NULL;
 	}
@@ -181,6 +184,39 @@ control_open(struct control *control)
 		ev_io_start(control->loop, &control->accepting);
 }
 
+/* Is what is at the path our socket? */
+static gboolean
+is_there(const struct control *control)
+{
+	struct stat st;
+	return control->inode && lstat(control->path, &st) == 0 && st.st_dev == control->device &&
+	       st.st_ino == control->inode;
+}
+
+gboolean
+control_renew(struct control *control, GError **error)
+{
+	if (is_there(control))
+		return TRUE;
+	const struct control old = *control;
+	if (!listen_at(control, error)) {
+		if (control->fd >= 0 && control->fd != old.fd)
+			close(control->fd);
+		control->fd = old.fd;
+		control->device = old.device;
+		control->inode = old.inode;
+		return FALSE;
+	}
+	gboolean accepting = ev_is_active(&control->accepting);
+	ev_io_stop(control->loop, &control->accepting);
+	ev_io_set(&control->accepting, control->fd, EV_READ);
+	if (accepting)
+		ev_io_start(control->loop, &control->accepting);
+	close(old.fd);
+	g_message("%s: the control socket was gone and is there again", control->path);
+	return TRUE;
+}
+
 void
 control_free(struct control *control)
 {
@@ -190,15 +226,14 @@ control_free(struct control *control)
 		client_free(g_ptr_array_index(control->clients, control->clients->len - 1));
 	ev_io_stop(control->loop, &control->accepting);
 	ev_timer_stop(control->loop, &control->accept_again);
-	struct stat st;
-	if (control->inode && lstat(control->path, &st) == 0 && st.st_dev == control->device &&
-	    st.st_ino == control->inode)
+	if (is_there(control))
 		unlink(control->path);
 	if (control->fd >= 0)
 		close(control->fd);
 	g_ptr_array_unref(control->clients);
 	g_ptr_array_unref(control->events);
 	g_free(control->path);
+	g_free(control->group);
 	g_free(control);
 }
 

@@ -15,8 +15,10 @@
 #include "offload/published.h"
 
 /* The limits of what a client may do; the manual lists them. */
-#define CONTROL_CLIENTS_MAX 256		/* connections; one more waits in the backlog */
-#define CONTROL_MESSAGE_MAX (64 * 1024) /* bytes of one request */
+#define CONTROL_CLIENTS_MAX	 256 /* connections; one more is refused as Busy */
+#define CONTROL_CLIENTS_PER_USER 64  /* of one user who is neither root nor the daemon's own */
+#define CONTROL_CLIENTS_KEPT	 16  /* beyond CONTROL_CLIENTS_MAX, for these two */
+#define CONTROL_MESSAGE_MAX	 (64 * 1024) /* bytes of one request */
 #define CONTROL_BACKLOG_MAX                                                                        \
 	(1024 * 1024)			 /* bytes waiting for one slow reader, then it is cut off */
 #define CONTROL_EVENTS_KEPT	   1024	 /* events that a late reader still gets */
@@ -119,6 +121,12 @@ struct control *control_new(struct ev_loop *loop, const char *path, const char *
 			    const struct control_hird *hird, GError **error);
 /* Begin to answer; clients that came before have waited. May be called again. */
 void control_open(struct control *control);
+/*
+ * Is our socket still at its path? If not, listen there again; connections that there are stay. Not
+ * when a socket of a daemon that lives is there: FALSE and an error that says so, and what was
+ * holds.
+ */
+gboolean control_renew(struct control *control, GError **error);
 /* Closes everything and removes the socket. */
 void control_free(struct control *control);
 

@@ -269,19 +269,56 @@ on_limit(struct ev_loop *loop, ev_timer *watcher, int events)
 			      "half a request, and no more came");
 }
 
+/* NULL: there is a place for one more connection of this user; else why not. */
+static const char *
+no_place(const struct control *control, uid_t uid)
+{
+	guint all = control->clients->len, own = 0;
+	if (peer_is_owner(uid))
+		return all < CONTROL_CLIENTS_MAX + CONTROL_CLIENTS_KEPT
+			   ? NULL
+			   : "too many connections; end some clients";
+	for (guint i = 0; i < all; i++) {
+		const struct control_client *client = g_ptr_array_index(control->clients, i);
+		own += client->peer.uid == uid;
+	}
+	if (own >= CONTROL_CLIENTS_PER_USER)
+		return "too many connections of one user; end some of your clients";
+	return all < CONTROL_CLIENTS_MAX ? NULL : "too many connections; try again later";
+}
+
+/* Say why and close, without a place for it: the answer fits into a new socket's buffer, and who
+ * does not take it misses nothing. */
+static void
+turn_away(int fd, const char *why)
+{
+	JsonObject *parameters = json_object_new();
+	json_object_set_string_member(parameters, "why", why);
+	g_autofree char *text = varlink_error(CONTROL_INTERFACE ".Busy", parameters);
+	if (send(fd, text, strlen(text) + 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		g_debug("control: refusing: %s", g_strerror(errno));
+	close(fd);
+}
+
 void
 client_new(struct control *control, int fd)
 {
-	struct control_client *client = g_new0(struct control_client, 1);
-	socklen_t length = sizeof client->peer;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &client->peer, &length) < 0) {
+	struct ucred peer;
+	socklen_t length = sizeof peer;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) {
 		g_warning("control: a connection from nobody: %s", g_strerror(errno));
 		close(fd);
-		g_free(client);
 		return;
 	}
+	const char *why = no_place(control, peer.uid);
+	if (why) {
+		turn_away(fd, why);
+		return;
+	}
+	struct control_client *client = g_new0(struct control_client, 1);
 	client->control = control;
 	client->fd = fd;
+	client->peer = peer;
 	client->may_change = -1;
 	client->out = g_byte_array_new();
 	varlink_buffer_init(&client->in, CONTROL_MESSAGE_MAX);
@@ -311,7 +348,4 @@ client_free(struct control_client *client)
 	g_free(client->who);
 	g_ptr_array_remove_fast(control->clients, client);
 	g_free(client);
-	/* There is room for another one, unless descriptors are what we wait for. */
-	if (control->fd >= 0 && !ev_is_active(&control->accept_again))
-		ev_io_start(control->loop, &control->accepting);
 }

@@ -48,8 +48,8 @@ struct kept_event {
 struct control {
 	struct ev_loop *loop;
 	struct control_hird hird;
-	char *path;
-	dev_t device; /* of our socket: another one at its path is not ours to remove */
+	char *path, *group; /* group: NULL: none is to be let in */
+	dev_t device;	    /* of our socket: another one at its path is not ours to remove */
 	ino_t inode;
 	int fd;
 	ev_io accepting;
@@ -93,6 +93,7 @@ struct request {
 };
 
 /* control_client.c */
+/* fd is taken over: served, or refused with the error Busy when there is no place for it. */
 void client_new(struct control *control, int fd);
 void client_free(struct control_client *client);
 /* A look at the client's request, soon. */
@@ -108,6 +109,8 @@ void request_invalid(struct request *request, const char *parameter, const char 
 /* control_peer.c */
 const char *client_who(struct control_client *client);
 gboolean client_may_change(struct control_client *client);
+/* Is this root, or whom the daemon runs as? */
+gboolean peer_is_owner(uid_t uid);
 /* Is this user, whose process has this group, in the group? No such group: FALSE. */
 gboolean peer_in_group(uid_t uid, gid_t gid, const char *group);
 

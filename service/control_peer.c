@@ -49,11 +49,17 @@ peer_in_group(uid_t uid, gid_t gid, const char *name)
 }
 
 gboolean
+peer_is_owner(uid_t uid)
+{
+	return uid == 0 || uid == geteuid();
+}
+
+gboolean
 client_may_change(struct control_client *client)
 {
 	if (client->may_change < 0)
 		client->may_change =
-		    client->peer.uid == 0 || client->peer.uid == geteuid() ||
+		    peer_is_owner(client->peer.uid) ||
 		    peer_in_group(client->peer.uid, client->peer.gid, CONTROL_ADMIN_GROUP);
 	return client->may_change;
 }

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use lib 'tests/lib';
 use Childhurd;
+use File::Path ();
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use Socket;
@@ -151,6 +152,81 @@ if ($> != 0) {
         is($? >> 8, 1, "state directory: $case->[0]: exit 1");
         like(Childhurd::slurp($log), qr/\Q$state\E/, '... and a message that names it');
     }
+}
+
+# --- no configuration at all ---
+{
+    my $d = Childhurd->new;
+    my $etc = "$d->{dir}/etc";
+    my $file = "$etc/childhurd/childhurd.ini";
+    my @user = $> == 0 ? (uid => 65534, gid => 65534) : ();
+    %$d = (%$d, @user, environment => { HOME => $d->{dir}, XDG_CONFIG_HOME => $etc, XDG_STATE_HOME => "$d->{dir}/s", XDG_RUNTIME_DIR => "$d->{dir}/r" });
+    chmod 0755, $d->{dir};
+    my $bin = "$d->{dir}/childhurdd";    # a checkout below /root cannot be read by others
+    system 'cp', "$Childhurd::BUILD/childhurdd", $bin;
+    my ($log, $out) = map { "$d->{dir}/$_" } qw(none.log none.check);
+    write_file($_, ''), chmod 0666, $_ for $log, $out;
+    mkdir "$d->{dir}/$_" for qw(s r);
+    chmod 01777, "$d->{dir}/$_" for qw(s r);
+    waitpid $d->spawn($log, $bin), 0;
+    is($? >> 8, 1, 'without a configuration there is no daemon');
+    is(Childhurd::slurp($log), "no configuration: $file does not exist; write it (see childhurd.ini(5)) or give --config FILE\n",
+        '... that would end all guests; it says which file it looked for');
+    ok(!-e "$d->{dir}/s/childhurd", '... and touches nothing');
+    waitpid $d->spawn($out, $bin, '--check'), 0;
+    is($? >> 8, 1, '--check finds that a problem');
+    like(Childhurd::slurp($out), qr/^problem  no configuration: \Q$file\E .*^ok .*qemu-img/ms, '... and looks at the host all the same');
+}
+{
+    my $d = Childhurd->new(guests => "[guest a]\nimage = /nonexistent\nautostart = no\n")->start;
+    rename $d->{file}, "$d->{file}.away";
+    my $said = $d->ctl('reload');
+    is($d->{status}, 1, 'a configuration that has vanished is not applied');
+    like($said, qr/\Q$d->{file}\E: cannot be read: No such file/, '... and that is said');
+    is($d->state('a'), 'stopped', '... and every guest stays');
+    $d->end;
+    like($d->log, qr/: 1 guest configured in \Q$d->{file}\E$/m, 'one guest is not called guests');
+    like($d->log, qr/ending on Terminated; no guest runs$/m, 'none is said to run on when none runs');
+}
+
+# --- a configuration that others can change ---
+SKIP: {
+    skip "only root's daemon minds", 3 if $> != 0;
+    my $d = Childhurd->new;
+    chmod 0666, $d->{file};
+    my $mend = qr/\Q$d->{file}\E: every user may write to it, .*mend it with: chmod o-w '\Q$d->{file}\E'/;
+    $d->start;
+    like($d->log, $mend, 'a configuration that everybody can write to is warned of');
+    $d->end;
+    my $out = "$d->{dir}/check";
+    waitpid $d->spawn($out, "$Childhurd::BUILD/childhurdd", '--check', '--config', $d->{file}), 0;
+    is($? >> 8, 1, '... and a problem for --check');
+    like(Childhurd::slurp($out), qr/^problem  $mend/m, '... which names the command, too');
+}
+
+# --- a runtime directory that somebody deletes ---
+{
+    my $d = Childhurd->new(guests => "[guest a]\nimage = /nonexistent\nautostart = no\n")->start;
+    my $open = IO::Socket::UNIX->new(Peer => "$d->{runtime}/control") || die "connect: $!";
+    my $back = sub { $d->ctl('list'); $d->{status} == 0 && -e "$d->{runtime}/machines.scm" };
+    my $is_back = sub { ok($d->wait_until(10, $_[0], $back), $_[0]) };
+    unlink "$d->{runtime}/control";
+    kill 'HUP', $d->{pid};
+    $is_back->('SIGHUP brings a deleted control socket back');
+    File::Path::remove_tree($d->{runtime});
+    write_file($d->{file}, 'nonsense');
+    kill 'HUP', $d->{pid};
+    $is_back->('and a deleted runtime directory, even when the configuration is no good');
+    is((stat $d->{runtime})[2] & 07777, 0755, '... with its mode');
+    syswrite $open, "{\"method\":\"org.childhurd.List\",\"parameters\":{\"names\":[]}}\0";
+    sysread $open, my $answer, 4096;
+    like($answer, qr/"name":"a"/, '... and who was connected still is');
+    $d->end;
+
+    $d = Childhurd->new(guests => "[guest a]\nimage = /nonexistent\n")->start;
+    File::Path::remove_tree($d->{runtime});
+    $is_back->('without being told, a change of state is published in a new one');
+    $d->end;
 }
 
 # --- secret roots that are not safe ---

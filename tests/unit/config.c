@@ -102,6 +102,15 @@ place_clear(struct place *p)
 }
 
 static void
+assert_refused(const char *file, const char *message)
+{
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	g_assert_null(config_load(file, errors));
+	g_assert_cmpuint(errors->len, ==, 1);
+	g_assert_cmpstr(g_ptr_array_index(errors, 0), ==, message);
+}
+
+static void
 test_drop_ins(void)
 {
 	struct place p;
@@ -173,28 +182,40 @@ test_missing(void)
 	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0), "/nonexistent/childhurd.ini"));
 }
 
-/* A folder, a file that does not end, a pipe that nobody writes to: an error each, at once. */
+/* A folder, a file that does not end, a pipe that nobody writes to and would read as empty: an
+ * error each, at once. */
 static void
 test_no_files(void)
 {
 	struct place p;
 	place_make(&p);
+	g_autofree char *folder = g_build_filename(p.dir, "conf.d", NULL);
+	g_autofree char *drop_in = g_build_filename(folder, "10-a.ini", NULL);
+	g_autofree char *fifo = g_strdup_printf("%s: is a fifo, not a regular file", p.file);
+	g_autofree char *fifo_in = g_strdup_printf("%s: is a fifo, not a regular file", drop_in);
+	assert_refused("/", "/: is a directory, not a regular file");
+	assert_refused("/dev/zero", "/dev/zero: is a device, not a regular file");
 	g_assert_cmpint(mkfifo(p.file, 0600), ==, 0);
-	struct {
-		const char *path, *message;
-	} cases[] = {{"/", "/: cannot be read: Is a directory"},
-		     {"/dev/zero", "/dev/zero: is too large"}};
-	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
-		g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
-		g_assert_null(config_load(cases[i].path, errors));
-		g_assert_cmpuint(errors->len, ==, 1);
-		g_assert_true(g_str_has_prefix(g_ptr_array_index(errors, 0), cases[i].message));
-	}
+	assert_refused(p.file, fifo);
+	g_assert_cmpint(g_remove(p.file), ==, 0);
+	place_write(&p, "childhurd.ini", "", 0);
+	g_assert_cmpint(truncate(p.file, 1 << 30), ==, 0);
+	g_autofree char *large =
+	    g_strdup_printf("%s: is too large; a configuration has at most 1048576 bytes", p.file);
+	assert_refused(p.file, large);
+	place_write(&p, "childhurd.ini", "[guest a]\nimage = /a\n", -1);
+	g_assert_cmpint(g_mkdir(folder, 0700), ==, 0);
+	g_assert_cmpint(mkfifo(drop_in, 0600), ==, 0);
+	assert_refused(p.file, fifo_in);
+	/* /dev/null is how a drop-in is masked. */
+	g_assert_cmpint(g_remove(drop_in), ==, 0);
+	g_assert_cmpint(symlink("/dev/null", drop_in), ==, 0);
 	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
-	struct config *config =
-	    config_load(p.file, errors); /* reads as empty, and does not block */
+	struct config *config = config_load(p.file, errors);
 	g_assert_nonnull(config);
-	g_assert_cmpuint(config->guests->len, ==, 0);
+	g_assert_cmpuint(config->guests->len, ==, 1);
+	g_assert_null(config_missing(config));
+	g_assert_cmpuint(config->files->len, ==, 2);
 	config_free(config);
 	place_clear(&p);
 }
@@ -239,6 +260,58 @@ test_many_guests(void)
 	g_assert_cmpuint(errors->len, ==, 1);
 	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0),
 				":3003: [guest one-more]: there are more than 1000 guests"));
+	place_clear(&p);
+}
+
+/* A few lines, and each of a thousand guests would have a megabyte of them. */
+static void
+test_large(void)
+{
+	struct place p;
+	place_make(&p);
+	g_autoptr(GString) text = g_string_new("[defaults]\nkernel = /k\n");
+	for (int i = 0; i < 60000; i++)
+		g_string_append(text, "module = a b\n");
+	g_string_append(text, "[guest a]\ncount = 50\n");
+	place_write(&p, "childhurd.ini", text->str, -1);
+	g_autofree char *modules = g_strdup_printf(
+	    "%s:67: [defaults] module: one too many; a guest has at most 64 modules", p.file);
+	assert_refused(p.file, modules);
+
+	g_autofree char *value = g_strnfill(16384, 'x');
+	g_string_printf(text, "[guest a]\nkernel = /k\nkernel-arguments =%s\n", value);
+	place_write(&p, "childhurd.ini", text->str, -1);
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	struct config *config = config_load(p.file, errors);
+	g_assert_nonnull(config);
+	config_free(config);
+	g_string_insert(text, (gssize)text->len - 1, "x");
+	place_write(&p, "childhurd.ini", text->str, -1);
+	g_assert_null(config_load(p.file, errors));
+	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0), ":3: \"kernel-arguments =xxx"));
+	g_assert_nonnull(strstr(g_ptr_array_index(errors, 0),
+				"the value is too long; it has at most 16384 bytes"));
+
+	g_string_assign(text, "[guest a]\nimage = /i\nqemu-options =");
+	for (int i = 0; i < 257; i++)
+		g_string_append(text, " -s");
+	place_write(&p, "childhurd.ini", text->str, -1);
+	g_autofree char *words = g_strdup_printf(
+	    "%s:3: [guest a] qemu-options: has 257 words; it has at most 256", p.file);
+	assert_refused(p.file, words);
+
+	g_string_assign(text, "[defaults]\nkernel = /k\n");
+	for (int i = 0; i < 60; i++)
+		g_string_append_printf(text, "module = %.16000s\n", value);
+	for (int i = 0; i < 100; i++)
+		g_string_append_printf(text, "[guest g%d]\nssh-port=%d\nsecrets-port=%d\n", i,
+				       20000 + i, 30000 + i);
+	place_write(&p, "childhurd.ini", text->str, -1);
+	g_autofree char *all = g_strdup_printf(
+	    "%s:270: [guest g69]: the values of all guests up to here have more than "
+	    "64 MiB; make them shorter, or have fewer guests",
+	    p.file);
+	assert_refused(p.file, all);
 	place_clear(&p);
 }
 
@@ -330,6 +403,24 @@ test_locale(void)
 }
 
 static void
+test_forgotten_unit(void)
+{
+	static const char *const cases[][2] = {
+	    {"256", "\"256\" is out of range; it is 16M to 1024G (256 bytes; did you mean 256M?)"},
+	    {"2", "\"2\" is out of range; it is 16M to 1024G (2 bytes; did you mean 2G?)"},
+	    {"256K", "\"256K\" is out of range; it is 16M to 1024G"},
+	    {"0", "\"0\" is out of range; it is 16M to 1024G"},
+	    {"-5", "\"-5\" is out of range; it is 16M to 1024G"},
+	    {"9999999999999999", "\"9999999999999999\" is out of range; it is 16M to 1024G"}};
+	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct config_guest guest = {0};
+		g_autofree char *what =
+		    value_set(key_find("memory-size", FALSE), cases[i][0], "/", &guest);
+		g_assert_cmpstr(what, ==, cases[i][1]);
+	}
+}
+
+static void
 test_differences(void)
 {
 	struct place p;
@@ -375,7 +466,10 @@ test_ordinary_user(void)
 		g_setenv("XDG_RUNTIME_DIR", "/r", TRUE);
 		g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
 		struct config *config = config_load(NULL, errors);
-		g_assert_nonnull(config); /* no file: an empty hird */
+		g_assert_nonnull(config);
+		g_autofree char *missing = config_missing(config);
+		g_assert_true(g_str_has_prefix(
+		    missing, "no configuration: /c/childhurd/childhurd.ini does not exist; "));
 		g_assert_cmpstr(config->state_directory, ==, "/s/childhurd");
 		g_assert_cmpstr(config->runtime_directory, ==, "/r/childhurd");
 		g_assert_cmpstr(config->secrets_directory, ==, "/c/childhurd/secrets");
@@ -418,10 +512,12 @@ main(int argc, char **argv)
 	g_test_add_func("/config/what-is-no-file-is-not-read-for-ever", test_no_files);
 	g_test_add_func("/config/a-folder-that-cannot-be-read-is-an-error", test_no_folder);
 	g_test_add_func("/config/a-thousand-guests-and-no-more", test_many_guests);
+	g_test_add_func("/config/a-small-configuration-costs-little", test_large);
 	g_test_add_func("/config/a-long-value-stays-whole", test_long_value_whole);
 	g_test_add_func("/config/nul-bytes-crlf-byte-order-marks-and-bad-utf8", test_bytes);
 	g_test_add_func("/config/lines-may-be-long", test_long_line);
 	g_test_add_func("/config/numbers-do-not-depend-on-the-locale", test_locale);
+	g_test_add_func("/config/a-size-without-its-unit-is-known", test_forgotten_unit);
 	g_test_add_func("/config/two-guests-are-compared-by-key", test_differences);
 	g_test_add_func("/config/the-table-is-sound-and-suggests", test_table);
 	g_test_add_func("/config/an-ordinary-user-has-the-xdg-folders", test_ordinary_user);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The control socket itself: who gets in, and clients that behave badly. */
+#include <fcntl.h>
 #include <grp.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -228,18 +229,131 @@ BED_TEST(test_half_closed)
 
 BED_TEST(test_many)
 {
-	struct peer peers[CONTROL_CLIENTS_MAX];
-	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+	enum { MANY = CONTROL_CLIENTS_MAX + CONTROL_CLIENTS_KEPT };
+	struct peer peers[MANY];
+	for (int i = 0; i < MANY; i++) {
 		peer_begin(&peers[i], bed); /* with the one of the test one too many */
 		bed_settle(bed);
 	}
-	g_assert_cmpuint(bed->control->clients->len, ==, CONTROL_CLIENTS_MAX);
-	struct peer *late = &peers[CONTROL_CLIENTS_MAX - 1];
-	peer_call(late, "List", "\"names\":[\"alpha\"]", "");
-	assert_silence(late);
+	g_assert_cmpuint(bed->control->clients->len, ==, MANY);
+	assert_next_like(&peers[MANY - 1], "Busy *too many connections*");
+	assert_end(&peers[MANY - 1]);
+	peer_call(peer, "List", "\"names\":[\"alpha\"]", ""); /* who is in is served */
+	assert_next_like(peer, "{\"guests\":*");
 	peer_end(&peers[0]);
-	assert_next_like(late, "{\"guests\":*");
-	for (int i = 1; i < CONTROL_CLIENTS_MAX; i++)
+	bed_settle(bed);
+	assert_served(bed); /* and there is a place again */
+	for (int i = 1; i < MANY; i++)
+		peer_end(&peers[i]);
+}
+
+/* In a process of its own: n connections that stay, then one more; out gets what that one is told.
+ * Ends when nobody listens to it any more. */
+static void
+crowd_as_nobody(const char *path, int in, int out, int n)
+{
+	char byte;
+	if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+		_exit(2);
+	while (n-- > 0)
+		peer_socket(path);
+	int fd = peer_socket(path);
+	while (recv(fd, &byte, 1, 0) == 1 && byte)
+		if (write(out, &byte, 1) != 1)
+			_exit(3);
+	close(out);
+	_exit(read(in, &byte, 1) == 0 ? 0 : 4);
+}
+
+static void
+again(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+}
+
+/* Another user opens n connections and one more; bed is as it is while they are open. Returns what
+ * the last one was told, and in *back the descriptor whose closing ends them. */
+static char *
+crowd(struct bed *bed, int n, pid_t *child, int *back)
+{
+	int words[2], hold[2];
+	g_assert_cmpint(chmod(bed->folder, 0755), ==, 0);
+	g_assert_cmpint(chmod(bed->path, 0666), ==, 0);
+	g_assert_cmpint(pipe(words), ==, 0);
+	g_assert_cmpint(pipe(hold), ==, 0);
+	*child = fork();
+	if (*child == 0) {
+		close(words[0]);
+		close(hold[1]);
+		crowd_as_nobody(bed->path, hold[0], words[1], n);
+	}
+	close(words[1]);
+	close(hold[0]);
+	*back = hold[1];
+	ev_timer tick;
+	ev_timer_init(&tick, again, 0.005, 0.005);
+	ev_timer_start(bed->loop, &tick);
+	GString *text = g_string_new(NULL);
+	char byte;
+	gssize r;
+	fcntl(words[0], F_SETFL, O_NONBLOCK);
+	while ((r = read(words[0], &byte, 1)) != 0) {
+		if (r == 1)
+			g_string_append_c(text, byte);
+		else
+			bed_round(bed);
+	}
+	ev_timer_stop(bed->loop, &tick);
+	close(words[0]);
+	return g_string_free(text, FALSE);
+}
+
+static void
+crowd_goes(struct bed *bed, pid_t child, int back)
+{
+	int status;
+	close(back);
+	g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+	g_assert_cmpint(status, ==, 0);
+	bed_settle(bed);
+}
+
+/* However many connections another user leaves idle, root is served, and so are all others. */
+BED_TEST(test_crowd)
+{
+	pid_t child;
+	int back;
+	if (geteuid() != 0) {
+		g_test_skip("only root can become nobody");
+		return;
+	}
+	g_autofree char *said = crowd(bed, CONTROL_CLIENTS_PER_USER, &child, &back);
+	g_assert_nonnull(strstr(said, "org.childhurd.Busy"));
+	g_assert_nonnull(strstr(said, "of one user"));
+	g_assert_cmpuint(bed->control->clients->len, ==, 1 + CONTROL_CLIENTS_PER_USER);
+	assert_served(bed);
+	crowd_goes(bed, child, back);
+	g_assert_cmpuint(bed->control->clients->len, ==, 1);
+}
+
+/* What is kept for root and the daemon's user is not for others. */
+BED_TEST(test_kept)
+{
+	struct peer peers[CONTROL_CLIENTS_MAX - 1];
+	pid_t child;
+	int back;
+	if (geteuid() != 0) {
+		g_test_skip("only root can become nobody");
+		return;
+	}
+	for (gsize i = 0; i < G_N_ELEMENTS(peers); i++) {
+		peer_begin(&peers[i], bed);
+		bed_settle(bed);
+	}
+	g_autofree char *said = crowd(bed, 0, &child, &back);
+	g_assert_nonnull(strstr(said, "org.childhurd.Busy"));
+	assert_served(bed);
+	crowd_goes(bed, child, back);
+	for (gsize i = 0; i < G_N_ELEMENTS(peers); i++)
 		peer_end(&peers[i]);
 }
 
@@ -361,6 +475,34 @@ test_removal(void)
 	bed_end(&bed);
 }
 
+/* Deleted, or another file in its place that nobody answers at: it comes back, and who is in stays.
+ */
+BED_TEST(test_renewal)
+{
+	g_autoptr(GError) error = NULL;
+	struct stat before, after;
+	bed_settle(bed);
+	g_assert_cmpint(lstat(bed->path, &before), ==, 0);
+	g_assert_true(control_renew(bed->control, &error));
+	g_assert_cmpint(lstat(bed->path, &after), ==, 0);
+	g_assert_true(before.st_ino == after.st_ino); /* it was there */
+	g_assert_cmpint(g_unlink(bed->path), ==, 0);
+	g_test_expect_message("childhurd", G_LOG_LEVEL_MESSAGE, "*control socket was gone*");
+	g_assert_true(control_renew(bed->control, &error));
+	g_test_assert_expected_messages();
+	assert_served(bed);
+	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
+	assert_next_like(peer, "{\"guests\":*");
+
+	g_assert_cmpint(g_unlink(bed->path), ==, 0);
+	g_assert_true(g_file_set_contents(bed->path, "precious", -1, NULL));
+	g_assert_false(control_renew(bed->control, &error));
+	g_assert_nonnull(strstr(error->message, "is there and no socket"));
+	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
+	assert_next_like(peer, "{\"guests\":*");
+	g_assert_cmpint(g_unlink(bed->path), ==, 0);
+}
+
 static void
 test_mode(void)
 {
@@ -387,6 +529,25 @@ test_mode(void)
 	g_assert_cmpuint(st.st_mode & 07777, ==, 0600);
 	umask(mask);
 	bed_end(&bed);
+}
+
+/* An ordinary user's daemon is for himself: that there is no group is nothing to be told. */
+static void
+test_quiet(void)
+{
+	if (g_test_subprocess()) {
+		struct bed bed;
+		if (geteuid() == 0)
+			g_assert_cmpint(setresuid(65534, 65534, 65534), ==, 0);
+		bed_begin(&bed);
+		bed_listen(&bed, "childhurd-no-such-group");
+		bed_end(&bed);
+		return;
+	}
+	g_test_trap_subprocess(NULL, 0, 0);
+	g_test_trap_assert_passed();
+	g_test_trap_assert_stderr_unmatched("*no group*");
+	g_test_trap_assert_stdout_unmatched("*no group*");
 }
 
 /* --- who may do what --- */
@@ -432,11 +593,6 @@ ask_as_nobody(const char *path, int out, const char *const *methods)
 			_exit(4);
 	}
 	_exit(0);
-}
-
-static void
-again(struct ev_loop *loop, ev_timer *watcher, int events)
-{
 }
 
 BED_TEST(test_nobody)
@@ -519,15 +675,21 @@ main(int argc, char **argv)
 	g_test_add_func("/control-clients/who-is-gone-waits-no-more", test_gone);
 	g_test_add_func("/control-clients/who-shuts-down-sending-still-gets-its-answers",
 			test_half_closed);
-	g_test_add_func("/control-clients/one-too-many-waits-until-another-goes", test_many);
+	g_test_add_func("/control-clients/one-too-many-is-refused-until-another-goes", test_many);
+	g_test_add_func("/control-clients/one-user-cannot-keep-the-others-out", test_crowd);
+	g_test_add_func("/control-clients/places-are-kept-for-root-and-the-daemons-user",
+			test_kept);
 	g_test_add_func("/control-clients/without-descriptors-accepting-pauses", test_descriptors);
 	g_test_add_func("/control-socket/a-dead-daemons-socket-is-replaced", test_stale);
 	g_test_add_func("/control-socket/nobody-is-answered-before-it-is-opened", test_not_open);
 	g_test_add_func("/control-socket/a-living-daemons-socket-is-not-taken", test_living);
 	g_test_add_func("/control-socket/what-is-in-the-way-is-an-error", test_in_the_way);
 	g_test_add_func("/control-socket/only-our-own-socket-is-removed", test_removal);
+	g_test_add_func("/control-socket/a-deleted-one-is-made-again-and-clients-stay",
+			test_renewal);
 	g_test_add_func("/control-socket/it-is-the-groups-when-there-is-one-and-ours-otherwise",
 			test_mode);
+	g_test_add_func("/control-socket/only-a-root-daemon-misses-the-group", test_quiet);
 	g_test_add_func("/control-permissions/whom-the-daemon-runs-as-may-change-things",
 			test_owner);
 	g_test_add_func("/control-permissions/others-may-only-look", test_nobody);

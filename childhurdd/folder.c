@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Everybody may look at what is published in the daemon's folders, and nobody else may put anything
+ * there. One in /tmp could have been made by another user before us.
+ */
+#include "childhurdd/folder.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static gboolean
+fail(GError **error, const char *path, const char *what)
+{
+	int code = errno;
+	g_set_error(error, G_IO_ERROR, (gint)g_io_error_from_errno(code), "%s: %s%s", path, what,
+		    g_strerror(code));
+	return FALSE;
+}
+
+gboolean
+folder_make(const char *path, gboolean *made, GError **error)
+{
+	struct stat st;
+	gboolean absent = stat(path, &st) < 0 && errno == ENOENT;
+	if (made)
+		*made = absent;
+	if (g_mkdir_with_parents(path, 0755) < 0 || stat(path, &st) < 0)
+		return fail(error, path, "");
+	if ((st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & 022)) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+			    "%s: other users may write there; it has to belong to the user who "
+			    "runs childhurdd, with mode 0755 or less",
+			    path);
+		return FALSE;
+	}
+	return access(path, W_OK | X_OK) == 0 || fail(error, path, "cannot be written to: ");
+}

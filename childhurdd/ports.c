@@ -28,7 +28,8 @@ find_socket(enum tcp_state wanted, unsigned int local, unsigned int remote,
 	g_autofree char *text = NULL;
 	if (!g_file_get_contents("/proc/net/tcp", &text, NULL, NULL))
 		return FALSE;
-	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+	for (char *next, *line = strtok_r(text, "\n", &next); line;
+	     line = strtok_r(NULL, "\n", &next)) {
 		unsigned int at, to, state;
 		if (sscanf(line, "%*d: %*x:%x %*x:%x %x %*x:%*x %*x:%*x %*x %u %*d %lu", &at, &to,
 			   &state, &found->uid, &found->inode) == 5 &&
@@ -77,7 +78,7 @@ owner(int port)
 gboolean
 port_peer_is(int fd, pid_t pid)
 {
-	struct sockaddr_in ours, theirs;
+	struct sockaddr_in ours = {0}, theirs = {0};
 	socklen_t length = sizeof ours;
 	struct tcp_socket socket;
 	struct stat st;

@@ -16,6 +16,7 @@
 #include "childhurdd/hird.h"
 #include "childhurdd/runner_internal.h"
 #include "childhurdd/starts.h"
+#include "config/atomic_file.h"
 #include "offload/slots.h"
 #include "ssh/secret_root.h"
 #include "ssh/secret_service.h"
@@ -278,6 +279,8 @@ runner_new(const struct host *host, const struct config_guest *guest)
 	r->failure = g_build_filename(r->directory, "failure.txt", NULL);
 	r->screen = g_build_filename(r->directory, "failure.png", NULL);
 	r->uuid = domain_uuid(host->config->state_directory, guest->name);
+	atomic_file_tidy(r->record_file);
+	atomic_file_tidy(r->failure);
 	r->last_record = record_read(r->record_file);
 	g_mkdir_with_parents(r->directory, 0700); /* a start says what is wrong with it */
 	ev_timer_init(&r->deadline, on_deadline, 0, 0);

@@ -75,3 +75,10 @@ atomic_file_write(const char *path, const char *content, gssize length, mode_t m
 	unlink(temporary);
 	return FALSE;
 }
+
+void
+atomic_file_tidy(const char *path)
+{
+	g_autofree char *temporary = g_strconcat(path, ".new", NULL);
+	unlink(temporary);
+}

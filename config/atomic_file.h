@@ -16,4 +16,7 @@
 gboolean atomic_file_write(const char *path, const char *content, gssize length, mode_t mode,
 			   GError **error);
 
+/* Remove what a process that was killed while it wrote path has left beside it. */
+void atomic_file_tidy(const char *path);
+
 #endif

@@ -214,6 +214,17 @@ test_killed(struct place *p, gconstpointer data)
 	assert_content(p, "after", 5);
 }
 
+static void
+test_tidy(struct place *p, gconstpointer data)
+{
+	write_good(p, "whole", -1, 0600);
+	g_assert_true(g_file_set_contents(p->temporary, "ha", -1, NULL));
+	atomic_file_tidy(p->path);
+	g_assert_false(g_file_test(p->temporary, G_FILE_TEST_EXISTS));
+	g_assert_true(g_file_test(p->path, G_FILE_TEST_EXISTS));
+	atomic_file_tidy(p->path); /* nothing to do is no error */
+}
+
 int
 main(int argc, char **argv)
 {
@@ -229,5 +240,6 @@ main(int argc, char **argv)
 	TEST("a-folder-in-the-place-stays", test_folder_in_place);
 	TEST("a-full-disk-leaves-the-old-file-and-nothing-else", test_full);
 	TEST("a-killed-writer-leaves-a-whole-file", test_killed);
+	TEST("what-a-killed-writer-left-is-removed", test_tidy);
 	return g_test_run();
 }

@@ -105,7 +105,9 @@ CHOSEN = $(foreach t,$(TESTS),$(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(if $
 $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libchildhurd.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+# The whole daemon but its hypervisor.
+$(B)/tests/bench/fakes: $(B)/obj/childhurdd/main.o
 .PRECIOUS: $(B)/obj/%.o
 
 tests: $(UNIT) $(BENCH)

@@ -44,7 +44,7 @@ sub guest_image {
     return $path;
 }
 
-# options: guests (text of the configuration), daemon (text of [daemon]), user (run as that uid), emulator flags, environment.
+# options: program (childhurdd, if it is another one), guests (text of the configuration), daemon (text of [daemon]), user (run as that uid), emulator flags, environment.
 sub new {
     my ($class, %o) = @_;
     my $self = bless {%o}, $class;
@@ -90,7 +90,7 @@ sub spawn {
 sub start {
     my ($self, @options) = @_;
     $self->{log} = "$self->{dir}/log";
-    $self->{pid} = $self->spawn($self->{log}, @{ $self->{wrap} // [] }, "$BUILD/childhurdd", '--config', $self->{file}, @options);
+    $self->{pid} = $self->spawn($self->{log}, @{ $self->{wrap} // [] }, $self->{program} // "$BUILD/childhurdd", '--config', $self->{file}, @options);
     $self->wait_until(20, 'the control socket answers', sub {
         die "childhurdd ended at once:\n" . $self->log if waitpid($self->{pid}, WNOHANG) == $self->{pid};
         $self->ctl('version');

@@ -40,7 +40,6 @@ set_state(struct childhurd *c, enum state state, const char *why)
 	c->why = g_strdup(why ? why : old);
 	c->state = state;
 	c->since = c->world->now(c);
-	c->since_wall = g_get_real_time();
 	g_clear_pointer(&c->phase, g_free);
 	set_deadline(c, -1);
 	c->listing = listing_of(c);
@@ -620,7 +619,7 @@ childhurd_new(const struct config_guest *config, const struct world_ops *world, 
 	c->world = world;
 	c->runner = runner;
 	c->deadline = -1;
-	c->since_wall = g_get_real_time();
+	c->since = world->now(c);
 	return c;
 }
 

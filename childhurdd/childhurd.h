@@ -80,10 +80,9 @@ struct childhurd {
 	const struct config_guest *config; /* borrowed; replaced on reload */
 
 	enum state state;
-	gint64 since;	   /* monotonic ms */
-	gint64 since_wall; /* wall clock µs */
-	char *why;	   /* why it is in this state */
-	char *phase; /* what is being waited for, or the last thing that went wrong; may be NULL */
+	gint64 since; /* monotonic ms */
+	char *why;    /* why it is in this state */
+	char *phase;  /* what is being waited for, or the last thing that went wrong; may be NULL */
 	gint64 deadline; /* monotonic ms; -1: none */
 
 	gboolean want_up;      /* people want it running: what follows a stop is a start */

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#define CLOCK_STEP (100 * G_TIME_SPAN_MILLISECOND) /* less is how the clocks were read */
+
 void
 description_clear(struct description *d)
 {
@@ -13,11 +15,19 @@ description_clear(struct description *d)
 	g_clear_pointer(&d->why, g_free);
 }
 
-/* From the monotonic milliseconds of a timer to the wall clock. */
+/*
+ * From monotonic milliseconds to the wall clock's microseconds, as people would have read it then
+ * by the clock of now: times stay true when it is set. The clocks are read one after the other, so
+ * small differences are none; the same moment has the same time in each answer.
+ */
 static gint64
 wall(gint64 at)
 {
-	return at < 0 ? 0 : g_get_real_time() + (at * 1000 - g_get_monotonic_time());
+	static gint64 ahead;
+	gint64 now_ahead = g_get_real_time() - g_get_monotonic_time();
+	if (ABS(now_ahead - ahead) >= CLOCK_STEP)
+		ahead = now_ahead;
+	return at < 0 ? 0 : at * 1000 + ahead;
 }
 
 static void
@@ -28,7 +38,7 @@ describe_health(const struct runner *r, struct description *d, struct control_gu
 	guest->disk_free = guest->store_free = -1;
 	if (!health)
 		return;
-	guest->probed = health->probed_wall;
+	guest->probed = wall(health->probed);
 	guest->skew = health->skew;
 	guest->load = health->load;
 	guest->disk_free = health->disk_free;
@@ -55,7 +65,7 @@ describe(const struct host *host, const struct runner *r, gboolean details, stru
 	*guest = (struct control_guest){
 	    .name = config->name,
 	    .state = state_name(c->state),
-	    .since = c->since_wall,
+	    .since = wall(c->since),
 	    .why = d->why,
 	    .phase = c->phase,
 	    .published = childhurd_published(c) && config->offloading,

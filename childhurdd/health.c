@@ -89,7 +89,7 @@ static void
 failed(struct health *h, const char *text, gboolean impostor, double retry)
 {
 	drop_sessions(h);
-	h->last.probed_wall = g_get_real_time();
+	h->last.probed = g_get_monotonic_time() / 1000;
 	again(h, retry);
 	h->report(EVENT_PROBE_FAILED, text, impostor, h->data);
 }
@@ -157,7 +157,7 @@ proven(struct health *h)
 {
 	if (!h->visited || !h->answered)
 		return;
-	h->last.probed_wall = g_get_real_time();
+	h->last.probed = g_get_monotonic_time() / 1000;
 	next_probe(h);
 	h->report(EVENT_PROBE_OK, NULL, FALSE, h->data);
 }
@@ -371,6 +371,7 @@ health_new(struct ev_loop *loop, const struct config_guest *guest, pid_t qemu, c
 	h->visited = !guest->offloading || !strcmp(guest->user, guest->admin_user);
 	h->last.skew = h->last.load = NAN;
 	h->last.disk_free = h->last.store_free = -1;
+	h->last.probed = -1;
 	ev_timer_init(&h->timer, on_timer, 0, 0);
 	h->timer.data = h;
 	ev_timer_start(loop, &h->timer);

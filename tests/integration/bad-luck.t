@@ -229,6 +229,21 @@ SKIP: {
     $d->end;
 }
 
+# --- the kernel has no memory, or no descriptor, for who calls ---
+for my $error (qw(ENOMEM EMFILE)) {
+    my $d      = Childhurd->new(guests => "[guest a]\nimage = /nonexistent\nautostart = no\n")->start;
+    my $strace = $d->spawn("$d->{dir}/strace", 'strace', '-f', '-qq', '-e', 'trace=accept4', '-e', "inject=accept4:error=$error:when=1..3",
+        '-o', "$d->{dir}/trace", '-p', $d->{pid});
+    ok($d->wait_until(10, 'strace is there', sub { Childhurd::slurp("/proc/$d->{pid}/status") =~ /^TracerPid:\s*[1-9]/m }), 'strace makes accept fail');
+    like($d->ctl('list'), qr/^a +stopped/m, "$error three times over: who called is served nevertheless");
+    my $trace = Childhurd::slurp("$d->{dir}/trace");
+    is(() = $trace =~ /accept4.*= -1 $error.*INJECTED/g, 3, '... after three tries') or diag($trace);
+    like($d->log, qr{run/control: cannot accept \(.*\); trying again soon}, '... and the log has it');
+    kill 'TERM', $strace;
+    waitpid $strace, 0;
+    is($d->end('TERM'), 0, '... and the daemon ends as always');
+}
+
 # --- secret roots that are not safe ---
 {
     my $id = Childhurd::free_id(4);

@@ -8,6 +8,7 @@ use Childhurd;
 use File::Path qw(make_path);
 use POSIX qw(:sys_wait_h);
 use Test::More;
+use Time::HiRes qw(time);
 
 my $image = eval { Childhurd::guest_image('linux') };
 if (!$image) {
@@ -84,6 +85,20 @@ is($d->{status}, 0, 'a guest is stopped');
 ok(!kill(0, $qemu{a2}), 'its QEMU is gone');
 $d->ctl('start', 'a2', '--wait', '--timeout', '120s');
 is($d->{status}, 0, 'and started');
+$qemu{a2} = $d->qemu('a2');
+
+# --- a libvirtd that does not answer: its calls do not return ---
+kill 'STOP', $libvirtd;
+kill 'KILL', $qemu{a2};
+ok($d->wait_until(20, 'a2 waits for libvirtd', sub { $d->state('a2') eq 'starting' }), 'the end of a QEMU is known without libvirtd; the start waits for it');
+my $asked = time;
+like($d->ctl('list'), qr/^a1 +ready/m, 'the daemon answers');
+ok(time - $asked < 1, '... at once');
+like($d->ssh('a1', 'uname -s'), qr/^Linux$/, 'and so does the other guest');
+kill 'CONT', $libvirtd;
+$d->ctl('wait', 'a2', '--for', 'ready', '--timeout', '120s');
+is($d->{status}, 0, 'the start goes on when libvirtd does') or diag($d->log);
+is($d->qemu('a1'), $qemu{a1}, 'the other was not touched');
 $qemu{a2} = $d->qemu('a2');
 
 # --- libvirtd dies and comes back ---

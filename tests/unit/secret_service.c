@@ -166,8 +166,8 @@ test_stranger(void)
 				       .text = SECRET_SERVICE_HELLO}};
 
 	run_text(&trial);
-	assert_failed(&trial, SECRET_SERVICE_ERROR_PROTOCOL, 1, "not this guest's QEMU");
 	g_assert_cmpuint(trial.peer.heard->len, ==, 0);
+	assert_failed(&trial, SECRET_SERVICE_ERROR_PROTOCOL, 1, "not this guest's QEMU");
 }
 
 static void

@@ -2,35 +2,16 @@
 #include "childhurdd/life.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* State and CPU time (ms, user and system) of a process, by proc(5), stat: the command's name in
- * parentheses may hold anything, so fields count from behind the last of them. */
-static gboolean
-process_read(pid_t pid, char *state, gint64 *cpu)
-{
-	g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
-	g_autofree char *text = NULL;
-	unsigned long user, system;
-	if (!pid || !g_file_get_contents(path, &text, NULL, NULL))
-		return FALSE;
-	const char *fields = strrchr(text, ')');
-	if (!fields || sscanf(fields, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", state,
-			      &user, &system) != 3)
-		return FALSE;
-	*cpu = (gint64)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
-	return TRUE;
-}
+#include "childhurdd/process.h"
 
 gboolean
 life_stopped(pid_t pid)
 {
-	char state;
-	gint64 cpu;
-	return process_read(pid, &state, &cpu) && (state == 'T' || state == 't');
+	struct process_look look;
+	return process_look(pid, &look) && (look.state == 'T' || look.state == 't');
 }
 
 static gboolean
@@ -49,21 +30,21 @@ console_changed(struct life *life)
 static void
 measure(struct life *life, gint64 now)
 {
-	char state;
-	gint64 cpu;
-	gboolean known = process_read(life->pid, &state, &cpu);
+	struct process_look look;
+	gboolean known = process_look(life->pid, &look);
 	life->share = NAN;
 	if (known && life->looked && now > life->looked)
-		life->share = (double)(cpu - life->cpu) / (double)(now - life->looked);
+		life->share = (double)(look.cpu - life->cpu) / (double)(now - life->looked);
 	if (known)
-		life->cpu = cpu;
+		life->cpu = look.cpu;
 }
 
 void
 life_begin(struct life *life, pid_t pid, const char *console, gint64 now)
 {
 	life_clear(life);
-	*life = (struct life){.pid = pid, .console = g_strdup(console), .share = NAN};
+	*life = (struct life){
+	    .pid = pid, .statm = process_statm(pid), .console = g_strdup(console), .share = NAN};
 	life->quiet_since = now;
 	life_sign(life, "its start", now);
 	console_changed(life);
@@ -75,7 +56,15 @@ void
 life_clear(struct life *life)
 {
 	g_clear_pointer(&life->console, g_free);
+	if (life->pid && life->statm >= 0)
+		close(life->statm);
 	life->pid = 0;
+}
+
+gint64
+life_memory(const struct life *life)
+{
+	return life->pid ? process_memory(life->statm) : 0;
 }
 
 void

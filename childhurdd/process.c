@@ -1,7 +1,66 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "childhurdd/process.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+static int
+open_file(pid_t pid, const char *name)
+{
+	char path[64];
+	g_snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+	return pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+}
+
+/* What the kernel makes at each read from the beginning. */
+static gboolean
+read_file(int fd, char *text, gsize size)
+{
+	gssize n = pread(fd, text, size - 1, 0);
+	text[MAX(n, 0)] = '\0';
+	return n > 0;
+}
+
+/* The command's name, in parentheses, may hold anything: fields count from behind the last one. */
+gboolean
+process_look(pid_t pid, struct process_look *look)
+{
+	char text[1024];
+	int session;
+	unsigned long user, system;
+	int fd = open_file(pid, "stat");
+	gboolean known = fd >= 0 && read_file(fd, text, sizeof text);
+	if (fd >= 0)
+		close(fd);
+	if (!known)
+		return FALSE;
+	const char *fields = strrchr(text, ')');
+	if (!fields || sscanf(fields, ") %c %*d %*d %d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+			      &look->state, &session, &user, &system) != 4)
+		return FALSE;
+	look->session = session;
+	look->cpu = (gint64)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
+	return TRUE;
+}
+
+int
+process_statm(pid_t pid)
+{
+	return open_file(pid, "statm");
+}
+
+gint64
+process_memory(int statm)
+{
+	char text[256];
+	long pages;
+	if (statm < 0 || !read_file(statm, text, sizeof text) ||
+	    sscanf(text, "%*d %ld", &pages) != 1)
+		return 0;
+	return (gint64)pages * sysconf(_SC_PAGESIZE);
+}
 
 /* The words of /proc/PID/cmdline, each ended by a NUL; NULL: none. They point into text. */
 static char **

@@ -1,10 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The host's processes, by their command lines (proc(5), /proc/PID/cmdline). */
+/* The host's processes, as proc(5) has them. */
 #ifndef CHILDHURDD_PROCESS_H
 #define CHILDHURDD_PROCESS_H
 
 #include <glib.h>
 #include <sys/types.h>
+
+struct process_look {
+	char state; /* R, S, T: stopped by a signal, Z: ended, and nobody has waited for it ... */
+	pid_t session;
+	gint64 cpu; /* ms, user's and system's */
+};
+
+/* FALSE: there is no such process. */
+gboolean process_look(pid_t pid, struct process_look *look);
+/* A descriptor for process_memory; -1: there is no such process. */
+int process_statm(pid_t pid);
+/* Bytes of the host's memory that the process has; 0: it has ended. */
+gint64 process_memory(int statm);
 
 /* words: the command line, NULL-terminated, valid during the call. TRUE: that was the one. */
 typedef gboolean (*process_fn)(pid_t pid, char **words, void *data);

@@ -14,11 +14,11 @@
 
 #include <glib.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "childhurdd/process.h"
 
 struct reaper {
 	ev_signal signal;
@@ -26,27 +26,14 @@ struct reaper {
 	gboolean patient; /* the next look leaves what may be others' */
 };
 
-/* Fields of /proc/PID/stat (proc(5)): state, session. FALSE: gone. */
-static gboolean
-look(pid_t pid, char *state, pid_t *session)
-{
-	g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
-	g_autofree char *text = NULL;
-	if (!g_file_get_contents(path, &text, NULL, NULL))
-		return FALSE;
-	const char *rest = strrchr(text, ')'); /* the name may hold anything */
-	return rest && sscanf(rest + 1, " %c %*d %*d %d", state, session) == 2;
-}
-
 /* TRUE: an ended child is left for whoever started it. */
 static gboolean
 reap_one(pid_t pid, gboolean patient)
 {
-	char state;
-	pid_t session;
-	if (!look(pid, &state, &session) || state != 'Z')
+	struct process_look look;
+	if (!process_look(pid, &look) || look.state != 'Z')
 		return FALSE;
-	gboolean orphan = session != getsid(0) && session != pid;
+	gboolean orphan = look.session != getsid(0) && look.session != pid;
 	if (!orphan && patient)
 		return TRUE;
 	waitpid(pid, NULL, WNOHANG);

@@ -5,7 +5,6 @@
  * of it.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -429,17 +428,10 @@ runner_pid(const struct runner *r)
 	return r->pid;
 }
 
-/* proc(5), statm */
 gint64
 runner_memory(const struct runner *r)
 {
-	g_autofree char *path = g_strdup_printf("/proc/%d/statm", (int)r->pid);
-	g_autofree char *text = NULL;
-	long pages;
-	if (!r->pid || !g_file_get_contents(path, &text, NULL, NULL) ||
-	    sscanf(text, "%*d %ld", &pages) != 1)
-		return 0;
-	return (gint64)pages * sysconf(_SC_PAGESIZE);
+	return life_memory(&r->life);
 }
 
 const char *

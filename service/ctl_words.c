@@ -62,7 +62,10 @@ ctl_time(double at, double now)
 gboolean
 ctl_is_terminal(void)
 {
-	return isatty(STDOUT_FILENO);
+	static int answer = -1; /* asked for each word of a table */
+	if (answer < 0)
+		answer = isatty(STDOUT_FILENO);
+	return answer;
 }
 
 static struct winsize
@@ -91,6 +94,11 @@ ctl_height(void)
 char *
 ctl_clean(const char *text, gboolean line)
 {
+	const char *plain = text;
+	while (plain && *plain >= ' ' && *plain <= '~')
+		plain++;
+	if (plain && !*plain)
+		return g_strdup(text);
 	g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
 	GString *out = g_string_new(NULL);
 	gboolean terminal = ctl_is_terminal();

@@ -95,6 +95,11 @@ start(struct hypervisor_call *call)
 			      "-o", "PidFile=none",
 			      "-o", "UsePAM=no",
 			      NULL};
+	/* QEMU's, which has it open; what is not there is looked for again and again. */
+	g_autofree char *console =
+	    g_strdup_printf("%s/%s/console.log", h->state_directory, call->name);
+	if (!g_file_set_contents(console, "", 0, &call->error))
+		return;
 	g_spawn_async(NULL, (char **)argv, NULL,
 		      G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL |
 			  G_SPAWN_STDERR_TO_DEV_NULL,

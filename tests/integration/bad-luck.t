@@ -12,12 +12,7 @@ use Socket;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $image = eval { Childhurd::guest_image('linux') };
-if (!$image) {
-    fail("the linux guest: $@");
-    done_testing;
-    exit 1;
-}
+my $image = Childhurd::need_image('linux');
 
 sub write_file {
     my ($path, $text) = @_;

@@ -9,12 +9,7 @@ use JSON::PP;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $image = eval { Childhurd::guest_image('linux') };
-if (!$image) {
-    fail("the linux guest: $@");
-    done_testing;
-    exit 1;
-}
+my $image = Childhurd::need_image('linux');
 
 my $id = Childhurd::free_id(2);
 my $d = Childhurd->new(guests => <<"INI");

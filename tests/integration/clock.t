@@ -6,18 +6,9 @@ use lib 'tests/lib';
 use Childhurd;
 use Test::More;
 
-my $image = eval { Childhurd::guest_image('linux') };
-if (!$image) {
-    fail("the linux guest: $@");
-    done_testing;
-    exit 1;
-}
+my $image = Childhurd::need_image('linux');
 my ($faketime) = glob '/usr/lib/*/faketime/libfaketimeMT.so.1';
-if (!$faketime) {
-    fail('libfaketime is needed: apt-get install libfaketime');
-    done_testing;
-    exit 1;
-}
+Childhurd::cannot('libfaketime is needed: apt-get install libfaketime') if !$faketime;
 
 my $id = Childhurd::free_id(1);
 my $d  = Childhurd->new(guests => <<"INI");

@@ -13,12 +13,7 @@ use JSON::PP;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $mach = eval { Childhurd::guest_image('mach') };
-if (!$mach) {
-    fail("the mach guest: $@");
-    done_testing;
-    exit 1;
-}
+my $mach = Childhurd::need_image('mach');
 my $rounds = $ENV{CHILDHURD_ROUNDS} // 300;
 my $seed   = $ENV{CHILDHURD_SEED}   // int rand 2**31;
 srand $seed;

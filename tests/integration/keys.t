@@ -7,12 +7,7 @@ use Childhurd;
 use IO::Socket::INET;
 use Test::More;
 
-my $image = eval { Childhurd::guest_image('linux') };
-if (!$image) {
-    fail("the linux guest: $@");
-    done_testing;
-    exit 1;
-}
+my $image = Childhurd::need_image('linux');
 
 my $id          = Childhurd::free_id(2);
 my $coordinator = $> == 0 ? 'nobody' : scalar getpwuid $>;

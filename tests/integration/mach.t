@@ -6,12 +6,7 @@ use lib 'tests/lib';
 use Childhurd;
 use Test::More;
 
-my $mach = eval { Childhurd::guest_image('mach') };
-if (!$mach) {
-    fail("the mach guest: $@");
-    done_testing;
-    exit 1;
-}
+my $mach = Childhurd::need_image('mach');
 
 my %ends = (halts => 'tick=1 halt', reboots => 'tick=1 reboot', panics => 'tick=1 panic', silent => 'tick=2 silent');
 my $id = Childhurd::free_id(scalar keys %ends);

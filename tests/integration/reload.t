@@ -9,12 +9,7 @@ use Fcntl qw(:DEFAULT F_SETLK F_WRLCK SEEK_SET);
 use File::Path qw(make_path);
 use Test::More;
 
-my $image = eval { Childhurd::guest_image('linux') };
-if (!$image) {
-    fail("the linux guest: $@");
-    done_testing;
-    exit 1;
-}
+my $image = Childhurd::need_image('linux');
 
 my $id = Childhurd::free_id(3);
 my $d  = Childhurd->new;

@@ -10,17 +10,8 @@ use POSIX qw(:sys_wait_h);
 use Test::More;
 use Time::HiRes qw(time);
 
-my $image = eval { Childhurd::guest_image('linux') };
-if (!$image) {
-    fail("the linux guest: $@");
-    done_testing;
-    exit 1;
-}
-if ($> != 0) {
-    fail('a libvirtd of the test\'s own needs root');
-    done_testing;
-    exit 1;
-}
+my $image = Childhurd::need_image('linux');
+Childhurd::cannot("a libvirtd of the test's own needs root") if $> != 0;
 
 my $d       = Childhurd->new;
 my $socket  = "$d->{dir}/socket/libvirt-sock";

@@ -8,12 +8,7 @@ use File::Temp qw(tempdir);
 use File::Copy qw(copy);
 use Test::More;
 
-my $image = eval { Childhurd::guest_image('linux') };
-if (!$image) {
-    fail("the linux guest: $@");
-    done_testing;
-    exit 1;
-}
+my $image = Childhurd::need_image('linux');
 
 # Root runs this as a user without any rights; an ordinary user runs it as himself.
 my ($uid, $gid) = $> == 0 ? (65534, 65534) : ($>, $) + 0);

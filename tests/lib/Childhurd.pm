@@ -44,6 +44,19 @@ sub guest_image {
     return $path;
 }
 
+# What a test needs is not there: that is a failure, not a skipped test.
+sub cannot {
+    my ($why) = @_;
+    Test::More::fail($why);
+    Test::More::done_testing();
+    exit 1;
+}
+
+sub need_image {
+    my ($kind) = @_;
+    return eval { guest_image($kind) } // cannot("the $kind guest: $@");
+}
+
 # options: program (childhurdd, if it is another one), guests (text of the configuration), daemon (text of [daemon]), user (run as that uid), emulator flags, environment.
 sub new {
     my ($class, %o) = @_;

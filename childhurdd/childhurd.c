@@ -425,14 +425,15 @@ note_wish(struct childhurd *c, enum event event)
 static void
 take_over(struct childhurd *c, const char *why)
 {
+	gboolean going_down = c->winding_down || !c->want_up;
 	c->running = TRUE;
-	if (!c->want_up && c->proven && c->world->builds(c) > 0) {
+	if (going_down && c->proven && c->world->builds(c) > 0) {
 		/* the earlier daemon waited for that build, too */
 		c->world->watch(c);
 		wind_down(c, why);
 		return;
 	}
-	if (!c->want_up) { /* the earlier daemon was stopping it */
+	if (going_down) { /* the earlier daemon was stopping it */
 		stop(c, c->proven ? RUNG_HALT : RUNG_POWER_BUTTON, why);
 		return;
 	}
@@ -621,6 +622,33 @@ childhurd_new(const struct config_guest *config, const struct world_ops *world, 
 	c->deadline = -1;
 	c->since = world->now(c);
 	return c;
+}
+
+struct childhurd_kept
+childhurd_keep(const struct childhurd *c)
+{
+	return (struct childhurd_kept){
+	    .want_up = c->want_up,
+	    .drained = c->drained,
+	    .going_down =
+		c->winding_down || (c->state == STATE_STOPPING && c->verdict == VERDICT_NONE),
+	    .discard = c->discard,
+	    .enrolled = c->enrolled,
+	    .proven = c->proven,
+	    .restarts = c->restarts,
+	};
+}
+
+void
+childhurd_recall(struct childhurd *c, const struct childhurd_kept *kept)
+{
+	c->want_up = kept->want_up;
+	c->drained = kept->drained;
+	c->winding_down = kept->going_down;
+	c->discard = kept->discard;
+	c->enrolled = kept->enrolled;
+	c->proven = kept->proven;
+	c->restarts = kept->restarts;
 }
 
 void

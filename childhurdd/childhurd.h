@@ -74,6 +74,17 @@ enum listing { LISTING_NOT, LISTING_COMING, LISTING_READY };
 /* What becomes of a guest whose QEMU is on its way out, other than what people want. */
 enum verdict { VERDICT_NONE, VERDICT_FAILURE, VERDICT_POWERED_OFF, VERDICT_GIVEN_UP };
 
+/* What the next daemon has to know of a guest. */
+struct childhurd_kept {
+	gboolean want_up; /* these as in struct childhurd */
+	gboolean drained;
+	gboolean going_down; /* a stop, restart or reset is under way, or waits for a build */
+	gboolean discard;
+	gboolean enrolled;
+	gboolean proven;
+	int restarts;
+};
+
 struct childhurd {
 	const struct world_ops *world;
 	void *runner;			   /* the world's */
@@ -109,6 +120,10 @@ struct childhurd {
 struct childhurd *childhurd_new(const struct config_guest *config, const struct world_ops *world,
 				void *runner);
 void childhurd_free(struct childhurd *c); /* NULL is allowed */
+
+struct childhurd_kept childhurd_keep(const struct childhurd *c);
+/* Before the first event: what an earlier daemon kept. */
+void childhurd_recall(struct childhurd *c, const struct childhurd_kept *kept);
 
 /* Something happened. text: what exactly, for people; NULL: nothing to add. */
 void childhurd_event(struct childhurd *c, enum event event, const char *text);

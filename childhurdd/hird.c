@@ -307,11 +307,14 @@ start_at_begin(struct runner *r)
 {
 	struct childhurd *c = runner_childhurd(r);
 	const struct record *record = runner_last_record(r);
-	if (record->known && record->drained)
+	const struct childhurd_kept *kept = &record->kept;
+	if (kept->drained)
 		c->drained = TRUE;
-	if (record->known && !record->want_up)
+	if (kept->discard)
+		childhurd_event(c, EVENT_RESET, "reset before the daemon was started");
+	if (record->known && !kept->want_up)
 		c->why = g_strdup("stopped before the daemon was started");
-	else if (c->config->autostart || (record->known && record->want_up))
+	else if (c->config->autostart || kept->want_up)
 		childhurd_event(c, EVENT_START, record->known ? "it was up before" : "autostart");
 }
 
@@ -455,6 +458,33 @@ serve_machines(void *data, gsize *n)
 	h->machines = publisher_guests(&h->host, h->runners);
 	*n = h->machines->len;
 	return (const struct published_guest *)h->machines->data;
+}
+
+struct keeping {
+	void (*done)(void *done_data);
+	void *done_data;
+};
+
+static void
+nothing(void *data)
+{
+}
+
+static void
+keeping_done(void *data)
+{
+	struct keeping *keeping = data;
+	keeping->done(keeping->done_data);
+}
+
+/* The writer has one worker: what it is given is done when all before it is. */
+static void
+serve_kept(void *data, void (*done)(void *done_data), void *done_data)
+{
+	struct hird *h = data;
+	struct keeping *keeping = g_new(struct keeping, 1);
+	*keeping = (struct keeping){done, done_data};
+	task_run(h->host.writer, nothing, keeping_done, g_free, keeping);
 }
 
 static gboolean
@@ -661,6 +691,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 				     .names = serve_names,
 				     .describe = serve_describe,
 				     .command = serve_command,
+				     .kept = serve_kept,
 				     .reload = serve_reload,
 				     .machines = serve_machines,
 				     .screenshot = serve_screenshot};

@@ -33,12 +33,16 @@ record_read(const char *path)
 	if (strcmp(json_object_get_string_member_with_default(o, "boot", "?"), boot))
 		return record;
 	record.known = TRUE;
-	record.want_up = json_object_get_boolean_member_with_default(o, "want-up", FALSE);
-	record.drained = json_object_get_boolean_member_with_default(o, "drained", FALSE);
-	record.enrolled = json_object_get_boolean_member_with_default(o, "enrolled", FALSE);
-	record.proven = json_object_get_boolean_member_with_default(o, "proven", FALSE);
+	record.kept = (struct childhurd_kept){
+	    .want_up = json_object_get_boolean_member_with_default(o, "want-up", FALSE),
+	    .drained = json_object_get_boolean_member_with_default(o, "drained", FALSE),
+	    .going_down = json_object_get_boolean_member_with_default(o, "going-down", FALSE),
+	    .discard = json_object_get_boolean_member_with_default(o, "discard", FALSE),
+	    .enrolled = json_object_get_boolean_member_with_default(o, "enrolled", FALSE),
+	    .proven = json_object_get_boolean_member_with_default(o, "proven", FALSE),
+	    .restarts = (int)json_object_get_int_member_with_default(o, "restarts", 0),
+	};
 	record.kvm = json_object_get_boolean_member_with_default(o, "kvm", FALSE);
-	record.restarts = (int)json_object_get_int_member_with_default(o, "restarts", 0);
 	if (json_object_has_member(o, "boots") &&
 	    JSON_NODE_HOLDS_ARRAY(json_object_get_member(o, "boots"))) {
 		JsonArray *boots = json_object_get_array_member(o, "boots");
@@ -56,12 +60,15 @@ record_text(const struct record *record)
 	json_node_take_object(node, o);
 	g_autofree char *boot = boot_id();
 	json_object_set_string_member(o, "boot", boot);
-	json_object_set_boolean_member(o, "want-up", record->want_up);
-	json_object_set_boolean_member(o, "drained", record->drained);
-	json_object_set_boolean_member(o, "enrolled", record->enrolled);
-	json_object_set_boolean_member(o, "proven", record->proven);
+	const struct childhurd_kept *kept = &record->kept;
+	json_object_set_boolean_member(o, "want-up", kept->want_up);
+	json_object_set_boolean_member(o, "drained", kept->drained);
+	json_object_set_boolean_member(o, "going-down", kept->going_down);
+	json_object_set_boolean_member(o, "discard", kept->discard);
+	json_object_set_boolean_member(o, "enrolled", kept->enrolled);
+	json_object_set_boolean_member(o, "proven", kept->proven);
+	json_object_set_int_member(o, "restarts", kept->restarts);
 	json_object_set_boolean_member(o, "kvm", record->kvm);
-	json_object_set_int_member(o, "restarts", record->restarts);
 	JsonArray *boots = json_array_new();
 	for (int i = 0; i < BOOTS_KEPT && record->boots[i]; i++)
 		json_array_add_int_element(boots, record->boots[i]);

@@ -9,13 +9,9 @@
 #include "childhurdd/tasks.h"
 
 struct record {
-	gboolean known;	   /* there was a record of this boot of the host */
-	gboolean want_up;  /* people want it up */
-	gboolean drained;  /* people want it unpublished */
-	gboolean enrolled; /* this boot of the guest has its secrets */
-	gboolean proven;   /* it was ready in this boot of the guest */
-	gboolean kvm;	   /* what its QEMU runs with */
-	int restarts;
+	gboolean known; /* there was a record of this boot of the host */
+	struct childhurd_kept kept;
+	gboolean kvm;		  /* what its QEMU runs with */
 	gint64 boots[BOOTS_KEPT]; /* see struct childhurd */
 };
 

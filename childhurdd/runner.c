@@ -235,11 +235,9 @@ runner_take_over(struct runner *r, pid_t pid)
 {
 	struct childhurd *c = r->c;
 	const struct record *record = &r->last_record;
-	c->enrolled = record->enrolled;
-	c->proven = record->proven;
-	c->drained = record->drained;
-	c->restarts = record->restarts;
-	c->want_up = record->known ? record->want_up : TRUE;
+	childhurd_recall(c, &record->kept);
+	if (!record->known)
+		c->want_up = TRUE;
 	r->kvm = record->kvm;
 	g_autofree char *text =
 	    g_strdup_printf("taken over from the daemon before (process %d)", (int)pid);
@@ -254,12 +252,7 @@ void
 runner_record(struct runner *r)
 {
 	const struct childhurd *c = r->c;
-	struct record record = {.want_up = c->want_up,
-				.drained = c->drained,
-				.enrolled = c->enrolled,
-				.proven = c->proven,
-				.kvm = r->kvm,
-				.restarts = c->restarts};
+	struct record record = {.kept = childhurd_keep(c), .kvm = r->kvm};
 	memcpy(record.boots, c->boots, sizeof record.boots);
 	record_write(r->host->writer, r->record_file, record_text(&record));
 }

@@ -88,6 +88,9 @@ struct control_hird {
 	 * config, ...). */
 	gboolean (*command)(void *data, const char *name, enum control_verb verb, gboolean now,
 			    const char *who, GError **error);
+	/* What commands did is kept, should the daemon be killed now: done(done_data) is called
+	 * once, from within or later. */
+	void (*kept)(void *data, void (*done)(void *done_data), void *done_data);
 	/* Apply the configuration anew. messages gets lines (errors, or what changed); FALSE:
 	 * nothing was done. */
 	gboolean (*reload)(void *data, GPtrArray *messages);

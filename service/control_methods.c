@@ -337,7 +337,31 @@ method_screenshot(struct request *request)
 
 /* --- changing --- */
 
-/* Do it to each. What failed first is what the reply says; that there was more is added to it. */
+/* A command that was done and is not kept yet; request NULL: nobody waits for it any more. */
+struct order {
+	struct request *request;
+	JsonObject *reply;
+};
+
+static void
+order_release(struct request *request)
+{
+	struct order *order = request->state;
+	order->request = NULL;
+}
+
+static void
+on_kept(void *data)
+{
+	struct order *order = data;
+	if (order->request)
+		request_reply(order->request, g_steal_pointer(&order->reply), FALSE);
+	g_clear_pointer(&order->reply, json_object_unref);
+	g_free(order);
+}
+
+/* Do it to each, and answer when a daemon that is killed then loses none of it. What failed first
+ * is what the reply says; that there was more is added to it. */
 static void
 command(struct request *request, enum control_verb verb)
 {
@@ -373,7 +397,11 @@ command(struct request *request, enum control_verb verb)
 	}
 	JsonObject *o = json_object_new();
 	json_object_set_array_member(o, "names", done);
-	request_reply(request, o, FALSE);
+	struct order *order = g_new(struct order, 1);
+	*order = (struct order){request, o};
+	request->state = order;
+	request->release = order_release;
+	hird->kept(hird->data, on_kept, order);
 }
 
 static void

@@ -563,6 +563,39 @@ test_take_over(void)
 	fake_clear(&f);
 }
 
+/* The daemon is killed while a reset waits for a build, and the next one while the guest halts. */
+static void
+test_reset_over_daemons(void)
+{
+	struct fake f;
+	start_ready(&f);
+	f.builds = 1;
+	happen(&f, EVENT_RESET);
+	assert_state(&f, STATE_DRAINING);
+	struct childhurd_kept kept = childhurd_keep(f.c);
+	fake_clear(&f);
+
+	fake_init(&f);
+	childhurd_recall(f.c, &kept);
+	f.builds = 1;
+	happen(&f, EVENT_FOUND);
+	assert_state(&f, STATE_DRAINING);
+	f.builds = 0;
+	happen(&f, EVENT_BUILD_ENDED);
+	assert_state(&f, STATE_STOPPING);
+	kept = childhurd_keep(f.c);
+	fake_clear(&f);
+
+	fake_init(&f);
+	childhurd_recall(f.c, &kept);
+	happen(&f, EVENT_FOUND);
+	assert_state(&f, STATE_STOPPING);
+	happen(&f, EVENT_POWERED_OFF);
+	g_assert_cmpint(f.discarded, ==, 1);
+	assert_state(&f, STATE_STARTING);
+	fake_clear(&f);
+}
+
 /* The promises that can be seen from here, after any event whatever. */
 static void
 check_promises(struct fake *f)
@@ -643,6 +676,7 @@ main(int argc, char **argv)
 	g_test_add_func("/childhurd/an-unanswered-launch-has-no-second-beside-it",
 			test_unanswered_launch);
 	g_test_add_func("/childhurd/a-running-guest-is-taken-over", test_take_over);
+	g_test_add_func("/childhurd/a-reset-goes-on-over-daemons", test_reset_over_daemons);
 	g_test_add_func("/childhurd/promises-hold-under-any-events", test_any_events);
 	return g_test_run();
 }

@@ -527,6 +527,30 @@ BED_TEST(test_log_appears)
 	assert_next(peer, "+{\"text\":\"hello\\n\"}");
 }
 
+BED_TEST(test_kept)
+{
+	bed->slow_disk = TRUE;
+	peer_call(peer, "Stop", "\"names\":[\"beta1\"]", "");
+	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
+	assert_silence(peer); /* a daemon that is killed now may have done nothing */
+	g_assert_nonnull(strstr(bed->commands->str, "stop beta1 by "));
+	bed->kept_done(bed->kept_data);
+	assert_next(peer, "{\"names\":[\"beta1\"]}");
+	assert_next_like(peer, "{\"guests\":*");
+
+	struct peer gone;
+	peer_begin(&gone, bed);
+	bed->kept_done = NULL;
+	peer_call(&gone, "Start", "\"names\":[\"beta1\"]", "");
+	while (!bed->kept_done)
+		bed_round(bed);
+	peer_end(&gone);
+	bed_settle(bed);
+	bed->kept_done(bed->kept_data); /* nobody waits for it any more */
+	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
+	assert_next_like(peer, "{\"guests\":*");
+}
+
 /* --- Screenshot --- */
 
 BED_TEST(test_screenshot)
@@ -584,6 +608,7 @@ main(int argc, char **argv)
 	g_test_add_func("/control/a-large-log-comes-in-pieces", test_log_large);
 	g_test_add_func("/control/log-follows-growth-truncation-and-replacement", test_log_follow);
 	g_test_add_func("/control/log-waits-for-its-file", test_log_appears);
+	g_test_add_func("/control/a-command-is-answered-when-it-is-kept", test_kept);
 	g_test_add_func("/control/screenshot-comes-later", test_screenshot);
 	return g_test_run();
 }

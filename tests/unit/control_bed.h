@@ -36,6 +36,9 @@ struct bed {
 	gboolean all_stubborn, reloads;
 	gint64 number; /* of the last event */
 	struct published_guest machines[2];
+	gboolean slow_disk; /* nothing is kept until kept_done is called */
+	void (*kept_done)(void *data);
+	void *kept_data;
 	void (*shot_done)(GBytes *png, const GError *error, void *data);
 	void *shot_data;
 };
@@ -105,6 +108,16 @@ bed_command(void *data, const char *name, enum control_verb verb, gboolean now, 
 	return FALSE;
 }
 
+static inline void
+bed_kept(void *data, void (*done)(void *), void *done_data)
+{
+	struct bed *bed = data;
+	bed->kept_done = done;
+	bed->kept_data = done_data;
+	if (!bed->slow_disk)
+		done(done_data);
+}
+
 static inline gboolean
 bed_reload(void *data, GPtrArray *messages)
 {
@@ -154,7 +167,7 @@ bed_begin(struct bed *bed)
 		       {"beta2", "booting", -1},
 		       {"gamma", "failed", -1}},
 	    .commands = g_string_new(NULL),
-	    .hird = {bed, bed_names, bed_describe, bed_command, bed_reload, bed_machines,
+	    .hird = {bed, bed_names, bed_describe, bed_command, bed_kept, bed_reload, bed_machines,
 		     bed_screenshot},
 	};
 	for (int i = 0; i < BED_GUESTS; i++)

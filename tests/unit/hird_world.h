@@ -93,8 +93,7 @@ struct being {
 	gboolean keys;
 	enum published_as as; /* in the list that was written last */
 	/* what the next daemon reads */
-	gboolean want_up, drained, enrolled, proven;
-	int restarts;
+	struct childhurd_kept kept;
 	guint ready_times;
 };
 
@@ -574,11 +573,7 @@ sim_sign(struct childhurd *c)
 static inline void
 keep_record(struct being *b)
 {
-	b->want_up = b->c->want_up;
-	b->drained = b->c->drained;
-	b->enrolled = b->c->enrolled;
-	b->proven = b->c->proven;
-	b->restarts = b->c->restarts;
+	b->kept = childhurd_keep(b->c);
 }
 
 static inline void
@@ -773,18 +768,15 @@ daemon_dies(struct world *w)
 		being_new(b);
 		call_off(b, THING_BORN);
 		b->launching = FALSE;
-		b->c->drained = b->drained;
+		b->c->drained = b->kept.drained;
 		if (!b->alive)
 			continue;
 		b->watched = TRUE;
-		b->c->want_up = b->want_up;
-		b->c->enrolled = b->enrolled;
-		b->c->proven = b->proven;
-		b->c->restarts = b->restarts;
+		childhurd_recall(b->c, &b->kept);
 	}
 	for (guint i = 0; i < w->n; i++) {
 		struct being *b = &w->beings[i];
-		gboolean want_up = b->want_up;
+		gboolean want_up = b->kept.want_up;
 		if (!b->alive && !want_up)
 			continue;
 		enum event event = b->alive ? EVENT_FOUND : EVENT_START;

@@ -310,8 +310,10 @@ start_at_begin(struct runner *r)
 	const struct childhurd_kept *kept = &record->kept;
 	if (kept->drained)
 		c->drained = TRUE;
-	if (kept->discard)
+	if (kept->discard) {
 		childhurd_event(c, EVENT_RESET, "reset before the daemon was started");
+		runner_record(r);
+	}
 	if (record->known && !kept->want_up)
 		c->why = g_strdup("stopped before the daemon was started");
 	else if (c->config->autostart || kept->want_up)

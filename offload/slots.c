@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Counting locked build slots by asking the kernel who holds them (F_GETLK): nothing is locked by
- * us, so no build ever finds a slot taken because we looked.
+ * Counting is by asking the kernel who holds the locks (F_GETLK): nothing is locked by that, so no
+ * build ever finds a slot taken because we looked.
  *
- * Two traps of POSIX record locks. They belong to a process, so locks of our own are not seen here.
- * And closing any descriptor of a file drops all locks that the process has on it: whoever holds
- * slots in this process (to drain a guest) must not call this for the same machine, or holds them
- * in a process of its own.
+ * Keeping is by open file description locks (fcntl(2), F_OFD_SETLK): they exclude the record locks
+ * of `guix offload`, but unlike those they stay when some other descriptor of the same file is
+ * closed, as counting does. F_GETLK tells of them with the process -1.
  */
 #include "offload/slots.h"
 
@@ -15,7 +14,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* TRUE: another process has the slot. */
+#define KEPT (-1) /* the process that F_GETLK names for an open file description lock */
+
+struct slots {
+	char *state, *machine;
+	GArray *descriptors; /* of kept slots, by number; -1: not kept */
+};
+
+/* TRUE: a build has the slot. */
 static gboolean
 slot_locked(int directory, int slot, gboolean *visible)
 {
@@ -31,18 +37,24 @@ slot_locked(int directory, int slot, gboolean *visible)
 		return FALSE;
 	}
 	if (fcntl(fd, F_GETLK, &lock) == 0)
-		locked = lock.l_type != F_UNLCK;
+		locked = lock.l_type != F_UNLCK && lock.l_pid != KEPT;
 	else
 		*visible = FALSE;
 	close(fd);
 	return locked;
 }
 
+static char *
+machine_name(const char *host_name, int port)
+{
+	return g_strdup_printf("%s:%d", host_name, port);
+}
+
 int
 slots_taken(const char *guix_state_directory, const char *host_name, int port, int parallel_builds,
 	    gboolean *visible)
 {
-	g_autofree char *machine = g_strdup_printf("%s:%d", host_name, port);
+	g_autofree char *machine = machine_name(host_name, port);
 	g_autofree char *path = g_build_filename(guix_state_directory, "offload", machine, NULL);
 	int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int taken = 0;
@@ -55,5 +67,110 @@ slots_taken(const char *guix_state_directory, const char *host_name, int port, i
 	for (int slot = 0; slot < parallel_builds; slot++)
 		taken += slot_locked(directory, slot, visible);
 	close(directory);
+	return taken;
+}
+
+struct slots *
+slots_new(const char *guix_state_directory, const char *host_name, int port)
+{
+	struct slots *slots = g_new0(struct slots, 1);
+
+	slots->state = g_strdup(guix_state_directory);
+	slots->machine = machine_name(host_name, port);
+	slots->descriptors = g_array_new(FALSE, FALSE, sizeof(int));
+	return slots;
+}
+
+void
+slots_free(struct slots *slots)
+{
+	if (!slots)
+		return;
+	for (guint i = 0; i < slots->descriptors->len; i++) {
+		int fd = g_array_index(slots->descriptors, int, i);
+
+		if (fd >= 0)
+			close(fd);
+	}
+	g_array_unref(slots->descriptors);
+	g_free(slots->state);
+	g_free(slots->machine);
+	g_free(slots);
+}
+
+/*
+ * Guix' hook opens them for writing, as whoever guix-daemon runs as: the state directory's owner.
+ * He may write there, and we may be root: no link of his is followed.
+ */
+static void
+give(int fd, const struct stat *owner)
+{
+	if (geteuid() == 0 && fchown(fd, owner->st_uid, owner->st_gid) == -1)
+		g_debug("a build slot cannot be given away: %s", g_strerror(errno));
+}
+
+/* The folder in parent, made when missing; parent is closed. -1 and errno. */
+static int
+folder_open(int parent, const char *name, const struct stat *owner)
+{
+	if (parent < 0)
+		return -1;
+	gboolean made = mkdirat(parent, name, 0755) == 0;
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int problem = errno;
+
+	if (made && fd >= 0)
+		give(fd, owner);
+	close(parent);
+	errno = problem;
+	return fd;
+}
+
+/* A descriptor of the slot, locked; -1: a build has it, or *visible FALSE. */
+static int
+slot_keep(int folder, int slot, const struct stat *owner, gboolean *visible)
+{
+	const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	g_autofree char *name = g_strdup_printf("%d", slot);
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int fd = openat(folder, name, flags | O_CREAT | O_EXCL, 0644);
+
+	if (fd >= 0)
+		give(fd, owner);
+	else
+		fd = openat(folder, name, flags);
+	if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0)
+		return fd;
+	*visible = fd >= 0 && (errno == EAGAIN || errno == EACCES);
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+int
+slots_hold(struct slots *slots, int parallel_builds, gboolean *visible)
+{
+	const int none = -1;
+	struct stat owner;
+	int taken = 0, folder = open(slots->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	*visible = folder >= 0 || errno == ENOENT;
+	if (folder < 0 || fstat(folder, &owner) == -1)
+		return 0;
+	folder = folder_open(folder_open(folder, "offload", &owner), slots->machine, &owner);
+	*visible = folder >= 0;
+	for (int slot = 0; folder >= 0 && slot < parallel_builds; slot++) {
+		gboolean seen = TRUE;
+
+		if ((guint)slot == slots->descriptors->len)
+			g_array_append_val(slots->descriptors, none);
+		int *fd = &g_array_index(slots->descriptors, int, slot);
+		if (*fd < 0)
+			*fd = slot_keep(folder, slot, &owner, &seen);
+		taken += *fd < 0 && seen;
+		*visible &= seen;
+	}
+	if (folder >= 0)
+		close(folder);
 	return taken;
 }

@@ -10,13 +10,25 @@
 #include <glib.h>
 
 /*
- * How many of the slots 0..parallel_builds-1 of machine host_name:port are locked by another
- * process. guix_state_directory: /var/guix. Missing folders and files count as free, as does what
- * we may not read (then *visible is FALSE). Opens read-only, never creates anything, never blocks.
- * Locks of our own process are not seen, and closing the file after the look drops those that this
- * process has on it (POSIX): who wants to hold slots must do so in another process.
+ * How many of the slots 0..parallel_builds-1 of machine host_name:port are with a build.
+ * guix_state_directory: /var/guix. Missing folders and files count as free, as does what we may not
+ * read (then *visible is FALSE), and what is held by slots_hold. Opens read-only, never creates
+ * anything, never blocks.
  */
 int slots_taken(const char *guix_state_directory, const char *host_name, int port,
 		int parallel_builds, gboolean *visible);
+
+/* The slots of one machine that this process keeps from builds. */
+struct slots;
+struct slots *slots_new(const char *guix_state_directory, const char *host_name, int port);
+/*
+ * Keep the slots 0..parallel_builds-1 that are free, beside those that are kept already, and tell
+ * how many are with a build: 0 means that none can come any more. What is missing below the state
+ * directory is made, owned as that is; a host without a state directory has no Guix, and nothing to
+ * keep. *visible FALSE: a slot could not be looked at or kept. Never blocks.
+ */
+int slots_hold(struct slots *slots, int parallel_builds, gboolean *visible);
+/* Lets go of them. NULL is allowed. */
+void slots_free(struct slots *slots);
 
 #endif

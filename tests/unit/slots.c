@@ -190,6 +190,143 @@ what_is_no_slot_does_not_keep_us(void)
 	place_remove(&place);
 }
 
+/* TRUE: `guix offload` could have the slot, as it tries. */
+static gboolean
+free_for_builds(const struct place *place, int slot)
+{
+	const int slots[] = {slot};
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		g_autofree char *path = g_strdup_printf("%s/%d", place->machine, slots[0]);
+		struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+		int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+		_exit(fd < 0 ? 2 : fcntl(fd, F_SETLK, &lock) < 0);
+	}
+	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+	g_assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+	return WEXITSTATUS(status) == 0;
+}
+
+static void
+kept_slots_keep_builds_out_and_are_none(void)
+{
+	struct place place;
+	gboolean visible = FALSE;
+
+	place_make(&place);
+	struct slots *slots = slots_new(place.state, HOST, PORT);
+	g_assert_cmpint(slots_hold(slots, 2, &visible), ==, 0);
+	g_assert_true(visible);
+	for (int i = 0; i < 3; i++) {
+		expect(&place, 2, 0, TRUE); /* looking is not counting ourselves, nor letting go */
+		g_assert_false(free_for_builds(&place, 0));
+		g_assert_false(free_for_builds(&place, 1));
+	}
+	g_assert_true(free_for_builds(&place, 2));
+	g_assert_cmpint(slots_hold(slots, 3, &visible), ==, 0); /* more than before */
+	g_assert_false(free_for_builds(&place, 2));
+	slots_free(slots);
+	g_assert_true(free_for_builds(&place, 0));
+	place_remove(&place);
+}
+
+static void
+a_running_build_s_slot_is_kept_when_it_ends(void)
+{
+	static const int busy[] = {1};
+	struct place place;
+	gboolean visible;
+
+	place_make(&place);
+	pid_t pid = holder_start(&place, busy, 1);
+	struct slots *slots = slots_new(place.state, HOST, PORT);
+	g_assert_cmpint(slots_hold(slots, 2, &visible), ==, 1);
+	g_assert_false(free_for_builds(&place, 0));
+	expect(&place, 2, 1, TRUE);
+	holder_end(pid);
+	g_assert_cmpint(slots_hold(slots, 2, &visible), ==, 0);
+	g_assert_false(free_for_builds(&place, 1));
+	slots_free(slots);
+	place_remove(&place);
+}
+
+static void
+folders_are_made_as_the_state_directory_is_owned(void)
+{
+	struct place place;
+	g_autofree char *file = NULL;
+	gboolean visible = FALSE;
+	struct stat st;
+
+	place_make(&place);
+	file = g_build_filename(place.machine, "0", NULL);
+	g_assert_cmpint(rmdir(place.machine), ==, 0);
+	g_assert_cmpint(rmdir(place.offload), ==, 0);
+	if (geteuid() == 0)
+		g_assert_cmpint(chown(place.state, 65534, 65534), ==, 0);
+	g_assert_cmpint(stat(place.state, &st), ==, 0);
+	struct slots *slots = slots_new(place.state, HOST, PORT);
+	g_assert_cmpint(slots_hold(slots, 1, &visible), ==, 0);
+	g_assert_true(visible);
+	slots_free(slots);
+	const char *const made[] = {place.offload, place.machine, file};
+	for (gsize i = 0; i < G_N_ELEMENTS(made); i++) {
+		struct stat seen;
+		g_assert_cmpint(stat(made[i], &seen), ==, 0);
+		g_assert_cmpint(seen.st_uid, ==, st.st_uid);
+		g_assert_cmpint(seen.st_gid, ==, st.st_gid);
+	}
+	place_remove(&place);
+}
+
+static void
+no_guix_is_nothing_to_keep_and_no_permission_is_said(void)
+{
+	struct place place;
+	gboolean visible = FALSE, root = geteuid() == 0;
+	struct slots *slots = slots_new("/nowhere/at/all", HOST, PORT);
+
+	g_assert_cmpint(slots_hold(slots, 1, &visible), ==, 0);
+	g_assert_true(visible);
+	slots_free(slots);
+
+	place_make(&place);
+	g_assert_cmpint(chmod(place.state, 0755), ==, 0);
+	g_assert_cmpint(chmod(place.machine, 0555), ==, 0);
+	slots = slots_new(place.state, HOST, PORT);
+	if (root)
+		g_assert_cmpint(seteuid(65534), ==, 0);
+	g_assert_cmpint(slots_hold(slots, 2, &visible), ==, 0);
+	g_assert_false(visible);
+	if (root)
+		g_assert_cmpint(seteuid(0), ==, 0);
+	slots_free(slots);
+	g_assert_cmpint(chmod(place.machine, 0755), ==, 0);
+	place_remove(&place);
+}
+
+static void
+a_link_in_a_folder_s_place_is_not_followed(void)
+{
+	struct place place;
+	gboolean visible = TRUE;
+
+	place_make(&place);
+	g_autofree char *elsewhere = g_dir_make_tmp("slots-XXXXXX", NULL);
+	g_assert_cmpint(rmdir(place.machine), ==, 0);
+	g_assert_cmpint(symlink(elsewhere, place.machine), ==, 0);
+	struct slots *slots = slots_new(place.state, HOST, PORT);
+	g_assert_cmpint(slots_hold(slots, 1, &visible), ==, 0);
+	g_assert_false(visible);
+	slots_free(slots);
+	g_assert_cmpint(rmdir(elsewhere), ==, 0); /* nothing was made there */
+	g_assert_cmpint(unlink(place.machine), ==, 0);
+	g_assert_cmpint(g_mkdir(place.machine, 0755), ==, 0);
+	place_remove(&place);
+}
+
 #define TEST(name, function) g_test_add_func("/slots/" name, function)
 
 int
@@ -203,5 +340,14 @@ main(int argc, char **argv)
 	TEST("slots-that-we-may-not-read-are-free-and-not-visible",
 	     slots_that_we_may_not_read_are_free_and_not_visible);
 	TEST("what-is-no-slot-does-not-keep-us", what_is_no_slot_does_not_keep_us);
+	TEST("kept-slots-keep-builds-out-and-are-none", kept_slots_keep_builds_out_and_are_none);
+	TEST("a-running-build-s-slot-is-kept-when-it-ends",
+	     a_running_build_s_slot_is_kept_when_it_ends);
+	TEST("folders-are-made-as-the-state-directory-is-owned",
+	     folders_are_made_as_the_state_directory_is_owned);
+	TEST("no-guix-is-nothing-to-keep-and-no-permission-is-said",
+	     no_guix_is_nothing_to_keep_and_no_permission_is_said);
+	TEST("a-link-in-a-folder-s-place-is-not-followed",
+	     a_link_in_a_folder_s_place_is_not_followed);
 	return g_test_run();
 }

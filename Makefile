@@ -117,8 +117,11 @@ ifneq ($(filter check,$(MAKECMDGOALS)),)
 $(foreach t,$(TESTS),$(if $(wildcard $(t)),,$(error no such test: $(t))))
 endif
 
+# So many at a time: most wait for guests most of the time.
+JOBS ?= 2
+
 check: all $(UNIT)
-	CHILDHURD_BUILD=$(CURDIR)/$(B) prove --timer --failures --exec tests/run-one $(CHOSEN)
+	CHILDHURD_BUILD=$(CURDIR)/$(B) prove -j$(JOBS) --timer --failures --exec tests/run-one $(CHOSEN)
 
 check-unit: $(UNIT)
 	$(MAKE) check TESTS=tests/unit SANITIZE=$(SANITIZE)
@@ -130,7 +133,7 @@ NO_VALGRIND = $(addprefix $(B)/tests/unit/,accelerator child disk)
 valgrind: $(UNIT)
 	CHILDHURD_WRAP='valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite' \
 	  G_SLICE=always-malloc \
-	  prove -j2 --timer --failures --exec tests/run-one $(filter-out $(NO_VALGRIND),$(UNIT)) \
+	  prove -j$(JOBS) --timer --failures --exec tests/run-one $(filter-out $(NO_VALGRIND),$(UNIT)) \
 	    :: -s /control-clients/without-descriptors-accepting-pauses
 
 # Fuzzers want clang: make fuzz FUZZ_SECONDS=60

@@ -38,7 +38,8 @@ sub port_free {
 # The path of a test guest; dies with the recipe's words when it cannot be made.
 sub guest_image {
     my ($kind) = @_;
-    my $path = `tests/guests/make $kind`;
+    my $outside = $ENV{CHILDHURD_NETWORK} ? "nsenter --net=$ENV{CHILDHURD_NETWORK}" : '';
+    my $path    = `$outside tests/guests/make $kind`;
     die "the test guest $kind cannot be made\n" if $?;
     chomp $path;
     return $path;

@@ -29,6 +29,13 @@ listing_of(const struct childhurd *c)
 	return childhurd_coming_up(c) ? LISTING_COMING : LISTING_NOT;
 }
 
+/* Is it to get no build from anybody? */
+static gboolean
+off_duty(const struct childhurd *c)
+{
+	return c->state == STATE_DRAINING || c->state == STATE_STOPPING || c->winding_down;
+}
+
 /* The one place where a state changes: logged, published and kept before anything follows from it.
  */
 static void
@@ -42,8 +49,23 @@ set_state(struct childhurd *c, enum state state, const char *why)
 	c->since = c->world->now(c);
 	g_clear_pointer(&c->phase, g_free);
 	set_deadline(c, -1);
+	c->collecting = FALSE;
 	c->listing = listing_of(c);
 	c->world->changed(c, TRUE, c->why);
+	if (off_duty(c))
+		c->world->hold(c);
+	else
+		c->world->release(c);
+}
+
+/* A wish, or what is known of it, can put a guest on the list or take it off. */
+static void
+list_again(struct childhurd *c)
+{
+	if (c->listing == listing_of(c))
+		return;
+	c->listing = listing_of(c);
+	c->world->changed(c, TRUE, NULL);
 }
 
 void
@@ -59,7 +81,7 @@ childhurd_set_phase(struct childhurd *c, const char *phase)
 gboolean
 childhurd_published(const struct childhurd *c)
 {
-	return c->state == STATE_READY;
+	return c->state == STATE_READY && c->room != ROOM_NONE && !c->collecting;
 }
 
 gboolean
@@ -72,6 +94,8 @@ childhurd_coming_up(const struct childhurd *c)
 	case STATE_UNRESPONSIVE:
 	case STATE_BACKOFF:
 		return c->want_up && !c->drained;
+	case STATE_READY:
+		return !childhurd_published(c);
 	case STATE_DRAINING:
 	case STATE_STOPPING:
 		return c->want_up && !c->drained && (c->winding_down || c->state == STATE_STOPPING);
@@ -85,6 +109,9 @@ static void
 new_boot(struct childhurd *c)
 {
 	c->enrolled = c->proven = c->winding_down = c->running = c->launching = FALSE;
+	c->had_room = FALSE;
+	c->room = ROOM_ENOUGH;
+	c->collected_at = 0;
 	c->rung = RUNG_NONE;
 	c->kills = 0;
 	c->verdict = VERDICT_NONE;
@@ -129,7 +156,7 @@ settle(struct childhurd *c, const char *why)
 {
 	c->world->quiet(c);
 	c->world->leave(c);
-	c->running = c->launching = FALSE;
+	c->running = c->launching = c->winding_down = FALSE;
 	if (c->discard) {
 		c->world->discard(c);
 		c->discard = FALSE;
@@ -363,8 +390,7 @@ wind_down(struct childhurd *c, const char *why)
 	c->winding_down = TRUE;
 	if (c->state != STATE_UNRESPONSIVE)
 		set_state(c, STATE_DRAINING, why);
-	int builds = c->world->builds(c);
-	if (builds <= 0) {
+	if (c->world->hold(c) <= 0) {
 		stop(c, RUNG_HALT, why);
 		return;
 	}
@@ -393,6 +419,53 @@ undrain(struct childhurd *c, const char *why)
 	} else {
 		c->world->changed(c, FALSE, "no longer drained");
 	}
+}
+
+/* Little room is left in its store: make some, when no build runs. */
+static void
+tidy(struct childhurd *c)
+{
+	gint64 now = c->world->now(c);
+	if (!c->config->store_floor || c->collecting || c->world->builds(c) != 0)
+		return;
+	if (c->config->disk == CONFIG_DISK_EPHEMERAL && c->had_room) {
+		wind_down(c, "its store ran low; it gets a new disk");
+		return;
+	}
+	if (c->collected_at && now - c->collected_at < COLLECT_AGAIN)
+		return;
+	c->collecting = TRUE;
+	list_again(c);
+	if (c->world->hold(c) > 0) { /* a build came before it was off the list */
+		c->collecting = FALSE;
+		c->world->release(c);
+		return;
+	}
+	c->world->changed(c, FALSE, "the garbage in its store is collected");
+	childhurd_set_phase(c, "collecting the garbage in its store");
+	c->world->collect(c);
+}
+
+static void
+note_room(struct childhurd *c, enum event event, const char *what)
+{
+	enum room room = event == EVENT_ROOM  ? ROOM_ENOUGH
+			 : event == EVENT_LOW ? ROOM_LOW
+					      : ROOM_NONE;
+	if (room == ROOM_ENOUGH)
+		c->had_room = TRUE;
+	if (room != c->room) {
+		c->room = room;
+		c->world->changed(c, FALSE, what);
+	}
+	if (c->state != STATE_READY)
+		return;
+	if (room == ROOM_ENOUGH)
+		childhurd_set_phase(c, NULL);
+	else if (!c->collecting)
+		childhurd_set_phase(c, what);
+	if (room != ROOM_ENOUGH)
+		tidy(c);
 }
 
 /* What people want after this. */
@@ -427,7 +500,7 @@ take_over(struct childhurd *c, const char *why)
 {
 	gboolean going_down = c->winding_down || !c->want_up;
 	c->running = TRUE;
-	if (going_down && c->proven && c->world->builds(c) > 0) {
+	if (going_down && c->proven && c->world->hold(c) > 0) {
 		/* the earlier daemon waited for that build, too */
 		c->world->watch(c);
 		wind_down(c, why);
@@ -545,6 +618,16 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		if (c->winding_down)
 			stop(c, RUNG_HALT, "the build has ended");
 		break;
+	case ACTION_STORE:
+		note_room(c, event, what);
+		break;
+	case ACTION_COLLECTED:
+		c->collecting = FALSE;
+		c->collected_at = c->world->now(c);
+		childhurd_set_phase(c, NULL);
+		c->world->changed(c, FALSE, what);
+		c->world->release(c);
+		break;
 	case ACTION_STOP:
 		stop(c, c->proven ? RUNG_HALT : RUNG_POWER_BUTTON, what);
 		break;
@@ -604,12 +687,7 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 			set_state(c, STATE_STOPPED, what);
 		break;
 	}
-
-	/* A wish alone can put a guest on the list, or take it off. */
-	if (c->listing != listing_of(c)) {
-		c->listing = listing_of(c);
-		c->world->changed(c, TRUE, NULL);
-	}
+	list_again(c);
 }
 
 struct childhurd *

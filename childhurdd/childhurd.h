@@ -31,6 +31,8 @@
 /* A guest in which a build runs may go on without answering for so long, whatever signs of life it
  * shows. */
 #define HANG_LONGEST 86400000
+/* Between two collections of garbage that did not help. */
+#define COLLECT_AGAIN 3600000
 /* A boot may take BOOT_PATIENCE times the longest of the last BOOTS_KEPT ones, within boot-timeout,
  * but always BOOT_LEAST. */
 #define BOOTS_KEPT    5
@@ -59,6 +61,10 @@ struct world_ops {
 	void (*kill)(struct childhurd *c);    /* the end of QEMU is an event of its own */
 	void (*discard)(struct childhurd *c); /* delete the guest's disk */
 	int (*builds)(struct childhurd *c);   /* builds running; -1 unknown */
+	/* Keep further builds out, and tell how many run: with 0 none can come any more. */
+	int (*hold)(struct childhurd *c);
+	void (*release)(struct childhurd *c); /* let builds in again */
+	void (*collect)(struct childhurd *c); /* the garbage in its store: EVENT_COLLECTED */
 	gint64 (*sign)(struct childhurd *c);  /* monotonic ms of the last sign of life */
 	/* The state or what is shown of it changed. state_changed, also when only the place in the
 	 * list of machines did: publishing is done when this returns. text: for the log; may be
@@ -70,6 +76,9 @@ enum rung { RUNG_NONE, RUNG_HALT, RUNG_POWER_BUTTON, RUNG_KILL };
 
 /* How the list of machines has a guest: not, as one that will be ready, as one that is. */
 enum listing { LISTING_NOT, LISTING_COMING, LISTING_READY };
+
+/* What the last probe said of its store. */
+enum room { ROOM_ENOUGH, ROOM_LOW, ROOM_NONE };
 
 /* What becomes of a guest whose QEMU is on its way out, other than what people want. */
 enum verdict { VERDICT_NONE, VERDICT_FAILURE, VERDICT_POWERED_OFF, VERDICT_GIVEN_UP };
@@ -104,7 +113,11 @@ struct childhurd {
 	gboolean running;      /* QEMU runs, as far as is known */
 	gboolean enrolled;     /* secrets are in this boot of the guest */
 	gboolean proven;       /* was ready in this boot */
-	enum listing listing;  /* as was told by the last change */
+	gboolean had_room;     /* in its store, in this boot */
+	gboolean collecting;   /* the garbage in its store, off the list */
+	gint64 collected_at;   /* monotonic ms, in this boot; 0: never */
+	enum room room;
+	enum listing listing; /* as was told by the last change */
 	enum rung rung;
 	int kills;
 	enum verdict verdict;

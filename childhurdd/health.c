@@ -21,6 +21,8 @@
 	" echo disk $(df -Pk / | tail -n 1); echo store $(df -Pk /gnu/store | tail -n 1)"
 #define GUIX_COMMAND "guix repl -t machine"
 #define GUIX_INPUT   "(+ 1 1)\n"
+#define COLLECT_COMMAND                                                                            \
+	"PATH=$PATH:/run/current-system/profile/bin guix gc --free-space=%" G_GINT64_FORMAT "MiB"
 
 struct health {
 	struct ev_loop *loop;
@@ -129,12 +131,18 @@ session_failed(struct health *h, enum ssh_step step, const GError *error)
 /* --- commands --- */
 
 static void
-on_facts(struct ssh_session *session, int status, const char *output, const GError *error,
-	 void *data)
+proven(struct health *h)
 {
-	struct health *h = data;
-	if (error)
+	if (!h->visited || !h->answered)
 		return;
+	h->last.probed = g_get_monotonic_time() / 1000;
+	next_probe(h);
+	h->report(EVENT_PROBE_OK, NULL, FALSE, h->data);
+}
+
+static void
+note_facts(struct health *h, const char *output)
+{
 	g_auto(GStrv) lines = g_strsplit(output, "\n", 5);
 	h->last.skew = h->last.load = NAN;
 	h->last.disk_free = h->last.store_free = -1;
@@ -152,14 +160,18 @@ on_facts(struct ssh_session *session, int status, const char *output, const GErr
 	}
 }
 
+/* They are known before the guest is called ready: whether its store has room decides on that. */
 static void
-proven(struct health *h)
+on_facts(struct ssh_session *session, int status, const char *output, const GError *error,
+	 void *data)
 {
-	if (!h->visited || !h->answered)
+	struct health *h = data;
+	if (h->halting)
 		return;
-	h->last.probed = g_get_monotonic_time() / 1000;
-	next_probe(h);
-	h->report(EVENT_PROBE_OK, NULL, FALSE, h->data);
+	if (!error)
+		note_facts(h, output);
+	h->answered = TRUE;
+	proven(h);
 }
 
 static void
@@ -185,9 +197,7 @@ on_probe(struct ssh_session *session, int status, const char *output, const GErr
 		failed(h, g_strchomp(text), FALSE, HEALTH_RETRY_ODD);
 		return;
 	}
-	h->answered = TRUE;
 	ssh_session_run(h->session, FACTS_COMMAND, NULL, HEALTH_FACTS_LIMIT, on_facts, h);
-	proven(h);
 }
 
 static void visit(struct health *h);
@@ -342,6 +352,43 @@ health_halt(struct health *h)
 	}
 	drop_sessions(h);
 	again(h, 0); /* refused, but from the loop */
+}
+
+/* --- garbage --- */
+
+static void
+on_collected(struct ssh_session *session, int status, const char *output, const GError *error,
+	     void *data)
+{
+	struct health *h = data;
+	if (h->halting)
+		return;
+	g_autofree char *text =
+	    error    ? g_strdup_printf("its garbage is not collected: %s", error->message)
+	    : status ? g_strdup_printf("its garbage is not collected: `guix gc' ended with status "
+				       "%d: %.200s",
+				       status, output)
+		     : g_strdup("its garbage is collected");
+	again(h, 0); /* what has it brought? */
+	h->report(EVENT_COLLECTED, g_strchomp(text), FALSE, h->data);
+}
+
+void
+health_collect(struct health *h, gint64 bytes)
+{
+	g_autofree char *command = g_strdup_printf(COLLECT_COMMAND, bytes / (1024 * 1024));
+	ssh_session_run(h->session, command, NULL, HEALTH_COLLECT_LIMIT, on_collected, h);
+}
+
+gsize
+health_ports(const struct health *h, int *ports)
+{
+	const struct ssh_session *sessions[HEALTH_SESSIONS] = {h->session, h->visit};
+	gsize n = 0;
+	for (gsize i = 0; i < HEALTH_SESSIONS; i++)
+		if (sessions[i] && (ports[n] = ssh_session_port(sessions[i])))
+			n++;
+	return n;
 }
 
 void

@@ -13,12 +13,13 @@
 #include "childhurdd/lifecycle.h"
 #include "config/config.h"
 
-#define HEALTH_RETRY_ABSENT   100   /* ms to the next attempt while nobody listens in the guest */
-#define HEALTH_RETRY_ODD      2000  /* after anything else */
-#define HEALTH_RETRY_IMPOSTOR 10000 /* after another host key: sshd may be changing it just now */
-#define HEALTH_PROBE_LIMIT    60000 /* for one probe-command */
-#define HEALTH_FACTS_LIMIT    10000 /* for clock, load and free disk */
-#define HEALTH_LADDER	      10    /* every so many probes sshd has to take a new login, too */
+#define HEALTH_RETRY_ABSENT   100     /* ms to the next attempt while nobody listens in the guest */
+#define HEALTH_RETRY_ODD      2000    /* after anything else */
+#define HEALTH_RETRY_IMPOSTOR 10000   /* after another host key: sshd may be changing it just now */
+#define HEALTH_PROBE_LIMIT    60000   /* for one probe-command */
+#define HEALTH_FACTS_LIMIT    10000   /* for clock, load and free disk */
+#define HEALTH_COLLECT_LIMIT  1800000 /* for `guix gc` */
+#define HEALTH_LADDER	      10      /* every so many probes sshd has to take a new login, too */
 
 enum health_step {
 	HEALTH_BANNER,
@@ -53,6 +54,15 @@ typedef void (*health_fn)(enum event event, const char *text, gboolean impostor,
 struct health *health_new(struct ev_loop *loop, const struct config_guest *guest, pid_t qemu,
 			  char **host_keys, const char *user_key, health_fn report, void *data);
 void health_free(struct health *health); /* NULL is allowed */
+
+/* Collect the garbage in the guest's store until so many bytes are free: EVENT_COLLECTED, unless
+ * the session ends before. */
+void health_collect(struct health *health, gint64 bytes);
+
+/* The ports that our own connections to the guest come from; returns how many, up to
+ * HEALTH_SESSIONS. */
+#define HEALTH_SESSIONS 2
+gsize health_ports(const struct health *health, int *ports);
 
 /* Say `halt` as the administrator, and probe no more. EVENT_HALT_REFUSED when there is no session
  * or it fails. */

@@ -220,17 +220,20 @@ hird_starts(const struct hird *h)
 
 /* --- beside events: builds that are waited for, guests no longer configured --- */
 
+/* Builds end one by one, and what each leaves is kept from others at once: in a drained guest, too.
+ */
 static gboolean
 tend_builds(struct hird *h, GPtrArray *runners)
 {
 	gboolean waiting = FALSE;
 	for (guint i = 0; i < runners->len; i++) {
 		struct childhurd *c = runner_childhurd(g_ptr_array_index(runners, i));
-		if (!c->winding_down)
+		if (!c->winding_down && c->state != STATE_DRAINING)
 			continue;
-		if (c->world->builds(c) <= 0)
+		int builds = c->world->hold(c);
+		if (c->winding_down && builds <= 0)
 			childhurd_event(c, EVENT_BUILD_ENDED, NULL);
-		waiting = TRUE;
+		waiting |= c->winding_down || builds > 0;
 	}
 	return waiting;
 }

@@ -40,6 +40,10 @@ static const char *const event_names[N_EVENTS] = {
     [EVENT_PROBE_FAILED] = "probe-failed",
     [EVENT_HALT_REFUSED] = "halt-refused",
     [EVENT_BUILD_ENDED] = "build-ended",
+    [EVENT_ROOM] = "room",
+    [EVENT_LOW] = "low",
+    [EVENT_FULL] = "full",
+    [EVENT_COLLECTED] = "collected",
     [EVENT_HALTED] = "halted",
     [EVENT_BROKEN] = "broken",
     [EVENT_REBOOTED] = "rebooted",
@@ -47,6 +51,15 @@ static const char *const event_names[N_EVENTS] = {
     [EVENT_DIED] = "died",
     [EVENT_DEADLINE] = "deadline",
 };
+
+/* What a probe says of the store of a guest that runs, and of one that does not, or not for long.
+ */
+#define STORE_IS_NOTED                                                                             \
+	[EVENT_ROOM] = ACTION_STORE, [EVENT_LOW] = ACTION_STORE, [EVENT_FULL] = ACTION_STORE,      \
+	[EVENT_COLLECTED] = ACTION_IGNORE
+#define STORE_IS_STALE                                                                             \
+	[EVENT_ROOM] = ACTION_IGNORE, [EVENT_LOW] = ACTION_IGNORE, [EVENT_FULL] = ACTION_IGNORE,   \
+	[EVENT_COLLECTED] = ACTION_IGNORE
 
 /* In a state without QEMU nothing but a person, the hird or a timer matters; what an earlier life
  * still reports is stale. */
@@ -57,7 +70,7 @@ static const char *const event_names[N_EVENTS] = {
 	[EVENT_PROBE_FAILED] = ACTION_IGNORE, [EVENT_HALT_REFUSED] = ACTION_IGNORE,                \
 	[EVENT_BUILD_ENDED] = ACTION_IGNORE, [EVENT_HALTED] = ACTION_IGNORE,                       \
 	[EVENT_BROKEN] = ACTION_IGNORE, [EVENT_REBOOTED] = ACTION_IGNORE,                          \
-	[EVENT_POWERED_OFF] = ACTION_IGNORE, [EVENT_DIED] = ACTION_IGNORE
+	[EVENT_POWERED_OFF] = ACTION_IGNORE, [EVENT_DIED] = ACTION_IGNORE, STORE_IS_STALE
 
 /* QEMU runs, and nobody asked for its end. */
 #define QEMU_MAY_END                                                                               \
@@ -65,6 +78,7 @@ static const char *const event_names[N_EVENTS] = {
 	[EVENT_REBOOTED] = ACTION_ENDED, [EVENT_POWERED_OFF] = ACTION_ENDED,                       \
 	[EVENT_DIED] = ACTION_ENDED
 
+/* clang-format off */
 static const enum action table[N_STATES][N_EVENTS] = {
     [STATE_STOPPED] =
 	{
@@ -104,6 +118,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_PROBE_FAILED] = ACTION_IGNORE,
 	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
 	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
+	    STORE_IS_STALE,
 	    [EVENT_HALTED] = ACTION_IGNORE,
 	    [EVENT_BROKEN] = ACTION_IGNORE,
 	    [EVENT_REBOOTED] = ACTION_IGNORE, /* start-failed follows */
@@ -134,6 +149,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
 	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
 	    [EVENT_DEADLINE] = ACTION_FAIL,
+	    STORE_IS_NOTED,
 	    QEMU_MAY_END,
 	},
     [STATE_ENROLLING] =
@@ -159,6 +175,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
 	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
 	    [EVENT_DEADLINE] = ACTION_FAIL,
+	    STORE_IS_NOTED,
 	    QEMU_MAY_END,
 	},
     [STATE_READY] =
@@ -184,6 +201,10 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
 	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
 	    [EVENT_DEADLINE] = ACTION_IGNORE,
+	    [EVENT_ROOM] = ACTION_STORE,
+	    [EVENT_LOW] = ACTION_STORE,
+	    [EVENT_FULL] = ACTION_STORE,
+	    [EVENT_COLLECTED] = ACTION_COLLECTED,
 	    QEMU_MAY_END,
 	},
     [STATE_DRAINING] =
@@ -198,7 +219,8 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_GREETED] = ACTION_IGNORE,	  [EVENT_ENROLLED] = ACTION_IGNORE,
 	    [EVENT_PROBE_OK] = ACTION_IGNORE,	  [EVENT_PROBE_FAILED] = ACTION_DOUBT,
 	    [EVENT_HALT_REFUSED] = ACTION_IGNORE, [EVENT_BUILD_ENDED] = ACTION_BUILD_ENDED,
-	    [EVENT_DEADLINE] = ACTION_IGNORE,	  QEMU_MAY_END,
+	    [EVENT_DEADLINE] = ACTION_IGNORE,	  STORE_IS_NOTED,
+	    QEMU_MAY_END,
 	},
     [STATE_UNRESPONSIVE] =
 	{
@@ -212,7 +234,8 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_GREETED] = ACTION_IGNORE,	  [EVENT_ENROLLED] = ACTION_IGNORE,
 	    [EVENT_PROBE_OK] = ACTION_READY,	  [EVENT_PROBE_FAILED] = ACTION_NOTE,
 	    [EVENT_HALT_REFUSED] = ACTION_IGNORE, [EVENT_BUILD_ENDED] = ACTION_BUILD_ENDED,
-	    [EVENT_DEADLINE] = ACTION_HANG,	  QEMU_MAY_END,
+	    [EVENT_DEADLINE] = ACTION_HANG,	  STORE_IS_NOTED,
+	    QEMU_MAY_END,
 	},
     [STATE_STOPPING] =
 	{
@@ -227,6 +250,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_GREETED] = ACTION_IGNORE,	     [EVENT_ENROLLED] = ACTION_IGNORE,
 	    [EVENT_PROBE_OK] = ACTION_IGNORE,	     [EVENT_PROBE_FAILED] = ACTION_IGNORE,
 	    [EVENT_HALT_REFUSED] = ACTION_NEXT_RUNG, [EVENT_BUILD_ENDED] = ACTION_IGNORE,
+	    STORE_IS_STALE,
 	    [EVENT_HALTED] = ACTION_FINISH,	     [EVENT_BROKEN] = ACTION_FINISH,
 	    [EVENT_REBOOTED] = ACTION_STOPPED,	     [EVENT_POWERED_OFF] = ACTION_STOPPED,
 	    [EVENT_DIED] = ACTION_STOPPED,	     [EVENT_DEADLINE] = ACTION_NEXT_RUNG,
@@ -271,6 +295,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_PROBE_FAILED] = ACTION_IGNORE,
 	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
 	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
+	    STORE_IS_STALE,
 	    [EVENT_HALTED] = ACTION_IGNORE,
 	    [EVENT_BROKEN] = ACTION_IGNORE,
 	    [EVENT_REBOOTED] = ACTION_GONE,
@@ -278,6 +303,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_DIED] = ACTION_GONE,
 	},
 };
+/* clang-format on */
 
 const char *
 state_name(enum state state)

@@ -49,6 +49,10 @@ enum event {
 	EVENT_PROBE_FAILED,
 	EVENT_HALT_REFUSED, /* `halt` could not be run in the guest */
 	EVENT_BUILD_ENDED,  /* no slot is taken any more */
+	EVENT_ROOM,	    /* a probe found that its store has room */
+	EVENT_LOW,	    /* ... has less than store-floor */
+	EVENT_FULL,	    /* ... has so little that Guix gives it no build */
+	EVENT_COLLECTED,    /* the garbage in its store was collected, or could not be */
 	EVENT_HALTED,	    /* the console says that the guest has halted; QEMU stays */
 	EVENT_BROKEN,	    /* the console says that the guest cannot go on: a panic, its disk */
 	EVENT_REBOOTED,	    /* QEMU ended because the guest asked for a reset */
@@ -79,6 +83,8 @@ enum action {
 	ACTION_UNDRAIN,
 	ACTION_WIND_DOWN, /* unpublish, wait for the build to end, then stop */
 	ACTION_BUILD_ENDED,
+	ACTION_STORE, /* note what room there is: unpublish, collect garbage */
+	ACTION_COLLECTED,
 	ACTION_STOP,	  /* unpublish, then halt, power button, kill */
 	ACTION_NEXT_RUNG, /* the gentler way to stop had no effect: the next one */
 	ACTION_FINISH,	  /* halted: end QEMU */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "childhurdd/callers.h"
 #include "childhurdd/console.h"
 #include "childhurdd/domain.h"
 #include "childhurdd/enroll.h"
@@ -19,6 +20,9 @@
 #include "offload/slots.h"
 #include "ssh/secret_root.h"
 #include "ssh/secret_service.h"
+
+/* Guix gives no build to a machine with less (guix/scripts/offload.scm, %minimum-disk-space). */
+#define GUIX_ROOM (G_GINT64_CONSTANT(100) << 20)
 
 /* --- secrets and health --- */
 
@@ -38,6 +42,23 @@ world_enroll(struct childhurd *c)
 			       c->launched_at != 0, on_enroll, r);
 }
 
+/* Before the guest is called ready: one without room for a build is not published. */
+static void
+tell_room(struct runner *r)
+{
+	gint64 room = health_report(r->health)->store_free, floor = guest_of(r)->store_floor;
+	if (room < 0 || !guest_of(r)->offloading)
+		return;
+	g_autofree char *size = g_format_size_full(room, G_FORMAT_SIZE_IEC_UNITS);
+	g_autofree char *text = g_strdup_printf("its store has %s free", size);
+	g_autofree char *full =
+	    g_strdup_printf("%s, and Guix wants 100 MiB: it is not published", text);
+	if (room < GUIX_ROOM)
+		childhurd_event(r->c, EVENT_FULL, full);
+	else
+		childhurd_event(r->c, room < floor ? EVENT_LOW : EVENT_ROOM, text);
+}
+
 static void
 on_health(enum event event, const char *text, gboolean impostor, void *data)
 {
@@ -48,6 +69,8 @@ on_health(enum event event, const char *text, gboolean impostor, void *data)
 	life_look(&r->life, runner_now());
 	if (impostor && g_strcmp0(r->c->phase, text))
 		hird_event(r->host->hird, r->c, FALSE, text);
+	if (event == EVENT_PROBE_OK)
+		tell_room(r);
 	childhurd_event(r->c, event, text);
 }
 
@@ -172,17 +195,69 @@ world_changed(struct childhurd *c, gboolean state_changed, const char *text)
 	hird_event(r->host->hird, c, state_changed, text);
 }
 
+/* --- builds: by the slots that are taken, and where those cannot be seen, by the sessions --- */
+
+static int
+sessions(const struct runner *r, gboolean slots_visible)
+{
+	int own[HEALTH_SESSIONS];
+	gsize n = r->health ? health_ports(r->health, own) : 0;
+	struct callers callers;
+	if (!callers_count(CALLERS_TABLE, guest_of(r)->ssh_port, own, n, &callers))
+		return slots_visible ? 0 : -1;
+	return callers.elsewhere + (slots_visible ? 0 : callers.here);
+}
+
+static int
+with_sessions(const struct runner *r, int taken, gboolean slots_visible)
+{
+	if (slots_visible && g_str_has_prefix(guest_of(r)->listen_address, "127."))
+		return taken; /* nobody can come from elsewhere */
+	int more = sessions(r, slots_visible);
+	return more < 0 ? more : taken + more;
+}
+
 static int
 world_builds(struct childhurd *c)
 {
 	const struct config_guest *guest = c->config;
-	const struct config *config = runner_from(c)->host->config;
+	const struct runner *r = runner_from(c);
 	gboolean visible;
 	if (!guest->offloading)
 		return 0;
-	int taken = slots_taken(config->guix_state_directory, config->host_name, guest->ssh_port,
-				guest->parallel_builds, &visible);
-	return visible ? taken : -1;
+	int taken = slots_taken(r->host->config->guix_state_directory, r->host->config->host_name,
+				guest->ssh_port, guest->parallel_builds, &visible);
+	return with_sessions(r, taken, visible);
+}
+
+static int
+world_hold(struct childhurd *c)
+{
+	const struct config_guest *guest = c->config;
+	struct runner *r = runner_from(c);
+	const struct config *config = r->host->config;
+	gboolean visible;
+	if (!guest->offloading)
+		return 0;
+	if (!r->slots)
+		r->slots =
+		    slots_new(config->guix_state_directory, config->host_name, guest->ssh_port);
+	int taken = slots_hold(r->slots, guest->parallel_builds, &visible);
+	if (!visible) /* they cannot be kept, but perhaps looked at */
+		return world_builds(c);
+	return with_sessions(r, taken, visible);
+}
+
+static void
+world_release(struct childhurd *c)
+{
+	g_clear_pointer(&runner_from(c)->slots, slots_free);
+}
+
+static void
+world_collect(struct childhurd *c)
+{
+	health_collect(runner_from(c)->health, 2 * c->config->store_floor);
 }
 
 static gint64
@@ -207,6 +282,9 @@ static const struct world_ops world = {
     .kill = runner_kill,
     .discard = world_discard,
     .builds = world_builds,
+    .hold = world_hold,
+    .release = world_release,
+    .collect = world_collect,
     .sign = world_sign,
     .changed = world_changed,
 };
@@ -308,6 +386,7 @@ runner_free(struct runner *r)
 	g_free(r->screen);
 	g_free(r->emulator);
 	g_free(r->exit_text);
+	slots_free(r->slots);
 	g_free(r);
 }
 
@@ -317,7 +396,7 @@ static const char *const live_keys[] = {
     "boot-timeout",	  "hang-timeout", "stop-timeout",
     "probe-command",	  "speed",	  "systems",
     "features",		  "count",	  "parallel-builds",
-    "overload-threshold", NULL,
+    "overload-threshold", "store-floor",  NULL,
 };
 
 static gboolean

@@ -39,7 +39,8 @@ struct runner {
 	struct enroll *enroll;
 	struct health *health;
 	struct life life;
-	gboolean boots_kvm; /* the boots that are known ran with KVM */
+	struct slots *slots; /* kept from builds; NULL: none */
+	gboolean boots_kvm;  /* the boots that are known ran with KVM */
 	ev_timer deadline;
 };
 

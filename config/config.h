@@ -44,6 +44,7 @@ struct config_guest {
 	GPtrArray *modules; /* of struct config_module, may be empty */
 	enum config_disk disk;
 	gint64 disk_size;   /* bytes; 0: the image's */
+	gint64 store_floor; /* bytes; 0: none */
 	gint64 memory_size; /* bytes */
 	int cpus;
 	char *machine;

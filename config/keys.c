@@ -107,6 +107,9 @@ const struct key keys[] = {
 	 "The machine's speed relative to others, as in Guix' build-machine."},
 	{"overload-threshold", KEY_REAL, G(overload_threshold), "1.8", NULL, 0.01, 1000, NULL,
 	 "The load average above which Guix gives the machine no work. An idle Hurd has 1.0."},
+	{"store-floor", KEY_SIZE, G(store_floor), NULL, "nothing is done", 100 * MIB, 16 * KIB * GIB, NULL,
+	 "When less is free on /gnu/store and no build runs, a guest whose disk is ephemeral is restarted with a new one; in "
+	 "any other, and when that would bring nothing, garbage is collected."},
 	{"autostart", KEY_BOOL, G(autostart), "yes", NULL, 0, 0, NULL, "Start the guest with the daemon."},
 	{"restart", KEY_CHOICE, G(restart), "on-failure", NULL, 0, 0, restarts,
 	 "What follows when a guest ends by itself. on-failure: a crash or a hang restarts it, a power off does not."},

@@ -363,6 +363,12 @@ ssh_session_step(const struct ssh_session *session)
 	return session->step;
 }
 
+int
+ssh_session_port(const struct ssh_session *session)
+{
+	return session->fd >= 0 ? wire_port(session->fd) : 0;
+}
+
 const char *
 ssh_session_banner(const struct ssh_session *session)
 {

@@ -57,6 +57,19 @@ wire_error(int fd)
 	return problem;
 }
 
+int
+wire_port(int fd)
+{
+	struct sockaddr_storage address;
+	socklen_t size = sizeof address;
+
+	if (getsockname(fd, (struct sockaddr *)&address, &size) == -1)
+		return 0;
+	if (address.ss_family == AF_INET6)
+		return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+	return address.ss_family == AF_INET ? ntohs(((struct sockaddr_in *)&address)->sin_port) : 0;
+}
+
 char *
 wire_excerpt(const void *bytes, gsize length)
 {

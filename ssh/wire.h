@@ -17,6 +17,9 @@ int wire_connect(const char *address, int port, int *problem);
 /* The pending error of a socket, as errno; 0 for none. Reading it clears it. */
 int wire_error(int fd);
 
+/* The local port of a socket; 0: it has none. */
+int wire_port(int fd);
+
 #define WIRE_EXCERPT_MAX 60
 
 /* The start of what a peer said, printable and in quotes, for a message. Caller frees. */

@@ -120,6 +120,125 @@ test_stop_waits_for_build(void)
 	fake_clear(&f);
 }
 
+/* From before it is stopped until it is stopped, and as long as it is drained. */
+static void
+test_holds_slots(void)
+{
+	struct fake f;
+	start_ready(&f);
+	g_assert_false(f.held);
+	f.builds = 1;
+	happen(&f, EVENT_STOP);
+	g_assert_true(f.held);
+	f.builds = 0;
+	happen(&f, EVENT_BUILD_ENDED);
+	assert_state(&f, STATE_STOPPING);
+	g_assert_true(f.held);
+	happen(&f, EVENT_POWERED_OFF);
+	assert_state(&f, STATE_STOPPED);
+	g_assert_false(f.held);
+	fake_clear(&f);
+
+	start_ready(&f);
+	happen(&f, EVENT_DRAIN);
+	g_assert_true(f.held);
+	happen(&f, EVENT_UNDRAIN);
+	g_assert_false(f.held);
+	fake_clear(&f);
+
+	/* it dies while a stop waits for its build */
+	start_ready(&f);
+	f.builds = 1;
+	happen(&f, EVENT_STOP);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STOPPED);
+	g_assert_false(f.held);
+	fake_clear(&f);
+}
+
+static void
+test_full_store(void)
+{
+	struct fake f;
+	start_ready(&f);
+	happen(&f, EVENT_FULL);
+	assert_state(&f, STATE_READY);
+	g_assert_false(childhurd_published(f.c));
+	g_assert_true(childhurd_coming_up(f.c));
+	g_assert_true(f.coming_up);
+	happen(&f, EVENT_LOW); /* no floor is configured: nothing is done */
+	g_assert_true(childhurd_published(f.c));
+	g_assert_cmpint(f.collected + f.halted, ==, 0);
+	happen(&f, EVENT_ROOM);
+	g_assert_null(f.c->phase);
+	fake_clear(&f);
+
+	/* known before it is ready: never published */
+	fake_init(&f);
+	happen(&f, EVENT_START);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	happen(&f, EVENT_LAUNCHED);
+	happen(&f, EVENT_ENROLLED);
+	happen(&f, EVENT_FULL);
+	happen(&f, EVENT_PROBE_OK);
+	assert_state(&f, STATE_READY);
+	g_assert_false(childhurd_published(f.c));
+	fake_clear(&f);
+}
+
+static void
+test_low_store_is_collected(void)
+{
+	struct fake f;
+	start_ready(&f);
+	f.config.store_floor = G_GINT64_CONSTANT(1) << 30;
+	f.config.disk = CONFIG_DISK_PERSISTENT;
+	f.builds = 1;
+	happen(&f, EVENT_LOW);
+	g_assert_cmpint(f.collected, ==, 0); /* not while a build runs */
+	g_assert_true(childhurd_published(f.c));
+	f.builds = 0;
+	happen(&f, EVENT_LOW);
+	g_assert_cmpint(f.collected, ==, 1);
+	g_assert_true(f.held);
+	g_assert_false(childhurd_published(f.c));
+	g_assert_true(f.coming_up);
+	happen(&f, EVENT_LOW); /* a probe meanwhile */
+	g_assert_cmpint(f.collected, ==, 1);
+	happen(&f, EVENT_COLLECTED);
+	g_assert_false(f.held);
+	g_assert_true(childhurd_published(f.c));
+	happen(&f, EVENT_LOW); /* it did not help: not again and again */
+	g_assert_cmpint(f.collected, ==, 1);
+	f.now += COLLECT_AGAIN;
+	happen(&f, EVENT_LOW);
+	g_assert_cmpint(f.collected, ==, 2);
+	happen(&f, EVENT_STOP); /* people want something else */
+	assert_state(&f, STATE_STOPPING);
+	happen(&f, EVENT_COLLECTED);
+	g_assert_true(f.held);
+	fake_clear(&f);
+}
+
+static void
+test_low_ephemeral_store_is_new(void)
+{
+	struct fake f;
+	start_ready(&f);
+	f.config.store_floor = G_GINT64_CONSTANT(1) << 30;
+	happen(&f, EVENT_LOW); /* since its start: another start would bring nothing */
+	g_assert_cmpint(f.collected, ==, 1);
+	happen(&f, EVENT_COLLECTED);
+	happen(&f, EVENT_ROOM);
+	happen(&f, EVENT_LOW);
+	assert_state(&f, STATE_STOPPING);
+	g_assert_true(childhurd_coming_up(f.c));
+	happen(&f, EVENT_POWERED_OFF);
+	assert_state(&f, STATE_STARTING);
+	fake_clear(&f);
+}
+
 static void
 test_restart(void)
 {
@@ -651,6 +770,13 @@ main(int argc, char **argv)
 	g_test_add_func("/childhurd/a-halted-mach-is-ended-at-once", test_halted_mach);
 	g_test_add_func("/childhurd/a-qemu-that-cannot-be-ended-is-a-failure", test_unkillable);
 	g_test_add_func("/childhurd/stop-waits-for-a-build-unless-now", test_stop_waits_for_build);
+	g_test_add_func("/childhurd/slots-are-kept-while-it-is-drained-or-goes-down",
+			test_holds_slots);
+	g_test_add_func("/childhurd/a-guest-without-room-is-not-published", test_full_store);
+	g_test_add_func("/childhurd/a-low-store-is-collected-when-no-build-runs",
+			test_low_store_is_collected);
+	g_test_add_func("/childhurd/a-low-store-on-an-ephemeral-disk-gets-a-new-one",
+			test_low_ephemeral_store_is_new);
 	g_test_add_func("/childhurd/restart-is-stop-and-start", test_restart);
 	g_test_add_func("/childhurd/reset-discards-the-disk-when-qemu-is-gone", test_reset);
 	g_test_add_func("/childhurd/crashes-back-off-and-then-open-the-breaker",

@@ -14,8 +14,9 @@ struct fake {
 	struct config_guest config;
 	gint64 now, timer;
 	int queued, prepared, launched, enrolled, watched, quieted, halted, buttons, kills,
-	    discarded;
+	    discarded, collected;
 	int builds;
+	gboolean held; /* builds are kept out */
 	gint64 sign;
 	gboolean published_when_stopping;
 	gboolean coming_up;    /* as was told last */
@@ -62,6 +63,7 @@ COUNTS(halt, halted)
 COUNTS(power_button, buttons)
 COUNTS(kill, kills)
 COUNTS(discard, discarded)
+COUNTS(collect, collected)
 
 static inline void
 fake_queue(struct childhurd *c)
@@ -82,6 +84,19 @@ static inline int
 fake_builds(struct childhurd *c)
 {
 	return fake_of(c)->builds;
+}
+
+static inline int
+fake_hold(struct childhurd *c)
+{
+	fake_of(c)->held = TRUE;
+	return fake_of(c)->builds;
+}
+
+static inline void
+fake_release(struct childhurd *c)
+{
+	fake_of(c)->held = FALSE;
 }
 
 static inline gint64
@@ -121,6 +136,9 @@ static const struct world_ops fake_world = {
     .kill = fake_kill,
     .discard = fake_discard,
     .builds = fake_builds,
+    .hold = fake_hold,
+    .release = fake_release,
+    .collect = fake_collect,
     .sign = fake_sign,
     .changed = fake_changed,
 };

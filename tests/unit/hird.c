@@ -61,6 +61,19 @@ last_words(struct world *w, gboolean *up)
 	}
 }
 
+/* A QEMU may have withstood all that was tried before the world became good. The message says to
+ * stop such a guest once more. */
+static void
+settle(struct world *w)
+{
+	world_run_until(w, w->now + SETTLED_WITHIN);
+	for (guint i = 1; i < w->n; i += 3) {
+		if (w->beings[i].c->state == STATE_FAILED)
+			command(&w->beings[i], EVENT_STOP);
+	}
+	world_run_until(w, w->now + SETTLED_WITHIN);
+}
+
 static void
 check_settled(struct world *w, const gboolean *up)
 {
@@ -122,7 +135,7 @@ test_million(void)
 
 	world_becomes_good(w);
 	last_words(w, up);
-	world_run_until(w, w->now + SETTLED_WITHIN);
+	settle(w);
 	check_settled(w, up);
 	check_machines(w);
 	world_free(w);

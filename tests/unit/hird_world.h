@@ -37,6 +37,7 @@ enum thing {
 	THING_REFUSED,
 	THING_ENDED, /* nothing was there to be killed */
 	THING_TEND,
+	THING_COLLECTED,
 	THING_REPORT, /* of QEMU's end */
 	N_DAEMON_THINGS,
 	/* the world's */
@@ -84,9 +85,12 @@ struct being {
 	/* builds */
 	int builds;
 	guint build_boot;
-	gboolean invisible; /* its slots cannot be read */
-	gboolean excused;   /* in this boot it may be ended though a build runs */
-	gboolean wish_up;   /* people want it up, and it did not go down by itself since */
+	gboolean invisible;  /* its slots cannot be read */
+	gint64 listed_until; /* when a coordinator last read that it is ready */
+	gboolean held;	     /* its slots are kept from builds */
+	enum event store;    /* what probes say of its store */
+	gboolean excused;    /* in this boot it may be ended though a build runs */
+	gboolean wish_up;    /* people want it up, and it did not go down by itself since */
 	/* the daemon's view */
 	gint64 timer;
 	gboolean queued, place, tending;
@@ -218,6 +222,8 @@ write_list(struct being *b)
 {
 	struct world *w = b->world;
 	w->listed[b->as]--;
+	if (b->as == PUBLISHED_READY)
+		b->listed_until = w->now;
 	b->as = b->keys ? publisher_as(b->c) : PUBLISHED_NOT;
 	w->listed[b->as]++;
 }
@@ -247,6 +253,10 @@ check_being(struct being *b)
 	    c->state != STATE_STOPPED && c->state != STATE_FAILED)
 		PROMISE(b, w->listed[PUBLISHED_READY] + w->listed[PUBLISHED_COMING] > 0);
 	PROMISE(b, !c->drained || b->as == PUBLISHED_NOT);
+	PROMISE(b, b->as != PUBLISHED_READY || !b->held);
+	PROMISE(b, b->as != PUBLISHED_READY || c->room != ROOM_NONE);
+	PROMISE(b, c->state != STATE_STOPPED || !b->held);
+	PROMISE(b, !c->collecting || b->held);
 	/* no QEMU without a master, nor a second one */
 	if (c->state == STATE_STOPPED || c->state == STATE_BACKOFF)
 		PROMISE(b, !b->alive && !b->launching);
@@ -293,7 +303,7 @@ hangs(const struct being *b)
 static inline void
 tend(struct being *b)
 {
-	if (!b->c->winding_down || b->tending)
+	if ((!b->c->winding_down && b->c->state != STATE_DRAINING) || b->tending)
 		return;
 	b->tending = TRUE;
 	due_at(b, THING_TEND, b->world->now + (gint64)(BUILD_POLL * 1000), 0);
@@ -331,6 +341,8 @@ born(struct being *b)
 	b->watched = b->reporting = FALSE;
 	b->born = b->world->now;
 	b->boot++;
+	if (b->config.disk == CONFIG_DISK_EPHEMERAL || b->store == 0)
+		b->store = EVENT_ROOM;
 }
 
 static inline void
@@ -496,6 +508,7 @@ sim_quiet(struct childhurd *c)
 	call_off(b, THING_ENROLLED);
 	call_off(b, THING_PROBE);
 	call_off(b, THING_REFUSED);
+	call_off(b, THING_COLLECTED);
 }
 
 /* The guest goes down by itself: QEMU ends, or Mach has halted and QEMU stays. */
@@ -564,6 +577,31 @@ sim_builds(struct childhurd *c)
 	return b->invisible ? -1 : b->builds;
 }
 
+static inline int
+sim_hold(struct childhurd *c)
+{
+	struct being *b = being_of(c);
+	if (b->invisible)
+		return -1;
+	b->held = TRUE;
+	return b->builds;
+}
+
+static inline void
+sim_release(struct childhurd *c)
+{
+	being_of(c)->held = FALSE;
+}
+
+static inline void
+sim_collect(struct childhurd *c)
+{
+	struct being *b = being_of(c);
+	PROMISE(b, b->alive || b->reporting);
+	PROMISE(b, !b->builds);
+	due_in(b, THING_COLLECTED, WORLD_SECOND, 10 * WORLD_MINUTE, 0);
+}
+
 static inline gint64
 sim_sign(struct childhurd *c)
 {
@@ -608,6 +646,9 @@ static const struct world_ops sim_ops = {
     .kill = sim_kill,
     .discard = sim_discard,
     .builds = sim_builds,
+    .hold = sim_hold,
+    .release = sim_release,
+    .collect = sim_collect,
     .sign = sim_sign,
     .changed = sim_changed,
 };
@@ -745,7 +786,7 @@ being_new(struct being *b)
 {
 	b->c = childhurd_new(&b->config, &sim_ops, b);
 	b->timer = -1;
-	b->queued = b->place = b->watched = b->reporting = b->tending = FALSE;
+	b->queued = b->place = b->watched = b->reporting = b->tending = b->held = FALSE;
 	for (int thing = 0; thing < N_DAEMON_THINGS; thing++)
 		call_off(b, thing);
 }
@@ -794,12 +835,25 @@ daemon_dies(struct world *w)
 	}
 }
 
+/* It fills up now and then, and a new disk is as empty as ever. */
+static inline enum event
+store_of(struct being *b)
+{
+	if (b->world->good)
+		b->store = EVENT_ROOM;
+	else if (bad(b->world, 2))
+		b->store = bad(b->world, 50) ? EVENT_LOW : EVENT_FULL;
+	return b->store;
+}
+
+/* Also one that a coordinator asked for who has read the list before the guest was taken off. */
 static inline void
 build_begins(struct being *b)
 {
 	struct world *w = b->world;
 	due_in(b, THING_BUILD, WORLD_SECOND, 10 * WORLD_MINUTE, 0);
-	if (w->good || b->as != PUBLISHED_READY || !b->alive || b->builds)
+	gboolean listed = b->as == PUBLISHED_READY || w->now - b->listed_until < 5 * WORLD_SECOND;
+	if (w->good || !listed || !b->alive || b->builds || b->held || b->proven_boot != b->boot)
 		return;
 	b->builds = 1;
 	b->build_boot = b->boot;
@@ -848,8 +902,10 @@ on_guest(struct being *b, enum thing thing, int detail)
 		gboolean ok = b->alive && !b->hung && b->secrets && !bad(w, 1);
 		gint64 next = ok ? b->config.probe_interval : 2 * WORLD_SECOND;
 		due_in(b, THING_PROBE, next * 9 / 10, next * 11 / 10, 0);
-		if (ok)
+		if (ok) {
 			b->proven_boot = b->boot;
+			happen(b, store_of(b));
+		}
 		happen(b, ok ? EVENT_PROBE_OK : EVENT_PROBE_FAILED);
 		break;
 	}
@@ -862,9 +918,17 @@ on_guest(struct being *b, enum thing thing, int detail)
 		break;
 	case THING_TEND:
 		b->tending = FALSE;
-		if (b->c->winding_down && sim_builds(b->c) <= 0)
+		if ((b->c->winding_down || b->c->state == STATE_DRAINING) && sim_hold(b->c) <= 0 &&
+		    b->c->winding_down)
 			happen(b, EVENT_BUILD_ENDED);
 		tend(b);
+		break;
+	case THING_COLLECTED:
+		if (!b->alive || b->hung)
+			break;
+		if (!bad(w, 20))
+			b->store = EVENT_ROOM;
+		happen(b, EVENT_COLLECTED);
 		break;
 	case THING_REPORT:
 		b->reporting = FALSE;
@@ -964,6 +1028,8 @@ world_new(guint n, guint32 seed)
 		b->config.boot_timeout = 5 * WORLD_MINUTE;
 		b->config.hang_timeout = 3 * WORLD_MINUTE;
 		b->config.stop_timeout = WORLD_MINUTE;
+		b->config.disk = i % 4 == 1 ? CONFIG_DISK_PERSISTENT : CONFIG_DISK_EPHEMERAL;
+		b->config.store_floor = i % 5 == 4 ? 0 : 1024 * WORLD_MIB;
 		b->invisible = i % 10 == 9;
 		w->listed[b->as]++;
 		being_new(b);

@@ -11,6 +11,7 @@
 #include "childhurdd/image.h"
 #include "childhurdd/ports.h"
 #include "childhurdd/trust.h"
+#include "offload/signing.h"
 
 struct check {
 	const struct config *config;
@@ -146,6 +147,34 @@ check_guest(struct check *c, const struct config_guest *guest)
 	}
 }
 
+/* Without a coordinator on this host guests get no signing keys. */
+static void
+check_guix(struct check *c)
+{
+	const char *folder = c->config->guix_configuration_directory;
+	g_autofree char *acl = g_build_filename(folder, "acl", NULL);
+	g_autofree char *guix = g_find_program_in_path("guix");
+	if (!signing_possible(folder)) {
+		say(c, "note",
+		    "%s/signing-key.pub is not there: guests get no signing keys, and their builds "
+		    "are not for this host%s",
+		    folder,
+		    guix ? "; guix archive --generate-key makes it"
+			 : "; that is fine, coordinators may be elsewhere");
+		return;
+	}
+	g_autoptr(GError) error = signing_check(folder);
+	if (error)
+		say(c, "problem", "%s", error->message);
+	else if (access(folder, W_OK) < 0)
+		say(c, "note",
+		    "%s: %s: each guest's signing key has to be put there by root, with guix "
+		    "archive --authorize",
+		    acl, g_strerror(errno));
+	else
+		say(c, "ok", "%s takes the guests' signing keys", acl);
+}
+
 gboolean
 hostcheck_run(const struct config *config, FILE *out)
 {
@@ -172,9 +201,6 @@ hostcheck_run(const struct config *config, FILE *out)
 		}
 		check_guest(&c, guest);
 	}
-	g_autofree char *guix = g_find_program_in_path("guix");
-	if (!guix)
-		say(&c, "note",
-		    "no guix on this host; that is fine, coordinators may be elsewhere");
+	check_guix(&c);
 	return c.good;
 }

@@ -12,8 +12,11 @@
 #include "childhurdd/ports.h"
 #include "childhurdd/runner_internal.h"
 #include "offload/coordinator.h"
+#include "offload/signing.h"
 #include "ssh/secret_root.h"
 #include "ssh/secret_service.h"
+
+#define GUIX_FOLDER "etc/guix"
 
 /* --- keys --- */
 
@@ -24,6 +27,8 @@ struct keys_job {
 	struct task *task;
 	struct secret_root_spec spec;
 	char *name, *directory, *extra, *offload_key, *coordinator;
+	char *guix;	  /* the host's /etc/guix; NULL: it is no coordinator */
+	GPtrArray *notes; /* char *: for the log */
 	char *users[3];
 	gboolean deliver;
 	GBytes *message;
@@ -31,11 +36,74 @@ struct keys_job {
 	GError *error;
 };
 
+/* The guest's own, wherever it has it from: the administrator, or an earlier start. */
+static char *
+signing_file(const struct keys_job *job, const char *leaf)
+{
+	g_autofree char *extra = g_build_filename(job->extra, GUIX_FOLDER, leaf, NULL);
+	g_autofree char *made = g_build_filename(job->directory, GUIX_FOLDER, leaf, NULL);
+	char *text = NULL;
+	if (!g_file_get_contents(extra, &text, NULL, NULL))
+		g_file_get_contents(made, &text, NULL, NULL);
+	return text;
+}
+
+static void
+add_file(GPtrArray *files, const char *leaf, mode_t mode, const char *text)
+{
+	struct secret_file *file = g_new(struct secret_file, 1);
+	file->name = g_strconcat("/" GUIX_FOLDER "/", leaf, NULL);
+	file->mode = S_IFREG | mode;
+	file->content = g_bytes_new(text, strlen(text));
+	g_ptr_array_add(files, file);
+}
+
+/* The files that a guest of a coordinator needs, and its key into the coordinator's list. An acl
+ * that we may not write is the administrator's task: the guest is good all the same. */
+static gboolean
+exchange_signing_keys(struct keys_job *job)
+{
+	struct signing signing = {.public_key = signing_file(job, "signing-key.pub"),
+				  .secret_key = signing_file(job, "signing-key.sec")};
+	g_autoptr(GError) problem = NULL;
+	gboolean added = FALSE;
+	gboolean good = signing_make(job->guix, &signing, &job->error);
+	if (good) {
+		GPtrArray *files = g_ptr_array_new_with_free_func((GDestroyNotify)secret_file_free);
+		add_file(files, "signing-key.pub", 0444, signing.public_key);
+		add_file(files, "signing-key.sec", 0400, signing.secret_key);
+		add_file(files, "acl", 0644, signing.acl);
+		job->spec.files = files;
+		good = secret_root_ensure(&job->spec, &job->error);
+		job->spec.files = NULL;
+		g_ptr_array_unref(files);
+	}
+	if (good && !signing_authorize(job->guix, signing.public_key, &added, &problem)) {
+		good = g_error_matches(problem, SIGNING_ERROR, SIGNING_ERROR_WRITE);
+		if (good)
+			g_ptr_array_add(
+			    job->notes,
+			    g_strdup_printf("%s; until its key is there, what it has built is not "
+					    "taken: guix archive --authorize "
+					    "<%s/" GUIX_FOLDER "/signing-key.pub",
+					    problem->message, job->directory));
+		else
+			job->error = g_steal_pointer(&problem);
+	}
+	if (added)
+		g_ptr_array_add(job->notes,
+				g_strdup_printf("its signing key is in %s/acl now", job->guix));
+	signing_clear(&signing);
+	return good;
+}
+
 static void
 keys_work(void *data)
 {
 	struct keys_job *job = data;
-	if (!secret_root_ensure(&job->spec, &job->error))
+	gboolean coordinator = job->guix && signing_possible(job->guix);
+	if (!(coordinator ? exchange_signing_keys(job)
+			  : secret_root_ensure(&job->spec, &job->error)))
 		return;
 	if (!coordinator_grant(job->coordinator, job->offload_key, &job->error))
 		return;
@@ -62,6 +130,8 @@ keys_done(void *data)
 	struct keys_job *job = data;
 	struct runner *r = job->runner;
 	r->keys = NULL;
+	for (guint i = 0; i < job->notes->len; i++)
+		hird_event(r->host->hird, r->c, FALSE, g_ptr_array_index(job->notes, i));
 	if (job->error) {
 		start_failed(r, job->error->message);
 		return;
@@ -84,6 +154,8 @@ keys_free(void *data)
 	g_free(job->extra);
 	g_free(job->offload_key);
 	g_free(job->coordinator);
+	g_free(job->guix);
+	g_ptr_array_unref(job->notes);
 	for (guint i = 0; i < G_N_ELEMENTS(job->users); i++)
 		g_free(job->users[i]);
 	g_clear_pointer(&job->message, g_bytes_unref);
@@ -107,6 +179,9 @@ runner_make_keys(struct runner *r)
 	if (strcmp(guest->user, guest->admin_user) && guest->offloading)
 		job->users[1] = g_strdup(guest->user);
 	job->deliver = guest->inject == CONFIG_INJECT_SECRET_SERVICE;
+	job->notes = g_ptr_array_new_with_free_func(g_free);
+	if (job->deliver && guest->offloading)
+		job->guix = g_strdup(r->host->config->guix_configuration_directory);
 	job->spec = (struct secret_root_spec){.name = job->name,
 					      .directory = job->directory,
 					      .extra = job->deliver ? job->extra : NULL,

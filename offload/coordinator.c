@@ -10,8 +10,25 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <pwd.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Is this process (proc(5), status) a guix-daemon, and not one of a container, which has a Guix of
+ * its own? */
+static gboolean
+is_daemon(const char *status, uid_t *uid)
+{
+	const char *ids = strstr(status, "\nUid:\t"), *pids = strstr(status, "\nNSpid:\t");
+	unsigned id, pid, inner;
+	if (!g_str_has_prefix(status, "Name:\tguix-daemon\n") || !ids ||
+	    sscanf(ids, "\nUid:%u", &id) != 1 ||
+	    (pids && sscanf(pids, "\nNSpid:\t%u\t%u", &pid, &inner) == 2))
+		return FALSE;
+	*uid = id;
+	return TRUE;
+}
 
 /* The uid guix-daemon runs as; FALSE: none runs. */
 static gboolean
@@ -22,15 +39,10 @@ find_daemon(uid_t *uid)
 	while (proc && (entry = g_dir_read_name(proc))) {
 		if (!g_ascii_isdigit(*entry))
 			continue;
-		g_autofree char *comm = g_strdup_printf("/proc/%s/comm", entry);
-		g_autofree char *folder = g_strdup_printf("/proc/%s", entry);
-		g_autofree char *name = NULL;
-		struct stat st;
-		if (g_file_get_contents(comm, &name, NULL, NULL) &&
-		    !strcmp(g_strchomp(name), "guix-daemon") && stat(folder, &st) == 0) {
-			*uid = st.st_uid;
+		g_autofree char *path = g_strdup_printf("/proc/%s/status", entry);
+		g_autofree char *status = NULL;
+		if (g_file_get_contents(path, &status, NULL, NULL) && is_daemon(status, uid))
 			return TRUE;
-		}
 	}
 	return FALSE;
 }

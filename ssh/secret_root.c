@@ -270,6 +270,19 @@ root_make_keys(const struct root *root, GError **error)
 	return TRUE;
 }
 
+static gboolean
+root_put_files(const struct root *root, GError **error)
+{
+	for (guint i = 0; root->spec->files && i < root->spec->files->len; i++) {
+		const struct secret_file *file = root->spec->files->pdata[i];
+
+		if (!g_hash_table_contains(root->wanted, file->name) &&
+		    !root_put(root, file->name, file->mode, file->content, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
 /* What ssh_key_ensure had begun when the daemon was killed would be sent to the guest. */
 static gboolean
 root_remove_leftovers(const struct root *root, GError **error)
@@ -386,7 +399,8 @@ root_refresh(struct root *root, GError **error)
 		return fail_io(root, "", error);
 	unlink(root->temporary);
 	return root_remove_leftovers(root, error) && root_refresh_extra(root, error) &&
-	       root_make_keys(root, error) && root_authorize(root, error);
+	       root_put_files(root, error) && root_make_keys(root, error) &&
+	       root_authorize(root, error);
 }
 
 gboolean

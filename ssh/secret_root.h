@@ -30,6 +30,7 @@ struct secret_root_spec {
 	const char *directory; /* the secret root, made when missing (0700); its parent is there */
 	const char *extra; /* folder of the administrator's extra files, NULL or missing: none */
 	const char *offload_key; /* path of the coordinator's key pair, made when missing */
+	const GPtrArray *files;	 /* of struct secret_file: more that we made; NULL: none */
 	const char *const
 	    *users; /* accounts that get an authorized_keys.d file, NULL-terminated, no doubles */
 };

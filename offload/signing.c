@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * libgcrypt reads, makes and writes all keys and lists here, as it does in Guix, so that what one
+ * of them takes for a key is one for the other.
+ */
+#include "offload/signing.h"
+
+#include <errno.h>
+#include <gcrypt.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/atomic_file.h"
+
+/* guix/scripts/archive.scm, %key-generation-parameters */
+#define KEY_PARAMETERS "(genkey (ecdsa (curve Ed25519) (flags rfc6979)))"
+#define ACL_MODE       0644
+
+G_DEFINE_QUARK(signing - error - quark, signing_error)
+G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gcry_sexp_t, gcry_sexp_release, NULL)
+
+static void
+init(void)
+{
+	static gsize initialized;
+
+	if (!g_once_init_enter(&initialized))
+		return;
+	gcry_check_version(NULL);
+	/* Its locked pool is small and needs a privilege; the daemon leaves no core file. */
+	gcry_control(GCRYCTL_DISABLE_SECMEM, 0);
+	gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
+	g_once_init_leave(&initialized, 1);
+}
+
+static char *
+print(gcry_sexp_t expression)
+{
+	gsize size = gcry_sexp_sprint(expression, GCRYSEXP_FMT_ADVANCED, NULL, 0);
+	char *text = g_malloc(size + 1);
+
+	gcry_sexp_sprint(expression, GCRYSEXP_FMT_ADVANCED, text, size);
+	text[size] = '\0';
+	return text;
+}
+
+/* Is this the list (name ...)? */
+static gboolean
+is_list(gcry_sexp_t expression, const char *name)
+{
+	gsize length = 0;
+	const char *first = expression ? gcry_sexp_nth_data(expression, 0, &length) : NULL;
+
+	return first && length == strlen(name) && memcmp(first, name, length) == 0;
+}
+
+static gcry_sexp_t
+parse(const char *path, const char *text, const char *kind, GError **error)
+{
+	g_auto(gcry_sexp_t) expression = NULL;
+	init();
+	gcry_error_t problem = gcry_sexp_new(&expression, text, strlen(text), 1);
+
+	if (problem || !is_list(expression, kind)) {
+		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX,
+			    "%s: is no Guix %s%s%s; mend it, or take it away, and start the guest "
+			    "again",
+			    path, kind, problem ? ": " : "", problem ? gcry_strerror(problem) : "");
+		return NULL;
+	}
+	return g_steal_pointer(&expression);
+}
+
+static gcry_sexp_t
+read_expression(const char *directory, const char *leaf, const char *kind, GError **error)
+{
+	g_autofree char *path = g_build_filename(directory, leaf, NULL);
+	g_autofree char *text = NULL;
+	g_autoptr(GError) problem = NULL;
+
+	if (g_file_get_contents(path, &text, NULL, &problem))
+		return parse(path, text, kind, error);
+	g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_IO, "%s", problem->message);
+	return NULL;
+}
+
+static gcry_sexp_t
+host_key(const char *directory, GError **error)
+{
+	return read_expression(directory, "signing-key.pub", "public-key", error);
+}
+
+/* --- lists of authorized keys --- */
+
+/* The key of (entry KEY (tag (guix import))), the only form that Guix takes; NULL: it is none. */
+static gcry_sexp_t
+entry_key(gcry_sexp_t entry)
+{
+	g_auto(gcry_sexp_t) tag = NULL, purpose = NULL;
+	g_auto(gcry_sexp_t) key = NULL;
+	gsize length = 0;
+
+	if (!is_list(entry, "entry") || gcry_sexp_length(entry) != 3)
+		return NULL;
+	key = gcry_sexp_nth(entry, 1);
+	tag = gcry_sexp_nth(entry, 2);
+	purpose = is_list(tag, "tag") && gcry_sexp_length(tag) == 2 ? gcry_sexp_nth(tag, 1) : NULL;
+	if (!is_list(key, "public-key") || !is_list(purpose, "guix"))
+		return NULL;
+	const char *what = gcry_sexp_nth_data(purpose, 1, &length);
+	if (!what || length != strlen("import") || memcmp(what, "import", length) != 0)
+		return NULL;
+	return g_steal_pointer(&key);
+}
+
+static gcry_sexp_t
+acl_parse(const char *path, const char *text, GError **error)
+{
+	g_auto(gcry_sexp_t) acl = parse(path, text, "acl", error);
+
+	for (int i = 1; acl && i < gcry_sexp_length(acl); i++) {
+		g_auto(gcry_sexp_t) entry = gcry_sexp_nth(acl, i);
+		g_auto(gcry_sexp_t) key = entry_key(entry);
+		if (key)
+			continue;
+		g_autofree char *shown = entry ? print(entry) : g_strdup("an atom");
+		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX,
+			    "%s: entry %d is not one that Guix takes, (entry (public-key ...) (tag "
+			    "(guix import))): %.200s",
+			    path, i, g_strchomp(shown));
+		return NULL;
+	}
+	return g_steal_pointer(&acl);
+}
+
+static gboolean
+acl_has(gcry_sexp_t acl, gcry_sexp_t wanted)
+{
+	g_autofree char *text = print(wanted);
+
+	for (int i = 1; i < gcry_sexp_length(acl); i++) {
+		g_auto(gcry_sexp_t) entry = gcry_sexp_nth(acl, i);
+		g_auto(gcry_sexp_t) key = entry_key(entry);
+		g_autofree char *other = print(key);
+		if (strcmp(text, other) == 0)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* The list with one more entry at its end; the same list when it has the key already. */
+static gcry_sexp_t
+acl_with(gcry_sexp_t acl, gcry_sexp_t key)
+{
+	g_autofree char *list = print(acl), *added = print(key);
+	g_autoptr(GString) text = g_string_new(list);
+	gcry_sexp_t result = NULL;
+
+	if (!acl_has(acl, key)) {
+		g_string_truncate(text, (gsize)(strrchr(text->str, ')') - text->str));
+		g_string_append_printf(text, "(entry %s (tag (guix import))))", added);
+	}
+	gcry_sexp_new(&result, text->str, text->len, 1);
+	return result;
+}
+
+/* The host's; one with the host's own key alone when there is none, as Guix makes it. */
+static gcry_sexp_t
+host_acl(const char *directory, gboolean *missing, GError **error)
+{
+	g_autofree char *path = g_build_filename(directory, "acl", NULL);
+	g_autofree char *text = NULL;
+	g_autoptr(GError) problem = NULL;
+
+	*missing = FALSE;
+	if (g_file_get_contents(path, &text, NULL, &problem))
+		return acl_parse(path, text, error);
+	if (!g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_IO, "%s", problem->message);
+		return NULL;
+	}
+	*missing = TRUE;
+	g_auto(gcry_sexp_t) empty = parse(path, "(acl)", "acl", error);
+	g_auto(gcry_sexp_t) key = host_key(directory, error);
+	return key ? acl_with(empty, key) : NULL;
+}
+
+GError *
+signing_check(const char *directory)
+{
+	GError *error = NULL;
+	gboolean missing;
+	g_auto(gcry_sexp_t) key = host_key(directory, &error);
+	g_auto(gcry_sexp_t) acl = key ? host_acl(directory, &missing, &error) : NULL;
+
+	return error;
+}
+
+/* --- a guest's files --- */
+
+gboolean
+signing_possible(const char *directory)
+{
+	g_autofree char *path = g_build_filename(directory, "signing-key.pub", NULL);
+
+	return access(path, F_OK) == 0;
+}
+
+void
+signing_clear(struct signing *signing)
+{
+	g_clear_pointer(&signing->public_key, g_free);
+	g_clear_pointer(&signing->secret_key, g_free);
+	g_clear_pointer(&signing->acl, g_free);
+}
+
+static gboolean
+make_pair(struct signing *signing, GError **error)
+{
+	g_auto(gcry_sexp_t) parameters = NULL, pair = NULL;
+	g_auto(gcry_sexp_t) public = NULL, secret = NULL;
+	init();
+	gcry_error_t problem = gcry_sexp_new(&parameters, KEY_PARAMETERS, 0, 1);
+
+	if (!problem)
+		problem = gcry_pk_genkey(&pair, parameters);
+	if (problem) {
+		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_IO,
+			    "the guest's signing key cannot be made: %s", gcry_strerror(problem));
+		return FALSE;
+	}
+	public = gcry_sexp_find_token(pair, "public-key", 0);
+	secret = gcry_sexp_find_token(pair, "private-key", 0);
+	signing->public_key = print(public);
+	signing->secret_key = print(secret);
+	return TRUE;
+}
+
+gboolean
+signing_make(const char *directory, struct signing *signing, GError **error)
+{
+	gboolean missing;
+	g_auto(gcry_sexp_t) key = host_key(directory, error);
+	g_auto(gcry_sexp_t) acl = key ? host_acl(directory, &missing, error) : NULL;
+	g_auto(gcry_sexp_t) guests_acl = acl ? acl_with(acl, key) : NULL;
+
+	if (!guests_acl)
+		return FALSE;
+	if (!signing->public_key || !signing->secret_key) {
+		signing_clear(signing);
+		if (!make_pair(signing, error))
+			return FALSE;
+	}
+	g_free(signing->acl);
+	signing->acl = print(guests_acl);
+	return TRUE;
+}
+
+/* --- the host's list --- */
+
+static gboolean
+acl_write(const char *directory, const char *text, gboolean missing, GError **error)
+{
+	g_autofree char *path = g_build_filename(directory, "acl", NULL);
+	g_autoptr(GError) problem = NULL;
+	struct stat old;
+
+	if (stat(missing ? directory : path, &old) == -1) {
+		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_IO, "%s: %s", path,
+			    g_strerror(errno));
+		return FALSE;
+	}
+	mode_t mode = missing ? ACL_MODE : old.st_mode & 07777;
+	if (!atomic_file_write(path, text, -1, mode, &problem)) {
+		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_WRITE, "%s", problem->message);
+		return FALSE;
+	}
+	if (geteuid() == 0 && chown(path, old.st_uid, old.st_gid) == -1)
+		g_warning("%s: it belongs to root now: %s", path, g_strerror(errno));
+	return TRUE;
+}
+
+gboolean
+signing_authorize(const char *directory, const char *public_key, gboolean *added, GError **error)
+{
+	gboolean missing;
+	g_auto(gcry_sexp_t) key = parse("the guest's signing key", public_key, "public-key", error);
+	g_auto(gcry_sexp_t) acl = key ? host_acl(directory, &missing, error) : NULL;
+
+	*added = FALSE;
+	if (!acl)
+		return FALSE;
+	if (acl_has(acl, key))
+		return TRUE;
+	g_auto(gcry_sexp_t) more = acl_with(acl, key);
+	g_autofree char *text = print(more);
+	if (!acl_write(directory, text, missing, error))
+		return FALSE;
+	*added = TRUE;
+	return TRUE;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Signing keys and lists of them; that Guix takes them is proved by tests/integration/guix.t. */
+#include "offload/signing.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KEY(letter)                                                                                \
+	"(public-key (ecc (curve Ed25519) (q "                                                     \
+	"#8D156F295D24B0D9A86FA5741A840FF2D24F60F7B6C4134814AD55625971B39" letter "#)))"
+#define ENTRY(letter) "(entry " KEY(letter) " (tag (guix import)))"
+
+static char *folder, *acl, *public;
+
+static void
+put(const char *path, const char *text)
+{
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static char *
+get(const char *path)
+{
+	char *text;
+	g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+	return text;
+}
+
+static guint
+count(const char *text, const char *word)
+{
+	guint n = 0;
+	for (const char *at = text; (at = strstr(at, word)); at++)
+		n++;
+	return n;
+}
+
+static void
+set_up(void)
+{
+	folder = g_dir_make_tmp("signing-XXXXXX", NULL);
+	acl = g_build_filename(folder, "acl", NULL);
+	public = g_build_filename(folder, "signing-key.pub", NULL);
+	put(public, KEY("1"));
+	put(acl, "(acl\n " ENTRY("2") "\n " ENTRY("3") ")\n");
+}
+
+static void
+tear_down(void)
+{
+	g_unlink(acl);
+	g_unlink(public);
+	g_assert_cmpint(g_rmdir(folder), ==, 0);
+	g_free(folder);
+	g_free(acl);
+	g_free(public);
+}
+
+static void
+authorize(const char *key, gboolean is_new)
+{
+	g_autoptr(GError) error = NULL;
+	gboolean added = !is_new;
+	g_assert_true(signing_authorize(folder, key, &added, &error));
+	g_assert_no_error(error);
+	g_assert_cmpint(added, ==, is_new);
+}
+
+static void
+a_guest_gets_a_pair_of_its_own_and_the_host_s_list(void)
+{
+	g_autoptr(GError) error = NULL;
+	struct signing one = {0}, other = {0};
+
+	set_up();
+	g_assert_true(signing_possible(folder));
+	g_assert_true(signing_make(folder, &one, &error));
+	g_assert_no_error(error);
+	g_assert_true(signing_make(folder, &other, &error));
+	g_assert_true(g_str_has_prefix(one.public_key, "(public-key"));
+	g_assert_true(g_str_has_prefix(one.secret_key, "(private-key"));
+	g_assert_cmpstr(one.public_key, !=, other.public_key);
+	g_assert_null(strstr(one.public_key, "(d "));
+	g_assert_cmpuint(count(one.acl, "(entry"), ==, 3);
+	g_assert_cmpuint(count(one.acl, "B391#"), ==, 1); /* the host's */
+	g_assert_cmpstr(one.acl, ==, other.acl);
+
+	g_autofree char *before = g_strdup(one.public_key);
+	g_assert_true(signing_make(folder, &one, &error)); /* the next start */
+	g_assert_cmpstr(one.public_key, ==, before);
+	signing_clear(&one);
+	signing_clear(&other);
+	tear_down();
+}
+
+static void
+a_key_is_authorized_once_and_nothing_is_lost(void)
+{
+	struct stat st;
+
+	set_up();
+	g_assert_cmpint(chmod(acl, 0640), ==, 0);
+	if (geteuid() == 0)
+		g_assert_cmpint(chown(acl, 65534, 65534), ==, 0);
+	authorize(KEY("4"), TRUE);
+	g_autofree char *first = get(acl);
+	g_assert_cmpuint(count(first, "(entry"), ==, 3);
+	for (const char *letter = "234"; *letter; letter++) {
+		g_autofree char *end = g_strdup_printf("B39%c#", *letter);
+		g_assert_cmpuint(count(first, end), ==, 1);
+	}
+	g_assert_cmpint(stat(acl, &st), ==, 0);
+	g_assert_cmpint(st.st_mode & 07777, ==, 0640);
+	if (geteuid() == 0)
+		g_assert_cmpuint(st.st_uid, ==, 65534);
+
+	authorize(" " KEY("4") "\n", FALSE);
+	authorize(KEY("2"), FALSE);
+	g_autofree char *second = get(acl);
+	g_assert_cmpstr(second, ==, first);
+	tear_down();
+}
+
+static void
+a_missing_list_is_made_as_guix_makes_it(void)
+{
+	struct stat st;
+
+	set_up();
+	g_assert_cmpint(g_unlink(acl), ==, 0);
+	authorize(KEY("4"), TRUE);
+	g_autofree char *text = get(acl);
+	g_assert_cmpuint(count(text, "(entry"), ==, 2);
+	g_assert_cmpuint(count(text, "B391#"), ==, 1); /* the host's own */
+	g_assert_cmpint(stat(acl, &st), ==, 0);
+	g_assert_cmpint(st.st_mode & 07777, ==, 0644);
+	tear_down();
+}
+
+static void
+what_is_no_list_is_refused_and_stays(void)
+{
+	static const char *const texts[] = {
+	    "",
+	    "(acl",
+	    "(acl))",
+	    "acl",
+	    "(public-key)",
+	    "(acl foo)",
+	    "(acl (entry))",
+	    "(acl " ENTRY("2") " (entry " KEY("3") "))",
+	    "(acl (entry " KEY("3") " (tag (guix everything))))",
+	    "(acl (entry (name joe) (tag (guix import))))",
+	    "not even close",
+	};
+
+	set_up();
+	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
+		g_autoptr(GError) error = NULL, checked = NULL;
+		struct signing signing = {0};
+		gboolean added;
+
+		put(acl, texts[i]);
+		g_assert_false(signing_authorize(folder, KEY("4"), &added, &error));
+		g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX);
+		g_assert_nonnull(strstr(error->message, acl));
+		checked = signing_check(folder);
+		g_assert_error(checked, SIGNING_ERROR, SIGNING_ERROR_SYNTAX);
+		g_clear_error(&error);
+		g_assert_false(signing_make(folder, &signing, &error));
+		g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX);
+		signing_clear(&signing);
+		g_autofree char *after = get(acl);
+		g_assert_cmpstr(after, ==, texts[i]);
+	}
+	tear_down();
+}
+
+static void
+a_list_that_is_not_ours_to_write_is_told_apart(void)
+{
+	g_autoptr(GError) error = NULL;
+	gboolean added, root = geteuid() == 0;
+
+	set_up();
+	g_assert_cmpint(chmod(folder, 0555), ==, 0);
+	if (root)
+		g_assert_cmpint(seteuid(65534), ==, 0);
+	g_assert_cmpint(chmod(acl, 0644), ==, root ? -1 : 0);
+	g_assert_false(signing_authorize(folder, KEY("4"), &added, &error));
+	if (root)
+		g_assert_cmpint(seteuid(0), ==, 0);
+	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_WRITE);
+	g_assert_nonnull(strstr(error->message, acl));
+	g_assert_cmpint(chmod(folder, 0700), ==, 0);
+	tear_down();
+}
+
+static void
+a_link_to_a_list_is_replaced_and_its_target_stays(void)
+{
+	set_up();
+	g_autofree char *target = g_build_filename(folder, "store-acl", NULL);
+	g_assert_cmpint(rename(acl, target), ==, 0);
+	g_assert_cmpint(symlink(target, acl), ==, 0);
+	g_autofree char *before = get(target);
+	authorize(KEY("4"), TRUE);
+	g_autofree char *after = get(target);
+	g_assert_cmpstr(before, ==, after);
+	g_assert_false(g_file_test(acl, G_FILE_TEST_IS_SYMLINK));
+	g_autofree char *text = get(acl);
+	g_assert_cmpuint(count(text, "(entry"), ==, 3);
+	g_unlink(target);
+	tear_down();
+}
+
+static void
+without_a_key_of_the_host_there_is_no_guix(void)
+{
+	set_up();
+	g_assert_cmpint(g_unlink(public), ==, 0);
+	g_assert_false(signing_possible(folder));
+	g_assert_false(signing_possible("/nowhere/at/all"));
+	tear_down();
+}
+
+#define TEST(name, function) g_test_add_func("/signing/" name, function)
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	TEST("a-guest-gets-a-pair-of-its-own-and-the-host-s-list",
+	     a_guest_gets_a_pair_of_its_own_and_the_host_s_list);
+	TEST("a-key-is-authorized-once-and-nothing-is-lost",
+	     a_key_is_authorized_once_and_nothing_is_lost);
+	TEST("a-missing-list-is-made-as-guix-makes-it", a_missing_list_is_made_as_guix_makes_it);
+	TEST("what-is-no-list-is-refused-and-stays", what_is_no_list_is_refused_and_stays);
+	TEST("a-list-that-is-not-ours-to-write-is-told-apart",
+	     a_list_that_is_not_ours_to_write_is_told_apart);
+	TEST("a-link-to-a-list-is-replaced-and-its-target-stays",
+	     a_link_to_a_list_is_replaced_and_its_target_stays);
+	TEST("without-a-key-of-the-host-there-is-no-guix",
+	     without_a_key_of_the_host_there_is_no_guix);
+	return g_test_run();
+}

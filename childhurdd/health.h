@@ -59,9 +59,8 @@ void health_free(struct health *health); /* NULL is allowed */
  * the session ends before. */
 void health_collect(struct health *health, gint64 bytes);
 
-/* The ports that our own connections to the guest come from; returns how many, up to
- * HEALTH_SESSIONS. */
-#define HEALTH_SESSIONS 2
+/* The ports that our own connections to the guest come from; returns how many. */
+enum { HEALTH_SESSIONS = 2 };
 gsize health_ports(const struct health *health, int *ports);
 
 /* Say `halt` as the administrator, and probe no more. EVENT_HALT_REFUSED when there is no session

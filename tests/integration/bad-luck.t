@@ -340,9 +340,9 @@ SKIP: {
     );
     my $id   = Childhurd::free_id(9);
     my $text = "[defaults]\nimage = $image\nrestart = never\nautostart = no\nmemory-size = 256M\nstop-timeout = 5s\n";
-    $text .= "[guest $_]\nid = " . $id++ . "\nboot-timeout = 45s\nqemu-options = -fw_cfg name=opt/childhurd/flags,string=$flags{$_}\n"
+    $text .= "[guest $_]\nid = " . $id++ . "\nboot-timeout = 60s\nqemu-options = -fw_cfg name=opt/childhurd/flags,string=$flags{$_}\n"
       for sort keys %flags;
-    $text .= "[guest nouser]\nid = " . $id++ . "\nuser = nobody-here\nboot-timeout = 30s\n";
+    $text .= "[guest nouser]\nid = " . $id++ . "\nuser = nobody-here\nboot-timeout = 60s\n";
     my $d = Childhurd->new(guests => $text, daemon => 'parallel-starts = 4')->start;
     my $never_listed = sub { $d->machines !~ /\(port (?!1\))/ };
 

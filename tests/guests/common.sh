@@ -50,14 +50,14 @@ mirror() {
 	echo "${CHILDHURD_MIRROR:-${found:-http://deb.debian.org/debian}}"
 }
 
-# use_suite SUITE: from now on apt is i386's and knows only SUITE of Debian; the host's own apt is not touched.
-# Proxies and the like (Acquire) are the host's.
+# use_suite SUITE [ARCHITECTURE]: from now on apt is that architecture's (i386) and knows only SUITE of Debian; the
+# host's own apt is not touched. Proxies and the like (Acquire) are the host's.
 use_suite() {
-	suite=$1
-	apt=$CACHE/apt/$suite
+	suite=$1 architecture=${2:-i386}
+	apt=$CACHE/apt/$suite-$architecture
 	mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial"
 	: > "$apt/status"
-	echo "deb [arch=i386 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(APT_CONFIG='' mirror) $suite main" \
+	echo "deb [arch=$architecture signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(APT_CONFIG='' mirror) $suite main" \
 		> "$apt/sources.list"
 	{
 		APT_CONFIG='' apt-config dump Acquire
@@ -70,8 +70,8 @@ use_suite() {
 			Dir::Etc::sourcelist "$apt/sources.list";
 			Dir::Etc::sourceparts "/dev/null";
 			Dir::Etc::preferencesparts "/dev/null";
-			APT::Architecture "i386";
-			APT::Architectures { "i386"; };
+			APT::Architecture "$architecture";
+			APT::Architectures { "$architecture"; };
 			APT::Sandbox::User "root";
 			Acquire::Check-Valid-Until "false";
 			Acquire::Languages "none";
@@ -108,7 +108,8 @@ fetch_all() {
 		awk '/^Package: / { name = $2 } /^Version: / { sub(":", "%3a", $2); print name, $2 }' > "$work/versions"
 	(cd "$CACHE/downloads" && apt-get -qq download "$@") > "$work/apt.log" 2>&1 || return 1
 	while read -r missing version; do
-		set -- "$CACHE/downloads/${missing}_${version}"_*.deb
+		set -- "$CACHE/downloads/${missing}_${version}_$architecture.deb"
+		[ -e "$1" ] || set -- "$CACHE/downloads/${missing}_${version}_all.deb"
 		[ -e "$1" ] || return 1
 		ln -sf "$1" "$work/debs/$missing.deb"
 	done < "$work/versions"

@@ -1,0 +1,90 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# What the guests that run Linux share, after common.sh: the kernel and its drivers, and a disk that a BIOS boots, with a
+# FAT partition for syslinux and an ext2 root, as a Hurd has. $root is the root's folder, with busybox in its /bin.
+
+need_disk_tools() {
+	need mcopy mtools
+	need mke2fs e2fsprogs
+	need sfdisk fdisk
+	need qemu-img qemu-utils
+}
+
+# newest_kernel METAPACKAGE: the package with the kernel itself.
+newest_kernel() {
+	found=$(apt-cache depends "$1" | sed -n 's/^ *Depends: //p' | head -n 1)
+	echo "${found:-$1}"
+}
+
+# Busybox' commands, for those that $root does not have.
+add_applets() {
+	busybox=$root/bin/busybox
+	"$busybox" --list | while read -r applet; do
+		case $applet in
+		busybox | sh | dpkg* | rpm*) continue ;;
+		halt) continue ;; # our own
+		esac
+		[ ! -e "$root/usr/bin/$applet" ] && [ ! -e "$root/usr/sbin/$applet" ] || continue
+		case $applet in
+		init | poweroff | reboot | modprobe | ip | ifconfig) ln -s ../bin/busybox "$root/usr/sbin/$applet" ;;
+		*) ln -s busybox "$root/usr/bin/$applet" ;;
+		esac
+	done
+}
+
+# modules FOLDER NAME...: NAMEs and all they need, with the index that modprobe reads
+modules() {
+	to=$1
+	shift
+	mkdir -p "$to/lib/modules/$release"
+	for m; do
+		grep "/$m\.ko:" "$work/kernel/lib/modules/$release/modules.dep" > "$work/dep" || die "the kernel has no module $m"
+		for file in $(tr -d : < "$work/dep"); do
+			mkdir -p "$to/lib/modules/$release/$(dirname "$file")"
+			cp "$work/kernel/lib/modules/$release/$file" "$to/lib/modules/$release/$file"
+		done
+	done
+	"$busybox" depmod -b "$to" "$release"
+}
+
+# The drivers: those for the root file system go into the initial RAM disk too.
+make_initrd() {
+	release=${kernel#linux-image-}
+	"$busybox" depmod -b "$work/kernel" "$release"
+	modules "$root" 8139cp 8139too e1000 button evdev qemu_fw_cfg
+	initrd=$work/initrd
+	modules "$initrd" ata_piix sd_mod crc32c_generic ext4
+	mkdir -p "$initrd/bin" "$initrd/sbin" "$initrd/proc" "$initrd/dev" "$initrd/root"
+	cp "$busybox" "$initrd/bin/"
+	for applet in sh mount umount usleep reboot modprobe switch_root; do ln -s busybox "$initrd/bin/$applet"; done
+	cp linux/initrd-init "$initrd/init"
+	(cd "$initrd" && find . | "$busybox" cpio -o -H newc 2> /dev/null | gzip -1) > "$work/initrd.gz"
+}
+
+# make_disk MIB: $work/disk.qcow2 with $root, $kernel and a root file system of so many MiB. syslinux, syslinux-common
+# and the kernel have to be fetched.
+make_disk() {
+	unpack syslinux "$work/tools" ./usr/bin ./usr/lib/SYSLINUX/mbr.bin
+	unpack syslinux-common "$work/tools" '*/modules/bios/ldlinux.c32'
+	unpack "$kernel" "$work/kernel" ./boot './lib/modules/*/kernel/*'
+	make_initrd
+	say 'making the disk'
+	sector=512 boot_start=2048 boot_size=40960 root_start=43008 root_size=$(($1 * 2048))
+	truncate -s $((boot_size * sector)) "$work/boot.img"
+	mformat -i "$work/boot.img" -h 255 -s 63 -T $boot_size -H $boot_start ::
+	mcopy -i "$work/boot.img" "$work/kernel/boot/vmlinuz-$release" ::vmlinuz
+	mcopy -i "$work/boot.img" "$work/initrd.gz" ::initrd
+	mcopy -i "$work/boot.img" linux/syslinux.cfg "$work/tools/usr/lib/syslinux/modules/bios/ldlinux.c32" ::
+	"$work/tools/usr/bin/syslinux" --install "$work/boot.img" || die 'syslinux cannot be installed in the image'
+	truncate -s $(((root_start + root_size) * sector)) "$work/disk.img"
+	sfdisk -q "$work/disk.img" <<-EOF
+		label: dos
+		start=$boot_start, size=$boot_size, type=e, bootable
+		start=$root_start, size=$root_size, type=83
+	EOF
+	dd if="$work/tools/usr/lib/SYSLINUX/mbr.bin" of="$work/disk.img" conv=notrunc bs=440 count=1 status=none
+	dd if="$work/boot.img" of="$work/disk.img" conv=notrunc,sparse bs=$((boot_start * sector)) seek=1 status=none
+	mke2fs -q -F -t ext2 -m 0 -L root -d "$root" -E offset=$((root_start * sector)) "$work/disk.img" \
+		$((root_size / 2))k > "$work/mke2fs.log" 2>&1 || die "mke2fs: $(tail -n 1 "$work/mke2fs.log")"
+	qemu-img convert -O qcow2 "$work/disk.img" "$work/disk.qcow2" || die 'qemu-img cannot convert the image'
+}

@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The folder `guix-root`: a small Debian sid with the real Guix, its build daemon and OpenSSH. Run by make, see README.md.
+#
+# A coordinator is run in it, below an overlay, and the guest `guix` is made from it: both ends have the same Guix. Only
+# sid has a current one.
+# shellcheck source=tests/guests/common.sh disable=SC1091
+. ./common.sh
+
+work=
+
+begin
+need mmdebstrap mmdebstrap
+packages=guix,guile-fibers,openssh-server,openssh-client,netbase,busybox-static,rsync
+{
+	apt-config dump Acquire | grep -i proxy || true
+	echo 'Acquire::Check-Valid-Until "false";'
+	echo 'Acquire::Retries "3";'
+	echo 'Acquire::Languages "none";'
+	echo 'APT::Install-Recommends "false";'
+} > "$work/apt.conf"
+sid=$(mirror)
+say "making a Debian sid with Guix from $sid (200 MB, 1 to 2 min)"
+# The sources of Guix' packages stay out, and nothing here reads them; what is compiled from them is there.
+mmdebstrap --quiet --variant=minbase --mode=root --architectures=amd64 --aptopt="$work/apt.conf" \
+	--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+	--dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+	--dpkgopt='path-exclude=/usr/include/*' --dpkgopt='path-exclude=/usr/lib/*/*.a' \
+	--dpkgopt='path-exclude=/usr/share/guile/site/3.0/gnu/packages/*.scm' --dpkgopt='force-unsafe-io' \
+	--include="$packages" sid "$work/root" "$sid" > "$work/log" 2>&1 ||
+	die "mmdebstrap cannot make it from $sid: $(grep -i '^E:' "$work/log" | head -n 1) $(tail -n 1 "$work/log")"
+# Keys are made by who uses it, never shared.
+rm -rf "$work/root"/etc/ssh/ssh_host_* "$work/root/etc/guix/acl" "$work/root"/etc/guix/signing-key.*
+[ -x "$work/root/usr/bin/guix-daemon" ] || die "sid's package guix has no guix-daemon"
+finish "$work/root"

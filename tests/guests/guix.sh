@@ -1,0 +1,60 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The guest `guix`: a build machine for i586-gnu with the real Guix and OpenSSH, on the disk and with the boot of the
+# guest `linux`. Its secrets are received by Guix' own code. Run by make, which sets BASE too, see README.md.
+# shellcheck source=tests/guests/common.sh disable=SC1091
+. ./common.sh
+# shellcheck source=tests/guests/disk.sh disable=SC1091
+. ./disk.sh
+
+work=
+
+begin
+need_disk_tools
+use_suite bookworm amd64
+say 'fetching packages (90 MB)'
+kernel=$(newest_kernel linux-image-amd64)
+fetch "$kernel" syslinux syslinux-common
+
+# What is not written to is linked, not copied: usr is most of it.
+say 'making the root file system (15 s)'
+root=$work/root
+mkdir -p "$root"
+cp -a --reflink=auto "$BASE/etc" "$BASE/var" "$BASE/gnu" "$root/"
+for link in bin sbin lib lib64; do cp -a "$BASE/$link" "$root/"; done
+mkdir -p "$root/dev" "$root/proc" "$root/sys" "$root/run" "$root/tmp" "$root/root"
+chmod 1777 "$root/tmp"
+chmod 700 "$root/root"
+cp -al "$BASE/usr" "$root/usr"
+
+# `guix repl`, by which a coordinator asks for the load and the free space, loads the module (gnu): all that is known of
+# all packages, 10 s for an emulated processor. Nothing here uses it, so it is an empty one. What receives secrets stays.
+site=usr/share/guile/site/3.0
+cd "$root"
+ccache=$(echo usr/lib/*/guile/3.0/site-ccache)
+mv "$ccache/gnu/build/secret-service.go" "$work/"
+rm -rf "$ccache/gnu" "$ccache/gnu.go" "$site/gnu" "$site/gnu.scm" "$ccache/guix/import" "$ccache/guix/scripts/import" \
+	"$ccache/guix/scripts/system" "$site/guix/import" "$site/guix/scripts/import" "$site/guix/scripts/system"
+mkdir -p "$ccache/gnu/build"
+mv "$work/secret-service.go" "$ccache/gnu/build/"
+echo '(define-module (gnu))' > "$site/gnu.scm"
+chroot . guile --no-auto-compile -c "((@ (system base compile) compile-file) \"/$site/gnu.scm\" #:output-file \"/$ccache/gnu.go\")" \
+	> "$work/compile.log" 2>&1 || die "the empty module (gnu) cannot be compiled: $(tail -n 1 "$work/compile.log")"
+rm -rf usr/share/zoneinfo usr/share/perl* usr/lib/*/perl* usr/share/emacs \
+	var/lib/apt var/lib/dpkg/info var/cache/* var/log/*.log etc/ssh/ssh_host_*
+
+# The accounts; sshd lets nobody in whose account is locked, which a new one without a password is.
+chroot . useradd -r -m -d /var/lib/offloading -s /bin/sh offloading
+chroot . usermod -p '*' offloading
+chroot . groupadd -r _guixbuild
+for n in 1 2; do chroot . useradd -r -g _guixbuild -G _guixbuild -d /var/empty -s /usr/sbin/nologin guixbuilder$n; done
+chown -R 0:0 gnu var/guix etc/guix var/log/guix # here the daemon is root's
+cd "$OLDPWD"
+
+add_applets
+tar -c --owner=0 --group=0 --exclude=./etc/passwd --exclude=./etc/group --exclude=./etc/shadow -C linux/root . |
+	tar -x --keep-directory-symlink -C "$root"
+tar -c --owner=0 --group=0 -C guix/root . | tar -x --keep-directory-symlink -C "$root"
+
+make_disk 768
+finish "$work/disk.qcow2"

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# A private build coordinator for a test: the real Guix with a store and a build daemon of its own, in a root of its own.
+#
+#   my $g = Guix->new(dir => $dir, runtime => "$dir/run")->start;
+#   my $d = Childhurd->new(dir => $dir, runtime => "$dir/run", daemon => $g->daemon_keys, guests => ...)->start;
+#   $g->run(60, 'guix', 'offload', 'test');           # its output; $g->{status} is its exit status
+#   my $job = $g->build('name', 'shell command');     # in the background
+#   $g->finish($job, 60);                             # the same
+#
+# The root is an overlay on the cached folder guix-root, written to memory only, in a mount and a process namespace: all
+# is gone with the one process that holds them, and that one dies with the test. The network is the host's, as the
+# guests' ports are on its loopback, and the test's folder is at its own path, so that the paths in machines.scm hold.
+# childhurdd is outside and finds Guix' folders below /proc/PID/root: the same mount, and so the same locks.
+package Guix;
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use Childhurd;
+use File::Copy qw(copy);
+use POSIX qw(:sys_wait_h setsid);
+use Test::More ();
+use Time::HiRes qw(sleep time);
+
+my @coordinators;
+
+# What the namespaces' first process does; it then stays to reap what is left behind.
+my $SETUP = <<'SH';
+set -eu
+lower=$1 dir=$2 name=$3
+mount -t tmpfs -o mode=755 tmpfs "$dir/$name"
+cd "$dir/$name"
+mkdir upper work root
+mount -t overlay overlay -o "lowerdir=$lower,upperdir=upper,workdir=work" root
+mount --rbind /dev root/dev
+mount -t proc proc root/proc
+mount -t tmpfs tmpfs root/run
+mount -t tmpfs tmpfs root/tmp
+mkdir -p "root$dir"
+mount --bind "$dir" "root$dir"
+exec chroot root /bin/sh -c ': > /run/up; sleep infinity & wait'
+SH
+
+# options: dir (the test's folder), runtime (where childhurdd publishes), user (whom the build daemon runs as: a name that
+# is known here and in the root; root), name (of its folder in dir).
+sub new {
+    my ($class, %o) = @_;
+    my $self = bless { user => 'root', name => 'coordinator', %o }, $class;
+    $self->{dir} = abs_path($self->{dir});
+    push @coordinators, $self;
+    return $self;
+}
+
+sub start {
+    my ($self) = @_;
+    my $lower = Childhurd::need_image('guix-root');
+    mkdir "$self->{dir}/$self->{name}";
+    $self->{log}    = "$self->{dir}/$self->{name}.log";
+    $self->{holder} = spawn($self->{log}, qw(setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --propagation
+        private sh -c), $SETUP, 'sh', $lower, $self->{dir}, $self->{name});
+    limited(10, 'the coordinator\'s root', sub {
+        die Childhurd::slurp($self->{log}) if waitpid($self->{holder}, WNOHANG) == $self->{holder};
+        ($self->{pid}) = split ' ', Childhurd::slurp("/proc/$self->{holder}/task/$self->{holder}/children");
+        $self->{pid} && -e "/proc/$self->{pid}/root/run/up";
+    });
+    $self->{root} = "/proc/$self->{pid}/root";
+    mkdir "$self->{dir}/probe-bin";
+    copy("$self->{root}/bin/busybox", "$self->{dir}/probe-bin/sh") or die "busybox: $!";
+    chmod 0755, "$self->{dir}/probe-bin/sh";
+    my ($uid, $gid) = (getpwnam $self->{user})[2, 3];
+    $self->run(60, 'chown', '-R', "$uid:$gid", qw(/gnu/store /var/guix /var/log/guix /etc/guix));
+    $self->run(60, qw(guix archive --generate-key)); # belongs to the store's owner
+    die "no signing key: $self->{output}" if $self->{status};
+    spew("$self->{root}/etc/guix/machines.scm", <<"SCM");
+(append (if (file-exists? "$self->{runtime}/machines.scm") (primitive-load "$self->{runtime}/machines.scm") '()) (list))
+SCM
+    $self->start_daemon;
+    return $self;
+}
+
+# Builds are not run here, so there are no build users and no chroot for them. Another user gets what Debian's unit gives.
+sub start_daemon {
+    my ($self) = @_;
+    my ($uid, $gid) = (getpwnam $self->{user})[2, 3];
+    my @as = $uid ? ('setpriv', "--reuid=$uid", "--regid=$gid", qw(--clear-groups --inh-caps +chown --ambient-caps +chown)) : ();
+    my $socket = "$self->{root}/var/guix/daemon-socket/socket";
+    $self->begin_to("$self->{dir}/$self->{name}.guix-daemon", @as, qw(guix-daemon --disable-chroot --no-substitutes));
+    limited(20, 'the coordinator\'s guix-daemon', sub { -S $socket });
+}
+
+# Lines of [daemon] for the childhurdd that works for this coordinator.
+sub daemon_keys {
+    my ($self) = @_;
+    return "guix-configuration-directory = $self->{root}/etc/guix\nguix-state-directory = $self->{root}/var/guix\n";
+}
+
+# Starts argv in the root; gives the job.
+sub begin { my ($self, @argv) = @_; return $self->begin_to("$self->{dir}/$self->{name}.job" . ++$self->{jobs}, @argv) }
+
+# The same, with its output in the file out.
+sub begin_to {
+    my ($self, $out, @argv) = @_;
+    my $pid = spawn($out, 'nsenter', '--target', $self->{pid}, qw(--mount --pid --root --wd env -i), 'HOME=/root', 'TERM=dumb',
+        'LC_ALL=C.UTF-8', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', @{ $self->{environment} // [] }, @argv);
+    return { pid => $pid, out => $out, start => time };
+}
+
+# Whether the job has ended.
+sub over {
+    my ($self, $job) = @_;
+    if (!defined $job->{status} && waitpid($job->{pid}, WNOHANG) == $job->{pid}) {
+        $job->{status} = $? & 127 ? 128 + ($? & 127) : $? >> 8;
+        $job->{time}   = time - $job->{start};
+    }
+    return defined $job->{status};
+}
+
+# Its output so far.
+sub said { my ($self, $job) = @_; return Childhurd::slurp($job->{out}) }
+
+# Waits for its end, at most limit seconds; gives its output, and in status the exit status (255: it was too slow).
+sub finish {
+    my ($self, $job, $limit) = @_;
+    my $until = time + $limit;
+    sleep 0.05 until $self->over($job) || time > $until;
+    $self->{status} = $job->{status} // 255;
+    $self->{output} = $self->said($job);
+    Test::More::diag("not ended within $limit s:\n$self->{output}") unless defined $job->{status};
+    return $self->{output};
+}
+
+sub run {
+    my ($self, $limit, @argv) = @_;
+    return $self->finish($self->begin('timeout', '-k', '5', $limit, @argv), $limit + 10);
+}
+
+# A file for `guix build -f`: a derivation whose builder is a busybox and which needs nothing else, so that nothing has to
+# be built or fetched before. Its output is what the command leaves in $out, beginning with the line "built NAME".
+sub probe {
+    my ($self, $name, $command) = @_;
+    my $file = "$self->{dir}/$name.scm";
+    my $text = "set -e; echo built $name > \$out; uname -m >> \$out; " . ($command // ':');
+    s/([\\"])/\\$1/g for $text;
+    # The builder has to be DIR/sh: the daemon calls it by its base name, and HASH-busybox is no command of a busybox.
+    spew($file, <<"SCM");
+(use-modules (guix gexp) (guix store) (guix monads) (guix derivations) (srfi srfi-9))
+(define-record-type <probe> (make-probe) probe?)
+(define-gexp-compiler (probe-compiler (p <probe>) system target)
+  (mlet %store-monad ((bin (interned-file "$self->{dir}/probe-bin" "probe-bin" #:recursive? #t)))
+    (raw-derivation "$name" (string-append bin "/sh") (list "-c" "$text")
+                    #:sources (list bin) #:system system #:env-vars `(("PATH" . ,bin)))))
+(make-probe)
+SCM
+    return $file;
+}
+
+# `guix build -s i586-gnu` of such a derivation, begun; the options are Guix'.
+sub build {
+    my ($self, $name, $command, @options) = @_;
+    return $self->begin(qw(guix build -s i586-gnu), @options, '-f', $self->probe($name, $command));
+}
+
+# The port of the guest that builds it, by the slot that Guix took; 0 when there is none yet.
+sub port_of {
+    my ($self, $job) = @_;
+    return $self->said($job) =~ /.*acquired build slot '[^']*:(\d+)\/\d+'/s ? $1 : 0;
+}
+
+# What a finished build put into its output.
+sub built {
+    my ($self, $job) = @_;
+    my ($path) = $self->said($job) =~ m{^(/gnu/store/\S+)$}m or return '';
+    return Childhurd::slurp("$self->{root}$path");
+}
+
+sub stop {
+    my ($self) = @_;
+    return unless $self->{holder};
+    kill 'KILL', $self->{holder};
+    waitpid $self->{holder}, 0;
+    delete $self->{holder};
+}
+
+sub spawn {
+    my ($out, @argv) = @_;
+    my $pid = fork // die "fork: $!";
+    return $pid if $pid;
+    open STDIN,  '<',  '/dev/null';
+    open STDOUT, '>>', $out or POSIX::_exit(126);
+    open STDERR, '>&', \*STDOUT;
+    setsid();
+    exec { $argv[0] } @argv or POSIX::_exit(127);
+}
+
+sub spew {
+    my ($path, $text) = @_;
+    open my $f, '>:raw', $path or die "$path: $!";
+    print $f $text;
+    close $f or die "$path: $!";
+}
+
+sub limited {
+    my ($limit, $what, $condition) = @_;
+    my $until = time + $limit;
+    until ($condition->()) {
+        die "not within $limit s: $what\n" if time > $until;
+        sleep 0.02;
+    }
+}
+
+END {
+    my $status = $?;
+    $_->stop for @coordinators;
+    $? = $status;
+}
+
+1;

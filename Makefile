@@ -45,8 +45,9 @@ LIB_OBJ  = $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
 CTL_SRC  = service/childhurdctl.c $(wildcard service/ctl*.c) service/varlink.c
 CTL_OBJ  = $(CTL_SRC:%.c=$(B)/obj/%.o)
 UNIT     = $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*.c))
+TOOLS    = $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 BENCH    = $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
-SOURCES  = $(wildcard $(MODULES:%=%/*.[ch]) tests/unit/*.[ch] tests/bench/*.[ch] tests/fuzz/*.[ch])
+SOURCES  = $(wildcard $(MODULES:%=%/*.[ch]) tests/unit/*.[ch] tests/bench/*.[ch] tests/fuzz/*.[ch] tests/tools/*.[ch])
 
 all: $(B)/childhurdd $(B)/childhurdctl man
 
@@ -110,7 +111,7 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libchildhurd.a
 $(B)/tests/bench/fakes: $(B)/obj/childhurdd/main.o
 .PRECIOUS: $(B)/obj/%.o
 
-tests: $(UNIT) $(BENCH)
+tests: $(UNIT) $(TOOLS) $(BENCH)
 
 # Said before anything is built for it.
 ifneq ($(filter check,$(MAKECMDGOALS)),)
@@ -120,7 +121,7 @@ endif
 # So many at a time: most wait for guests most of the time.
 JOBS ?= 2
 
-check: all $(UNIT)
+check: all $(UNIT) $(TOOLS)
 	CHILDHURD_BUILD=$(CURDIR)/$(B) prove -j$(JOBS) --timer --failures --exec tests/run-one $(CHOSEN)
 
 check-unit: $(UNIT)

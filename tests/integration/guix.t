@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# `guix build -s i586-gnu` with the real Guix on both ends: a coordinator whose build daemon is not root's, and two guests
+# that pass for a Hurd. Nobody notices that they come and go.
+use strict;
+use warnings;
+use lib 'tests/lib';
+use Childhurd;
+use File::Temp qw(tempdir);
+use Guix;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $image = Childhurd::need_image('guix');
+my $begun = time;
+sub at { return sprintf '[%.0f s] %s', time - $begun, join '', @_ }
+
+my $dir = tempdir('/tmp/childhurd-test-XXXXXX', CLEANUP => 0);
+chmod 0755, $dir;
+my $id   = Childhurd::free_id(2);
+my %port = (childhurd1 => 10022 + 1000 * $id, childhurd2 => 11022 + 1000 * $id);
+# Debian's guix-daemon is run by a user of that name; here it is one that every Debian has.
+my $g = Guix->new(dir => $dir, runtime => "$dir/run", user => 'daemon');
+my $d = Childhurd->new(dir => $dir, guests => '');
+$g->start;
+$g->exchange_signing_keys_by_hand(qw(childhurd1 childhurd2));
+$d->{daemon} = $g->daemon_keys;
+$d->configure(<<"INI");
+[guest childhurd]
+count = 2
+id = $id
+image = $image
+memory-size = 384M
+probe-command = guix
+probe-interval = 2s
+INI
+note at 'the coordinator is up';
+$d->start;
+
+sub listed { my ($name) = @_; return $d->machines =~ /\(port $port{$name}\)/ }
+
+# The build succeeded elsewhere, and what came back is what was built there.
+sub ok_build {
+    my ($job, $limit, $what, $name) = @_;
+    my $said = $g->finish($job, $limit);
+    is($g->{status}, 0, $what) or diag $said;
+    like($said, qr/offloading '\S*$name\.drv' to '127\.0\.0\.1'/, '... offloaded');
+    like($g->built($job), qr/^built $name\nx86_64$/m, '... and what came back is what was built');
+    note at sprintf '%s: %.1f s', $what, $job->{time} // 0;
+}
+
+# Waits until the build has begun; gives the name of the guest that has it.
+sub builder {
+    my ($job) = @_;
+    my $boot;
+    $d->wait_until(120, 'a build begins', sub { ($boot = $g->boot_id($job)) || $g->over($job) });
+    for my $name (sort keys %port) {
+        return $name if $boot && $d->state($name) ne 'stopped' && index($d->ssh($name, 'cat /proc/sys/kernel/random/boot_id'), $boot) >= 0;
+    }
+    diag $g->said($job);
+    return '';
+}
+
+sub other { return $_[0] eq 'childhurd1' ? 'childhurd2' : 'childhurd1' }
+
+# --- a build is asked for while both boot ---
+$d->wait_until(20, 'a placeholder is published', sub { $d->machines =~ /build-machine/ });
+my $early = $g->build('early');
+ok($d->wait_until(30, 'the build is put off', sub { $g->said($early) =~ /waiting|postpon|retry/i }),
+    'while all guests boot, a build is put off');
+$d->ctl('wait', 'childhurd*', '--for', 'ready', '--timeout', '180s');
+is($d->{status}, 0, 'both become ready by a round trip with guix repl');
+note at 'both are ready';
+ok_build($early, 90, 'the build that was put off is done then', 'early');
+
+# --- what a person would look at ---
+my $status = $g->run(120, qw(guix offload status));
+is($g->{status}, 0, 'guix offload status');
+is(() = $status =~ /^127\.0\.0\.1$/mg, 2, '... tells of both') or diag $status;
+unlike($status, qr/error|time difference: -?(?:[3-9]|\d\d)/, '... and has nothing against them') or diag $status;
+note at 'guix offload status';
+like(Childhurd::slurp("$dir/run/ssh_config"), qr/StrictHostKeyChecking "?yes/i, 'ssh_config is strict about host keys');
+for my $name (sort keys %port) {
+    is($d->ssh($name, 'id', '-un'), "offloading\n", "ssh -F ssh_config $name");
+    Guix::spew("$dir/$name.file", "for $name\n");
+    $g->run(60, 'rsync', '-e', "ssh -F $dir/run/ssh_config", "$dir/$name.file", "$name:file");
+    is($g->{status}, 0, 'rsync over it') or diag $g->{output};
+    is($d->ssh($name, 'cat', 'file'), "for $name\n", '... brings the file there');
+}
+
+# --- two builds at once ---
+my @both = map { $g->build("twin$_", 'sleep 8') } 1, 2;
+isnt(builder($both[0]), builder($both[1]), 'two builds at once: each guest has one');
+ok_build($both[ $_ - 1 ], 120, "build $_ of two at once", "twin$_") for 1, 2;
+
+# --- a guest is stopped while it builds ---
+my $kept    = $g->build('kept', 'sleep 10');
+my $stopped = builder($kept);
+$d->ctl('stop', $stopped);
+is($d->{status}, 0, "stop of $stopped, which builds, is accepted");
+ok(!listed($stopped), '... and it is off the list');
+ok(listed(other($stopped)), '... and the other is on it');
+ok(!$g->over($kept), '... and the build goes on');
+ok_build($kept, 120, 'the build that ran when its guest was to stop', 'kept');
+$d->ctl('wait', $stopped, '--for', 'stopped', '--timeout', '90s');
+is($d->{status}, 0, 'then the guest stops');
+
+# --- the one that is left is tested, while the other comes up ---
+my $test = $g->begin(qw(guix offload test));
+$d->wait_until(20, 'the list is read', sub { $g->said($test) =~ /testing/ || $g->over($test) });
+$d->ctl('start', $stopped);
+like($g->finish($test, 150), qr/successfully imported .* from '127\.0\.0\.1'/, 'guix offload test is content');
+is($g->{status}, 0, '... and says so') or diag $g->{output};
+note at sprintf 'guix offload test: %.1f s', $test->{time} // 0;
+$d->ctl('wait', 'childhurd*', '--for', 'ready', '--timeout', '180s');
+is($d->{status}, 0, 'both are ready again');
+
+# --- a guest dies while it builds ---
+my $doomed = $g->build('doomed', 'sleep 600');
+my $dead   = builder($doomed);
+kill 'KILL', $d->qemu($dead);
+my $said = $g->finish($doomed, 60);
+ok($g->{status} != 0 && $g->{status} != 255, "killing $dead, which builds, fails the build") or diag $said;
+my $next = $g->build('next', '');
+is(builder($next), other($dead), '... and the next goes to the other');
+ok_build($next, 120, 'the build after it', 'next');
+
+# --- a guest hangs ---
+$d->ctl('wait', 'childhurd*', '--for', 'ready', '--timeout', '180s');
+is($d->{status}, 0, 'the dead one has come back');
+note at 'both are ready';
+my $frozen = $dead;
+kill 'STOP', $d->qemu($frozen);
+my $around = $g->build('around', '');
+ok_build($around, 150, "while $frozen hangs, a build goes to the other", 'around');
+diag sprintf 'a build beside a hung guest took %.1f s', $around->{time} // 0;
+kill 'CONT', $d->qemu($frozen);
+
+# --- no guest is wanted any more ---
+$d->ctl('stop', '--all', '--now', '--wait', '--timeout', '90s');
+is($d->{status}, 0, 'both are stopped');
+like($d->machines, qr/^\(list\s*\)$/m, 'machines.scm is the empty list');
+note at 'the end';
+done_testing;

@@ -35,7 +35,8 @@ struct health {
 	struct ssh_session *session; /* the administrator's; logged in when `open` */
 	struct ssh_session *visit;   /* the coordinator's user, now and then */
 	gboolean open, halting;
-	gboolean visited, answered;	  /* the two halves of the first proof */
+	gboolean visited;		  /* the first proof needs that, too */
+	int asking;			  /* commands of the present probe that have not ended */
 	gint64 began, asked, visit_began; /* monotonic µs */
 	guint probes;			  /* since the session is open */
 	ev_timer timer;			  /* the next attempt, or the next probe */
@@ -85,6 +86,7 @@ drop_sessions(struct health *h)
 	ssh_session_free(h->visit);
 	h->session = h->visit = NULL;
 	h->open = FALSE;
+	h->asking = 0;
 }
 
 static void
@@ -130,10 +132,11 @@ session_failed(struct health *h, enum ssh_step step, const GError *error)
 
 /* --- commands --- */
 
+/* Something that a proof needs is there: was it the last? */
 static void
 proven(struct health *h)
 {
-	if (!h->visited || !h->answered)
+	if (!h->visited || h->asking)
 		return;
 	h->last.probed = g_get_monotonic_time() / 1000;
 	next_probe(h);
@@ -160,7 +163,7 @@ note_facts(struct health *h, const char *output)
 	}
 }
 
-/* They are known before the guest is called ready: whether its store has room decides on that. */
+/* Known before the guest is called ready: whether its store has room decides on that. */
 static void
 on_facts(struct ssh_session *session, int status, const char *output, const GError *error,
 	 void *data)
@@ -170,7 +173,7 @@ on_facts(struct ssh_session *session, int status, const char *output, const GErr
 		return;
 	if (!error)
 		note_facts(h, output);
-	h->answered = TRUE;
+	h->asking--;
 	proven(h);
 }
 
@@ -197,7 +200,8 @@ on_probe(struct ssh_session *session, int status, const char *output, const GErr
 		failed(h, g_strchomp(text), FALSE, HEALTH_RETRY_ODD);
 		return;
 	}
-	ssh_session_run(h->session, FACTS_COMMAND, NULL, HEALTH_FACTS_LIMIT, on_facts, h);
+	h->asking--;
+	proven(h);
 }
 
 static void visit(struct health *h);
@@ -209,6 +213,9 @@ probe(struct health *h)
 		visit(h);
 	gboolean guix = !strcmp(h->guest->probe_command, "guix");
 	h->asked = g_get_monotonic_time();
+	h->asking = 2;
+	again(h, HEALTH_LOOK);
+	ssh_session_run(h->session, FACTS_COMMAND, NULL, HEALTH_FACTS_LIMIT, on_facts, h);
 	ssh_session_run(h->session, guix ? GUIX_COMMAND : h->guest->probe_command,
 			guix ? GUIX_INPUT : NULL, HEALTH_PROBE_LIMIT, on_probe, h);
 }
@@ -318,12 +325,15 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 		failed(h, text, FALSE, HEALTH_RETRY_ODD);
 		return;
 	}
+	if (h->open && (h->asking || !h->visited)) { /* their own limits count */
+		again(h, HEALTH_LOOK);
+		return;
+	}
 	if (h->open) {
 		probe(h);
 		return;
 	}
 	h->began = g_get_monotonic_time();
-	h->answered = FALSE;
 	h->session = connect_as(h, h->guest->admin_user, on_ready, on_closed);
 }
 

@@ -16,6 +16,7 @@
 #define HEALTH_RETRY_ABSENT   100     /* ms to the next attempt while nobody listens in the guest */
 #define HEALTH_RETRY_ODD      2000    /* after anything else */
 #define HEALTH_RETRY_IMPOSTOR 10000   /* after another host key: sshd may be changing it just now */
+#define HEALTH_LOOK	      2000    /* while a probe is under way: is QEMU stopped? */
 #define HEALTH_PROBE_LIMIT    60000   /* for one probe-command */
 #define HEALTH_FACTS_LIMIT    10000   /* for clock, load and free disk */
 #define HEALTH_COLLECT_LIMIT  1800000 /* for `guix gc` */

@@ -22,7 +22,6 @@ my %port = (childhurd1 => 10022 + 1000 * $id, childhurd2 => 11022 + 1000 * $id);
 my $g = Guix->new(dir => $dir, runtime => "$dir/run", user => 'daemon');
 my $d = Childhurd->new(dir => $dir, guests => '');
 $g->start;
-$g->exchange_signing_keys_by_hand(qw(childhurd1 childhurd2));
 $d->{daemon} = $g->daemon_keys;
 $d->configure(<<"INI");
 [guest childhurd]

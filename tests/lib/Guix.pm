@@ -87,31 +87,11 @@ sub start_daemon {
     limited(20, 'the coordinator\'s guix-daemon', sub { -S $socket });
 }
 
-# TO BE REMOVED with its callers when childhurdd does it: signing keys for the guests of these names, as extra secrets,
-# each side's known to the other.
-sub exchange_signing_keys_by_hand {
-    my ($self, @names) = @_;
-    my $secrets = "$self->{dir}/secrets";
-    $self->run(60, 'sh', '-ec', <<'SH', 'sh', $secrets, @names);
-secrets=$1
-shift
-for name; do
-    export GUIX_CONFIGURATION_DIRECTORY="$secrets/$name/etc/guix"
-    mkdir -p "$GUIX_CONFIGURATION_DIRECTORY"
-    guix archive --generate-key
-    guix archive --authorize < /etc/guix/signing-key.pub
-    unset GUIX_CONFIGURATION_DIRECTORY
-    guix archive --authorize < "$secrets/$name/etc/guix/signing-key.pub"
-done
-chown -R 0:0 "$secrets"
-SH
-    die "the signing keys cannot be exchanged: $self->{output}" if $self->{status};
-}
-
 # Lines of [daemon] for the childhurdd that works for this coordinator.
 sub daemon_keys {
     my ($self) = @_;
-    return "guix-configuration-directory = $self->{root}/etc/guix\nguix-state-directory = $self->{root}/var/guix\n";
+    return "guix-configuration-directory = $self->{root}/etc/guix\nguix-state-directory = $self->{root}/var/guix\n" .
+        "coordinator-user = $self->{user}\n";
 }
 
 # Starts argv in the root; gives the job.

@@ -30,7 +30,6 @@ id = $id
 image = $image
 memory-size = 384M
 probe-command = guix
-probe-interval = 2s
 INI
 note at 'the coordinator is up';
 $d->start;

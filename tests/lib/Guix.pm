@@ -129,6 +129,12 @@ sub finish {
     return $self->{output};
 }
 
+# Kills what begin started (the job itself is nsenter, outside).
+sub kill_job {
+    my ($self, $job) = @_;
+    kill 'KILL', split ' ', Childhurd::slurp("/proc/$job->{pid}/task/$job->{pid}/children");
+}
+
 sub run {
     my ($self, $limit, @argv) = @_;
     return $self->finish($self->begin('timeout', '-k', '5', $limit, @argv), $limit + 10);

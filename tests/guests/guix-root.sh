@@ -28,7 +28,7 @@ mmdebstrap --quiet --variant=minbase --mode=root --architectures=amd64 --aptopt=
 	--dpkgopt='path-exclude=/usr/include/*' --dpkgopt='path-exclude=/usr/lib/*/*.a' \
 	--dpkgopt='path-exclude=/usr/share/guile/site/3.0/gnu/packages/*.scm' --dpkgopt='force-unsafe-io' \
 	--include="$packages" sid "$work/root" "$sid" > "$work/log" 2>&1 ||
-	die "mmdebstrap cannot make it from $sid: $(grep -i '^E:' "$work/log" | head -n 1) $(tail -n 1 "$work/log")"
+	die "mmdebstrap cannot make it from $sid: $(grep -E 'Failed to fetch|Unable to locate|Could not|^E:' "$work/log" | head -n 1)"
 # Keys are made by who uses it, never shared.
 rm -rf "$work/root"/etc/ssh/ssh_host_* "$work/root/etc/guix/acl" "$work/root"/etc/guix/signing-key.*
 [ -x "$work/root/usr/bin/guix-daemon" ] || die "sid's package guix has no guix-daemon"

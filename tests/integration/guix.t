@@ -68,10 +68,10 @@ ok($d->wait_until(30, 'the build is put off', sub { $g->said($early) =~ /waiting
 $d->ctl('wait', 'childhurd*', '--for', 'ready', '--timeout', '180s');
 is($d->{status}, 0, 'both become ready by a round trip with guix repl');
 note at 'both are ready';
-ok_build($early, 90, 'the build that was put off is done then', 'early');
+ok_build($early, 240, 'the build that was put off is done then', 'early');
 
 # --- what a person would look at ---
-my $status = $g->run(120, qw(guix offload status));
+my $status = $g->run(180, qw(guix offload status));
 is($g->{status}, 0, 'guix offload status');
 is(() = $status =~ /^127\.0\.0\.1$/mg, 2, '... tells of both') or diag $status;
 unlike($status, qr/error|time difference: -?(?:[3-9]|\d\d)/, '... and has nothing against them') or diag $status;
@@ -88,7 +88,7 @@ for my $name (sort keys %port) {
 # --- two builds at once ---
 my @both = map { $g->build("twin$_", 'sleep 8') } 1, 2;
 isnt(builder($both[0]), builder($both[1]), 'two builds at once: each guest has one');
-ok_build($both[ $_ - 1 ], 120, "build $_ of two at once", "twin$_") for 1, 2;
+ok_build($both[ $_ - 1 ], 240, "build $_ of two at once", "twin$_") for 1, 2;
 
 # --- a guest is stopped while it builds ---
 my $kept    = $g->build('kept', 'sleep 10');
@@ -98,7 +98,7 @@ is($d->{status}, 0, "stop of $stopped, which builds, is accepted");
 ok(!listed($stopped), '... and it is off the list');
 ok(listed(other($stopped)), '... and the other is on it');
 ok(!$g->over($kept), '... and the build goes on');
-ok_build($kept, 120, 'the build that ran when its guest was to stop', 'kept');
+ok_build($kept, 240, 'the build that ran when its guest was to stop', 'kept');
 $d->ctl('wait', $stopped, '--for', 'stopped', '--timeout', '90s');
 is($d->{status}, 0, 'then the guest stops');
 
@@ -106,7 +106,7 @@ is($d->{status}, 0, 'then the guest stops');
 my $test = $g->begin(qw(guix offload test));
 $d->wait_until(20, 'the list is read', sub { $g->said($test) =~ /testing/ || $g->over($test) });
 $d->ctl('start', $stopped);
-like($g->finish($test, 150), qr/successfully imported .* from '127\.0\.0\.1'/, 'guix offload test is content');
+like($g->finish($test, 240), qr/successfully imported .* from '127\.0\.0\.1'/, 'guix offload test is content');
 is($g->{status}, 0, '... and says so') or diag $g->{output};
 note at sprintf 'guix offload test: %.1f s', $test->{time} // 0;
 $d->ctl('wait', 'childhurd*', '--for', 'ready', '--timeout', '180s');
@@ -116,11 +116,11 @@ is($d->{status}, 0, 'both are ready again');
 my $doomed = $g->build('doomed', 'sleep 600');
 my $dead   = builder($doomed);
 kill 'KILL', $d->qemu($dead);
-my $said = $g->finish($doomed, 60);
+my $said = $g->finish($doomed, 120);
 ok($g->{status} != 0 && $g->{status} != 255, "killing $dead, which builds, fails the build") or diag $said;
 my $next = $g->build('next', '');
 is(builder($next), other($dead), '... and the next goes to the other');
-ok_build($next, 120, 'the build after it', 'next');
+ok_build($next, 240, 'the build after it', 'next');
 
 # --- a guest hangs ---
 $d->ctl('wait', 'childhurd*', '--for', 'ready', '--timeout', '180s');
@@ -129,7 +129,7 @@ note at 'both are ready';
 my $frozen = $dead;
 kill 'STOP', $d->qemu($frozen);
 my $around = $g->build('around', '');
-ok_build($around, 150, "while $frozen hangs, a build goes to the other", 'around');
+ok_build($around, 240, "while $frozen hangs, a build goes to the other", 'around');
 diag sprintf 'a build beside a hung guest took %.1f s', $around->{time} // 0;
 kill 'CONT', $d->qemu($frozen);
 

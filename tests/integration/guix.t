@@ -50,7 +50,7 @@ sub ok_build {
 sub builder {
     my ($job) = @_;
     my $boot;
-    $d->wait_until(120, 'a build begins', sub { ($boot = $g->boot_id($job)) || $g->over($job) });
+    $d->wait_until(240, 'a build begins', sub { ($boot = $g->boot_id($job)) || $g->over($job) });
     for my $name (sort keys %port) {
         return $name if $boot && $d->state($name) ne 'stopped' && index($d->ssh($name, 'cat /proc/sys/kernel/random/boot_id'), $boot) >= 0;
     }

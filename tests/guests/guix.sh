@@ -28,7 +28,7 @@ chmod 700 "$root/root"
 cp -al "$BASE/usr" "$root/usr"
 
 # `guix repl`, by which a coordinator asks for the load and the free space, loads the module (gnu): all that is known of
-# all packages, 10 s for an emulated processor. Nothing here uses it, so it is an empty one. What receives secrets stays.
+# all packages, seconds for an emulated processor. Nothing here uses it, so it is an empty one. What receives secrets stays.
 site=usr/share/guile/site/3.0
 cd "$root"
 ccache=$(echo usr/lib/*/guile/3.0/site-ccache)

@@ -18,21 +18,19 @@
 /* Is this process (proc(5), status) a guix-daemon, and not one of a container, which has a Guix of
  * its own? */
 static gboolean
-is_daemon(const char *status, uid_t *uid)
+is_daemon(const char *status, uid_t *uid, gid_t *gid)
 {
-	const char *ids = strstr(status, "\nUid:\t"), *pids = strstr(status, "\nNSpid:\t");
-	unsigned id, pid, inner;
-	if (!g_str_has_prefix(status, "Name:\tguix-daemon\n") || !ids ||
-	    sscanf(ids, "\nUid:%u", &id) != 1 ||
-	    (pids && sscanf(pids, "\nNSpid:\t%u\t%u", &pid, &inner) == 2))
-		return FALSE;
-	*uid = id;
-	return TRUE;
+	const char *ids = strstr(status, "\nUid:\t"), *groups = strstr(status, "\nGid:\t");
+	const char *pids = strstr(status, "\nNSpid:\t");
+	unsigned pid, inner;
+	return g_str_has_prefix(status, "Name:\tguix-daemon\n") && ids && groups &&
+	       sscanf(ids, "\nUid:%u", uid) == 1 && sscanf(groups, "\nGid:%u", gid) == 1 &&
+	       !(pids && sscanf(pids, "\nNSpid:\t%u\t%u", &pid, &inner) == 2);
 }
 
-/* The uid guix-daemon runs as; FALSE: none runs. */
+/* Whom guix-daemon runs as; FALSE: none runs. */
 static gboolean
-find_daemon(uid_t *uid)
+find_daemon(uid_t *uid, gid_t *gid)
 {
 	g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
 	const char *entry;
@@ -41,7 +39,7 @@ find_daemon(uid_t *uid)
 			continue;
 		g_autofree char *path = g_strdup_printf("/proc/%s/status", entry);
 		g_autofree char *status = NULL;
-		if (g_file_get_contents(path, &status, NULL, NULL) && is_daemon(status, uid))
+		if (g_file_get_contents(path, &status, NULL, NULL) && is_daemon(status, uid, gid))
 			return TRUE;
 	}
 	return FALSE;
@@ -55,24 +53,31 @@ fail(GError **error, const char *what, const char *path)
 	return FALSE;
 }
 
-gboolean
-coordinator_grant(const char *user, const char *private_key, GError **error)
+static gboolean
+find_user(const char *user, uid_t *uid, gid_t *gid, GError **error)
 {
 	struct passwd entry, *found = NULL;
 	g_autofree char *buffer = g_malloc(16384);
-	uid_t uid = 0;
-	if (!user && !find_daemon(&uid))
-		return TRUE;
-	int failed = user ? getpwnam_r(user, &entry, buffer, 16384, &found)
-			  : getpwuid_r(uid, &entry, buffer, 16384, &found);
-	if (failed || !found) {
+	if (getpwnam_r(user, &entry, buffer, 16384, &found) || !found) {
 		g_set_error(
 		    error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
 		    "coordinator-user %s: there is no such user; name the one guix-daemon runs as",
-		    user ? user : "of the running guix-daemon");
+		    user);
 		return FALSE;
 	}
-	if (found->pw_uid == geteuid() || found->pw_uid == 0)
+	*uid = found->pw_uid;
+	*gid = found->pw_gid;
+	return TRUE;
+}
+
+gboolean
+coordinator_grant(const char *user, const char *private_key, GError **error)
+{
+	uid_t uid;
+	gid_t gid;
+	if (user ? !find_user(user, &uid, &gid, error) : !find_daemon(&uid, &gid))
+		return !user;
+	if (uid == geteuid() || uid == 0)
 		return TRUE;
 	if (geteuid() != 0) {
 		if (!user)
@@ -84,9 +89,9 @@ coordinator_grant(const char *user, const char *private_key, GError **error)
 		return FALSE;
 	}
 	g_autofree char *folder = g_path_get_dirname(private_key);
-	if (chown(private_key, found->pw_uid, found->pw_gid) < 0 || chmod(private_key, 0600) < 0)
+	if (chown(private_key, uid, gid) < 0 || chmod(private_key, 0600) < 0)
 		return fail(error, "give it to the coordinator's user", private_key);
-	if (chown(folder, 0, found->pw_gid) < 0 || chmod(folder, 0710) < 0)
+	if (chown(folder, 0, gid) < 0 || chmod(folder, 0710) < 0)
 		return fail(error, "let the coordinator's user pass", folder);
 	return TRUE;
 }

@@ -192,8 +192,9 @@ signing_check(const char *directory)
 	GError *error = NULL;
 	gboolean missing;
 	g_auto(gcry_sexp_t) key = host_key(directory, &error);
-	g_auto(gcry_sexp_t) acl = key ? host_acl(directory, &missing, &error) : NULL;
 
+	if (key)
+		gcry_sexp_release(host_acl(directory, &missing, &error));
 	return error;
 }
 

@@ -60,7 +60,7 @@ wire_error(int fd)
 int
 wire_port(int fd)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
 	socklen_t size = sizeof address;
 
 	if (getsockname(fd, (struct sockaddr *)&address, &size) == -1)

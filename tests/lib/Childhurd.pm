@@ -77,7 +77,12 @@ sub configure {
     open my $f, '>', $self->{file} or die "$self->{file}: $!";
     print $f "[daemon]\n";
     print $f "state-directory = $self->{state}\nruntime-directory = $self->{runtime}\n" unless $self->{defaults};
-    print $f $self->{daemon} // '', "\n$guests\n";
+    my $daemon = $self->{daemon} // '';
+    # This host's own Guix has nothing to do with it.
+    for (qw(configuration state)) {
+        print $f "guix-$_-directory = $self->{dir}/no-guix\n" unless $self->{defaults} || $daemon =~ /^guix-$_-directory/m;
+    }
+    print $f "$daemon\n$guests\n";
     close $f;
 }
 

@@ -441,8 +441,8 @@ tidy(struct childhurd *c)
 		c->world->release(c);
 		return;
 	}
-	c->world->changed(c, FALSE, "the garbage in its store is collected");
-	childhurd_set_phase(c, "collecting the garbage in its store");
+	c->world->changed(c, FALSE, "its garbage is being collected");
+	childhurd_set_phase(c, "its garbage is being collected");
 	c->world->collect(c);
 }
 
@@ -452,8 +452,10 @@ note_room(struct childhurd *c, enum event event, const char *what)
 	enum room room = event == EVENT_ROOM  ? ROOM_ENOUGH
 			 : event == EVENT_LOW ? ROOM_LOW
 					      : ROOM_NONE;
-	if (room == ROOM_ENOUGH)
+	if (room == ROOM_ENOUGH) {
 		c->had_room = TRUE;
+		c->collected_at = 0; /* it has helped */
+	}
 	if (room != c->room) {
 		c->room = room;
 		c->world->changed(c, FALSE, what);

@@ -49,8 +49,8 @@ tell_room(struct runner *r)
 	gint64 room = health_report(r->health)->store_free, floor = guest_of(r)->store_floor;
 	if (room < 0 || !guest_of(r)->offloading)
 		return;
-	g_autofree char *size = g_format_size_full(room, G_FORMAT_SIZE_IEC_UNITS);
-	g_autofree char *text = g_strdup_printf("its store has %s free", size);
+	g_autofree char *text =
+	    g_strdup_printf("its store has %" G_GINT64_FORMAT " MiB free", room >> 20);
 	g_autofree char *full =
 	    g_strdup_printf("%s, and Guix wants 100 MiB: it is not published", text);
 	if (room < GUIX_ROOM)

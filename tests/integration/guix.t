@@ -70,6 +70,24 @@ is($d->{status}, 0, 'both become ready by a round trip with guix repl');
 note at 'both are ready';
 ok_build($early, 240, 'the build that was put off is done then', 'early');
 
+# --- signing keys ---
+sub key_in { return $_[0] =~ /#([0-9A-F]+)#/ ? $1 : 'no key' }
+sub secret { my ($name, $leaf) = @_; return Childhurd::slurp("$dir/state/$name/secrets/etc/guix/$leaf") }
+
+sub keys_are_exchanged {
+    my ($when) = @_;
+    my $acl  = Childhurd::slurp("$g->{root}/etc/guix/acl");
+    my $host = key_in(Childhurd::slurp("$g->{root}/etc/guix/signing-key.pub"));
+    for my $name (sort keys %port) {
+        my $key = key_in(secret($name, 'signing-key.pub'));
+        is(() = $acl =~ /#$key#/g, 1, "$when the host's acl has the key of $name once");
+        is(() = secret($name, 'acl') =~ /#$host#/g, 1, '... and the guest the host\'s');
+    }
+    isnt(secret('childhurd1', 'signing-key.sec'), secret('childhurd2', 'signing-key.sec'), '... and each has its own');
+    is((stat "$g->{root}/etc/guix/acl")[4], (getpwnam 'daemon')[2], '... and the acl belongs to whom it did');
+}
+keys_are_exchanged('at first');
+
 # --- what a person would look at ---
 my $status = $g->run(180, qw(guix offload status));
 is($g->{status}, 0, 'guix offload status');
@@ -132,6 +150,8 @@ my $around = $g->build('around', '');
 ok_build($around, 240, "while $frozen hangs, a build goes to the other", 'around');
 diag sprintf 'a build beside a hung guest took %.1f s', $around->{time} // 0;
 kill 'CONT', $d->qemu($frozen);
+
+keys_are_exchanged('after some starts');
 
 # --- no guest is wanted any more ---
 $d->ctl('stop', '--all', '--now', '--wait', '--timeout', '90s');

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Builds are not broken, and a guest without room gets none: slots as `guix offload` takes them, sessions where slots
+# cannot be seen, and a store that fills up.
+use strict;
+use warnings;
+use lib 'tests/lib';
+use Childhurd;
+use Fcntl qw(:DEFAULT F_SETLK F_WRLCK SEEK_SET);
+use Test::More;
+
+my $image = Childhurd::need_image('linux');
+my $id    = Childhurd::free_id(1);
+my $port  = 10022 + 1000 * $id;
+my $d     = Childhurd->new;
+my $guix  = "$d->{dir}/guix";
+mkdir $guix;
+$d->{daemon} = "guix-state-directory = $guix\n";
+
+sub configure {
+    my ($more) = @_;
+    $d->configure("[guest a]\nid = $id\nimage = $image\nmemory-size = 256M\nprobe-interval = 500ms\nparallel-builds = 2\n$more");
+}
+configure("disk = persistent\nstore-floor = 200M\n");
+$d->start;
+sub ready { return $d->wait_until(90, 'a is ready', sub { $d->state('a') eq 'ready' }) }
+sub listed { return $d->machines =~ /\(port $port\)/ }
+sub why { my $text = $d->ctl('status', 'a'); return $text }
+
+# Takes a slot as `guix offload` does (guix/scripts/offload.scm, acquire-build-slot), in a process of its own; gives the
+# end of a pipe whose close ends it, or nothing when the slot is taken.
+sub take_slot {
+    my ($slot) = @_;
+    pipe my $up, my $say or die;
+    pipe my $until, my $end or die;
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        close $_ for $up, $end;
+        mkdir "$guix/offload";
+        mkdir "$guix/offload/127.0.0.1:$port";
+        sysopen my $file, "$guix/offload/127.0.0.1:$port/$slot", O_WRONLY | O_CREAT | O_TRUNC or POSIX::_exit(1);
+        my $lock = pack 's s x4 q q i x4', F_WRLCK, SEEK_SET, 0, 0, 0;
+        syswrite $say, fcntl($file, F_SETLK, $lock) ? 'y' : 'n';
+        sysread $until, my $byte, 1;
+        POSIX::_exit(0);
+    }
+    close $_ for $say, $until;
+    sysread $up, my $answer, 1;
+    return { pid => $pid, end => $end } if $answer eq 'y';
+    close $end;
+    waitpid $pid, 0;
+    return;
+}
+
+sub give_back { my ($build) = @_; close $build->{end}; waitpid $build->{pid}, 0 }
+
+ok(ready(), 'a is ready');
+
+# --- draining ---
+my $build = take_slot(0);
+ok($build, 'a build begins');
+is($d->guests->{a}{builds}, 1, '... and list tells of it');
+$d->ctl('drain', 'a');
+is($d->{status}, 0, 'its guest is drained');
+ok(!listed(), '... and off the list');
+ok(!take_slot(1), '... and its other slot is kept, from who has read the list before');
+is($d->guests->{a}{builds}, 1, '... which counts as no build');
+$d->ctl('drain', 'a', '--wait', '--timeout', '1s');
+is($d->{status}, 4, 'drain --wait waits while the build runs');
+give_back($build);
+$d->ctl('drain', 'a', '--wait', '--timeout', '20s');
+is($d->{status}, 0, '... until it has ended');
+ok($d->wait_until(10, 'slot 0 is kept', sub { my $b = take_slot(0) or return 1; give_back($b); 0 }), '... and then that slot is kept, too');
+kill 'KILL', $d->{pid};
+waitpid $d->{pid}, 0;
+$d->start;
+ok($d->wait_until(30, 'drained again', sub { $d->state('a') eq 'draining' }), 'the next daemon goes on with that');
+ok(!take_slot(0), '... and keeps the slots');
+$d->ctl('undrain', 'a');
+ok(listed(), 'undrained, it is on the list');
+$build = take_slot(0);
+ok($build, '... and builds can come');
+
+# --- stopping and restarting ---
+my $qemu = $d->qemu('a');
+$d->ctl('restart', 'a');
+is($d->state('a'), 'draining', 'a restart waits for the build');
+ok(!take_slot(1), '... and lets no other come');
+is($d->qemu('a'), $qemu, '... and touches nothing');
+give_back($build);
+ok($d->wait_until(30, 'another QEMU', sub { my $now = $d->qemu('a'); $now && $now != $qemu }), '... and is done when it has ended');
+ok(ready(), 'a is ready again');
+ok($d->wait_until(5, 'the slots are free', sub { my $b = take_slot(1) or return 0; give_back($b); 1 }), '... and its slots are free');
+
+# --- a store that fills up: a file system in the guest's memory, and a `guix gc' that makes it larger ---
+sub guest {
+    my $said = $d->ctl('ssh', 'a', @_);
+    is($d->{status}, 0, "in the guest: @_") or diag $said;
+}
+guest('mkdir -p /gnu/store && mount -t tmpfs -o size=400m store /gnu/store');
+guest('echo "#!/bin/sh" > /usr/bin/guix; echo "echo \$@ >> /tmp/gc; sleep 1; mount -o remount,size=900m /gnu/store" >> /usr/bin/guix; chmod 755 /usr/bin/guix');
+ok($d->wait_until(20, 'status has it', sub { why() =~ m{on /gnu/store} }), 'status has the room in the store');
+guest('mount -o remount,size=150m /gnu/store');
+ok($d->wait_until(20, 'its garbage is collected', sub { $d->log =~ /a: its garbage is collected/ }), 'below the floor its garbage is collected');
+ok($d->wait_until(20, 'it is listed', \&listed), '... and then it is listed');
+like($d->ctl('ssh', 'a', 'cat', '/tmp/gc'), qr/^gc --free-space=400MiB$/m, '... by guix gc, until twice as much is free');
+ok($d->wait_until(20, 'enough room', sub { why() !~ /^  now/m }), '... and nothing is said of it any more') or diag why();
+
+guest('printf "#!/bin/sh\necho no luck; exit 3\n" > /usr/bin/guix');
+guest('mount -o remount,size=50m /gnu/store');
+ok($d->wait_until(20, 'it is off the list', sub { !listed() }), 'with less than Guix wants, it is off the list');
+like($d->machines, qr/\(port 1\)/, '... but builds wait for it');
+ok($d->wait_until(20, 'the collection fails', sub { $d->log =~ /a: its garbage is not collected: .*status 3: no luck/ }), '... and what went wrong is logged');
+ok($d->wait_until(20, 'status says why', sub { why() =~ /its store has 50 MiB free, and Guix wants 100 MiB/ }), '... and status says why') or diag why();
+is($d->state('a'), 'ready', '... though it is ready');
+guest('mount -o remount,size=400m /gnu/store');
+ok($d->wait_until(20, 'it is listed', \&listed), 'with room again, it is on the list');
+
+# --- slots that cannot be seen ---
+$d->ctl('stop', 'a', '--now', '--wait', '--timeout', '60s');
+$d->end;
+$d->{daemon} = "guix-state-directory = /dev/null\n";
+configure('');
+$d->start;
+$d->ctl('start', 'a', '--wait', '--timeout', '120s');
+ok(ready(), 'a is ready');
+is($d->guests->{a}{builds}, 0, 'our own sessions are no builds');
+my $session = $d->spawn("$d->{dir}/session", 'ssh', '-F', "$d->{runtime}/ssh_config", '-o', 'BatchMode=yes', 'a', 'echo up; exec sleep 300');
+ok($d->wait_until(20, 'the session is there', sub { Childhurd::slurp("$d->{dir}/session") =~ /up/ }), 'somebody has a session in it');
+is($d->guests->{a}{builds}, 1, '... which may be a build');
+$d->ctl('stop', 'a');
+is($d->state('a'), 'draining', '... so a stop waits');
+kill 'TERM', $session;
+waitpid $session, 0;
+$d->ctl('wait', 'a', '--for', 'stopped', '--timeout', '60s');
+is($d->{status}, 0, '... until it has ended');
+done_testing;

@@ -194,12 +194,11 @@ what_is_no_slot_does_not_keep_us(void)
 static gboolean
 free_for_builds(const struct place *place, int slot)
 {
-	const int slots[] = {slot};
+	g_autofree char *path = g_strdup_printf("%s/%d", place->machine, slot);
 	pid_t pid = fork();
 	int status;
 
 	if (pid == 0) {
-		g_autofree char *path = g_strdup_printf("%s/%d", place->machine, slots[0]);
 		struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 		int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 		_exit(fd < 0 ? 2 : fcntl(fd, F_SETLK, &lock) < 0);

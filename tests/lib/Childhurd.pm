@@ -20,11 +20,12 @@ use Time::HiRes qw(sleep time);
 our $BUILD = $ENV{CHILDHURD_BUILD} || abs_path('build');
 my @daemons;
 
-# A number n so that the ports of guests with ids n .. n+count-1 are free, of secrets and of SSH.
+# A number n so that the ports of guests with ids n .. n+count-1 are free, of secrets and of SSH. They are below those that
+# the system gives to connections (ip(7), ip_local_port_range): one of ours could have a guest's port for a moment.
 sub free_id {
     my ($count) = @_;
     for my $try (1 .. 200) {
-        my $id = 1 + int rand 40;
+        my $id = 1 + int rand(22 - $count);
         return $id unless grep { !port_free($_) } map { (10022 + 1000 * $_, 11004 + 1000 * $_) } $id .. $id + $count - 1;
     }
     die "no free ports\n";

@@ -218,15 +218,12 @@ with_sessions(const struct runner *r, int taken, gboolean slots_visible)
 }
 
 static int
-world_builds(struct childhurd *c)
+look_at_builds(const struct runner *r)
 {
-	const struct config_guest *guest = c->config;
-	const struct runner *r = runner_from(c);
+	const struct config *config = r->host->config;
 	gboolean visible;
-	if (!guest->offloading)
-		return 0;
-	int taken = slots_taken(r->host->config->guix_state_directory, r->host->config->host_name,
-				guest->ssh_port, guest->parallel_builds, &visible);
+	int taken = slots_taken(config->guix_state_directory, config->host_name,
+				guest_of(r)->ssh_port, guest_of(r)->parallel_builds, &visible);
 	return with_sessions(r, taken, visible);
 }
 
@@ -243,9 +240,19 @@ world_hold(struct childhurd *c)
 		r->slots =
 		    slots_new(config->guix_state_directory, config->host_name, guest->ssh_port);
 	int taken = slots_hold(r->slots, guest->parallel_builds, &visible);
-	if (!visible) /* they cannot be kept, but perhaps looked at */
-		return world_builds(c);
-	return with_sessions(r, taken, visible);
+	/* those that cannot be kept can perhaps be looked at */
+	return visible ? with_sessions(r, taken, visible) : look_at_builds(r);
+}
+
+/* Whoever is told that no build runs in a guest that is to get none relies on it: what was given
+ * back since is kept before. */
+static int
+world_builds(struct childhurd *c)
+{
+	const struct runner *r = runner_from(c);
+	if (!c->config->offloading)
+		return 0;
+	return r->slots ? world_hold(c) : look_at_builds(r);
 }
 
 static void

@@ -48,6 +48,8 @@ set_state(struct childhurd *c, enum state state, const char *why)
 	c->state = state;
 	c->since = c->world->now(c);
 	g_clear_pointer(&c->phase, g_free);
+	if (state == STATE_READY && c->room != ROOM_ENOUGH)
+		c->phase = g_strdup(c->room_text);
 	set_deadline(c, -1);
 	c->collecting = FALSE;
 	c->listing = listing_of(c);
@@ -160,6 +162,7 @@ settle(struct childhurd *c, const char *why)
 	if (c->discard) {
 		c->world->discard(c);
 		c->discard = FALSE;
+		c->world->changed(c, FALSE, "its disk is discarded");
 	}
 	enum verdict verdict = c->want_up ? c->verdict : VERDICT_NONE;
 	switch (verdict) {
@@ -460,6 +463,8 @@ note_room(struct childhurd *c, enum event event, const char *what)
 		c->room = room;
 		c->world->changed(c, FALSE, what);
 	}
+	g_free(c->room_text);
+	c->room_text = g_strdup(what);
 	if (c->state != STATE_READY)
 		return;
 	if (room == ROOM_ENOUGH)
@@ -618,7 +623,8 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		break;
 	case ACTION_BUILD_ENDED:
 		if (c->winding_down)
-			stop(c, RUNG_HALT, "the build has ended");
+			stop(c, RUNG_HALT,
+			     c->state == STATE_DRAINING ? c->why : "the build has ended");
 		break;
 	case ACTION_STORE:
 		note_room(c, event, what);
@@ -672,6 +678,7 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		c->world->quiet(c);
 		c->world->discard(c);
 		c->discard = FALSE;
+		c->world->changed(c, FALSE, "its disk is discarded");
 		start(c, what);
 		break;
 	case ACTION_RESET:
@@ -739,5 +746,6 @@ childhurd_free(struct childhurd *c)
 	g_free(c->why);
 	g_free(c->phase);
 	g_free(c->failure);
+	g_free(c->room_text);
 	g_free(c);
 }

@@ -117,6 +117,7 @@ struct childhurd {
 	gboolean collecting;   /* the garbage in its store, off the list */
 	gint64 collected_at;   /* monotonic ms, in this boot; 0: never */
 	enum room room;
+	char *room_text;      /* how much there is, for people */
 	enum listing listing; /* as was told by the last change */
 	enum rung rung;
 	int kills;

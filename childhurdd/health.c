@@ -63,6 +63,21 @@ note(struct health *h, enum health_step step, const char *result, gint64 since)
 }
 
 static void
+heard(struct health *h)
+{
+	h->last.heard = g_get_monotonic_time() / 1000;
+}
+
+/* What was found before does not hold for what is tried now. */
+static void
+forget_steps(struct health *h)
+{
+	for (enum health_step s = HEALTH_BANNER; s < N_HEALTH_STEPS; s++)
+		if (s != HEALTH_USER)
+			g_clear_pointer(&h->last.results[s], g_free);
+}
+
+static void
 again(struct health *h, double ms)
 {
 	ev_timer_stop(h->loop, &h->timer);
@@ -196,6 +211,8 @@ on_probe(struct ssh_session *session, int status, const char *output, const GErr
 		text = g_strdup_printf("command: `%s' ended with status %d: %.200s",
 				       h->guest->probe_command, status, output);
 	note(h, HEALTH_COMMAND, text ? text : "ok", h->asked);
+	if (!error)
+		heard(h);
 	if (text) {
 		failed(h, g_strchomp(text), FALSE, HEALTH_RETRY_ODD);
 		return;
@@ -290,10 +307,10 @@ static void
 on_ready(struct ssh_session *session, enum ssh_step step, const GError *error, void *data)
 {
 	struct health *h = data;
-	for (enum health_step s = HEALTH_BANNER; s < N_HEALTH_STEPS; s++)
-		if (s != HEALTH_USER)
-			g_clear_pointer(&h->last.results[s], g_free);
+	forget_steps(h);
 	enum health_step reached = error ? step_of(step) : HEALTH_COMMAND;
+	if (reached > HEALTH_BANNER)
+		heard(h);
 	for (enum health_step s = HEALTH_BANNER; s < reached && s <= HEALTH_LOGIN; s++)
 		note(h, s, "ok", s == HEALTH_LOGIN ? h->began : 0);
 	if (error) {
@@ -322,6 +339,8 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	if (life_stopped(h->qemu)) {
 		g_autofree char *text = g_strdup_printf(
 		    "QEMU is stopped by a signal; kill -CONT %d lets it go on", (int)h->qemu);
+		forget_steps(h);
+		note(h, HEALTH_BANNER, text, 0);
 		failed(h, text, FALSE, HEALTH_RETRY_ODD);
 		return;
 	}

@@ -36,6 +36,7 @@ struct health_report {
 	char *results[N_HEALTH_STEPS]; /* "ok", an error, NULL: not reached */
 	gint64 ms[N_HEALTH_STEPS];     /* -1: unknown */
 	gint64 probed;		       /* monotonic ms of the last probe's end; -1: never */
+	gint64 heard;		       /* monotonic ms of the guest's last word; 0: never */
 	char *banner;
 	double skew;		      /* the guest's clock minus ours, seconds; NAN unknown */
 	double load;		      /* NAN unknown */

@@ -626,8 +626,8 @@ refuse_change(GPtrArray *messages, const char *key, const char *old, char **want
 	*wanted = g_strdup(old);
 }
 
-gboolean
-hird_reload(struct hird *h, GPtrArray *messages)
+static gboolean
+reload(struct hird *h, GPtrArray *messages)
 {
 	const struct config *old = h->host.config;
 	/* What somebody deleted comes back, whatever is to be said of the configuration. */
@@ -663,6 +663,18 @@ hird_reload(struct hird *h, GPtrArray *messages)
 		g_ptr_array_add(messages, g_strdup("nothing has changed"));
 	ev_timer_start(h->host.loop, &h->tend);
 	return TRUE;
+}
+
+gboolean
+hird_reload(struct hird *h, GPtrArray *messages)
+{
+	gboolean done = reload(h, messages);
+	for (guint i = 0; i < messages->len; i++)
+		g_log(G_LOG_DOMAIN, done ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_WARNING, "reload: %s",
+		      (const char *)g_ptr_array_index(messages, i));
+	if (!done)
+		g_warning("reload: nothing was changed");
+	return done;
 }
 
 static void

@@ -29,8 +29,8 @@ gboolean hird_guests_run(const struct hird *hird);
 /* The loop was left because the hypervisor cannot be used; that was logged. */
 gboolean hird_broken(const struct hird *hird);
 
-/* Read the configuration again and apply the difference. messages: what is wrong, or what was done.
- * FALSE: it has errors, and nothing was changed. */
+/* Read the configuration again and apply the difference, and log what came of it. messages: what is
+ * wrong, or what was done. FALSE: it has errors, and nothing was changed. */
 gboolean hird_reload(struct hird *hird, GPtrArray *messages);
 
 /* For the runners: */

@@ -141,8 +141,8 @@ check_guest(struct check *c, const struct config_guest *guest)
 	const int ports[] = {guest->ssh_port, guest->secrets_port};
 	for (gsize i = 0; i < G_N_ELEMENTS(ports); i++) {
 		if (!port_is_free(guest->listen_address, ports[i], &error))
-			say(c, "note", "%s: %s (fine if childhurdd runs already)", guest->name,
-			    error->message);
+			say(c, "note", "%s: %s (fine if it is this guest, which runs already)",
+			    guest->name, error->message);
 		g_clear_error(&error);
 	}
 }

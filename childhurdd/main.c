@@ -84,12 +84,7 @@ static void
 on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	g_autoptr(GPtrArray) messages = g_ptr_array_new_with_free_func(g_free);
-	gboolean done = hird_reload(w->data, messages);
-	for (guint i = 0; i < messages->len; i++)
-		g_log(G_LOG_DOMAIN, done ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_WARNING, "reload: %s",
-		      (const char *)g_ptr_array_index(messages, i));
-	if (!done)
-		g_warning("reload: nothing was changed");
+	hird_reload(w->data, messages);
 }
 
 static void

@@ -53,19 +53,23 @@ tell_room(struct runner *r)
 	    g_strdup_printf("its store has %" G_GINT64_FORMAT " MiB free", room >> 20);
 	g_autofree char *full =
 	    g_strdup_printf("%s, and Guix wants 100 MiB: it is not published", text);
+	g_autofree char *low = g_strdup_printf(
+	    "%s, less than store-floor (%" G_GINT64_FORMAT " MiB)", text, floor >> 20);
 	if (room < GUIX_ROOM)
 		childhurd_event(r->c, EVENT_FULL, full);
+	else if (room < floor)
+		childhurd_event(r->c, EVENT_LOW, low);
 	else
-		childhurd_event(r->c, room < floor ? EVENT_LOW : EVENT_ROOM, text);
+		childhurd_event(r->c, EVENT_ROOM, text);
 }
 
 static void
 on_health(enum event event, const char *text, gboolean impostor, void *data)
 {
 	struct runner *r = data;
-	const char *banner = health_report(r->health)->results[HEALTH_BANNER];
-	if (banner && !strcmp(banner, "ok"))
-		life_sign(&r->life, "an SSH banner", runner_now());
+	gint64 heard = health_report(r->health)->heard;
+	if (heard > r->life.sign)
+		life_sign(&r->life, "an SSH answer", heard);
 	life_look(&r->life, runner_now());
 	if (impostor && g_strcmp0(r->c->phase, text))
 		hird_event(r->host->hird, r->c, FALSE, text);

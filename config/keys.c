@@ -52,7 +52,8 @@ const struct key keys[] = {
 	 "Where Guix keeps its build slots (below offload/), by which running builds are known."},
 
 	{"count", KEY_INT, KEY_GUEST_ONLY, 0, "1", NULL, 1, 1000, NULL,
-	 "More than 1 makes the section a template: it stands for the guests NAME1 to NAMEN."},
+	 "More than 1 makes the section a template: it stands for the guests NAME1 to NAMEN. A guest that gets another name "
+	 "by this is another guest, with other keys; the old one's folder stays in the state directory."},
 	{"id", KEY_INT, ONE(id), NULL, "the guest's position, from 0", 0, 999, NULL,
 	 "Decides the ports: SSH 10022, secrets 11004 and VNC (reserved, nothing listens) 15900, each plus 1000 "
 	 "times id. A template's guests count up from it. It is at most 54 where a port follows from it."},

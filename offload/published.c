@@ -77,7 +77,7 @@ machine_append(GString *text, const struct published_guest *guest)
 
 	g_string_append_printf(text, "\n ;; %s%s\n (build-machine", guest->name,
 			       ready ? ""
-				     : " is coming up: nobody listens at this port, builds wait");
+				     : " is not ready: nobody listens at this port, builds wait");
 	scheme_field(text, "name", guest->host_name);
 	g_string_append_printf(text, "\n  (port %d)", ready ? guest->port : PUBLISHED_NOWHERE);
 	scheme_strings(text, "systems", guest->systems);

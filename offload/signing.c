@@ -45,6 +45,21 @@ print(gcry_sexp_t expression)
 	return text;
 }
 
+/* The same on one line. */
+static char *
+print_line(gcry_sexp_t expression)
+{
+	g_autofree char *text = print(expression);
+	g_auto(GStrv) words = g_strsplit_set(text, " \n", -1);
+	g_autoptr(GString) line = g_string_new(NULL);
+
+	for (char **word = words; *word; word++)
+		if (**word)
+			g_string_append_printf(line, "%s%s", line->len && **word != ')' ? " " : "",
+					       *word);
+	return g_string_free(g_steal_pointer(&line), FALSE);
+}
+
 /* Is this the list (name ...)? */
 static gboolean
 is_list(gcry_sexp_t expression, const char *name)
@@ -124,11 +139,11 @@ acl_parse(const char *path, const char *text, GError **error)
 		g_auto(gcry_sexp_t) key = entry_key(entry);
 		if (key)
 			continue;
-		g_autofree char *shown = entry ? print(entry) : g_strdup("an atom");
+		g_autofree char *shown = entry ? print_line(entry) : g_strdup("a word");
 		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX,
-			    "%s: entry %d is not one that Guix takes, (entry (public-key ...) (tag "
-			    "(guix import))): %.200s",
-			    path, i, g_strchomp(shown));
+			    "%s: entry %d is not one that Guix takes, which is (entry (public-key "
+			    "...) (tag (guix import))); it is %.200s; take it out",
+			    path, i, shown);
 		return NULL;
 	}
 	return g_steal_pointer(&acl);

@@ -33,8 +33,10 @@ control_of(const struct wait *wait)
 static gboolean
 is_in(const struct control_guest *guest, const char *state)
 {
-	if (strcmp(state, "drained") == 0)
-		return strcmp(guest->state, "draining") == 0 && guest->builds <= 0;
+	if (strcmp(state, "drained") == 0) /* no build runs in it, and none will */
+		return guest->builds <= 0 && (strcmp(guest->state, "draining") == 0 ||
+					      strcmp(guest->state, "stopped") == 0 ||
+					      strcmp(guest->state, "failed") == 0);
 	return strcmp(guest->state, state) == 0;
 }
 
@@ -42,7 +44,8 @@ is_in(const struct control_guest *guest, const char *state)
 static gboolean
 is_stuck(const struct control_guest *guest, const char *state)
 {
-	if (strcmp(state, "stopped") == 0 || strcmp(state, "failed") == 0)
+	if (strcmp(state, "stopped") == 0 || strcmp(state, "failed") == 0 ||
+	    strcmp(state, "drained") == 0)
 		return FALSE;
 	return strcmp(guest->state, "failed") == 0 || strcmp(guest->state, "stopped") == 0;
 }

@@ -12,6 +12,8 @@
 #include <math.h>
 #include <string.h>
 
+#define COLLECTING "its garbage is being collected"
+
 static void start(struct childhurd *c, const char *why);
 
 static void
@@ -29,11 +31,15 @@ listing_of(const struct childhurd *c)
 	return childhurd_coming_up(c) ? LISTING_COMING : LISTING_NOT;
 }
 
-/* Is it to get no build from anybody? */
-static gboolean
-off_duty(const struct childhurd *c)
+/* Builds are kept out of a guest that is to get none from anybody, and else let in. */
+static void
+mind_slots(struct childhurd *c)
 {
-	return c->state == STATE_DRAINING || c->state == STATE_STOPPING || c->winding_down;
+	if (c->state == STATE_DRAINING || c->state == STATE_STOPPING || c->winding_down ||
+	    c->collecting || (c->drained && c->running))
+		c->world->hold(c);
+	else
+		c->world->release(c);
 }
 
 /* The one place where a state changes: logged, published and kept before anything follows from it.
@@ -49,15 +55,13 @@ set_state(struct childhurd *c, enum state state, const char *why)
 	c->since = c->world->now(c);
 	g_clear_pointer(&c->phase, g_free);
 	if (state == STATE_READY && c->room != ROOM_ENOUGH)
-		c->phase = g_strdup(c->room_text);
+		c->phase = g_strdup(c->collecting ? COLLECTING : c->room_text);
 	set_deadline(c, -1);
-	c->collecting = FALSE;
+	if (state != STATE_READY && state != STATE_DRAINING) /* the session has ended */
+		c->collecting = FALSE;
 	c->listing = listing_of(c);
 	c->world->changed(c, TRUE, c->why);
-	if (off_duty(c))
-		c->world->hold(c);
-	else
-		c->world->release(c);
+	mind_slots(c);
 }
 
 /* A wish, or what is known of it, can put a guest on the list or take it off. */
@@ -408,6 +412,7 @@ drain(struct childhurd *c, const char *why)
 		set_state(c, STATE_DRAINING, why);
 	else
 		c->world->changed(c, FALSE, "drained: it will not be published");
+	mind_slots(c);
 }
 
 static void
@@ -422,6 +427,7 @@ undrain(struct childhurd *c, const char *why)
 	} else {
 		c->world->changed(c, FALSE, "no longer drained");
 	}
+	mind_slots(c);
 }
 
 /* Little room is left in its store: make some, when no build runs. */
@@ -441,11 +447,11 @@ tidy(struct childhurd *c)
 	list_again(c);
 	if (c->world->hold(c) > 0) { /* a build came before it was off the list */
 		c->collecting = FALSE;
-		c->world->release(c);
+		mind_slots(c);
 		return;
 	}
-	c->world->changed(c, FALSE, "its garbage is being collected");
-	childhurd_set_phase(c, "its garbage is being collected");
+	c->world->changed(c, FALSE, COLLECTING);
+	childhurd_set_phase(c, COLLECTING);
 	c->world->collect(c);
 }
 
@@ -632,9 +638,10 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 	case ACTION_COLLECTED:
 		c->collecting = FALSE;
 		c->collected_at = c->world->now(c);
-		childhurd_set_phase(c, NULL);
+		if (c->state == STATE_READY)
+			childhurd_set_phase(c, NULL);
 		c->world->changed(c, FALSE, what);
-		c->world->release(c);
+		mind_slots(c);
 		break;
 	case ACTION_STOP:
 		stop(c, c->proven ? RUNG_HALT : RUNG_POWER_BUTTON, what);

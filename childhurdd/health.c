@@ -140,7 +140,7 @@ session_failed(struct health *h, enum ssh_step step, const GError *error)
 	else if (g_error_matches(error, SSH_ERROR, SSH_ERROR_REFUSED))
 		retry = HEALTH_RETRY_ABSENT;
 	g_autofree char *text =
-	    impostor ? g_strdup_printf("an impostor answers: %s", error->message)
+	    impostor ? g_strdup(strstr(error->message, "an impostor answers"))
 		     : g_strdup_printf("%s: %s", ssh_step_name(step), error->message);
 	failed(h, text, impostor, retry);
 }

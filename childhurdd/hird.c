@@ -96,15 +96,17 @@ hird_publish(struct hird *h)
 }
 
 static void
-log_event(const struct childhurd *c, gboolean state_changed, const char *text)
+log_event(const struct childhurd *c, gboolean state_changed, const char *said)
 {
+	/* a guest's own words may be in it: a line stays one */
+	g_autofree char *text = g_strdelimit(g_strdup(said ? said : ""), "\r\n", ' ');
 	GLogLevelFlags level = G_LOG_LEVEL_MESSAGE;
 	if (state_changed && (c->state == STATE_FAILED || c->state == STATE_BACKOFF ||
 			      c->state == STATE_UNRESPONSIVE))
 		level = G_LOG_LEVEL_WARNING;
 	if (state_changed)
 		g_log(G_LOG_DOMAIN, level, "%s: %s: %s", c->config->name, state_name(c->state),
-		      text ? text : "");
+		      text);
 	else
 		g_log(G_LOG_DOMAIN, level, "%s: %s", c->config->name, text);
 }
@@ -653,6 +655,10 @@ reload(struct hird *h, GPtrArray *messages)
 	refuse_change(messages, "runtime-directory", old->runtime_directory,
 		      &config->runtime_directory);
 	refuse_change(messages, "control-group", old->control_group, &config->control_group);
+	/* Running builds are known by these. */
+	refuse_change(messages, "host-name", old->host_name, &config->host_name);
+	refuse_change(messages, "guix-state-directory", old->guix_state_directory,
+		      &config->guix_state_directory);
 	g_ptr_array_add(h->configs, config);
 	h->host.config = config;
 	remove_missing(h, config, messages);

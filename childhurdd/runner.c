@@ -227,7 +227,7 @@ look_at_builds(const struct runner *r)
 	const struct config *config = r->host->config;
 	gboolean visible;
 	int taken = slots_taken(config->guix_state_directory, config->host_name,
-				guest_of(r)->ssh_port, guest_of(r)->parallel_builds, &visible);
+				guest_of(r)->ssh_port, &visible);
 	return with_sessions(r, taken, visible);
 }
 

@@ -6,8 +6,10 @@
 #include "offload/signing.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gcrypt.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +18,8 @@
 /* guix/scripts/archive.scm, %key-generation-parameters */
 #define KEY_PARAMETERS "(genkey (ecdsa (curve Ed25519) (flags rfc6979)))"
 #define ACL_MODE       0644
+#define FILE_BYTES_MAX (1 << 20)
+#define LOCK_TRIES     50 /* 100 ms each */
 
 G_DEFINE_QUARK(signing - error - quark, signing_error)
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gcry_sexp_t, gcry_sexp_release, NULL)
@@ -65,7 +69,10 @@ static gboolean
 is_list(gcry_sexp_t expression, const char *name)
 {
 	gsize length = 0;
-	const char *first = expression ? gcry_sexp_nth_data(expression, 0, &length) : NULL;
+	/* an atom has length 0, and is its own first element */
+	const char *first = expression && gcry_sexp_length(expression) > 0
+				? gcry_sexp_nth_data(expression, 0, &length)
+				: NULL;
 
 	return first && length == strlen(name) && memcmp(first, name, length) == 0;
 }
@@ -87,16 +94,51 @@ parse(const char *path, const char *text, const char *kind, GError **error)
 	return g_steal_pointer(&expression);
 }
 
+/* The text of a file, which may be anybody's: only a plain one, and no more than FILE_BYTES_MAX.
+ * NULL and errno. */
+static char *
+read_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	gsize done = 0;
+
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_size > FILE_BYTES_MAX) {
+		close(fd);
+		errno = EINVAL;
+		return NULL;
+	}
+	char *text = g_malloc((gsize)st.st_size + 1);
+	while (done < (gsize)st.st_size) {
+		ssize_t count = read(fd, text + done, (gsize)st.st_size - done);
+		if (count <= 0)
+			break;
+		done += (gsize)count;
+	}
+	text[done] = '\0';
+	close(fd);
+	return text;
+}
+
+static void
+fail_read(const char *path, GError **error)
+{
+	g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_IO, "%s: %s", path,
+		    errno == EINVAL ? "is no plain file of a reasonable size; put Guix' own there"
+				    : g_strerror(errno));
+}
+
 static gcry_sexp_t
 read_expression(const char *directory, const char *leaf, const char *kind, GError **error)
 {
 	g_autofree char *path = g_build_filename(directory, leaf, NULL);
-	g_autofree char *text = NULL;
-	g_autoptr(GError) problem = NULL;
+	g_autofree char *text = read_file(path);
 
-	if (g_file_get_contents(path, &text, NULL, &problem))
+	if (text)
 		return parse(path, text, kind, error);
-	g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_IO, "%s", problem->message);
+	fail_read(path, error);
 	return NULL;
 }
 
@@ -185,14 +227,13 @@ static gcry_sexp_t
 host_acl(const char *directory, gboolean *missing, GError **error)
 {
 	g_autofree char *path = g_build_filename(directory, "acl", NULL);
-	g_autofree char *text = NULL;
-	g_autoptr(GError) problem = NULL;
+	g_autofree char *text = read_file(path);
 
 	*missing = FALSE;
-	if (g_file_get_contents(path, &text, NULL, &problem))
+	if (text)
 		return acl_parse(path, text, error);
-	if (!g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
-		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_IO, "%s", problem->message);
+	if (errno != ENOENT) {
+		fail_read(path, error);
 		return NULL;
 	}
 	*missing = TRUE;
@@ -297,22 +338,53 @@ acl_write(const char *directory, const char *text, gboolean missing, GError **er
 	return TRUE;
 }
 
-gboolean
-signing_authorize(const char *directory, const char *public_key, gboolean *added, GError **error)
+/* A lock on the folder, for two daemons on one host; -1: it cannot be had. */
+static int
+lock_folder(const char *directory)
+{
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (int i = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == -1; i++) {
+		if (i == LOCK_TRIES) {
+			close(fd);
+			return -1;
+		}
+		g_usleep(100000);
+	}
+	return fd;
+}
+
+static gboolean
+authorize(const char *directory, gcry_sexp_t key, gboolean *added, GError **error)
 {
 	gboolean missing;
-	g_auto(gcry_sexp_t) key = parse("the guest's signing key", public_key, "public-key", error);
-	g_auto(gcry_sexp_t) acl = key ? host_acl(directory, &missing, error) : NULL;
+	g_auto(gcry_sexp_t) acl = host_acl(directory, &missing, error);
 
-	*added = FALSE;
 	if (!acl)
 		return FALSE;
 	if (acl_has(acl, key))
 		return TRUE;
 	g_auto(gcry_sexp_t) more = acl_with(acl, key);
 	g_autofree char *text = print(more);
-	if (!acl_write(directory, text, missing, error))
+	*added = acl_write(directory, text, missing, error);
+	return *added;
+}
+
+gboolean
+signing_authorize(const char *directory, const char *public_key, gboolean *added, GError **error)
+{
+	g_auto(gcry_sexp_t) key = parse("the guest's signing key", public_key, "public-key", error);
+
+	*added = FALSE;
+	if (!key)
 		return FALSE;
-	*added = TRUE;
-	return TRUE;
+	int lock = lock_folder(directory);
+	if (lock < 0) {
+		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_IO,
+			    "%s: somebody else has it locked, or it cannot be opened", directory);
+		return FALSE;
+	}
+	gboolean good = authorize(directory, key, added, error);
+	close(lock);
+	return good;
 }

@@ -41,7 +41,7 @@ gboolean signing_make(const char *configuration_directory, struct signing *signi
  * Put a guest's public key into the host's acl, which is made when it is missing, as Guix does. An
  * acl that has it already is not touched; one that cannot be read as an acl is refused. All its
  * entries, its owner and its mode are kept, and it is replaced as a whole. *added: it was not
- * there. One process at a time; not thread-safe.
+ * there. Waits up to 5 s for another daemon that is at it.
  */
 gboolean signing_authorize(const char *configuration_directory, const char *public_key,
 			   gboolean *added, GError **error);

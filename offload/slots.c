@@ -9,8 +9,10 @@
  */
 #include "offload/slots.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +20,7 @@
 
 struct slots {
 	char *state, *machine;
-	GArray *descriptors; /* of kept slots, by number; -1: not kept */
+	int descriptors[SLOTS_MAX]; /* of kept slots; -1: not kept */
 };
 
 /* TRUE: a build has the slot. */
@@ -50,10 +52,30 @@ machine_name(const char *host_name, int port)
 	return g_strdup_printf("%s:%d", host_name, port);
 }
 
-int
-slots_taken(const char *guix_state_directory, const char *host_name, int port, int parallel_builds,
-	    gboolean *visible)
+/* Which slots have files: a machine may have had more than it has now, and builds in them. */
+static gboolean
+slots_present(int directory, gboolean *present)
 {
+	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *entry;
+
+	if (!folder)
+		return FALSE;
+	while ((entry = readdir(folder))) {
+		char *end;
+		unsigned long slot = strtoul(entry->d_name, &end, 10);
+		if (g_ascii_isdigit(*entry->d_name) && !*end && slot < SLOTS_MAX)
+			present[slot] = TRUE;
+	}
+	closedir(folder);
+	return TRUE;
+}
+
+int
+slots_taken(const char *guix_state_directory, const char *host_name, int port, gboolean *visible)
+{
+	gboolean present[SLOTS_MAX] = {FALSE};
 	g_autofree char *machine = machine_name(host_name, port);
 	g_autofree char *path = g_build_filename(guix_state_directory, "offload", machine, NULL);
 	int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -64,8 +86,10 @@ slots_taken(const char *guix_state_directory, const char *host_name, int port, i
 		*visible = errno == ENOENT;
 		return 0;
 	}
-	for (int slot = 0; slot < parallel_builds; slot++)
-		taken += slot_locked(directory, slot, visible);
+	*visible = slots_present(directory, present);
+	for (int slot = 0; slot < SLOTS_MAX; slot++)
+		if (present[slot])
+			taken += slot_locked(directory, slot, visible);
 	close(directory);
 	return taken;
 }
@@ -77,7 +101,8 @@ slots_new(const char *guix_state_directory, const char *host_name, int port)
 
 	slots->state = g_strdup(guix_state_directory);
 	slots->machine = machine_name(host_name, port);
-	slots->descriptors = g_array_new(FALSE, FALSE, sizeof(int));
+	for (int slot = 0; slot < SLOTS_MAX; slot++)
+		slots->descriptors[slot] = -1;
 	return slots;
 }
 
@@ -86,13 +111,9 @@ slots_free(struct slots *slots)
 {
 	if (!slots)
 		return;
-	for (guint i = 0; i < slots->descriptors->len; i++) {
-		int fd = g_array_index(slots->descriptors, int, i);
-
-		if (fd >= 0)
-			close(fd);
-	}
-	g_array_unref(slots->descriptors);
+	for (int slot = 0; slot < SLOTS_MAX; slot++)
+		if (slots->descriptors[slot] >= 0)
+			close(slots->descriptors[slot]);
 	g_free(slots->state);
 	g_free(slots->machine);
 	g_free(slots);
@@ -126,6 +147,17 @@ folder_open(int parent, const char *name, const struct stat *owner)
 	return fd;
 }
 
+/* Is the file that is kept still the slot's? */
+static gboolean
+slot_is(int folder, int slot, int fd)
+{
+	g_autofree char *name = g_strdup_printf("%d", slot);
+	struct stat kept, present;
+
+	return fstat(fd, &kept) == 0 && fstatat(folder, name, &present, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       kept.st_dev == present.st_dev && kept.st_ino == present.st_ino;
+}
+
 /* A descriptor of the slot, locked; -1: a build has it, or *visible FALSE. */
 static int
 slot_keep(int folder, int slot, const struct stat *owner, gboolean *visible)
@@ -150,7 +182,7 @@ slot_keep(int folder, int slot, const struct stat *owner, gboolean *visible)
 int
 slots_hold(struct slots *slots, int parallel_builds, gboolean *visible)
 {
-	const int none = -1;
+	gboolean present[SLOTS_MAX] = {FALSE};
 	struct stat owner;
 	int taken = 0, folder = open(slots->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -158,13 +190,17 @@ slots_hold(struct slots *slots, int parallel_builds, gboolean *visible)
 	if (folder < 0 || fstat(folder, &owner) == -1)
 		return 0;
 	folder = folder_open(folder_open(folder, "offload", &owner), slots->machine, &owner);
-	*visible = folder >= 0;
-	for (int slot = 0; folder >= 0 && slot < parallel_builds; slot++) {
+	*visible = folder >= 0 && slots_present(folder, present);
+	for (int slot = 0; folder >= 0 && slot < SLOTS_MAX; slot++) {
 		gboolean seen = TRUE;
+		int *fd = &slots->descriptors[slot];
 
-		if ((guint)slot == slots->descriptors->len)
-			g_array_append_val(slots->descriptors, none);
-		int *fd = &g_array_index(slots->descriptors, int, slot);
+		if (slot >= parallel_builds && !present[slot])
+			continue;
+		if (*fd >= 0 && !slot_is(folder, slot, *fd)) {
+			close(*fd);
+			*fd = -1;
+		}
 		if (*fd < 0)
 			*fd = slot_keep(folder, slot, &owner, &seen);
 		taken += *fd < 0 && seen;

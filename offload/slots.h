@@ -9,23 +9,27 @@
 
 #include <glib.h>
 
+/* Slots that are looked at; a machine's parallel-builds are at most as many. */
+#define SLOTS_MAX 64
+
 /*
- * How many of the slots 0..parallel_builds-1 of machine host_name:port are with a build.
+ * How many slots of machine host_name:port are with a build.
  * guix_state_directory: /var/guix. Missing folders and files count as free, as does what we may not
  * read (then *visible is FALSE), and what is held by slots_hold. Opens read-only, never creates
  * anything, never blocks.
  */
 int slots_taken(const char *guix_state_directory, const char *host_name, int port,
-		int parallel_builds, gboolean *visible);
+		gboolean *visible);
 
 /* The slots of one machine that this process keeps from builds. */
 struct slots;
 struct slots *slots_new(const char *guix_state_directory, const char *host_name, int port);
 /*
- * Keep the slots 0..parallel_builds-1 that are free, beside those that are kept already, and tell
- * how many are with a build: 0 means that none can come any more. What is missing below the state
- * directory is made, owned as that is; a host without a state directory has no Guix, and nothing to
- * keep. *visible FALSE: a slot could not be looked at or kept. Never blocks.
+ * Keep the slots that are free, 0..parallel_builds-1 and whatever others there are, beside those
+ * that are kept already, and tell how many are with a build: 0 means that none can come any more.
+ * What is missing below the state directory is made, owned as that is; a host without a state
+ * directory has no Guix, and nothing to keep. *visible FALSE: a slot could not be looked at or
+ * kept. Never blocks.
  */
 int slots_hold(struct slots *slots, int parallel_builds, gboolean *visible);
 /* Lets go of them. NULL is allowed. */

@@ -115,8 +115,8 @@ guest_row(JsonObject *guest, double now)
 	    [BUILD] = build_cell(ctl_number(guest, "builds", -1)),
 	    [MEMORY] = ctl_size(ctl_number(guest, "memory", 0)),
 	    [RESTARTS] = number_cell(ctl_number(guest, "restarts", -1)),
-	    [WHY] =
-		*what && *why ? g_strdup_printf("%s; %s", why, what) : g_strdup(*what ? what : why),
+	    [WHY] = *what && *why && strcmp(why, what) != 0 ? g_strdup_printf("%s; %s", why, what)
+							    : g_strdup(*what ? what : why),
 	}};
 }
 

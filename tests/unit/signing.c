@@ -154,6 +154,7 @@ what_is_no_list_is_refused_and_stays(void)
 	    "(acl (entry " KEY("3") " (tag (guix everything))))",
 	    "(acl (entry (name joe) (tag (guix import))))",
 	    "not even close",
+	    "3:acl",
 	};
 
 	set_up();
@@ -175,6 +176,25 @@ what_is_no_list_is_refused_and_stays(void)
 		g_autofree char *after = get(acl);
 		g_assert_cmpstr(after, ==, texts[i]);
 	}
+	tear_down();
+}
+
+static void
+what_is_no_file_does_not_keep_us(void)
+{
+	g_autoptr(GError) error = NULL;
+	gboolean added;
+
+	set_up();
+	g_assert_cmpint(g_unlink(acl), ==, 0);
+	g_assert_cmpint(mkfifo(acl, 0644), ==, 0);
+	g_assert_false(signing_authorize(folder, KEY("4"), &added, &error));
+	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_IO);
+	g_clear_error(&error);
+	g_assert_cmpint(g_unlink(acl), ==, 0);
+	g_assert_cmpint(symlink("/dev/zero", acl), ==, 0);
+	g_assert_false(signing_authorize(folder, KEY("4"), &added, &error));
+	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_IO);
 	tear_down();
 }
 
@@ -238,6 +258,7 @@ main(int argc, char **argv)
 	     a_key_is_authorized_once_and_nothing_is_lost);
 	TEST("a-missing-list-is-made-as-guix-makes-it", a_missing_list_is_made_as_guix_makes_it);
 	TEST("what-is-no-list-is-refused-and-stays", what_is_no_list_is_refused_and_stays);
+	TEST("what-is-no-file-does-not-keep-us", what_is_no_file_does_not_keep_us);
 	TEST("a-list-that-is-not-ours-to-write-is-told-apart",
 	     a_list_that_is_not_ours_to_write_is_told_apart);
 	TEST("a-link-to-a-list-is-replaced-and-its-target-stays",

@@ -20,7 +20,9 @@
 	"echo time $(date +%s); echo load $(cat /proc/loadavg);"                                   \
 	" echo disk $(df -Pk / | tail -n 1); echo store $(df -Pk /gnu/store | tail -n 1)"
 #define GUIX_COMMAND "guix repl -t machine"
-#define GUIX_INPUT   "(+ 1 1)\n"
+/* As `guix offload` does: Guile, Guix' modules, and a handshake with the guest's guix-daemon. */
+#define GUIX_INPUT                                                                                 \
+	"(begin (use-modules (guix store)) (close-connection (open-connection)) (+ 1 1))\n"
 #define COLLECT_COMMAND                                                                            \
 	"PATH=$PATH:/run/current-system/profile/bin guix gc --free-space=%" G_GINT64_FORMAT "MiB"
 

@@ -115,7 +115,8 @@ const struct key keys[] = {
 	{"restart", KEY_CHOICE, G(restart), "on-failure", NULL, 0, 0, restarts,
 	 "What follows when a guest ends by itself. on-failure: a crash or a hang restarts it, a power off does not."},
 	{"probe-command", KEY_TEXT, G(probe_command), "true", NULL, 0, 0, NULL,
-	 "The command that proves a guest, run over SSH; guix stands for a round trip with guix repl."},
+	 "The command that proves a guest, run over SSH; guix stands for a round trip with guix repl "
+	 "and guix-daemon."},
 	{"probe-interval", KEY_TIME, G(probe_interval), "30s", NULL, 100, 24 * HOUR, NULL,
 	 "The time between two probes of a ready guest."},
 	{"boot-timeout", KEY_TIME, G(boot_timeout), "15min", NULL, SECOND, 24 * HOUR, NULL,

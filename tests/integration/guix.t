@@ -153,6 +153,14 @@ kill 'CONT', $d->qemu($frozen);
 
 keys_are_exchanged('after some starts');
 
+# --- a guest whose guix-daemon is broken ---
+$d->ctl('ssh', 'childhurd1', 'mv /var/guix/daemon-socket/socket /var/guix/daemon-socket/gone');
+ok($d->wait_until(120, 'it is off the list', sub { !listed('childhurd1') }), 'a guest whose guix-daemon does not answer is off the list');
+like($d->ctl('status', 'childhurd1'), qr/guix repl.*did not answer.*store-connection-error/s, '... and status says why')
+    or diag $d->ctl('status', 'childhurd1');
+$d->ctl('ssh', 'childhurd1', 'mv /var/guix/daemon-socket/gone /var/guix/daemon-socket/socket');
+ok($d->wait_until(120, 'it is on the list', sub { listed('childhurd1') }), '... and on it when it does');
+
 # --- no guest is wanted any more ---
 $d->ctl('stop', '--all', '--now', '--wait', '--timeout', '90s');
 is($d->{status}, 0, 'both are stopped');

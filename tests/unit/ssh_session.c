@@ -65,11 +65,13 @@ sshd_start(void)
 	sshd.port = peer_free_port();
 	g_autofree char *authorized = g_build_filename(sshd.folder, "authorized", NULL);
 	g_autofree char *config = g_build_filename(sshd.folder, "config", NULL);
+	/* HOME: what this user's shell reads and does when it starts is no concern of the tests. */
 	g_autofree char *text = g_strdup_printf(
-	    "ListenAddress 127.0.0.1:%d\nHostKey %s/host\nAuthorizedKeysFile %s\nStrictModes no\n"
+	    "SetEnv HOME=%s\nListenAddress 127.0.0.1:%d\nHostKey %s/host\nAuthorizedKeysFile "
+	    "%s\nStrictModes no\n"
 	    "UsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPidFile none\n"
 	    "MaxStartups 100\nPermitRootLogin yes\nX11Forwarding no\nLogLevel QUIET\n",
-	    sshd.port, sshd.folder, authorized);
+	    sshd.folder, sshd.port, sshd.folder, authorized);
 	g_assert_true(g_file_set_contents(config, text, -1, NULL));
 	g_assert_true(g_file_set_contents(authorized, line, -1, NULL));
 	char *arguments[] = {(char *)SSHD, (char *)"-D", (char *)"-e", (char *)"-f", config, NULL};

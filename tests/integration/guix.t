@@ -150,6 +150,8 @@ my $around = $g->build('around', '');
 ok_build($around, 240, "while $frozen hangs, a build goes to the other", 'around');
 diag sprintf 'a build beside a hung guest took %.1f s', $around->{time} // 0;
 kill 'CONT', $d->qemu($frozen);
+$d->ctl('wait', 'childhurd*', '--for', 'ready', '--timeout', '180s');
+is($d->{status}, 0, 'continued, it is ready again');
 
 keys_are_exchanged('after some starts');
 

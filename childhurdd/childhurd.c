@@ -125,6 +125,14 @@ new_boot(struct childhurd *c)
 }
 
 static void
+discard_disk(struct childhurd *c)
+{
+	c->world->discard(c);
+	c->discard = FALSE;
+	c->world->changed(c, FALSE, "its disk is discarded");
+}
+
+static void
 give_up(struct childhurd *c, const char *why)
 {
 	set_state(c, STATE_FAILED, why);
@@ -163,11 +171,8 @@ settle(struct childhurd *c, const char *why)
 	c->world->quiet(c);
 	c->world->leave(c);
 	c->running = c->launching = c->winding_down = FALSE;
-	if (c->discard) {
-		c->world->discard(c);
-		c->discard = FALSE;
-		c->world->changed(c, FALSE, "its disk is discarded");
-	}
+	if (c->discard)
+		discard_disk(c);
 	enum verdict verdict = c->want_up ? c->verdict : VERDICT_NONE;
 	switch (verdict) {
 	case VERDICT_FAILURE:
@@ -408,11 +413,12 @@ static void
 drain(struct childhurd *c, const char *why)
 {
 	c->drained = TRUE;
-	if (c->state == STATE_READY)
+	if (c->state == STATE_READY) {
 		set_state(c, STATE_DRAINING, why);
-	else
+	} else {
 		c->world->changed(c, FALSE, "drained: it will not be published");
-	mind_slots(c);
+		mind_slots(c);
+	}
 }
 
 static void
@@ -426,8 +432,8 @@ undrain(struct childhurd *c, const char *why)
 		set_state(c, STATE_READY, why);
 	} else {
 		c->world->changed(c, FALSE, "no longer drained");
+		mind_slots(c);
 	}
-	mind_slots(c);
 }
 
 /* Little room is left in its store: make some, when no build runs. */
@@ -683,15 +689,11 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		if (end_first(c, what))
 			break;
 		c->world->quiet(c);
-		c->world->discard(c);
-		c->discard = FALSE;
-		c->world->changed(c, FALSE, "its disk is discarded");
+		discard_disk(c);
 		start(c, what);
 		break;
 	case ACTION_RESET:
-		c->world->discard(c);
-		c->discard = FALSE;
-		c->world->changed(c, FALSE, "its disk is discarded");
+		discard_disk(c);
 		break;
 	case ACTION_RETRY:
 		c->restarts++;

@@ -36,15 +36,13 @@ struct keys_job {
 	GError *error;
 };
 
-/* The guest's own, wherever it has it from: the administrator, or an earlier start. */
+/* The guest's own, from the administrator or an earlier start; the root was looked at before. */
 static char *
 signing_file(const struct keys_job *job, const char *leaf)
 {
-	g_autofree char *extra = g_build_filename(job->extra, GUIX_FOLDER, leaf, NULL);
-	g_autofree char *made = g_build_filename(job->directory, GUIX_FOLDER, leaf, NULL);
+	g_autofree char *path = g_build_filename(job->directory, GUIX_FOLDER, leaf, NULL);
 	char *text = NULL;
-	if (!g_file_get_contents(extra, &text, NULL, NULL))
-		g_file_get_contents(made, &text, NULL, NULL);
+	g_file_get_contents(path, &text, NULL, NULL);
 	return text;
 }
 
@@ -101,9 +99,9 @@ static void
 keys_work(void *data)
 {
 	struct keys_job *job = data;
-	gboolean coordinator = job->guix && signing_possible(job->guix);
-	if (!(coordinator ? exchange_signing_keys(job)
-			  : secret_root_ensure(&job->spec, &job->error)))
+	if (!secret_root_ensure(&job->spec, &job->error))
+		return;
+	if (job->guix && signing_possible(job->guix) && !exchange_signing_keys(job))
 		return;
 	if (!coordinator_grant(job->coordinator, job->offload_key, &job->error))
 		return;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# make, make check, make install [DESTDIR=] [PREFIX=], make demo, make clean; `make help` lists the rest.
+# make, make check, make install|uninstall [DESTDIR=] [PREFIX=], make demo, make clean; `make help` lists the rest.
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -8,6 +8,10 @@ BINDIR   = $(PREFIX)/bin
 SBINDIR  = $(PREFIX)/sbin
 MANDIR   = $(PREFIX)/share/man
 DOCDIR   = $(PREFIX)/share/doc/childhurd
+# systemd looks in /usr/lib and in /usr/local/lib for all three.
+UNITDIR     = $(PREFIX)/lib/systemd/system
+SYSUSERSDIR = $(PREFIX)/lib/sysusers.d
+TMPFILESDIR = $(PREFIX)/lib/tmpfiles.d
 
 VERSION := 0.1.0
 B       ?= build
@@ -49,7 +53,7 @@ TOOLS    = $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/
 BENCH    = $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
 SOURCES  = $(wildcard $(MODULES:%=%/*.[ch]) tests/unit/*.[ch] tests/bench/*.[ch] tests/fuzz/*.[ch] tests/tools/*.[ch])
 
-all: $(B)/childhurdd $(B)/childhurdctl man
+all: $(B)/childhurdd $(B)/childhurdctl man units
 
 $(B)/childhurdd: $(B)/obj/childhurdd/main.o $(B)/libchildhurd.a
 	$(call say,LINK,$@)
@@ -167,15 +171,39 @@ lint:
 
 # --- installation --------------------------------------------------------------------------------------------
 
+# Units name programs by their place, which PREFIX decides: looked at each time, written when it has changed.
+UNITS = $(patsubst service/%.in,$(B)/service/%,$(wildcard service/*.service.in))
+
+units: $(UNITS)
+
+$(B)/service/%.service: service/%.service.in FORCE
+	@mkdir -p $(@D)
+	@sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@BINDIR@|$(BINDIR)|g' $< > $@.tmp
+	@if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
+
+# What is installed, each as FILE:MODE:PLACE; install and uninstall read the same list. Folders that are ours alone go, too.
+under = $(foreach f,$1,$f:$2:$3/$(notdir $f))
+INSTALLED = \
+  $(call under,$(B)/childhurdd,755,$(SBINDIR)) \
+  $(call under,$(B)/childhurdctl,755,$(BINDIR)) \
+  $(call under,$(UNITS),644,$(UNITDIR)) \
+  service/childhurd.sysusers:644:$(SYSUSERSDIR)/childhurd.conf \
+  service/childhurd.tmpfiles:644:$(TMPFILESDIR)/childhurd.conf \
+  $(call under,README.md COPYING docs/childhurd.ini.example,644,$(DOCDIR)) \
+  $(call under,$(wildcard docs/*.md),644,$(DOCDIR)/docs) \
+  $(foreach page,$(MANPAGES),$(page):644:$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+OUR_DIRS = $(DOCDIR)/docs $(DOCDIR)
+
 install: all
-	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/docs
-	install -m 755 $(B)/childhurdd $(DESTDIR)$(SBINDIR)/childhurdd
-	install -m 755 $(B)/childhurdctl $(DESTDIR)$(BINDIR)/childhurdctl
-	install -m 644 README.md COPYING docs/childhurd.ini.example $(DESTDIR)$(DOCDIR)
-	install -m 644 docs/*.md $(DESTDIR)$(DOCDIR)/docs
-	for page in $(MANPAGES); do \
-	  section=$${page##*.}; install -d $(DESTDIR)$(MANDIR)/man$$section; \
-	  install -m 644 $$page $(DESTDIR)$(MANDIR)/man$$section; done
+	@set -e; for entry in $(INSTALLED); do \
+	  file=$${entry%%:*} rest=$${entry#*:}; \
+	  $(if $(V),echo install -m $${rest%%:*} $$file $(DESTDIR)$${rest#*:};) \
+	  install -D -m $${rest%%:*} $$file $(DESTDIR)$${rest#*:}; done
+
+uninstall:
+	rm -f $(foreach entry,$(INSTALLED),$(DESTDIR)$(lastword $(subst :, ,$(entry))))
+	for folder in $(OUR_DIRS); do \
+	  [ ! -d $(DESTDIR)$$folder ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$$folder; done
 
 demo: all
 	tests/demo
@@ -184,6 +212,6 @@ clean:
 	rm -rf build
 
 help:
-	@echo "all check check-unit valgrind tests fuzz lint format install demo clean; SANITIZE=address,undefined for a sanitizer build"
+	@echo "all check check-unit valgrind tests fuzz lint format install uninstall demo clean; SANITIZE=address,undefined for a sanitizer build"
 
-.PHONY: all man tests check check-unit valgrind fuzz format lint install demo clean help
+.PHONY: all man units tests check check-unit valgrind fuzz format lint install uninstall demo clean help FORCE

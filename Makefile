@@ -172,14 +172,14 @@ lint:
 # --- installation --------------------------------------------------------------------------------------------
 
 # Units name programs by their place, which PREFIX decides: looked at each time, written when it has changed.
-UNITS = $(patsubst service/%.in,$(B)/service/%,$(wildcard service/*.service.in))
+UNITS = $(patsubst service/%.in,$(B)/units$(PREFIX)/%,$(wildcard service/*.service.in))
 
 units: $(UNITS)
 
-$(B)/service/%.service: service/%.service.in FORCE
+$(B)/units$(PREFIX)/%.service: service/%.service.in FORCE
 	@mkdir -p $(@D)
-	@sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@BINDIR@|$(BINDIR)|g' $< > $@.tmp
-	@if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
+	@sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@BINDIR@|$(BINDIR)|g' $< > $@.$$$$ && \
+	  if cmp -s $@.$$$$ $@; then rm $@.$$$$; else mv $@.$$$$ $@; fi
 
 # What is installed, each as FILE:MODE:PLACE; install and uninstall read the same list. Folders that are ours alone go, too.
 under = $(foreach f,$1,$f:$2:$3/$(notdir $f))

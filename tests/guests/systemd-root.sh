@@ -11,8 +11,7 @@ work=
 
 begin
 need mmdebstrap mmdebstrap
-# shellcheck disable=SC1091
-release=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
+release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 [ -n "$release" ] || die '/etc/os-release names no Debian release (VERSION_CODENAME)'
 packages=systemd,systemd-sysv,dbus,libvirt-daemon,libvirt-daemon-driver-qemu,qemu-system-x86,qemu-utils,openssh-client,procps
 packages=$packages,iproute2,libvirt0,libev4,libinih1,libssh-4,libjson-glib-1.0-0,libgcrypt20,acl

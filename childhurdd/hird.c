@@ -335,7 +335,7 @@ open_control(struct hird *h)
 	h->opened = TRUE;
 	ev_timer_stop(h->host.loop, &h->open);
 	control_open(h->control);
-	notify_send("READY=1");
+	notify_send(h->listed ? "READY=1" : "READY=1\nSTATUS=the hypervisor does not answer yet");
 }
 
 static void
@@ -674,7 +674,12 @@ reload(struct hird *h, GPtrArray *messages)
 gboolean
 hird_reload(struct hird *h, GPtrArray *messages)
 {
+	/* Who is not ready yet would be with the READY=1 at the end. */
+	if (h->opened)
+		notify_reloading();
 	gboolean done = reload(h, messages);
+	if (h->opened)
+		notify_send("READY=1");
 	for (guint i = 0; i < messages->len; i++)
 		g_log(G_LOG_DOMAIN, done ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_WARNING, "reload: %s",
 		      (const char *)g_ptr_array_index(messages, i));

@@ -116,6 +116,7 @@ run(struct config *config)
 		return EXIT_FAILURE;
 	}
 	ev_signal terminate, interrupt, reload;
+	ev_timer watchdog;
 	ev_signal_init(&terminate, on_end, SIGTERM);
 	ev_signal_init(&interrupt, on_end, SIGINT);
 	ev_signal_init(&reload, on_reload, SIGHUP);
@@ -123,6 +124,7 @@ run(struct config *config)
 	ev_signal_start(loop, &terminate);
 	ev_signal_start(loop, &interrupt);
 	ev_signal_start(loop, &reload);
+	notify_watchdog_start(&watchdog, loop);
 	g_message("childhurdd " CHILDHURD_VERSION ": %u guest%s configured in %s",
 		  config->guests->len, config->guests->len == 1 ? "" : "s",
 		  (const char *)g_ptr_array_index(config->files, 0));

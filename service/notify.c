@@ -6,7 +6,6 @@
 #include "service/notify.h"
 
 #include <errno.h>
-#include <glib.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -49,4 +48,53 @@ notify_send(const char *state)
 		g_debug("NOTIFY_SOCKET=%s: %s", name, g_strerror(errno));
 	if (fd >= 0)
 		close(fd);
+}
+
+/* MONOTONIC_USEC is what a unit of Type=notify-reload wants to hear, too. */
+void
+notify_reloading(void)
+{
+	g_autofree char *state = g_strdup_printf("RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT,
+						 g_get_monotonic_time());
+	notify_send(state);
+}
+
+/* A number from 1 to most, with no sign or space. */
+static gboolean
+read_number(const char *text, guint64 most, guint64 *number)
+{
+	return g_ascii_string_to_unsigned(text, 10, 1, most, number, NULL);
+}
+
+guint64
+notify_watchdog(void)
+{
+	const char *usec = g_getenv("WATCHDOG_USEC"), *pid = g_getenv("WATCHDOG_PID");
+	guint64 limit, whose;
+	if (!usec || !*usec)
+		return 0;
+	if (!read_number(usec, G_MAXUINT64 - 1, &limit)) {
+		g_warning("WATCHDOG_USEC=%s is not a number of microseconds; the service manager "
+			  "gets no signs of life",
+			  usec);
+		return 0;
+	}
+	if (pid && (!read_number(pid, G_MAXINT, &whose) || whose != (guint64)getpid()))
+		return 0;
+	return limit;
+}
+
+static void
+on_watchdog(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	notify_send("WATCHDOG=1");
+}
+
+void
+notify_watchdog_start(ev_timer *timer, struct ev_loop *loop)
+{
+	double half = (double)notify_watchdog() / G_USEC_PER_SEC / 2;
+	ev_timer_init(timer, on_watchdog, half, half);
+	if (half > 0)
+		ev_timer_start(loop, timer);
 }

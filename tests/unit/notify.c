@@ -105,6 +105,103 @@ test_bad_name(void)
 	}
 }
 
+static void
+test_reloading(void)
+{
+	g_autofree char *path = g_build_filename(folder, "reloading", NULL);
+	int fd = manager_new(path);
+	char bytes[256] = "";
+	gint64 before = g_get_monotonic_time();
+	notify_reloading();
+	g_assert_cmpint(recv(fd, bytes, sizeof bytes - 1, MSG_DONTWAIT), >, 0);
+	const char *const head = "RELOADING=1\nMONOTONIC_USEC=";
+	g_assert_true(g_str_has_prefix(bytes, head));
+	gint64 then = g_ascii_strtoll(bytes + strlen(head), NULL, 10);
+	g_assert_cmpint(then, >=, before);
+	g_assert_cmpint(then, <=, g_get_monotonic_time());
+	close(fd);
+	g_unlink(path);
+}
+
+static void
+test_watchdog_enabled(void)
+{
+	g_autofree char *self = g_strdup_printf("%d", (int)getpid());
+	const struct {
+		const char *usec, *pid;
+		guint64 expected;
+	} cases[] = {
+	    {NULL, NULL, 0},
+	    {"", NULL, 0},
+	    {"30000000", NULL, 30000000},
+	    {"30000000", self, 30000000},
+	    {"30000000", "1", 0},
+	    {"30000000", "", 0},
+	    {"30000000", "self", 0},
+	    {NULL, self, 0},
+	};
+	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_unsetenv("WATCHDOG_USEC");
+		g_unsetenv("WATCHDOG_PID");
+		if (cases[i].usec)
+			g_setenv("WATCHDOG_USEC", cases[i].usec, TRUE);
+		if (cases[i].pid)
+			g_setenv("WATCHDOG_PID", cases[i].pid, TRUE);
+		g_assert_cmpuint(notify_watchdog(), ==, cases[i].expected);
+	}
+	g_unsetenv("WATCHDOG_PID");
+}
+
+static void
+test_watchdog_no_time(void)
+{
+	const char *const wrong[] = {
+	    "0", "-5", "30s", " 3", "18446744073709551615", "99999999999999999999"};
+	for (gsize i = 0; i < G_N_ELEMENTS(wrong); i++) {
+		g_setenv("WATCHDOG_USEC", wrong[i], TRUE);
+		g_test_expect_message("childhurd", G_LOG_LEVEL_WARNING, "WATCHDOG_USEC=*not a*");
+		g_assert_cmpuint(notify_watchdog(), ==, 0);
+		g_test_assert_expected_messages();
+	}
+}
+
+/* A manager that counts signs of life, and ends the loop at the second. */
+static void
+on_sign(struct ev_loop *loop, ev_io *w, int revents)
+{
+	int *signs = w->data;
+	assert_hears(w->fd, "WATCHDOG=1");
+	if (++*signs == 2)
+		ev_break(loop, EVBREAK_ALL);
+}
+
+static void
+test_watchdog_fed(void)
+{
+	g_autofree char *path = g_build_filename(folder, "watchdog", NULL);
+	int fd = manager_new(path), signs = 0;
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	ev_timer watchdog;
+	ev_io io;
+	ev_io_init(&io, on_sign, fd, EV_READ);
+	io.data = &signs;
+	ev_io_start(loop, &io);
+	g_setenv("WATCHDOG_USEC", "60000", TRUE);
+	notify_watchdog_start(&watchdog, loop);
+	gint64 began = g_get_monotonic_time();
+	ev_run(loop, 0);
+	g_assert_cmpint(signs, ==, 2);
+	g_assert_cmpint(g_get_monotonic_time() - began, >=, 55000);
+	ev_timer_stop(loop, &watchdog);
+	g_unsetenv("WATCHDOG_USEC");
+	notify_watchdog_start(&watchdog, loop);
+	g_assert_false(ev_is_active(&watchdog));
+	ev_io_stop(loop, &io);
+	ev_loop_destroy(loop);
+	close(fd);
+	g_unlink(path);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -115,6 +212,11 @@ main(int argc, char **argv)
 	g_test_add_func("/notify/without-a-manager-nothing-happens", test_nobody);
 	g_test_add_func("/notify/a-manager-that-does-not-read-blocks-nobody", test_full);
 	g_test_add_func("/notify/a-name-that-is-none-is-a-warning", test_bad_name);
+	g_test_add_func("/notify/a-reload-says-when-it-began", test_reloading);
+	g_test_add_func("/notify/a-watchdog-is-ours-unless-it-names-another-process",
+			test_watchdog_enabled);
+	g_test_add_func("/notify/a-watchdog-of-no-time-is-a-warning", test_watchdog_no_time);
+	g_test_add_func("/notify/the-loop-feeds-the-watchdog-twice-in-its-time", test_watchdog_fed);
 	int result = g_test_run();
 	g_rmdir(folder);
 	g_free(folder);

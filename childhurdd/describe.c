@@ -69,6 +69,7 @@ describe(const struct host *host, const struct runner *r, gboolean details, stru
 	    .why = d->why,
 	    .phase = c->phase,
 	    .published = childhurd_published(c) && config->offloading,
+	    .autostart = config->autostart,
 	    .listen_address = config->listen_address,
 	    .ssh_port = config->ssh_port,
 	    .builds = c->world->builds(c),

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* What the writer function is given; set once, before there are threads. */
 struct logging {
@@ -47,6 +49,26 @@ write_message(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer d
 	return G_LOG_WRITER_HANDLED;
 }
 
+/* JOURNAL_STREAM is inherited by whatever a service starts, with stderr somewhere else maybe; so it
+ * names the socket, as systemd.exec(5) says. */
+static gboolean
+is_journal(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	struct stat st;
+	if (!stream || fstat(fd, &st) < 0)
+		return FALSE;
+	g_autofree char *ours = g_strdup_printf("%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT,
+						(guint64)st.st_dev, (guint64)st.st_ino);
+	return !strcmp(stream, ours);
+}
+
+void
+logging_plain(const char *text)
+{
+	fprintf(stderr, "%s%s\n", is_journal(STDERR_FILENO) ? "<3>" : "", text);
+}
+
 gboolean
 logging_start(const char *level)
 {
@@ -62,7 +84,7 @@ logging_start(const char *level)
 		if (strcmp(level ? level : "info", levels[i].name))
 			continue;
 		logging.lowest = levels[i].lowest;
-		logging.journal = getenv("JOURNAL_STREAM") != NULL;
+		logging.journal = is_journal(STDERR_FILENO);
 		g_log_set_writer_func(write_message, &logging, NULL);
 		return TRUE;
 	}

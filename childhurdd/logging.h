@@ -10,4 +10,8 @@
  * threads. */
 gboolean logging_start(const char *level);
 
+/* An error of the configuration, for whoever starts us by hand: text as it is, without a time. The
+ * journal gets it as an error. */
+void logging_plain(const char *text);
+
 #endif

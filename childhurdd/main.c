@@ -30,7 +30,7 @@ static void
 print_all(GPtrArray *messages)
 {
 	for (guint i = 0; i < messages->len; i++)
-		fprintf(stderr, "%s\n", (const char *)g_ptr_array_index(messages, i));
+		logging_plain(g_ptr_array_index(messages, i));
 }
 
 /*
@@ -189,7 +189,7 @@ main(int argc, char **argv)
 	/* An empty hird would end guests that run as no longer configured: it has to be said. */
 	g_autofree char *missing = config_missing(config);
 	if (missing) {
-		fprintf(stderr, "%s\n", missing);
+		logging_plain(missing);
 		config_free(config);
 		return EXIT_FAILURE;
 	}

@@ -21,7 +21,8 @@ static const struct ctl_verb verbs[] = {
     {"status", "[NAME...]", "all that is known of a guest; without NAME, all of them in short",
      CTL_OPTION_JSON, 0, MANY, ctl_status},
     {"start", "NAME...|--all", "start guests",
-     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_start},
+     CTL_OPTION_ALL | CTL_OPTION_AUTOSTART | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY,
+     ctl_start},
     {"stop", "NAME...|--all", "stop guests, when no build runs on them (--now: at once)",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_stop},
     {"restart", "NAME...|--all", "stop and start again",
@@ -119,6 +120,9 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	    {CTL_OPTION_JSON,
 	     {"json", 0, 0, G_OPTION_ARG_NONE, &ctl->json, "Print JSON, as in the protocol", NULL}},
 	    {CTL_OPTION_ALL, {"all", 'a', 0, G_OPTION_ARG_NONE, &ctl->all, "All guests", NULL}},
+	    {CTL_OPTION_AUTOSTART,
+	     {"autostart", 0, 0, G_OPTION_ARG_NONE, &ctl->autostart,
+	      "All guests that are configured with autostart", NULL}},
 	    {CTL_OPTION_WAIT,
 	     {"wait", 'w', 0, G_OPTION_ARG_NONE, &ctl->wait, "Wait until it is done", NULL}},
 	    {CTL_OPTION_NOW,
@@ -231,9 +235,10 @@ take_arguments(struct ctl *ctl, char **words, GError **error)
 		words++;
 	ctl->arguments = words;
 	ctl->n_arguments = g_strv_length(words);
-	if (ctl->all && ctl->n_arguments)
-		usage_error(error, "either --all or names, not both");
-	else if (ctl->n_arguments < verb->least && !ctl->all) {
+	if (ctl->all + ctl->autostart + (ctl->n_arguments > 0) > 1)
+		usage_error(error, "either %s or names, not both",
+			    ctl->autostart ? "--all or --autostart" : "--all");
+	else if (ctl->n_arguments < verb->least && !ctl->all && !ctl->autostart) {
 		g_autofree char *missing = argument_word(verb, ctl->n_arguments);
 		usage_error(error, "%s is missing: childhurdctl %s %s", missing, verb->name,
 			    verb->arguments);

@@ -69,6 +69,7 @@ guest_json(const struct control_guest *guest)
 	json_set_text(o, "why", guest->why);
 	json_set_text(o, "phase", guest->phase);
 	json_object_set_boolean_member(o, "published", guest->published);
+	json_object_set_boolean_member(o, "autostart", guest->autostart);
 	set_string(o, "address", guest->listen_address);
 	json_object_set_int_member(o, "port", guest->ssh_port);
 	set_integer(o, "builds", guest->builds >= 0, guest->builds);

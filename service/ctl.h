@@ -42,6 +42,7 @@ enum ctl_option {
 	CTL_OPTION_LINES = 1 << 7,
 	CTL_OPTION_SINCE = 1 << 8,
 	CTL_OPTION_TERMINAL = 1 << 9,
+	CTL_OPTION_AUTOSTART = 1 << 10,
 };
 
 /* One run of childhurdctl. */
@@ -52,10 +53,11 @@ struct ctl {
 	char **arguments;  /* what follows the verb, without options */
 	guint n_arguments;
 	gboolean json, all, wait, now, follow, terminal;
-	double timeout; /* s; 0: none */
-	char *state;	/* --for */
-	gint lines;	/* -1: not given */
-	gint64 since;	/* -1: not given */
+	gboolean autostart; /* of all guests, those that are configured so */
+	double timeout;	    /* s; 0: none */
+	char *state;	    /* --for */
+	gint lines;	    /* -1: not given */
+	gint64 since;	    /* -1: not given */
 
 	int fd; /* -1: not connected yet */
 	struct varlink_buffer input;
@@ -151,8 +153,9 @@ gboolean ctl_parse_time(const char *text, double *seconds);
 /* --- ctl_guests.c ----------------------------------------------------------------------------- */
 
 /*
- * The names that the arguments (--all: none) stand for, each once. A pattern or name that fits none
- * is complained about and makes *status CTL_FAILED. NULL and error: the daemon cannot be asked.
+ * The names that the arguments (--all, --autostart: none) stand for, each once. A pattern or name
+ * that fits none is complained about and makes *status CTL_FAILED. NULL and error: the daemon
+ * cannot be asked.
  */
 GPtrArray *ctl_expand(struct ctl *ctl, int *status, GError **error);
 /* Do these guests, which the first argument stands for, suit a verb that takes one? */

@@ -17,7 +17,10 @@ expand_one(struct ctl *ctl, const char *argument, GPtrArray *names, GHashTable *
 		return FALSE;
 	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
 	for (guint i = 0; i < guests->len; i++) {
-		const char *name = ctl_text(g_ptr_array_index(guests, i), "name");
+		JsonObject *guest = g_ptr_array_index(guests, i);
+		const char *name = ctl_text(guest, "name");
+		if (ctl->autostart && !ctl_flag(guest, "autostart"))
+			continue;
 		if (name && g_hash_table_add(known, g_strdup(name)))
 			g_ptr_array_add(names, g_strdup(name));
 	}

@@ -273,7 +273,8 @@ work(struct ctl *ctl, const char *method, const char *goal, GError **error)
 	if (!names)
 		return CTL_FAILED;
 	if (!names->len && !status)
-		puts("no guest is configured");
+		puts(ctl->autostart ? "no guest is configured with autostart"
+				    : "no guest is configured");
 	if (!ask_each(ctl, method, names, &status, error))
 		return CTL_FAILED;
 	if (names->len && ctl->wait && ctl->verb->run == ctl_reset &&

@@ -36,11 +36,12 @@ delete @ENV{qw(CHILDHURD_SOCKET NO_COLOR)};
 my $png = "\x89PNG\r\n\x1a\n and a picture\0";
 
 sub hird {
-    my %common = (address => '127.0.0.1', builds => 0, memory => 0, restarts => 0, published => JSON::PP::false, phase => undef);
+    my %common = (address => '127.0.0.1', builds => 0, memory => 0, restarts => 0, published => JSON::PP::false, phase => undef,
+        autostart => JSON::PP::true);
     my @guests = (
         { name => 'childhurd1', state => 'ready', port => 11022, why => 'the probe passed', published => JSON::PP::true,
           memory => 212 * 2**20, builds => 1 },
-        { name => 'childhurd2', state => 'stopped', port => 12022, why => 'stopped by root' },
+        { name => 'childhurd2', state => 'stopped', port => 12022, why => 'stopped by root', autostart => JSON::PP::false },
         { name => 'childhurd3', state => 'failed', port => 13022, why => "gave up after 10 failures in a row,\nthe last: no image",
           restarts => 9 },
         { name => 'slow', state => 'booting', port => 14022, why => 'started by root', phase => 'waiting for the SSH banner',
@@ -242,6 +243,8 @@ for my $case (
     [['re'],                               qr/re may be restart, reset, reload/],
     [['start'],                            qr/NAME is missing: childhurdctl start NAME/],
     [['start', '--all', 'childhurd1'],     qr/either --all or names/],
+    [['start', '--all', '--autostart'],    qr/either --all or --autostart or names/],
+    [['stop', '--autostart'],              qr/--autostart/],
     [['start', 'childhurd1', '--now'],     qr/--now/],
     [['list', '--bogus'],                  qr/--bogus.*childhurdctl list --help/],
     [['wait', 'childhurd1'],               qr/--for is missing; one of stopped, /],
@@ -410,6 +413,9 @@ ctl('drain', 'childhurd1');
 is($status, 1, 'what is not permitted');
 like($err, qr/childhurd1: permission denied: only root/, 'says who may');
 
+ctl('start', '--autostart');
+is(join(' ', map { @{ $_->{parameters}{names} } } grep { $_->{method} =~ /Start/ } calls()), 'childhurd1 childhurd3 slow',
+    'start --autostart is for those that are configured so');
 ctl('start', 'childhurd2', '--wait', '--timeout', '2min');
 is($status, 0, 'start --wait');
 is($out, "childhurd2: starting: start by a test\nchildhurd2: booting: a test made it booting\nchildhurd2: ready: a test made it ready\nchildhurd2 is ready (0s)\n",

@@ -143,15 +143,18 @@ BED_TEST(test_list)
 	    peer,
 	    "{\"guests\":["
 	    "{\"name\":\"alpha\",\"state\":\"stopped\",\"since\":1.5,\"why\":null,\"phase\":null,"
-	    "\"published\":false,\"address\":\"127.0.0.1\",\"port\":10022,\"builds\":0,\"memory\":"
+	    "\"published\":false,\"autostart\":false,\"address\":\"127.0.0.1\",\"port\":10022,"
+	    "\"builds\":0,\"memory\":"
 	    "4096,"
 	    "\"restarts\":0},"
 	    "{\"name\":\"beta1\",\"state\":\"ready\",\"since\":1.5,\"why\":\"started by root\","
-	    "\"phase\":null,\"published\":true,\"address\":\"127.0.0.1\",\"port\":11022,\"builds\":"
+	    "\"phase\":null,\"published\":true,\"autostart\":true,\"address\":\"127.0.0.1\","
+	    "\"port\":11022,\"builds\":"
 	    "0,"
 	    "\"memory\":4096,\"restarts\":0},"
 	    "{\"name\":\"gamma\",\"state\":\"failed\",\"since\":1.5,\"why\":\"started by root\","
-	    "\"phase\":null,\"published\":false,\"address\":\"127.0.0.1\",\"port\":13022,"
+	    "\"phase\":null,\"published\":false,\"autostart\":false,\"address\":\"127.0.0.1\","
+	    "\"port\":13022,"
 	    "\"builds\":null,\"memory\":4096,\"restarts\":0}]}");
 }
 

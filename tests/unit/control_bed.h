@@ -72,6 +72,7 @@ bed_describe(void *data, const char *name, gboolean details, struct control_gues
 		    .since = 1500000,
 		    .why = i ? "started by root" : NULL,
 		    .published = i == 1,
+		    .autostart = i == 1,
 		    .listen_address = "127.0.0.1",
 		    .ssh_port = 10022 + 1000 * i,
 		    .builds = bed->guests[i].builds,

@@ -545,6 +545,7 @@ void
 childhurd_event(struct childhurd *c, enum event event, const char *text)
 {
 	g_autofree char *what = g_strdup(text);
+	gboolean wanted_up = c->want_up;
 	if (event <= EVENT_RESET_NOW)
 		note_wish(c, event);
 
@@ -557,8 +558,9 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 	case ACTION_WANT_UP:
 	case ACTION_WANT_DOWN:
 		c->verdict = VERDICT_NONE; /* what people want now counts, not why it went down */
-		c->world->changed(c, FALSE,
-				  c->want_up ? "a start follows" : "it stays stopped then");
+		if (c->want_up != wanted_up)
+			c->world->changed(c, FALSE,
+					  c->want_up ? "a start follows" : "it stays stopped then");
 		break;
 	case ACTION_START:
 		if (!end_first(c, what))

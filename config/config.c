@@ -573,9 +573,29 @@ user_folder(const char *variable, const char *in_home)
 	return g_build_filename(g_get_home_dir(), in_home, NULL);
 }
 
+/*
+ * The folder of our name among those that the service manager has made for us (systemd.exec(5),
+ * StateDirectory= and its like), or NULL. Others belong to a service that we were started from by
+ * hand.
+ */
 static char *
-standard_folder(const char *for_root, const char *variable, const char *in_home)
+service_folder(const char *variable)
 {
+	const char *list = g_getenv(variable);
+	g_auto(GStrv) folders = g_strsplit(list ? list : "", ":", -1);
+	for (char **folder = folders; *folder; folder++)
+		if (g_path_is_absolute(*folder) && g_str_has_suffix(*folder, "/childhurd"))
+			return g_strdup(*folder);
+	return NULL;
+}
+
+static char *
+standard_folder(const char *from_service, const char *for_root, const char *variable,
+		const char *in_home)
+{
+	char *made = service_folder(from_service);
+	if (made)
+		return made;
 	if (geteuid() == 0)
 		return g_strdup(for_root);
 	g_autofree char *folder = user_folder(variable, in_home);
@@ -589,14 +609,16 @@ standard_runtime_folder(void)
 {
 	const char *runtime = g_getenv("XDG_RUNTIME_DIR");
 	if (geteuid() == 0 || (runtime && g_path_is_absolute(runtime)))
-		return standard_folder("/run/childhurd", "XDG_RUNTIME_DIR", "");
-	return standard_folder("", "XDG_CACHE_HOME", ".cache");
+		return standard_folder("RUNTIME_DIRECTORY", "/run/childhurd", "XDG_RUNTIME_DIR",
+				       "");
+	return standard_folder("RUNTIME_DIRECTORY", "", "XDG_CACHE_HOME", ".cache");
 }
 
 char *
 config_default_file(void)
 {
-	g_autofree char *folder = standard_folder("/etc/childhurd", "XDG_CONFIG_HOME", ".config");
+	g_autofree char *folder = standard_folder("CONFIGURATION_DIRECTORY", "/etc/childhurd",
+						  "XDG_CONFIG_HOME", ".config");
 	return g_build_filename(folder, "childhurd.ini", NULL);
 }
 
@@ -632,8 +654,8 @@ set_daemon(struct loader *l)
 	struct config *config = l->config;
 	g_autofree gboolean *given = g_new0(gboolean, n_keys);
 	set_standards(config, TRUE);
-	config->state_directory =
-	    standard_folder("/var/lib/childhurd", "XDG_STATE_HOME", ".local/state");
+	config->state_directory = standard_folder("STATE_DIRECTORY", "/var/lib/childhurd",
+						  "XDG_STATE_HOME", ".local/state");
 	config->runtime_directory = standard_runtime_folder();
 	config->secrets_directory = g_build_filename(l->folder, "secrets", NULL);
 	config->parallel_starts = (int)g_get_num_processors();

@@ -141,8 +141,11 @@ sub boot {
         ($self->{pid}) = split ' ', Childhurd::slurp("/proc/$self->{holder}/task/$self->{holder}/children");
         $self->{pid} && -S "/proc/$self->{pid}/root/run/systemd/private";
     });
-    $self->{root} = "/proc/$self->{pid}/root";
+    $self->{root}      = "/proc/$self->{pid}/root";
+    $self->{namespace} = readlink "/proc/$self->{pid}/ns/pid";
     my $state = $self->run('systemctl', 'is-system-running', '--wait');
+    # The work of udev, which is not there.
+    $self->must('sh', '-c', 'groupadd --system --force kvm && [ ! -e /dev/kvm ] || { chgrp kvm /dev/kvm && chmod 660 /dev/kvm; }');
     die "systemd says $state", $self->run('systemctl', '--failed'), $self->journal if $state !~ /^running$/m;
     return $self;
 }
@@ -215,7 +218,7 @@ sub wait_until {
 # The pids, as they are outside, of its processes whose name (/proc/PID/comm) fits the pattern.
 sub pids {
     my ($self, $comm) = @_;
-    my $namespace = readlink "/proc/$self->{pid}/ns/pid";
+    my $namespace = $self->{namespace};
     my @pids;
     for my $path (glob '/proc/[0-9]*') {
         next unless (readlink "$path/ns/pid" // '') eq $namespace && Childhurd::slurp("$path/comm") =~ $comm;
@@ -227,10 +230,10 @@ sub pids {
 # As somebody pulls the plug: nothing of it is left. Safe to call twice.
 sub stop {
     my ($self) = @_;
-    kill 'KILL', grep { $_ } delete $self->{pid}, $self->{holder};
+    # The holder ends when the first process has, and that one takes all others of its namespace along.
+    kill 'KILL', delete $self->{pid} // $self->{holder} if $self->{holder};
     waitpid delete $self->{holder}, 0 if $self->{holder};
     return unless $self->{cgroup};
-    # The processes of a namespace die with its first one; their groups can go when they have.
     eval { limited(10, "no process in $self->{cgroup}", sub { Childhurd::slurp("$self->{cgroup}/cgroup.events") =~ /^populated 0$/m }) }
       or Test::More::diag($@);
     remove_cgroup(delete $self->{cgroup});

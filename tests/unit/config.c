@@ -491,6 +491,31 @@ test_ordinary_user(void)
 	g_test_trap_assert_passed();
 }
 
+static void
+test_service_manager(void)
+{
+	if (g_test_subprocess()) {
+		if (geteuid() == 0)
+			g_assert_cmpint(setresuid(65534, 65534, 65534), ==, 0);
+		g_setenv("XDG_CONFIG_HOME", "/c", TRUE);
+		g_setenv("XDG_STATE_HOME", "/s", TRUE);
+		g_setenv("XDG_RUNTIME_DIR", "/r", TRUE);
+		g_setenv("CONFIGURATION_DIRECTORY", "/etc/other:/etc/childhurd", TRUE);
+		g_setenv("STATE_DIRECTORY", "/var/lib/runner", TRUE); /* another service's */
+		g_setenv("RUNTIME_DIRECTORY", "/run/childhurd", TRUE);
+		g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+		struct config *config = config_load(NULL, errors);
+		g_assert_nonnull(config);
+		g_assert_cmpstr(config->secrets_directory, ==, "/etc/childhurd/secrets");
+		g_assert_cmpstr(config->state_directory, ==, "/s/childhurd");
+		g_assert_cmpstr(config->runtime_directory, ==, "/run/childhurd");
+		config_free(config);
+		return;
+	}
+	g_test_trap_subprocess(NULL, 0, 0);
+	g_test_trap_assert_passed();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -521,5 +546,7 @@ main(int argc, char **argv)
 	g_test_add_func("/config/two-guests-are-compared-by-key", test_differences);
 	g_test_add_func("/config/the-table-is-sound-and-suggests", test_table);
 	g_test_add_func("/config/an-ordinary-user-has-the-xdg-folders", test_ordinary_user);
+	g_test_add_func("/config/folders-that-a-service-manager-made-for-us-come-first",
+			test_service_manager);
 	return g_test_run();
 }

@@ -59,6 +59,17 @@ sub need_image {
     return eval { guest_image($kind) } // cannot("the $kind guest: $@");
 }
 
+# Run make as a person does: the ordinary build, whatever make runs the tests, and one at a time. Dies with what it said.
+sub make {
+    my (@arguments) = @_;
+    local @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL)};
+    open my $make, '-|', qw(sh -c), 'exec flock Makefile make --silent "$@" 2>&1', 'sh', 'B=build', @arguments or die "make: $!\n";
+    local $/;
+    my $text = <$make> // '';
+    close $make or die "make @arguments: $text";
+    return $text;
+}
+
 # options: program (childhurdd, if it is another one), guests (text of the configuration), daemon (text of [daemon]), user (run as that uid), emulator flags, environment.
 sub new {
     my ($class, %o) = @_;

@@ -198,9 +198,7 @@ sub write {
 # make install into it, with these further arguments (PREFIX=/usr), and what a package would do then.
 sub install {
     my ($self, @arguments) = @_;
-    local @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL)};
-    my $text = `make --silent install B=build DESTDIR=$self->{root} @arguments 2>&1`;
-    die "make install: $text" if $?;
+    Childhurd::make('install', "DESTDIR=$self->{root}", @arguments);
     $self->must($_) for 'systemd-sysusers';
     $self->must('systemd-tmpfiles', '--create');
     $self->must('systemctl', 'daemon-reload');

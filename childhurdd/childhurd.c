@@ -16,6 +16,44 @@
 
 static void start(struct childhurd *c, const char *why);
 
+const char *
+failure_name(enum failure failure)
+{
+	static const char *const names[N_FAILURES] = {
+	    [FAILURE_START] = "start",	     [FAILURE_BOOT_TIMEOUT] = "boot-timeout",
+	    [FAILURE_IMPOSTOR] = "impostor", [FAILURE_HUNG] = "hung",
+	    [FAILURE_PANIC] = "panic",	     [FAILURE_HALTED] = "halted",
+	    [FAILURE_REBOOTED] = "rebooted", [FAILURE_QEMU_EXIT] = "qemu-exit",
+	    [FAILURE_KILL] = "kill",
+	};
+	return names[failure];
+}
+
+/* What it would be if this event, in the present state, made a failure. */
+static enum failure
+failure_of(const struct childhurd *c, enum event event)
+{
+	switch (event) {
+	case EVENT_START_FAILED:
+		return FAILURE_START;
+	case EVENT_BROKEN:
+		return FAILURE_PANIC;
+	case EVENT_HALTED:
+		return FAILURE_HALTED;
+	case EVENT_REBOOTED:
+	case EVENT_POWERED_OFF:
+		return FAILURE_REBOOTED;
+	case EVENT_DEADLINE:
+		if (c->state == STATE_STARTING)
+			return FAILURE_START;
+		if (c->impostor)
+			return FAILURE_IMPOSTOR;
+		return c->state == STATE_UNRESPONSIVE ? FAILURE_HUNG : FAILURE_BOOT_TIMEOUT;
+	default:
+		return FAILURE_QEMU_EXIT;
+	}
+}
+
 static void
 set_deadline(struct childhurd *c, gint64 after)
 {
@@ -115,7 +153,7 @@ static void
 new_boot(struct childhurd *c)
 {
 	c->enrolled = c->proven = c->winding_down = c->running = c->launching = FALSE;
-	c->had_room = FALSE;
+	c->had_room = c->impostor = FALSE;
 	c->room = ROOM_ENOUGH;
 	c->collected_at = 0;
 	c->rung = RUNG_NONE;
@@ -261,6 +299,7 @@ next_rung(struct childhurd *c, const char *why)
 	} else if (c->kills < KILL_TRIES) {
 		climb(c, RUNG_KILL);
 	} else {
+		c->reason = FAILURE_KILL;
 		give_up(c, "QEMU could not be ended; look at it with ps and virsh, then stop or "
 			   "start this guest");
 	}
@@ -621,6 +660,7 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		set_deadline(c, c->config->hang_timeout);
 		break;
 	case ACTION_HANG:
+		c->reason = failure_of(c, event);
 		hang(c, what);
 		break;
 	case ACTION_NOTE:
@@ -677,14 +717,17 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		break;
 	}
 	case ACTION_FAIL:
+		c->reason = failure_of(c, event);
 		if (event == EVENT_START_FAILED)
 			c->launching = FALSE;
 		fail(c, VERDICT_FAILURE, what ? what : "a limit passed");
 		break;
 	case ACTION_HALTED:
+		c->reason = failure_of(c, event);
 		fail(c, c->proven ? VERDICT_POWERED_OFF : VERDICT_FAILURE, what);
 		break;
 	case ACTION_ENDED:
+		c->reason = failure_of(c, event);
 		ended(c, event, what);
 		break;
 	case ACTION_RESET_START:

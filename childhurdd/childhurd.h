@@ -83,6 +83,21 @@ enum room { ROOM_ENOUGH, ROOM_LOW, ROOM_NONE };
 /* What becomes of a guest whose QEMU is on its way out, other than what people want. */
 enum verdict { VERDICT_NONE, VERDICT_FAILURE, VERDICT_POWERED_OFF, VERDICT_GIVEN_UP };
 
+/* Why a guest failed, for those who count. */
+enum failure {
+	FAILURE_START,	      /* keys, disk or QEMU's start */
+	FAILURE_BOOT_TIMEOUT, /* not ready within its limit */
+	FAILURE_IMPOSTOR,     /* the same, or hung, and another host key than its own answered */
+	FAILURE_HUNG,	      /* was ready, and did not answer for hang-timeout */
+	FAILURE_PANIC,	      /* the console says that it cannot go on */
+	FAILURE_HALTED,	      /* it halted before it was ready */
+	FAILURE_REBOOTED,     /* it rebooted, or powered itself off, before it was ready */
+	FAILURE_QEMU_EXIT,    /* QEMU ended, and the guest had not asked for it */
+	FAILURE_KILL,	      /* QEMU could not be ended */
+	N_FAILURES
+};
+const char *failure_name(enum failure failure); /* "boot-timeout" */
+
 /* What the next daemon has to know of a guest. */
 struct childhurd_kept {
 	gboolean want_up; /* these as in struct childhurd */
@@ -122,7 +137,9 @@ struct childhurd {
 	enum rung rung;
 	int kills;
 	enum verdict verdict;
-	char *failure; /* with a verdict: what happened */
+	char *failure;	     /* with a verdict: what happened */
+	enum failure reason; /* the same, for those who count */
+	gboolean impostor;   /* the last probe met another host key than the guest's */
 
 	int failures;		  /* in a row */
 	int restarts;		  /* automatic ones since people started it */

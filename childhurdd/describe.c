@@ -73,6 +73,7 @@ describe(const struct host *host, const struct runner *r, gboolean details, stru
 	    .listen_address = config->listen_address,
 	    .ssh_port = config->ssh_port,
 	    .builds = c->world->builds(c),
+	    .slots = config->offloading ? config->parallel_builds : 0,
 	    .memory = runner_memory(r),
 	    .restarts = c->restarts,
 	    .next_try = c->state == STATE_BACKOFF ? wall(c->deadline) : 0,
@@ -83,6 +84,7 @@ describe(const struct host *host, const struct runner *r, gboolean details, stru
 	    .user = config->user,
 	    .private_key = runner_private_key(r),
 	    .known_hosts = d->known_hosts,
+	    .host_keys = (const char *const *)runner_host_keys(r),
 	    .console_log = runner_console_log(r),
 	};
 	describe_health(r, d, guest);

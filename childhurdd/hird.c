@@ -11,7 +11,10 @@
 #include "childhurdd/acceleration.h"
 #include "childhurdd/describe.h"
 #include "childhurdd/domain.h"
+#include "childhurdd/metrics.h"
+#include "childhurdd/metrics_file.h"
 #include "childhurdd/publisher.h"
+#include "childhurdd/selfcheck.h"
 #include "childhurdd/starts.h"
 #include "service/control.h"
 #include "service/notify.h"
@@ -33,6 +36,8 @@ struct hird {
 	struct control *control;
 	gint64 event_number;
 	struct description description;
+	struct metrics_file *metrics_file;
+	struct selfcheck *selfcheck;
 	GPtrArray *names; /* of the runners; borrowed strings, NULL-terminated */
 	GArray *machines;
 };
@@ -116,6 +121,8 @@ hird_event(struct hird *h, struct childhurd *c, gboolean state_changed, const ch
 {
 	if (state_changed && h->listed)
 		hird_publish(h);
+	if (state_changed)
+		metrics_state(h->host.metrics, c);
 	if (text)
 		log_event(c, state_changed, text);
 	if (!h->control)
@@ -539,6 +546,29 @@ serve_screenshot(void *data, const char *name,
 	hypervisor_monitor(h->host.hypervisor, name, command, on_photo, photo);
 }
 
+static char *
+serve_metrics(void *data)
+{
+	struct hird *h = data;
+	g_autoptr(GArray) guests = g_array_new(FALSE, TRUE, sizeof(struct control_guest));
+	const struct childhurd *c;
+	for (guint i = 0; (c = starts_guest(h, i)); i++) {
+		struct control_guest guest;
+		/* of its strings only those are used that stay: name and state */
+		describe(&h->host, runner_of(c), FALSE, &h->description, &guest);
+		g_array_append_val(guests, guest);
+	}
+	return metrics_text(h->host.metrics, (const struct control_guest *)guests->data,
+			    guests->len);
+}
+
+static void
+serve_check(void *data, selfcheck_fn done, void *done_data)
+{
+	struct hird *h = data;
+	selfcheck_ask(h->selfcheck, done, done_data);
+}
+
 /* --- reload --- */
 
 static void
@@ -661,6 +691,7 @@ reload(struct hird *h, GPtrArray *messages)
 		      &config->guix_state_directory);
 	g_ptr_array_add(h->configs, config);
 	h->host.config = config;
+	metrics_file_set(h->metrics_file, config->metrics_file);
 	remove_missing(h, config, messages);
 	add_and_change(h, config, messages);
 	hird_publish(h);
@@ -713,6 +744,9 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->host.tasks = tasks_new(loop, WORKERS);
 	h->host.writer = tasks_new(loop, 1);
 	h->host.acceleration = acceleration_new(loop, config->state_directory);
+	h->host.metrics = metrics_new();
+	h->metrics_file = metrics_file_new(loop, h->host.tasks, serve_metrics, h);
+	h->selfcheck = selfcheck_new(loop, config->looked_for);
 	h->host.hypervisor = hypervisor_new(h->host.tasks, config->uri, config->state_directory,
 					    on_domain, h, error);
 	struct control_hird serve = {.data = h,
@@ -722,7 +756,9 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 				     .kept = serve_kept,
 				     .reload = serve_reload,
 				     .machines = serve_machines,
-				     .screenshot = serve_screenshot};
+				     .screenshot = serve_screenshot,
+				     .metrics = serve_metrics,
+				     .check = serve_check};
 	g_autofree char *socket = g_build_filename(config->runtime_directory, "control", NULL);
 	if (h->host.hypervisor)
 		h->control = control_new(loop, socket, config->control_group, &serve, error);
@@ -733,6 +769,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	for (guint i = 0; i < config->guests->len; i++)
 		g_ptr_array_add(h->runners,
 				runner_new(&h->host, g_ptr_array_index(config->guests, i)));
+	metrics_file_set(h->metrics_file, config->metrics_file);
 	on_list(loop, &h->list, 0);
 	ev_timer_start(loop, &h->open);
 	return h;
@@ -778,12 +815,15 @@ hird_free(struct hird *h)
 	ev_timer_stop(h->host.loop, &h->open);
 	if (h->control)
 		control_free(h->control);
+	selfcheck_free(h->selfcheck);
+	metrics_file_free(h->metrics_file);
 	free_runners(h->runners);
 	free_runners(h->removed);
 	starts_free(h->starts);
 	g_ptr_array_unref(h->names);
 	g_clear_pointer(&h->machines, g_array_unref);
 	description_clear(&h->description);
+	metrics_free(h->host.metrics);
 	acceleration_free(h->host.acceleration);
 	tasks_finish(h->host.writer);
 	if (h->host.hypervisor)

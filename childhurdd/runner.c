@@ -14,6 +14,7 @@
 #include "childhurdd/enroll.h"
 #include "childhurdd/failure.h"
 #include "childhurdd/hird.h"
+#include "childhurdd/metrics.h"
 #include "childhurdd/runner_internal.h"
 #include "childhurdd/starts.h"
 #include "config/atomic_file.h"
@@ -73,8 +74,12 @@ on_health(enum event event, const char *text, gboolean impostor, void *data)
 	life_look(&r->life, runner_now());
 	if (impostor && g_strcmp0(r->c->phase, text))
 		hird_event(r->host->hird, r->c, FALSE, text);
-	if (event == EVENT_PROBE_OK)
+	r->c->impostor = impostor;
+	if (event == EVENT_PROBE_OK) {
+		metrics_probe(r->host->metrics,
+			      (double)health_report(r->health)->ms[HEALTH_COMMAND] / 1000);
 		tell_room(r);
+	}
 	childhurd_event(r->c, event, text);
 }
 

@@ -19,6 +19,7 @@
 #define EXIT_FALLBACK 2000 /* ms that libvirt may take to say why a QEMU ended that is gone */
 
 struct hird;
+struct metrics;
 struct runner;
 
 /* What all runners share; owned by the hird. */
@@ -28,6 +29,7 @@ struct host {
 	struct tasks *writer; /* one worker: small files, in order */
 	struct hypervisor *hypervisor;
 	struct acceleration *acceleration;
+	struct metrics *metrics;
 	const struct config *config;
 	struct hird *hird;
 };

@@ -88,6 +88,7 @@ struct config {
 	char *coordinator_user; /* NULL: to be found out */
 	char *guix_configuration_directory;
 	char *guix_state_directory;
+	char *metrics_file; /* NULL: none */
 	GPtrArray *guests; /* of struct config_guest, in the order of the configuration */
 };
 

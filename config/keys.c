@@ -50,6 +50,10 @@ const struct key keys[] = {
 	 "Where the host's acl and signing key are."},
 	{"guix-state-directory", KEY_PATH, D(guix_state_directory), "/var/guix", NULL, 0, 0, NULL,
 	 "Where Guix keeps its build slots (below offload/), by which running builds are known."},
+	{"metrics-file", KEY_PATH, D(metrics_file), NULL, "none", 0, 0, NULL,
+	 "A file that the figures of childhurdctl metrics are written to every 15 s, for the textfile collector of "
+	 "Prometheus' node_exporter, which wants its name to end in .prom. Readable for everybody; its folder has to be "
+	 "there, and be the daemon's to write to. It is removed when the daemon ends."},
 
 	{"count", KEY_INT, KEY_GUEST_ONLY, 0, "1", NULL, 1, 1000, NULL,
 	 "More than 1 makes the section a template: it stands for the guests NAME1 to NAMEN. A guest that gets another name "

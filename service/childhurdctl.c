@@ -43,6 +43,7 @@ static const struct ctl_verb verbs[] = {
      ctl_events},
     {"machines", "", "what Guix is told: the machines.scm that is published now", CTL_OPTION_JSON,
      0, 0, ctl_machines},
+    {"metrics", "", "figures for Prometheus: OpenMetrics text", 0, 0, 0, ctl_metrics},
     {"screenshot", "NAME FILE.png", "a picture of a guest's screen; - for stdout", 0, 2, 2,
      ctl_screenshot},
     {"reload", "", "apply the configuration anew", 0, 0, 0, ctl_reload},

@@ -45,6 +45,7 @@ struct control_guest {
 	const char *listen_address;
 	int ssh_port;
 	int builds;		  /* builds running, -1 unknown */
+	int slots;		  /* and how many may */
 	gint64 memory;		  /* bytes QEMU has in memory, 0: not running */
 	int restarts;		  /* since the daemon or the operator started it */
 	gint64 next_try;	  /* backoff: when, wall clock µs; 0: none */
@@ -52,8 +53,9 @@ struct control_guest {
 	pid_t pid;		  /* QEMU, 0: none */
 	const char *acceleration; /* "kvm", "tcg" */
 	const char *admin_user, *user, *private_key, *known_hosts; /* for `childhurdctl ssh` */
-	const char *console_log;				   /* path */
-	const struct control_step *steps;			   /* of the last whole probe */
+	const char *const *host_keys;	  /* "TYPE BASE64", NULL-terminated; NULL: none yet */
+	const char *console_log;	  /* path */
+	const struct control_step *steps; /* of the last whole probe */
 	gsize n_steps;
 	gint64 probed;		      /* when the last probe ended, wall clock µs; 0: never */
 	double skew;		      /* guest's clock minus ours in seconds; NAN unknown */
@@ -73,6 +75,12 @@ enum control_verb {
 	CONTROL_RESET,
 	CONTROL_DRAIN,
 	CONTROL_UNDRAIN,
+};
+
+/* Something that a check looked at. */
+struct control_finding {
+	const char *result; /* "ok", "note", "problem" */
+	const char *text;
 };
 
 /* What the control protocol asks of the hird; data is passed back. All of these return at once. */
@@ -102,6 +110,13 @@ struct control_hird {
 	void (*screenshot)(void *data, const char *name,
 			   void (*done)(GBytes *png, const GError *error, void *done_data),
 			   void *done_data);
+	/* The figures as OpenMetrics text; caller frees. */
+	char *(*metrics)(void *data);
+	/* Look at the host and the configuration file: done is called once, later. */
+	void (*check)(void *data,
+		      void (*done)(gboolean good, const struct control_finding *findings, gsize n,
+				   void *done_data),
+		      void *done_data);
 };
 
 /* One thing that happened; every state change is one. number counts up from 1 for the daemon's

@@ -126,8 +126,9 @@ request_invalid(struct request *request, const char *parameter, const char *why)
 {
 	JsonObject *parameters = json_object_new();
 	json_object_set_string_member(parameters, "parameter", parameter);
-	json_object_set_string_member(parameters, "why", why);
-	request_fail(request, VARLINK_INVALID_PARAMETER, parameters);
+	if (why) /* which the standard's error has no place for */
+		json_object_set_string_member(parameters, "why", why);
+	request_fail(request, why ? CONTROL_INVALID_VALUE : VARLINK_INVALID_PARAMETER, parameters);
 }
 
 /*
@@ -169,7 +170,7 @@ client_next(struct control_client *client)
 		g_clear_pointer(&message, varlink_message_free);
 	}
 	if (!message) {
-		client_refuse(client, VARLINK_INVALID_PARAMETER, "message", error->message);
+		client_refuse(client, CONTROL_INVALID_VALUE, "message", error->message);
 		return;
 	}
 	client->request = g_new0(struct request, 1);
@@ -265,7 +266,7 @@ on_limit(struct ev_loop *loop, ev_timer *watcher, int events)
 	if (client->closing)
 		client_free(client);
 	else
-		client_refuse(client, VARLINK_INVALID_PARAMETER, "message",
+		client_refuse(client, CONTROL_INVALID_VALUE, "message",
 			      "half a request, and no more came");
 }
 

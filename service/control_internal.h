@@ -23,10 +23,12 @@
 #include "service/control.h"
 #include "service/varlink.h"
 
-#define CONTROL_INTERFACE   "org.childhurd"
-#define CONTROL_ADMIN_GROUP "childhurd-admin" /* its members may change things */
-#define CONTROL_NAMES_MAX   1024	      /* names or patterns in one request */
-#define CONTROL_PATTERN_MAX 255		      /* bytes of one of them */
+#define CONTROL_INTERFACE     "org.childhurd"
+#define CONTROL_INVALID_VALUE CONTROL_INTERFACE ".InvalidValue"
+#define CONTROL_METRICS_TYPE  "application/openmetrics-text; version=1.0.0; charset=utf-8"
+#define CONTROL_ADMIN_GROUP   "childhurd-admin" /* its members may change things */
+#define CONTROL_NAMES_MAX     1024		/* names or patterns in one request */
+#define CONTROL_PATTERN_MAX   255		/* bytes of one of them */
 #define CONTROL_PIPELINE_MAX                                                                       \
 	(2 * CONTROL_MESSAGE_MAX)	/* bytes of requests behind one that runs                  \
 					 */
@@ -103,7 +105,8 @@ gsize client_backlog(const struct control_client *client);
  * is gone. */
 void request_reply(struct request *request, JsonObject *parameters, gboolean continues);
 void request_fail(struct request *request, const char *error, JsonObject *parameters);
-/* The usual error: parameter is missing, or not what is wanted. */
+/* why NULL: the parameter is missing, unknown or of another type than the interface says; else why
+ * its value is not possible, and what would be. */
 void request_invalid(struct request *request, const char *parameter, const char *why);
 
 /* control_peer.c */
@@ -125,9 +128,9 @@ gboolean request_boolean(struct request *request, const char *name, gboolean *va
 gboolean request_integer(struct request *request, const char *name, gint64 *value);
 gboolean request_number(struct request *request, const char *name, double *value);
 gboolean request_string(struct request *request, const char *name, const char **value);
-/* The guests that `names` stands for, in the order of the configuration. NULL: answered and gone.
- */
-GPtrArray *request_names(struct request *request);
+/* The guests that `names` stands for, in the order of the configuration; an empty array, and where
+ * optional a missing one: all. NULL: answered and gone. */
+GPtrArray *request_names(struct request *request, gboolean optional);
 /* The one guest that `name` stands for; the caller frees. NULL: answered and gone. */
 char *request_name(struct request *request);
 /* `follow`, which needs more. FALSE: answered and gone. */
@@ -145,6 +148,8 @@ void wait_notice(struct request *request, const struct control_event *event);
 void json_set_text(JsonObject *object, const char *name, const char *text);
 JsonObject *guest_json(const struct control_guest *guest);
 JsonObject *details_json(const struct control_guest *guest);
+JsonObject *ssh_json(const struct control_guest *guest);
+JsonObject *finding_json(const struct control_finding *finding);
 JsonObject *event_json(const struct kept_event *event);
 JsonObject *machine_json(const struct published_guest *guest);
 JsonArray *strings_json(const char *const *strings); /* NULL: an empty one */

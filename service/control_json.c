@@ -122,6 +122,33 @@ details_json(const struct control_guest *guest)
 }
 
 JsonObject *
+ssh_json(const struct control_guest *guest)
+{
+	JsonObject *o = json_object_new();
+	set_string(o, "name", guest->name);
+	set_string(o, "state", guest->state);
+	json_set_text(o, "why", guest->why);
+	json_set_text(o, "phase", guest->phase);
+	set_integer(o, "pid", guest->pid != 0, guest->pid);
+	set_string(o, "address", guest->listen_address);
+	json_object_set_int_member(o, "port", guest->ssh_port);
+	set_string(o, "user", guest->admin_user);
+	set_string(o, "identity_file", guest->private_key);
+	set_string(o, "known_hosts", guest->known_hosts);
+	json_object_set_array_member(o, "host_keys", strings_json(guest->host_keys));
+	return o;
+}
+
+JsonObject *
+finding_json(const struct control_finding *finding)
+{
+	JsonObject *o = json_object_new();
+	set_string(o, "result", finding->result);
+	set_string(o, "text", finding->text);
+	return o;
+}
+
+JsonObject *
 event_json(const struct kept_event *event)
 {
 	JsonObject *o = json_object_new();

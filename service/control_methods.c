@@ -52,7 +52,7 @@ request_boolean(struct request *request, const char *name, gboolean *value)
 	gboolean bad;
 	JsonNode *node = parameter(request, name, G_TYPE_BOOLEAN, &bad);
 	if (bad)
-		request_invalid(request, name, "not true or false");
+		request_invalid(request, name, NULL);
 	else if (node)
 		*value = json_node_get_boolean(node);
 	return !bad;
@@ -64,7 +64,7 @@ request_integer(struct request *request, const char *name, gint64 *value)
 	gboolean bad;
 	JsonNode *node = parameter(request, name, G_TYPE_INT64, &bad);
 	if (bad || (node && json_node_get_int(node) < 0)) {
-		request_invalid(request, name, "not a whole number from 0 on");
+		request_invalid(request, name, bad ? NULL : "not a whole number from 0 on");
 		return FALSE;
 	}
 	if (node)
@@ -78,7 +78,7 @@ request_number(struct request *request, const char *name, double *value)
 	gboolean bad;
 	JsonNode *node = parameter(request, name, G_TYPE_DOUBLE, &bad);
 	if (bad || (node && !(json_node_get_double(node) >= 0))) {
-		request_invalid(request, name, "not a number from 0 on");
+		request_invalid(request, name, bad ? NULL : "not a number from 0 on");
 		return FALSE;
 	}
 	if (node)
@@ -92,7 +92,7 @@ request_string(struct request *request, const char *name, const char **value)
 	gboolean bad;
 	JsonNode *node = parameter(request, name, G_TYPE_STRING, &bad);
 	if (bad)
-		request_invalid(request, name, "not a string");
+		request_invalid(request, name, NULL);
 	else if (node)
 		*value = json_node_get_string(node);
 	return !bad;
@@ -131,10 +131,11 @@ expand(struct request *request, JsonArray *patterns)
 	g_autofree gboolean *chosen = g_new0(gboolean, n + 1);
 	for (guint i = 0; i < n_patterns; i++) {
 		JsonNode *node = json_array_get_element(patterns, i);
-		if (!JSON_NODE_HOLDS_VALUE(node) ||
-		    json_node_get_value_type(node) != G_TYPE_STRING ||
-		    strlen(json_node_get_string(node)) > CONTROL_PATTERN_MAX) {
-			request_invalid(request, "names", "not an array of names or patterns");
+		gboolean text =
+		    JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING;
+		if (!text || strlen(json_node_get_string(node)) > CONTROL_PATTERN_MAX) {
+			request_invalid(request, "names",
+					text ? "a name or pattern of more than 255 bytes" : NULL);
 			return NULL;
 		}
 		if (!mark(json_node_get_string(node), names, chosen)) {
@@ -151,14 +152,17 @@ expand(struct request *request, JsonArray *patterns)
 }
 
 GPtrArray *
-request_names(struct request *request)
+request_names(struct request *request, gboolean optional)
 {
 	JsonNode *node = json_object_get_member(request->message->parameters, "names");
-	if (!node || JSON_NODE_HOLDS_NULL(node))
+	if (optional && (!node || JSON_NODE_HOLDS_NULL(node)))
 		return expand(request, NULL);
-	if (!JSON_NODE_HOLDS_ARRAY(node) ||
-	    json_array_get_length(json_node_get_array(node)) > CONTROL_NAMES_MAX) {
-		request_invalid(request, "names", "not an array of at most 1024 names or patterns");
+	if (!node || !JSON_NODE_HOLDS_ARRAY(node)) {
+		request_invalid(request, "names", NULL);
+		return NULL;
+	}
+	if (json_array_get_length(json_node_get_array(node)) > CONTROL_NAMES_MAX) {
+		request_invalid(request, "names", "more than 1024 names or patterns");
 		return NULL;
 	}
 	return expand(request, json_node_get_array(node));
@@ -171,7 +175,7 @@ request_name(struct request *request)
 	if (!request_string(request, "name", &name))
 		return NULL;
 	if (!name) {
-		request_invalid(request, "name", "missing");
+		request_invalid(request, "name", NULL);
 		return NULL;
 	}
 	g_autoptr(JsonArray) patterns = json_array_new();
@@ -208,7 +212,7 @@ method_get_interface_description(struct request *request)
 	if (!request_string(request, "interface", &interface))
 		return;
 	if (!interface) {
-		request_invalid(request, "interface", "missing");
+		request_invalid(request, "interface", NULL);
 		return;
 	}
 	g_autofree char *text = NULL;
@@ -231,7 +235,7 @@ static void
 reply_guests(struct request *request, gboolean details)
 {
 	const struct control_hird *hird = &request->client->control->hird;
-	g_autoptr(GPtrArray) names = request_names(request);
+	g_autoptr(GPtrArray) names = request_names(request, TRUE);
 	if (!names)
 		return;
 	JsonArray *guests = json_array_new();
@@ -335,6 +339,71 @@ method_screenshot(struct request *request)
 	hird->screenshot(hird->data, name, on_shot, shot);
 }
 
+/* What ssh(1) has to be told. */
+static void
+method_ssh(struct request *request)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	g_autofree char *name = request_name(request);
+	struct control_guest guest = {0};
+	if (!name)
+		return;
+	if (hird->describe(hird->data, name, FALSE, &guest))
+		request_reply(request, ssh_json(&guest), FALSE);
+	else
+		fail_with(request, CONTROL_INTERFACE ".NoSuchGuest", "name", name);
+}
+
+static void
+method_metrics(struct request *request)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	g_autofree char *text = hird->metrics(hird->data);
+	JsonObject *o = json_object_new();
+	json_object_set_string_member(o, "content_type", CONTROL_METRICS_TYPE);
+	json_set_text(o, "text", text);
+	request_reply(request, o, FALSE);
+}
+
+/* A check under way; request NULL: nobody waits for it any more. */
+struct looking {
+	struct request *request;
+};
+
+static void
+looking_release(struct request *request)
+{
+	struct looking *looking = request->state;
+	looking->request = NULL;
+}
+
+static void
+on_checked(gboolean good, const struct control_finding *findings, gsize n, void *data)
+{
+	struct looking *looking = data;
+	if (looking->request) {
+		JsonArray *array = json_array_new();
+		for (gsize i = 0; i < n; i++)
+			json_array_add_object_element(array, finding_json(&findings[i]));
+		JsonObject *o = json_object_new();
+		json_object_set_boolean_member(o, "good", good);
+		json_object_set_array_member(o, "findings", array);
+		request_reply(looking->request, o, FALSE);
+	}
+	g_free(looking);
+}
+
+static void
+method_check(struct request *request)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	struct looking *looking = g_new(struct looking, 1);
+	*looking = (struct looking){request};
+	request->state = looking;
+	request->release = looking_release;
+	hird->check(hird->data, on_checked, looking);
+}
+
 /* --- changing --- */
 
 /* A command that was done and is not kept yet; request NULL: nobody waits for it any more. */
@@ -369,7 +438,7 @@ command(struct request *request, enum control_verb verb)
 	gboolean now = FALSE;
 	if (!request_boolean(request, "now", &now))
 		return;
-	g_autoptr(GPtrArray) names = request_names(request);
+	g_autoptr(GPtrArray) names = request_names(request, FALSE);
 	if (!names)
 		return;
 	const char *failed = NULL;
@@ -474,6 +543,9 @@ static const struct method {
     {CONTROL_INTERFACE, "Log", method_log, READS},
     {CONTROL_INTERFACE, "Screenshot", method_screenshot, READS},
     {CONTROL_INTERFACE, "Machines", method_machines, READS},
+    {CONTROL_INTERFACE, "Ssh", method_ssh, READS},
+    {CONTROL_INTERFACE, "Check", method_check, READS},
+    {CONTROL_INTERFACE, "Metrics", method_metrics, READS},
     {CONTROL_INTERFACE, "Start", method_start, CHANGES},
     {CONTROL_INTERFACE, "Stop", method_stop, CHANGES},
     {CONTROL_INTERFACE, "Restart", method_restart, CHANGES},
@@ -490,6 +562,38 @@ deny(struct request *request)
 	    "%s is for root and members of the group " CONTROL_ADMIN_GROUP ", and you are %s",
 	    request->method, client_who(request->client));
 	fail_with(request, CONTROL_INTERFACE ".PermissionDenied", "why", why);
+}
+
+/* Is it a parameter of the method, as the interface's description has it? There a member's name is
+ * followed by a colon, and stands on its own before it. */
+static gboolean
+is_parameter(const char *description, const char *method, const char *name)
+{
+	g_autofree char *start = g_strdup_printf("\nmethod %s(", method);
+	g_autofree char *member = g_strconcat(name, ":", NULL);
+	const char *at = strstr(description, start), *end = at ? strstr(at, "->") : NULL;
+	for (at = end ? at + strlen(start) - 1 : NULL; at; at++) {
+		at = strstr(at, member);
+		if (!at || at > end)
+			return FALSE;
+		if (strchr("(, \n", at[-1]))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* What the method does not know it would leave out, and do more than was asked for: "name" for
+ * "names" must not stop all guests. FALSE: answered and gone. */
+static gboolean
+known_parameters(struct request *request, const char *description)
+{
+	g_autoptr(GList) names = json_object_get_members(request->message->parameters);
+	for (const GList *l = names; l; l = l->next)
+		if (!is_parameter(description, request->method, l->data)) {
+			request_invalid(request, l->data, NULL);
+			return FALSE;
+		}
+	return TRUE;
 }
 
 void
@@ -512,7 +616,9 @@ request_dispatch(struct request *request)
 			continue;
 		if (method->access == CHANGES && !client_may_change(request->client))
 			deny(request);
-		else
+		else if (known_parameters(request, strcmp(interface, CONTROL_INTERFACE)
+						       ? service_description
+						       : service_interface))
 			method->handle(request);
 		return;
 	}

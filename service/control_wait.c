@@ -167,13 +167,17 @@ method_wait(struct request *request)
 	if (!request_string(request, "state", &state) ||
 	    !request_number(request, "timeout", &timeout))
 		return;
-	if (!state || !g_strv_contains(states, state)) {
+	if (!state) {
+		request_invalid(request, "state", NULL);
+		return;
+	}
+	if (!g_strv_contains(states, state)) {
 		g_autofree char *known = g_strjoinv(", ", (char **)states);
 		g_autofree char *why = g_strdup_printf("not one of %s", known);
 		request_invalid(request, "state", why);
 		return;
 	}
-	GPtrArray *names = request_names(request);
+	GPtrArray *names = request_names(request, FALSE);
 	if (!names)
 		return;
 	struct wait *wait = g_new0(struct wait, 1);

@@ -194,6 +194,7 @@ int ctl_ssh(struct ctl *ctl, GError **error); /* ctl_ssh.c */
 int ctl_log(struct ctl *ctl, GError **error); /* ctl_follow.c */
 int ctl_events(struct ctl *ctl, GError **error);
 int ctl_machines(struct ctl *ctl, GError **error); /* ctl_daemon.c */
+int ctl_metrics(struct ctl *ctl, GError **error);
 int ctl_screenshot(struct ctl *ctl, GError **error);
 int ctl_reload(struct ctl *ctl, GError **error);
 int ctl_check(struct ctl *ctl, GError **error);

@@ -22,6 +22,17 @@ ctl_machines(struct ctl *ctl, GError **error)
 }
 
 int
+ctl_metrics(struct ctl *ctl, GError **error)
+{
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Metrics", NULL, error);
+	if (!reply)
+		return CTL_FAILED;
+	g_autofree char *text = ctl_clean(ctl_text(reply->parameters, "text"), FALSE);
+	fputs(text, stdout);
+	return CTL_DONE;
+}
+
+int
 ctl_reload(struct ctl *ctl, GError **error)
 {
 	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Reload", NULL, error);
@@ -92,7 +103,7 @@ ctl_version(struct ctl *ctl, GError **error)
 	return CTL_DONE;
 }
 
-/* --- check: the daemon's program does it --- */
+/* --- check: the daemon's program does it, for the daemon or for us --- */
 
 /* The childhurdd that belongs to this childhurdctl: both are installed, or built, side by side.
  * Caller frees; NULL: there is none. */
@@ -111,11 +122,11 @@ daemon_program(void)
 	return g_find_program_in_path("childhurdd");
 }
 
-int
-ctl_check(struct ctl *ctl, GError **error)
+/* No daemon is needed. */
+static int
+check_here(const char *file, GError **error)
 {
 	g_autofree char *program = daemon_program();
-	const char *file = ctl->n_arguments ? ctl->arguments[0] : NULL;
 	const char *const argv[] = {"childhurdd", "--check", file ? "--config" : NULL, file, NULL};
 	if (program)
 		execv(program, (char **)argv);
@@ -123,4 +134,30 @@ ctl_check(struct ctl *ctl, GError **error)
 		    program ? g_strerror(errno)
 			    : "neither beside childhurdctl, nor in ../sbin, nor in PATH");
 	return CTL_FAILED;
+}
+
+/* A daemon that runs knows which file is its own, and looks at the host as who it runs as. */
+int
+ctl_check(struct ctl *ctl, GError **error)
+{
+	GError *why = NULL;
+	if (ctl->n_arguments)
+		return check_here(ctl->arguments[0], error);
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Check", NULL, &why);
+	if (!reply && why->code == CTL_NO_DAEMON) {
+		g_error_free(why);
+		return check_here(NULL, error);
+	}
+	if (!reply) {
+		g_propagate_error(error, why);
+		return CTL_FAILED;
+	}
+	g_autoptr(GPtrArray) findings = ctl_objects(reply->parameters, "findings");
+	for (guint i = 0; i < findings->len; i++) {
+		JsonObject *finding = g_ptr_array_index(findings, i);
+		g_autofree char *result = ctl_clean(ctl_text(finding, "result"), TRUE);
+		g_autofree char *text = ctl_clean(ctl_text(finding, "text"), TRUE);
+		printf("%-8s %s\n", result, text);
+	}
+	return ctl_flag(reply->parameters, "good") ? CTL_DONE : CTL_FAILED;
 }

@@ -108,6 +108,7 @@ static const struct {
     {"org.childhurd.WaitFailed", "%n: %w", CTL_FAILED},
     {"org.childhurd.TimedOut", "timed out", CTL_TIMED_OUT},
     {"org.childhurd.PermissionDenied", "permission denied: %w", CTL_FAILED},
+    {"org.childhurd.InvalidValue", "%p: %w", CTL_FAILED},
     {"org.childhurd.Busy", "the daemon is busy: %w", CTL_FAILED},
     {VARLINK_INVALID_PARAMETER, "the daemon does not take this value of \"%p\"", CTL_FAILED},
     {VARLINK_METHOD_NOT_FOUND,

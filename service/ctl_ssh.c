@@ -12,21 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The one guest that is meant. Borrowed from reply. */
-static JsonObject *
-only_guest(struct ctl *ctl, const struct varlink_message *reply, GError **error)
-{
-	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
-	JsonObject *details = guests->len ? g_ptr_array_index(guests, 0) : NULL;
-	if (!ctl_only_one(ctl, guests, error))
-		return NULL;
-	if (ctl_object(details, "guest"))
-		return details;
-	g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: the daemon does not say how to reach it",
-		    ctl->arguments[0]);
-	return NULL;
-}
-
 /* Who may read file, which we may not: root, and its owner, or that of the folder that hides it.
  * Caller frees. */
 static char *
@@ -46,13 +31,12 @@ who_may_read(const char *file)
 
 /* Can it be tried? Says so when the guest is not ready. */
 static gboolean
-check_state(JsonObject *details, GError **error)
+check_state(JsonObject *guest, GError **error)
 {
-	JsonObject *guest = ctl_object(details, "guest");
 	const char *name = ctl_text(guest, "name"), *state = ctl_text(guest, "state"),
 		   *phase = ctl_text(guest, "phase"), *why = ctl_text(guest, "why"),
-		   *key = ctl_text(details, "private_key");
-	if (ctl_number(details, "pid", 0) <= 0) {
+		   *key = ctl_text(guest, "identity_file");
+	if (ctl_number(guest, "pid", 0) <= 0) {
 		g_set_error(error, CTL_ERROR, CTL_FAILED,
 			    "%s: is %s, QEMU does not run%s%s; childhurdctl start %s starts it",
 			    name, state, why ? ": " : "", why ? why : "", name);
@@ -83,12 +67,11 @@ add(GPtrArray *argv, const char *text)
 
 /* NULL: something is missing that ssh has to have. */
 static GPtrArray *
-command_line(struct ctl *ctl, JsonObject *details)
+command_line(struct ctl *ctl, JsonObject *guest)
 {
-	JsonObject *guest = ctl_object(details, "guest");
 	const char *name = ctl_text(guest, "name"), *address = ctl_text(guest, "address"),
-		   *user = ctl_text(details, "admin_user"), *key = ctl_text(details, "private_key"),
-		   *known_hosts = ctl_text(details, "known_hosts");
+		   *user = ctl_text(guest, "user"), *key = ctl_text(guest, "identity_file"),
+		   *known_hosts = ctl_text(guest, "known_hosts");
 	double port = ctl_number(guest, "port", 0);
 	if (!name || !address || *address == '-' || !user || !key || !known_hosts || port < 1 ||
 	    port > 65535)
@@ -136,12 +119,15 @@ command_line(struct ctl *ctl, JsonObject *details)
 int
 ctl_ssh(struct ctl *ctl, GError **error)
 {
-	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Status",
-					  ctl_names((const char *const *)ctl->arguments, 1), error);
-	JsonObject *details = reply ? only_guest(ctl, reply, error) : NULL;
-	if (!details || !check_state(details, error))
+	g_autofree char *name = ctl_only_name(ctl, error);
+	if (!name)
 		return CTL_FAILED;
-	g_autoptr(GPtrArray) argv = command_line(ctl, details);
+	JsonObject *parameters = json_object_new();
+	json_object_set_string_member(parameters, "name", name);
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Ssh", parameters, error);
+	if (!reply || !check_state(reply->parameters, error))
+		return CTL_FAILED;
+	g_autoptr(GPtrArray) argv = command_line(ctl, reply->parameters);
 	if (!argv) {
 		g_set_error(error, CTL_ERROR, CTL_FAILED,
 			    "%s: the daemon does not say how to reach it", ctl->arguments[0]);

@@ -121,6 +121,15 @@ sub answer {
         return ($reply->({ text => "lines=$p->{lines}\none\n" }, 1), $reply->({ text => "two \e[31mred\n" }));
     }
     return $reply->({ machines => [], text => "(list\n (build-machine))\n" }) if $method eq 'Machines';
+    if ($method eq 'Ssh') {
+        my ($guest) = grep { $_->{name} eq $p->{name} } @$hird;
+        my $details = details($guest);
+        return $reply->({ (map { $_ => $guest->{$_} } qw(name state why phase address port)), pid => $details->{pid}, user => 'root',
+            identity_file => "$dir/key", known_hosts => "$dir/known hosts", host_keys => ['ssh-ed25519 AAAA'] });
+    }
+    return $reply->({ content_type => 'application/openmetrics-text', text => "# TYPE a gauge\na 1\n# EOF\n" }) if $method eq 'Metrics';
+    return $reply->({ good => -e "$dir/bad" ? JSON::PP::false : JSON::PP::true, findings => [{ result => 'ok', text => 'KVM' },
+            { result => 'note', text => "two\nlines" }] }) if $method eq 'Check';
     return 60 if $method eq 'Screenshot' && $p->{name} eq 'childhurd3';
     return $reply->({ png => encode_base64($p->{name} eq 'slow' ? 'no picture' : $png, '') }) if $method eq 'Screenshot';
     return $error->('ConfigurationErrors', { messages => ['a.ini:1: first', 'a.ini:2: second'] }) if $method eq 'Reload' && -e "$dir/bad";
@@ -273,7 +282,7 @@ for my $case (
 ctl('--help');
 is($status, 0, '--help');
 like($out, qr/^  \Q$_\E /m, "knows $_")
-  for qw(list status start stop restart reset drain undrain wait ssh log events machines screenshot reload check version);
+  for qw(list status start stop restart reset drain undrain wait ssh log events machines metrics screenshot reload check version);
 ctl('stop', '--help');
 is($status, 0, 'stop --help');
 like($out, qr/--now .*build/, 'explains its options');
@@ -551,12 +560,17 @@ like($err, qr/9 events are not kept any more/, 'lost ones are told');
 
 is(ctl('machines'), "(list\n (build-machine))\n", 'machines');
 like(ctl('machines', '--json'), qr/^\{"machines":\[\],"text":.*\}$/, 'machines --json');
+is(ctl('metrics'), "# TYPE a gauge\na 1\n# EOF\n", 'metrics');
+is(ctl('check'), "ok       KVM\nnote     two lines\n", 'check asks a daemon that runs');
+is($status, 0, 'which finds nothing in the way');
 is(ctl('reload'), "childhurd2: added\n", 'reload');
 open $f, '>', "$dir/bad" or die;
 close $f;
 ctl('reload');
 is($status, 1, 'a bad configuration');
 is($err, "childhurdctl: a.ini:1: first\nchildhurdctl: a.ini:2: second\n", 'each error is a line');
+ctl('check');
+is($status, 1, 'check exits with 1 when the daemon finds a problem');
 ctl('screenshot', 'childhurd1', "$dir/a.png");
 is($status, 0, 'screenshot');
 is(slurp("$dir/a.png"), $png, 'is written as it came');
@@ -578,6 +592,7 @@ close $f;
 chmod 0755, "$dir/bin/childhurdctl", "$dir/bin/childhurdd";
 is(run("$dir/bin/childhurdctl", 'check'), "1 --check\n", 'check runs the childhurdd beside it');
 is($status, 1, 'with its exit status');
+is(run("$dir/bin/childhurdctl", '-s', "$dir/nobody", 'check'), "1 --check\n", 'where no daemon listens, too');
 is(run("$dir/bin/childhurdctl", 'check', 'a b.ini'), "3 --check --config a b.ini\n", 'check FILE');
 
 open $f, '-|', "$ctl -s $dir/control list >/dev/full 2>$dir/err; echo \$?" or die;

@@ -42,7 +42,9 @@ BED_TEST(test_described_methods)
 		if (!g_str_has_prefix(*line, "method "))
 			continue;
 		g_autofree char *name = g_strndup(*line + 7, strcspn(*line + 7, "("));
-		peer_call(peer, name, "\"names\":7,\"name\":7", "");
+		gboolean alone = !strcmp(name, "Metrics") || !strcmp(name, "Check") ||
+				 !strcmp(name, "Machines") || !strcmp(name, "Reload");
+		peer_call(peer, name, alone ? "\"nothing\":7" : "\"names\":7,\"name\":7", "");
 		struct varlink_message *m = peer_next(peer);
 		g_assert_nonnull(m);
 		if (g_strcmp0(m->error, VARLINK_METHOD_NOT_FOUND) == 0)
@@ -50,7 +52,7 @@ BED_TEST(test_described_methods)
 		varlink_message_free(m);
 		n++;
 	}
-	g_assert_cmpint(n, ==, 14);
+	g_assert_cmpint(n, ==, 17);
 }
 
 BED_TEST(test_unknown)
@@ -63,7 +65,25 @@ BED_TEST(test_unknown)
 	g_assert_true(peer_send(peer, "{\"method\":\"List\"}", 18));
 	assert_next(peer, "org.varlink.service.InterfaceNotFound {\"interface\":\"\"}");
 	peer_call(peer, "List", "", ",\"upgrade\":true");
-	assert_next_like(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"upgrade\"*");
+	assert_next_like(peer, "InvalidValue {\"parameter\":\"upgrade\"*");
+}
+
+/* "name" for "names" must not stop all guests. */
+BED_TEST(test_unknown_parameters)
+{
+	peer_call(peer, "Stop", "\"name\":\"alpha\"", "");
+	assert_next(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"name\"}");
+	peer_call(peer, "Stop", "", "");
+	assert_next(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"names\"}");
+	peer_call(peer, "Stop", "\"names\":[],\"no\":true", "");
+	assert_next(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"no\"}");
+	peer_call(peer, "Start", "\"names\":[],\"now\":true", "");
+	assert_next(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"now\"}");
+	peer_call(peer, "org.varlink.service.GetInfo", "\"\":1", "");
+	assert_next(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"\"}");
+	g_assert_cmpstr(bed->commands->str, ==, "");
+	peer_call(peer, "List", "", "");
+	assert_next_like(peer, "{\"guests\":[{\"name\":\"alpha\"*");
 }
 
 /* --- names --- */
@@ -113,8 +133,10 @@ BED_TEST(test_bad_names)
 	assert_next(peer, "NoSuchGuest {\"name\":\"d*\"}");
 	for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
 		peer_call(peer, "Stop", bad[i], "");
-		assert_next_like(peer,
-				 "org.varlink.service.InvalidParameter {\"parameter\":\"names\"*");
+		assert_next_like(peer, bad[i] == longer || bad[i] == many->str
+					   ? "InvalidValue {\"parameter\":\"names\",\"why\":*"
+					   : "org.varlink.service.InvalidParameter "
+					     "{\"parameter\":\"names\"}");
 	}
 	g_assert_cmpstr(bed->commands->str, ==, "");
 }
@@ -199,14 +221,21 @@ BED_TEST(test_verbs)
 	const char *who = client_who(g_ptr_array_index(bed->control->clients, 0));
 	for (gsize i = 0; i < G_N_ELEMENTS(methods); i++) {
 		g_string_truncate(bed->commands, 0);
-		peer_call(peer, methods[i], "\"names\":[\"beta1\"],\"now\":true", "");
+		gboolean hurries =
+		    g_str_has_prefix(methods[i], "Re") || !strcmp(methods[i], "Stop");
+		peer_call(peer, methods[i],
+			  hurries ? "\"names\":[\"beta1\"],\"now\":true" : "\"names\":[\"beta1\"]",
+			  "");
 		assert_next(peer, "{\"names\":[\"beta1\"]}");
-		peer_call(peer, methods[i], "\"names\":[\"gamma\",\"beta2\"],\"now\":null", "");
+		peer_call(peer, methods[i],
+			  hurries ? "\"names\":[\"gamma\",\"beta2\"],\"now\":null"
+				  : "\"names\":[\"gamma\",\"beta2\"]",
+			  "");
 		assert_next(peer, "{\"names\":[\"beta2\",\"gamma\"]}");
 		g_autofree char *verb = g_ascii_strdown(methods[i], -1);
 		g_autofree char *expected =
-		    g_strdup_printf("%s beta1 now by %s\n%s beta2 by %s\n%s gamma by %s\n", verb,
-				    who, verb, who, verb, who);
+		    g_strdup_printf("%s beta1%s by %s\n%s beta2 by %s\n%s gamma by %s\n", verb,
+				    hurries ? " now" : "", who, verb, who, verb, who);
 		g_assert_cmpstr(bed->commands->str, ==, expected);
 	}
 	peer_call(peer, "Stop", "\"names\":[],\"now\":1", "");
@@ -216,7 +245,7 @@ BED_TEST(test_verbs)
 BED_TEST(test_not_possible)
 {
 	bed->stubborn = "beta1";
-	peer_call(peer, "Reset", "", "");
+	peer_call(peer, "Reset", "\"names\":[]", "");
 	assert_next(peer, "NotPossible {\"name\":\"beta1\",\"why\":\"it does not want to\"}");
 	for (int i = 0; i < BED_GUESTS; i++) {
 		g_autofree char *line = g_strdup_printf("reset %s by ", bed->names[i]);
@@ -335,16 +364,53 @@ BED_TEST(test_wait_reload)
 BED_TEST(test_wait_parameters)
 {
 	peer_call(peer, "Wait", "\"names\":[],\"state\":\"asleep\"", "");
-	assert_next_like(peer, "org.varlink.service.InvalidParameter "
+	assert_next_like(peer, "InvalidValue "
 			       "{\"parameter\":\"state\",\"why\":\"not one of stopped, *");
 	peer_call(peer, "Wait", "\"names\":[]", "");
 	assert_next_like(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"state\"*");
 	peer_call(peer, "Wait", "\"names\":[],\"state\":\"ready\",\"timeout\":-1", "");
-	assert_next_like(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"timeout\"*");
+	assert_next_like(peer, "InvalidValue {\"parameter\":\"timeout\"*");
 	peer_call(peer, "Wait", "\"names\":[],\"state\":\"ready\",\"timeout\":\"1\"", "");
 	assert_next_like(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"timeout\"*");
 	peer_call(peer, "Wait", "\"names\":[\"beta2\"],\"state\":\"ready\",\"timeout\":0", "");
 	assert_silence(peer);
+}
+
+/* --- Ssh, Metrics, Check --- */
+
+BED_TEST(test_ssh)
+{
+	peer_call(peer, "Ssh", "\"name\":\"beta1\"", "");
+	assert_next(peer, "{\"name\":\"beta1\",\"state\":\"ready\",\"why\":\"started by root\","
+			  "\"phase\":null,\"pid\":42,\"address\":\"127.0.0.1\",\"port\":11022,"
+			  "\"user\":\"\",\"identity_file\":\"\",\"known_hosts\":"
+			  "\"/run/known_hosts\",\"host_keys\":[]}");
+	peer_call(peer, "Ssh", "\"name\":\"delta\"", "");
+	assert_next(peer, "NoSuchGuest {\"name\":\"delta\"}");
+}
+
+BED_TEST(test_metrics)
+{
+	peer_call(peer, "Metrics", "", "");
+	assert_next(peer, "{\"content_type\":\"application/openmetrics-text; version=1.0.0; "
+			  "charset=utf-8\",\"text\":\"# EOF\\n\"}");
+}
+
+/* The answer comes when the check has ended; who asked may be gone by then. */
+BED_TEST(test_check)
+{
+	static const struct control_finding findings[] = {{"ok", "KVM"}, {"problem", "no \377"}};
+	peer_call(peer, "Check", "", "");
+	assert_silence(peer);
+	bed->check_done(FALSE, findings, G_N_ELEMENTS(findings), bed->check_data);
+	assert_next(peer, "{\"good\":false,\"findings\":[{\"result\":\"ok\",\"text\":\"KVM\"},"
+			  "{\"result\":\"problem\",\"text\":\"no \357\277\275\"}]}");
+	peer_call(peer, "Check", "", "");
+	assert_silence(peer);
+	peer_end(peer);
+	bed_settle(bed);
+	bed->check_done(TRUE, findings, 1, bed->check_data);
+	peer_begin(peer, bed);
 }
 
 /* --- Events --- */
@@ -369,7 +435,7 @@ BED_TEST(test_events)
 	peer_call(peer, "Events", "\"since\":1000", ""); /* an earlier daemon's */
 	assert_next_like(peer, "{\"events\":[{\"number\":1,*}],\"lost\":0}");
 	peer_call(peer, "Events", "\"since\":-1", "");
-	assert_next_like(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"since\"*");
+	assert_next_like(peer, "InvalidValue {\"parameter\":\"since\"*");
 	peer_call(peer, "Events", "\"follow\":true", "");
 	assert_next(peer, "org.varlink.service.ExpectedMore {}");
 }
@@ -446,13 +512,11 @@ BED_TEST(test_log_parameters)
 	peer_call(peer, "Log", "\"lines\":0", "");
 	assert_next_like(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"name\"*");
 	peer_call(peer, "Log", "\"name\":\"beta*\"", "");
-	assert_next_like(
-	    peer,
-	    "org.varlink.service.InvalidParameter {\"parameter\":\"name\",\"why\":\"*several*");
+	assert_next_like(peer, "InvalidValue {\"parameter\":\"name\",\"why\":\"*several*");
 	peer_call(peer, "Log", "\"name\":\"delta\"", "");
 	assert_next(peer, "NoSuchGuest {\"name\":\"delta\"}");
 	peer_call(peer, "Log", "\"name\":\"alpha\",\"lines\":-1", "");
-	assert_next_like(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"lines\"*");
+	assert_next_like(peer, "InvalidValue {\"parameter\":\"lines\"*");
 	peer_call(peer, "Log", "\"name\":\"alpha\",\"lines\":1.5", "");
 	assert_next_like(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"lines\"*");
 	peer_call(peer, "Log", "\"name\":\"alpha\",\"follow\":true", "");
@@ -585,6 +649,11 @@ main(int argc, char **argv)
 	g_test_add_func("/control/the-service-describes-itself", test_introspection);
 	g_test_add_func("/control/every-described-method-is-there", test_described_methods);
 	g_test_add_func("/control/unknown-methods-and-interfaces-are-told-apart", test_unknown);
+	g_test_add_func("/control/a-parameter-that-is-unknown-or-missing-changes-nothing",
+			test_unknown_parameters);
+	g_test_add_func("/control/ssh-is-told-what-it-needs", test_ssh);
+	g_test_add_func("/control/figures-are-openmetrics", test_metrics);
+	g_test_add_func("/control/a-check-is-answered-when-it-has-ended", test_check);
 	g_test_add_func("/control/names-may-be-patterns-in-the-order-of-the-configuration",
 			test_names);
 	g_test_add_func("/control/names-that-match-nothing-or-are-none-change-nothing",

@@ -41,6 +41,8 @@ struct bed {
 	void *kept_data;
 	void (*shot_done)(GBytes *png, const GError *error, void *data);
 	void *shot_data;
+	void (*check_done)(gboolean, const struct control_finding *, gsize, void *data);
+	void *check_data;
 };
 
 static inline void
@@ -145,6 +147,22 @@ bed_screenshot(void *data, const char *name, void (*done)(GBytes *, const GError
 	bed->shot_data = done_data;
 }
 
+static inline char *
+bed_metrics(void *data)
+{
+	return g_strdup("# EOF\n");
+}
+
+static inline void
+bed_check(void *data,
+	  void (*done)(gboolean, const struct control_finding *, gsize, void *done_data),
+	  void *done_data)
+{
+	struct bed *bed = data;
+	bed->check_done = done;
+	bed->check_data = done_data;
+}
+
 static inline void
 bed_listen(struct bed *bed, const char *group)
 {
@@ -169,7 +187,7 @@ bed_begin(struct bed *bed)
 		       {"gamma", "failed", -1}},
 	    .commands = g_string_new(NULL),
 	    .hird = {bed, bed_names, bed_describe, bed_command, bed_kept, bed_reload, bed_machines,
-		     bed_screenshot},
+		     bed_screenshot, bed_metrics, bed_check},
 	};
 	for (int i = 0; i < BED_GUESTS; i++)
 		bed->names[i] = bed->guests[i].name;

@@ -88,13 +88,12 @@ BED_TEST(test_garbage)
 			  reply[] = "{\"parameters\":{}}";
 	static const char twice[] = "{]\0" LIST_ALPHA;
 	g_autofree char *deep = g_strnfill(60000, '[');
-	assert_refuses(bed, http, sizeof http, "org.varlink.service.InvalidParameter *not JSON*");
-	assert_refuses(bed, reply, sizeof reply,
-		       "org.varlink.service.InvalidParameter *not a call*");
-	assert_refuses(bed, deep, 60001, "org.varlink.service.InvalidParameter *nested*");
-	assert_refuses(bed, "", 1, "org.varlink.service.InvalidParameter *");
-	assert_refuses(bed, "\377\376", 3, "org.varlink.service.InvalidParameter *UTF-8*");
-	assert_refuses(bed, twice, sizeof twice, "org.varlink.service.InvalidParameter *");
+	assert_refuses(bed, http, sizeof http, "InvalidValue *not JSON*");
+	assert_refuses(bed, reply, sizeof reply, "InvalidValue *not a call*");
+	assert_refuses(bed, deep, 60001, "InvalidValue *nested*");
+	assert_refuses(bed, "", 1, "InvalidValue *");
+	assert_refuses(bed, "\377\376", 3, "InvalidValue *UTF-8*");
+	assert_refuses(bed, twice, sizeof twice, "InvalidValue *");
 	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
 	assert_next_like(peer, "{\"guests\":*");
 }
@@ -104,9 +103,8 @@ BED_TEST(test_endless)
 	g_autofree char *spaces = g_strnfill(CONTROL_MESSAGE_MAX + 1, ' ');
 	g_autofree char *endless = g_strnfill(20 * CONTROL_MESSAGE_MAX, 'x');
 	assert_refuses(bed, spaces, CONTROL_MESSAGE_MAX + 1,
-		       "org.varlink.service.InvalidParameter *more than 65536 bytes*");
-	assert_refuses(bed, endless, 20 * CONTROL_MESSAGE_MAX,
-		       "org.varlink.service.InvalidParameter *more than 65536*");
+		       "InvalidValue *more than 65536 bytes*");
+	assert_refuses(bed, endless, 20 * CONTROL_MESSAGE_MAX, "InvalidValue *more than 65536*");
 	/* The longest that is allowed, together with its NUL. */
 	memcpy(spaces, LIST_ALPHA, sizeof LIST_ALPHA - 1);
 	spaces[CONTROL_MESSAGE_MAX] = '\0';
@@ -120,7 +118,7 @@ BED_TEST(test_half)
 	g_assert_true(peer_send(peer, LIST_ALPHA, 20));
 	bed_settle(bed);
 	assert_served(bed);
-	assert_next_like(peer, "org.varlink.service.InvalidParameter *half a request*");
+	assert_next_like(peer, "InvalidValue *half a request*");
 	assert_end(peer);
 	assert_served(bed);
 }
@@ -133,7 +131,7 @@ BED_TEST(test_idle)
 	peer_begin(&other, bed);
 	peer_call(peer, "Wait", "\"names\":[\"beta2\"],\"state\":\"ready\"", "");
 	g_assert_true(peer_send(&other, LIST_ALPHA, 20)); /* a clock that outlasts the limit */
-	assert_next_like(&other, "org.varlink.service.InvalidParameter *half*");
+	assert_next_like(&other, "InvalidValue *half*");
 	assert_end(&other);
 	assert_silence(peer);
 	bed_event(bed, 2, "ready", "ready");

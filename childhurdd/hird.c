@@ -745,7 +745,8 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->host.writer = tasks_new(loop, 1);
 	h->host.acceleration = acceleration_new(loop, config->state_directory);
 	h->host.metrics = metrics_new();
-	h->metrics_file = metrics_file_new(loop, h->host.tasks, serve_metrics, h);
+	h->metrics_file =
+	    metrics_file_new(loop, h->host.tasks, METRICS_FILE_PERIOD, serve_metrics, h);
 	h->selfcheck = selfcheck_new(loop, config->looked_for);
 	h->host.hypervisor = hypervisor_new(h->host.tasks, config->uri, config->state_directory,
 					    on_domain, h, error);

@@ -9,6 +9,7 @@
 struct metrics_file {
 	struct ev_loop *loop;
 	struct tasks *tasks;
+	double period;
 	char *(*text)(void *data);
 	void *data;
 	char *path; /* NULL: none */
@@ -42,7 +43,7 @@ writing_done(void *data)
 	}
 	if (w->error && !file->complained)
 		g_warning("metrics-file: %s; tried again every %g s, and not said again",
-			  w->error->message, METRICS_FILE_PERIOD);
+			  w->error->message, file->period);
 	else if (!w->error && file->complained)
 		g_message("metrics-file: %s is written again", w->path);
 	file->complained = w->error != NULL;
@@ -72,11 +73,13 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 struct metrics_file *
-metrics_file_new(struct ev_loop *loop, struct tasks *tasks, char *(*text)(void *data), void *data)
+metrics_file_new(struct ev_loop *loop, struct tasks *tasks, double period,
+		 char *(*text)(void *data), void *data)
 {
 	struct metrics_file *file = g_new0(struct metrics_file, 1);
 	file->loop = loop;
 	file->tasks = tasks;
+	file->period = period;
 	file->text = text;
 	file->data = data;
 	ev_init(&file->timer, on_timer);
@@ -98,7 +101,7 @@ metrics_file_set(struct metrics_file *file, const char *path)
 	if (!path)
 		return;
 	atomic_file_tidy(path);
-	ev_timer_set(&file->timer, 0, METRICS_FILE_PERIOD);
+	ev_timer_set(&file->timer, 0, file->period);
 	ev_timer_start(file->loop, &file->timer);
 }
 

@@ -16,13 +16,13 @@
 
 struct metrics_file;
 /* text: makes the content, called from the loop; its answer is freed. Writes nothing yet. tasks:
- * borrowed, for what blocks on disk. */
-struct metrics_file *metrics_file_new(struct ev_loop *loop, struct tasks *tasks,
+ * borrowed, for what blocks on disk. period: s, METRICS_FILE_PERIOD but for tests. */
+struct metrics_file *metrics_file_new(struct ev_loop *loop, struct tasks *tasks, double period,
 				      char *(*text)(void *data), void *data);
 /* Removes the file. NULL is allowed. */
 void metrics_file_free(struct metrics_file *file);
 
-/* Write to path from now on, at once and then every METRICS_FILE_PERIOD; NULL: nowhere. A file that
+/* Write to path from now on, at once and then every period; NULL: nowhere. A file that
  * was written elsewhere before is removed. An error is logged, once until it has worked again. */
 void metrics_file_set(struct metrics_file *file, const char *path);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "childhurdd/childhurd.h"
+#include "childhurdd/metrics.h"
 #include "childhurdd/starts.h"
 
 struct fake {
@@ -19,8 +20,9 @@ struct fake {
 	gboolean held; /* builds are kept out */
 	gint64 sign;
 	gboolean published_when_stopping;
-	gboolean coming_up;    /* as was told last */
-	struct starts *starts; /* NULL: the test itself says whose turn it is */
+	gboolean coming_up;	 /* as was told last */
+	struct starts *starts;	 /* NULL: the test itself says whose turn it is */
+	struct metrics *metrics; /* NULL: nobody counts */
 	int logged;
 	char *log; /* the last line of the log */
 };
@@ -111,6 +113,8 @@ fake_changed(struct childhurd *c, gboolean state_changed, const char *text)
 	struct fake *f = fake_of(c);
 	if (state_changed)
 		f->coming_up = childhurd_coming_up(c);
+	if (state_changed && f->metrics)
+		metrics_state(f->metrics, c);
 	if (state_changed && c->state == STATE_STOPPING && childhurd_published(c))
 		f->published_when_stopping = TRUE;
 	if (!text)

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "childhurdd/hostcheck.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <ev.h>
 #include <glib/gstdio.h>
 #include <grp.h>
+#include <libvirt/libvirt.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #include "childhurdd/accelerator.h"
+#include "childhurdd/hostcheck_parts.h"
 #include "childhurdd/image.h"
 #include "childhurdd/ports.h"
 #include "childhurdd/trust.h"
 #include "offload/signing.h"
+#include "service/control.h"
 
 struct check {
 	const struct config *config;
@@ -31,6 +36,12 @@ static void G_GNUC_PRINTF(3, 4) say(struct check *c, const char *word, const cha
 }
 
 static void
+add(const char *result, const char *text, void *data)
+{
+	say(data, result, "%s", text);
+}
+
+static void
 check_tool(struct check *c, const char *tool, const char *package)
 {
 	g_autofree char *path = g_find_program_in_path(tool);
@@ -47,6 +58,50 @@ on_probe(struct accelerator_probe *probe, gboolean usable, const char *why, void
 	say(c, usable ? "ok" : "note",
 	    usable ? "KVM: %s" : "KVM: %s; guests run under TCG, many times slower", why);
 	accelerator_probe_free(probe);
+}
+
+/* It is there, and not for us. */
+static void
+check_kvm_access(struct check *c)
+{
+	const struct passwd *user = getpwuid(geteuid());
+	if (access("/dev/kvm", R_OK | W_OK) == 0 || errno != EACCES || !user)
+		return;
+	say(c, "note",
+	    "/dev/kvm is not for %s; usermod -aG kvm %s, and log in or start the service anew",
+	    user->pw_name, user->pw_name);
+}
+
+/* The driver of qemu:///embed is loaded by libvirt when it is asked for; it stands beside the
+ * library, in a package of its own. */
+static void
+check_driver(struct check *c)
+{
+	Dl_info library;
+	if (!g_str_has_prefix(c->config->uri, "qemu:///embed") ||
+	    !dladdr((void *)virConnectOpen, &library))
+		return;
+	g_autofree char *real = g_canonicalize_filename(library.dli_fname, NULL);
+	g_autofree char *folder = g_path_get_dirname(real);
+	const char *said = g_getenv("LIBVIRT_DRIVER_DIR");
+	g_autofree char *driver = said ? g_build_filename(said, "libvirt_driver_qemu.so", NULL)
+				       : g_build_filename(folder, "libvirt", "connection-driver",
+							  "libvirt_driver_qemu.so", NULL);
+	if (access(driver, R_OK) == 0)
+		say(c, "ok", "%s", driver);
+	else
+		say(c, "problem",
+		    "%s: %s; install libvirt's QEMU driver (Debian: libvirt-daemon, "
+		    "libvirt-daemon-driver-qemu), or set uri to a libvirtd",
+		    driver, g_strerror(errno));
+}
+
+static void
+check_ssh(struct check *c)
+{
+	g_autofree char *path = g_find_program_in_path("ssh");
+	if (!path)
+		say(c, "note", "ssh: not found; childhurdctl ssh needs it: install openssh-client");
 }
 
 static void
@@ -120,6 +175,28 @@ check_group(struct check *c)
 		    "control socket; "
 		    "groupadd --system %s",
 		    c->config->control_group, c->config->control_group);
+	if (geteuid() == 0 && !getgrnam(CONTROL_ADMIN_GROUP))
+		say(c, "note",
+		    "group " CONTROL_ADMIN_GROUP " does not exist: only root and the daemon's own "
+		    "user may change things; groupadd --system " CONTROL_ADMIN_GROUP);
+}
+
+/* Its own QEMU may have it, of a daemon that runs. */
+static void
+check_port(struct check *c, const struct config_guest *guest, int port)
+{
+	g_autoptr(GError) error = NULL;
+	if (port_is_free(guest->listen_address, port, &error))
+		return;
+	pid_t owner = port_owner(port);
+	if (owner && owner == hostcheck_qemu(c->config, guest))
+		say(c, "ok", "%s: port %d is its own, it runs (process %d)", guest->name, port,
+		    (int)owner);
+	else if (owner)
+		say(c, "problem", "%s: %s", guest->name, error->message);
+	else
+		say(c, "note", "%s: %s (fine if it is this guest, which runs already)", guest->name,
+		    error->message);
 }
 
 static void
@@ -138,13 +215,8 @@ check_guest(struct check *c, const struct config_guest *guest)
 	if (guest->kernel && access(guest->kernel, R_OK) < 0)
 		say(c, "problem", "%s: kernel %s: %s", guest->name, guest->kernel,
 		    g_strerror(errno));
-	const int ports[] = {guest->ssh_port, guest->secrets_port};
-	for (gsize i = 0; i < G_N_ELEMENTS(ports); i++) {
-		if (!port_is_free(guest->listen_address, ports[i], &error))
-			say(c, "note", "%s: %s (fine if it is this guest, which runs already)",
-			    guest->name, error->message);
-		g_clear_error(&error);
-	}
+	check_port(c, guest, guest->ssh_port);
+	check_port(c, guest, guest->secrets_port);
 }
 
 /* Without a coordinator on this host guests get no signing keys. */
@@ -191,16 +263,23 @@ hostcheck_run(const struct config *config, FILE *out)
 	check_folder(&c, config->runtime_directory);
 	check_group(&c);
 	check_tool(&c, "qemu-img", "qemu-utils");
+	check_driver(&c);
+	check_ssh(&c);
 	for (guint i = 0; i < config->guests->len; i++) {
 		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
 		if (g_strcmp0(emulator, guest->emulator)) {
 			emulator = guest->emulator;
 			check_tool(&c, emulator, "qemu-system-x86");
-			if (guest->acceleration != CONFIG_ACCELERATION_TCG)
+			if (guest->acceleration != CONFIG_ACCELERATION_TCG) {
 				check_kvm(&c, emulator);
+				check_kvm_access(&c);
+			}
 		}
 		check_guest(&c, guest);
 	}
+	const struct findings findings = {add, &c};
+	hostcheck_room(config, &findings);
 	check_guix(&c);
+	hostcheck_guix(config, &findings);
 	return c.good;
 }

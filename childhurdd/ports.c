@@ -55,9 +55,8 @@ has_socket(const char *pid, unsigned long inode)
 	return FALSE;
 }
 
-/* "process 4711 (sshd)", or NULL when it cannot be seen. Caller frees. */
-static char *
-owner(int port)
+pid_t
+port_owner(int port)
 {
 	struct tcp_socket socket;
 	g_autoptr(GDir) proc = find_socket(TCP_LISTEN, (unsigned int)port, 0, &socket)
@@ -65,14 +64,23 @@ owner(int port)
 				   : NULL;
 	const char *entry;
 	while (proc && (entry = g_dir_read_name(proc))) {
-		if (!g_ascii_isdigit(*entry) || !has_socket(entry, socket.inode))
-			continue;
-		g_autofree char *path = g_strdup_printf("/proc/%s/comm", entry);
-		g_autofree char *name = NULL;
-		g_file_get_contents(path, &name, NULL, NULL);
-		return g_strdup_printf("process %s (%s)", entry, name ? g_strchomp(name) : "?");
+		if (g_ascii_isdigit(*entry) && has_socket(entry, socket.inode))
+			return (pid_t)g_ascii_strtoll(entry, NULL, 10);
 	}
-	return NULL;
+	return 0;
+}
+
+/* "process 4711 (sshd)", or NULL when it cannot be seen. Caller frees. */
+static char *
+owner(int port)
+{
+	pid_t pid = port_owner(port);
+	g_autofree char *path = g_strdup_printf("/proc/%d/comm", (int)pid);
+	g_autofree char *name = NULL;
+	if (!pid)
+		return NULL;
+	g_file_get_contents(path, &name, NULL, NULL);
+	return g_strdup_printf("process %d (%s)", (int)pid, name ? g_strchomp(name) : "?");
 }
 
 gboolean

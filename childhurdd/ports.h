@@ -9,6 +9,9 @@
 /* FALSE: address:port cannot be bound; the error says so, and who has it where that can be seen. */
 gboolean port_is_free(const char *address, int port, GError **error);
 
+/* The process that listens at this port; 0: none, or it cannot be seen. */
+pid_t port_owner(int port);
+
 /*
  * Whether the other end of the TCP connection fd, which is on this host, is a socket of process
  * pid. Where that process' files cannot be seen: a socket of the user who runs it.

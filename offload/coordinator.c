@@ -71,6 +71,13 @@ find_user(const char *user, uid_t *uid, gid_t *gid, GError **error)
 }
 
 gboolean
+coordinator_find(const char *user, uid_t *uid, GError **error)
+{
+	gid_t gid;
+	return user ? find_user(user, uid, &gid, error) : find_daemon(uid, &gid);
+}
+
+gboolean
 coordinator_grant(const char *user, const char *private_key, GError **error)
 {
 	uid_t uid;

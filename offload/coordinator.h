@@ -7,6 +7,11 @@
 #define OFFLOAD_COORDINATOR_H
 
 #include <glib.h>
+#include <sys/types.h>
+
+/* Who it is: user, or, when that is NULL, who the running guix-daemon is. FALSE: there is none;
+ * with an error when user was named. */
+gboolean coordinator_find(const char *user, uid_t *uid, GError **error);
 
 /*
  * Make private_key (and the folder it is in) readable for user, and for nobody else: key and folder

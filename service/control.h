@@ -14,6 +14,8 @@
 
 #include "offload/published.h"
 
+#define CONTROL_ADMIN_GROUP "childhurd-admin" /* its members may change things */
+
 /* The limits of what a client may do; the manual lists them. */
 #define CONTROL_CLIENTS_MAX	 256 /* connections; one more is refused as Busy */
 #define CONTROL_CLIENTS_PER_USER 64  /* of one user who is neither root nor the daemon's own */

@@ -26,9 +26,8 @@
 #define CONTROL_INTERFACE     "org.childhurd"
 #define CONTROL_INVALID_VALUE CONTROL_INTERFACE ".InvalidValue"
 #define CONTROL_METRICS_TYPE  "application/openmetrics-text; version=1.0.0; charset=utf-8"
-#define CONTROL_ADMIN_GROUP   "childhurd-admin" /* its members may change things */
-#define CONTROL_NAMES_MAX     1024		/* names or patterns in one request */
-#define CONTROL_PATTERN_MAX   255		/* bytes of one of them */
+#define CONTROL_NAMES_MAX     1024 /* names or patterns in one request */
+#define CONTROL_PATTERN_MAX   255  /* bytes of one of them */
 #define CONTROL_PIPELINE_MAX                                                                       \
 	(2 * CONTROL_MESSAGE_MAX)	/* bytes of requests behind one that runs                  \
 					 */

@@ -166,6 +166,8 @@ like($metrics->{text}, qr/^childhurd_guests\{state="ready"\} 1$/m, 'Metrics');
 my ($check) = $v->call("$hird.Check", {});
 is_deeply([ grep { $_->{text} =~ /\Q$d->{file}\E: 2 guests$/ } @{ $check->{findings} } ], [ { result => 'ok', text => "$d->{file}: 2 guests" } ],
     'Check: of the file that the daemon was started with');
+ok((grep { $_->{result} eq 'ok' && $_->{text} =~ /^here: port \d+ is its own, it runs/ } @{ $check->{findings} }),
+    '... where the ports of a guest that runs are its own');
 my $shown = $d->ctl('check');
 like($shown, qr/^ok       \Q$d->{file}\E: 2 guests$/m, 'childhurdctl check: likewise');
 is($d->{status}, $check->{good} ? 0 : 1, '... with the status that says whether it is good');

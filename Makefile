@@ -82,7 +82,7 @@ $(B)/obj/service/interface.o: service/org.childhurd.varlink
 
 # --- manual: the key lists come from the table that the parser uses --------------------------------------------
 
-MANPAGES = $(patsubst docs/%,$(B)/man/%,$(wildcard docs/*.[158]) $(patsubst %.in,%,$(wildcard docs/*.[158].in)))
+MANPAGES = $(patsubst docs/%,$(B)/man/%,$(wildcard docs/*.[1578]) $(patsubst %.in,%,$(wildcard docs/*.[1578].in)))
 
 man: $(MANPAGES)
 
@@ -99,6 +99,14 @@ $(B)/man/%: docs/%.in $(B)/keys-man
 	$(B)/keys-man > $@.keys
 	sed -e '/^@KEYS@$$/{r $@.keys' -e 'd}' $< > $@.tmp
 	rm $@.keys
+	mv $@.tmp $@
+
+# The interface is its own description.
+$(B)/man/org.childhurd.7: docs/org.childhurd.7.in service/org.childhurd.varlink
+	@mkdir -p $(@D)
+	sed -e 's/\\/\\e/g' -e 's/-/\\-/g' -e "s/^[.']/\\\\\&&/" service/org.childhurd.varlink > $@.idl
+	sed -e '/^@INTERFACE@$$/{r $@.idl' -e 'd}' $< > $@.tmp
+	rm $@.idl
 	mv $@.tmp $@
 
 # --- tests ---------------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ struct config {
 	char *guix_configuration_directory;
 	char *guix_state_directory;
 	char *metrics_file; /* NULL: none */
-	GPtrArray *guests; /* of struct config_guest, in the order of the configuration */
+	GPtrArray *guests;  /* of struct config_guest, in the order of the configuration */
 };
 
 /*

@@ -129,6 +129,26 @@ write_disk(xmlTextWriter *w, const struct domain_spec *spec)
 	end(w);
 }
 
+/*
+ * QEMU listens on the socket for who types, and writes all that the guest says to the log, whether
+ * somebody listens or not (QEMU, chardev/char.c, qemu_chr_write_log). append: see console.c.
+ */
+static void
+write_serial(xmlTextWriter *w, const struct domain_spec *spec)
+{
+	start(w, "serial");
+	if (spec->serial_socket) {
+		attribute(w, "type", "unix");
+		empty(w, "source", "mode", "bind", "path", spec->serial_socket, NULL, NULL);
+		empty(w, "log", "file", spec->console_log, "append", "on", NULL, NULL);
+	} else {
+		attribute(w, "type", "file");
+		empty(w, "source", "path", spec->console_log, "append", "on", NULL, NULL);
+	}
+	empty(w, "target", "port", "0", NULL, NULL, NULL, NULL);
+	end(w);
+}
+
 static void
 write_devices(xmlTextWriter *w, const struct domain_spec *spec)
 {
@@ -137,11 +157,7 @@ write_devices(xmlTextWriter *w, const struct domain_spec *spec)
 	if (spec->disk)
 		write_disk(w, spec);
 	empty(w, "controller", "type", "usb", "model", "none", NULL, NULL);
-	start(w, "serial");
-	attribute(w, "type", "file");
-	empty(w, "source", "path", spec->console_log, "append", "on", NULL, NULL);
-	empty(w, "target", "port", "0", NULL, NULL, NULL, NULL);
-	end(w);
+	write_serial(w, spec);
 	start(w, "video"); /* no display, but a screen that can be photographed */
 	empty(w, "model", "type", "vga", NULL, NULL, NULL, NULL);
 	empty(w, "address", "type", "pci", "slot", VGA_SLOT, NULL, NULL);

@@ -569,6 +569,12 @@ serve_check(void *data, selfcheck_fn done, void *done_data)
 	selfcheck_ask(h->selfcheck, done, done_data);
 }
 
+static int
+serve_console(void *data, const char *name, GError **error)
+{
+	return runner_console_connect(find_any(data, name), error);
+}
+
 /* --- reload --- */
 
 static void
@@ -759,7 +765,8 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 				     .machines = serve_machines,
 				     .screenshot = serve_screenshot,
 				     .metrics = serve_metrics,
-				     .check = serve_check};
+				     .check = serve_check,
+				     .console = serve_console};
 	g_autofree char *socket = g_build_filename(config->runtime_directory, "control", NULL);
 	if (h->host.hypervisor)
 		h->control = control_new(loop, socket, config->control_group, &serve, error);

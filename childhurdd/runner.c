@@ -5,6 +5,7 @@
  * of it.
  */
 #include <errno.h>
+#include <gio/gio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "childhurdd/hird.h"
 #include "childhurdd/metrics.h"
 #include "childhurdd/runner_internal.h"
+#include "childhurdd/serial.h"
 #include "childhurdd/starts.h"
 #include "config/atomic_file.h"
 #include "offload/slots.h"
@@ -361,6 +363,7 @@ runner_new(const struct host *host, const struct config_guest *guest)
 	r->secrets = g_build_filename(r->directory, "secrets", NULL);
 	r->offload_key = g_build_filename(r->directory, "offload_key", NULL);
 	r->console_log = g_build_filename(r->directory, "console.log", NULL);
+	r->serial = serial_path(r->directory);
 	r->record_file = g_build_filename(r->directory, "state", NULL);
 	r->failure = g_build_filename(r->directory, "failure.txt", NULL);
 	r->screen = g_build_filename(r->directory, "failure.png", NULL);
@@ -396,6 +399,7 @@ runner_free(struct runner *r)
 	g_free(r->secrets);
 	g_free(r->offload_key);
 	g_free(r->console_log);
+	g_free(r->serial);
 	g_free(r->record_file);
 	g_free(r->uuid);
 	g_free(r->failure);
@@ -534,6 +538,16 @@ char **
 runner_console_tail(const struct runner *r, guint lines)
 {
 	return r->console ? console_tail(r->console, lines) : NULL;
+}
+
+int
+runner_console_connect(const struct runner *r, GError **error)
+{
+	if (r->c->running)
+		return serial_connect(r->serial, error);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_CONNECTED,
+		    "it is %s and has no console: QEMU does not run", state_name(r->c->state));
+	return -1;
 }
 
 const struct health_report *

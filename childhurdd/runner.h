@@ -77,6 +77,8 @@ gint64 runner_memory(const struct runner *runner); /* bytes that QEMU has taken;
 const char *runner_acceleration(const struct runner *runner); /* NULL: does not run */
 /* The last console lines; caller frees with g_strfreev. */
 char **runner_console_tail(const struct runner *runner, guint lines);
+/* A connection to its serial line, which the caller closes; -1 and an error that says why not. */
+int runner_console_connect(const struct runner *runner, GError **error);
 /* NULL while nothing is probed. */
 const struct health_report *runner_health(const struct runner *runner);
 

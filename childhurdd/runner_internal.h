@@ -10,6 +10,7 @@ struct runner {
 	const struct host *host;
 	struct childhurd *c;
 	char *directory, *disk, *secrets, *offload_key, *console_log, *record_file, *uuid;
+	char *serial;		/* path of the console's socket; NULL: there is none */
 	char *failure, *screen; /* paths of what is kept of the last failure */
 	struct record last_record;
 	const struct config_guest

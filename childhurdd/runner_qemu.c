@@ -192,6 +192,7 @@ runner_launch(struct childhurd *c)
 				   .kvm = r->kvm,
 				   .disk = guest->image ? r->disk : NULL,
 				   .console_log = r->console_log,
+				   .serial_socket = r->serial,
 				   .secrets_guest_port = REACH_UNUSED_PORT};
 	g_autofree char *xml = domain_xml(&spec);
 	g_debug("%s: %s", guest->name, xml);

@@ -37,6 +37,8 @@ static const struct ctl_verb verbs[] = {
      CTL_OPTION_ALL | CTL_OPTION_FOR | CTL_OPTION_TIMEOUT, 1, MANY, ctl_wait},
     {"ssh", "NAME [COMMAND...]", "log in as the administrator, or run a command",
      CTL_OPTION_TERMINAL, 1, MANY, ctl_ssh},
+    {"console", "NAME", "type into a guest's console, until ^]",
+     CTL_OPTION_FORCE | CTL_OPTION_ESCAPE, 1, 1, ctl_console},
     {"log", "NAME", "what a guest's console said", CTL_OPTION_FOLLOW | CTL_OPTION_LINES, 1, 1,
      ctl_log},
     {"events", "", "what happened", CTL_OPTION_FOLLOW | CTL_OPTION_SINCE | CTL_OPTION_JSON, 0, 0,
@@ -107,7 +109,7 @@ verbs_help(void)
 /* --- options --- */
 
 struct parsed {
-	char *timeout, *since;
+	char *timeout, *since, *escape;
 	char *lines;
 };
 
@@ -145,6 +147,12 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	    {CTL_OPTION_TERMINAL,
 	     {"tty", 't', 0, G_OPTION_ARG_NONE, &ctl->terminal,
 	      "A terminal for the command, as with ssh -t", NULL}},
+	    {CTL_OPTION_FORCE,
+	     {"force", 0, 0, G_OPTION_ARG_NONE, &ctl->force,
+	      "Take the console from who is connected to it", NULL}},
+	    {CTL_OPTION_ESCAPE,
+	     {"escape", 'e', 0, G_OPTION_ARG_STRING, &parsed->escape,
+	      "The character that ends it: ^] (the default), ^A, ~", "CHAR"}},
 	};
 	GArray *entries = g_array_new(TRUE, TRUE, sizeof(GOptionEntry));
 	for (gsize i = 0; i < G_N_ELEMENTS(all); i++)
@@ -214,6 +222,12 @@ take_values(struct ctl *ctl, const struct parsed *parsed, GError **error)
 	if (parsed->lines && !parse_number("--lines", parsed->lines, G_MAXINT, &lines, error))
 		return FALSE;
 	ctl->lines = (gint)lines;
+	ctl->escape = ctl_escape_character(parsed->escape ? parsed->escape : "^]");
+	if (ctl->escape < 0) {
+		usage_error(error, "--escape %s: not a character; write one, or ^] for Ctrl + ]",
+			    parsed->escape);
+		return FALSE;
+	}
 	return !parsed->since ||
 	       parse_number("--since", parsed->since, G_MAXINT64 / 2, &ctl->since, error);
 }
@@ -294,6 +308,7 @@ main(int argc, char **argv)
 	g_free(ctl.state);
 	g_free(parsed.timeout);
 	g_free(parsed.since);
+	g_free(parsed.escape);
 	g_free(parsed.lines);
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("childhurdctl: standard output");

@@ -22,8 +22,11 @@
 #define CONTROL_CLIENTS_KEPT	 16  /* beyond CONTROL_CLIENTS_MAX, for these two */
 #define CONTROL_MESSAGE_MAX	 (64 * 1024) /* bytes of one request */
 #define CONTROL_BACKLOG_MAX                                                                        \
-	(1024 * 1024)			 /* bytes waiting for one slow reader, then it is cut off */
-#define CONTROL_EVENTS_KEPT	   1024	 /* events that a late reader still gets */
+	(1024 * 1024)			/* bytes waiting for one slow reader, then it is cut off */
+#define CONTROL_EVENTS_KEPT 1024	/* events that a late reader still gets */
+#define CONTROL_TYPED_MAX   (64 * 1024) /* bytes typed that a guest has not taken yet */
+#define CONTROL_SHOWN_MAX                                                                          \
+	(256 * 1024) /* bytes of its console waiting for a slow reader, then some are left out */
 #define CONTROL_REQUEST_TIMEOUT_MS 10000 /* from the first byte of a request to its NUL */
 
 /* One step of the last probe: how long it took. */
@@ -119,6 +122,9 @@ struct control_hird {
 		      void (*done)(gboolean good, const struct control_finding *findings, gsize n,
 				   void *done_data),
 		      void *done_data);
+	/* A connection to the guest's serial line, which the caller closes; -1 and an error that
+	 * says why there is none. One at a time: another one waits for the first to end. */
+	int (*console)(void *data, const char *name, GError **error);
 };
 
 /* One thing that happened; every state change is one. number counts up from 1 for the daemon's

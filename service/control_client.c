@@ -69,6 +69,15 @@ client_send(struct control_client *client, char *text)
 	g_free(text);
 }
 
+void
+client_write(struct control_client *client, const void *bytes, gsize n)
+{
+	if (client->closing || !n)
+		return;
+	g_byte_array_append(client->out, bytes, (guint)n);
+	ev_io_start(client->control->loop, &client->writing);
+}
+
 /* Nothing more is read; what is queued is sent, if it is taken in time. */
 static void
 client_close(struct control_client *client)
@@ -131,6 +140,30 @@ request_invalid(struct request *request, const char *parameter, const char *why)
 	request_fail(request, why ? CONTROL_INVALID_VALUE : VARLINK_INVALID_PARAMETER, parameters);
 }
 
+void
+request_upgrade(struct request *request, JsonObject *parameters)
+{
+	struct control_client *client = request->client;
+	gsize n;
+	client_send(client, varlink_reply(parameters, FALSE));
+	client->upgraded = TRUE;
+	const char *rest = varlink_buffer_rest(&client->in, &n);
+	if (n)
+		request->take(request, rest, n);
+	varlink_buffer_clear(&client->in);
+	varlink_buffer_init(&client->in, CONTROL_MESSAGE_MAX);
+	client_wake(client);
+}
+
+void
+request_hang_up(struct request *request, const char *error, JsonObject *parameters)
+{
+	struct control_client *client = request->client;
+	client_send(client, varlink_error(error, parameters));
+	request_free(request);
+	client_close(client);
+}
+
 /*
  * Reading pauses while there is enough to do, but not while a request runs, or we would not learn
  * that its client is gone; what comes then has a limit of its own.
@@ -139,8 +172,8 @@ static void
 client_listen(struct control_client *client)
 {
 	gsize pending = varlink_buffer_pending(&client->in);
-	if (client->half_closed || client->closing ||
-	    (!client->request && pending > CONTROL_MESSAGE_MAX))
+	gboolean enough = client->request ? client->request->full : pending > CONTROL_MESSAGE_MAX;
+	if (client->half_closed || client->closing || enough)
 		ev_io_stop(client->control->loop, &client->reading);
 	else if (pending > CONTROL_PIPELINE_MAX)
 		client_refuse(client, CONTROL_INTERFACE ".Busy", NULL,
@@ -251,6 +284,11 @@ on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 	}
 	if (n == 0) {
 		on_end(client);
+		return;
+	}
+	if (client->upgraded) {
+		if (client->request)
+			client->request->take(client->request, bytes, (gsize)n);
 		return;
 	}
 	varlink_buffer_append(&client->in, bytes, (gsize)n);

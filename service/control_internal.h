@@ -8,6 +8,7 @@
  *   control_methods.c  the table of methods, and those that are answered at once
  *   control_wait.c     Wait
  *   control_follow.c   Events and Log, which may go on for as long as the reader likes
+ *   control_console.c  Console, which makes of a connection the guest's serial line
  *   control_json.c     guests, events and machines as JSON
  *
  * Nothing is written and nobody is let go from within a call of another module: replies are queued,
@@ -75,6 +76,7 @@ struct control_client {
 	GByteArray *out;
 	gsize sent;		 /* of out */
 	struct request *request; /* the one that is not answered yet; those after it wait */
+	gboolean upgraded;	 /* it does not speak Varlink any more; what it says is request's */
 	gboolean half_closed;	 /* it sends no more */
 	gboolean closing;	 /* ends when out is sent */
 	gboolean cut;		 /* ends now */
@@ -89,6 +91,9 @@ struct request {
 	/* Look again: something happened, or there is room for another reply. May end the request.
 	 * NULL: nothing to do. */
 	void (*pump)(struct request *request);
+	/* Bytes from an upgraded connection. */
+	void (*take)(struct request *request, const char *bytes, gsize n);
+	gboolean full; /* no more of them for now; client_wake when that changes */
 	void (*release)(struct request *request); /* frees state; NULL: nothing to do */
 	void *state;
 };
@@ -107,6 +112,15 @@ void request_fail(struct request *request, const char *error, JsonObject *parame
 /* why NULL: the parameter is missing, unknown or of another type than the interface says; else why
  * its value is not possible, and what would be. */
 void request_invalid(struct request *request, const char *parameter, const char *why);
+/*
+ * Answer, and from now on the connection is a stream of bytes: request->take gets what comes, at
+ * once what stands behind the call already, and client_write sends. The last thing a method does.
+ */
+void request_upgrade(struct request *request, JsonObject *parameters);
+void client_write(struct control_client *client, const void *bytes, gsize n);
+/* The end of an upgraded connection, with a last message; parameters are taken over. The request is
+ * gone. */
+void request_hang_up(struct request *request, const char *error, JsonObject *parameters);
 
 /* control_peer.c */
 const char *client_who(struct control_client *client);
@@ -132,6 +146,9 @@ gboolean request_string(struct request *request, const char *name, const char **
 GPtrArray *request_names(struct request *request, gboolean optional);
 /* The one guest that `name` stands for; the caller frees. NULL: answered and gone. */
 char *request_name(struct request *request);
+/* Errors that end the request: NotPossible, and that this daemon cannot do it at all. */
+void request_not_possible(struct request *request, const char *name, const char *why);
+void request_unknown(struct request *request);
 /* `follow`, which needs more. FALSE: answered and gone. */
 gboolean request_follow(struct request *request, gboolean *follow);
 
@@ -141,6 +158,9 @@ void method_events(struct request *request);
 void method_log(struct request *request);
 /* Wake the request when this event is of interest to it. */
 void wait_notice(struct request *request, const struct control_event *event);
+
+/* control_console.c */
+void method_console(struct request *request);
 
 /* control_json.c */
 /* text made UTF-8; NULL: null. */

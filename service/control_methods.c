@@ -31,6 +31,12 @@ fail_with(struct request *request, const char *error, const char *member, const 
 	request_fail(request, error, parameters);
 }
 
+void
+request_unknown(struct request *request)
+{
+	fail_with(request, VARLINK_METHOD_NOT_IMPLEMENTED, "method", request->message->method);
+}
+
 /* --- parameters --- */
 
 /* The value's node; NULL: missing or null. *bad: it is there, and not a value of this type. */
@@ -292,8 +298,8 @@ shot_release(struct request *request)
 	shot->request = NULL;
 }
 
-static void
-fail_not_possible(struct request *request, const char *name, const char *why)
+void
+request_not_possible(struct request *request, const char *name, const char *why)
 {
 	JsonObject *parameters = json_object_new();
 	json_set_text(parameters, "name", name);
@@ -313,8 +319,8 @@ on_shot(GBytes *png, const GError *error, void *data)
 		json_object_set_string_member(o, "png", text);
 		request_reply(shot->request, o, FALSE);
 	} else if (shot->request) {
-		fail_not_possible(shot->request, shot->name,
-				  error ? error->message : "the hypervisor gave no picture");
+		request_not_possible(shot->request, shot->name,
+				     error ? error->message : "the hypervisor gave no picture");
 	}
 	g_free(shot->name);
 	g_free(shot);
@@ -325,8 +331,7 @@ method_screenshot(struct request *request)
 {
 	const struct control_hird *hird = &request->client->control->hird;
 	if (!hird->screenshot) {
-		fail_with(request, VARLINK_METHOD_NOT_IMPLEMENTED, "method",
-			  request->message->method);
+		request_unknown(request);
 		return;
 	}
 	char *name = request_name(request);
@@ -461,7 +466,7 @@ command(struct request *request, enum control_verb verb)
 	}
 	if (failed) {
 		json_array_unref(done);
-		fail_not_possible(request, failed, why->str);
+		request_not_possible(request, failed, why->str);
 		return;
 	}
 	JsonObject *o = json_object_new();
@@ -553,6 +558,7 @@ static const struct method {
     {CONTROL_INTERFACE, "Drain", method_drain, CHANGES},
     {CONTROL_INTERFACE, "Undrain", method_undrain, CHANGES},
     {CONTROL_INTERFACE, "Reload", method_reload, CHANGES},
+    {CONTROL_INTERFACE, "Console", method_console, CHANGES},
 };
 
 static void
@@ -603,10 +609,6 @@ request_dispatch(struct request *request)
 	g_autofree char *interface = dot ? g_strndup(full, (gsize)(dot - full)) : g_strdup("");
 	gboolean known = FALSE;
 	request->method = dot ? dot + 1 : full;
-	if (request->message->upgrade) {
-		request_invalid(request, "upgrade", "no method here leads to another protocol");
-		return;
-	}
 	for (gsize i = 0; i < G_N_ELEMENTS(methods); i++) {
 		const struct method *method = &methods[i];
 		if (strcmp(method->interface, interface) != 0)
@@ -614,7 +616,10 @@ request_dispatch(struct request *request)
 		known = TRUE;
 		if (strcmp(method->name, request->method) != 0)
 			continue;
-		if (method->access == CHANGES && !client_may_change(request->client))
+		if (request->message->upgrade && method->handle != method_console)
+			request_invalid(request, "upgrade",
+					"this method does not lead to another protocol");
+		else if (method->access == CHANGES && !client_may_change(request->client))
 			deny(request);
 		else if (known_parameters(request, strcmp(interface, CONTROL_INTERFACE)
 						       ? service_description

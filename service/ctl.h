@@ -5,17 +5,21 @@
 
 #include <glib.h>
 #include <json-glib/json-glib.h>
+#include <poll.h>
 #include <stdio.h>
 
 #include "service/varlink.h"
 
-#define CTL_REPLY_LIMIT	 15000			  /* ms the daemon may take for an answer */
-#define CTL_DAEMON_LIMIT 10000			  /* ms that `wait` gives a daemon to come up */
-#define CTL_DAEMON_RETRY 50			  /* ms between two tries to reach it */
-#define CTL_REPLY_MAX	 (64 * 1024 * 1024)	  /* bytes of one answer */
-#define CTL_SSH_CONNECT	 30			  /* s that ssh may take to reach a guest */
-#define CTL_TICK	 1000			  /* ms between two redraws of the elapsed time */
-#define CTL_SYSTEM	 "/run/childhurd/control" /* the socket of root's daemon */
+#define CTL_REPLY_LIMIT	  15000		     /* ms the daemon may take for an answer */
+#define CTL_DAEMON_LIMIT  10000		     /* ms that `wait` gives a daemon to come up */
+#define CTL_DAEMON_RETRY  50		     /* ms between two tries to reach it */
+#define CTL_REPLY_MAX	  (64 * 1024 * 1024) /* bytes of one answer */
+#define CTL_SSH_CONNECT	  30		     /* s that ssh may take to reach a guest */
+#define CTL_TICK	  1000		     /* ms between two redraws of the elapsed time */
+#define CTL_CONSOLE_QUIET 2000	/* ms of silence that end a console whose input has ended */
+#define CTL_CONSOLE_LIMIT 10000 /* ms after its input's end that it ends in any case */
+#define CTL_TOP_INTERVAL  1000	/* ms between two looks of `top` */
+#define CTL_SYSTEM	  "/run/childhurd/control" /* the socket of root's daemon */
 
 /* The exit statuses; also the codes of CTL_ERROR, so that an error knows its status. */
 enum ctl_exit {
@@ -43,6 +47,8 @@ enum ctl_option {
 	CTL_OPTION_SINCE = 1 << 8,
 	CTL_OPTION_TERMINAL = 1 << 9,
 	CTL_OPTION_AUTOSTART = 1 << 10,
+	CTL_OPTION_FORCE = 1 << 11,
+	CTL_OPTION_ESCAPE = 1 << 12,
 };
 
 /* One run of childhurdctl. */
@@ -52,8 +58,9 @@ struct ctl {
 	gboolean searched; /* the path is the default one, not what somebody said */
 	char **arguments;  /* what follows the verb, without options */
 	guint n_arguments;
-	gboolean json, all, wait, now, follow, terminal;
+	gboolean json, all, wait, now, follow, terminal, force;
 	gboolean autostart; /* of all guests, those that are configured so */
+	int escape;	    /* the character */
 	double timeout;	    /* s; 0: none */
 	char *state;	    /* --for */
 	gint lines;	    /* -1: not given */
@@ -91,6 +98,10 @@ struct varlink_message *ctl_receive(struct ctl *ctl, gint64 limit, GError **erro
 /* Send a call and take its only answer; the daemon's error becomes error. */
 struct varlink_message *ctl_call(struct ctl *ctl, const char *method, JsonObject *parameters,
 				 GError **error);
+/* The same with a call after which the connection speaks another protocol: what of that came
+ * already is in input (varlink_buffer_rest). */
+struct varlink_message *ctl_upgrade(struct ctl *ctl, const char *method, JsonObject *parameters,
+				    GError **error);
 void ctl_disconnect(struct ctl *ctl);
 /* From now on Ctrl-C ends only ctl_receive. */
 void ctl_catch_interrupt(void);
@@ -150,6 +161,22 @@ char *ctl_cut(const char *text, int width);
 /* "90", "1.5min", "2h" in seconds; FALSE: it is no time. */
 gboolean ctl_parse_time(const char *text, double *seconds);
 
+/* --- ctl_terminal.c: keys, for the verbs that take them ----------------------------------------
+ */
+
+/* From now on signals end only ctl_terminal_wait; see ctl_terminal_ended. */
+void ctl_terminal_signals(void);
+/* Raw mode, given back at exit at the latest. greeting, NULL: none, goes to the screen, and goodbye
+ * (a constant) when it is given back. FALSE: stdin is no terminal. */
+gboolean ctl_terminal_raw(const char *greeting, const char *goodbye);
+void ctl_terminal_restore(void);
+/* The same, and when it was a signal that ended us, it does so now. */
+void ctl_terminal_end(void);
+/* poll(2); limit: ms, -1: none. Less than 0: interrupted, and nothing is ready. */
+int ctl_terminal_wait(struct pollfd *fds, guint n, gint64 limit);
+gboolean ctl_terminal_ended(void);   /* by a signal */
+gboolean ctl_terminal_resized(void); /* since the last question */
+
 /* --- ctl_guests.c ----------------------------------------------------------------------------- */
 
 /*
@@ -193,6 +220,9 @@ int ctl_wait(struct ctl *ctl, GError **error);
 int ctl_ssh(struct ctl *ctl, GError **error); /* ctl_ssh.c */
 int ctl_log(struct ctl *ctl, GError **error); /* ctl_follow.c */
 int ctl_events(struct ctl *ctl, GError **error);
+int ctl_console(struct ctl *ctl, GError **error); /* ctl_console.c */
+/* The character that "^]" or "~" stands for; -1: that is none. */
+int ctl_escape_character(const char *text);
 int ctl_machines(struct ctl *ctl, GError **error); /* ctl_daemon.c */
 int ctl_metrics(struct ctl *ctl, GError **error);
 int ctl_screenshot(struct ctl *ctl, GError **error);

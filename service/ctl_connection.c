@@ -161,10 +161,9 @@ broken(const struct ctl *ctl, const char *why, GError **error)
 	return FALSE;
 }
 
-gboolean
-ctl_send(struct ctl *ctl, const char *method, JsonObject *parameters, gboolean more, GError **error)
+static gboolean
+send_text(struct ctl *ctl, const char *text, GError **error)
 {
-	g_autofree char *text = varlink_call(method, parameters, more);
 	gsize length = strlen(text) + 1;
 	gboolean absent;
 	if (ctl->fd == -1 && !open_socket(ctl, &absent, error))
@@ -181,6 +180,13 @@ ctl_send(struct ctl *ctl, const char *method, JsonObject *parameters, gboolean m
 			at += (gsize)n;
 	}
 	return TRUE;
+}
+
+gboolean
+ctl_send(struct ctl *ctl, const char *method, JsonObject *parameters, gboolean more, GError **error)
+{
+	g_autofree char *text = varlink_call(method, parameters, more);
+	return send_text(ctl, text, error);
 }
 
 /* Wait until there is something to read. until: monotonic µs, -1: for ever. */
@@ -244,13 +250,25 @@ ctl_receive(struct ctl *ctl, gint64 limit, GError **error)
 	}
 }
 
-struct varlink_message *
-ctl_call(struct ctl *ctl, const char *method, JsonObject *parameters, GError **error)
+/* The answer to what was sent; the daemon's error becomes error. */
+static struct varlink_message *
+take_answer(struct ctl *ctl, GError **error)
 {
-	if (!ctl_send(ctl, method, parameters, FALSE, error))
-		return NULL;
 	struct varlink_message *message = ctl_receive(ctl, CTL_REPLY_LIMIT, error);
 	if (message && ctl_refused(message, error))
 		g_clear_pointer(&message, varlink_message_free);
 	return message;
+}
+
+struct varlink_message *
+ctl_call(struct ctl *ctl, const char *method, JsonObject *parameters, GError **error)
+{
+	return ctl_send(ctl, method, parameters, FALSE, error) ? take_answer(ctl, error) : NULL;
+}
+
+struct varlink_message *
+ctl_upgrade(struct ctl *ctl, const char *method, JsonObject *parameters, GError **error)
+{
+	g_autofree char *text = varlink_upgrade(method, parameters);
+	return send_text(ctl, text, error) ? take_answer(ctl, error) : NULL;
 }

@@ -31,6 +31,13 @@ varlink_buffer_pending(const struct varlink_buffer *buffer)
 	return buffer->bytes->len - buffer->taken;
 }
 
+const char *
+varlink_buffer_rest(const struct varlink_buffer *buffer, gsize *n)
+{
+	*n = varlink_buffer_pending(buffer);
+	return (const char *)buffer->bytes->data + buffer->taken;
+}
+
 void
 varlink_buffer_append(struct varlink_buffer *buffer, const void *bytes, gsize n)
 {
@@ -138,6 +145,12 @@ char *
 varlink_call(const char *method, JsonObject *parameters, gboolean more)
 {
 	return message_text("method", method, parameters, more ? "more" : NULL);
+}
+
+char *
+varlink_upgrade(const char *method, JsonObject *parameters)
+{
+	return message_text("method", method, parameters, "upgrade");
 }
 
 char *

@@ -51,12 +51,18 @@ const char *varlink_buffer_take(struct varlink_buffer *buffer, GError **error);
  * message. */
 gsize varlink_buffer_pending(const struct varlink_buffer *buffer);
 
+/* All that was appended and not taken, *n bytes, for a connection that is upgraded to another
+ * protocol. Borrowed until the next call on the buffer. */
+const char *varlink_buffer_rest(const struct varlink_buffer *buffer, gsize *n);
+
 /*
  * One message as text. The texts are NUL-terminated strings, and that NUL is the one that ends the
  * message on the wire: send strlen(text) + 1 bytes. parameters is taken over; NULL: an empty
  * object. The caller frees the text.
  */
 char *varlink_call(const char *method, JsonObject *parameters, gboolean more);
+/* A call after whose reply the connection speaks another protocol. */
+char *varlink_upgrade(const char *method, JsonObject *parameters);
 char *varlink_reply(JsonObject *parameters, gboolean continues);
 /* error: with its interface, "org.childhurd.NoSuchGuest". */
 char *varlink_error(const char *error, JsonObject *parameters);

@@ -31,6 +31,8 @@ guest_make(void)
 	return guest;
 }
 
+static const char *serial_socket = "/state/a & b/console";
+
 /* The string value of an XPath expression in the domain of this guest; caller frees. */
 static char *
 value(const struct config_guest *guest, gboolean kvm, const char *disk, const char *path)
@@ -41,6 +43,7 @@ value(const struct config_guest *guest, gboolean kvm, const char *disk, const ch
 				   .kvm = kvm,
 				   .disk = disk,
 				   .console_log = "/state/a & b/<console>.log",
+				   .serial_socket = serial_socket,
 				   .secrets_guest_port = 9};
 	g_autofree char *xml = domain_xml(&spec);
 	xmlDoc *document = xmlReadMemory(xml, (int)strlen(xml), "domain", NULL, XML_PARSE_NONET);
@@ -77,9 +80,12 @@ test_disk_boot(void)
 	assert_value(&guest, FALSE, disk, "string(//disk/driver/@type)", "qcow2");
 	assert_value(&guest, FALSE, disk, "string(//disk/driver/@cache)", "unsafe");
 	assert_value(&guest, FALSE, disk, "string(//disk/target/@bus)", "ide");
-	assert_value(&guest, FALSE, disk, "string(//serial/source/@path)",
+	assert_value(&guest, FALSE, disk, "string(//serial/@type)", "unix");
+	assert_value(&guest, FALSE, disk, "string(//serial/source/@mode)", "bind");
+	assert_value(&guest, FALSE, disk, "string(//serial/source/@path)", "/state/a & b/console");
+	assert_value(&guest, FALSE, disk, "string(//serial/log/@file)",
 		     "/state/a & b/<console>.log");
-	assert_value(&guest, FALSE, disk, "string(//serial/source/@append)", "on");
+	assert_value(&guest, FALSE, disk, "string(//serial/log/@append)", "on");
 	assert_value(&guest, FALSE, disk, "string(/domain/on_reboot)", "destroy");
 	guest.disk = CONFIG_DISK_PERSISTENT;
 	assert_value(&guest, FALSE, disk, "string(//disk/driver/@cache)", "writeback");

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The terminal in raw mode, for the verbs that take keys. It is given back however childhurdctl
+ * ends, but for SIGKILL: at exit, and when a signal ends it, which it then still does.
+ *
+ * The signals are blocked but while ctl_terminal_wait waits, so none is missed between a look at it
+ * and the wait.
+ */
+#include "service/ctl.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+static const int endings[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+
+static volatile sig_atomic_t ended, resized;
+static struct termios before;
+static gboolean is_raw;
+static const char *farewell; /* what the screen gets first */
+static sigset_t waiting_mask;
+
+static void
+note_signal(int number)
+{
+	if (number == SIGWINCH)
+		resized = 1;
+	else
+		ended = number;
+}
+
+void
+ctl_terminal_signals(void)
+{
+	struct sigaction action = {.sa_handler = note_signal};
+	sigset_t set;
+	sigemptyset(&action.sa_mask);
+	sigemptyset(&set);
+	sigaction(SIGWINCH, &action, NULL);
+	sigaddset(&set, SIGWINCH);
+	for (gsize i = 0; i < G_N_ELEMENTS(endings); i++) {
+		sigaction(endings[i], &action, NULL);
+		sigaddset(&set, endings[i]);
+	}
+	sigprocmask(SIG_BLOCK, &set, &waiting_mask);
+	for (gsize i = 0; i < G_N_ELEMENTS(endings); i++)
+		sigdelset(&waiting_mask, endings[i]);
+	sigdelset(&waiting_mask, SIGWINCH);
+}
+
+/* Write all of text; a terminal that is gone has no use for the rest. */
+static void
+say(const char *text)
+{
+	for (gsize n = strlen(text); n;) {
+		ssize_t put = write(STDOUT_FILENO, text, n);
+		if (put < 0 && errno != EINTR)
+			return;
+		text += MAX(put, 0);
+		n -= (gsize)MAX(put, 0);
+	}
+}
+
+void
+ctl_terminal_restore(void)
+{
+	if (farewell)
+		say(farewell);
+	farewell = NULL;
+	if (is_raw)
+		tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+	is_raw = FALSE;
+}
+
+void
+ctl_terminal_end(void)
+{
+	ctl_terminal_restore();
+	if (!ended)
+		return;
+	fflush(stdout);
+	signal(ended, SIG_DFL);
+	raise(ended);
+	sigprocmask(SIG_SETMASK, &waiting_mask, NULL);
+}
+
+gboolean
+ctl_terminal_raw(const char *greeting, const char *goodbye)
+{
+	struct termios raw;
+	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &before))
+		return FALSE;
+	raw = before;
+	cfmakeraw(&raw);
+	atexit(ctl_terminal_restore);
+	is_raw = !tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+	if (is_raw && greeting) {
+		say(greeting);
+		farewell = goodbye;
+	}
+	return is_raw;
+}
+
+int
+ctl_terminal_wait(struct pollfd *fds, guint n, gint64 limit)
+{
+	gint64 wait = MAX(limit, 0);
+	struct timespec time = {wait / 1000, wait % 1000 * 1000000};
+	int found = ppoll(fds, n, limit < 0 ? NULL : &time, &waiting_mask);
+	if (found < 0)
+		for (guint i = 0; i < n; i++)
+			fds[i].revents = 0;
+	return found;
+}
+
+gboolean
+ctl_terminal_ended(void)
+{
+	return ended != 0;
+}
+
+gboolean
+ctl_terminal_resized(void)
+{
+	gboolean was = resized != 0;
+	resized = 0;
+	return was;
+}

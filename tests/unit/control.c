@@ -52,7 +52,7 @@ BED_TEST(test_described_methods)
 		varlink_message_free(m);
 		n++;
 	}
-	g_assert_cmpint(n, ==, 17);
+	g_assert_cmpint(n, ==, 18);
 }
 
 BED_TEST(test_unknown)

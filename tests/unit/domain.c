@@ -94,6 +94,20 @@ test_disk_boot(void)
 	g_ptr_array_unref(guest.modules);
 }
 
+/* Its console can only be read then. */
+static void
+test_no_socket(void)
+{
+	struct config_guest guest = guest_make();
+	serial_socket = NULL;
+	assert_value(&guest, FALSE, NULL, "string(//serial/@type)", "file");
+	assert_value(&guest, FALSE, NULL, "string(//serial/source/@path)",
+		     "/state/a & b/<console>.log");
+	assert_value(&guest, FALSE, NULL, "string(//serial/source/@append)", "on");
+	serial_socket = "/state/a & b/console";
+	g_ptr_array_unref(guest.modules);
+}
+
 static void
 test_network(void)
 {
@@ -161,6 +175,7 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/domain/a-guest-boots-from-its-overlay", test_disk_boot);
+	g_test_add_func("/domain/without-a-socket-the-console-is-a-file", test_no_socket);
 	g_test_add_func("/domain/forwards-are-on-the-listen-address-only", test_network);
 	g_test_add_func("/domain/mach-is-booted-with-its-modules", test_multiboot);
 	g_test_add_func("/domain/cpu-clock-and-options-reach-qemu-as-they-are", test_options);

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "childhurdd/process.h"
+
 #define CLOCK_STEP (100 * G_TIME_SPAN_MILLISECOND) /* less is how the clocks were read */
 
 void
@@ -88,6 +90,8 @@ describe(const struct host *host, const struct runner *r, gboolean details, stru
 	    .console_log = runner_console_log(r),
 	};
 	describe_health(r, d, guest);
+	struct process_look look;
+	guest->cpu = details && guest->pid && process_look(guest->pid, &look) ? look.cpu : -1;
 	if (details) {
 		d->console_tail = runner_console_tail(r, DESCRIBE_CONSOLE_LINES);
 		guest->console_tail = d->console_tail;

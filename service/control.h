@@ -57,6 +57,7 @@ struct control_guest {
 	gint64 deadline;	  /* of the present phase, wall clock µs; 0: none */
 	pid_t pid;		  /* QEMU, 0: none */
 	const char *acceleration; /* "kvm", "tcg" */
+	gint64 cpu;		  /* ms of processor time that QEMU has used; -1 unknown */
 	const char *admin_user, *user, *private_key, *known_hosts; /* for `childhurdctl ssh` */
 	const char *const *host_keys;	  /* "TYPE BASE64", NULL-terminated; NULL: none yet */
 	const char *console_log;	  /* path */

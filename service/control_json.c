@@ -99,6 +99,7 @@ details_json(const struct control_guest *guest)
 	json_object_set_object_member(o, "guest", guest_json(guest));
 	set_integer(o, "pid", guest->pid != 0, guest->pid);
 	json_set_text(o, "acceleration", guest->acceleration);
+	set_number(o, "cpu", guest->pid != 0 && guest->cpu >= 0, (double)guest->cpu / 1000);
 	set_number(o, "next_try", guest->next_try != 0, seconds(guest->next_try));
 	set_number(o, "deadline", guest->deadline != 0, seconds(guest->deadline));
 	set_string(o, "user", guest->user);

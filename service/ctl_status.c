@@ -23,7 +23,7 @@ print_head(JsonObject *guest, double now)
 	g_autofree char *why = ctl_clean(ctl_text(guest, "why"), TRUE);
 	double since = ctl_number(guest, "since", now);
 	g_autofree char *time = ctl_time(since, now), *age = ctl_duration(now - since);
-	printf("%s: %s for %s, since %s%s%s\n", name, shown, age, time, *why ? ": " : "", why);
+	printf("%s: %s%s%s (for %s, since %s)\n", name, shown, *why ? ": " : "", why, age, time);
 }
 
 static void

@@ -385,7 +385,7 @@ is($status, 0, 'to stop nobody is done at once');
 
 ctl('status', 'slow');
 is($status, 0, 'status');
-like($out, qr/^slow: booting for 3min, since \S+: started by root\n  now +waiting for the SSH banner\n  limit +[\d:]+, in \d+min\n/,
+like($out, qr/^slow: booting: started by root \(for 3min, since [\d:]+\)\n  now +waiting for the SSH banner\n  limit +[\d:]+, in \d+min\n/,
     'begins with the reason');
 like($out, qr/$_->[0]/, "shows $_->[1]")
   for [qr/ssh +127.0.0.1 port 14022, user offloading/, 'the address'], [qr/process 4711, tcg, 1[.]5G/, 'QEMU'],
@@ -396,7 +396,7 @@ ctl('status', 'childhurd2');
 like($out, qr/qemu +does not run/, 'a guest that is stopped');
 ctl('status');
 is($status, 0, 'status of all');
-is(() = $out =~ /^\S+: \w+ for /mg, 4, 'shows all');
+is(() = $out =~ /^\S+: \w+: .+ \(for \w+, since [\d:]+\)$/mg, 4, 'shows all');
 unlike($out, qr/console/, 'in short');
 ctl('status', 'childhurd1', 'nobody', 'childhurd1');
 is($status, 1, 'status of a guest that is not there');

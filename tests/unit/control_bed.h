@@ -80,6 +80,7 @@ bed_describe(void *data, const char *name, gboolean details, struct control_gues
 		    .builds = bed->guests[i].builds,
 		    .memory = 4096,
 		    .pid = i ? 42 : 0,
+		    .cpu = 1500,
 		    .known_hosts = "/run/known_hosts",
 		    .console_log = bed->log,
 		    .steps = steps,

@@ -20,6 +20,7 @@ static const struct ctl_verb verbs[] = {
     {"list", "[NAME...]", "all guests, a line each", CTL_OPTION_JSON, 0, MANY, ctl_list},
     {"status", "[NAME...]", "all that is known of a guest; without NAME, all of them in short",
      CTL_OPTION_JSON, 0, MANY, ctl_status},
+    {"top", "[NAME...]", "all guests, looked at again each second, until q", 0, 0, MANY, ctl_top},
     {"start", "NAME...|--all", "start guests",
      CTL_OPTION_ALL | CTL_OPTION_AUTOSTART | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY,
      ctl_start},

@@ -177,6 +177,33 @@ int ctl_terminal_wait(struct pollfd *fds, guint n, gint64 limit);
 gboolean ctl_terminal_ended(void);   /* by a signal */
 gboolean ctl_terminal_resized(void); /* since the last question */
 
+/* --- ctl_table.c -------------------------------------------------------------------------------
+ */
+
+enum ctl_column {
+	CTL_COLUMN_NAME,
+	CTL_COLUMN_STATE,
+	CTL_COLUMN_SINCE,
+	CTL_COLUMN_PORT,
+	CTL_COLUMN_PUBLISHED,
+	CTL_COLUMN_BUILD,
+	CTL_COLUMN_CPU,
+	CTL_COLUMN_MEMORY,
+	CTL_COLUMN_LOAD,
+	CTL_COLUMN_RESTARTS,
+	CTL_COLUMN_WHY,
+};
+/* What a line is made of; borrowed. */
+struct ctl_row {
+	JsonObject *guest;   /* Guest */
+	JsonObject *details; /* Details, for CTL_COLUMN_LOAD; NULL: none */
+	double cpu;	     /* of a core, for CTL_COLUMN_CPU; NAN unknown */
+};
+/* The heading and a line for each row with the n wanted columns, the last one cut to the terminal's
+ * width. The caller unrefs. */
+GPtrArray *ctl_table(const enum ctl_column *wanted, guint n, const struct ctl_row *rows,
+		     guint n_rows);
+
 /* --- ctl_guests.c ----------------------------------------------------------------------------- */
 
 /*
@@ -209,6 +236,7 @@ JsonObject *ctl_progress_guest(struct ctl_progress *progress, const char *name);
 /* --- the verbs -------------------------------------------------------------------------------- */
 
 int ctl_list(struct ctl *ctl, GError **error);	 /* ctl_guests.c */
+int ctl_top(struct ctl *ctl, GError **error);	 /* ctl_top.c */
 int ctl_status(struct ctl *ctl, GError **error); /* ctl_status.c */
 int ctl_start(struct ctl *ctl, GError **error);	 /* ctl_work.c */
 int ctl_stop(struct ctl *ctl, GError **error);

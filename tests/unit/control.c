@@ -186,7 +186,8 @@ BED_TEST(test_status)
 	peer_call(peer, "Status", "\"names\":[\"alpha\"]", "");
 	assert_next_like(
 	    peer,
-	    "{\"guests\":[{\"guest\":{\"name\":\"alpha\"*},\"pid\":null,\"acceleration\":null,\"cpu\":null,"
+	    "{\"guests\":[{\"guest\":{\"name\":\"alpha\"*},\"pid\":null,\"acceleration\":null,"
+	    "\"cpu\":null,"
 	    "\"next_try\":null,\"deadline\":null,\"user\":\"\",*\"probed\":null,\"steps\":[],"
 	    "\"skew\":null,\"load\":null,\"disk_free\":null,\"store_free\":4096,\"failure\":null,"
 	    "\"console_tail\":[\"last \357\277\275 line\"],"

@@ -12,6 +12,10 @@ DOCDIR   = $(PREFIX)/share/doc/childhurd
 UNITDIR     = $(PREFIX)/lib/systemd/system
 SYSUSERSDIR = $(PREFIX)/lib/sysusers.d
 TMPFILESDIR = $(PREFIX)/lib/tmpfiles.d
+# Where the shells look; Debian's zsh has a folder of its own below /usr.
+BASHDIR  = $(PREFIX)/share/bash-completion/completions
+ZSHDIR   = $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+FISHDIR  = $(PREFIX)/share/fish/vendor_completions.d
 
 VERSION := 0.1.0
 B       ?= build
@@ -53,7 +57,7 @@ TOOLS    = $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/
 BENCH    = $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
 SOURCES  = $(wildcard $(MODULES:%=%/*.[ch]) tests/unit/*.[ch] tests/bench/*.[ch] tests/fuzz/*.[ch] tests/tools/*.[ch])
 
-all: $(B)/childhurdd $(B)/childhurdctl man units
+all: $(B)/childhurdd $(B)/childhurdctl man units completions
 
 $(B)/childhurdd: $(B)/obj/childhurdd/main.o $(B)/libchildhurd.a
 	$(call say,LINK,$@)
@@ -108,6 +112,20 @@ $(B)/man/org.childhurd.7: docs/org.childhurd.7.in service/org.childhurd.varlink
 	sed -e '/^@INTERFACE@$$/{r $@.idl' -e 'd}' $< > $@.tmp
 	rm $@.idl
 	mv $@.tmp $@
+
+# --- completions: made from the table of verbs ----------------------------------------------------------------
+
+COMPLETIONS = $(addprefix $(B)/completions/,childhurdctl _childhurdctl childhurdctl.fish)
+
+completions: $(COMPLETIONS)
+
+$(B)/completions/childhurdctl: SHELL_NAME = bash
+$(B)/completions/_childhurdctl: SHELL_NAME = zsh
+$(B)/completions/childhurdctl.fish: SHELL_NAME = fish
+$(COMPLETIONS): $(B)/childhurdctl
+	@mkdir -p $(@D)
+	$(call say,MAKE,$@)
+	$(Q)$(B)/childhurdctl --completion $(SHELL_NAME) > $@.tmp && mv $@.tmp $@
 
 # --- tests ---------------------------------------------------------------------------------------------------
 
@@ -195,6 +213,9 @@ INSTALLED = \
   $(call under,$(B)/childhurdd,755,$(SBINDIR)) \
   $(call under,$(B)/childhurdctl,755,$(BINDIR)) \
   $(call under,$(UNITS),644,$(UNITDIR)) \
+  $(B)/completions/childhurdctl:644:$(BASHDIR)/childhurdctl \
+  $(B)/completions/_childhurdctl:644:$(ZSHDIR)/_childhurdctl \
+  $(B)/completions/childhurdctl.fish:644:$(FISHDIR)/childhurdctl.fish \
   service/childhurd.sysusers:644:$(SYSUSERSDIR)/childhurd.conf \
   service/childhurd.tmpfiles:644:$(TMPFILESDIR)/childhurd.conf \
   $(call under,README.md COPYING docs/childhurd.ini.example,644,$(DOCDIR)) \
@@ -222,4 +243,4 @@ clean:
 help:
 	@echo "all check check-unit valgrind tests fuzz lint format install uninstall demo clean; SANITIZE=address,undefined for a sanitizer build"
 
-.PHONY: all man units tests check check-unit valgrind fuzz format lint install uninstall demo clean help FORCE
+.PHONY: all man units completions tests check check-unit valgrind fuzz format lint install uninstall demo clean help FORCE

@@ -15,6 +15,8 @@
 
 #define MANY G_MAXUINT
 
+static int show_help(struct ctl *ctl, GError **error);
+
 /* In the order of the help. ssh's options stand before NAME: what follows it is the command's. */
 static const struct ctl_verb verbs[] = {
     {"list", "[NAME...]", "all guests, a line each", CTL_OPTION_JSON, 0, MANY, ctl_list},
@@ -52,6 +54,7 @@ static const struct ctl_verb verbs[] = {
     {"reload", "", "apply the configuration anew", 0, 0, 0, ctl_reload},
     {"check", "[FILE]", "what is wrong with the configuration and the host", 0, 0, 1, ctl_check},
     {"version", "", "the versions of childhurdctl and of the daemon", 0, 0, 0, ctl_version},
+    {"help", "[VERB]", "this help, or a verb's", 0, 0, 1, show_help},
 };
 
 static int usage_error(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -112,6 +115,8 @@ verbs_help(void)
 struct parsed {
 	char *timeout, *since, *escape;
 	char *lines;
+	char *completion; /* a shell; NULL: none wanted */
+	gboolean names;
 };
 
 static GArray *
@@ -165,15 +170,17 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	return entries;
 }
 
-/* Parse argv, which loses what was parsed. verb NULL: what comes before the verb. */
-static gboolean
-parse_options(struct ctl *ctl, const struct ctl_verb *verb, struct parsed *parsed, char ***argv,
-	      GError **error)
+/* What is parsed before the verb (verb NULL), or after it; its help. */
+static GOptionContext *
+context_new(struct ctl *ctl, const struct ctl_verb *verb, struct parsed *parsed)
 {
-	g_autoptr(GOptionContext) context =
-	    g_option_context_new(verb ? verb->arguments : "VERB [NAME...]");
+	const GOptionEntry hidden[] = {
+	    {"completion", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &parsed->completion, "",
+	     "SHELL"},
+	    {"names", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &parsed->names, "", NULL},
+	    {0}};
+	GOptionContext *context = g_option_context_new(verb ? verb->arguments : "VERB [NAME...]");
 	g_autoptr(GArray) entries = option_entries(ctl, parsed, verb ? verb->options : 0);
-	g_autoptr(GError) why = NULL;
 	g_autofree char *help = NULL;
 	g_autofree char *program =
 	    verb ? g_strdup_printf("childhurdctl %s", verb->name) : g_strdup("childhurdctl");
@@ -184,11 +191,46 @@ parse_options(struct ctl *ctl, const struct ctl_verb *verb, struct parsed *parse
 		help = verbs_help();
 	g_option_context_set_summary(context, help);
 	g_option_context_add_main_entries(context, (const GOptionEntry *)entries->data, NULL);
+	if (!verb)
+		g_option_context_add_main_entries(context, hidden, NULL);
 	g_option_context_set_strict_posix(context, !verb || verb->run == ctl_ssh);
+	return context;
+}
+
+/* Parse argv, which loses what was parsed. verb NULL: what comes before the verb. */
+static gboolean
+parse_options(struct ctl *ctl, const struct ctl_verb *verb, struct parsed *parsed, char ***argv,
+	      GError **error)
+{
+	g_autoptr(GOptionContext) context = context_new(ctl, verb, parsed);
+	g_autoptr(GError) why = NULL;
 	if (g_option_context_parse_strv(context, argv, &why))
 		return TRUE;
-	usage_error(error, "%s; see %s --help", why->message, program);
+	usage_error(error, "%s; see %s --help", why->message, g_get_prgname());
 	return FALSE;
+}
+
+static int
+show_help(struct ctl *ctl, GError **error)
+{
+	struct ctl nobody = {0};
+	struct parsed nothing = {0};
+	const struct ctl_verb *verb = ctl->n_arguments ? find_verb(ctl->arguments[0], error) : NULL;
+	if (ctl->n_arguments && !verb)
+		return CTL_USAGE;
+	g_autoptr(GOptionContext) context = context_new(&nobody, verb, &nothing);
+	g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
+	fputs(help, stdout);
+	return CTL_DONE;
+}
+
+/* For completions, which store nothing. */
+static GArray *
+options_of(const struct ctl_verb *verb)
+{
+	static struct ctl nobody;
+	static struct parsed nothing;
+	return option_entries(&nobody, &nothing, verb ? verb->options : 0);
 }
 
 /* A number from 0 to most. */
@@ -277,8 +319,15 @@ drop_first(char **argv)
 static int
 run(struct ctl *ctl, struct parsed *parsed, char ***argv, GError **error)
 {
+	const struct ctl_table_of_verbs table = {verbs, G_N_ELEMENTS(verbs), options_of};
 	if (!parse_options(ctl, NULL, parsed, argv, error))
 		return CTL_USAGE;
+	if (parsed->completion)
+		return ctl_completion(parsed->completion, &table, error);
+	if (parsed->names && !ctl->socket)
+		ctl_find_socket(ctl);
+	if (parsed->names)
+		return ctl_print_names(ctl, error);
 	if (!(*argv)[1])
 		return usage_error(error, "no verb; see childhurdctl --help");
 	/* Then the verb is where the program's name was, and what follows it is parsed. */
@@ -310,6 +359,7 @@ main(int argc, char **argv)
 	g_free(parsed.timeout);
 	g_free(parsed.since);
 	g_free(parsed.escape);
+	g_free(parsed.completion);
 	g_free(parsed.lines);
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("childhurdctl: standard output");

@@ -138,6 +138,9 @@ int ctl_print_json(const struct varlink_message *message);
 
 /* --- ctl_words.c: numbers, times and texts for people ----------------------------------------- */
 
+/* The states that can be waited for: those of childhurdd(8), and drained. NULL-terminated. */
+extern const char *const ctl_states[];
+
 /* "45s", "3min", "5h", "4d"; caller frees, as with all of these. */
 char *ctl_duration(double seconds);
 /* "212M", "1.5G"; "-" for 0. */
@@ -232,6 +235,19 @@ void ctl_progress_hide(struct ctl_progress *progress);
 void ctl_progress_free(struct ctl_progress *progress); /* hides it */
 /* The Guest of that name as it was last shown, or NULL. */
 JsonObject *ctl_progress_guest(struct ctl_progress *progress, const char *name);
+
+/* --- ctl_completion.c: hidden options of childhurdctl --- */
+
+struct ctl_table_of_verbs {
+	const struct ctl_verb *verbs;
+	gsize n;
+	/* The GOptionEntry of verb, NULL: those before the verb. The caller unrefs. */
+	GArray *(*options)(const struct ctl_verb *verb);
+};
+/* --completion SHELL: print its completions. */
+int ctl_completion(const char *shell, const struct ctl_table_of_verbs *table, GError **error);
+/* --names: the guests, a line each. */
+int ctl_print_names(struct ctl *ctl, GError **error);
 
 /* --- the verbs -------------------------------------------------------------------------------- */
 

@@ -168,15 +168,12 @@ wait_for(struct ctl *ctl, GPtrArray *names, const char *state, gint64 began, GEr
 int
 ctl_wait(struct ctl *ctl, GError **error)
 {
-	static const char *const states[] = {"stopped",	 "starting", "booting", "enrolling",
-					     "ready",	 "draining", "drained", "unresponsive",
-					     "stopping", "backoff",  "failed",	NULL};
 	int status = CTL_DONE;
 	gint64 began = g_get_monotonic_time();
 	gint64 until =
 	    ctl->timeout > 0 ? began + (gint64)(MIN(ctl->timeout, 1e9) * G_USEC_PER_SEC) : -1;
-	if (!ctl->state || !g_strv_contains(states, ctl->state)) {
-		g_autofree char *all = g_strjoinv(", ", (char **)states);
+	if (!ctl->state || !g_strv_contains(ctl_states, ctl->state)) {
+		g_autofree char *all = g_strjoinv(", ", (char **)ctl_states);
 		g_set_error(error, CTL_ERROR, CTL_USAGE, "--for %s; one of %s",
 			    ctl->state ? ctl->state : "is missing", all);
 		return CTL_USAGE;

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# A program on a terminal of its own, with somebody who types and reads: script(1) makes the terminal.
+#
+#   my $t = Terminal->new(columns => 80, rows => 10, command => ['childhurdctl', 'top']);
+#   $t->type("q");
+#   $t->expect(qr/ready/, 'a guest is shown');     # waits for it, and goes on behind it
+package Terminal;
+use strict;
+use warnings;
+use File::Temp qw(tempdir);
+use IPC::Open2;
+use POSIX qw(:sys_wait_h);
+use Test::More ();
+use Time::HiRes qw(sleep time);
+
+our $LIMIT = 30;    # s that expect waits
+
+# options: command (argv), columns, rows.
+sub new {
+    my ($class, %o) = @_;
+    my $self = bless { said => '', %o }, $class;
+    $self->{dir} = tempdir('/tmp/childhurd-terminal-XXXXXX', CLEANUP => 1);
+    my $words = join ' ', map { "'" . s/'/'\\''/gr . "'" } @{ $o{command} };
+    my ($columns, $rows) = ($o{columns} // 100, $o{rows} // 24);
+    $self->{pid} = open2($self->{out}, $self->{in}, 'script', '-qec',
+        "tty >$self->{dir}/tty; stty cols $columns rows $rows; echo \$\$ >$self->{dir}/pid; exec $words", '/dev/null');
+    $self->{in}->autoflush(1);
+    return $self;
+}
+
+sub slurp {
+    open my $f, '<', $_[0] or return '';
+    local $/;
+    return scalar <$f> // '';
+}
+
+sub type {
+    my ($self, $keys) = @_;
+    local $SIG{PIPE} = 'IGNORE';
+    return print { $self->{in} } $keys;
+}
+
+# Read what there is, for at most so many seconds; false at the end.
+sub take {
+    my ($self, $limit) = @_;
+    my $readable = '';
+    vec($readable, fileno $self->{out}, 1) = 1;
+    return 1 if !select $readable, undef, undef, $limit;
+    return sysread $self->{out}, $self->{said}, 65536, length $self->{said};
+}
+
+# Wait until what was said, behind what was expected before, fits; that is taken away. Gives what fitted.
+sub expect {
+    my ($self, $pattern, $what, $limit) = @_;
+    my $until = time + ($limit // $LIMIT);
+    while (1) {
+        if ($self->{said} =~ $pattern) {
+            my $found = $&;
+            $self->{said} = substr $self->{said}, $+[0];
+            Test::More::pass($what) if defined $what;
+            return $found;
+        }
+        last if time > $until || !$self->take(0.2);
+    }
+    Test::More::fail($what // "expected $pattern");
+    Test::More::diag("not said: $pattern; but:\n", $self->{said});
+    return;
+}
+
+# The process on the terminal.
+sub process { my ($self) = @_; return 0 + slurp("$self->{dir}/pid") }
+
+# Give the window another size, of which the program is told.
+sub resize {
+    my ($self, $columns, $rows) = @_;
+    chomp(my $tty = slurp("$self->{dir}/tty"));
+    return system('stty', '-F', $tty, 'cols', $columns, 'rows', $rows) == 0;
+}
+
+# How the terminal is set: stty's words.
+sub settings {
+    my ($self) = @_;
+    chomp(my $tty = slurp("$self->{dir}/tty"));
+    return scalar `stty -F $tty -a`;
+}
+
+# Wait for the program's end; its exit status, -1 when it does not end.
+sub end {
+    my ($self, $limit) = @_;
+    my $until = time + ($limit // $LIMIT);
+    while (time < $until) {
+        $self->take(0.05);
+        if (waitpid($self->{pid}, WNOHANG) == $self->{pid}) {
+            delete $self->{pid};
+            return $? >> 8;
+        }
+    }
+    return -1;
+}
+
+sub DESTROY {
+    my ($self) = @_;
+    local $?;
+    kill 'KILL', $self->{pid} if $self->{pid};
+    waitpid $self->{pid}, 0 if $self->{pid};
+}
+
+1;

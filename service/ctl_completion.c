@@ -254,7 +254,7 @@ static const char zsh_head[] =
     "\n"
     "_childhurdctl_guests() {\n"
     "	local -a names\n"
-    "	names=(${(f)\"$($program ${socket:+--socket $socket} --names 2>/dev/null)\"})\n"
+    "	names=(${(f)\"$($program ${socket:+--socket=$socket} --names 2>/dev/null)\"})\n"
     "	compadd -a names\n"
     "}\n"
     "\n"

@@ -48,7 +48,7 @@ my @offers = (
     ['stop --wait --timeout 5min b', [qw(beta1 beta2)],                                   "an option's value is no guest"],
     ['wait --for ',                  \@states,                                            'states'],
     ['wait alpha --for dr',          [qw(drained draining)],                              'states that begin so'],
-    ['console alpha ',               [],                                                  'nothing where there is no more to say'],
+    ['console alpha b',              [],                                                  'nothing where there is no more to say'],
     ['log --',                       [qw(--follow --help --lines --socket)],              "a verb's options"],
     ['screenshot alpha ',            [qw(a.png b.ini folder guest)],                      'files'],
     ['help sc',                      ['screenshot'],                                      "help's verbs"],

@@ -162,13 +162,19 @@ console_take(struct request *request, const char *bytes, gsize n)
 }
 
 /* While nothing is read from the client, nobody says that it is gone. */
+static gboolean
+is_gone(const struct console *console)
+{
+	struct pollfd ask = {.fd = console->request->client->fd};
+	return poll(&ask, 1, 0) == 1 && (ask.revents & (POLLHUP | POLLERR));
+}
+
 static void
 on_recheck(struct ev_loop *loop, ev_timer *watcher, int events)
 {
 	const struct console *console = watcher->data;
 	struct control_client *client = console->request->client;
-	struct pollfd ask = {.fd = client->fd};
-	if (poll(&ask, 1, 0) == 1 && (ask.revents & (POLLHUP | POLLERR))) {
+	if (is_gone(console)) {
 		client->cut = TRUE;
 		client_wake(client);
 	}
@@ -236,7 +242,7 @@ method_console(struct request *request)
 	if (!name)
 		return;
 	struct console *other = session_of(control, name);
-	g_autofree char *there = other && !force ? who_is_there(other) : NULL;
+	g_autofree char *there = other && !force && !is_gone(other) ? who_is_there(other) : NULL;
 	g_autoptr(GError) error = NULL;
 	int fd = there ? -1 : hird->console(hird->data, name, &error);
 	if (fd < 0) {

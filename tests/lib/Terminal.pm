@@ -63,7 +63,7 @@ sub expect {
         last if time > $until || !$self->take(0.2);
     }
     Test::More::fail($what // "expected $pattern");
-    Test::More::diag("not said: $pattern; but:\n", $self->{said});
+    Test::More::diag("not said: $pattern; but:\n", substr $self->{said}, -2000);
     return;
 }
 

@@ -232,6 +232,22 @@ BED_TEST(test_client_goes)
 	close(fd);
 }
 
+/* Nobody has to wait until that is noticed. */
+BED_TEST(test_client_went)
+{
+	struct peer second;
+	peer_begin(&second, bed);
+	int first = attend(bed, &second, "\"name\":\"beta1\"");
+	shutdown(second.fd, SHUT_WR);
+	bed_settle(bed);
+	peer_end(&second);
+	int fd = attend(bed, peer, "\"name\":\"beta1\"");
+	say(fd, "mine");
+	assert_bytes(bed, peer->fd, "mine");
+	close(first);
+	close(fd);
+}
+
 /* What was typed reaches the guest, and what it answers the client, who only sends no more. */
 BED_TEST(test_half_closed)
 {
@@ -270,6 +286,7 @@ main(int argc, char **argv)
 	g_test_add_func("/control-console/a-slow-reader-misses-some-and-is-told", test_slow_reader);
 	g_test_add_func("/control-console/a-slow-guest-makes-the-client-wait", test_slow_guest);
 	g_test_add_func("/control-console/a-client-that-is-gone-is-noticed", test_client_goes);
+	g_test_add_func("/control-console/who-is-gone-keeps-nobody-out", test_client_went);
 	g_test_add_func("/control-console/a-client-that-only-listens-is-served", test_half_closed);
 	g_test_add_func("/control-console/events-do-not-disturb-it", test_events_do_not_disturb);
 	return g_test_run();

@@ -36,7 +36,7 @@ B        = build/sanitize
 endif
 
 CTL_PKGS    = glib-2.0 json-glib-1.0
-DAEMON_PKGS = $(CTL_PKGS) libvirt libvirt-qemu libssh libxml-2.0 libgcrypt
+DAEMON_PKGS = $(CTL_PKGS) libvirt libvirt-qemu libssh libxml-2.0 libgcrypt libacl
 PKG_CFLAGS := $(shell pkg-config --cflags $(DAEMON_PKGS))
 CTL_LIBS   := $(shell pkg-config --libs $(CTL_PKGS))
 LIBS       := $(shell pkg-config --libs $(DAEMON_PKGS)) -lev -linih -lm

@@ -21,6 +21,7 @@ struct asker {
 struct acceleration {
 	struct ev_loop *loop;
 	char *state_directory;
+	const struct qemu_user *user;
 	GHashTable *emulators; /* path -> struct emulator */
 	GPtrArray *askers;     /* of struct asker */
 	ev_timer answer;       /* at once, but from the loop */
@@ -81,7 +82,7 @@ acceleration_ask(struct acceleration *a, const char *path, acceleration_fn done,
 		e->acceleration = a;
 		e->path = g_strdup(path);
 		g_hash_table_insert(a->emulators, e->path, e);
-		e->probe = accelerator_probe_new(a->loop, path, a->state_directory, on_probed, e);
+		e->probe = accelerator_probe_new(a->loop, path, a->state_directory, a->user, on_probed, e);
 	}
 	struct asker *asker = g_new0(struct asker, 1);
 	asker->emulator = e;
@@ -102,11 +103,12 @@ acceleration_forget(struct acceleration *a, const void *data)
 }
 
 struct acceleration *
-acceleration_new(struct ev_loop *loop, const char *state_directory)
+acceleration_new(struct ev_loop *loop, const char *state_directory, const struct qemu_user *user)
 {
 	struct acceleration *a = g_new0(struct acceleration, 1);
 	a->loop = loop;
 	a->state_directory = g_strdup(state_directory);
+	a->user = user;
 	a->emulators = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, emulator_free);
 	a->askers = g_ptr_array_new_with_free_func(g_free);
 	ev_timer_init(&a->answer, on_answer, 0, 0);

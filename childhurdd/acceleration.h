@@ -6,10 +6,14 @@
 #include <ev.h>
 #include <glib.h>
 
+#include "childhurdd/qemu_user.h"
+
 struct acceleration;
 typedef void (*acceleration_fn)(gboolean usable, const char *why, void *data);
 
-struct acceleration *acceleration_new(struct ev_loop *loop, const char *state_directory);
+/* user: whom QEMU runs as; borrowed, NULL: we. */
+struct acceleration *acceleration_new(struct ev_loop *loop, const char *state_directory,
+				      const struct qemu_user *user);
 void acceleration_free(struct acceleration *acceleration); /* NULL is allowed */
 
 /* done comes from the loop. emulator: absolute path. */

@@ -42,6 +42,7 @@ struct accelerator_probe {
 	struct ev_loop *loop;
 	char *emulator; /* full path */
 	char *directory;
+	const struct qemu_user *user;
 	char *key;    /* the line of the memory up to the answer */
 	char *sector; /* path of the temporary boot sector */
 	struct child *child;
@@ -51,6 +52,13 @@ struct accelerator_probe {
 	accelerator_fn done;
 	void *data;
 };
+
+/* Does QEMU run as somebody else than we? */
+static gboolean
+other(const struct accelerator_probe *probe)
+{
+	return probe->user && probe->user->other;
+}
 
 static void
 probe_answered(struct ev_loop *loop, struct ev_timer *watcher, int events)
@@ -247,7 +255,8 @@ sector_make(struct accelerator_probe *probe)
 	sectors_tidy(probe->directory);
 	probe->sector = g_build_filename(probe->directory, SECTOR_PREFIX "XXXXXX", NULL);
 	fd = g_mkstemp_full(probe->sector, O_RDWR | O_CLOEXEC, 0600);
-	written = fd >= 0 && write(fd, kvm_probe_sector, SECTOR_SIZE) == SECTOR_SIZE;
+	written = fd >= 0 && write(fd, kvm_probe_sector, SECTOR_SIZE) == SECTOR_SIZE &&
+		  (!other(probe) || fchown(fd, probe->user->uid, probe->user->gid) == 0);
 	if (!written)
 		answer_set(probe, FALSE,
 			   g_strdup_printf("the KVM probe cannot write its boot sector in %s: %s",
@@ -281,26 +290,32 @@ probe_run(struct accelerator_probe *probe)
 				    drive,
 				    NULL};
 
-	probe->child = child_run(probe->loop, argv, ACCELERATOR_PROBE_LIMIT, probe_ran, probe);
+	probe->child = child_run_as(probe->loop, probe->user, argv, ACCELERATOR_PROBE_LIMIT, probe_ran, probe);
 }
 
 /* FALSE: the answer says why. */
 static gboolean
 device_opens(struct accelerator_probe *probe, const char *device)
 {
-	int fd = open(device, O_RDWR | O_CLOEXEC);
 	const char *advice = "";
 
+	qemu_user_enter(probe->user);
+	int fd = open(device, O_RDWR | O_CLOEXEC);
+	int problem = errno;
+	qemu_user_leave(probe->user);
 	if (fd >= 0) {
 		close(fd);
 		return TRUE;
 	}
-	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
+	if (problem == ENOENT || problem == ENXIO || problem == ENODEV)
 		advice = "; load the module kvm_intel or kvm_amd, and see that the firmware allows "
 			 "virtualization";
-	else if (errno == EACCES || errno == EPERM)
+	else if (problem == EACCES || problem == EPERM)
 		advice = "; add the user to the group kvm";
-	answer_set(probe, FALSE, g_strdup_printf("%s: %s%s", device, g_strerror(errno), advice));
+	answer_set(probe, FALSE,
+		   g_strdup_printf("%s%s%s: %s%s", device, other(probe) ? " for user " : "",
+				   other(probe) ? probe->user->name : "", g_strerror(problem),
+				   advice));
 	return FALSE;
 }
 
@@ -327,12 +342,14 @@ probe_start(struct accelerator_probe *probe, const char *emulator, const char *d
 
 struct accelerator_probe *
 accelerator_probe_device(struct ev_loop *loop, const char *emulator, const char *directory,
-			 const char *device, accelerator_fn done, void *data)
+			 const char *device, const struct qemu_user *user,
+			 accelerator_fn done, void *data)
 {
 	struct accelerator_probe *probe = g_new0(struct accelerator_probe, 1);
 
 	probe->loop = loop;
 	probe->directory = g_canonicalize_filename(directory, NULL);
+	probe->user = user;
 	probe->done = done;
 	probe->data = data;
 	probe->answer.data = probe;
@@ -345,9 +362,9 @@ accelerator_probe_device(struct ev_loop *loop, const char *emulator, const char 
 
 struct accelerator_probe *
 accelerator_probe_new(struct ev_loop *loop, const char *emulator, const char *directory,
-		      accelerator_fn done, void *data)
+		      const struct qemu_user *user, accelerator_fn done, void *data)
 {
-	return accelerator_probe_device(loop, emulator, directory, KVM_DEVICE, done, data);
+	return accelerator_probe_device(loop, emulator, directory, KVM_DEVICE, user, done, data);
 }
 
 void

@@ -13,6 +13,8 @@
 #include <ev.h>
 #include <glib.h>
 
+#include "childhurdd/qemu_user.h"
+
 #define ACCELERATOR_PROBE_LIMIT 2000 /* ms */
 
 struct accelerator_probe;
@@ -27,15 +29,17 @@ typedef void (*accelerator_fn)(struct accelerator_probe *probe, gboolean usable,
  * remembered in directory/kvm-probe for this boot of the host, this emulator (path, size and time
  * of the binary) and this /dev/kvm, so that a second daemon start does not probe again; that
  * something is missing or not permitted is found out anew each time. directory: the daemon's state
- * directory, also used for the temporary boot sector.
+ * directory, also used for the temporary boot sector. user: whom QEMU runs as (NULL: we), borrowed
+ * until the answer; he has to be able to pass the directory.
  */
 struct accelerator_probe *accelerator_probe_new(struct ev_loop *loop, const char *emulator,
-						const char *directory, accelerator_fn done,
-						void *data);
+						const char *directory, const struct qemu_user *user,
+						accelerator_fn done, void *data);
 /* The same with another device than /dev/kvm; for tests, which have to have one that opens and one
  * that does not. */
 struct accelerator_probe *accelerator_probe_device(struct ev_loop *loop, const char *emulator,
 						   const char *directory, const char *device,
+						   const struct qemu_user *user,
 						   accelerator_fn done, void *data);
 void accelerator_probe_free(struct accelerator_probe *probe); /* NULL is allowed */
 

@@ -33,6 +33,7 @@ struct disk_job {
 	char *image;   /* without symbolic links */
 	char *overlay; /* absolute */
 	char *temporary;
+	const struct qemu_user *user;
 	gint64 size; /* 0: the image's */
 	gboolean keep;
 	struct image base;
@@ -114,6 +115,14 @@ overlay_sync(const char *path)
 	return result == 0;
 }
 
+/* The folder is ours, so the path leads to no file of another's. */
+static gboolean
+give(const struct disk_job *job, const char *path)
+{
+	return !job->user || !job->user->other ||
+	       lchown(path, job->user->uid, job->user->gid) == 0;
+}
+
 static void
 create_done(struct child *child, int status, const char *output, const GError *error, void *data)
 {
@@ -121,7 +130,7 @@ create_done(struct child *child, int status, const char *output, const GError *e
 
 	if (error || status != 0) {
 		tool_failed(job, "create", status, output, error);
-	} else if (chmod(job->temporary, 0600) < 0 ||
+	} else if (chmod(job->temporary, 0600) < 0 || !give(job, job->temporary) ||
 		   (job->keep && !overlay_sync(job->temporary)) ||
 		   rename(job->temporary, job->overlay) < 0) {
 		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IO,
@@ -174,17 +183,53 @@ overlay_grow(struct disk_job *job)
 	const char *const argv[] = {"qemu-img", "resize",     "-q", "-f", "qcow2",
 				    "--",	job->overlay, size, NULL};
 
-	job->child = child_run(job->loop, argv, DISK_QEMU_IMG_LIMIT, resize_done, job);
+	job->child =
+	    child_run_as(job->loop, job->user, argv, DISK_QEMU_IMG_LIMIT, resize_done, job);
+}
+
+/* As the user whom QEMU runs as: he could have had an overlay name any file as its backing file. */
+static gboolean
+probe_as_user(const struct disk_job *job, const char *path, const char *format,
+	      struct image *image, GError **error)
+{
+	qemu_user_enter(job->user);
+	gboolean good = image_probe(path, format, image, error);
+	qemu_user_leave(job->user);
+	return good;
+}
+
+/* Can QEMU read the image, and all below it? */
+static gboolean
+image_is_open(struct disk_job *job, const struct disk_spec *spec)
+{
+	struct image image;
+
+	if (!job->user || !job->user->other)
+		return TRUE;
+	if (!probe_as_user(job, job->image, spec->format, &image, &job->error)) {
+		g_prefix_error(&job->error,
+			       "QEMU runs as user %s, who has to be able to read its image and "
+			       "to pass the folders above it (setfacl -m u:%s:rX, or chmod o+rX): ",
+			       job->user->name, job->user->name);
+		return FALSE;
+	}
+	image_clear(&image);
+	return TRUE;
 }
 
 /* The overlay that is there must be a whole one of this image; else a person has to decide what
- * becomes of it. */
+ * becomes of it. One of an earlier daemon is still root's. */
 static void
 overlay_keep(struct disk_job *job)
 {
 	struct image overlay;
 
-	if (!image_probe(job->overlay, "qcow2", &overlay, &job->error)) {
+	if (!give(job, job->overlay)) {
+		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IO, "%s: cannot give it to %s: %s",
+			    job->overlay, job->user->name, g_strerror(errno));
+		return;
+	}
+	if (!probe_as_user(job, job->overlay, "qcow2", &overlay, &job->error)) {
 		g_prefix_error(&job->error,
 			       "the persistent disk cannot be used; `childhurdctl reset` "
 			       "makes a new one, with all on it lost: ");
@@ -232,6 +277,8 @@ job_start(struct disk_job *job, const struct disk_spec *spec)
 			    " bytes, disk-size says only %" G_GINT64_FORMAT
 			    "; raise disk-size, or leave it out",
 			    spec->image, job->base.size, job->size);
+	} else if (!image_is_open(job, spec)) {
+		return;
 	} else if (job->keep && lstat(job->overlay, &status) == 0) {
 		overlay_keep(job);
 	} else {
@@ -249,6 +296,7 @@ disk_prepare(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done, v
 	job->temporary = g_strconcat(job->overlay, ".new", NULL);
 	job->size = (spec->size + SECTOR - 1) / SECTOR * SECTOR;
 	job->keep = spec->keep;
+	job->user = spec->user;
 	job->done = done;
 	job->data = data;
 	job->finish.data = job;

@@ -7,6 +7,8 @@
 #include <ev.h>
 #include <glib.h>
 
+#include "childhurdd/qemu_user.h"
+
 #define DISK_ERROR (disk_error_quark())
 GQuark disk_error_quark(void);
 enum disk_error {
@@ -26,6 +28,7 @@ struct disk_spec {
 			error */
 	gboolean keep; /* an overlay that is there and has this image below it is kept (persistent
 			  disk) */
+	const struct qemu_user *user; /* whom the overlay is for, borrowed; NULL: ourselves */
 };
 
 struct disk_job;
@@ -42,7 +45,9 @@ typedef void (*disk_fn)(struct disk_job *job, const char *format, const GError *
  * tables or clusters beyond the end of the file), as is a qcow2 image with a missing backing file.
  * The overlay is made under a temporary name and renamed, so a killed daemon leaves no half-made
  * disk. The image's format is always given to qemu-img (-F), never guessed from its content by
- * QEMU. Messages name the image and what to do.
+ * QEMU. Messages name the image and what to do. When the overlay is for another user, he has to be
+ * able to read the image, the overlay becomes his, and what he may have written to is only read as
+ * him; the folder has to be ours.
  */
 struct disk_job *disk_prepare(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done,
 			      void *data);

@@ -10,6 +10,7 @@
 #include "childhurdd/domain.h"
 
 #include <libxml/xmlwriter.h>
+#include <sys/stat.h>
 
 /*
  * Slots on the PCI bus. QEMU plugs in what is on its command line as text before what libvirt
@@ -166,6 +167,31 @@ write_devices(xmlTextWriter *w, const struct domain_spec *spec)
 	end(w);
 }
 
+/*
+ * A libvirtd of the system would run QEMU as the user of its own qemu.conf, and change owners as it
+ * likes. It cannot be told of further groups by a label: where KVM is open to one of them, that one
+ * is QEMU's.
+ */
+static void
+write_label(xmlTextWriter *w, const struct domain_spec *spec)
+{
+	const struct qemu_user *user = spec->label;
+	gid_t gid = user->gid;
+	struct stat kvm;
+	if (spec->kvm && stat("/dev/kvm", &kvm) == 0)
+		for (int i = 0; i < user->n_groups; i++)
+			if (user->groups[i] == kvm.st_gid)
+				gid = kvm.st_gid;
+	start(w, "seclabel");
+	attribute(w, "type", "static");
+	attribute(w, "model", "dac");
+	attribute(w, "relabel", "no");
+	start(w, "label");
+	xmlTextWriterWriteFormatString(w, "+%u:+%u", (unsigned)user->uid, (unsigned)gid);
+	end(w);
+	end(w);
+}
+
 static void
 qemu_argument(xmlTextWriter *w, const char *value)
 {
@@ -256,6 +282,8 @@ domain_xml(const struct domain_spec *spec)
 	leaf(w, "on_reboot", "destroy");
 	leaf(w, "on_crash", "destroy");
 	write_devices(w, spec);
+	if (spec->label)
+		write_label(w, spec);
 	write_qemu(w, spec);
 	end(w);
 	xmlTextWriterEndDocument(w);

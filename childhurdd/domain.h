@@ -5,6 +5,7 @@
 
 #include <glib.h>
 
+#include "childhurdd/qemu_user.h"
 #include "config/config.h"
 
 /* The user network's id in QEMU's monitor: hostfwd_add DOMAIN_NETDEV ... */
@@ -18,6 +19,7 @@ struct domain_spec {
 	const char *disk;	   /* path of the overlay (qcow2), NULL: no disk */
 	const char *console_log;   /* path */
 	const char *serial_socket; /* path, NULL: nobody can type into the console */
+	const struct qemu_user *label; /* whom the driver is to run QEMU as; NULL: it knows */
 	int secrets_guest_port;	   /* where the secrets port leads at first; 0: no such forward */
 };
 

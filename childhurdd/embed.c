@@ -19,12 +19,14 @@
 
 /*
  * stdio_handler: no virtlogd runs. No security driver, name spaces or cgroups: they need root or a
- * host that offers them, and QEMU gets its own seccomp sandbox all the same. QEMU runs as the user
- * who runs the daemon, so that it can reach its disk below a folder of mode 0700. No guest memory
- * in core files: the guest's private keys are in it.
+ * host that offers them, and QEMU gets its own seccomp sandbox all the same: seccomp_sandbox = 1 is
+ * `-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny`. QEMU runs as
+ * user, with that one's groups; libvirt has no business with the owners of disks and logs, the
+ * daemon makes them as they have to be (guest_folder.c). No guest memory in core files: the guest's
+ * private keys are in it.
  */
 gboolean
-embed_make(const char *root, GError **error)
+embed_make(const char *root, const struct qemu_user *user, GError **error)
 {
 	g_autofree char *folder = g_build_filename(root, "etc", NULL);
 	g_autofree char *path = g_build_filename(folder, "qemu.conf", NULL);
@@ -40,9 +42,15 @@ embed_make(const char *root, GError **error)
 						   "max_core = 0\n"
 						   "dump_guest_core = 0\n"
 						   "seccomp_sandbox = 1\n",
-						   geteuid(), getegid());
+						   user->uid, user->gid);
 	if (g_mkdir_with_parents(folder, 0700) < 0) {
 		g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: %s", folder,
+			    g_strerror(errno));
+		return FALSE;
+	}
+	/* QEMU has files of its own below; that others pass here shows them nothing. */
+	if (user->other && chmod(root, 0711) < 0) {
+		g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: %s", root,
 			    g_strerror(errno));
 		return FALSE;
 	}

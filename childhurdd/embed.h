@@ -5,14 +5,16 @@
 
 #include <glib.h>
 
+#include "childhurdd/qemu_user.h"
+
 #define EMBED_END_LIMIT 2000 /* ms that a QEMU may take to be gone after SIGKILL */
 /* Bytes that are kept for libvirt's own small files: without them it ends the QEMUs that it finds,
  * on a full disk. */
 #define EMBED_RESERVE 4194304
 
-/* Make root with its qemu.conf. FALSE and an error that names the path when that
- * cannot be done. */
-gboolean embed_make(const char *root, GError **error);
+/* Make root with its qemu.conf, by which QEMU runs as user. FALSE and an error that names the path
+ * when that cannot be done. */
+gboolean embed_make(const char *root, const struct qemu_user *user, GError **error);
 
 /*
  * Clear what a daemon that was killed in the middle of a start has left in root: libvirt would list

@@ -11,6 +11,7 @@
 #include "childhurdd/acceleration.h"
 #include "childhurdd/describe.h"
 #include "childhurdd/domain.h"
+#include "childhurdd/guest_folder.h"
 #include "childhurdd/metrics.h"
 #include "childhurdd/metrics_file.h"
 #include "childhurdd/publisher.h"
@@ -542,6 +543,7 @@ serve_screenshot(void *data, const char *name,
 	photo->path = g_build_filename(h->host.config->state_directory, name, "screen.png", NULL);
 	photo->done = done;
 	photo->done_data = done_data;
+	guest_folder_lay_out(photo->path, h->host.qemu_user); /* else QEMU says why not */
 	g_autofree char *command = g_strdup_printf("screendump \"%s\" -f png", photo->path);
 	hypervisor_monitor(h->host.hypervisor, name, command, on_photo, photo);
 }
@@ -659,7 +661,8 @@ refuse_change(GPtrArray *messages, const char *key, const char *old, char **want
 		return;
 	g_ptr_array_add(
 	    messages,
-	    g_strdup_printf("[daemon] %s: stays %s until the daemon is restarted", key, old));
+	    g_strdup_printf("[daemon] %s: stays %s until the daemon is restarted", key,
+			    old ? old : "what it was found to be"));
 	g_free(*wanted);
 	*wanted = g_strdup(old);
 }
@@ -691,6 +694,7 @@ reload(struct hird *h, GPtrArray *messages)
 	refuse_change(messages, "runtime-directory", old->runtime_directory,
 		      &config->runtime_directory);
 	refuse_change(messages, "control-group", old->control_group, &config->control_group);
+	refuse_change(messages, "qemu-user", old->qemu_user, &config->qemu_user);
 	/* Running builds are known by these. */
 	refuse_change(messages, "host-name", old->host_name, &config->host_name);
 	refuse_change(messages, "guix-state-directory", old->guix_state_directory,
@@ -749,13 +753,17 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->host = (struct host){.loop = loop, .config = config, .hird = h};
 	h->host.tasks = tasks_new(loop, WORKERS);
 	h->host.writer = tasks_new(loop, 1);
-	h->host.acceleration = acceleration_new(loop, config->state_directory);
+	h->host.qemu_user = qemu_user_find(config->qemu_user, error);
+	h->host.acceleration =
+	    acceleration_new(loop, config->state_directory, h->host.qemu_user);
 	h->host.metrics = metrics_new();
 	h->metrics_file =
 	    metrics_file_new(loop, h->host.tasks, METRICS_FILE_PERIOD, serve_metrics, h);
 	h->selfcheck = selfcheck_new(loop, config->looked_for);
-	h->host.hypervisor = hypervisor_new(h->host.tasks, config->uri, config->state_directory,
-					    on_domain, h, error);
+	if (h->host.qemu_user)
+		h->host.hypervisor =
+		    hypervisor_new(h->host.tasks, config->uri, config->state_directory,
+				   h->host.qemu_user, on_domain, h, error);
 	struct control_hird serve = {.data = h,
 				     .names = serve_names,
 				     .describe = serve_describe,
@@ -774,6 +782,8 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 		hird_free(h);
 		return NULL;
 	}
+	if (h->host.qemu_user->note)
+		g_warning("%s", h->host.qemu_user->note);
 	for (guint i = 0; i < config->guests->len; i++)
 		g_ptr_array_add(h->runners,
 				runner_new(&h->host, g_ptr_array_index(config->guests, i)));

@@ -8,12 +8,14 @@
 #include <grp.h>
 #include <libvirt/libvirt.h>
 #include <pwd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "childhurdd/accelerator.h"
 #include "childhurdd/hostcheck_parts.h"
 #include "childhurdd/image.h"
 #include "childhurdd/ports.h"
+#include "childhurdd/qemu_user.h"
 #include "childhurdd/trust.h"
 #include "offload/signing.h"
 #include "service/control.h"
@@ -22,6 +24,7 @@ struct check {
 	const struct config *config;
 	FILE *out;
 	gboolean good;
+	struct qemu_user *user; /* whom QEMU runs as; NULL: there is none */
 };
 
 static void G_GNUC_PRINTF(3, 4) say(struct check *c, const char *word, const char *format, ...)
@@ -131,8 +134,10 @@ check_kvm(struct check *c, const char *emulator)
 		say(c, "note", "KVM: not probed: %s", error->message);
 		return;
 	}
+	if (own && c->user && c->user->other)
+		chmod(own, 0711); /* QEMU has to find its boot sector there */
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
-	accelerator_probe_new(loop, path, own ? own : c->config->state_directory, on_probe, c);
+	accelerator_probe_new(loop, path, own ? own : c->config->state_directory, c->user, on_probe, c);
 	ev_run(loop, 0);
 	ev_loop_destroy(loop);
 	if (own)
@@ -200,21 +205,43 @@ check_port(struct check *c, const struct config_guest *guest, int port)
 }
 
 static void
+check_qemu_user(struct check *c)
+{
+	g_autoptr(GError) error = NULL;
+	c->user = qemu_user_find(c->config->qemu_user, &error);
+	if (!c->user)
+		say(c, "problem", "%s", error->message);
+	else if (c->user->note)
+		say(c, "note", "%s", c->user->note);
+	else if (c->user->other)
+		say(c, "ok", "QEMU runs as user %s", c->user->name);
+}
+
+/* As the user who is to read it, if that is another one than we. */
+static gboolean
+image_is_good(struct check *c, const struct config_guest *guest, struct image *image,
+	      GError **error)
+{
+	return (!c->user || qemu_user_check(c->user, "image", guest->image, error)) &&
+	       image_probe(guest->image, guest->image_format, image, error);
+}
+
+static void
 check_guest(struct check *c, const struct config_guest *guest)
 {
 	g_autoptr(GError) error = NULL;
 	if (guest->image) {
 		struct image image;
-		if (image_probe(guest->image, guest->image_format, &image, &error))
+		if (image_is_good(c, guest, &image, &error))
 			say(c, "ok", "%s: image %s (%s)", guest->name, guest->image, image.format);
 		else
 			say(c, "problem", "%s: %s", guest->name, error->message);
 		image_clear(&image);
 		g_clear_error(&error);
 	}
-	if (guest->kernel && access(guest->kernel, R_OK) < 0)
-		say(c, "problem", "%s: kernel %s: %s", guest->name, guest->kernel,
-		    g_strerror(errno));
+	if (guest->kernel && !qemu_user_check(c->user, "kernel", guest->kernel, &error))
+		say(c, "problem", "%s: %s", guest->name, error->message);
+	g_clear_error(&error);
 	check_port(c, guest, guest->ssh_port);
 	check_port(c, guest, guest->secrets_port);
 }
@@ -250,7 +277,7 @@ check_guix(struct check *c)
 gboolean
 hostcheck_run(const struct config *config, FILE *out)
 {
-	struct check c = {config, out, TRUE};
+	struct check c = {config, out, TRUE, NULL};
 	const char *emulator = NULL;
 	g_autofree char *missing = config_missing(config);
 	if (missing)
@@ -262,6 +289,7 @@ hostcheck_run(const struct config *config, FILE *out)
 	check_folder(&c, config->state_directory);
 	check_folder(&c, config->runtime_directory);
 	check_group(&c);
+	check_qemu_user(&c);
 	check_tool(&c, "qemu-img", "qemu-utils");
 	check_driver(&c);
 	check_ssh(&c);
@@ -281,5 +309,6 @@ hostcheck_run(const struct config *config, FILE *out)
 	hostcheck_room(config, &findings);
 	check_guix(&c);
 	hostcheck_guix(config, &findings);
+	qemu_user_free(c.user);
 	return c.good;
 }

@@ -453,6 +453,13 @@ hypervisor_embedded(const struct hypervisor *h)
 	return h->root != NULL;
 }
 
+gboolean
+hypervisor_of_system(const struct hypervisor *h)
+{
+	g_autoptr(GUri) uri = g_uri_parse(h->uri, G_URI_FLAGS_NONE, NULL);
+	return uri && g_str_has_prefix(h->uri, "qemu") && !strcmp(g_uri_get_path(uri), "/system");
+}
+
 struct hypervisor_call *
 hypervisor_start(struct hypervisor *hypervisor, const char *name, const char *uuid, const char *xml,
 		 hypervisor_fn done, void *data)
@@ -495,13 +502,13 @@ hypervisor_forget(struct hypervisor_call *call)
 
 struct hypervisor *
 hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
-	       hypervisor_event_fn event, void *data, GError **error)
+	       const struct qemu_user *user, hypervisor_event_fn event, void *data, GError **error)
 {
 	g_autofree char *full = g_strdup(uri), *root = NULL;
 	if (!strcmp(uri, "qemu:///embed")) {
 		root = g_build_filename(state_directory, "libvirt", NULL);
 		g_autofree char *escaped = g_uri_escape_string(root, "/", FALSE);
-		if (!embed_make(root, error))
+		if (!embed_make(root, user, error))
 			return NULL;
 		g_free(full);
 		full = g_strdup_printf("qemu:///embed?root=%s", escaped);

@@ -10,6 +10,8 @@
 #define CHILDHURDD_HYPERVISOR_H
 
 #include <glib.h>
+
+#include "childhurdd/qemu_user.h"
 #include <sys/types.h>
 
 #include "childhurdd/tasks.h"
@@ -33,17 +35,22 @@ typedef void (*hypervisor_event_fn)(enum hypervisor_event event, const char *nam
 struct hypervisor;
 /*
  * Make a hypervisor; it connects with its first call. uri: qemu:///embed means the embedded driver
- * with its root in state_directory/libvirt, whose qemu.conf is written here. NULL and an error when
+ * with its root in state_directory/libvirt, whose qemu.conf is written here: QEMU runs as user. NULL and an error when
  * that cannot be done. It lives as long as the process, and the guests live on after it.
  */
 struct hypervisor *hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
-				  hypervisor_event_fn event, void *data, GError **error);
+				  const struct qemu_user *user, hypervisor_event_fn event,
+				  void *data, GError **error);
 
 /* The daemon ends; the guests run on. No call may follow. */
 void hypervisor_leave(struct hypervisor *hypervisor);
 
 /* The driver is in this process: when it cannot be opened once, it never can. */
 gboolean hypervisor_embedded(const struct hypervisor *hypervisor);
+
+/* The driver is in the system's libvirtd, which is root and chooses QEMU's user itself when it is
+ * not told. */
+gboolean hypervisor_of_system(const struct hypervisor *hypervisor);
 
 struct hypervisor_call;
 /* The end of a call. result: text, domain list..., owned by the callee of the callback only while

@@ -13,6 +13,7 @@
 #include "childhurdd/childhurd.h"
 #include "childhurdd/health.h"
 #include "childhurdd/hypervisor.h"
+#include "childhurdd/qemu_user.h"
 #include "childhurdd/record.h"
 #include "childhurdd/tasks.h"
 
@@ -31,6 +32,7 @@ struct host {
 	struct acceleration *acceleration;
 	struct metrics *metrics;
 	const struct config *config;
+	struct qemu_user *qemu_user; /* whom QEMU runs as */
 	struct hird *hird;
 };
 

@@ -3,11 +3,9 @@
  * A start is prepared in parallel: acceleration, keys, disk. What is in the way and can be seen at
  * once is said first.
  */
-#include <errno.h>
-#include <unistd.h>
-
 #include "childhurdd/console.h"
 #include "childhurdd/disk.h"
+#include "childhurdd/guest_folder.h"
 #include "childhurdd/hird.h"
 #include "childhurdd/ports.h"
 #include "childhurdd/runner_internal.h"
@@ -218,7 +216,8 @@ disk_start(struct runner *r)
 				 .format = guest->image_format,
 				 .overlay = r->disk,
 				 .size = guest->disk_size,
-				 .keep = guest->disk == CONFIG_DISK_PERSISTENT};
+				 .keep = guest->disk == CONFIG_DISK_PERSISTENT,
+				 .user = r->host->qemu_user};
 	r->disk_job = disk_prepare(r->host->loop, &spec, on_disk, r);
 }
 
@@ -268,19 +267,17 @@ obstacle(struct runner *r)
 		return g_strdup_printf(
 		    "emulator %s: not found; install qemu-system-x86, or set `emulator'",
 		    guest->emulator);
-	if (g_mkdir_with_parents(r->directory, 0700) < 0)
-		return g_strdup_printf("%s: %s", r->directory, g_strerror(errno));
+	if (!guest_folder_make(r->directory, r->host->qemu_user, &error))
+		return g_strdup(error->message);
 	if (!port_is_free(guest->listen_address, guest->ssh_port, &error) ||
 	    !port_is_free(guest->listen_address, guest->secrets_port, &error))
 		return g_strdup(error->message);
-	const char *files[] = {guest->kernel, NULL};
-	for (guint i = 0; i < guest->modules->len + 1; i++) {
-		const struct config_module *module =
-		    i ? g_ptr_array_index(guest->modules, i - 1) : NULL;
-		const char *file = module ? module->file : files[0];
-		if (file && access(file, R_OK) < 0)
-			return g_strdup_printf("%s %s: %s", module ? "module" : "kernel", file,
-					       g_strerror(errno));
+	if (guest->kernel && !qemu_user_check(r->host->qemu_user, "kernel", guest->kernel, &error))
+		return g_strdup(error->message);
+	for (guint i = 0; i < guest->modules->len; i++) {
+		const struct config_module *module = g_ptr_array_index(guest->modules, i);
+		if (!qemu_user_check(r->host->qemu_user, "module", module->file, &error))
+			return g_strdup(error->message);
 	}
 	if (!console_rotate(r->console_log, &error))
 		return g_strdup(error->message);

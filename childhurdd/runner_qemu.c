@@ -3,6 +3,7 @@
  * A runner's QEMU: started by libvirt, watched, ended. Its end is known through a pidfd at once,
  * and judged when libvirt has said why, which it does a few milliseconds later.
  */
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,7 +12,9 @@
 #include "childhurdd/console.h"
 #include "childhurdd/domain.h"
 #include "childhurdd/failure.h"
+#include "childhurdd/guest_folder.h"
 #include "childhurdd/hird.h"
+#include "childhurdd/process.h"
 #include "childhurdd/runner_internal.h"
 #include "ssh/reach.h"
 
@@ -166,6 +169,30 @@ runner_console_start(struct runner *r)
 	r->console = console_new(r->host->loop, r->console_log, FALSE, on_console, r);
 }
 
+static gboolean
+is_started(pid_t pid, char **words, void *data)
+{
+	return pid == GPOINTER_TO_INT(data) && !process_option(words, "-sandbox");
+}
+
+/* A driver that is not ours may have its own mind. */
+static void
+check_privileges(struct runner *r, pid_t pid)
+{
+	g_autofree char *folder = g_strdup_printf("/proc/%d", (int)pid);
+	struct stat st;
+	if (!pid || hypervisor_embedded(r->host->hypervisor))
+		return;
+	if (stat(folder, &st) == 0 && st.st_uid == 0)
+		hird_event(r->host->hird, r->c, FALSE,
+			   "its QEMU runs as root: libvirtd does not do as it is told; name an "
+			   "ordinary user in its qemu.conf");
+	if (process_find(is_started, GINT_TO_POINTER(pid)))
+		hird_event(r->host->hird, r->c, FALSE,
+			   "its QEMU runs without a sandbox: say seccomp_sandbox = 1 in libvirtd's "
+			   "qemu.conf");
+}
+
 static void
 on_started(const struct hypervisor_result *result, void *data)
 {
@@ -176,6 +203,7 @@ on_started(const struct hypervisor_result *result, void *data)
 		return;
 	}
 	runner_watch_qemu(r, result->pid);
+	check_privileges(r, result->pid);
 	g_autofree char *text =
 	    g_strdup_printf("QEMU runs (process %d, %s)", (int)result->pid, r->kvm ? "kvm" : "tcg");
 	childhurd_event(r->c, EVENT_LAUNCHED, text);
@@ -193,7 +221,10 @@ runner_launch(struct childhurd *c)
 				   .disk = guest->image ? r->disk : NULL,
 				   .console_log = r->console_log,
 				   .serial_socket = r->serial,
-				   .secrets_guest_port = REACH_UNUSED_PORT};
+				   .secrets_guest_port = REACH_UNUSED_PORT,
+				   .label = hypervisor_of_system(r->host->hypervisor)
+						? r->host->qemu_user
+						: NULL};
 	g_autofree char *xml = domain_xml(&spec);
 	g_debug("%s: %s", guest->name, xml);
 	if (r->kvm != r->boots_kvm) /* what is known of boots says nothing of this one */
@@ -247,6 +278,7 @@ keep_screen(struct runner *r)
 	ev_timer_set(&r->screen_limit, (double)FAILURE_SCREEN_LIMIT / 1000, 0);
 	ev_timer_start(r->host->loop, &r->screen_limit);
 	hypervisor_forget(r->call);
+	guest_folder_lay_out(r->screen, r->host->qemu_user); /* else QEMU says why not */
 	r->call = hypervisor_monitor(r->host->hypervisor, guest_of(r)->name, command, on_screen, r);
 }
 

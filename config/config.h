@@ -83,6 +83,7 @@ struct config {
 	char *runtime_directory;
 	char *secrets_directory; /* DIRECTORY-OF-MAIN-FILE/secrets: extra files for secret roots */
 	char *control_group;
+	char *qemu_user; /* NULL: to be found out */
 	int parallel_starts;
 	char *host_name;
 	char *coordinator_user; /* NULL: to be found out */

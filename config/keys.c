@@ -39,6 +39,9 @@ const struct key keys[] = {
 	 "$XDG_RUNTIME_DIR/childhurd, without that variable $XDG_CACHE_HOME/childhurd or ~/.cache/childhurd."},
 	{"control-group", KEY_NAME, D(control_group), "childhurd", NULL, 0, 0, NULL,
 	 "The group whose members may use the control socket."},
+	{"qemu-user", KEY_NAME, D(qemu_user), NULL, "childhurd", 0, 0, NULL,
+	 "The user that QEMU runs as when childhurdd is run by root; never root. When it is not given and there is no user "
+	 "childhurd, libvirt-qemu is taken, with a warning. An ordinary user's QEMU is his own."},
 	{"parallel-starts", KEY_INT, D(parallel_starts), NULL, "the number of CPUs", 1, 1000, NULL,
 	 "How many guests boot at a time; the others wait, in the order of the configuration."},
 	{"host-name", KEY_WORD, D(host_name), "127.0.0.1", NULL, 0, 0, NULL,

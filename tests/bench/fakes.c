@@ -160,7 +160,7 @@ call_run(struct hypervisor *h, const char *name, const char *xml, gboolean ends,
 
 struct hypervisor *
 hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
-	       hypervisor_event_fn event, void *data, GError **error)
+	       const struct qemu_user *user, hypervisor_event_fn event, void *data, GError **error)
 {
 	struct hypervisor *h = g_new0(struct hypervisor, 1);
 	h->tasks = tasks;
@@ -182,6 +182,12 @@ gboolean
 hypervisor_embedded(const struct hypervisor *h)
 {
 	return TRUE;
+}
+
+gboolean
+hypervisor_of_system(const struct hypervisor *h)
+{
+	return FALSE;
 }
 
 struct hypervisor_call *

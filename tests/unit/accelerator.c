@@ -111,7 +111,7 @@ expect(struct place *place, const char *emulator, const char *device, gboolean u
 {
 	struct answer answer = {0};
 
-	accelerator_probe_device(place->loop, emulator, place->directory, device, answer_take,
+	accelerator_probe_device(place->loop, emulator, place->directory, device, NULL, answer_take,
 				 &answer);
 	g_assert_cmpint(answer.calls, ==, 0); /* never from within */
 	ev_run(place->loop, 0);
@@ -357,7 +357,7 @@ a_state_directory_that_cannot_be_written_is_told(void)
 
 	place_make(&place, "exit 85");
 	accelerator_probe_device(place.loop, place.emulator, "/proc/self/nowhere", place.device,
-				 answer_take, &answer);
+				 NULL, answer_take, &answer);
 	ev_run(place.loop, 0);
 	g_assert_false(answer.usable);
 	g_assert_nonnull(strstr(answer.why, "cannot write its boot sector in /proc/self/nowhere"));
@@ -389,7 +389,8 @@ a_freed_probe_is_silent_and_leaves_nothing(void)
 
 	place_make(&place, "exec sleep 1000");
 	accelerator_probe_free(accelerator_probe_device(place.loop, place.emulator, place.directory,
-							place.device, answer_take, &answer));
+							place.device, NULL, answer_take,
+							&answer));
 	ev_run(place.loop, 0);
 	g_assert_cmpint(answer.calls, ==, 0);
 	accelerator_probe_free(NULL);
@@ -406,12 +407,12 @@ this_machine_gets_an_answer_in_time(void)
 	gint64 start = g_get_monotonic_time();
 
 	place_make(&place, "");
-	accelerator_probe_new(place.loop, "qemu-system-x86_64", place.directory, answer_take,
+	accelerator_probe_new(place.loop, "qemu-system-x86_64", place.directory, NULL, answer_take,
 			      &first);
 	ev_run(place.loop, 0);
 	g_assert_cmpint(g_get_monotonic_time() - start, <, (ACCELERATOR_PROBE_LIMIT + 2000) * 1000);
 	g_test_message("%s", first.why);
-	accelerator_probe_new(place.loop, "qemu-system-x86_64", place.directory, answer_take,
+	accelerator_probe_new(place.loop, "qemu-system-x86_64", place.directory, NULL, answer_take,
 			      &second);
 	ev_run(place.loop, 0);
 	g_assert_cmpint(first.calls, ==, 1);

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Who breaks out of a guest is whom QEMU runs as, so that is nobody who matters. As root, libvirt
+ * drops to the user of its qemu.conf (embed.c); what the daemon does with files that this user can
+ * write to, and the programs that it runs on them (qemu-img, the probe of KVM), is done as him too.
+ *
+ * Linux keeps these identities for each thread (credentials(7)); the C library's functions would
+ * change all threads', libvirt's among them, so the system calls are made directly. For files only
+ * the fsuid and the groups change, because a process with another real uid could be sent signals by
+ * that user. A program that is started needs all three uids; the thread keeps root as its saved one
+ * to come back, and execve makes the effective one of it (execve(2)), so that the program cannot.
+ */
+#include "childhurdd/qemu_user.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/fsuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifdef SYS_setgroups32 /* 32-bit hosts have two of each; the older ones know 16 bits */
+#define SETGROUPS SYS_setgroups32
+#define SETRESUID SYS_setresuid32
+#define SETRESGID SYS_setresgid32
+#else
+#define SETGROUPS SYS_setgroups
+#define SETRESUID SYS_setresuid
+#define SETRESGID SYS_setresgid
+#endif
+
+#define ENTRY_BYTES 16384 /* of a user's entry (getpwnam_r(3)) */
+
+static struct qemu_user *
+user_new(const struct passwd *entry)
+{
+	struct qemu_user *user = g_new0(struct qemu_user, 1);
+	user->name = g_strdup(entry->pw_name);
+	user->uid = entry->pw_uid;
+	user->gid = entry->pw_gid;
+	user->other = entry->pw_uid != geteuid();
+	getgrouplist(entry->pw_name, entry->pw_gid, NULL, &user->n_groups);
+	user->groups = g_new(gid_t, MAX(user->n_groups, 1));
+	if (getgrouplist(entry->pw_name, entry->pw_gid, user->groups, &user->n_groups) < 0) {
+		user->groups[0] = user->gid;
+		user->n_groups = 1;
+	}
+	return user;
+}
+
+/* NULL: there is no such user. */
+static struct qemu_user *
+find(const char *name)
+{
+	struct passwd entry, *found = NULL;
+	g_autofree char *buffer = g_malloc(ENTRY_BYTES);
+	if (getpwnam_r(name, &entry, buffer, ENTRY_BYTES, &found) || !found)
+		return NULL;
+	return user_new(found);
+}
+
+/* The daemon's own user, for whom there may be no entry. */
+static struct qemu_user *
+find_own(void)
+{
+	struct passwd entry, *found = NULL;
+	g_autofree char *buffer = g_malloc(ENTRY_BYTES);
+	g_autofree char *name = g_strdup_printf("uid %u", (unsigned)geteuid());
+	struct passwd unknown = {.pw_name = name, .pw_uid = geteuid(), .pw_gid = getegid()};
+	getpwuid_r(geteuid(), &entry, buffer, ENTRY_BYTES, &found);
+	return user_new(found ? found : &unknown);
+}
+
+struct qemu_user *
+qemu_user_named(const char *name, GError **error)
+{
+	struct qemu_user *user = find(name);
+	if (!user)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+			    "user %s: there is no such user; make him with: useradd --system "
+			    "--user-group --no-create-home --shell /usr/sbin/nologin %s",
+			    name, name);
+	return user;
+}
+
+/* When none is named: the first of two who is there. */
+static struct qemu_user *
+find_default(GError **error)
+{
+	struct qemu_user *user = find(QEMU_USER);
+	if (user || !(user = find(QEMU_USER_FALLBACK)))
+		return user ? user : qemu_user_named(QEMU_USER, error);
+	user->note = g_strdup("there is no user " QEMU_USER ", so QEMU runs as " QEMU_USER_FALLBACK
+			      "; useradd --system --user-group --no-create-home --shell "
+			      "/usr/sbin/nologin " QEMU_USER ", with --groups kvm where that "
+			      "group exists, makes him, or qemu-user names another");
+	return user;
+}
+
+static struct qemu_user *
+refuse(struct qemu_user *user, GError **error, const char *why)
+{
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED, "qemu-user %s: %s", user->name,
+		    why);
+	qemu_user_free(user);
+	return NULL;
+}
+
+/* Root of a name space may have nobody else in it. */
+static gboolean
+is_possible(const struct qemu_user *user)
+{
+	if (syscall(SETGROUPS, user->n_groups, user->groups) < 0)
+		return FALSE;
+	gboolean possible = syscall(SETRESUID, -1, user->uid, -1) == 0;
+	return possible && syscall(SETRESUID, -1, 0, -1) == 0 && syscall(SETGROUPS, 0, NULL) == 0;
+}
+
+struct qemu_user *
+qemu_user_find(const char *named, GError **error)
+{
+	struct qemu_user *user = named		? qemu_user_named(named, error)
+				 : geteuid()	? find_own()
+						: find_default(error);
+	if (!user && named)
+		g_prefix_error(error, "qemu-user: ");
+	if (user && user->uid == 0)
+		return refuse(user, error,
+			      "is root, and a guest that breaks out of QEMU would be root; name "
+			      "an ordinary user, or leave the key out");
+	if (user && user->other && geteuid())
+		return refuse(user, error,
+			      "only root's childhurdd can run QEMU as somebody else; leave the key "
+			      "out, or run childhurdd as that user");
+	if (user && user->other && !is_possible(user))
+		return refuse(user, error,
+			      "this root may not run programs as another user (is it one of a user "
+			      "name space?); run childhurdd as an ordinary user");
+	return user;
+}
+
+void
+qemu_user_free(struct qemu_user *user)
+{
+	if (!user)
+		return;
+	g_free(user->name);
+	g_free(user->groups);
+	g_free(user->note);
+	g_free(user);
+}
+
+/* A thread that is root again has no further groups: root does not need any. */
+static void
+groups_set(int n, const gid_t *groups)
+{
+	if (syscall(SETGROUPS, n, groups) < 0)
+		g_error("setgroups: %s", g_strerror(errno)); /* nothing may go on like that */
+}
+
+void
+qemu_user_enter(const struct qemu_user *user)
+{
+	if (!user || !user->other)
+		return;
+	groups_set(user->n_groups, user->groups);
+	setfsgid(user->gid);
+	setfsuid(user->uid);
+	if ((uid_t)setfsuid((uid_t)-1) != user->uid || (gid_t)setfsgid((gid_t)-1) != user->gid)
+		g_error("this thread cannot take the place of user %s", user->name);
+}
+
+void
+qemu_user_leave(const struct qemu_user *user)
+{
+	if (!user || !user->other)
+		return;
+	setfsuid(geteuid());
+	setfsgid(getegid());
+	groups_set(0, NULL);
+	if ((uid_t)setfsuid((uid_t)-1) != geteuid())
+		g_error("this thread cannot be root again");
+}
+
+void
+qemu_user_become(const struct qemu_user *user)
+{
+	if (!user || !user->other)
+		return;
+	groups_set(user->n_groups, user->groups);
+	if (syscall(SETRESGID, user->gid, user->gid, 0) < 0 ||
+	    syscall(SETRESUID, user->uid, user->uid, 0) < 0)
+		g_error("this thread cannot become user %s: %s", user->name, g_strerror(errno));
+}
+
+void
+qemu_user_return(const struct qemu_user *user)
+{
+	if (!user || !user->other)
+		return;
+	if (syscall(SETRESUID, 0, 0, 0) < 0 || syscall(SETRESGID, 0, 0, 0) < 0)
+		g_error("this thread cannot be root again: %s", g_strerror(errno));
+	groups_set(0, NULL);
+}
+
+gboolean
+qemu_user_check(const struct qemu_user *user, const char *what, const char *file, GError **error)
+{
+	qemu_user_enter(user);
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int problem = errno;
+	qemu_user_leave(user);
+	if (fd >= 0)
+		return close(fd) == 0;
+	if (problem != EACCES || !user) {
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(problem), "%s %s: %s", what,
+			    file, g_strerror(problem));
+		return FALSE;
+	}
+	g_autofree char *quoted = g_shell_quote(file);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+		    "%s %s: QEMU runs as user %s, who cannot read it; let him with: setfacl -m "
+		    "u:%s:r %s (and u:%s:x for each folder above it), or chmod o+r and o+x",
+		    what, file, user->name, user->name, quoted, user->name);
+	return FALSE;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * With libacl, on the list that is there: who has an entry keeps it, and the mask is made anew so
+ * that it holds nobody back. A list that allows it already is not written, so that doing this again
+ * changes nothing, not even a time.
+ */
+#include "config/acl.h"
+
+#include <acl/libacl.h>
+#include <errno.h>
+#include <gio/gio.h>
+#include <sys/acl.h>
+#include <sys/stat.h>
+
+static gboolean
+fail(const char *path, const char *what, GError **error)
+{
+	int why = errno;
+	g_set_error(error, G_IO_ERROR, g_io_error_from_errno(why), "%s: cannot %s: %s", path, what,
+		    g_strerror(why));
+	return FALSE;
+}
+
+/* Is this the entry of the user or group? */
+static gboolean
+entry_is(acl_entry_t entry, acl_tag_t wanted, id_t id)
+{
+	acl_tag_t tag;
+	if (acl_get_tag_type(entry, &tag) < 0 || tag != wanted)
+		return FALSE;
+	id_t *qualifier = acl_get_qualifier(entry);
+	gboolean same = qualifier && *qualifier == id;
+	acl_free(qualifier);
+	return same;
+}
+
+/* The entry of the user or group, made when it is missing. NULL: no memory. */
+static acl_entry_t
+entry_get(acl_t *list, acl_tag_t tag, id_t id)
+{
+	acl_entry_t entry;
+	for (int which = ACL_FIRST_ENTRY; acl_get_entry(*list, which, &entry) == 1;
+	     which = ACL_NEXT_ENTRY)
+		if (entry_is(entry, tag, id))
+			return entry;
+	if (acl_create_entry(list, &entry) < 0 || acl_set_tag_type(entry, tag) < 0 ||
+	    acl_set_qualifier(entry, &id) < 0)
+		return NULL;
+	return entry;
+}
+
+static gboolean
+entry_add(acl_entry_t entry, int may)
+{
+	acl_permset_t permissions;
+	if (acl_get_permset(entry, &permissions) < 0)
+		return FALSE;
+	/* ACL_READ and its siblings are the bits of a mode (sys/acl.h) */
+	return acl_add_perm(permissions, (acl_perm_t)may) == 0 &&
+	       acl_set_permset(entry, permissions) == 0;
+}
+
+static gboolean
+grant(const char *path, acl_type_t type, acl_t *list, acl_tag_t tag, id_t id, int may,
+      gboolean *changed, GError **error)
+{
+	acl_t before = acl_dup(*list);
+	acl_entry_t entry = before ? entry_get(list, tag, id) : NULL;
+	gboolean good = entry && entry_add(entry, may) && acl_calc_mask(list) == 0;
+	if (!good)
+		fail(path, "make its access control list", error);
+	else if (acl_cmp(before, *list) == 1) {
+		good = acl_set_file(path, type, *list) == 0 ||
+		       fail(path, "set its access control list", error);
+		if (changed)
+			*changed = good;
+	}
+	if (before)
+		acl_free(before);
+	return good;
+}
+
+static acl_tag_t
+tag_of(enum acl_who who)
+{
+	return who == ACL_FOR_USER ? ACL_USER : ACL_GROUP;
+}
+
+gboolean
+acl_grant(const char *path, enum acl_who who, id_t id, int may, gboolean *changed, GError **error)
+{
+	acl_t list = acl_get_file(path, ACL_TYPE_ACCESS);
+	if (changed)
+		*changed = FALSE;
+	if (!list)
+		return fail(path, "read its access control list", error);
+	gboolean good =
+	    grant(path, ACL_TYPE_ACCESS, &list, tag_of(who), id, may, changed, error);
+	acl_free(list);
+	return good;
+}
+
+/* A default list has to have the three entries of a mode: those of the folder. */
+static acl_t
+list_below(const char *path)
+{
+	struct stat st;
+	acl_t list = acl_get_file(path, ACL_TYPE_DEFAULT);
+	if (!list || acl_entries(list) > 0 || stat(path, &st) < 0)
+		return list;
+	acl_free(list);
+	return acl_from_mode(st.st_mode & 0777);
+}
+
+gboolean
+acl_grant_below(const char *path, enum acl_who who, id_t id, int may, gboolean *changed,
+		GError **error)
+{
+	acl_t list = list_below(path);
+	if (changed)
+		*changed = FALSE;
+	if (!list)
+		return fail(path, "read its default access control list", error);
+	gboolean good =
+	    grant(path, ACL_TYPE_DEFAULT, &list, tag_of(who), id, may, changed, error);
+	acl_free(list);
+	return good;
+}

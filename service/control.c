@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "config/acl.h"
 #include "service/control_internal.h"
 
 static gboolean
@@ -79,6 +80,18 @@ share(const char *path, const char *name, GError **error)
 	return TRUE;
 }
 
+/* The group that may change things has not to be in the other one, where the socket can have both. */
+static void
+share_with_admins(const char *path)
+{
+	g_autoptr(GError) error = NULL;
+	const struct group *group = getgrnam(CONTROL_ADMIN_GROUP);
+	if (group && !acl_grant(path, ACL_FOR_GROUP, group->gr_gid, ACL_MAY_READ | ACL_MAY_WRITE,
+				NULL, &error))
+		g_message("%s; only members of the control-group can use the socket",
+			  error->message);
+}
+
 static gboolean
 listen_at(struct control *control, GError **error)
 {
@@ -109,6 +122,8 @@ listen_at(struct control *control, GError **error)
 	control->inode = st.st_ino;
 	if (!share(path, control->group, error))
 		return FALSE;
+	if (control->group)
+		share_with_admins(path);
 	return listen(control->fd, CONTROL_LISTEN) == 0 || fail(error, path, "cannot listen");
 }
 

@@ -46,6 +46,36 @@ sub guest_image {
     return $path;
 }
 
+# Run the test where these users, name => [groups beside his own], are on the system, and nothing of the host's is
+# changed. Each has a group of his name. They are all there is of them: no home, no password.
+sub own_users {
+    my (%users) = @_;
+    return if $ENV{CHILDHURD_OWN_USERS};
+    cannot('users of its own take root') if $> != 0;
+    my $dir = tempdir('/tmp/childhurd-test-XXXXXX');
+    my ($id, $passwd, $group, %members) = (64100, slurp('/etc/passwd'), slurp('/etc/group'));
+    my $names = join '|', map { quotemeta } keys %users, map { @$_ } values %users;
+    s/^(?:$names):.*\n//mg for $passwd, $group;
+    for my $user (sort keys %users) {
+        $id++;
+        $passwd .= "$user:x:${id}:${id}::/nonexistent:/usr/sbin/nologin\n";
+        $group  .= "$user:x:$id:" . join(',', sort grep { grep { $_ eq $user } @{ $users{$_} } } keys %users) . "\n";
+        push @{ $members{$_} }, $user for grep { !$users{$_} } @{ $users{$user} };
+    }
+    $group .= "$_:x:" . ++$id . ':' . join(',', @{ $members{$_} }) . "\n" for sort keys %members;
+    my %file = (passwd => $passwd, group => $group, 'resolv.conf' => "nameserver 127.0.0.1\n");
+    for my $name (keys %file) {
+        open my $f, '>', "$dir/$name" or die "$dir/$name: $!";
+        print $f $file{$name};
+        close $f;
+    }
+    my $mounts = join '; ', map { "mount --bind $dir/$_ /etc/$_" } sort keys %file;
+    local $ENV{CHILDHURD_OWN_USERS} = 1;
+    exec 'unshare', '--mount', '--propagation', 'private', 'sh', '-ec', "$mounts; rm -r $dir; exec \"\$@\"", 'sh', $^X,
+      (map { "-I$_" } @INC), $0, @ARGV;
+    die "unshare: $!";
+}
+
 # What a test needs is not there: that is a failure, not a skipped test.
 sub cannot {
     my ($why) = @_;

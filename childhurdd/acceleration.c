@@ -82,7 +82,8 @@ acceleration_ask(struct acceleration *a, const char *path, acceleration_fn done,
 		e->acceleration = a;
 		e->path = g_strdup(path);
 		g_hash_table_insert(a->emulators, e->path, e);
-		e->probe = accelerator_probe_new(a->loop, path, a->state_directory, a->user, on_probed, e);
+		e->probe =
+		    accelerator_probe_new(a->loop, path, a->state_directory, a->user, on_probed, e);
 	}
 	struct asker *asker = g_new0(struct asker, 1);
 	asker->emulator = e;

@@ -290,7 +290,8 @@ probe_run(struct accelerator_probe *probe)
 				    drive,
 				    NULL};
 
-	probe->child = child_run_as(probe->loop, probe->user, argv, ACCELERATOR_PROBE_LIMIT, probe_ran, probe);
+	probe->child =
+	    child_run_as(probe->loop, probe->user, argv, ACCELERATOR_PROBE_LIMIT, probe_ran, probe);
 }
 
 /* FALSE: the answer says why. */
@@ -342,8 +343,8 @@ probe_start(struct accelerator_probe *probe, const char *emulator, const char *d
 
 struct accelerator_probe *
 accelerator_probe_device(struct ev_loop *loop, const char *emulator, const char *directory,
-			 const char *device, const struct qemu_user *user,
-			 accelerator_fn done, void *data)
+			 const char *device, const struct qemu_user *user, accelerator_fn done,
+			 void *data)
 {
 	struct accelerator_probe *probe = g_new0(struct accelerator_probe, 1);
 

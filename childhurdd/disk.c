@@ -119,8 +119,7 @@ overlay_sync(const char *path)
 static gboolean
 give(const struct disk_job *job, const char *path)
 {
-	return !job->user || !job->user->other ||
-	       lchown(path, job->user->uid, job->user->gid) == 0;
+	return !job->user || !job->user->other || lchown(path, job->user->uid, job->user->gid) == 0;
 }
 
 static void
@@ -189,8 +188,8 @@ overlay_grow(struct disk_job *job)
 
 /* As the user whom QEMU runs as: he could have had an overlay name any file as its backing file. */
 static gboolean
-probe_as_user(const struct disk_job *job, const char *path, const char *format,
-	      struct image *image, GError **error)
+probe_as_user(const struct disk_job *job, const char *path, const char *format, struct image *image,
+	      GError **error)
 {
 	qemu_user_enter(job->user);
 	gboolean good = image_probe(path, format, image, error);

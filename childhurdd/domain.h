@@ -14,13 +14,13 @@
 struct domain_spec {
 	const struct config_guest *guest;
 	const char *uuid;
-	const char *emulator;	   /* absolute path */
-	gboolean kvm;		   /* as probed or demanded */
-	const char *disk;	   /* path of the overlay (qcow2), NULL: no disk */
-	const char *console_log;   /* path */
-	const char *serial_socket; /* path, NULL: nobody can type into the console */
+	const char *emulator;	       /* absolute path */
+	gboolean kvm;		       /* as probed or demanded */
+	const char *disk;	       /* path of the overlay (qcow2), NULL: no disk */
+	const char *console_log;       /* path */
+	const char *serial_socket;     /* path, NULL: nobody can type into the console */
 	const struct qemu_user *label; /* whom the driver is to run QEMU as; NULL: it knows */
-	int secrets_guest_port;	   /* where the secrets port leads at first; 0: no such forward */
+	int secrets_guest_port; /* where the secrets port leads at first; 0: no such forward */
 };
 
 /* The domain's XML; caller frees. Never fails: what cannot be said in XML was refused by config/.

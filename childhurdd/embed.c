@@ -60,6 +60,19 @@ embed_make(const char *root, const struct qemu_user *user, GError **error)
 	return atomic_file_write(path, content, -1, 0600, error);
 }
 
+/* libvirt 9, src/util/virhostdev.c: the state of host devices, of which we have none, is kept there
+ * also by the embedded driver, and is not below its root when we are not root's. */
+void
+embed_find_home(const char *root)
+{
+	g_autofree char *cache = g_build_filename(g_get_user_cache_dir(), "libvirt", NULL);
+	g_autofree char *own = g_build_filename(root, "user", NULL);
+	if (!geteuid() || g_getenv("XDG_RUNTIME_DIR") || g_mkdir_with_parents(cache, 0700) == 0)
+		return;
+	if (g_mkdir_with_parents(own, 0700) == 0)
+		g_setenv("XDG_RUNTIME_DIR", own, TRUE);
+}
+
 static guint64
 room_in(const char *folder)
 {

@@ -17,6 +17,12 @@
 gboolean embed_make(const char *root, const struct qemu_user *user, GError **error);
 
 /*
+ * Once, before libvirt is initialized: a user who has no home that can be written to (one of a
+ * service) has libvirt's few files beside the root, in root/user, by XDG_RUNTIME_DIR.
+ */
+void embed_find_home(const char *root);
+
+/*
  * Clear what a daemon that was killed in the middle of a start has left in root: libvirt would list
  * such a domain as starting for ever, and end it never. Its QEMU, if there is one, is ended; nobody
  * was told of it yet. So are QEMUs that libvirt only asks what they can. Where the disk is full,

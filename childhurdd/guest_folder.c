@@ -5,10 +5,10 @@
  * The folder stays root's. QEMU's user may pass it (an access control list with u:USER:x), and owns
  * in it disk.qcow2, and a screenshot while it is taken. So a QEMU that a guest has broken out of
  * reads and spoils disks, which it could anyway, and nothing else: keys, secrets and state have
- * names that it cannot open, and it can put nothing in their place. Were the folder that user's, each
- * file that root opens, makes or renames in it would have to be safe from links that he lays, in
- * libvirt and qemu-img as well as here; as it is, no path of ours ever leads through a folder that
- * somebody else can write to.
+ * names that it cannot open, and it can put nothing in their place. Were the folder that user's,
+ * each file that root opens, makes or renames in it would have to be safe from links that he lays,
+ * in libvirt and qemu-img as well as here; as it is, no path of ours ever leads through a folder
+ * that somebody else can write to.
  *
  * console.log is root's too: libvirt opens it and hands QEMU the descriptor.
  *

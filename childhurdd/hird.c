@@ -659,10 +659,9 @@ refuse_change(GPtrArray *messages, const char *key, const char *old, char **want
 {
 	if (g_strcmp0(old, *wanted) == 0)
 		return;
-	g_ptr_array_add(
-	    messages,
-	    g_strdup_printf("[daemon] %s: stays %s until the daemon is restarted", key,
-			    old ? old : "what it was found to be"));
+	g_ptr_array_add(messages,
+			g_strdup_printf("[daemon] %s: stays %s until the daemon is restarted", key,
+					old ? old : "what it was found to be"));
 	g_free(*wanted);
 	*wanted = g_strdup(old);
 }
@@ -754,8 +753,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->host.tasks = tasks_new(loop, WORKERS);
 	h->host.writer = tasks_new(loop, 1);
 	h->host.qemu_user = qemu_user_find(config->qemu_user, error);
-	h->host.acceleration =
-	    acceleration_new(loop, config->state_directory, h->host.qemu_user);
+	h->host.acceleration = acceleration_new(loop, config->state_directory, h->host.qemu_user);
 	h->host.metrics = metrics_new();
 	h->metrics_file =
 	    metrics_file_new(loop, h->host.tasks, METRICS_FILE_PERIOD, serve_metrics, h);

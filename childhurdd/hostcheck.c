@@ -137,7 +137,8 @@ check_kvm(struct check *c, const char *emulator)
 	if (own && c->user && c->user->other)
 		chmod(own, 0711); /* QEMU has to find its boot sector there */
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
-	accelerator_probe_new(loop, path, own ? own : c->config->state_directory, c->user, on_probe, c);
+	accelerator_probe_new(loop, path, own ? own : c->config->state_directory, c->user, on_probe,
+			      c);
 	ev_run(loop, 0);
 	ev_loop_destroy(loop);
 	if (own)

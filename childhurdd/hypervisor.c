@@ -510,6 +510,7 @@ hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory
 		g_autofree char *escaped = g_uri_escape_string(root, "/", FALSE);
 		if (!embed_make(root, user, error))
 			return NULL;
+		embed_find_home(root);
 		g_free(full);
 		full = g_strdup_printf("qemu:///embed?root=%s", escaped);
 	}

@@ -35,8 +35,9 @@ typedef void (*hypervisor_event_fn)(enum hypervisor_event event, const char *nam
 struct hypervisor;
 /*
  * Make a hypervisor; it connects with its first call. uri: qemu:///embed means the embedded driver
- * with its root in state_directory/libvirt, whose qemu.conf is written here: QEMU runs as user. NULL and an error when
- * that cannot be done. It lives as long as the process, and the guests live on after it.
+ * with its root in state_directory/libvirt, whose qemu.conf is written here: QEMU runs as user.
+ * NULL and an error when that cannot be done. It lives as long as the process, and the guests live
+ * on after it.
  */
 struct hypervisor *hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
 				  const struct qemu_user *user, hypervisor_event_fn event,

@@ -21,6 +21,8 @@
 #include "childhurdd/hird.h"
 #include "childhurdd/hostcheck.h"
 #include "childhurdd/logging.h"
+#include "childhurdd/prepare.h"
+#include "childhurdd/qemu_user.h"
 #include "childhurdd/reaper.h"
 #include "childhurdd/trust.h"
 #include "config/config.h"
@@ -138,13 +140,17 @@ run(struct config *config)
 int
 main(int argc, char **argv)
 {
-	g_autofree char *file = NULL, *level = NULL;
-	gboolean check = FALSE, version = FALSE;
+	g_autofree char *file = NULL, *level = NULL, *user = NULL;
+	gboolean check = FALSE, prepare = FALSE, version = FALSE;
 	const GOptionEntry options[] = {
 	    {"config", 'c', 0, G_OPTION_ARG_FILENAME, &file,
 	     "Read FILE, and conf.d/*.ini beside it", "FILE"},
 	    {"check", 0, 0, G_OPTION_ARG_NONE, &check,
 	     "Check configuration and host, say what is wrong, and exit", NULL},
+	    {"prepare", 0, 0, G_OPTION_ARG_NONE, &prepare,
+	     "Do, as root, what a daemon of another user cannot, and exit", NULL},
+	    {"user", 0, 0, G_OPTION_ARG_STRING, &user,
+	     "With --prepare: who runs the daemon (default: " QEMU_USER ")", "USER"},
 	    {"log-level", 'l', 0, G_OPTION_ARG_STRING, &level,
 	     "error, warning, info (default) or debug", "LEVEL"},
 	    {"version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL},
@@ -187,6 +193,13 @@ main(int argc, char **argv)
 	}
 	if (check) {
 		gboolean good = hostcheck_run(config, stdout);
+		config_free(config);
+		return good ? EXIT_SUCCESS : EXIT_FAILURE;
+	}
+	if (prepare) {
+		gboolean good = prepare_run(config, user ? user : QEMU_USER, &error);
+		if (!good)
+			g_critical("%s", error->message);
 		config_free(config);
 		return good ? EXIT_SUCCESS : EXIT_FAILURE;
 	}

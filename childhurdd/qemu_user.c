@@ -120,9 +120,9 @@ is_possible(const struct qemu_user *user)
 struct qemu_user *
 qemu_user_find(const char *named, GError **error)
 {
-	struct qemu_user *user = named		? qemu_user_named(named, error)
-				 : geteuid()	? find_own()
-						: find_default(error);
+	struct qemu_user *user = named	     ? qemu_user_named(named, error)
+				 : geteuid() ? find_own()
+					     : find_default(error);
 	if (!user && named)
 		g_prefix_error(error, "qemu-user: ");
 	if (user && user->uid == 0)

@@ -38,7 +38,8 @@ struct qemu_user *qemu_user_named(const char *name, GError **error);
 void qemu_user_enter(const struct qemu_user *user);
 void qemu_user_leave(const struct qemu_user *user);
 
-/* The same for starting a program: what is started in between (posix_spawn) is the user's for good. */
+/* The same for starting a program: what is started in between (posix_spawn) is the user's for good.
+ */
 void qemu_user_become(const struct qemu_user *user);
 void qemu_user_return(const struct qemu_user *user);
 

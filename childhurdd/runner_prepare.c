@@ -6,6 +6,7 @@
 #include "childhurdd/console.h"
 #include "childhurdd/disk.h"
 #include "childhurdd/guest_folder.h"
+#include "childhurdd/guest_signing.h"
 #include "childhurdd/hird.h"
 #include "childhurdd/ports.h"
 #include "childhurdd/runner_internal.h"
@@ -13,8 +14,6 @@
 #include "offload/signing.h"
 #include "ssh/secret_root.h"
 #include "ssh/secret_service.h"
-
-#define GUIX_FOLDER "etc/guix"
 
 /* --- keys --- */
 
@@ -34,54 +33,23 @@ struct keys_job {
 	GError *error;
 };
 
-/* The guest's own, from the administrator or an earlier start; the root was looked at before. */
-static char *
-signing_file(const struct keys_job *job, const char *leaf)
-{
-	g_autofree char *path = g_build_filename(job->directory, GUIX_FOLDER, leaf, NULL);
-	char *text = NULL;
-	g_file_get_contents(path, &text, NULL, NULL);
-	return text;
-}
-
-static void
-add_file(GPtrArray *files, const char *leaf, mode_t mode, const char *text)
-{
-	struct secret_file *file = g_new(struct secret_file, 1);
-	file->name = g_strconcat("/" GUIX_FOLDER "/", leaf, NULL);
-	file->mode = S_IFREG | mode;
-	file->content = g_bytes_new(text, strlen(text));
-	g_ptr_array_add(files, file);
-}
-
 /* The files that a guest of a coordinator needs, and its key into the coordinator's list. An acl
  * that we may not write is the administrator's task: the guest is good all the same. */
 static gboolean
 exchange_signing_keys(struct keys_job *job)
 {
-	struct signing signing = {.public_key = signing_file(job, "signing-key.pub"),
-				  .secret_key = signing_file(job, "signing-key.sec")};
 	g_autoptr(GError) problem = NULL;
 	gboolean added = FALSE;
-	gboolean good = signing_make(job->guix, &signing, &job->error);
-	if (good) {
-		GPtrArray *files = g_ptr_array_new_with_free_func((GDestroyNotify)secret_file_free);
-		add_file(files, "signing-key.pub", 0444, signing.public_key);
-		add_file(files, "signing-key.sec", 0400, signing.secret_key);
-		add_file(files, "acl", 0644, signing.acl);
-		job->spec.files = files;
-		good = secret_root_ensure(&job->spec, &job->error);
-		job->spec.files = NULL;
-		g_ptr_array_unref(files);
-	}
-	if (good && !signing_authorize(job->guix, signing.public_key, &added, &problem)) {
+	g_autofree char *public_key = guest_signing_make(&job->spec, job->guix, &job->error);
+	gboolean good = public_key != NULL;
+	if (good && !signing_authorize(job->guix, public_key, &added, &problem)) {
 		good = g_error_matches(problem, SIGNING_ERROR, SIGNING_ERROR_WRITE);
 		if (good)
 			g_ptr_array_add(
 			    job->notes,
 			    g_strdup_printf("%s; until its key is there, what it has built is not "
 					    "taken: guix archive --authorize "
-					    "<%s/" GUIX_FOLDER "/signing-key.pub",
+					    "<%s/" GUEST_SIGNING_FOLDER "/signing-key.pub",
 					    problem->message, job->directory));
 		else
 			job->error = g_steal_pointer(&problem);
@@ -89,7 +57,6 @@ exchange_signing_keys(struct keys_job *job)
 	if (added)
 		g_ptr_array_add(job->notes,
 				g_strdup_printf("its signing key is in %s/acl now", job->guix));
-	signing_clear(&signing);
 	return good;
 }
 

@@ -214,17 +214,16 @@ runner_launch(struct childhurd *c)
 {
 	struct runner *r = runner_from(c);
 	const struct config_guest *guest = c->config;
-	struct domain_spec spec = {.guest = guest,
-				   .uuid = r->uuid,
-				   .emulator = r->emulator,
-				   .kvm = r->kvm,
-				   .disk = guest->image ? r->disk : NULL,
-				   .console_log = r->console_log,
-				   .serial_socket = r->serial,
-				   .secrets_guest_port = REACH_UNUSED_PORT,
-				   .label = hypervisor_of_system(r->host->hypervisor)
-						? r->host->qemu_user
-						: NULL};
+	struct domain_spec spec = {
+	    .guest = guest,
+	    .uuid = r->uuid,
+	    .emulator = r->emulator,
+	    .kvm = r->kvm,
+	    .disk = guest->image ? r->disk : NULL,
+	    .console_log = r->console_log,
+	    .serial_socket = r->serial,
+	    .secrets_guest_port = REACH_UNUSED_PORT,
+	    .label = hypervisor_of_system(r->host->hypervisor) ? r->host->qemu_user : NULL};
 	g_autofree char *xml = domain_xml(&spec);
 	g_debug("%s: %s", guest->name, xml);
 	if (r->kvm != r->boots_kvm) /* what is known of boots says nothing of this one */

@@ -94,8 +94,7 @@ acl_grant(const char *path, enum acl_who who, id_t id, int may, gboolean *change
 		*changed = FALSE;
 	if (!list)
 		return fail(path, "read its access control list", error);
-	gboolean good =
-	    grant(path, ACL_TYPE_ACCESS, &list, tag_of(who), id, may, changed, error);
+	gboolean good = grant(path, ACL_TYPE_ACCESS, &list, tag_of(who), id, may, changed, error);
 	acl_free(list);
 	return good;
 }
@@ -121,8 +120,7 @@ acl_grant_below(const char *path, enum acl_who who, id_t id, int may, gboolean *
 		*changed = FALSE;
 	if (!list)
 		return fail(path, "read its default access control list", error);
-	gboolean good =
-	    grant(path, ACL_TYPE_DEFAULT, &list, tag_of(who), id, may, changed, error);
+	gboolean good = grant(path, ACL_TYPE_DEFAULT, &list, tag_of(who), id, may, changed, error);
 	acl_free(list);
 	return good;
 }

@@ -12,9 +12,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <gio/gio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "config/acl.h"
 
 #define KEPT (-1) /* the process that F_GETLK names for an open file description lock */
 
@@ -158,14 +161,15 @@ slot_is(int folder, int slot, int fd)
 	       kept.st_dev == present.st_dev && kept.st_ino == present.st_ino;
 }
 
-/* A descriptor of the slot, locked; -1: a build has it, or *visible FALSE. */
+/* A descriptor of the slot, locked (umask, or the folder's default list, takes from the mode); -1:
+ * a build has it, or *visible FALSE. */
 static int
 slot_keep(int folder, int slot, const struct stat *owner, gboolean *visible)
 {
 	const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 	g_autofree char *name = g_strdup_printf("%d", slot);
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	int fd = openat(folder, name, flags | O_CREAT | O_EXCL, 0644);
+	int fd = openat(folder, name, flags | O_CREAT | O_EXCL, 0666);
 
 	if (fd >= 0)
 		give(fd, owner);
@@ -209,4 +213,86 @@ slots_hold(struct slots *slots, int parallel_builds, gboolean *visible)
 	if (folder >= 0)
 		close(folder);
 	return taken;
+}
+
+/* --- root's part for another user's daemon --- */
+
+struct share {
+	int folder; /* the machine's */
+	uid_t uid;
+	uid_t owner; /* whom Guix runs as */
+	gboolean changed;
+};
+
+/* The folder may be another user's: what is opened is what is changed, and never through a link. */
+static gboolean
+grant(struct share *share, int fd, uid_t uid, int may, gboolean below, GError **error)
+{
+	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
+	gboolean changed = FALSE;
+	gboolean good = below ? acl_grant_below(path, ACL_FOR_USER, uid, may, &changed, error)
+			      : acl_grant(path, ACL_FOR_USER, uid, may, &changed, error);
+
+	share->changed |= changed;
+	return good;
+}
+
+static gboolean
+share_slot(struct share *share, int slot, GError **error)
+{
+	g_autofree char *name = g_strdup_printf("%d", slot);
+	int fd = openat(share->folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0)
+		return TRUE; /* it has just gone, or is none */
+	gboolean good = fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_uid == share->uid ||
+			grant(share, fd, share->uid, ACL_MAY_READ | ACL_MAY_WRITE, FALSE, error);
+	close(fd);
+	return good;
+}
+
+/* The folder, those that are there, and those to come, whoever makes them. */
+static gboolean
+share_all(struct share *share, GError **error)
+{
+	const int all = ACL_MAY_READ | ACL_MAY_WRITE | ACL_MAY_PASS;
+	gboolean present[SLOTS_MAX] = {FALSE};
+	gboolean good =
+	    grant(share, share->folder, share->uid, all, FALSE, error) &&
+	    grant(share, share->folder, share->uid, ACL_MAY_READ | ACL_MAY_WRITE, TRUE, error) &&
+	    grant(share, share->folder, share->owner, ACL_MAY_READ | ACL_MAY_WRITE, TRUE, error);
+
+	slots_present(share->folder, present);
+	for (int slot = 0; good && slot < SLOTS_MAX; slot++)
+		good = !present[slot] || share_slot(share, slot, error);
+	return good;
+}
+
+gboolean
+slots_share(const char *guix_state_directory, const char *host_name, int port, uid_t uid,
+	    gboolean *changed, GError **error)
+{
+	struct stat owner;
+	g_autofree char *machine = machine_name(host_name, port);
+	int folder = open(guix_state_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	*changed = FALSE;
+	if (folder < 0 && errno == ENOENT)
+		return TRUE;
+	if (folder >= 0 && fstat(folder, &owner) == 0)
+		folder = folder_open(folder_open(folder, "offload", &owner), machine, &owner);
+	struct share share = {.folder = folder, .uid = uid, .owner = owner.st_uid};
+	gboolean good = folder >= 0;
+	if (!good)
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot be opened: %s",
+			    g_strerror(errno));
+	else
+		good = share_all(&share, error);
+	if (!good)
+		g_prefix_error(error, "%s/offload/%s: ", guix_state_directory, machine);
+	if (folder >= 0)
+		close(folder);
+	*changed = share.changed;
+	return good;
 }

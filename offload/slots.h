@@ -8,6 +8,7 @@
 #define OFFLOAD_SLOTS_H
 
 #include <glib.h>
+#include <sys/types.h>
 
 /* Slots that are looked at; a machine's parallel-builds are at most as many. */
 #define SLOTS_MAX 64
@@ -34,5 +35,14 @@ struct slots *slots_new(const char *guix_state_directory, const char *host_name,
 int slots_hold(struct slots *slots, int parallel_builds, gboolean *visible);
 /* Lets go of them. NULL is allowed. */
 void slots_free(struct slots *slots);
+
+/*
+ * Root's part for a daemon of another user: that one may see, make and keep the machine's slots,
+ * and Guix goes on to use those that he makes. Folders that are missing are made as Guix makes
+ * them. *changed: something had to be done. No Guix there: nothing is done, and TRUE. The error
+ * names the file. Blocks on disk.
+ */
+gboolean slots_share(const char *guix_state_directory, const char *host_name, int port, uid_t uid,
+		     gboolean *changed, GError **error);
 
 #endif

@@ -80,7 +80,8 @@ share(const char *path, const char *name, GError **error)
 	return TRUE;
 }
 
-/* The group that may change things has not to be in the other one, where the socket can have both. */
+/* The group that may change things has not to be in the other one, where the socket can have both.
+ */
 static void
 share_with_admins(const char *path)
 {

@@ -3,9 +3,9 @@
  * Who is at the other end of a connection, by what the kernel says (SO_PEERCRED, unix(7)), and what
  * that one may do.
  *
- * Who can connect may read: the socket's mode and access control list decide about that. Changing things is for root, for
- * whom the daemon runs as, and for a group. User databases are asked only when a change is asked
- * for, and once in a connection.
+ * Who can connect may read: the socket's mode and access control list decide about that. Changing
+ * things is for root, for whom the daemon runs as, and for a group. User databases are asked only
+ * when a change is asked for, and once in a connection.
  */
 #include <grp.h>
 #include <pwd.h>

@@ -389,8 +389,7 @@ a_freed_probe_is_silent_and_leaves_nothing(void)
 
 	place_make(&place, "exec sleep 1000");
 	accelerator_probe_free(accelerator_probe_device(place.loop, place.emulator, place.directory,
-							place.device, NULL, answer_take,
-							&answer));
+							place.device, NULL, answer_take, &answer));
 	ev_run(place.loop, 0);
 	g_assert_cmpint(answer.calls, ==, 0);
 	accelerator_probe_free(NULL);

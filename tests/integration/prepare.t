@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# childhurdd --prepare: root does what an ordinary user's daemon cannot, once, and that daemon then needs no root. With
+# users of the test's own, and folders that stand for Guix'.
+use strict;
+use warnings;
+use lib 'tests/lib';
+use Childhurd;
+use Fcntl qw(:DEFAULT :flock F_SETLK F_WRLCK SEEK_SET);
+use File::Copy qw(copy);
+use Test::More;
+
+Childhurd::own_users(childhurd => [], 'guix-daemon' => [], other => []);
+my ($uid, $gid) = (getpwnam 'childhurd')[ 2, 3 ];
+my $guix = getpwnam 'guix-daemon';
+
+my $d = Childhurd->new;
+$d->{daemon} = "guix-configuration-directory = $d->{dir}/guix\nguix-state-directory = $d->{dir}/var-guix\nuri = test:///default\n";
+my $id = Childhurd::free_id(2);
+$d->configure("[guest a]\ncount = 2\nid = $id\nimage = /dev/null\nautostart = no\n");
+mkdir "$d->{dir}/bin";
+copy("$Childhurd::BUILD/$_", "$d->{dir}/bin/$_") or die for qw(childhurdd childhurdctl);
+chmod 0755, glob "$d->{dir}/bin/*";
+
+sub run {
+    my (@command) = @_;
+    my $out = "$d->{dir}/out";
+    unlink $out;
+    waitpid $d->spawn($out, @command), 0;
+    $d->{status} = $? >> 8;
+    return Childhurd::slurp($out) =~ s/^\S+ \S+ (?=\S)//mgr;
+}
+sub prepare { return run("$d->{dir}/bin/childhurdd", '--config', $d->{file}, '--prepare', @_) }
+sub as      { my ($user, @command) = @_; return run('setpriv', "--reuid=$user", "--regid=$user", '--init-groups', @command) }
+sub owner   { return (lstat $_[0])[4] // 'nobody' }
+
+# --- no Guix: only folders ---
+is(prepare(), "$d->{state}: it is user childhurd's now\n$d->{runtime}: it is user childhurd's now\n", 'without Guix it makes the folders');
+is($d->{status}, 0, '... and is content');
+is(owner($_), $uid, "... $_ is the daemon's user's") for $d->{state}, $d->{runtime};
+is(prepare(), '', 'there is nothing more to do, and nothing is said');
+
+# --- errors ---
+like(prepare('--user', 'nobody-there'), qr/--user: user nobody-there: there is no such user; make him with: useradd/, 'a user who does not exist is an error');
+is($d->{status}, 1, '... and the exit status says so');
+like(prepare('--user', 'root'), qr/is root, whose daemon needs no preparation/, 'root needs none');
+like(prepare('--user', 'other'), qr{^error: \Q$d->{state}\E: belongs to user $uid.*chown -hR other: }m, 'the state of another user is not taken');
+like(as('other', "$d->{dir}/bin/childhurdd", '--config', $d->{file}, '--prepare'), qr/run it as root/, 'only root can do root\'s part');
+
+# --- Guix is there, and guix-daemon runs as a user of its own ---
+mkdir "$d->{dir}/$_" for qw(guix var-guix);
+chown $guix, $guix, "$d->{dir}/var-guix";
+my $q = '#' . ('1' x 64) . '#';
+open my $f, '>', "$d->{dir}/guix/signing-key.pub" or die;
+print $f "(public-key (ecc (curve Ed25519) (q $q)))\n";
+close $f;
+my $said = prepare();
+is($d->{status}, 0, 'with Guix it does what is to be done') or diag($said);
+for my $name (qw(a1 a2)) {
+    like($said, qr{^$name: its signing key is in \Q$d->{dir}\E/guix/acl now$}m,                       "$name: its key is authorized");
+    like($said, qr{^$name: user childhurd may keep its build slots in \Q$d->{dir}\E/var-guix/offload}m, "$name: its slots are shared");
+    my @wrong = grep { owner($_) != $uid } split /\n/, `find $d->{state}/$name`;
+    is("@wrong", '', "$name: all of its folder is the user's");
+    is((stat "$d->{state}/$name")[2] & 0777, 0700, "$name: and closed");
+    ok(-s "$d->{state}/$name/secrets/etc/guix/signing-key.sec", "$name: with a key pair");
+}
+my $acl = Childhurd::slurp("$d->{dir}/guix/acl");
+is(() = $acl =~ /\(entry/g, 3, "the acl has both guests' keys and the host's");
+is(owner("$d->{dir}/guix/acl"), 0, '... and is still root\'s');
+is(prepare(), '', 'doing it again changes nothing');
+is(Childhurd::slurp("$d->{dir}/guix/acl"), $acl, '... really');
+
+# --- slots: the daemon keeps them without root, and Guix uses those that either has made ---
+my $slots = "$d->{dir}/var-guix/offload/127.0.0.1:" . (10022 + 1000 * $id);
+is(owner("$d->{dir}/var-guix/offload"), $guix, "Guix' folder is Guix' own");
+is(owner($slots), $guix, '... as is the machine\'s');
+my $lock = 'open my $f, "+>>", shift or die "$!\n"; print "good\n"';
+is(as('guix-daemon', $^X, '-e', $lock, "$slots/0"), "good\n", 'Guix makes a slot');
+is(as('childhurd', $^X, '-e', $lock, "$slots/0"), "good\n", 'which the daemon can keep');
+is(as('childhurd', $^X, '-e', $lock, "$slots/1"), "good\n", 'the daemon makes one');
+is(as('guix-daemon', $^X, '-e', $lock, "$slots/1"), "good\n", 'which Guix can use');
+like(as('other', $^X, '-e', $lock, "$slots/1"), qr/Permission denied/, 'and nobody else');
+like(as('childhurd', 'mkdir', "$d->{dir}/var-guix/offload/new"), qr/Permission denied/, "Guix' other folders are not the daemon's");
+
+# --- what the daemon's user lays in root's way ---
+rename "$d->{state}/a1/secrets", "$d->{state}/a1/old" or die;
+open $f, '>', "$d->{dir}/prey" or die;
+close $f;
+chmod 0600, "$d->{dir}/prey";
+mkdir "$d->{dir}/den", 0700;
+symlink "$d->{dir}/den", "$d->{state}/a1/secrets";
+like(prepare(), qr{a1/secrets: is a symbolic link}, 'a link in place of the secrets is refused');
+is(join(' ', glob "$d->{dir}/den/*"), '', '... and nothing is made behind it');
+unlink "$d->{state}/a1/secrets";
+rename "$d->{state}/a1/old", "$d->{state}/a1/secrets";
+unlink "$d->{state}/a1/offload_key.pub";
+symlink "$d->{dir}/prey", "$d->{state}/a1/offload_key.pub";
+prepare();
+is(-s "$d->{dir}/prey", 0, 'a file of root\'s that a link leads to is not written');
+
+# --- the daemon itself ---
+unlink "$d->{state}/a1/offload_key.pub";
+$d->{program} = "$d->{dir}/bin/childhurdd";
+$d->{wrap}    = [ 'setpriv', '--reuid=childhurd', '--regid=childhurd', '--init-groups' ];
+$d->start;
+like($d->ctl('list'), qr/^a1 +stopped/m, 'a daemon without root runs there');
+is($d->end >> 8, 0, '... and ends');
+done_testing;

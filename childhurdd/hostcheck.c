@@ -232,7 +232,7 @@ check_guest(struct check *c, const struct config_guest *guest)
 {
 	g_autoptr(GError) error = NULL;
 	if (guest->image) {
-		struct image image;
+		struct image image = {0};
 		if (image_is_good(c, guest, &image, &error))
 			say(c, "ok", "%s: image %s (%s)", guest->name, guest->image, image.format);
 		else

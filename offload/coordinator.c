@@ -2,8 +2,8 @@
 /*
  * OpenSSH refuses a key that its owner shares with a group, and libssh cannot read one that it may
  * not open. So the key belongs to the coordinator's user with mode 0600, and the folder stays ours
- * but lets his group pass (0710). We run as root when there is another user, and read the key all
- * the same.
+ * but lets him pass (an access control list; where there are none, his group by its mode). We run as
+ * root when there is another user, and read the key all the same.
  */
 #include "offload/coordinator.h"
 
@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "config/acl.h"
 
 /* Is this process (proc(5), status) a guix-daemon, and not one of a container, which has a Guix of
  * its own? */
@@ -70,6 +72,23 @@ find_user(const char *user, uid_t *uid, gid_t *gid, GError **error)
 	return TRUE;
 }
 
+static gboolean
+let_pass(const char *folder, uid_t uid, gid_t gid, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	struct stat st;
+	if (acl_grant(folder, ACL_FOR_USER, uid, ACL_MAY_PASS, NULL, &problem))
+		return TRUE;
+	if (!g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED)) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return FALSE;
+	}
+	if (stat(folder, &st) < 0 || chown(folder, 0, gid) < 0 ||
+	    chmod(folder, (st.st_mode & 07777) | S_IXGRP) < 0)
+		return fail(error, "let the coordinator's user pass", folder);
+	return TRUE;
+}
+
 gboolean
 coordinator_find(const char *user, uid_t *uid, GError **error)
 {
@@ -98,7 +117,5 @@ coordinator_grant(const char *user, const char *private_key, GError **error)
 	g_autofree char *folder = g_path_get_dirname(private_key);
 	if (chown(private_key, uid, gid) < 0 || chmod(private_key, 0600) < 0)
 		return fail(error, "give it to the coordinator's user", private_key);
-	if (chown(folder, 0, gid) < 0 || chmod(folder, 0710) < 0)
-		return fail(error, "let the coordinator's user pass", folder);
-	return TRUE;
+	return let_pass(folder, uid, gid, error);
 }

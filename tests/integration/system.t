@@ -69,6 +69,9 @@ like($d->ssh('a1', 'uname -s'), qr/^Linux$/, 'ssh works');
 my $machines = $d->machines;
 is(() = $machines =~ /\(build-machine/g, 2, 'both are published') or diag($machines);
 my %qemu = map { $_ => $d->qemu($_) } qw(a1 a2);
+isnt((stat "/proc/$qemu{a1}")[4], 0, 'QEMU is not root, although libvirtd was told so');
+like(Childhurd::slurp("/proc/$qemu{a1}/cmdline"), qr/\0-sandbox\0on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny\0/,
+    '... and in a sandbox');
 
 # --- stop and start through it ---
 $d->ctl('stop', 'a2', '--wait', '--timeout', '60s');

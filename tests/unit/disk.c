@@ -147,7 +147,7 @@ static struct outcome
 prepare(const struct place *place, const char *image, const char *format, gint64 size,
 	gboolean keep)
 {
-	struct disk_spec spec = {image, format, place->overlay, size, keep};
+	struct disk_spec spec = {image, format, place->overlay, size, keep, NULL};
 	struct outcome outcome = {0};
 	g_autofree char *temporary = g_strconcat(place->overlay, ".new", NULL);
 
@@ -700,7 +700,7 @@ a_freed_job_leaves_nothing(void)
 
 	place_make(&place);
 	image = raw_make(&place, "image", MIB);
-	spec = (struct disk_spec){image, NULL, place.overlay, 0, FALSE};
+	spec = (struct disk_spec){image, NULL, place.overlay, 0, FALSE, NULL};
 	disk_job_free(disk_prepare(place.loop, &spec, outcome_take, &outcome));
 	ev_run(place.loop, 0);
 	g_assert_cmpint(outcome.calls, ==, 0);

@@ -29,6 +29,7 @@ publisher_guests(const struct host *host, GPtrArray *runners)
 		    .port = guest->ssh_port,
 		    .user = guest->offloading ? guest->user : guest->admin_user,
 		    .private_key = runner_private_key(r),
+		    .coordinator_key = runner_coordinator_key(r),
 		    .host_keys = (const char *const *)runner_host_keys(r),
 		    .systems = (const char *const *)guest->systems,
 		    .features = (const char *const *)guest->features,

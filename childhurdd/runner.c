@@ -20,6 +20,7 @@
 #include "childhurdd/serial.h"
 #include "childhurdd/starts.h"
 #include "config/atomic_file.h"
+#include "offload/coordinator.h"
 #include "offload/slots.h"
 #include "ssh/secret_root.h"
 #include "ssh/secret_service.h"
@@ -378,6 +379,7 @@ runner_new(const struct host *host, const struct config_guest *guest)
 	r->c = childhurd_new(guest, &world, r);
 	memcpy(r->c->boots, r->last_record.boots, sizeof r->c->boots);
 	r->boots_kvm = r->last_record.kvm;
+	r->coordinator_key = coordinator_key(r->offload_key);
 	if (g_file_test(r->secrets, G_FILE_TEST_IS_DIR))
 		r->host_keys = secret_root_host_keys(r->secrets, NULL);
 	return r;
@@ -398,6 +400,7 @@ runner_free(struct runner *r)
 	g_free(r->disk);
 	g_free(r->secrets);
 	g_free(r->offload_key);
+	g_free(r->coordinator_key);
 	g_free(r->console_log);
 	g_free(r->serial);
 	g_free(r->record_file);
@@ -506,6 +509,12 @@ const char *
 runner_private_key(const struct runner *r)
 {
 	return r->offload_key;
+}
+
+const char *
+runner_coordinator_key(const struct runner *r)
+{
+	return r->coordinator_key;
 }
 
 char **

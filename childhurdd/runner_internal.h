@@ -11,6 +11,7 @@ struct runner {
 	struct childhurd *c;
 	char *directory, *disk, *secrets, *offload_key, *console_log, *record_file, *uuid;
 	char *serial;		/* path of the console's socket; NULL: there is none */
+	char *coordinator_key;	/* what Guix reads in place of offload_key; NULL: that one */
 	char *failure, *screen; /* paths of what is kept of the last failure */
 	struct record last_record;
 	const struct config_guest

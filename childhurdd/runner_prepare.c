@@ -104,6 +104,8 @@ keys_done(void *data)
 	r->message = g_steal_pointer(&job->message);
 	r->host_keys = g_steal_pointer(&job->host_keys);
 	r->have_keys = TRUE;
+	g_free(r->coordinator_key);
+	r->coordinator_key = coordinator_key(r->offload_key);
 	hird_publish(r->host->hird); /* from now on it can be told of */
 	prepared(r);
 }

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * OpenSSH refuses a key that its owner shares with a group, and libssh cannot read one that it may
- * not open. So the key belongs to the coordinator's user with mode 0600, and the folder stays ours
- * but lets him pass (an access control list; where there are none, his group by its mode). We run as
- * root when there is another user, and read the key all the same.
+ * OpenSSH refuses a key that its owner shares with anybody, and libssh cannot read one that it may
+ * not open. So root gives the key, with mode 0600, to the coordinator's user, and reads it all the
+ * same. A daemon that is not root's cannot give files away, and needs the key for its own user's
+ * OpenSSH: it shares a copy, which only libssh reads (Guile-SSH in Guix), and that looks at no
+ * mode.
+ *
+ * The folder stays ours, and that user may pass it: an access control list, or where a file system
+ * has none, its group's bit.
  */
 #include "offload/coordinator.h"
 
@@ -16,6 +20,7 @@
 #include <unistd.h>
 
 #include "config/acl.h"
+#include "config/atomic_file.h"
 
 /* Is this process (proc(5), status) a guix-daemon, and not one of a container, which has a Guix of
  * its own? */
@@ -89,6 +94,72 @@ let_pass(const char *folder, uid_t uid, gid_t gid, GError **error)
 	return TRUE;
 }
 
+static char *
+copy_of(const char *private_key)
+{
+	return g_strconcat(private_key, ".guix", NULL);
+}
+
+char *
+coordinator_key(const char *private_key)
+{
+	char *copy = copy_of(private_key);
+	if (access(copy, F_OK) < 0)
+		g_clear_pointer(&copy, g_free);
+	return copy;
+}
+
+/* Is the file at path that text already? */
+static gboolean
+is_same(const char *path, const char *text)
+{
+	g_autofree char *present = NULL;
+	gboolean same = g_file_get_contents(path, &present, NULL, NULL) && !strcmp(present, text);
+	if (present)
+		explicit_bzero(present, strlen(present));
+	return same;
+}
+
+static gboolean
+share_copy(const char *private_key, const char *copy, uid_t uid, GError **error)
+{
+	char *text = NULL;
+	if (!g_file_get_contents(private_key, &text, NULL, error))
+		return FALSE;
+	gboolean good = (is_same(copy, text) || atomic_file_write(copy, text, -1, 0600, error)) &&
+			acl_grant(copy, ACL_FOR_USER, uid, ACL_MAY_READ, NULL, error);
+	explicit_bzero(text, strlen(text));
+	g_free(text);
+	return good;
+}
+
+/* What a daemon that is not root's can do; user NULL: nobody insists. */
+static gboolean
+share(const char *user, const char *private_key, const char *folder, uid_t uid, GError **error)
+{
+	g_autofree char *copy = copy_of(private_key);
+	g_autoptr(GError) problem = NULL;
+	if (share_copy(private_key, copy, uid, &problem) &&
+	    acl_grant(folder, ACL_FOR_USER, uid, ACL_MAY_PASS, NULL, &problem))
+		return TRUE;
+	unlink(copy);
+	if (!user)
+		return TRUE;
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+		    "coordinator-user %s: cannot be let read %s (%s); run childhurdd as root or "
+		    "as %s",
+		    user, private_key, problem->message, user);
+	return FALSE;
+}
+
+static gboolean
+give(const char *private_key, const char *folder, uid_t uid, gid_t gid, GError **error)
+{
+	if (chown(private_key, uid, gid) < 0 || chmod(private_key, 0600) < 0)
+		return fail(error, "give it to the coordinator's user", private_key);
+	return let_pass(folder, uid, gid, error);
+}
+
 gboolean
 coordinator_find(const char *user, uid_t *uid, GError **error)
 {
@@ -101,21 +172,13 @@ coordinator_grant(const char *user, const char *private_key, GError **error)
 {
 	uid_t uid;
 	gid_t gid;
+	g_autofree char *folder = g_path_get_dirname(private_key);
+	g_autofree char *copy = copy_of(private_key);
 	if (user ? !find_user(user, &uid, &gid, error) : !find_daemon(&uid, &gid))
 		return !user;
-	if (uid == geteuid() || uid == 0)
-		return TRUE;
-	if (geteuid() != 0) {
-		if (!user)
-			return TRUE;
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
-			    "coordinator-user %s: only root can give him %s; run childhurdd as "
-			    "root or as %s",
-			    user, private_key, user);
-		return FALSE;
-	}
-	g_autofree char *folder = g_path_get_dirname(private_key);
-	if (chown(private_key, uid, gid) < 0 || chmod(private_key, 0600) < 0)
-		return fail(error, "give it to the coordinator's user", private_key);
-	return let_pass(folder, uid, gid, error);
+	gboolean readable = uid == geteuid() || uid == 0;
+	if (!readable && geteuid() != 0)
+		return share(user, private_key, folder, uid, error);
+	unlink(copy); /* of a time when it was needed */
+	return readable || give(private_key, folder, uid, gid, error);
 }

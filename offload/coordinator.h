@@ -14,11 +14,15 @@
 gboolean coordinator_find(const char *user, uid_t *uid, GError **error);
 
 /*
- * Make private_key (and the folder it is in) readable for user, and for nobody else: key and folder
- * go into his hands as far as that is needed. user NULL: found out (the owner of the running
- * guix-daemon, else nothing is done). An unprivileged daemon cannot give files away: that is an
+ * Make private_key (and the folder it is in) readable for user, and for nobody else. user NULL:
+ * found out (the owner of the running guix-daemon, else nothing is done). Root gives the key away;
+ * another, who cannot, shares a copy of it (coordinator_key). Where that is not possible, it is an
  * error only when user was named and is not ourselves. Blocks on disk; thread-safe.
  */
 gboolean coordinator_grant(const char *user, const char *private_key, GError **error);
+
+/* The path of the copy that is shared, if there is one; NULL: private_key itself is for everybody
+ * who may. Caller frees. */
+char *coordinator_key(const char *private_key);
 
 #endif

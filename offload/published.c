@@ -84,13 +84,19 @@ machine_append(GString *text, const struct published_guest *guest)
 	scheme_field(text, "user", guest->user);
 	if (guest->host_keys && guest->host_keys[0])
 		scheme_field(text, "host-key", guest->host_keys[0]);
-	scheme_field(text, "private-key", guest->private_key);
+	scheme_field(text, "private-key", published_key(guest));
 	g_string_append_printf(text, "\n  (parallel-builds %d)", guest->parallel_builds);
 	scheme_real(text, "speed", guest->speed);
 	scheme_real(text, "overload-threshold", guest->overload_threshold);
 	if (guest->features && guest->features[0])
 		scheme_strings(text, "features", guest->features);
 	g_string_append_c(text, ')');
+}
+
+const char *
+published_key(const struct published_guest *guest)
+{
+	return guest->coordinator_key ? guest->coordinator_key : guest->private_key;
 }
 
 char *

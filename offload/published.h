@@ -27,8 +27,9 @@ struct published_guest {
 	const char *name;
 	const char *host_name; /* what is written as the machine's name: 127.0.0.1 */
 	int port;
-	const char *user;	 /* the coordinator's account */
-	const char *private_key; /* path */
+	const char *user;	     /* the coordinator's account */
+	const char *private_key;     /* path; OpenSSH takes it as its owner's alone */
+	const char *coordinator_key; /* the same key for Guix; NULL: the one above */
 	const char *const
 	    *host_keys; /* "TYPE BASE64", NULL-terminated; Guix gets the first (ed25519) */
 	const char *const *systems;
@@ -38,6 +39,9 @@ struct published_guest {
 	double overload_threshold;
 	enum published_as as;
 };
+
+/* The path of the key that Guix is told. */
+const char *published_key(const struct published_guest *guest);
 
 /* The three texts; caller frees. Numbers are written with a point in every locale; strings as
  * Scheme strings. */

@@ -169,7 +169,7 @@ machine_json(const struct published_guest *guest)
 	set_string(o, "host_name", guest->host_name);
 	json_object_set_int_member(o, "port", guest->port);
 	set_string(o, "user", guest->user);
-	set_string(o, "private_key", guest->private_key);
+	set_string(o, "private_key", published_key(guest));
 	json_object_set_array_member(o, "host_keys", strings_json(guest->host_keys));
 	json_object_set_array_member(o, "systems", strings_json(guest->systems));
 	json_object_set_array_member(o, "features", strings_json(guest->features));

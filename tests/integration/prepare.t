@@ -14,7 +14,7 @@ my ($uid, $gid) = (getpwnam 'childhurd')[ 2, 3 ];
 my $guix = getpwnam 'guix-daemon';
 
 my $d = Childhurd->new;
-$d->{daemon} = "guix-configuration-directory = $d->{dir}/guix\nguix-state-directory = $d->{dir}/var-guix\nuri = test:///default\n";
+$d->{daemon} = "guix-configuration-directory = $d->{dir}/guix\nguix-state-directory = $d->{dir}/var-guix\nuri = test:///default\ncoordinator-user = guix-daemon\n";
 my $id = Childhurd::free_id(2);
 $d->configure("[guest a]\ncount = 2\nid = $id\nimage = /dev/null\nautostart = no\n");
 mkdir "$d->{dir}/bin";
@@ -103,5 +103,14 @@ $d->{program} = "$d->{dir}/bin/childhurdd";
 $d->{wrap}    = [ 'setpriv', '--reuid=childhurd', '--regid=childhurd', '--init-groups' ];
 $d->start;
 like($d->ctl('list'), qr/^a1 +stopped/m, 'a daemon without root runs there');
+$d->ctl('start', 'a1');
+my $key = "$d->{state}/a1/offload_key";
+ok($d->wait_until(20, 'it is published', sub { $d->machines =~ /\(private-key "\Q$key.guix\E"\)/ }),
+    'a guest that starts is published, with a key for Guix');
+like(as('guix-daemon', 'cat', "$key.guix"), qr/PRIVATE KEY/, "which guix-daemon's user can read");
+like(as('guix-daemon', 'cat', $key), qr/Permission denied/, '... but not the other one');
+like(as('other', 'cat', "$key.guix"), qr/Permission denied/, '... and nobody else can');
+like(as('childhurd', 'ssh-keygen', '-y', '-f', $key), qr/^ssh-ed25519 /, "OpenSSH takes the daemon's user's");
+like(as('childhurd', 'ssh-keygen', '-y', '-f', "$key.guix"), qr/UNPROTECTED PRIVATE KEY/, '... which is why there are two');
 is($d->end >> 8, 0, '... and ends');
 done_testing;

@@ -18,7 +18,7 @@ publisher_guests(const struct host *host, GPtrArray *runners)
 {
 	GArray *list = g_array_new(FALSE, TRUE, sizeof(struct published_guest));
 	for (guint i = 0; i < runners->len; i++) {
-		const struct runner *r = g_ptr_array_index(runners, i);
+		struct runner *r = g_ptr_array_index(runners, i);
 		const struct childhurd *c = runner_childhurd(r);
 		const struct config_guest *guest = c->config;
 		if (!runner_host_keys(r))

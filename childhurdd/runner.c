@@ -379,7 +379,6 @@ runner_new(const struct host *host, const struct config_guest *guest)
 	r->c = childhurd_new(guest, &world, r);
 	memcpy(r->c->boots, r->last_record.boots, sizeof r->c->boots);
 	r->boots_kvm = r->last_record.kvm;
-	r->coordinator_key = coordinator_key(r->offload_key);
 	if (g_file_test(r->secrets, G_FILE_TEST_IS_DIR))
 		r->host_keys = secret_root_host_keys(r->secrets, NULL);
 	return r;
@@ -511,9 +510,12 @@ runner_private_key(const struct runner *r)
 	return r->offload_key;
 }
 
+/* Keys that a start has made before it was given up count, too. */
 const char *
-runner_coordinator_key(const struct runner *r)
+runner_coordinator_key(struct runner *r)
 {
+	if (!r->coordinator_key)
+		r->coordinator_key = coordinator_key(r->offload_key);
 	return r->coordinator_key;
 }
 

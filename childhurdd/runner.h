@@ -72,7 +72,7 @@ const char *runner_console_log(const struct runner *runner);
 /* What was kept of the last failure, NULL: nothing; caller frees. */
 char *runner_failure(const struct runner *runner);
 const char *runner_private_key(const struct runner *runner);
-const char *runner_coordinator_key(const struct runner *runner); /* NULL: the same */
+const char *runner_coordinator_key(struct runner *runner); /* NULL: the same */
 /* "TYPE BASE64" lines; NULL before the first preparation. Owned by the runner. */
 char **runner_host_keys(const struct runner *runner);
 pid_t runner_pid(const struct runner *runner);	   /* QEMU's; 0: none */

@@ -68,7 +68,8 @@ find_own(void)
 	g_autofree char *buffer = g_malloc(ENTRY_BYTES);
 	g_autofree char *name = g_strdup_printf("uid %u", (unsigned)geteuid());
 	struct passwd unknown = {.pw_name = name, .pw_uid = geteuid(), .pw_gid = getegid()};
-	getpwuid_r(geteuid(), &entry, buffer, ENTRY_BYTES, &found);
+	if (getpwuid_r(geteuid(), &entry, buffer, ENTRY_BYTES, &found))
+		found = NULL;
 	return user_new(found ? found : &unknown);
 }
 

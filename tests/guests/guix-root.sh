@@ -11,7 +11,7 @@ work=
 
 begin
 need mmdebstrap mmdebstrap
-packages=guix,guile-fibers,openssh-server,openssh-client,netbase,busybox-static,rsync
+packages=guix,guile-fibers,shepherd,openssh-server,openssh-client,netbase,busybox-static,rsync
 {
 	apt-config dump Acquire | grep -i proxy || true
 	echo 'Acquire::Check-Valid-Until "false";'

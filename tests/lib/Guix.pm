@@ -26,7 +26,7 @@ my @coordinators;
 # What the namespaces' first process does; it then stays to reap what is left behind.
 my $SETUP = <<'SH';
 set -eu
-lower=$1 dir=$2 name=$3
+lower=$1 dir=$2 name=$3 host=$4
 mount -t tmpfs -o mode=755 tmpfs "$dir/$name"
 cd "$dir/$name"
 mkdir upper work root
@@ -37,6 +37,11 @@ mount -t tmpfs tmpfs root/run
 mount -t tmpfs tmpfs root/tmp
 mkdir -p "root$dir"
 mount --bind "$dir" "root$dir"
+if [ -n "$host" ]; then
+	mkdir root/host
+	mount --rbind / root/host
+	mount -t proc proc root/host/proc
+fi
 exec chroot root /bin/sh -c ': > /run/up; sleep infinity & wait'
 SH
 
@@ -50,19 +55,26 @@ sub new {
     return $self;
 }
 
-sub start {
+# The root alone, with no build daemon in it.
+sub enter {
     my ($self) = @_;
     my $lower = Childhurd::need_image('guix-root');
     mkdir "$self->{dir}/$self->{name}";
     $self->{log}    = "$self->{dir}/$self->{name}.log";
     $self->{holder} = spawn($self->{log}, qw(setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --propagation
-        private sh -c), $SETUP, 'sh', $lower, $self->{dir}, $self->{name});
+        private sh -c), $SETUP, 'sh', $lower, $self->{dir}, $self->{name}, $self->{host} // '');
     limited(10, 'the coordinator\'s root', sub {
         die Childhurd::slurp($self->{log}) if waitpid($self->{holder}, WNOHANG) == $self->{holder};
         ($self->{pid}) = split ' ', Childhurd::slurp("/proc/$self->{holder}/task/$self->{holder}/children");
         $self->{pid} && -e "/proc/$self->{pid}/root/run/up";
     });
     $self->{root} = "/proc/$self->{pid}/root";
+    return $self;
+}
+
+sub start {
+    my ($self) = @_;
+    $self->enter;
     mkdir "$self->{dir}/probe-bin";
     copy("$self->{root}/bin/busybox", "$self->{dir}/probe-bin/sh") or die "busybox: $!";
     chmod 0755, "$self->{dir}/probe-bin/sh";

@@ -5,6 +5,8 @@ use strict;
 use warnings;
 use lib 'tests/lib';
 use Childhurd;
+use File::Copy qw(copy);
+use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use Guix;
 use Test::More;
@@ -165,13 +167,52 @@ is(halts('childhurd2'), $halts + 1, '... gracefully');
 is(said_of('childhurdd'), 'stopped', '... and the daemon that was needed for it');
 note at 'a guest without daemon is stopped';
 
-# --- everything is stopped: the guests first, then the daemon ---
-herd('start', 'childhurd');
-ready('again');
-$out = herd('stop', 'root');
+herd('stop', 'root');
 $sid->finish($shepherd, 60);
 is($sid->{status}, 0, 'herd stop root ends shepherd');
-is(scalar $d->all_qemus, 0, '... and the guests');
-like($d->log, qr/: stopped: [^\n]*\n[^\n]*ending on Terminated; no guest runs\n\z/, '... before the daemon') or diag $d->log;
+
+# --- an ordinary user's shepherd, with all in its usual place; everything is stopped: the guests first, then the daemon ---
+my $home = "$dir/home";
+make_path("$home/config/childhurd", "$home/config/shepherd", "$home/state", "$home/run");
+copy($image, "$home/image.qcow2") or die "$home/image.qcow2: $!";
+my $u = Childhurd->new(
+    dir      => $home,
+    defaults => 1,
+    file     => "$home/config/childhurd/childhurd.ini",
+    state    => "$home/state/childhurd",
+    runtime  => "$home/run/childhurd",
+    guests   => "[guest mine]\nid = $id\nimage = $home/image.qcow2\nmemory-size = 256M\n",
+);
+$u->{log} = "$home/state/shepherd/shepherd.log";
+# chroot needs a capability; childhurdd gets none.
+for my $name (qw(childhurdd childhurdctl)) {
+    my $text = Childhurd::slurp("$dir/bin/$name") =~ s{/host }{/host setpriv --inh-caps -all --ambient-caps -all }r;
+    Guix::spew("$dir/bin/$name", $text);
+}
+Guix::spew("$home/config/shepherd/init.scm", <<"SCM");
+(add-to-load-path "$dir/installed/usr/share/childhurd/guile")
+(use-modules (childhurd))
+(register-services (childhurd-services #:daemon "$dir/bin/childhurdd" #:control "$dir/bin/childhurdctl"))
+(start-in-the-background '(childhurd))
+SCM
+is(system('chown', '-R', '65534:65534', $home), 0, 'a home of somebody');
+my @user = (qw(setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps +sys_chroot --ambient-caps +sys_chroot env),
+    "HOME=$home", "XDG_CONFIG_HOME=$home/config", "XDG_STATE_HOME=$home/state", "XDG_RUNTIME_DIR=$home/run");
+$shepherd = $sid->begin_to("$dir/user-shepherd.log", @user, 'shepherd');
+ok($u->wait_until(60, 'the daemon answers', sub { $u->ctl('version'); $u->{status} == 0 }), 'a user\'s shepherd starts the daemon')
+    or diag Childhurd::slurp("$dir/user-shepherd.log");
+$u->ctl('wait', '--all', '--for', 'ready', '--timeout', '120s');
+is($u->{status}, 0, '... and the guest: ready');
+my ($qemu) = $u->all_qemus;
+is((stat "/proc/$qemu")[4], 65534, '... which runs as that user');
+like(Childhurd::slurp("/proc/$qemu/status"), qr/^CapEff:\t0+$/m, '... without capabilities');
+$out = $sid->run(120, @user, qw(herd status childhurd));
+like($out, qr/^mine +ready .*It is running since/ms, 'herd status childhurd tells of it') or diag $out;
+$sid->run(120, @user, qw(herd stop root));
+$sid->finish($shepherd, 60);
+is($sid->{status}, 0, 'herd stop root ends shepherd');
+is(scalar $u->all_qemus, 0, '... and the guest');
+like($u->log, qr/mine: stopped: .*ending on Terminated; no guest runs/s, '... before the daemon') or diag $u->log;
+like(Childhurd::slurp("$u->{state}/mine/console.log"), qr/^guest: halting/m, '... gracefully');
 note at 'the end';
 done_testing;

@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# The folder `guix-root`: a small Debian sid with the real Guix, its build daemon and OpenSSH. Run by make, see README.md.
+# The folder `guix-root`: a small Debian sid with the real Guix, its build daemon, OpenSSH and the Shepherd. Run by make,
+# see README.md.
 #
 # A coordinator is run in it, below an overlay, and the guest `guix` is made from it: both ends have the same Guix. Only
-# sid has a current one.
+# sid has a current one, and a current Shepherd.
 # shellcheck source=tests/guests/common.sh disable=SC1091
 . ./common.sh
 

@@ -57,7 +57,7 @@ $d->wait_until(30, 'shepherd answers', sub { herd('status', 'childhurd'); $sid->
     or Childhurd::cannot("shepherd does not take the services:\n" . Childhurd::slurp("$dir/shepherd.log"));
 
 # herd with these arguments: what it says; its exit status is in $sid->{status}.
-sub herd { return $sid->run(120, 'herd', '-s', "$dir/herd/socket", @_) }
+sub herd { return $sid->run(300, 'herd', '-s', "$dir/herd/socket", @_) }
 
 # That a service runs, is starting, stopping or stopped, in herd's words.
 sub said_of { my ($service) = @_; return herd('status', $service) =~ /^  It is (running|starting|being stopped|stopped)/m ? $1 : '?' }
@@ -72,7 +72,7 @@ sub halts { my ($name) = @_; return scalar(() = Childhurd::slurp("$dir/state/$na
 sub ready {
     my ($when, @names) = @_;
     @names = ('--all') unless @names;
-    $d->ctl('wait', @names, '--for', 'ready', '--timeout', '120s');
+    $d->ctl('wait', @names, '--for', 'ready', '--timeout', '5min');
     is($d->{status}, 0, "$when @names: ready");
 }
 
@@ -146,7 +146,7 @@ like(herd('reload', 'childhurdd'), qr/nothing has changed/, 'herd reload childhu
 my $stop = $sid->begin('herd', '-s', "$dir/herd/socket", 'stop', 'hurd-vm');
 ok($d->wait_until(20, 'it is being stopped', sub { said_of('childhurd') eq 'being stopped' || $sid->over($stop) }) && !$sid->over($stop),
     'shepherd answers while guests are stopped');
-$out = $sid->finish($stop, 120);
+$out = $sid->finish($stop, 300);
 is($sid->{status}, 0, 'herd stop hurd-vm') or diag $out;
 is(scalar $d->all_qemus, 0, '... ends all guests');
 is(halts($_), 1, "... gracefully: $_") for qw(childhurd1 childhurd2);
@@ -201,14 +201,14 @@ my @user = (qw(setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps +sy
 $shepherd = $sid->begin_to("$dir/user-shepherd.log", @user, 'shepherd');
 ok($u->wait_until(60, 'the daemon answers', sub { $u->ctl('version'); $u->{status} == 0 }), 'a user\'s shepherd starts the daemon')
     or diag Childhurd::slurp("$dir/user-shepherd.log");
-$u->ctl('wait', '--all', '--for', 'ready', '--timeout', '120s');
+$u->ctl('wait', '--all', '--for', 'ready', '--timeout', '5min');
 is($u->{status}, 0, '... and the guest: ready');
 my ($qemu) = $u->all_qemus;
 is((stat "/proc/$qemu")[4], 65534, '... which runs as that user');
 like(Childhurd::slurp("/proc/$qemu/status"), qr/^CapEff:\t0+$/m, '... without capabilities');
-$out = $sid->run(120, @user, qw(herd status childhurd));
+$out = $sid->run(300, @user, qw(herd status childhurd));
 like($out, qr/^mine +ready .*It is running since/ms, 'herd status childhurd tells of it') or diag $out;
-$sid->run(120, @user, qw(herd stop root));
+$sid->run(300, @user, qw(herd stop root));
 $sid->finish($shepherd, 60);
 is($sid->{status}, 0, 'herd stop root ends shepherd');
 is(scalar $u->all_qemus, 0, '... and the guest');

@@ -21,7 +21,7 @@
   #:use-module (ice-9 match)
   #:use-module (ice-9 rdelim)
   #:use-module (shepherd service)
-  #:use-module ((shepherd support) #:select (local-output))
+  #:use-module ((shepherd support) #:select (local-output non-blocking-port))
   #:use-module (srfi srfi-1)
   #:use-module (srfi srfi-11)
   #:export (childhurd-services
@@ -61,8 +61,10 @@
 (define* (run command #:key quiet?)
   "Run COMMAND, a list of strings, and give its exit status; 255 if a signal ended it.  Unless QUIET?, pass on what it
 says."
-  (match (pipe (logior O_CLOEXEC O_NONBLOCK))
+  (match (pipe O_CLOEXEC)
     ((input . output)
+     ;; Only this end: what COMMAND writes shall not get lost in a full pipe.
+     (non-blocking-port input)
      (set-port-encoding! input "UTF-8")
      (set-port-conversion-strategy! input 'substitute)
      (let-values (((pid end)

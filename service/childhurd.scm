@@ -243,7 +243,7 @@ service's `stop' does."
                              (socket #f)
                              (guests #f)
                              (user #f)
-                             (group #f)
+                             (group user) ;without one, shepherd would leave it those of root
                              (supplementary-groups (if user '("kvm") '()))
                              (requirement '())
                              (environment-variables '())
@@ -254,14 +254,15 @@ service's `stop' does."
   "Return the services `childhurdd' and `childhurd', alias `hurd-vm'.
 
 DAEMON and CONTROL are the programs; CONFIGURATION and SOCKET files, where they are not in their usual places.  GUESTS
-are the names, or patterns, of those that `childhurd' stands for; all without it.  The daemon runs as USER, with GROUP
-and SUPPLEMENTARY-GROUPS (its folders have to be there then), or as shepherd does; with ENVIRONMENT-VARIABLES in
-addition to shepherd's; it logs to LOG-FILE, or to shepherd's log, at LOG-LEVEL.  Both services have the REQUIREMENT.
+are the names, or patterns, of those that `childhurd' stands for; all without it.  The daemon runs as shepherd does, or
+as USER, with GROUP, which has the same name if nothing is said, and SUPPLEMENTARY-GROUPS; its folders have to be there
+then.  It gets ENVIRONMENT-VARIABLES in addition to shepherd's; it logs to LOG-FILE, or to shepherd's log, at LOG-LEVEL.  Both services have the REQUIREMENT.
 Builds are waited for during STOP-LIMIT seconds when guests are stopped."
   (check #:daemon daemon string? "a program")
   (check #:control control string? "a program")
   (check #:configuration configuration string-or-not? "a file's name")
   (check #:socket socket string-or-not? "a file's name")
+  (check #:group group (lambda (x) (eq? (not x) (not user))) "there when #:user is, and only then")
   (check #:guests guests (lambda (x) (or (not x) (names? x))) "a list of guests' names")
   (check #:stop-limit stop-limit limit? "a number of seconds")
   (let* ((tool (control-command control socket))

@@ -167,6 +167,24 @@ is(halts('childhurd2'), $halts + 1, '... gracefully');
 is(said_of('childhurdd'), 'stopped', '... and the daemon that was needed for it');
 note at 'a guest without daemon is stopped';
 
+# --- another user's daemon: it is enough to see how it is started ---
+Guix::spew("$dir/bin/childhurdd-who", "#!/bin/sh\nid > $dir/who/is\nenv >> $dir/who/is\n");
+chmod 0755, "$dir/bin/childhurdd-who";
+mkdir "$dir/who";
+chmod 0777, "$dir/who";
+my $other = $settings =~ s/childhurdd"/childhurdd-who"/r;
+Guix::spew("$dir/other.scm", qq((use-modules (childhurd))\n(register-services (childhurd-services $other #:user "daemon" #:supplementary-groups '("users")))\n));
+$out = herd('load', 'root', "$dir/other.scm");
+is($sid->{status}, 0, 'services are replaced') or diag $out;
+$out = herd('start', 'childhurdd');
+like($out, qr/has ended at once/, 'what is no daemon is not started');
+my $who = Childhurd::slurp("$dir/who/is");
+like($who, qr/^uid=1\(daemon\) gid=1\(daemon\) groups=1\(daemon\),100\(users\)$/m, '#:user gives it a user, his group and no more')
+    or diag $out;
+like($who, qr/^\Q$_\E$/m, "... and $_") for qw(XDG_CONFIG_HOME=/etc XDG_STATE_HOME=/var/lib XDG_RUNTIME_DIR=/run);
+Guix::spew("$dir/other.scm", qq((use-modules (childhurd))\n(childhurd-services #:user "daemon" #:group #f)\n));
+like(herd('load', 'root', "$dir/other.scm"), qr/#:group is not there when #:user is/, '... but never without a group');
+
 herd('stop', 'root');
 $sid->finish($shepherd, 60);
 is($sid->{status}, 0, 'herd stop root ends shepherd');

@@ -236,6 +236,28 @@ uninstall:
 	for folder in $(OUR_DIRS); do \
 	  [ ! -d $(DESTDIR)$$folder ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$$folder; done
 
+# --- Debian package ------------------------------------------------------------------------------------------
+
+# Debian's tools want service/debian/ on top, and leave their traces beside it: they get a copy of what is named here.
+DEB_TREE = Makefile COPYING README.md docs $(MODULES)
+DEB      = $(B)/deb/childhurd-$(VERSION)
+# What this make was told is not meant for theirs.
+DEB_ENV  = env $(foreach v,MAKEFLAGS MAKEOVERRIDES MFLAGS B V Q CC CFLAGS LDFLAGS PREFIX DESTDIR SANITIZE VERSION,-u $v)
+
+deb:
+	@command -v dpkg-buildpackage >/dev/null || { echo 'make deb: dpkg-buildpackage is missing: apt-get install dpkg-dev' >&2; exit 1; }
+	@dpkg-checkbuilddeps service/debian/control || { echo 'make deb: apt-get build-dep ./service installs what is missing' >&2; exit 1; }
+	@version=$$(dpkg-parsechangelog -l service/debian/changelog -S Version) && { [ "$$version" = "$(VERSION)" ] || \
+	  { echo "make deb: service/debian/changelog says $$version, and the Makefile $(VERSION): make them agree" >&2; exit 1; }; }
+	$(call say,DEB,$(DEB))
+	@rm -rf $(B)/deb && mkdir -p $(DEB)
+	@cp -R $(DEB_TREE) $(DEB)
+	@mv $(DEB)/service/debian $(DEB)/debian
+	$(Q)cd $(DEB) && $(DEB_ENV) dpkg-buildpackage -b -us -uc >../log 2>&1 || \
+	  { tail -n 40 ../log; echo 'make deb: all of it is in $(B)/deb/log'; exit 1; } >&2
+	@mv $(B)/deb/*.deb $(B)
+	@ls $(B)/childhurd_$(VERSION)_*.deb
+
 demo: all
 	tests/demo
 
@@ -243,6 +265,6 @@ clean:
 	rm -rf build
 
 help:
-	@echo "all check check-unit valgrind tests fuzz lint format install uninstall demo clean; SANITIZE=address,undefined for a sanitizer build"
+	@echo "all check check-unit valgrind tests fuzz lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
 
-.PHONY: all man units completions tests check check-unit valgrind fuzz format lint install uninstall demo clean help FORCE
+.PHONY: all man units completions tests check check-unit valgrind fuzz format lint install uninstall deb demo clean help FORCE

@@ -83,7 +83,7 @@ $(B)/obj/%.o: %.S Makefile
 	$(Q)$(CC) -I. -c -o $@ $<
 $(B)/obj/service/interface.o: service/org.childhurd.varlink
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
 # --- manual: the key lists come from the table that the parser uses --------------------------------------------
 

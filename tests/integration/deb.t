@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The Debian package's whole life, in a machine with a real systemd: built, looked at by lintian, installed without a
+# configuration and then with one, upgraded below running guests, removed, purged.
+use strict;
+use warnings;
+use lib 'tests/lib';
+use Childhurd;
+use File::Path qw(remove_tree);
+use File::Temp qw(tempdir);
+use POSIX ();
+use Systemd;
+use Test::More;
+
+my $image = Childhurd::need_image('linux');
+my $dir   = tempdir('/tmp/childhurd-test-XXXXXX', CLEANUP => 0);
+END {
+    my $status = $?;
+    remove_tree($dir) unless !$dir || $ENV{CHILDHURD_KEEP};
+    $? = $status;
+}
+
+# A command on the host; its output with its errors, its exit status in $?.
+sub run {
+    my (@argv) = @_;
+    delete local @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL)};
+    my $pid = open(my $out, '-|') // die "fork: $!";
+    if (!$pid) {
+        open STDERR, '>&', \*STDOUT;
+        exec { $argv[0] } @argv or POSIX::_exit(127);
+    }
+    local $/;
+    my $text = <$out> // '';
+    close $out;
+    return $text;
+}
+
+# --- it is built ---
+my $text = run('make', 'deb', "B=$dir/build");
+is($?, 0, 'make deb builds the package') or diag($text);
+my ($deb) = $text =~ /^(\S+)\n\z/m;
+like($deb, qr{^\Q$dir\E/build/childhurd_\d\S*_\w+\.deb$}, 'the last line is where it is');
+ok(-s $deb, '... and there it is') or Childhurd::cannot('without a package there is no more to test');
+$text = run('lintian', '--allow-root', '--fail-on', 'error,warning', $deb);
+is($?,    0,  'lintian finds neither errors nor warnings');
+is($text, '', '... and has nothing to say');
+
+# The next version: the same, under a higher number.
+my ($version) = run('dpkg-deb', '-f', $deb, 'Version') =~ /(\S+)/;
+my $next = "$dir/next.deb";
+run('dpkg-deb', '-R', $deb, "$dir/next");
+run('sed', '-i', "s/^Version: .*/&+next/", "$dir/next/DEBIAN/control");
+run('dpkg-deb', '--root-owner-group', '-b', "$dir/next", $next);
+is(run('dpkg-deb', '-f', $next, 'Version'), "$version+next\n", 'a higher version is made of it');
+
+# --- it is installed where nothing is configured ---
+my $m = Systemd->new(dir => $dir, files => { '/srv/childhurd.deb' => $deb, '/srv/next.deb' => $next, '/srv/linux.qcow2' => $image });
+$m->boot;
+# The folder is made without documentation; the package brings its own.
+$m->must('sh', '-c', 'grep -rl path-exclude /etc/dpkg/dpkg.cfg.d | xargs -r rm');
+
+# All files of the machine but what programs that are not ours keep for themselves.
+sub files {
+    my %kept;
+    my $own = qr{^/(?:proc|sys|dev|run|tmp|srv)/|^/var/(?:log|cache|tmp|backups)/|^/var/lib/(?:dpkg|apt|systemd)/};
+    $kept{$_} = 1 for grep { !m{$own} } split /\n/, $m->must('find', '/', '-xdev', '-print');
+    return %kept;
+}
+
+sub apt {
+    my (@arguments) = @_;
+    return $m->run('env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-o', 'Dpkg::Use-Pty=0', '-y', @arguments);
+}
+my %before = files();
+
+$text = apt('install', '/srv/childhurd.deb');
+is($m->{status}, 0, 'apt installs it: all that it depends on is in the test\'s machine') or diag($text);
+is($m->run('systemctl', '--failed', '--plain', '--no-legend'), '', 'without a configuration nothing fails');
+like($m->run('systemctl', 'status', 'childhurdd'), qr{/etc/childhurd}, 'and the unit\'s status names what it waits for');
+is($m->run('systemctl', 'is-enabled', $_), "enabled\n", "$_ is enabled") for qw(childhurdd childhurd-guests);
+like($m->run('getent', 'passwd', 'childhurd'), qr/^childhurd:/, 'there is a user childhurd');
+$text = $m->run('ls', map { "/usr/share/doc/childhurd/$_" } qw(README.md COPYING copyright changelog.gz childhurd.ini.example docs/manual.md));
+is($m->{status}, 0, 'its documentation is there') or diag($text);
+
+# --- it is configured and started ---
+$m->must('cp', '/srv/linux.qcow2', '/var/lib/childhurd/images/linux.qcow2');
+$m->write('/etc/childhurd/childhurd.ini', <<'INI');
+[guest a]
+count = 2
+image = /var/lib/childhurd/images/linux.qcow2
+memory-size = 256M
+probe-interval = 1s
+INI
+$m->must('systemctl', 'start', 'childhurd-guests');
+$text = $m->run('childhurdctl', 'wait', '--all', '--for', 'ready', '--timeout', '150s');
+is($m->{status}, 0, 'two guests are started and become ready') or diag($text, $m->journal('-u', 'childhurdd', '-n', 40));
+
+sub published {
+    return scalar(() = $m->run('cat', '/run/childhurd/machines.scm') =~ /\(build-machine/g);
+}
+sub main_pid { return $m->run('systemctl', 'show', '-P', 'MainPID', 'childhurdd') }
+my $BOOT = '/proc/sys/kernel/random/boot_id';
+is(published(), 2, 'both are published');
+my @qemus = $m->pids(qr/^qemu-system/);
+is(scalar @qemus, 2, 'each has its QEMU');
+my %boot = map { $_ => $m->run('childhurdctl', 'ssh', $_, "cat $BOOT") } qw(a1 a2);
+my $daemon = main_pid();
+
+# --- it is upgraded while they run ---
+$text = apt('install', '/srv/next.deb');
+is($m->{status}, 0, 'it is upgraded') or diag($text);
+is($m->run('dpkg-query', '-Wf', '${Version}', 'childhurd'), "$version+next", '... to the higher version');
+isnt(main_pid(), $daemon, 'the daemon is another one');
+$text = $m->run('childhurdctl', 'wait', '--all', '--for', 'ready', '--timeout', '60s');
+is($m->{status}, 0, '... and has taken over the guests') or diag($text);
+is_deeply([ $m->pids(qr/^qemu-system/) ], \@qemus, 'their QEMUs are the same');
+is($m->run('childhurdctl', 'ssh', $_, "cat $BOOT"), $boot{$_}, "$_ runs on, in the same boot") for qw(a1 a2);
+is(published(), 2, 'both are published again');
+is($m->run('systemctl', 'is-active', 'childhurd-guests'), "active\n", 'the guests\' unit was left alone');
+
+# --- it is removed ---
+$text = apt('remove', 'childhurd');
+is($m->{status}, 0, 'it is removed') or diag($text);
+is_deeply([ $m->pids(qr/^(?:qemu-system|childhurd)/) ], [], 'no process is left');
+like($m->run('cat', "/var/lib/childhurd/$_/console.log"), qr/^guest: halting/m, "$_ was halted, not killed") for qw(a1 a2);
+is($m->run('ls', '-d', '/run/childhurd'), "ls: cannot access '/run/childhurd': No such file or directory\n", 'nothing is published');
+like($m->run('ls', '/var/lib/childhurd/a1'), qr/^secrets$/m, 'the guests\' keys and disks are kept');
+is($m->run('systemctl', '--failed', '--plain', '--no-legend'), '', 'nothing has failed');
+
+# --- and purged ---
+$text = apt('purge', 'childhurd');
+is($m->{status}, 0, 'it is purged') or diag($text);
+like($text, qr{removing the guests' disks and keys in /var/lib/childhurd}, 'which says what goes');
+like($text, qr{$_ is kept}, "... and that $_ stays") for '/etc/childhurd', '/var/lib/childhurd';
+my %after = files();
+my @stay  = qw(/etc/childhurd /etc/childhurd/childhurd.ini /var/lib/childhurd /var/lib/childhurd/images /var/lib/childhurd/images/linux.qcow2);
+is_deeply([ sort grep { !$before{$_} } keys %after ], \@stay, 'the configuration and the image are left, and nothing else');
+is_deeply([ sort grep { !$after{$_} } keys %before ], [], 'what was there before is still there');
+done_testing;

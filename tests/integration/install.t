@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# make install and make uninstall: all in its place below PREFIX and DESTDIR, twice the same, and gone again.
+use strict;
+use warnings;
+use File::Find qw(find);
+use File::Temp qw(tempdir);
+use Test::More;
+
+my $build  = $ENV{CHILDHURD_BUILD} || 'build';
+my $folder = tempdir('/tmp/childhurd-install-XXXXXX', CLEANUP => 1);
+my $prefix = '/opt/hird';
+
+sub slurp {
+    my ($path) = @_;
+    open my $f, '<', $path or return '';
+    local $/;
+    return scalar <$f> // '';
+}
+
+sub make_into {
+    my ($place, @what) = @_;
+    delete local @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL)};
+    my $text = `make --silent B='$build' DESTDIR='$place' @what 2>&1`;
+    is($?, 0, "make @what") or diag($text);
+}
+
+# What is below a folder: name => mode and content, or 'folder'.
+sub tree {
+    my ($top) = @_;
+    my %tree;
+    find({ no_chdir => 1, wanted => sub {
+        return if $_ eq $top;
+        my $name = substr $_, length $top;
+        $tree{$name} = -d $_ ? 'folder' : sprintf('%o ', (stat)[2] & 07777) . slurp($_);
+    } }, $top);
+    return \%tree;
+}
+sub files { my ($tree) = @_; return grep { $tree->{$_} ne 'folder' } sort keys %$tree }
+
+# --- installed ---
+make_into($folder, 'install', "PREFIX=$prefix");
+my $first = tree($folder);
+my @files = files($first);
+is_deeply([ grep { !m{^\Q$prefix\E/} } @files ], [], 'every file is below DESTDIR and PREFIX');
+is_deeply([ grep { !$first->{"$prefix/$_"} } qw(sbin/childhurdd bin/childhurdctl lib/systemd/system/childhurdd.service
+            lib/systemd/system/childhurd-guests.service lib/sysusers.d/childhurd.conf lib/tmpfiles.d/childhurd.conf
+            share/man/man1/childhurdctl.1 share/man/man5/childhurd.ini.5 share/man/man8/childhurdd.8
+            share/doc/childhurd/childhurd.ini.example share/doc/childhurd/docs/manual.md) ], [], 'all that people look for is there');
+is_deeply([ grep { $first->{$_} !~ /^(?:755|644) / } @files ], [], 'everybody may read it, and nobody but its owner write');
+is_deeply([ grep { $first->{$_} =~ /^755 / } @files ], [ "$prefix/bin/childhurdctl", "$prefix/sbin/childhurdd" ], 'the programs, and nothing else, can be run');
+
+my @units = grep { /\.service$/ } @files;
+my @named = map { $first->{$_} =~ m{^Exec\w+=[-+!\@:]*(\S+)}mg } @units;
+cmp_ok(scalar @named, '>=', 4, 'the units name programs');
+is_deeply([ grep { !$first->{$_} } @named ], [], '... where they are installed');
+is_deeply([ grep { $first->{$_} =~ m{\Q$folder\E|\@[A-Z]+\@} } @files ], [], 'no file names DESTDIR, or has a place that was not filled in');
+
+make_into($folder, 'install', "PREFIX=$prefix");
+is_deeply(tree($folder), $first, 'installed once more, it is the same');
+
+# --- and not ---
+mkdir "$folder$prefix/share/doc/childhurd/mine";
+make_into($folder, 'uninstall', "PREFIX=$prefix");
+is_deeply([ files(tree($folder)) ], [], 'make uninstall leaves no file');
+ok(-d "$folder$prefix/share/doc/childhurd/mine", '... and what it did not install');
+rmdir "$folder$prefix/share/doc/childhurd/mine";
+make_into($folder, 'uninstall', "PREFIX=$prefix");
+is_deeply([ grep { /childhurd/ } keys %{ tree($folder) } ], [], 'nor a folder that was childhurd\'s alone');
+
+# --- without PREFIX ---
+make_into($folder, 'install');
+is_deeply([ grep { !m{^/usr/local/} } files(tree($folder)) ], [], 'without PREFIX it is /usr/local');
+make_into($folder, 'uninstall');
+is_deeply([ files(tree($folder)) ], [], '... for make uninstall, too');
+done_testing;

@@ -90,7 +90,8 @@ image = /var/lib/childhurd/images/linux.qcow2
 memory-size = 256M
 probe-interval = 1s
 INI
-$m->must('systemctl', 'start', 'childhurd-guests');
+$text = $m->run('systemctl', 'start', 'childhurd-guests');
+is($m->{status}, 0, 'the guests\' unit is started') or diag($text, $m->journal('-n', 40));
 $text = $m->run('childhurdctl', 'wait', '--all', '--for', 'ready', '--timeout', '150s');
 is($m->{status}, 0, 'two guests are started and become ready') or diag($text, $m->journal('-u', 'childhurdd', '-n', 40));
 

@@ -64,7 +64,8 @@ mount --make-rshared /
 exec env -i container=childhurd-test PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 /lib/systemd/systemd
 SH
 
-# options: dir (the test's folder), name (of this machine's folder in it), files (place inside => file outside).
+# options: dir (the test's folder), name (of this machine's folder in it), files (place inside => file outside), lower (a root
+# in place of systemd-root).
 sub new {
     my ($class, %o) = @_;
     Childhurd::cannot('a machine with systemd takes root') if $> != 0;
@@ -129,7 +130,7 @@ sub limited {
 # Starts it and waits until systemd has done what it does at boot.
 sub boot {
     my ($self) = @_;
-    my $lower = Childhurd::need_image('systemd-root');
+    my $lower = $self->{lower} // Childhurd::need_image('systemd-root');
     my $work  = "$self->{dir}/$self->{name}";
     mkdir $work;
     $self->make_cgroup;

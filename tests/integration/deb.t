@@ -88,7 +88,6 @@ $m->write('/etc/childhurd/childhurd.ini', <<'INI');
 count = 2
 image = /var/lib/childhurd/images/linux.qcow2
 memory-size = 256M
-probe-interval = 1s
 INI
 $text = $m->run('systemctl', 'start', 'childhurd-guests');
 is($m->{status}, 0, 'the guests\' unit is started') or diag($text, $m->journal('-n', 40));
@@ -115,14 +114,15 @@ $text = $m->run('childhurdctl', 'wait', '--all', '--for', 'ready', '--timeout', 
 is($m->{status}, 0, '... and has taken over the guests') or diag($text);
 is_deeply([ $m->pids(qr/^qemu-system/) ], \@qemus, 'their QEMUs are the same');
 is($m->run('childhurdctl', 'ssh', $_, "cat $BOOT"), $boot{$_}, "$_ runs on, in the same boot") for qw(a1 a2);
-is(published(), 2, 'both are published again');
+ok($m->wait_until(60, 'both are published', sub { published() == 2 }), 'both are published again');
 is($m->run('systemctl', 'is-active', 'childhurd-guests'), "active\n", 'the guests\' unit was left alone');
 
 # --- it is removed ---
 $text = apt('remove', 'childhurd');
 is($m->{status}, 0, 'it is removed') or diag($text);
 is_deeply([ $m->pids(qr/^(?:qemu-system|childhurd)/) ], [], 'no process is left');
-like($m->run('cat', "/var/lib/childhurd/$_/console.log"), qr/^guest: halting/m, "$_ was halted, not killed") for qw(a1 a2);
+# By halt over SSH, or, on a host so busy that it had no answer just then, by the power button.
+like($m->run('cat', "/var/lib/childhurd/$_/console.log"), qr/^guest: (?:halting|power button)/m, "$_ was shut down, not killed") for qw(a1 a2);
 is($m->run('ls', '-d', '/run/childhurd'), "ls: cannot access '/run/childhurd': No such file or directory\n", 'nothing is published');
 like($m->run('ls', '/var/lib/childhurd/a1'), qr/^secrets$/m, 'the guests\' keys and disks are kept');
 is($m->run('systemctl', '--failed', '--plain', '--no-legend'), '', 'nothing has failed');

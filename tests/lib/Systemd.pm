@@ -49,10 +49,9 @@ mount -t sysfs -o ro,nosuid,nodev,noexec sysfs sys
 mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 sys/fs/cgroup
 mount -t tmpfs -o mode=755,nosuid tmpfs dev
 mkdir dev/pts dev/shm
-for node in null zero full random urandom tty; do
-	mknod -m 666 "dev/$node" c $((0x$(stat -c %t /dev/$node))) $((0x$(stat -c %T /dev/$node)))
+for node in null zero full random urandom tty kvm; do
+	[ ! -c "/dev/$node" ] || mknod -m 666 "dev/$node" c $((0x$(stat -c %t /dev/$node))) $((0x$(stat -c %T /dev/$node)))
 done
-[ ! -e /dev/kvm ] || cp -a /dev/kvm dev/kvm
 mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd

@@ -270,6 +270,10 @@ for my $case (
     [['wait', '--for', 'ready'],           qr/NAME is missing: childhurdctl wait NAME/],
     [['ssh', 'childhurd*'],                qr/childhurd\* fits 3 guests; ssh takes one/],
     [['log', 'childhurd*'],                qr/childhurd\* fits 3 guests; log takes one/],
+    [['console', 'slow', '-e', 'ab'],      qr/--escape ab: not a character/],
+    [['console', 'childhurd*'],            qr/childhurd\* fits 3 guests; console takes one/],
+    [['help', 'frobnicate'],               qr/no verb "frobnicate"/],
+    [['--completion', 'tcsh'],             qr/--completion tcsh: not one of bash, zsh, fish/],
     [['screenshot', 'childhurd*', '-'],    qr/childhurd\* fits 3 guests; screenshot takes one/],
   )
 {
@@ -282,11 +286,14 @@ for my $case (
 ctl('--help');
 is($status, 0, '--help');
 like($out, qr/^  \Q$_\E /m, "knows $_")
-  for qw(list status start stop restart reset drain undrain wait ssh log events machines metrics screenshot reload check version);
+  for qw(list status top console help start stop restart reset drain undrain wait ssh log events machines metrics screenshot reload check version);
 ctl('stop', '--help');
 is($status, 0, 'stop --help');
 like($out, qr/--now .*build/, 'explains its options');
 unlike($out, qr/--json/, 'and only its options');
+my $help = $out;
+ctl('help', 'stop');
+is($out, $help, 'help VERB shows the same');
 
 # --- no daemon, and bad ones ---
 

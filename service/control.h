@@ -23,11 +23,9 @@
 #define CONTROL_MESSAGE_MAX	 (64 * 1024) /* bytes of one request */
 #define CONTROL_BACKLOG_MAX                                                                        \
 	(1024 * 1024)			/* bytes waiting for one slow reader, then it is cut off */
-#define CONTROL_EVENTS_KEPT 1024	/* events that a late reader still gets */
-#define CONTROL_TYPED_MAX   (64 * 1024) /* bytes typed that a guest has not taken yet */
-#define CONTROL_SHOWN_MAX                                                                          \
-	(256 * 1024) /* bytes of its console waiting for a slow reader, then some are left out */
-#define CONTROL_REQUEST_TIMEOUT_MS 10000 /* from the first byte of a request to its NUL */
+#define CONTROL_EVENTS_KEPT	   1024 /* events that a late reader still gets */
+#define CONTROL_TYPED_MAX	   (64 * 1024) /* bytes typed that a guest has not taken yet */
+#define CONTROL_REQUEST_TIMEOUT_MS 10000       /* from the first byte of a request to its NUL */
 
 /* One step of the last probe: how long it took. */
 struct control_step {

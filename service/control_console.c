@@ -2,33 +2,42 @@
 /*
  * Console: after the reply the connection is the guest's serial line, bytes both ways.
  *
- * QEMU waits for who is connected to its serial line, and the guest with it: a reader that does not
- * read would stop whatever prints to the console, and with it the log. So what QEMU says is always
- * taken at once, and a client that does not keep up misses some of it and is told how much; the log
- * has all of it. The other way it is the guest that may be slow, and the client waits: so much as
- * CONTROL_TYPED_MAX is kept for it.
+ * What the guest says is read from its log, into which QEMU writes it whether somebody is connected
+ * or not: a reader may be as slow as it likes, and neither the guest nor the log suffers. What is
+ * typed goes to QEMU's socket, and we are connected to it only until QEMU has taken it. QEMU writes
+ * each byte by itself, some 280 fill the socket, and one that does not fit is logged once more each
+ * time it is tried again (QEMU 7.2, chardev/char.c, qemu_chr_write_buffer); so what comes that way
+ * is taken at once, and thrown away.
  *
  * How a session ends is said in its stream: a NUL, then the error ConsoleEnded, as any Varlink
  * message with a NUL at its end. NULs of the guest are left out, which no terminal misses. A stream
  * that ends without it has lost its daemon.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "service/control_internal.h"
 
 #define READ_CHUNK (16 * 1024)
+#define HANG_UP	   0.005 /* s between two looks whether QEMU has taken all */
 
 struct console {
 	struct request *request;
-	char *name;
-	int fd; /* QEMU's end of the serial line */
+	char *name, *log; /* log: path */
+	pid_t pid;	  /* QEMU's; with it the session ends */
+	off_t offset;	  /* of the log's next byte */
+	ev_stat stat;
+	int fd; /* to QEMU; -1: nothing is to be typed */
 	ev_io reading, writing;
-	ev_timer recheck;
-	GByteArray *typed; /* what the guest has not taken yet */
-	guint64 left_out;  /* bytes that the client has missed and was not told of */
+	ev_timer hang_up, recheck;
+	GByteArray *typed; /* what QEMU has not taken yet */
 	gint64 since;	   /* wall clock µs */
 };
 
@@ -66,62 +75,101 @@ session_end(struct console *console, const char *why, const char *by)
 }
 
 static void
+disconnect(struct console *console)
+{
+	struct ev_loop *loop = loop_of(console);
+	ev_io_stop(loop, &console->reading);
+	ev_io_stop(loop, &console->writing);
+	ev_timer_stop(loop, &console->hang_up);
+	if (console->fd >= 0)
+		close(console->fd);
+	console->fd = -1;
+}
+
+static void
 console_release(struct request *request)
 {
 	struct console *console = request->state;
 	struct ev_loop *loop = loop_of(console);
 	g_message("%s: the session of %s at its console has ended", console->name,
 		  client_who(request->client));
-	ev_io_stop(loop, &console->reading);
-	ev_io_stop(loop, &console->writing);
+	disconnect(console);
+	ev_stat_stop(loop, &console->stat);
 	ev_timer_stop(loop, &console->recheck);
-	close(console->fd);
 	g_byte_array_unref(console->typed);
 	g_free(console->name);
+	g_free(console->log);
 	g_free(console);
 }
 
 /* --- from the guest --- */
 
-/* The client has taken most of what was queued: now it learns what it missed. */
+/* The log's next bytes to the client. FALSE: there are none. */
+static gboolean
+show(struct console *console)
+{
+	char bytes[READ_CHUNK];
+	struct stat st;
+	int fd = open(console->log, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return FALSE;
+	if (fstat(fd, &st) == 0 && st.st_size < console->offset)
+		console->offset = 0; /* rotated; see childhurdd/console.c */
+	gssize n = pread(fd, bytes, sizeof bytes, console->offset);
+	close(fd);
+	console->offset += MAX(n, 0);
+	for (const char *at = bytes, *end = bytes + MAX(n, 0); at < end;) {
+		const char *nul = memchr(at, 0, (gsize)(end - at));
+		client_write(console->request->client, at, (gsize)((nul ? nul : end) - at));
+		at = nul ? nul + 1 : end;
+	}
+	return n > 0;
+}
+
+/* Is the QEMU gone whose console it is? Then its last words are shown, as far as there is room. */
+static gboolean
+has_ended(struct console *console)
+{
+	const struct control *control = console->request->client->control;
+	struct control_guest guest = {0};
+	if (control->hird.describe(control->hird.data, console->name, FALSE, &guest) &&
+	    guest.pid == console->pid)
+		return FALSE;
+	while (client_backlog(console->request->client) <= CONTROL_BACKLOG_MAX / 2 && show(console))
+		;
+	session_end(console, "its QEMU has ended", NULL);
+	return TRUE;
+}
+
+/* Something was written, or happened, or the client has taken what was queued for it. */
 static void
 console_pump(struct request *request)
 {
 	struct console *console = request->state;
-	if (!console->left_out)
+	if (has_ended(console))
 		return;
-	g_autofree char *note = g_strdup_printf("\r\n[childhurdd: %" G_GUINT64_FORMAT
-						" bytes left out here; the log has them]\r\n",
-						console->left_out);
-	console->left_out = 0;
-	client_write(request->client, note, strlen(note));
+	if (client_backlog(request->client) <= CONTROL_LOW_WATER && show(console))
+		client_wake(request->client);
 }
 
 static void
-show(struct console *console, const char *bytes, gsize n)
+on_stat(struct ev_loop *loop, ev_stat *watcher, int events)
 {
-	struct control_client *client = console->request->client;
-	if (console->left_out || client_backlog(client) > CONTROL_SHOWN_MAX) {
-		console->left_out += n;
-		return;
-	}
-	for (const char *end = bytes + n; bytes < end;) {
-		const char *nul = memchr(bytes, 0, (gsize)(end - bytes));
-		client_write(client, bytes, (gsize)((nul ? nul : end) - bytes));
-		bytes = nul ? nul + 1 : end;
-	}
+	const struct console *console = watcher->data;
+	client_wake(console->request->client);
 }
 
+/* What comes by the socket stands in the log, too. */
 static void
 on_output(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct console *console = watcher->data;
 	char bytes[READ_CHUNK];
 	gssize n = recv(console->fd, bytes, sizeof bytes, MSG_DONTWAIT);
-	if (n > 0)
-		show(console, bytes, (gsize)n);
-	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-		session_end(console, "its QEMU has ended", NULL);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		disconnect(console);
+		client_wake(console->request->client);
+	}
 }
 
 /* --- to the guest --- */
@@ -152,13 +200,53 @@ on_input(struct ev_loop *loop, ev_io *watcher, int events)
 	set_full(console);
 }
 
+/* fd is taken over, for as long as QEMU has not taken all that is typed. */
+static void
+use(struct console *console, int fd)
+{
+	struct ev_loop *loop = loop_of(console);
+	console->fd = fd;
+	ev_io_set(&console->reading, fd, EV_READ);
+	ev_io_set(&console->writing, fd, EV_WRITE);
+	ev_io_start(loop, &console->reading);
+	ev_timer_again(loop, &console->hang_up);
+}
+
+/* Connect for what is typed. When the connection before is not let go yet, it is tried again. */
+static void
+send_typed(struct console *console)
+{
+	const struct control_hird *hird = &console->request->client->control->hird;
+	g_autoptr(GError) error = NULL;
+	int fd = console->fd < 0 ? hird->console(hird->data, console->name, &error) : -1;
+	if (fd >= 0)
+		use(console, fd);
+	if (console->fd >= 0)
+		ev_io_start(loop_of(console), &console->writing);
+	else if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
+		ev_timer_again(loop_of(console), &console->hang_up);
+	else
+		session_end(console, error->message, NULL);
+}
+
+static void
+on_hang_up(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct console *console = watcher->data;
+	int left = 0;
+	if (console->typed->len)
+		send_typed(console);
+	else if (console->fd < 0 || ioctl(console->fd, SIOCOUTQ, &left) < 0 || !left)
+		disconnect(console);
+}
+
 static void
 console_take(struct request *request, const char *bytes, gsize n)
 {
 	struct console *console = request->state;
 	g_byte_array_append(console->typed, (const guint8 *)bytes, (guint)n);
-	ev_io_start(loop_of(console), &console->writing);
 	set_full(console);
+	send_typed(console);
 }
 
 /* While nothing is read from the client, nobody says that it is gone. */
@@ -174,35 +262,43 @@ on_recheck(struct ev_loop *loop, ev_timer *watcher, int events)
 {
 	const struct console *console = watcher->data;
 	struct control_client *client = console->request->client;
-	if (is_gone(console)) {
-		client->cut = TRUE;
-		client_wake(client);
-	}
+	client->cut = client->cut || is_gone(console);
+	client_wake(client);
 }
 
 /* --- the beginning --- */
 
-/* fd and name are taken over. */
+/* name and fd are taken over. */
 static void
 session_begin(struct request *request, char *name, int fd)
 {
 	const struct control *control = request->client->control;
+	struct control_guest guest = {0};
+	struct stat st;
 	struct console *console = g_new0(struct console, 1);
+	control->hird.describe(control->hird.data, name, FALSE, &guest);
 	*console = (struct console){.request = request,
 				    .name = name,
-				    .fd = fd,
+				    .log = g_strdup(guest.console_log ? guest.console_log : ""),
+				    .pid = guest.pid,
+				    .fd = -1,
 				    .typed = g_byte_array_new(),
 				    .since = g_get_real_time()};
-	ev_io_init(&console->reading, on_output, fd, EV_READ);
-	ev_io_init(&console->writing, on_input, fd, EV_WRITE);
+	console->offset = stat(console->log, &st) == 0 ? st.st_size : 0;
+	ev_stat_init(&console->stat, on_stat, console->log, 0.);
+	ev_init(&console->reading, on_output);
+	ev_init(&console->writing, on_input);
+	ev_timer_init(&console->hang_up, on_hang_up, 0., HANG_UP);
 	ev_timer_init(&console->recheck, on_recheck, control->recheck, control->recheck);
-	console->reading.data = console->writing.data = console->recheck.data = console;
-	ev_io_start(control->loop, &console->reading);
-	ev_timer_start(control->loop, &console->recheck);
+	console->stat.data = console->reading.data = console->writing.data = console->hang_up.data =
+	    console->recheck.data = console;
 	request->state = console;
 	request->take = console_take;
 	request->pump = console_pump;
 	request->release = console_release;
+	use(console, fd);
+	ev_stat_start(control->loop, &console->stat);
+	ev_timer_start(control->loop, &console->recheck);
 	g_message("%s: %s is at its console", name, client_who(request->client));
 	JsonObject *o = json_object_new();
 	json_set_text(o, "name", name);

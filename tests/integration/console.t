@@ -139,7 +139,7 @@ is($?, 0, 'and the answer waited for');
 
 my $mute = IO::Socket::UNIX->new(Peer => $control) or die;
 syswrite $mute, encode_json({ method => 'org.childhurd.Console', parameters => { name => 'a' }, upgrade => JSON::PP::true })
-  . "\0i=0; while [ \$i -lt 3000 ]; do echo \"line \$i of many that nobody reads, and that are all kept\"; i=\$((i+1)); done; echo last-\$((6*7))\r";
+  . "\0sleep 1; i=0; while [ \$i -lt 3000 ]; do echo \"line \$i of many that nobody reads, and that are all kept\"; i=\$((i+1)); done; echo last-\$((6*7))\r";
 in_log(qr/^last-42/m, 'a guest does not wait for a reader who does not read', 240);
 my @lines = Childhurd::slurp($log) =~ /^line (\d+) of many that nobody reads, and that are all kept\r?$/mg;
 is_deeply(\@lines, [0 .. 2999], 'and the log has all that it said, once') or diag(Childhurd::slurp($log) =~ s/\r//gr =~ s/(?:^line \d+ of many that nobody reads, and that are all kept\n){5,}/(lines)\n/gmr);

@@ -34,6 +34,7 @@ struct bed {
 	GString *commands;    /* what was asked of the hird */
 	const char *stubborn; /* this guest's commands fail */
 	gboolean all_stubborn, reloads;
+	pid_t pid;     /* of the QEMUs */
 	gint64 number; /* of the last event */
 	struct published_guest machines[2];
 	gboolean slow_disk; /* nothing is kept until kept_done is called */
@@ -79,7 +80,7 @@ bed_describe(void *data, const char *name, gboolean details, struct control_gues
 		    .ssh_port = 10022 + 1000 * i,
 		    .builds = bed->guests[i].builds,
 		    .memory = 4096,
-		    .pid = i ? 42 : 0,
+		    .pid = i ? bed->pid : 0,
 		    .cpu = 1500,
 		    .known_hosts = "/run/known_hosts",
 		    .console_log = bed->log,
@@ -187,6 +188,7 @@ bed_begin(struct bed *bed)
 		       {"beta2", "booting", -1},
 		       {"gamma", "failed", -1}},
 	    .commands = g_string_new(NULL),
+	    .pid = 42,
 	    .hird = {bed, bed_names, bed_describe, bed_command, bed_kept, bed_reload, bed_machines,
 		     bed_screenshot, bed_metrics, bed_check},
 	};

@@ -701,6 +701,7 @@ reload(struct hird *h, GPtrArray *messages)
 	g_ptr_array_add(h->configs, config);
 	h->host.config = config;
 	metrics_file_set(h->metrics_file, config->metrics_file);
+	selfcheck_loaded(h->selfcheck, config);
 	remove_missing(h, config, messages);
 	add_and_change(h, config, messages);
 	hird_publish(h);
@@ -757,7 +758,8 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->host.metrics = metrics_new();
 	h->metrics_file =
 	    metrics_file_new(loop, h->host.tasks, METRICS_FILE_PERIOD, serve_metrics, h);
-	h->selfcheck = selfcheck_new(loop, config->looked_for);
+	h->selfcheck = selfcheck_new(loop);
+	selfcheck_loaded(h->selfcheck, config);
 	if (h->host.qemu_user)
 		h->host.hypervisor =
 		    hypervisor_new(h->host.tasks, config->uri, config->state_directory,

@@ -2,6 +2,7 @@
 #include "childhurdd/selfcheck.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "childhurdd/child.h"
 
@@ -13,16 +14,18 @@ struct waiter {
 struct selfcheck {
 	struct ev_loop *loop;
 	char *file;
+	GPtrArray *files;    /* of char *: the configuration's, and the folder of drop-ins */
+	char *version;	     /* what they looked like when they were read */
 	struct child *child; /* NULL: none runs */
 	GArray *waiters;     /* of struct waiter */
 };
 
 struct selfcheck *
-selfcheck_new(struct ev_loop *loop, const char *file)
+selfcheck_new(struct ev_loop *loop)
 {
 	struct selfcheck *check = g_new0(struct selfcheck, 1);
 	check->loop = loop;
-	check->file = g_strdup(file);
+	check->files = g_ptr_array_new_with_free_func(g_free);
 	check->waiters = g_array_new(FALSE, FALSE, sizeof(struct waiter));
 	return check;
 }
@@ -34,8 +37,39 @@ selfcheck_free(struct selfcheck *check)
 		return;
 	child_free(check->child);
 	g_array_unref(check->waiters);
+	g_ptr_array_unref(check->files);
 	g_free(check->file);
+	g_free(check->version);
 	g_free(check);
+}
+
+/* Another text when one of the files was written or replaced, or a drop-in came or went. */
+static char *
+version_of(const GPtrArray *files)
+{
+	GString *version = g_string_new(NULL);
+	for (guint i = 0; i < files->len; i++) {
+		struct stat st = {0};
+		if (stat(g_ptr_array_index(files, i), &st) < 0)
+			st = (struct stat){0};
+		g_string_append_printf(version, "%lu %lld.%09ld\n", (unsigned long)st.st_ino,
+				       (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+	}
+	return g_string_free(version, FALSE);
+}
+
+void
+selfcheck_loaded(struct selfcheck *check, const struct config *config)
+{
+	g_autofree char *folder = g_path_get_dirname(config->looked_for);
+	g_ptr_array_set_size(check->files, 0);
+	for (guint i = 0; i < config->files->len; i++)
+		g_ptr_array_add(check->files, g_strdup(g_ptr_array_index(config->files, i)));
+	g_ptr_array_add(check->files, g_build_filename(folder, "conf.d", NULL));
+	g_free(check->file);
+	check->file = g_strdup(config->looked_for);
+	g_free(check->version);
+	check->version = version_of(check->files);
 }
 
 GArray *
@@ -85,6 +119,13 @@ on_end(struct child *child, int status, const char *output, const GError *error,
 				      check->file);
 	if (why) {
 		struct control_finding finding = {error ? "problem" : "note", why};
+		g_array_append_val(findings, finding);
+	}
+	g_autofree char *version = version_of(check->files);
+	if (strcmp(version, check->version)) {
+		struct control_finding finding = {
+		    "note", "the configuration was changed after the daemon read it; childhurdctl "
+			    "reload applies it"};
 		g_array_append_val(findings, finding);
 	}
 	check->child = NULL;

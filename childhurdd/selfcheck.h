@@ -12,6 +12,7 @@
 #include <ev.h>
 #include <glib.h>
 
+#include "config/config.h"
 #include "service/control.h"
 
 #define SELFCHECK_LIMIT 12000 /* ms that the check may take */
@@ -21,10 +22,13 @@ typedef void (*selfcheck_fn)(gboolean good, const struct control_finding *findin
 			     void *data);
 
 struct selfcheck;
-/* file: the configuration's, copied. */
-struct selfcheck *selfcheck_new(struct ev_loop *loop, const char *file);
+struct selfcheck *selfcheck_new(struct ev_loop *loop);
 /* Ends a check that runs; nobody is answered any more. NULL is allowed. */
 void selfcheck_free(struct selfcheck *check);
+
+/* The daemon has read this configuration: its main file is the one that is checked, and a note says
+ * so when it has been changed since. Before the first check; nothing of it is kept. */
+void selfcheck_loaded(struct selfcheck *check, const struct config *config);
 
 /* done is called once, later. */
 void selfcheck_ask(struct selfcheck *check, selfcheck_fn done, void *data);

@@ -35,7 +35,7 @@ sub foreign {
     my (@argv) = @_;
     my $out = "$d->{dir}/foreign";
     unlink $out;
-    my $pid = $d->spawn($out, qw(timeout -k 5 90 unshare --mount --propagation private sh -c),
+    my $pid = $d->spawn($out, qw(timeout -k 5 330 unshare --mount --propagation private sh -c),
         'mount --bind "$1" "$2/run" && mount -t proc proc "$2/proc" && root=$2 && shift 2 && ' .
           'exec env -i PATH=/usr/bin:/usr/sbin LC_ALL=C.UTF-8 chroot "$root" "$@"',
         'sh', $d->{runtime}, $root, @argv);
@@ -53,7 +53,7 @@ sub python {
 }
 
 # It boots meanwhile, so that there is something to tell.
-my $out = foreign(qw(varlinkctl -j --more call unix:/run/control org.childhurd.Wait), '{"names":["here"],"state":"ready","timeout":300}');
+my $out = foreign(qw(varlinkctl -j --more --timeout=310 call unix:/run/control org.childhurd.Wait), '{"names":["here"],"state":"ready","timeout":300}');
 is($?, 0, 'varlinkctl --more call Wait') or diag($out);
 my @states = map { decode_json($_)->{guests}[0]{state} } grep { /^\{/ } split /[\x1e\n]+/, $out;
 cmp_ok(scalar @states, '>', 1, '... has a reply for each change') or diag($out);
@@ -171,6 +171,11 @@ ok((grep { $_->{result} eq 'ok' && $_->{text} =~ /^here: port \d+ is its own, it
 my $shown = $d->ctl('check');
 like($shown, qr/^ok       \Q$d->{file}\E: 2 guests$/m, 'childhurdctl check: likewise');
 is($d->{status}, $check->{good} ? 0 : 1, '... with the status that says whether it is good');
+my $changed = qr/was changed after the daemon read it/;
+is((grep { $_->{text} =~ $changed } @{ $check->{findings} }), 0, 'Check: the daemon has what is in the file');
+utime time, time + 1, $d->{file};
+($check) = $v->call("$hird.Check", {});
+is((grep { $_->{text} =~ $changed } @{ $check->{findings} }), 1, '... and says when it may have not');
 my ($reload) = $v->call("$hird.Reload", {});
 is_deeply($reload->{messages}, ['nothing has changed'], 'Reload');
 

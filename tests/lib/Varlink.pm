@@ -13,7 +13,7 @@ use B ();
 use IO::Socket::UNIX;
 use JSON::PP;
 
-our $LIMIT = 60;    # s for an answer
+our $LIMIT = 120;    # s for an answer
 
 sub new {
     my ($class, $path, @descriptions) = @_;

@@ -9,6 +9,7 @@
  *   control_wait.c     Wait
  *   control_follow.c   Events and Log, which may go on for as long as the reader likes
  *   control_console.c  Console, which makes of a connection the guest's serial line
+ *   control_daemon.c   Metrics and Check
  *   control_json.c     guests, events and machines as JSON
  *
  * Nothing is written and nobody is let go from within a call of another module: replies are queued,
@@ -161,6 +162,10 @@ void wait_notice(struct request *request, const struct control_event *event);
 
 /* control_console.c */
 void method_console(struct request *request);
+
+/* control_daemon.c */
+void method_metrics(struct request *request);
+void method_check(struct request *request);
 
 /* control_json.c */
 /* text made UTF-8; NULL: null. */

@@ -760,6 +760,8 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	    metrics_file_new(loop, h->host.tasks, METRICS_FILE_PERIOD, serve_metrics, h);
 	h->selfcheck = selfcheck_new(loop);
 	selfcheck_loaded(h->selfcheck, config);
+	if (h->host.qemu_user && h->host.qemu_user->note)
+		g_warning("%s", h->host.qemu_user->note);
 	if (h->host.qemu_user)
 		h->host.hypervisor =
 		    hypervisor_new(h->host.tasks, config->uri, config->state_directory,
@@ -782,8 +784,6 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 		hird_free(h);
 		return NULL;
 	}
-	if (h->host.qemu_user->note)
-		g_warning("%s", h->host.qemu_user->note);
 	for (guint i = 0; i < config->guests->len; i++)
 		g_ptr_array_add(h->runners,
 				runner_new(&h->host, g_ptr_array_index(config->guests, i)));

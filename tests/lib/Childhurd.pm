@@ -70,6 +70,9 @@ sub own_users {
         close $f;
     }
     my $mounts = join '; ', map { "mount --bind $dir/$_ /etc/$_" } sort keys %file;
+    # KVM is for the group kvm, as on a usual host.
+    $mounts .= "; mknod -m 660 $dir/kvm c 10 232; chgrp kvm $dir/kvm; mount --bind $dir/kvm /dev/kvm"
+      if -c '/dev/kvm' && $group =~ /^kvm:/m;
     local $ENV{CHILDHURD_OWN_USERS} = 1;
     exec 'unshare', '--mount', '--propagation', 'private', 'sh', '-ec', "$mounts; rm -r $dir; exec \"\$@\"", 'sh', $^X,
       (map { "-I$_" } @INC), $0, @ARGV;

@@ -92,10 +92,10 @@ find_default(GError **error)
 	struct qemu_user *user = find(QEMU_USER);
 	if (user || !(user = find(QEMU_USER_FALLBACK)))
 		return user ? user : qemu_user_named(QEMU_USER, error);
-	user->note = g_strdup("there is no user " QEMU_USER ", so QEMU runs as " QEMU_USER_FALLBACK
-			      "; useradd --system --user-group --no-create-home --shell "
-			      "/usr/sbin/nologin " QEMU_USER ", with --groups kvm where that "
-			      "group exists, makes him, or qemu-user names another");
+	user->note = g_strdup("there is no user childhurd, so QEMU runs as libvirt-qemu; make him "
+			      "with: useradd --system --user-group --no-create-home --shell "
+			      "/usr/sbin/nologin childhurd, and --groups kvm where that group "
+			      "exists, or name another with qemu-user");
 	return user;
 }
 

@@ -202,7 +202,7 @@ says."
   "Tell the daemon to start GUESTS; whether childhurdctl's exit status is among those that are GOOD."
   (with-daemon
    (lambda ()
-     (->bool (memv (run `(,@control "start" ,@guests)) good)))))
+     (->bool (memv (run `(,@control "start" ,@(if (equal? guests all-guests) '("--autostart") guests))) good)))))
 
 (define (stop-guests control guests limit)
   "Stop GUESTS gracefully, and what is not stopped after LIMIT seconds with --now.  Give #f when they are stopped, as a

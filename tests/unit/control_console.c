@@ -148,13 +148,13 @@ BED_TEST(test_refusals)
 	    "org.varlink.service.MethodNotImplemented {\"method\":\"org.childhurd.Console\"}");
 	bed->control->hird.console = give_console;
 	peer_call(peer, "Console", "\"name\":\"beta1\"", "");
-	assert_next_like(peer, "org.varlink.service.InvalidParameter *\"upgrade\"*");
+	assert_next_like(peer, "InvalidValue *\"upgrade\"*");
 	peer_call(peer, "List", "\"names\":[]", ",\"upgrade\":true");
-	assert_next_like(peer, "org.varlink.service.InvalidParameter *\"upgrade\"*");
+	assert_next_like(peer, "InvalidValue *\"upgrade\"*");
 	peer_call(peer, "Console", "\"name\":\"alpha\"", ",\"upgrade\":true");
 	assert_next(peer, "NotPossible {\"name\":\"alpha\",\"why\":\"it is stopped\"}");
 	peer_call(peer, "Console", "\"name\":\"beta*\"", ",\"upgrade\":true");
-	assert_next_like(peer, "org.varlink.service.InvalidParameter *several*");
+	assert_next_like(peer, "InvalidValue *several*");
 	peer_call(peer, "Console", "\"name\":\"nobody\"", ",\"upgrade\":true");
 	assert_next(peer, "NoSuchGuest {\"name\":\"nobody\"}");
 	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");

@@ -7,6 +7,7 @@ use lib 'tests/lib';
 use Childhurd;
 use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
+use Guide;
 use POSIX ();
 use Systemd;
 use Test::More;
@@ -51,7 +52,7 @@ run('dpkg-deb', '--root-owner-group', '-b', "$dir/next", $next);
 is(run('dpkg-deb', '-f', $next, 'Version'), "$version+next\n", 'a higher version is made of it');
 
 # --- it is installed where nothing is configured ---
-my $m = Systemd->new(dir => $dir, files => { '/srv/childhurd.deb' => $deb, '/srv/next.deb' => $next, '/srv/linux.qcow2' => $image });
+my $m = Systemd->new(dir => $dir, files => { '/srv/childhurd_1_amd64.deb' => $deb, '/srv/next.deb' => $next, '/srv/hurd.qcow2' => $image });
 $m->boot;
 # The folder is made without documentation; the package brings its own.
 $m->must('sh', '-c', 'grep -rl path-exclude /etc/dpkg/dpkg.cfg.d | xargs -r rm');
@@ -70,7 +71,11 @@ sub apt {
 }
 my %before = files();
 
-$text = apt('install', '/srv/childhurd.deb');
+# What the guide tells to do.
+my @guide = Guide::commands('debian');
+sub guide { return $m->run('env', 'DEBIAN_FRONTEND=noninteractive', 'sh', '-exc', 'cd /srv; ' . shift @guide) }
+
+$text = guide();
 is($m->{status}, 0, 'apt installs it: all that it depends on is in the test\'s machine') or diag($text);
 is($m->run('systemctl', '--failed', '--plain', '--no-legend'), '', 'without a configuration nothing fails');
 like($m->run('systemctl', 'status', 'childhurdd'), qr{/etc/childhurd}, 'and the unit\'s status names what it waits for');
@@ -80,17 +85,13 @@ $text = $m->run('ls', map { "/usr/share/doc/childhurd/$_" } qw(README.md COPYING
 is($m->{status}, 0, 'its documentation is there') or diag($text);
 
 # --- it is configured and started ---
-$m->must('cp', '/srv/linux.qcow2', '/var/lib/childhurd/images/linux.qcow2');
-$m->write('/etc/childhurd/childhurd.ini', <<'INI');
-[guest a]
-count = 2
-image = /var/lib/childhurd/images/linux.qcow2
-memory-size = 256M
-INI
-$text = $m->run('systemctl', 'start', 'childhurd-guests');
-is($m->{status}, 0, 'the guests\' unit is started') or diag($text, $m->journal('-n', 40));
-$text = $m->run('childhurdctl', 'wait', '--all', '--for', 'ready', '--timeout', '150s');
+$m->write('/etc/childhurd/conf.d/small.ini', "[defaults]\nmemory-size = 256M\n");
+$text = guide();
+is($m->{status}, 0, 'with a configuration, check has nothing against it') or diag($text);
+$text = guide();
 is($m->{status}, 0, 'two guests are started and become ready') or diag($text, $m->journal('-u', 'childhurdd', '-n', 40));
+like($text, qr/^childhurd2 +ready .*^Linux childhurd /ms, '... are listed, and one can be logged in to') or diag($text);
+is(scalar @guide, 0, 'which is all that the guide tells to do');
 
 sub published {
     return scalar(() = $m->run('cat', '/run/childhurd/machines.scm') =~ /\(build-machine/g);
@@ -100,7 +101,7 @@ my $BOOT = '/proc/sys/kernel/random/boot_id';
 is(published(), 2, 'both are published');
 my @qemus = $m->pids(qr/^qemu-system/);
 is(scalar @qemus, 2, 'each has its QEMU');
-my %boot = map { $_ => $m->run('childhurdctl', 'ssh', $_, "cat $BOOT") } qw(a1 a2);
+my %boot = map { $_ => $m->run('childhurdctl', 'ssh', $_, "cat $BOOT") } qw(childhurd1 childhurd2);
 my $daemon = main_pid();
 
 # --- it is upgraded while they run ---
@@ -111,7 +112,7 @@ isnt(main_pid(), $daemon, 'the daemon is another one');
 $text = $m->run('childhurdctl', 'wait', '--all', '--for', 'ready', '--timeout', '60s');
 is($m->{status}, 0, '... and has taken over the guests') or diag($text);
 is_deeply([ $m->pids(qr/^qemu-system/) ], \@qemus, 'their QEMUs are the same');
-is($m->run('childhurdctl', 'ssh', $_, "cat $BOOT"), $boot{$_}, "$_ runs on, in the same boot") for qw(a1 a2);
+is($m->run('childhurdctl', 'ssh', $_, "cat $BOOT"), $boot{$_}, "$_ runs on, in the same boot") for qw(childhurd1 childhurd2);
 ok($m->wait_until(60, 'both are published', sub { published() == 2 }), 'both are published again');
 is($m->run('systemctl', 'is-active', 'childhurd-guests'), "active\n", 'the guests\' unit was left alone');
 
@@ -120,9 +121,9 @@ $text = apt('remove', 'childhurd');
 is($m->{status}, 0, 'it is removed') or diag($text);
 is_deeply([ $m->pids(qr/^(?:qemu-system|childhurd)/) ], [], 'no process is left');
 # By halt over SSH, or, on a host so busy that it had no answer just then, by the power button.
-like($m->run('cat', "/var/lib/childhurd/$_/console.log"), qr/^guest: (?:halting|power button)/m, "$_ was shut down, not killed") for qw(a1 a2);
+like($m->run('cat', "/var/lib/childhurd/$_/console.log"), qr/^guest: (?:halting|power button)/m, "$_ was shut down, not killed") for qw(childhurd1 childhurd2);
 is($m->run('ls', '-d', '/run/childhurd'), "ls: cannot access '/run/childhurd': No such file or directory\n", 'nothing is published');
-like($m->run('ls', '/var/lib/childhurd/a1'), qr/^secrets$/m, 'the guests\' keys and disks are kept');
+like($m->run('ls', '/var/lib/childhurd/childhurd1'), qr/^secrets$/m, 'the guests\' keys and disks are kept');
 is($m->run('systemctl', '--failed', '--plain', '--no-legend'), '', 'nothing has failed');
 
 # --- and purged ---
@@ -131,7 +132,7 @@ is($m->{status}, 0, 'it is purged') or diag($text);
 like($text, qr{removing the guests' disks and keys in /var/lib/childhurd}, 'which says what goes');
 like($text, qr{$_ is kept}, "... and that $_ stays") for '/etc/childhurd', '/var/lib/childhurd';
 my %after = files();
-my @stay  = qw(/etc/childhurd /etc/childhurd/childhurd.ini /var/lib/childhurd /var/lib/childhurd/images /var/lib/childhurd/images/linux.qcow2);
+my @stay  = qw(/etc/childhurd /etc/childhurd/childhurd.ini /etc/childhurd/conf.d /etc/childhurd/conf.d/small.ini /var/lib/childhurd /var/lib/childhurd/images /var/lib/childhurd/images/hurd.qcow2);
 is_deeply([ sort grep { !$before{$_} } keys %after ], \@stay, 'the configuration and the image are left, and nothing else');
 is_deeply([ sort grep { !$after{$_} } keys %before ], [], 'what was there before is still there');
 done_testing;

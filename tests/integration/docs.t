@@ -3,7 +3,9 @@
 # warning, every key and every state described, an example that is accepted, limits with the headers' values.
 use strict;
 use warnings;
+use lib 'tests/lib';
 use File::Temp qw(tempdir);
+use Guide;
 use Test::More;
 
 my $build = $ENV{CHILDHURD_BUILD} || 'build';
@@ -111,6 +113,13 @@ is_deeply([ grep { !-f "$folder/p/share/doc/childhurd/$_" } @links ], [], 'and e
 like(run('make', '-s', 'check', 'TESTS=tests/nope'), qr{no such test: tests/nope}, 'make check says when there is no such test');
 isnt($?, 0, 'and fails');
 
+# --- the guide ---
+my %by_test = map { $_ => 1 } map { slurp($_) =~ /Guide::commands\('([^']+)'\)/g } glob 'tests/integration/*.t tests/lib/*.pm';
+my @blocks  = Guide::blocks();
+cmp_ok(scalar(grep { ($_->{mark} // '') =~ /^run/ } @blocks), '>=', 5, 'docs/guide.md has commands');
+is_deeply([ grep { !($_->{mark} && ($_->{mark} =~ /^run: (.+)/ ? $by_test{$1} : $_->{before} =~ /\(Not run by a test: /)) } @blocks ], [],
+    '... and each is run by a test, or says why it is not');
+
 # --- limits ---
 # The constants of a file: NAME => value; a structure of limits gives NAME.field => value for each field.
 sub constants {
@@ -153,6 +162,15 @@ for my $header (glob '{childhurdd,config,ssh,offload,service}/*.h') {
     push @missing, map { "$header: $_" } grep { !$told{$header}{$_} } sort keys %constants;
 }
 is_deeply(\@missing, [], 'every number in a header is in the manual')
-    or diag('put it into a table of docs/manual.md, below "Limits"');
+    or diag('put it into the table of docs/manual.md, below "Limits"');
+# The limits that are not in the code, as "NAME VALUE PLACE".
+my @rows = map { /^\| `((?=\S*[a-z])[a-zA-Z%-]+)` \| ([^|]+) \| [^|]+ \| (\S+) \|$/ ? "$1 $2 $3" : () } split /\n/, $limits;
+my @there = map { "$_ childhurd.ini(5)" } slurp('config/keys.c') =~ /^\t\{("[a-z-]+", KEY_TIME, \S+ "\w+")/mg;
+s/"([a-z-]+)", KEY_TIME, \S+ "(\w+)"/$1 $2/ for @there;
+for my $unit ('childhurdd.service', 'childhurd-guests.service') {
+    push @there, map { tr/=/ /r . " $unit" } slurp("service/$unit.in") =~ /^((?:Watchdog|Timeout\w+)Sec=\S+)$/mg;
+}
+push @there, map { s/'\((\d+) \. (\d+)\)/$1 in $2 s/r . ' service/childhurd.scm' } slurp('service/childhurd.scm') =~ /^\(define (%\w+-limit (?:\d+|'\(.*?\)))\)/mg;
+is_deeply([ sort @rows ], [ sort @there ], 'so is every limit of the keys, the units and the services');
 
 done_testing;

@@ -7,6 +7,7 @@ use warnings;
 use lib 'tests/lib';
 use Childhurd;
 use File::Temp qw(tempdir);
+use Guide;
 use Guix;
 use Test::More;
 use Time::HiRes qw(time);
@@ -215,6 +216,25 @@ Guix::spew("$g->{root}/run/childhurd/machines.scm", <<'SCM');
                      (host-key "ssh-ed25519 AAAA") (private-key "/k")))
 SCM
 is(machines(), "127.0.0.1:13022\n", 'then Guix has what childhurdd publishes');
+
+# --- what the guide tells to write ---
+$said = $g->run(10, 'sh', '-exc', join '', "cd $dir\n", Guide::commands('image'), Guide::commands('guix-system'));
+is($g->{status}, 0, 'the guide\'s files are written') or diag $said;
+$said = scheme(120, <<"SCM");
+(use-modules (gnu) (gnu image) (gnu services) (gnu services shepherd) (childhurd-service) (srfi srfi-1))
+(define hurd (primitive-load "$dir/hurd-image.scm"))
+(format #t "image: ~a~%" (and (image? hurd) (image-format hurd)))
+(define os (primitive-load "$dir/config.scm"))
+(define services
+  (service-value (fold-services (operating-system-services os) #:target-type shepherd-root-service-type)))
+(format #t "services: ~a~%"
+        (filter (lambda (name) (string-prefix? "childhurd" (symbol->string name)))
+                (append-map shepherd-service-provision (shepherd-configuration-services services))))
+SCM
+is($g->{status}, 0, '... and Guix reads them') or diag $said;
+like($said, qr/^image: compressed-qcow2$/m, '... an image of the Hurd');
+like($said, qr/^services: .*\bchildhurd\b.*childhurdd/m, '... a system with the services');
+note at 'the guide is read';
 
 # --- mistakes ---
 my @mistakes = (

@@ -6,12 +6,14 @@ use warnings;
 use lib 'tests/lib';
 use Childhurd;
 use File::Temp qw(tempdir);
+use Guide;
 use Guix;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $image = Childhurd::need_image('guix');
 my $begun = time;
+my $said;
 sub at { return sprintf '[%.0f s] %s', time - $begun, join '', @_ }
 
 my $dir = tempdir('/tmp/childhurd-test-XXXXXX', CLEANUP => 0);
@@ -31,6 +33,11 @@ image = $image
 memory-size = 384M
 probe-command = guix
 INI
+# What the guide tells to do.
+my @guide = Guide::commands('guix');
+$g->run(10, 'ln', '-s', "$dir/run", '/run/childhurd');
+$said = $g->run(60, 'sh', '-exc', shift @guide);
+is($g->{status}, 0, 'Guix is told of the guests') or diag $said;
 note at 'the coordinator is up';
 $d->start;
 
@@ -121,7 +128,7 @@ $d->ctl('wait', $stopped, '--for', 'stopped', '--timeout', '90s');
 is($d->{status}, 0, 'then the guest stops');
 
 # --- the one that is left is tested, while the other comes up ---
-my $test = $g->begin(qw(guix offload test));
+my $test = $g->begin('sh', '-exc', shift @guide);
 $d->wait_until(20, 'the list is read', sub { $g->said($test) =~ /testing/ || $g->over($test) });
 $d->ctl('start', $stopped);
 like($g->finish($test, 240), qr/successfully imported .* from '127\.0\.0\.1'/, 'guix offload test is content');
@@ -134,7 +141,7 @@ is($d->{status}, 0, 'both are ready again');
 my $doomed = $g->build('doomed', 'sleep 600');
 my $dead   = builder($doomed);
 kill 'KILL', $d->qemu($dead);
-my $said = $g->finish($doomed, 120);
+$said = $g->finish($doomed, 120);
 ok($g->{status} != 0 && $g->{status} != 255, "killing $dead, which builds, fails the build") or diag $said;
 my $next = $g->build('next', '');
 is(builder($next), other($dead), '... and the next goes to the other');

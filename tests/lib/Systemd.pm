@@ -16,6 +16,7 @@ use strict;
 use warnings;
 use Childhurd;
 use Cwd qw(abs_path);
+use Guide;
 use POSIX qw(:sys_wait_h setsid);
 use Test::More ();
 use Time::HiRes qw(sleep time);
@@ -195,13 +196,11 @@ sub write {
     close $f or die "$path: $!";
 }
 
-# make install into it, with these further arguments (PREFIX=/usr), and what a package would do then.
+# Installs from the sources, as docs/guide.md has it.
 sub install {
-    my ($self, @arguments) = @_;
-    Childhurd::make('install', "DESTDIR=$self->{root}", @arguments);
-    $self->must($_) for 'systemd-sysusers';
-    $self->must('systemd-tmpfiles', '--create');
-    $self->must('systemctl', 'daemon-reload');
+    my ($self) = @_;
+    Childhurd::make(split(' '), "DESTDIR=$self->{root}") for map { /^make(.*)$/mg } Guide::commands('sources');
+    $self->must('sh', '-ec', $_) for Guide::commands('sources-systemd');
     return $self;
 }
 

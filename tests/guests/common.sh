@@ -50,6 +50,27 @@ mirror() {
 	echo "${CHILDHURD_MIRROR:-${found:-http://deb.debian.org/debian}}"
 }
 
+# debian SUITE VARIANT PACKAGES OPTION...: a Debian of that release, for amd64, in the folder $work/root,
+# without documentation; VARIANT and OPTION are mmdebstrap's. What the host's apt is told of proxies goes for it, too.
+debian() {
+	need mmdebstrap mmdebstrap
+	release=$1 variant=$2 packages=$3 archive=$(mirror)
+	shift 3
+	{
+		apt-config dump Acquire | grep -i proxy || true
+		echo 'Acquire::Check-Valid-Until "false";'
+		echo 'Acquire::Retries "3";'
+		echo 'Acquire::Languages "none";'
+		echo 'APT::Install-Recommends "false";'
+	} > "$work/apt.conf"
+	say "making it of Debian $release from $archive"
+	mmdebstrap --quiet --variant="$variant" --mode=root --architectures=amd64 --aptopt="$work/apt.conf" \
+		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+		--dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+		--dpkgopt='force-unsafe-io' "$@" --include="$packages" "$release" "$work/root" "$archive" > "$work/log" 2>&1 ||
+		die "mmdebstrap cannot make it from $archive: $(grep -E 'Failed to fetch|Unable to locate|Could not|^E:' "$work/log" | head -n 1)"
+}
+
 # use_suite SUITE [ARCHITECTURE]: from now on apt is that architecture's (i386) and knows only SUITE of Debian; the
 # host's own apt is not touched. Proxies and the like (Acquire) are the host's.
 use_suite() {

@@ -20,7 +20,7 @@ $d->start;
 my $source  = getcwd;
 my $dir     = $d->{dir};
 my $made    = "$Childhurd::BUILD/completions";
-my @verbs   = qw(list status top start stop restart reset drain undrain wait ssh console log events machines screenshot reload check version help);
+my @verbs   = qw(list status top start stop restart reset drain undrain wait ssh console log events machines metrics screenshot reload check version help);
 my @guests  = qw(alpha beta1 beta2);
 my $control = "$d->{runtime}/control";
 $ENV{PATH}             = "$Childhurd::BUILD:$ENV{PATH}";

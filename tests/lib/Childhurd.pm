@@ -134,21 +134,42 @@ sub configure {
 # Run argv in a child with the test's environment, as the test's user; returns its pid.
 sub spawn {
     my ($self, $out, @argv) = @_;
+    return spawn_to($out, sub {
+        my %env = %{ $self->{environment} // {} };
+        @ENV{ keys %env } = values %env;
+        delete $ENV{NOTIFY_SOCKET};
+        if ($self->{uid}) {
+            $) = "$self->{gid} $self->{gid}";
+            $( = $self->{gid};
+            $< = $> = $self->{uid};
+        }
+    }, @argv);
+}
+
+# Run argv in a session of its own, with what it says appended to the file out; returns its pid. prepare is called in the
+# child before.
+sub spawn_to {
+    my ($out, $prepare, @argv) = @_;
     my $pid = fork // die "fork: $!";
     return $pid if $pid;
     open STDIN,  '<',  '/dev/null';
-    open STDOUT, '>>', $out or die;
+    open STDOUT, '>>', $out or POSIX::_exit(126);
     open STDERR, '>&', \*STDOUT;
     setsid();
-    my %env = %{ $self->{environment} // {} };
-    @ENV{ keys %env } = values %env;
-    delete $ENV{NOTIFY_SOCKET};
-    if ($self->{uid}) {
-        $) = "$self->{gid} $self->{gid}";
-        $( = $self->{gid};
-        $< = $> = $self->{uid};
-    }
+    $prepare->();
     exec { $argv[0] } @argv or POSIX::_exit(127);
+}
+
+# Wait for a condition, at most limit seconds, and give what it gives; dies with what was waited for.
+sub limited {
+    my ($limit, $what, $condition) = @_;
+    my $until = time + $limit;
+    while (1) {
+        my $value = $condition->();
+        return $value if $value;
+        die "not within $limit s: $what\n" if time > $until;
+        sleep 0.05;
+    }
 }
 
 sub start {
@@ -222,16 +243,11 @@ sub machines { my ($self) = @_; return slurp("$self->{runtime}/machines.scm") }
 # Wait for a condition, at most limit seconds; on failure says so with the daemon's last words.
 sub wait_until {
     my ($self, $limit, $what, $condition) = @_;
-    my $until = time + $limit;
-    while (1) {
-        my $value = $condition->();
-        return $value if $value;
-        last if time > $until;
-        sleep 0.05;
-    }
+    my $value = eval { limited($limit, $what, $condition) };
+    return $value if $value;
     my @last = split /\n/, $self->log;
     splice @last, 0, @last - 25 if @last > 25;
-    Test::More::diag("not within $limit s: $what\n", join "\n", @last);
+    Test::More::diag($@, join "\n", @last);
     return 0;
 }
 

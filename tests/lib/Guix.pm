@@ -17,7 +17,7 @@ use warnings;
 use Cwd qw(abs_path);
 use Childhurd;
 use File::Copy qw(copy);
-use POSIX qw(:sys_wait_h setsid);
+use POSIX qw(:sys_wait_h);
 use Test::More ();
 use Time::HiRes qw(sleep time);
 
@@ -63,7 +63,7 @@ sub enter {
     $self->{log}    = "$self->{dir}/$self->{name}.log";
     $self->{holder} = spawn($self->{log}, qw(setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --propagation
         private sh -c), $SETUP, 'sh', $lower, $self->{dir}, $self->{name}, $self->{host} // '');
-    limited(10, 'the coordinator\'s root', sub {
+    Childhurd::limited(10, 'the coordinator\'s root', sub {
         die Childhurd::slurp($self->{log}) if waitpid($self->{holder}, WNOHANG) == $self->{holder};
         ($self->{pid}) = split ' ', Childhurd::slurp("/proc/$self->{holder}/task/$self->{holder}/children");
         $self->{pid} && -e "/proc/$self->{pid}/root/run/up";
@@ -96,7 +96,7 @@ sub start_daemon {
     my @as = $uid ? ('setpriv', "--reuid=$uid", "--regid=$gid", qw(--clear-groups --inh-caps +chown --ambient-caps +chown)) : ();
     my $socket = "$self->{root}/var/guix/daemon-socket/socket";
     $self->begin_to("$self->{dir}/$self->{name}.guix-daemon", @as, qw(guix-daemon --disable-chroot --no-substitutes));
-    limited(20, 'the coordinator\'s guix-daemon', sub { -S $socket });
+    Childhurd::limited(20, 'the coordinator\'s guix-daemon', sub { -S $socket });
 }
 
 # Lines of [daemon] for the childhurdd that works for this coordinator.
@@ -198,31 +198,13 @@ sub stop {
     delete $self->{holder};
 }
 
-sub spawn {
-    my ($out, @argv) = @_;
-    my $pid = fork // die "fork: $!";
-    return $pid if $pid;
-    open STDIN,  '<',  '/dev/null';
-    open STDOUT, '>>', $out or POSIX::_exit(126);
-    open STDERR, '>&', \*STDOUT;
-    setsid();
-    exec { $argv[0] } @argv or POSIX::_exit(127);
-}
+sub spawn { my ($out, @argv) = @_; return Childhurd::spawn_to($out, sub { }, @argv) }
 
 sub spew {
     my ($path, $text) = @_;
     open my $f, '>:raw', $path or die "$path: $!";
     print $f $text;
     close $f or die "$path: $!";
-}
-
-sub limited {
-    my ($limit, $what, $condition) = @_;
-    my $until = time + $limit;
-    until ($condition->()) {
-        die "not within $limit s: $what\n" if time > $until;
-        sleep 0.02;
-    }
 }
 
 END {

@@ -17,9 +17,8 @@ use warnings;
 use Childhurd;
 use Cwd qw(abs_path);
 use Guide;
-use POSIX qw(:sys_wait_h setsid);
+use POSIX qw(:sys_wait_h);
 use Test::More ();
-use Time::HiRes qw(sleep time);
 
 my @machines;
 
@@ -101,30 +100,11 @@ sub remove_cgroup {
 
 # --- its life
 
-sub spawn {
-    my ($log, $cgroup, @argv) = @_;
-    my $pid = fork // die "fork: $!";
-    return $pid if $pid;
-    open STDIN,  '<',  '/dev/null';
-    open STDOUT, '>>', $log or POSIX::_exit(127);
-    open STDERR, '>&', \*STDOUT;
-    setsid();
+sub enter_cgroup {
+    my ($cgroup) = @_;
     open my $procs, '>', "$cgroup/cgroup.procs" or POSIX::_exit(127);
     syswrite $procs, $$ or POSIX::_exit(127);
     close $procs;
-    exec { $argv[0] } @argv or POSIX::_exit(127);
-}
-
-# Wait for a condition, at most limit seconds; dies with what was waited for.
-sub limited {
-    my ($limit, $what, $condition) = @_;
-    my $until = time + $limit;
-    while (1) {
-        my $value = $condition->();
-        return $value if $value;
-        die "not within $limit s: $what\n" if time > $until;
-        sleep 0.05;
-    }
 }
 
 # Starts it and waits until systemd has done what it does at boot.
@@ -135,9 +115,9 @@ sub boot {
     mkdir $work;
     $self->make_cgroup;
     $self->{log}    = "$self->{dir}/$self->{name}.log";
-    $self->{holder} = spawn($self->{log}, $self->{cgroup}, qw(setpriv --pdeathsig KILL --bounding-set), $NOT_ITS_BUSINESS,
+    $self->{holder} = Childhurd::spawn_to($self->{log}, sub { enter_cgroup($self->{cgroup}) }, qw(setpriv --pdeathsig KILL --bounding-set), $NOT_ITS_BUSINESS,
         qw(unshare --mount --pid --uts --ipc --cgroup --fork --kill-child --propagation private sh -c), $SETUP, 'sh', $lower, $work, reverse %{ $self->{files} });
-    limited(20, 'systemd runs', sub {
+    Childhurd::limited(20, 'systemd runs', sub {
         die "the machine ended at once:\n" . Childhurd::slurp($self->{log}) if waitpid($self->{holder}, WNOHANG) == $self->{holder};
         ($self->{pid}) = split ' ', Childhurd::slurp("/proc/$self->{holder}/task/$self->{holder}/children");
         $self->{pid} && -S "/proc/$self->{pid}/root/run/systemd/private";
@@ -207,7 +187,7 @@ sub install {
 # Wait for a condition, at most limit seconds; on failure says so with the journal's last lines.
 sub wait_until {
     my ($self, $limit, $what, $condition) = @_;
-    my $value = eval { limited($limit, $what, $condition) };
+    my $value = eval { Childhurd::limited($limit, $what, $condition) };
     Test::More::diag($@, $self->journal('-n', 30)) unless $value;
     return $value;
 }
@@ -231,7 +211,7 @@ sub stop {
     kill 'KILL', delete $self->{pid} // $self->{holder} if $self->{holder};
     waitpid delete $self->{holder}, 0 if $self->{holder};
     return unless $self->{cgroup};
-    eval { limited(10, "no process in $self->{cgroup}", sub { Childhurd::slurp("$self->{cgroup}/cgroup.events") =~ /^populated 0$/m }) }
+    eval { Childhurd::limited(10, "no process in $self->{cgroup}", sub { Childhurd::slurp("$self->{cgroup}/cgroup.events") =~ /^populated 0$/m }) }
       or Test::More::diag($@);
     remove_cgroup(delete $self->{cgroup});
 }

@@ -115,3 +115,32 @@ guest_folder_lay_out(const char *path, const struct qemu_user *user)
 	close(fd);
 	return given;
 }
+
+GBytes *
+guest_folder_collect(const char *path, GError **error)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) {
+		fail(path, error);
+		return NULL;
+	}
+	gsize length = 0;
+	g_autofree char *content = NULL;
+	if (fstat(fd, &st) < 0) {
+		fail(path, error);
+	} else if (st.st_size > GUEST_FOLDER_COLLECT_MAX) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED,
+			    "%s: %" G_GINT64_FORMAT " bytes are no picture of a screen", path,
+			    (gint64)st.st_size);
+	} else {
+		/* not a byte more than that, should it grow meanwhile */
+		content = g_malloc((gsize)st.st_size + 1);
+		ssize_t n;
+		while (length < (gsize)st.st_size &&
+		       (n = read(fd, content + length, (gsize)st.st_size - length)) > 0)
+			length += (gsize)n;
+	}
+	close(fd);
+	return content ? g_bytes_new_take(g_steal_pointer(&content), length) : NULL;
+}

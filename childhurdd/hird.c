@@ -519,14 +519,12 @@ on_photo(const struct hypervisor_result *result, void *data)
 {
 	struct photo *photo = data;
 	g_autoptr(GError) error = result->error ? g_error_copy(result->error) : NULL;
-	g_autofree char *content = NULL;
-	gsize length = 0;
+	g_autoptr(GBytes) png = NULL;
 	if (!error && result->text && *result->text)
 		g_set_error(&error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR, "screendump: %s",
 			    result->text);
 	else if (!error)
-		g_file_get_contents(photo->path, &content, &length, &error);
-	g_autoptr(GBytes) png = error ? NULL : g_bytes_new(content, length);
+		png = guest_folder_collect(photo->path, &error);
 	remove(photo->path);
 	photo->done(png, error, photo->done_data);
 	g_free(photo->path);

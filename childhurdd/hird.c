@@ -664,6 +664,31 @@ refuse_change(GPtrArray *messages, const char *key, const char *old, char **want
 	*wanted = g_strdup(old);
 }
 
+/* A guest that is up is restarted for another image or kernel: not for one that it cannot have. */
+static gboolean
+files_are_there(struct hird *h, const struct config *config, GPtrArray *messages)
+{
+	gboolean good = TRUE;
+	for (guint i = 0; i < config->guests->len; i++) {
+		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
+		const struct runner *r = find(h, guest->name);
+		const struct config_guest *old = r ? runner_childhurd(r)->config : guest;
+		const struct {
+			const char *what, *before, *now;
+		} files[] = {{"image", old->image, guest->image},
+			     {"kernel", old->kernel, guest->kernel}};
+		for (gsize f = 0; f < G_N_ELEMENTS(files); f++) {
+			g_autoptr(GError) error = NULL;
+			if (!files[f].now || !g_strcmp0(files[f].before, files[f].now) ||
+			    qemu_user_check(h->host.qemu_user, files[f].what, files[f].now, &error))
+				continue;
+			message(messages, guest->name, error->message);
+			good = FALSE;
+		}
+	}
+	return good;
+}
+
 static gboolean
 reload(struct hird *h, GPtrArray *messages)
 {
@@ -686,6 +711,10 @@ reload(struct hird *h, GPtrArray *messages)
 		config_free(config);
 		return FALSE;
 	}
+	if (!files_are_there(h, config, messages)) {
+		config_free(config);
+		return FALSE;
+	}
 	refuse_change(messages, "uri", old->uri, &config->uri);
 	refuse_change(messages, "state-directory", old->state_directory, &config->state_directory);
 	refuse_change(messages, "runtime-directory", old->runtime_directory,
@@ -698,6 +727,9 @@ reload(struct hird *h, GPtrArray *messages)
 		      &config->guix_state_directory);
 	g_ptr_array_add(h->configs, config);
 	h->host.config = config;
+	if (g_strcmp0(old->metrics_file, config->metrics_file))
+		message(messages, "metrics-file",
+			config->metrics_file ? config->metrics_file : "none");
 	metrics_file_set(h->metrics_file, config->metrics_file);
 	selfcheck_loaded(h->selfcheck, config);
 	remove_missing(h, config, messages);
@@ -754,8 +786,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->host.qemu_user = qemu_user_find(config->qemu_user, error);
 	h->host.acceleration = acceleration_new(loop, config->state_directory, h->host.qemu_user);
 	h->host.metrics = metrics_new();
-	h->metrics_file =
-	    metrics_file_new(loop, h->host.tasks, METRICS_FILE_PERIOD, serve_metrics, h);
+	h->metrics_file = metrics_file_new(loop, METRICS_FILE_PERIOD, serve_metrics, h);
 	h->selfcheck = selfcheck_new(loop);
 	selfcheck_loaded(h->selfcheck, config);
 	if (h->host.qemu_user && h->host.qemu_user->note)

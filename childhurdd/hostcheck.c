@@ -14,6 +14,7 @@
 #include "childhurdd/accelerator.h"
 #include "childhurdd/hostcheck_parts.h"
 #include "childhurdd/image.h"
+#include "childhurdd/metrics_file.h"
 #include "childhurdd/ports.h"
 #include "childhurdd/qemu_user.h"
 #include "childhurdd/trust.h"
@@ -228,6 +229,18 @@ image_is_good(struct check *c, const struct config_guest *guest, struct image *i
 }
 
 static void
+check_metrics_file(struct check *c)
+{
+	g_autoptr(GError) error = NULL;
+	if (!c->config->metrics_file)
+		return;
+	if (metrics_file_possible(c->config->metrics_file, &error))
+		say(c, "ok", "metrics-file %s can be written to", c->config->metrics_file);
+	else
+		say(c, "note", "metrics-file: %s", error->message);
+}
+
+static void
 check_guest(struct check *c, const struct config_guest *guest)
 {
 	g_autoptr(GError) error = NULL;
@@ -287,6 +300,7 @@ hostcheck_run(const struct config *config, FILE *out)
 		say(&c, "ok", "%s: %u guest%s", (const char *)g_ptr_array_index(config->files, 0),
 		    config->guests->len, config->guests->len == 1 ? "" : "s");
 	check_trust(&c);
+	check_metrics_file(&c);
 	check_folder(&c, config->state_directory);
 	check_folder(&c, config->runtime_directory);
 	check_group(&c);

@@ -415,10 +415,14 @@ look_open(struct look *look, GError **error)
 
 	/* O_NONBLOCK: a FIFO would keep us waiting for a writer */
 	look->fd = open(look->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (look->fd < 0)
-		return fail(look, error, "%s; %s", g_strerror(errno),
-			    errno == EACCES ? "the daemon's user must be able to read the image"
+	if (look->fd < 0) {
+		int why = errno;
+		const char *advice = qemu_user_sandbox(look->path);
+		return fail(look, error, "%s; %s", g_strerror(why),
+			    advice	    ? advice
+			    : why == EACCES ? "the daemon's user must be able to read the image"
 					    : "the key image must name a disk image");
+	}
 	if (fstat(look->fd, &status) < 0)
 		return fail(look, error, "%s", g_strerror(errno));
 	if (S_ISDIR(status.st_mode))

@@ -1,21 +1,31 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A worker writes, as there is an fsync in it; while one is at it, the next time is left out. */
+/*
+ * One worker of its own does all that touches the file, in order: a disk that hangs holds up
+ * nothing else, and a removal comes after the writing before it. The key may name anything, by a
+ * mistake; only a file that begins as ours do is replaced or removed.
+ */
 #include "childhurdd/metrics_file.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "childhurdd/tasks.h"
 #include "config/atomic_file.h"
 
 struct metrics_file {
 	struct ev_loop *loop;
-	struct tasks *tasks;
+	struct tasks *tasks; /* one worker */
 	double period;
 	char *(*text)(void *data);
 	void *data;
 	char *path; /* NULL: none */
 	ev_timer timer;
-	struct task *task;   /* NULL: none is writing */
-	gboolean complained; /* of this path */
+	struct task *task; /* NULL: none is writing */
+	char *complaint;   /* what was said last to be wrong with this path; NULL: nothing is */
 };
 
 struct writing {
@@ -24,11 +34,53 @@ struct writing {
 	GError *error;
 };
 
+/* Does the file begin as ours do, or is it empty? */
+static gboolean
+is_ours(const char *path)
+{
+	char start[sizeof METRICS_FILE_MARK - 1];
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return FALSE;
+	gboolean ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	ssize_t n = ours ? read(fd, start, sizeof start) : -1;
+	close(fd);
+	return n == 0 || (n == sizeof start && !memcmp(start, METRICS_FILE_MARK, sizeof start));
+}
+
+gboolean
+metrics_file_possible(const char *path, GError **error)
+{
+	struct stat st;
+	g_autofree char *folder = g_path_get_dirname(path);
+	if (access(folder, W_OK | X_OK) < 0) {
+		int why = errno;
+		g_set_error(
+		    error, G_IO_ERROR, (gint)g_io_error_from_errno(why), "%s: its folder: %s; %s",
+		    path, g_strerror(why),
+		    why == ENOENT ? "make it, and let the daemon's user write there"
+		    : why == EROFS
+			? "if that is systemd's sandbox, ReadWritePaths= in a drop-in opens it"
+			: "let the daemon's user write there");
+		return FALSE;
+	}
+	if (lstat(path, &st) < 0 || is_ours(path))
+		return TRUE;
+	g_set_error(
+	    error, G_IO_ERROR, G_IO_ERROR_EXISTS,
+	    "%s: is there, and is no file of childhurd's figures; name another one, or take "
+	    "it away",
+	    path);
+	return FALSE;
+}
+
 static void
 writing_work(void *data)
 {
 	struct writing *w = data;
-	atomic_file_write(w->path, w->text, -1, 0644, &w->error);
+	if (metrics_file_possible(w->path, &w->error))
+		atomic_file_write(w->path, w->text, -1, 0644, &w->error);
 }
 
 static void
@@ -37,16 +89,13 @@ writing_done(void *data)
 	struct writing *w = data;
 	struct metrics_file *file = w->file;
 	file->task = NULL;
-	if (g_strcmp0(w->path, file->path)) { /* it is to be elsewhere meanwhile */
-		unlink(w->path);
-		return;
-	}
-	if (w->error && !file->complained)
-		g_warning("metrics-file: %s; tried again every %g s, and not said again",
+	if (w->error && g_strcmp0(w->error->message, file->complaint))
+		g_warning("metrics-file: %s (tried again every %g s, and not said again)",
 			  w->error->message, file->period);
-	else if (!w->error && file->complained)
+	else if (!w->error && file->complaint)
 		g_message("metrics-file: %s is written again", w->path);
-	file->complained = w->error != NULL;
+	g_free(file->complaint);
+	file->complaint = w->error ? g_strdup(w->error->message) : NULL;
 }
 
 static void
@@ -72,13 +121,25 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	file->task = task_run(file->tasks, writing_work, writing_done, writing_free, w);
 }
 
+static void
+removing_work(void *path)
+{
+	if (is_ours(path))
+		unlink(path);
+	atomic_file_tidy(path);
+}
+
+static void
+nothing_done(void *data)
+{
+}
+
 struct metrics_file *
-metrics_file_new(struct ev_loop *loop, struct tasks *tasks, double period,
-		 char *(*text)(void *data), void *data)
+metrics_file_new(struct ev_loop *loop, double period, char *(*text)(void *data), void *data)
 {
 	struct metrics_file *file = g_new0(struct metrics_file, 1);
 	file->loop = loop;
-	file->tasks = tasks;
+	file->tasks = tasks_new(loop, 1);
 	file->period = period;
 	file->text = text;
 	file->data = data;
@@ -92,15 +153,15 @@ metrics_file_set(struct metrics_file *file, const char *path)
 {
 	if (g_strcmp0(path, file->path) == 0)
 		return;
-	if (file->path)
-		unlink(file->path);
 	ev_timer_stop(file->loop, &file->timer);
-	g_free(file->path);
+	task_forget(file->task);
+	file->task = NULL;
+	if (file->path)
+		task_run(file->tasks, removing_work, nothing_done, g_free, file->path);
 	file->path = g_strdup(path);
-	file->complained = FALSE;
+	g_clear_pointer(&file->complaint, g_free);
 	if (!path)
 		return;
-	atomic_file_tidy(path);
 	ev_timer_set(&file->timer, 0, file->period);
 	ev_timer_start(file->loop, &file->timer);
 }
@@ -111,6 +172,6 @@ metrics_file_free(struct metrics_file *file)
 	if (!file)
 		return;
 	metrics_file_set(file, NULL);
-	task_forget(file->task);
+	tasks_finish(file->tasks);
 	g_free(file);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The key metrics-file: the figures in a file, for node_exporter's textfile collector. Readable for
- * everybody, replaced as a whole, and gone when the daemon ends: figures that nobody minds any more
- * would look like those of a daemon at rest.
+ * all, replaced as a whole, written by a worker, and gone when nobody keeps it any more.
  */
 #ifndef CHILDHURDD_METRICS_FILE_H
 #define CHILDHURDD_METRICS_FILE_H
@@ -10,20 +9,23 @@
 #include <ev.h>
 #include <glib.h>
 
-#include "childhurdd/tasks.h"
-
-#define METRICS_FILE_PERIOD 15.0 /* s between two times that it is written */
+#define METRICS_FILE_PERIOD 15.0 /* s between two writings */
+/* How a file of figures begins. What does not is somebody else's, and is left alone. */
+#define METRICS_FILE_MARK "# TYPE childhurd_"
 
 struct metrics_file;
-/* text: makes the content, called from the loop; its answer is freed. Writes nothing yet. tasks:
- * borrowed, for what blocks on disk. period: s, METRICS_FILE_PERIOD but for tests. */
-struct metrics_file *metrics_file_new(struct ev_loop *loop, struct tasks *tasks, double period,
+
+/* period: s. text(data) gives what is written; the caller frees it. Nothing is written yet. */
+struct metrics_file *metrics_file_new(struct ev_loop *loop, double period,
 				      char *(*text)(void *data), void *data);
-/* Removes the file. NULL is allowed. */
+/* Removes the file, as its figures would stay as they are. NULL is allowed. */
 void metrics_file_free(struct metrics_file *file);
 
-/* Write to path from now on, at once and then every period; NULL: nowhere. A file that
- * was written elsewhere before is removed. An error is logged, once until it has worked again. */
+/* Write to path from now on; NULL: to none. A file that was written before at another path is
+ * removed. What goes wrong is logged, once for each reason. */
 void metrics_file_set(struct metrics_file *file, const char *path);
+
+/* Can there be such a file? FALSE: the error says why not, and what to do. Blocks. */
+gboolean metrics_file_possible(const char *path, GError **error);
 
 #endif

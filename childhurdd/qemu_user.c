@@ -205,6 +205,21 @@ qemu_user_return(const struct qemu_user *user)
 	groups_set(0, NULL);
 }
 
+const char *
+qemu_user_sandbox(const char *file)
+{
+	static const char *const hidden[] = {"/home/", "/root/", "/run/user/", "/tmp/",
+					     "/var/tmp/"};
+	if (!g_getenv("INVOCATION_ID")) /* systemd.exec(5) */
+		return NULL;
+	for (gsize i = 0; i < G_N_ELEMENTS(hidden); i++)
+		if (g_str_has_prefix(file, hidden[i]))
+			return "the service's sandbox hides /home, /root and /tmp: move it to "
+			       "/var/lib/childhurd/images, or lift that with systemctl edit "
+			       "childhurdd (ProtectHome=read-only, PrivateTmp=no)";
+	return NULL;
+}
+
 gboolean
 qemu_user_check(const struct qemu_user *user, const char *what, const char *file, GError **error)
 {
@@ -214,9 +229,11 @@ qemu_user_check(const struct qemu_user *user, const char *what, const char *file
 	qemu_user_leave(user);
 	if (fd >= 0)
 		return close(fd) == 0;
-	if (problem != EACCES || !user) {
-		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(problem), "%s %s: %s", what,
-			    file, g_strerror(problem));
+	const char *advice = qemu_user_sandbox(file);
+	if (problem != EACCES || !user || advice) {
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(problem), "%s %s: %s%s%s",
+			    what, file, g_strerror(problem), advice ? "; " : "",
+			    advice ? advice : "");
 		return FALSE;
 	}
 	g_autofree char *quoted = g_shell_quote(file);

@@ -50,4 +50,8 @@ void qemu_user_return(const struct qemu_user *user);
 gboolean qemu_user_check(const struct qemu_user *user, const char *what, const char *file,
 			 GError **error);
 
+/* What to do about a file that cannot be opened because systemd hides its place from the service;
+ * NULL: that is not why. A constant. */
+const char *qemu_user_sandbox(const char *file);
+
 #endif

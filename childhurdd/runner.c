@@ -336,8 +336,11 @@ runner_take_over(struct runner *r, pid_t pid)
 	if (!record->known)
 		c->want_up = TRUE;
 	r->kvm = record->kvm;
+	/* What stays to be read when it is down. */
 	g_autofree char *text =
-	    g_strdup_printf("taken over from the daemon before (process %d)", (int)pid);
+	    record->kept.going_down
+		? g_strdup("it was on its way down when the daemon before ended")
+		: g_strdup_printf("taken over from the daemon before (process %d)", (int)pid);
 	load_secrets(r);
 	runner_console_start(r);
 	console_recall(r->console);

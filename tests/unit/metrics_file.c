@@ -11,7 +11,6 @@
 
 struct bed {
 	struct ev_loop *loop;
-	struct tasks *tasks;
 	struct metrics_file *file;
 	char *folder, *path;
 	int texts; /* that were made */
@@ -28,7 +27,7 @@ static char *
 make_text(void *data)
 {
 	struct bed *bed = data;
-	return g_strdup_printf("a %d\n# EOF\n", ++bed->texts);
+	return g_strdup_printf(METRICS_FILE_MARK "a %d\n# EOF\n", ++bed->texts);
 }
 
 static void
@@ -37,8 +36,7 @@ bed_begin(struct bed *bed)
 	*bed = (struct bed){.loop = ev_loop_new(EVFLAG_AUTO),
 			    .folder = g_dir_make_tmp("childhurd-figures-XXXXXX", NULL)};
 	bed->path = g_build_filename(bed->folder, "childhurd.prom", NULL);
-	bed->tasks = tasks_new(bed->loop, 2);
-	bed->file = metrics_file_new(bed->loop, bed->tasks, PERIOD, make_text, bed);
+	bed->file = metrics_file_new(bed->loop, PERIOD, make_text, bed);
 	ev_timer_init(&bed->patience, on_patience, PATIENCE, 0);
 	ev_timer_start(bed->loop, &bed->patience);
 }
@@ -59,10 +57,9 @@ static void
 bed_end(struct bed *bed)
 {
 	metrics_file_free(bed->file);
-	tasks_finish(bed->tasks);
 	ev_timer_stop(bed->loop, &bed->patience);
 	ev_loop_destroy(bed->loop);
-	remove_all(bed->folder); /* a worker may have been at it to the last */
+	remove_all(bed->folder);
 	g_free(bed->folder);
 	g_free(bed->path);
 }
@@ -113,6 +110,61 @@ test_elsewhere(void)
 	bed_end(&bed);
 }
 
+/* Whenever the daemon ends, nothing is left. */
+static void
+test_gone(void)
+{
+	for (int i = 1; i <= 40; i++) {
+		struct bed bed;
+		bed_begin(&bed);
+		metrics_file_set(bed.file, bed.path);
+		until_text(&bed, i % 3);
+		metrics_file_free(g_steal_pointer(&bed.file));
+		g_assert_cmpint(g_rmdir(bed.folder), ==, 0);
+		bed_end(&bed);
+	}
+}
+
+static void
+until_complaint(struct bed *bed, const char *pattern)
+{
+	g_test_expect_message(G_LOG_DOMAIN, G_LOG_LEVEL_WARNING, pattern);
+	metrics_file_set(bed->file, bed->path);
+	until_text(bed, bed->texts + 3);
+	g_test_assert_expected_messages();
+}
+
+/* A mistake in the configuration costs nobody a file. */
+static void
+test_not_ours(void)
+{
+	struct bed bed;
+	bed_begin(&bed);
+	g_autofree char *text = NULL;
+	g_assert_true(g_file_set_contents(bed.path, "[guest a]\nimage = /precious\n", -1, NULL));
+	until_complaint(&bed, "metrics-file: *is there, and is no file of childhurd's figures*");
+	metrics_file_set(bed.file, NULL);
+	until_text(&bed, bed.texts);
+	metrics_file_free(g_steal_pointer(&bed.file));
+	g_assert_true(g_file_get_contents(bed.path, &text, NULL, NULL));
+	g_assert_cmpstr(text, ==, "[guest a]\nimage = /precious\n");
+	bed_end(&bed);
+}
+
+static void
+test_no_file(void)
+{
+	struct bed bed;
+	struct stat st;
+	bed_begin(&bed);
+	g_assert_cmpint(mkfifo(bed.path, 0600), ==, 0);
+	until_complaint(&bed, "metrics-file: *is there, and is no file of childhurd's figures*");
+	metrics_file_free(g_steal_pointer(&bed.file));
+	g_assert_cmpint(g_lstat(bed.path, &st), ==, 0);
+	g_assert_true(S_ISFIFO(st.st_mode));
+	bed_end(&bed);
+}
+
 /* Told once, however often it is tried; and that it works again. */
 static void
 test_no_folder(void)
@@ -122,7 +174,7 @@ test_no_folder(void)
 	g_rmdir(bed.folder);
 	metrics_file_set(bed.file, bed.path);
 	g_test_expect_message(G_LOG_DOMAIN, G_LOG_LEVEL_WARNING,
-			      "metrics-file: *childhurd.prom*No such file*not said again");
+			      "metrics-file: *childhurd.prom*No such file*not said again*");
 	until_text(&bed, 5);
 	g_test_assert_expected_messages();
 	g_assert_cmpint(g_mkdir(bed.folder, 0700), ==, 0);
@@ -138,6 +190,9 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/metrics-file/is-whole-and-readable-for-all", test_written);
 	g_test_add_func("/metrics-file/moves-with-the-configuration", test_elsewhere);
+	g_test_add_func("/metrics-file/goes-with-the-daemon-whenever-it-ends", test_gone);
+	g_test_add_func("/metrics-file/what-is-not-ours-is-left-alone", test_not_ours);
+	g_test_add_func("/metrics-file/what-is-no-file-is-left-alone", test_no_file);
 	g_test_add_func("/metrics-file/an-error-is-said-once", test_no_folder);
 	return g_test_run();
 }

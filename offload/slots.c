@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -229,12 +230,29 @@ static gboolean
 grant(struct share *share, int fd, uid_t uid, int may, gboolean below, GError **error)
 {
 	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
+	g_autoptr(GError) problem = NULL;
 	gboolean changed = FALSE;
-	gboolean good = below ? acl_grant_below(path, ACL_FOR_USER, uid, may, &changed, error)
-			      : acl_grant(path, ACL_FOR_USER, uid, may, &changed, error);
+	gboolean good = below ? acl_grant_below(path, ACL_FOR_USER, uid, may, &changed, &problem)
+			      : acl_grant(path, ACL_FOR_USER, uid, may, &changed, &problem);
 
 	share->changed |= changed;
-	return good;
+	if (good)
+		return TRUE;
+	/* It names the way that we came, which is gone when somebody reads it. */
+	const char *what = problem->message;
+	if (g_str_has_prefix(what, path))
+		what += strlen(path) + strlen(": ");
+	g_set_error(error, problem->domain, problem->code, "%s", what);
+	return FALSE;
+}
+
+/* Who may write into the folder may also have put another name of somebody else's file there. */
+static gboolean
+is_slot_of_another(int fd, uid_t uid)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid != uid;
 }
 
 static gboolean
@@ -242,12 +260,13 @@ share_slot(struct share *share, int slot, GError **error)
 {
 	g_autofree char *name = g_strdup_printf("%d", slot);
 	int fd = openat(share->folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	struct stat st;
 
 	if (fd < 0)
 		return TRUE; /* it has just gone, or is none */
-	gboolean good = fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_uid == share->uid ||
+	gboolean good = !is_slot_of_another(fd, share->uid) ||
 			grant(share, fd, share->uid, ACL_MAY_READ | ACL_MAY_WRITE, FALSE, error);
+	if (!good)
+		g_prefix_error(error, "slot %s: ", name);
 	close(fd);
 	return good;
 }

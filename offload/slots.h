@@ -40,7 +40,8 @@ void slots_free(struct slots *slots);
  * Root's part for a daemon of another user: that one may see, make and keep the machine's slots,
  * and Guix goes on to use those that he makes. Folders that are missing are made as Guix makes
  * them. *changed: something had to be done. No Guix there: nothing is done, and TRUE. The error
- * names the file. Blocks on disk.
+ * names the machine's folder; G_IO_ERROR_NOT_SUPPORTED: its file system has no access control
+ * lists. Files with more than one name are left alone. Blocks on disk.
  */
 gboolean slots_share(const char *guix_state_directory, const char *host_name, int port, uid_t uid,
 		     gboolean *changed, GError **error);

@@ -363,6 +363,39 @@ a_link_in_a_folder_s_place_is_not_followed(void)
 	place_remove(&place);
 }
 
+/* A daemon's user may write into the folder, and lay another name of root's file there. */
+static void
+a_file_with_another_name_is_not_shared(void)
+{
+	struct place place;
+	struct stat st;
+	g_autoptr(GError) error = NULL;
+	gboolean changed = FALSE;
+
+	if (geteuid() != 0) {
+		g_test_skip("only root shares slots");
+		return;
+	}
+	place_make(&place);
+	g_autofree char *prey = g_build_filename(place.machine, "prey", NULL);
+	g_autofree char *linked = g_build_filename(place.machine, "0", NULL);
+	g_autofree char *plain = g_build_filename(place.machine, "1", NULL);
+	g_assert_true(g_file_set_contents(prey, "", 0, NULL));
+	g_assert_true(g_file_set_contents(plain, "", 0, NULL));
+	g_assert_cmpint(chmod(prey, 0600), ==, 0);
+	g_assert_cmpint(chmod(plain, 0600), ==, 0);
+	g_assert_cmpint(link(prey, linked), ==, 0);
+	g_assert_true(slots_share(place.state, HOST, PORT, 65534, &changed, &error));
+	g_assert_no_error(error);
+	g_assert_true(changed);
+	/* the mask of an access control list shows as the group's bits */
+	g_assert_cmpint(stat(prey, &st), ==, 0);
+	g_assert_cmpint(st.st_mode & 0777, ==, 0600);
+	g_assert_cmpint(stat(plain, &st), ==, 0);
+	g_assert_cmpint(st.st_mode & 0777, ==, 0660);
+	place_remove(&place);
+}
+
 #define TEST(name, function) g_test_add_func("/slots/" name, function)
 
 int
@@ -388,5 +421,6 @@ main(int argc, char **argv)
 	     no_guix_is_nothing_to_keep_and_no_permission_is_said);
 	TEST("a-link-in-a-folder-s-place-is-not-followed",
 	     a_link_in_a_folder_s_place_is_not_followed);
+	TEST("a-file-with-another-name-is-not-shared", a_file_with_another_name_is_not_shared);
 	return g_test_run();
 }

@@ -9,15 +9,19 @@
 #include <sys/stat.h>
 
 #include "offload/signing.h"
+#include "offload/signing_key.h"
 
 /* The guest's own, from the administrator or an earlier start; the root was looked at before. */
-static char *
-signing_file(const struct secret_root_spec *spec, const char *leaf)
+static gboolean
+read_pair(const struct secret_root_spec *spec, struct signing *signing, GError **error)
 {
-	g_autofree char *path = g_build_filename(spec->directory, GUEST_SIGNING_FOLDER, leaf, NULL);
-	char *text = NULL;
-	g_file_get_contents(path, &text, NULL, NULL);
-	return text;
+	g_autofree char *folder = g_build_filename(spec->directory, GUEST_SIGNING_FOLDER, NULL);
+	g_autofree char *public = g_build_filename(folder, "signing-key.pub", NULL);
+	g_autofree char *secret = g_build_filename(folder, "signing-key.sec", NULL);
+	return signing_read_key(public, &signing->public_key, error) &&
+	       signing_read_key(secret, &signing->secret_key, error) &&
+	       (!signing->public_key || !signing->secret_key ||
+		signing_check_key(public, signing->public_key, error));
 }
 
 static void
@@ -46,10 +50,10 @@ put(const struct secret_root_spec *spec, const struct signing *signing, GError *
 char *
 guest_signing_make(const struct secret_root_spec *spec, const char *guix, GError **error)
 {
-	struct signing signing = {.public_key = signing_file(spec, "signing-key.pub"),
-				  .secret_key = signing_file(spec, "signing-key.sec")};
+	struct signing signing = {0};
 	char *public_key = NULL;
-	if (signing_make(guix, &signing, error) && put(spec, &signing, error))
+	if (read_pair(spec, &signing, error) && signing_make(guix, &signing, error) &&
+	    put(spec, &signing, error))
 		public_key = g_steal_pointer(&signing.public_key);
 	signing_clear(&signing);
 	return public_key;

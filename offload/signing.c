@@ -7,53 +7,27 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <gcrypt.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/atomic_file.h"
+#include "offload/signing_key.h"
 
 /* guix/scripts/archive.scm, %key-generation-parameters */
 #define KEY_PARAMETERS "(genkey (ecdsa (curve Ed25519) (flags rfc6979)))"
 #define ACL_MODE       0644
-#define FILE_BYTES_MAX (1 << 20)
 #define LOCK_TRIES     50 /* 100 ms each */
 
 G_DEFINE_QUARK(signing - error - quark, signing_error)
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gcry_sexp_t, gcry_sexp_release, NULL)
 
-static void
-init(void)
-{
-	static gsize initialized;
-
-	if (!g_once_init_enter(&initialized))
-		return;
-	gcry_check_version(NULL);
-	/* Its locked pool is small and needs a privilege; the daemon leaves no core file. */
-	gcry_control(GCRYCTL_DISABLE_SECMEM, 0);
-	gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
-	g_once_init_leave(&initialized, 1);
-}
-
-static char *
-print(gcry_sexp_t expression)
-{
-	gsize size = gcry_sexp_sprint(expression, GCRYSEXP_FMT_ADVANCED, NULL, 0);
-	char *text = g_malloc(size + 1);
-
-	gcry_sexp_sprint(expression, GCRYSEXP_FMT_ADVANCED, text, size);
-	text[size] = '\0';
-	return text;
-}
-
-/* The same on one line. */
+/* Its text on one line. */
 static char *
 print_line(gcry_sexp_t expression)
 {
-	g_autofree char *text = print(expression);
+	g_autofree char *text = signing_print(expression);
 	g_auto(GStrv) words = g_strsplit_set(text, " \n", -1);
 	g_autoptr(GString) line = g_string_new(NULL);
 
@@ -64,88 +38,16 @@ print_line(gcry_sexp_t expression)
 	return g_string_free(g_steal_pointer(&line), FALSE);
 }
 
-/* Is this the list (name ...)? */
-static gboolean
-is_list(gcry_sexp_t expression, const char *name)
-{
-	gsize length = 0;
-	/* an atom has length 0, and is its own first element */
-	const char *first = expression && gcry_sexp_length(expression) > 0
-				? gcry_sexp_nth_data(expression, 0, &length)
-				: NULL;
-
-	return first && length == strlen(name) && memcmp(first, name, length) == 0;
-}
-
-static gcry_sexp_t
-parse(const char *path, const char *text, const char *kind, GError **error)
-{
-	g_auto(gcry_sexp_t) expression = NULL;
-	init();
-	gcry_error_t problem = gcry_sexp_new(&expression, text, strlen(text), 1);
-
-	if (problem || !is_list(expression, kind)) {
-		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX,
-			    "%s: is no Guix %s%s%s; mend it, or take it away, and start the guest "
-			    "again",
-			    path, kind, problem ? ": " : "", problem ? gcry_strerror(problem) : "");
-		return NULL;
-	}
-	return g_steal_pointer(&expression);
-}
-
-/* The text of a file, which may be anybody's: only a plain one, and no more than FILE_BYTES_MAX.
- * NULL and errno. */
-static char *
-read_file(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
-	gsize done = 0;
-
-	if (fd < 0)
-		return NULL;
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_size > FILE_BYTES_MAX) {
-		close(fd);
-		errno = EINVAL;
-		return NULL;
-	}
-	char *text = g_malloc((gsize)st.st_size + 1);
-	while (done < (gsize)st.st_size) {
-		ssize_t count = read(fd, text + done, (gsize)st.st_size - done);
-		if (count <= 0)
-			break;
-		done += (gsize)count;
-	}
-	text[done] = '\0';
-	close(fd);
-	return text;
-}
-
-static void
-fail_read(const char *path, GError **error)
-{
-	g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_IO, "%s: %s", path,
-		    errno == EINVAL ? "is no plain file of a reasonable size; put Guix' own there"
-				    : g_strerror(errno));
-}
-
-static gcry_sexp_t
-read_expression(const char *directory, const char *leaf, const char *kind, GError **error)
-{
-	g_autofree char *path = g_build_filename(directory, leaf, NULL);
-	g_autofree char *text = read_file(path);
-
-	if (text)
-		return parse(path, text, kind, error);
-	fail_read(path, error);
-	return NULL;
-}
-
 static gcry_sexp_t
 host_key(const char *directory, GError **error)
 {
-	return read_expression(directory, "signing-key.pub", "public-key", error);
+	g_autofree char *path = g_build_filename(directory, "signing-key.pub", NULL);
+	g_autofree char *text = signing_read_file(path, SIGNING_KEY_MAX);
+
+	if (text)
+		return signing_parse(path, text, "public-key", error);
+	signing_fail_read(path, SIGNING_KEY_MAX, error);
+	return NULL;
 }
 
 /* --- lists of authorized keys --- */
@@ -158,12 +60,13 @@ entry_key(gcry_sexp_t entry)
 	g_auto(gcry_sexp_t) key = NULL;
 	gsize length = 0;
 
-	if (!is_list(entry, "entry") || gcry_sexp_length(entry) != 3)
+	if (!signing_is_list(entry, "entry") || gcry_sexp_length(entry) != 3)
 		return NULL;
 	key = gcry_sexp_nth(entry, 1);
 	tag = gcry_sexp_nth(entry, 2);
-	purpose = is_list(tag, "tag") && gcry_sexp_length(tag) == 2 ? gcry_sexp_nth(tag, 1) : NULL;
-	if (!is_list(key, "public-key") || !is_list(purpose, "guix"))
+	purpose = signing_is_list(tag, "tag") && gcry_sexp_length(tag) == 2 ? gcry_sexp_nth(tag, 1)
+									    : NULL;
+	if (!signing_is_list(key, "public-key") || !signing_is_list(purpose, "guix"))
 		return NULL;
 	const char *what = gcry_sexp_nth_data(purpose, 1, &length);
 	if (!what || length != strlen("import") || memcmp(what, "import", length) != 0)
@@ -174,7 +77,7 @@ entry_key(gcry_sexp_t entry)
 static gcry_sexp_t
 acl_parse(const char *path, const char *text, GError **error)
 {
-	g_auto(gcry_sexp_t) acl = parse(path, text, "acl", error);
+	g_auto(gcry_sexp_t) acl = signing_parse(path, text, "acl", error);
 
 	for (int i = 1; acl && i < gcry_sexp_length(acl); i++) {
 		g_auto(gcry_sexp_t) entry = gcry_sexp_nth(acl, i);
@@ -194,12 +97,12 @@ acl_parse(const char *path, const char *text, GError **error)
 static gboolean
 acl_has(gcry_sexp_t acl, gcry_sexp_t wanted)
 {
-	g_autofree char *text = print(wanted);
+	g_autofree char *text = signing_print(wanted);
 
 	for (int i = 1; i < gcry_sexp_length(acl); i++) {
 		g_auto(gcry_sexp_t) entry = gcry_sexp_nth(acl, i);
 		g_auto(gcry_sexp_t) key = entry_key(entry);
-		g_autofree char *other = print(key);
+		g_autofree char *other = signing_print(key);
 		if (strcmp(text, other) == 0)
 			return TRUE;
 	}
@@ -210,7 +113,7 @@ acl_has(gcry_sexp_t acl, gcry_sexp_t wanted)
 static gcry_sexp_t
 acl_with(gcry_sexp_t acl, gcry_sexp_t key)
 {
-	g_autofree char *list = print(acl), *added = print(key);
+	g_autofree char *list = signing_print(acl), *added = signing_print(key);
 	g_autoptr(GString) text = g_string_new(list);
 	gcry_sexp_t result = NULL;
 
@@ -227,17 +130,17 @@ static gcry_sexp_t
 host_acl(const char *directory, gboolean *missing, GError **error)
 {
 	g_autofree char *path = g_build_filename(directory, "acl", NULL);
-	g_autofree char *text = read_file(path);
+	g_autofree char *text = signing_read_file(path, SIGNING_ACL_MAX);
 
 	*missing = FALSE;
 	if (text)
 		return acl_parse(path, text, error);
 	if (errno != ENOENT) {
-		fail_read(path, error);
+		signing_fail_read(path, SIGNING_ACL_MAX, error);
 		return NULL;
 	}
 	*missing = TRUE;
-	g_auto(gcry_sexp_t) empty = parse(path, "(acl)", "acl", error);
+	g_auto(gcry_sexp_t) empty = signing_parse(path, "(acl)", "acl", error);
 	g_auto(gcry_sexp_t) key = host_key(directory, error);
 	return key ? acl_with(empty, key) : NULL;
 }
@@ -277,7 +180,7 @@ make_pair(struct signing *signing, GError **error)
 {
 	g_auto(gcry_sexp_t) parameters = NULL, pair = NULL;
 	g_auto(gcry_sexp_t) public = NULL, secret = NULL;
-	init();
+	signing_init();
 	gcry_error_t problem = gcry_sexp_new(&parameters, KEY_PARAMETERS, 0, 1);
 
 	if (!problem)
@@ -289,8 +192,8 @@ make_pair(struct signing *signing, GError **error)
 	}
 	public = gcry_sexp_find_token(pair, "public-key", 0);
 	secret = gcry_sexp_find_token(pair, "private-key", 0);
-	signing->public_key = print(public);
-	signing->secret_key = print(secret);
+	signing->public_key = signing_print(public);
+	signing->secret_key = signing_print(secret);
 	return TRUE;
 }
 
@@ -310,7 +213,7 @@ signing_make(const char *directory, struct signing *signing, GError **error)
 			return FALSE;
 	}
 	g_free(signing->acl);
-	signing->acl = print(guests_acl);
+	signing->acl = signing_print(guests_acl);
 	return TRUE;
 }
 
@@ -323,6 +226,13 @@ acl_write(const char *directory, const char *text, gboolean missing, GError **er
 	g_autoptr(GError) problem = NULL;
 	struct stat old;
 
+	if (strlen(text) > SIGNING_ACL_MAX) {
+		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_WRITE,
+			    "%s: would have more than %d bytes with one more key, the most that is "
+			    "read; take out entries of guests that there are no more",
+			    path, SIGNING_ACL_MAX);
+		return FALSE;
+	}
 	if (stat(missing ? directory : path, &old) == -1) {
 		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_IO, "%s: %s", path,
 			    g_strerror(errno));
@@ -365,7 +275,7 @@ authorize(const char *directory, gcry_sexp_t key, gboolean *added, GError **erro
 	if (acl_has(acl, key))
 		return TRUE;
 	g_auto(gcry_sexp_t) more = acl_with(acl, key);
-	g_autofree char *text = print(more);
+	g_autofree char *text = signing_print(more);
 	*added = acl_write(directory, text, missing, error);
 	return *added;
 }
@@ -373,7 +283,7 @@ authorize(const char *directory, gcry_sexp_t key, gboolean *added, GError **erro
 gboolean
 signing_authorize(const char *directory, const char *public_key, gboolean *added, GError **error)
 {
-	g_auto(gcry_sexp_t) key = parse("the guest's signing key", public_key, "public-key", error);
+	g_auto(gcry_sexp_t) key = signing_parse_key("the guest's signing key", public_key, error);
 
 	*added = FALSE;
 	if (!key)

@@ -38,10 +38,11 @@ void signing_clear(struct signing *signing);
 gboolean signing_make(const char *configuration_directory, struct signing *signing, GError **error);
 
 /*
- * Put a guest's public key into the host's acl, which is made when it is missing, as Guix does. An
- * acl that has it already is not touched; one that cannot be read as an acl is refused. All its
- * entries, its owner and its mode are kept, and it is replaced as a whole. *added: it was not
- * there. Waits up to 5 s for another daemon that is at it.
+ * Put a guest's public key, which has to be one as Guix makes it (signing_check_key), into the
+ * host's acl, which is made when it is missing, as Guix does. An acl is never made larger than
+ * SIGNING_ACL_MAX, the most that is read. An acl that has it already is not touched; one that
+ * cannot be read as an acl is refused. All its entries, its owner and its mode are kept, and it is
+ * replaced as a whole. *added: it was not there. Waits up to 5 s for another daemon that is at it.
  */
 gboolean signing_authorize(const char *configuration_directory, const char *public_key,
 			   gboolean *added, GError **error);

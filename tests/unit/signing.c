@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "offload/signing_key.h"
+
 #define KEY(letter)                                                                                \
 	"(public-key (ecc (curve Ed25519) (q "                                                     \
 	"#8D156F295D24B0D9A86FA5741A840FF2D24F60F7B6C4134814AD55625971B39" letter "#)))"
@@ -120,6 +122,136 @@ a_key_is_authorized_once_and_nothing_is_lost(void)
 	authorize(KEY("2"), FALSE);
 	g_autofree char *second = get(acl);
 	g_assert_cmpstr(second, ==, first);
+	tear_down();
+}
+
+/* A key whose text is begin, count times middle, end. */
+static char *
+long_key(const char *begin, const char *middle, guint count, const char *end)
+{
+	GString *text = g_string_new(begin);
+	for (guint i = 0; i < count; i++)
+		g_string_append(text, middle);
+	g_string_append(text, end);
+	return g_string_free(text, FALSE);
+}
+
+static void
+refuse(const char *key, const char *why)
+{
+	g_autoptr(GError) error = NULL, checked = NULL;
+	gboolean added = TRUE;
+	g_autofree char *before = get(acl);
+	g_assert_false(signing_authorize(folder, key, &added, &error));
+	g_assert_false(added);
+	g_assert_nonnull(strstr(error->message, why));
+	g_assert_false(signing_check_key("/its/key", key, &checked));
+	g_assert_true(g_str_has_prefix(checked->message, "/its/key: "));
+	g_autofree char *after = get(acl);
+	g_assert_cmpstr(after, ==, before);
+}
+
+#define ED25519(q, more) "(public-key (ecc (curve Ed25519) (q " q ")" more "))"
+#define RSA(n, e)	 "(public-key (rsa (n " n ") (e " e ")))"
+#define BYTES_8		 "8D156F295D24B0D9"
+#define BYTES_32	 BYTES_8 BYTES_8 BYTES_8 BYTES_8
+#define BYTES_128	 BYTES_32 BYTES_32 BYTES_32 BYTES_32
+
+static void
+only_a_key_of_guix_shape_is_authorized(void)
+{
+	static const char *const keys[] = {
+	    "(public-key)",
+	    "(public-key hello \"a(b)c\")",
+	    "(public-key (ecc))",
+	    "(public-key (ecc (curve Ed25519) (q)))",
+	    "(public-key (ecc (curve Ed25519) (q (q #" BYTES_32 "#))))",
+	    "(public-key (ecc (curve Ed448) (q #" BYTES_32 "#)))",
+	    "(public-key (ecc (curve Ed25519) (flags other) (q #" BYTES_32 "#)))",
+	    ED25519("#" BYTES_8 "#", ""),
+	    ED25519("#" BYTES_32 "00#", ""),
+	    ED25519("#" BYTES_32 "#", " (d #" BYTES_32 "#)"),
+	    ED25519("#" BYTES_32 "#", ") (more"),
+	    RSA("#00#", "#010001#"),
+	    RSA("#" BYTES_8 "#", "#010001#"),
+	    RSA("#" BYTES_128 "#", "#" BYTES_32 "#"),
+	};
+
+	set_up();
+	for (gsize i = 0; i < G_N_ELEMENTS(keys); i++)
+		refuse(keys[i], "is no signing key as Guix makes it, which is (public-key (ecc");
+	refuse("(public-key hello |AAAA|)", "Guix writes no '|'");
+	refuse("(public-key 5:hello)", "Guix writes no ':'");
+	authorize(ED25519("#" BYTES_32 "#", ""), TRUE);
+	authorize("(public-key (ecc (curve Ed25519) (flags eddsa) (q #" BYTES_32 "#)))", TRUE);
+	authorize(RSA("#00" BYTES_128 "#", "#010001#"), TRUE);
+	tear_down();
+}
+
+static void
+a_key_has_limits(void)
+{
+	set_up();
+	g_autofree char *word = long_key("(public-key (q #", "AB", 100000, "#))");
+	refuse(word, "has more than 16384 bytes");
+	g_autofree char *list = long_key("(public-key", " (x #AB#)", 1000, ")");
+	refuse(list, "is no signing key");
+	g_autofree char *deep = long_key("(public-key ", "(", SIGNING_DEPTH_MAX, "");
+	refuse(deep, "more than 16 lists within one another");
+	g_autofree char *hidden = long_key("(public-key ", "(\")\"", SIGNING_DEPTH_MAX, "");
+	refuse(hidden, "more than 16 lists within one another");
+
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = NULL;
+	put(public, word);
+	g_assert_false(signing_read_key(public, &text, &error));
+	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_IO);
+	g_assert_nonnull(strstr(error->message, public));
+	g_assert_nonnull(strstr(error->message, "more than 16384 bytes"));
+	g_clear_error(&error);
+	put(public, KEY("1"));
+	g_assert_true(signing_read_key(public, &text, &error));
+	g_assert_cmpstr(text, ==, KEY("1"));
+	g_free(text);
+	g_assert_true(signing_read_key("/nowhere/at/all", &text, &error));
+	g_assert_no_error(error);
+	g_assert_null(text);
+	tear_down();
+}
+
+static void
+a_list_has_limits(void)
+{
+	g_autoptr(GError) error = NULL;
+	gboolean added;
+
+	set_up();
+	g_autofree char *word =
+	    long_key("(acl (entry (public-key (q #", "AB", 70000, "#)) (tag (guix import))))");
+	put(acl, word);
+	g_assert_false(signing_authorize(folder, KEY("4"), &added, &error));
+	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX);
+	g_assert_nonnull(strstr(error->message, "a word of more than 16384 bytes"));
+	g_clear_error(&error);
+	g_autofree char *quoted =
+	    long_key("(acl (entry (public-key (q \"", "()", 70000, "\")) (tag (guix import))))");
+	put(acl, quoted);
+	g_assert_false(signing_authorize(folder, KEY("4"), &added, &error));
+	g_assert_nonnull(strstr(error->message, "a word of more than 16384 bytes"));
+	g_clear_error(&error);
+
+	/* as large as can be: what it would be with one more is not written */
+	g_autofree char *number = g_strnfill(16082, 'A');
+	g_autofree char *entry =
+	    g_strdup_printf(" (entry (public-key (x #%s#)) (tag (guix import)))", number);
+	g_autofree char *full = long_key("(acl", entry, 65, ")");
+	g_assert_cmpuint(strlen(full), <=, SIGNING_ACL_MAX);
+	put(acl, full);
+	g_assert_false(signing_authorize(folder, KEY("4"), &added, &error));
+	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_WRITE);
+	g_assert_nonnull(strstr(error->message, "would have more than 1048576 bytes"));
+	g_autofree char *after = get(acl);
+	g_assert_cmpstr(after, ==, full);
 	tear_down();
 }
 
@@ -256,6 +388,9 @@ main(int argc, char **argv)
 	     a_guest_gets_a_pair_of_its_own_and_the_host_s_list);
 	TEST("a-key-is-authorized-once-and-nothing-is-lost",
 	     a_key_is_authorized_once_and_nothing_is_lost);
+	TEST("only-a-key-of-guix-shape-is-authorized", only_a_key_of_guix_shape_is_authorized);
+	TEST("a-key-has-limits", a_key_has_limits);
+	TEST("a-list-has-limits", a_list_has_limits);
 	TEST("a-missing-list-is-made-as-guix-makes-it", a_missing_list_is_made_as_guix_makes_it);
 	TEST("what-is-no-list-is-refused-and-stays", what_is_no_list_is_refused_and_stays);
 	TEST("what-is-no-file-does-not-keep-us", what_is_no_file_does_not_keep_us);

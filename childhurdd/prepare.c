@@ -6,8 +6,11 @@
  *
  * The daemon's user may have been taken over by a guest. What is in his folders is therefore read
  * and made as him (qemu_user_become): a link that he laid leads nowhere that he could not go
- * himself. What root takes from there is the text of a public key, and its parser's word that it is
- * one.
+ * himself. What root takes from there is the text of a public key, once it has the shape of one
+ * that Guix makes.
+ *
+ * Without its folders a daemon cannot run. What goes wrong with one guest's key or slots is only a
+ * warning: the daemon comes up, and its other guests with it.
  */
 #include "childhurdd/prepare.h"
 
@@ -87,40 +90,45 @@ make_key(const struct config *config, const struct config_guest *guest, GError *
 	return guest_signing_make(&spec, config->guix_configuration_directory, error);
 }
 
-static gboolean
+static void
 exchange_keys(const struct config *config, const struct config_guest *guest,
-	      const struct qemu_user *user, GError **error)
+	      const struct qemu_user *user)
 {
 	const char *guix = config->guix_configuration_directory;
+	g_autoptr(GError) error = NULL;
 	gboolean added = FALSE;
 	if (guest->inject != CONFIG_INJECT_SECRET_SERVICE || !signing_possible(guix))
-		return TRUE;
+		return;
 	qemu_user_become(user);
-	g_autofree char *public_key = make_key(config, guest, error);
+	g_autofree char *public_key = make_key(config, guest, &error);
 	qemu_user_return(user);
-	if (!public_key || !signing_authorize(guix, public_key, &added, error)) {
-		g_prefix_error(error, "%s: ", guest->name);
-		return FALSE;
-	}
-	if (added)
+	if (!public_key || !signing_authorize(guix, public_key, &added, &error))
+		g_warning("%s: its signing key is not in %s/acl, and what it builds is not taken "
+			  "before it is: %s",
+			  guest->name, guix, error->message);
+	else if (added)
 		g_message("%s: its signing key is in %s/acl now", guest->name, guix);
-	return TRUE;
 }
 
-static gboolean
+static void
 share_slots(const struct config *config, const struct config_guest *guest,
-	    const struct qemu_user *user, GError **error)
+	    const struct qemu_user *user)
 {
+	const char *state = config->guix_state_directory;
+	g_autoptr(GError) error = NULL;
 	gboolean changed;
-	if (!slots_share(config->guix_state_directory, config->host_name, guest->ssh_port,
-			 user->uid, &changed, error)) {
-		g_prefix_error(error, "%s: ", guest->name);
-		return FALSE;
-	}
-	if (changed)
+	if (!slots_share(state, config->host_name, guest->ssh_port, user->uid, &changed, &error))
+		g_warning(
+		    "%s: user %s can only look at its build slots, not keep them from new builds "
+		    "while it drains: %s%s",
+		    guest->name, user->name, error->message,
+		    g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED)
+			? "; put that folder on a file system with access control lists, "
+			  "such as ext4, XFS or Btrfs"
+			: "; mend that, and start the daemon again");
+	else if (changed)
 		g_message("%s: user %s may keep its build slots in %s/offload now", guest->name,
-			  user->name, config->guix_state_directory);
-	return TRUE;
+			  user->name, state);
 }
 
 static gboolean
@@ -131,9 +139,10 @@ prepare(const struct config *config, const struct qemu_user *user, GError **erro
 		return FALSE;
 	for (guint i = 0; i < config->guests->len; i++) {
 		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
-		if (guest->offloading && (!exchange_keys(config, guest, user, error) ||
-					  !share_slots(config, guest, user, error)))
-			return FALSE;
+		if (!guest->offloading)
+			continue;
+		exchange_keys(config, guest, user);
+		share_slots(config, guest, user);
 	}
 	return TRUE;
 }

@@ -97,6 +97,42 @@ symlink "$d->{dir}/prey", "$d->{state}/a1/offload_key.pub";
 prepare();
 is(-s "$d->{dir}/prey", 0, 'a file of root\'s that a link leads to is not written');
 
+
+# --- what goes wrong with one guest, or with Guix, does not keep the daemon from starting ---
+my $own   = "$d->{state}/a1/secrets/etc/guix/signing-key.pub";
+my $good  = Childhurd::slurp($own);
+my %wrong = (
+    "(public-key (ecc (curve Ed25519) (q #" . 'AB' x 100_000 . "#)))" => qr/has more than 16384 bytes/,
+    '(public-key ' . '(' x 8000 . ')' x 8001                          => qr/more than 16 lists within one another/,
+    '(public-key hello "a(b)c")'                                      => qr/is no signing key as Guix makes it, which is \(public-key \(ecc/,
+);
+for my $text (sort keys %wrong) {
+    unlink $own;
+    open $f, '>', $own or die;
+    print $f $text;
+    close $f;
+    chown $uid, $gid, $own;
+    chmod 0444, $own;
+    like(prepare(), qr{a1: its signing key is not in .*/acl.*: \Q$own\E: .*$wrong{$text}}, 'a signing key that is none is a warning: ' . substr $text, 0, 40);
+    is($d->{status}, 0, '... and no more');
+}
+is(Childhurd::slurp("$d->{dir}/guix/acl"), $acl, '... and the acl is as it was');
+open $f, '>', $own or die;
+print $f $good;
+close $f;
+rename "$d->{dir}/var-guix/offload", "$d->{dir}/var-guix/old" or die;
+mkdir "$d->{dir}/var-guix/offload";
+is(system('mount', '-t', 'ramfs', 'ramfs', "$d->{dir}/var-guix/offload"), 0, 'a file system without access control lists');
+$said = prepare();
+like($said, qr{^warning: a1: user childhurd can only look at its build slots.*\Q$slots\E: .*Operation not supported; put that folder on a file system}m,
+    '... is a warning that names the folder');
+unlike($said, qr{/proc/self}, '... as people know it');
+is($d->{status}, 0, '... and the daemon can start');
+system 'umount', "$d->{dir}/var-guix/offload";
+rmdir "$d->{dir}/var-guix/offload";
+rename "$d->{dir}/var-guix/old", "$d->{dir}/var-guix/offload" or die;
+is(prepare(), '', 'and all is well again');
+
 # --- the daemon itself ---
 unlink "$d->{state}/a1/offload_key.pub";
 $d->{program} = "$d->{dir}/bin/childhurdd";

@@ -98,6 +98,7 @@ guest_folder_make(const char *folder, const struct qemu_user *user, GError **err
 		return fail(folder, error);
 	if (!check_owner(folder, error))
 		return FALSE;
+	qemu_user_let(user, folder, NULL);
 	return !user->other || (let_pass(folder, user, error) && check_reach(folder, user, error));
 }
 

@@ -680,7 +680,8 @@ files_are_there(struct hird *h, const struct config *config, GPtrArray *messages
 		for (gsize f = 0; f < G_N_ELEMENTS(files); f++) {
 			g_autoptr(GError) error = NULL;
 			if (!files[f].now || !g_strcmp0(files[f].before, files[f].now) ||
-			    qemu_user_check(h->host.qemu_user, files[f].what, files[f].now, &error))
+			    qemu_user_may_read(h->host.qemu_user, files[f].what, files[f].now,
+					       &error))
 				continue;
 			message(messages, guest->name, error->message);
 			good = FALSE;

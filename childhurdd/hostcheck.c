@@ -219,12 +219,18 @@ check_qemu_user(struct check *c)
 		say(c, "ok", "QEMU runs as user %s", c->user->name);
 }
 
-/* As the user who is to read it, if that is another one than we. */
+/* Another user than we is let read it at the start of a guest (qemu_user_let). NULL: we. */
+static const struct qemu_user *
+reader(const struct check *c)
+{
+	return c->user && c->user->other ? NULL : c->user;
+}
+
 static gboolean
 image_is_good(struct check *c, const struct config_guest *guest, struct image *image,
 	      GError **error)
 {
-	return (!c->user || qemu_user_check(c->user, "image", guest->image, error)) &&
+	return qemu_user_check(reader(c), "image", guest->image, error) &&
 	       image_probe(guest->image, guest->image_format, image, error);
 }
 
@@ -253,7 +259,7 @@ check_guest(struct check *c, const struct config_guest *guest)
 		image_clear(&image);
 		g_clear_error(&error);
 	}
-	if (guest->kernel && !qemu_user_check(c->user, "kernel", guest->kernel, &error))
+	if (guest->kernel && !qemu_user_check(reader(c), "kernel", guest->kernel, &error))
 		say(c, "problem", "%s: %s", guest->name, error->message);
 	g_clear_error(&error);
 	check_port(c, guest, guest->ssh_port);

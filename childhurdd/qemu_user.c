@@ -16,9 +16,13 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <string.h>
 #include <sys/fsuid.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "config/acl.h"
 
 #ifdef SYS_setgroups32 /* 32-bit hosts have two of each; the older ones know 16 bits */
 #define SETGROUPS SYS_setgroups32
@@ -203,6 +207,50 @@ qemu_user_return(const struct qemu_user *user)
 	if (syscall(SETRESUID, 0, 0, 0) < 0 || syscall(SETRESGID, 0, 0, 0) < 0)
 		g_error("this thread cannot be root again: %s", g_strerror(errno));
 	groups_set(0, NULL);
+}
+
+static void
+let(const struct qemu_user *user, const char *path, int may)
+{
+	struct stat st;
+	gboolean changed = FALSE;
+	g_autofree char *inside = g_build_filename(path, ".", NULL);
+	qemu_user_enter(user); /* access(2) would ask for another one of our ids */
+	int fd = may == ACL_MAY_READ ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+				     : open(inside, O_PATH | O_CLOEXEC);
+	qemu_user_leave(user);
+	if (fd >= 0)
+		close(fd);
+	if (fd >= 0 || lstat(path, &st) < 0 || st.st_uid != geteuid() || S_ISLNK(st.st_mode))
+		return;
+	if (acl_grant(path, ACL_FOR_USER, user->uid, may, &changed, NULL) && changed)
+		g_message("%s: user %s, whom QEMU runs as, may %s it from now on (setfacl -x u:%s "
+			  "takes that back)",
+			  path, user->name, may == ACL_MAY_READ ? "read" : "pass", user->name);
+}
+
+void
+qemu_user_let(const struct qemu_user *user, const char *folder, const char *file)
+{
+	if (!user || !user->other)
+		return;
+	g_autofree char *whole = g_canonicalize_filename(folder, NULL);
+	for (char *end = whole; end;) { /* from the top: who cannot pass one sees none below */
+		end = strchr(end + 1, '/');
+		g_autofree char *above =
+		    end ? g_strndup(whole, (gsize)(end - whole)) : g_strdup(whole);
+		let(user, above, ACL_MAY_PASS);
+	}
+	if (file)
+		let(user, file, ACL_MAY_READ);
+}
+
+gboolean
+qemu_user_may_read(const struct qemu_user *user, const char *what, const char *file, GError **error)
+{
+	g_autofree char *folder = g_path_get_dirname(file);
+	qemu_user_let(user, folder, file);
+	return qemu_user_check(user, what, file, error);
 }
 
 const char *

@@ -54,4 +54,16 @@ gboolean qemu_user_check(const struct qemu_user *user, const char *what, const c
  * NULL: that is not why. A constant. */
 const char *qemu_user_sandbox(const char *file);
 
+/*
+ * Let the user, when it is not we, read the file (NULL: only pass the folder) and pass folder and
+ * each one above it, by access control lists: what root's daemon is told to run a guest from was
+ * readable for QEMU while QEMU was root, and is meant to be. Nothing of another owner than us is
+ * changed, and what is, is logged. What is not possible shows when he opens the file.
+ */
+void qemu_user_let(const struct qemu_user *user, const char *folder, const char *file);
+
+/* The same, and then qemu_user_check. */
+gboolean qemu_user_may_read(const struct qemu_user *user, const char *what, const char *file,
+			    GError **error);
+
 #endif

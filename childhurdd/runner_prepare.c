@@ -241,11 +241,12 @@ obstacle(struct runner *r)
 	if (!port_is_free(guest->listen_address, guest->ssh_port, &error) ||
 	    !port_is_free(guest->listen_address, guest->secrets_port, &error))
 		return g_strdup(error->message);
-	if (guest->kernel && !qemu_user_check(r->host->qemu_user, "kernel", guest->kernel, &error))
+	if (guest->kernel &&
+	    !qemu_user_may_read(r->host->qemu_user, "kernel", guest->kernel, &error))
 		return g_strdup(error->message);
 	for (guint i = 0; i < guest->modules->len; i++) {
 		const struct config_module *module = g_ptr_array_index(guest->modules, i);
-		if (!qemu_user_check(r->host->qemu_user, "module", module->file, &error))
+		if (!qemu_user_may_read(r->host->qemu_user, "module", module->file, &error))
 			return g_strdup(error->message);
 	}
 	if (!console_rotate(r->console_log, &error))

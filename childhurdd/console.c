@@ -15,6 +15,9 @@
  * it writes between our last read and the truncation, some microseconds, is lost. The file is
  * opened anew for each look: no descriptor is held.
  *
+ * A QEMU that was broken out of can make the file as long as it likes, a hole of 64 GiB for
+ * instance: nothing here does work by the file's size alone.
+ *
  * What a guest writes never reaches anybody's terminal as it is: see text_clean.
  */
 #include "childhurdd/console.h"
@@ -212,6 +215,8 @@ file_read(struct console *console, gint64 max)
 	return total;
 }
 
+static gboolean rotate_path(const char *path, gint64 *ahead, GError **error);
+
 /* The file has grown too large. What came between our last read and the rotation is read from the
  * copy. */
 static void
@@ -219,17 +224,19 @@ rotate(struct console *console)
 {
 	g_autofree char *copy = g_strconcat(console->path, ".1", NULL);
 	g_autoptr(GError) error = NULL;
+	gint64 ahead;
 	int fd;
 
 	console->rotate_at =
 	    console->offset + CONSOLE_ROTATE_SIZE; /* if it does not work, not at once again */
-	if (!console_rotate(console->path, &error)) {
+	if (!rotate_path(console->path, &ahead, &error)) {
 		g_warning("%s; the console is not rotated", error->message);
 		return;
 	}
 	fd = open(copy, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
-		fd_read(console, fd, G_MAXINT64);
+		console->offset = MAX(console->offset - ahead, 0);
+		fd_read(console, fd, CONSOLE_COPY_MAX);
 		close(fd);
 	}
 	console->offset = 0;
@@ -376,27 +383,54 @@ console_recall(struct console *console)
 	close(fd);
 }
 
-/* All of from, as it is at this moment, into a new file to. */
 static gboolean
-copy_all(int from, int to)
+put_all(int to, const char *bytes, gsize length)
 {
-	g_autofree char *buffer = g_malloc(COPY_SIZE);
-	ssize_t got;
+	while (length > 0) {
+		ssize_t put = write(to, bytes, length);
 
-	while ((got = read(from, buffer, COPY_SIZE)) != 0) {
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
+		if (put < 0 && errno != EINTR)
 			return FALSE;
-		for (ssize_t done = 0; done < got;) {
-			ssize_t put = write(to, buffer + done, (gsize)(got - done));
-
-			if (put < 0 && errno != EINTR)
-				return FALSE;
-			done += MAX(put, 0);
-		}
+		bytes += MAX(put, 0);
+		length -= (gsize)MAX(put, 0);
 	}
 	return TRUE;
+}
+
+/* From's bytes from there on into a new file to, at most CONSOLE_COPY_MAX of them. */
+static gboolean
+copy_rest(int from, gint64 offset, int to)
+{
+	g_autofree char *buffer = g_malloc(COPY_SIZE);
+	const gint64 end = offset + CONSOLE_COPY_MAX;
+
+	while (offset < end) {
+		ssize_t got = pread(from, buffer, (gsize)MIN(COPY_SIZE, end - offset), offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got == 0;
+		if (!put_all(to, buffer, (gsize)got))
+			return FALSE;
+		offset += got;
+	}
+	return TRUE;
+}
+
+/* All of from, of size bytes, into a new file to; of one that is far too long its end, behind a
+ * line that says so. *ahead: how much further back a byte stands in the copy. */
+static gboolean
+copy_end(int from, gint64 size, int to, gint64 *ahead)
+{
+	gint64 left_out = size > CONSOLE_COPY_MAX ? size - CONSOLE_ROTATE_SIZE : 0;
+	g_autofree char *note = left_out ? g_strdup_printf("[childhurdd: %" G_GINT64_FORMAT
+							   " bytes before this were left out]\n",
+							   left_out)
+					 : g_strdup("");
+
+	*ahead = left_out - (gint64)strlen(note);
+	return put_all(to, note, strlen(note)) && copy_rest(from, left_out, to);
 }
 
 /* path.1 becomes path.2 and so on; the oldest is replaced. Errors do not matter: a copy less is no
@@ -415,7 +449,7 @@ copies_shift(const char *path)
 /* The order is: copy, move the copies, put the new one in its place, truncate. Killed anywhere,
  * nothing is lost. */
 static gboolean
-rotate_fd(int fd, const char *path)
+rotate_fd(int fd, gint64 size, const char *path, gint64 *ahead)
 {
 	g_autofree char *temporary = g_strconcat(path, ".1.new", NULL);
 	g_autofree char *copy = g_strconcat(path, ".1", NULL);
@@ -424,7 +458,7 @@ rotate_fd(int fd, const char *path)
 
 	if (to < 0)
 		return FALSE;
-	if (copy_all(fd, to)) {
+	if (copy_end(fd, size, to, ahead)) {
 		copies_shift(path);
 		good = rename(temporary, copy) == 0 && ftruncate(fd, 0) == 0;
 	}
@@ -438,21 +472,32 @@ rotate_fd(int fd, const char *path)
 	return good;
 }
 
-gboolean
-console_rotate(const char *path, GError **error)
+/* *ahead: see copy_end. */
+static gboolean
+rotate_path(const char *path, gint64 *ahead, GError **error)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	struct stat status;
 	gboolean good = FALSE;
 
+	*ahead = 0;
 	if (fd < 0 && errno == ENOENT)
 		return TRUE;
 	if (fd >= 0 && fstat(fd, &status) == 0)
-		good = status.st_size <= CONSOLE_ROTATE_SIZE || rotate_fd(fd, path);
+		good = status.st_size <= CONSOLE_ROTATE_SIZE ||
+		       rotate_fd(fd, status.st_size, path, ahead);
 	if (!good)
 		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
 			    "%s: cannot rotate: %s", path, g_strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return good;
+}
+
+gboolean
+console_rotate(const char *path, GError **error)
+{
+	gint64 ahead;
+
+	return rotate_path(path, &ahead, error);
 }

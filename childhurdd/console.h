@@ -15,6 +15,8 @@
 #define CONSOLE_ROTATE_SIZE                                                                        \
 	(4 << 20) /* bytes; then console.log.1 .. CONSOLE_ROTATED, oldest dropped */
 #define CONSOLE_ROTATED 3
+#define CONSOLE_COPY_MAX                                                                           \
+	(5 << 20) /* bytes; of a log that is longer only the last CONSOLE_ROTATE_SIZE are kept */
 #define CONSOLE_POLL                                                                               \
 	250 /* ms between two looks while a guest is not ready; inotify wakes earlier */
 
@@ -54,7 +56,8 @@ void console_drain(struct console *console);
 char **console_tail(const struct console *console, guint n);
 /*
  * If path is larger than CONSOLE_ROTATE_SIZE: copy it to path.1 (and .1 to .2, ...) and truncate
- * it. Safe while a QEMU appends to it; only what it writes between the copy's last read and the
+ * it. Of more than CONSOLE_COPY_MAX bytes the copy has the last ones, behind a line that says so.
+ * Safe while a QEMU appends to it; only what it writes between the copy's last read and the
  * truncation, microseconds, is lost. A missing file is fine. Called before QEMU is started; a
  * struct console does it by itself while it reads.
  */

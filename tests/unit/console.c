@@ -460,6 +460,42 @@ a_running_guests_log_rotates_and_no_line_is_missed(void)
 	place_remove(&place);
 }
 
+/* Whoever breaks out of QEMU has its descriptor: he makes it longer than any disk, at no cost. */
+static void
+a_log_without_end_costs_little(void)
+{
+	const off_t hole = (off_t)1 << 36;
+	struct place place;
+	struct stat status;
+	g_autofree char *copy = NULL, *text = NULL;
+	gsize length;
+
+	place_make(&place);
+	copy = g_strconcat(place.path, ".1", NULL);
+	append_text(&place, "start\n");
+	watch(&place, FALSE);
+	console_drain(place.console);
+	g_assert_cmpint(truncate(place.path, hole), ==, 0);
+	append_text(&place, "\npanic: behind it\n");
+	console_drain(place.console);
+	g_assert_cmpstr(place.told->str, ==, "panic: panic: behind it\n");
+	expect_end(&place, "", "");
+	expect_end(&place, ".1", "\npanic: behind it\n");
+	g_assert_cmpint(g_stat(copy, &status), ==, 0);
+	g_assert_cmpint(status.st_size, <=, CONSOLE_COPY_MAX);
+	g_assert_true(g_file_get_contents(copy, &text, &length, NULL));
+	g_assert_true(g_pattern_match_simple(
+	    "[childhurdd: 687???????? bytes before this were left out]\n", text));
+	append_text(&place, "panic: after\n");
+	console_drain(place.console);
+	g_assert_cmpstr(place.told->str, ==, "panic: panic: behind it\npanic: panic: after\n");
+	g_assert_cmpint(truncate(place.path, hole), ==, 0);
+	g_assert_true(console_rotate(place.path, NULL));
+	g_assert_cmpint(g_stat(copy, &status), ==, 0);
+	g_assert_cmpint(status.st_size, <=, CONSOLE_COPY_MAX);
+	place_remove(&place);
+}
+
 #define TEST(name, function) g_test_add_func("/console/" name, function)
 
 /* A guest that is taken over: its last lines are known, and nothing of them is news. */
@@ -505,5 +541,6 @@ main(int argc, char **argv)
 	TEST("the-last-lines-of-an-older-log-are-known-and-no-news", test_recall);
 	TEST("a-running-guests-log-rotates-and-no-line-is-missed",
 	     a_running_guests_log_rotates_and_no_line_is_missed);
+	TEST("a-log-without-end-costs-little", a_log_without_end_costs_little);
 	return g_test_run();
 }

@@ -26,7 +26,8 @@
 #include "service/control_internal.h"
 
 #define READ_CHUNK (16 * 1024)
-#define HANG_UP	   0.005 /* s between two looks whether QEMU has taken all */
+#define HANG_UP	   0.005 /* s to the first look whether QEMU has taken all; then twice as long, */
+#define LOOK_MAX   0.5	 /* and so on, up to this: it may be stopped for hours */
 
 struct console {
 	struct request *request;
@@ -38,7 +39,8 @@ struct console {
 	ev_io reading, writing;
 	ev_timer hang_up, recheck;
 	GByteArray *typed; /* what QEMU has not taken yet */
-	gint64 since;	   /* wall clock µs */
+	gint64 refused; /* monotonic µs: since when QEMU does not take a connection; 0: it does */
+	gint64 since;	/* wall clock µs */
 };
 
 static struct ev_loop *
@@ -84,6 +86,7 @@ disconnect(struct console *console)
 	if (console->fd >= 0)
 		close(console->fd);
 	console->fd = -1;
+	console->hang_up.repeat = HANG_UP;
 }
 
 static void
@@ -126,7 +129,18 @@ show(struct console *console)
 	return n > 0;
 }
 
-/* Is the QEMU gone whose console it is? Then its last words are shown, as far as there is room. */
+/* Its last words, as far as there is room. NULs, which a log can be full of, take none, but time.
+ */
+static void
+show_rest(struct console *console)
+{
+	for (gsize n = 0; n < CONTROL_BACKLOG_MAX / 2; n += READ_CHUNK)
+		if (client_backlog(console->request->client) > CONTROL_BACKLOG_MAX / 2 ||
+		    !show(console))
+			return;
+}
+
+/* Is the QEMU gone whose console it is? */
 static gboolean
 has_ended(struct console *console)
 {
@@ -135,8 +149,7 @@ has_ended(struct console *console)
 	if (control->hird.describe(control->hird.data, console->name, FALSE, &guest) &&
 	    guest.pid == console->pid)
 		return FALSE;
-	while (client_backlog(console->request->client) <= CONTROL_BACKLOG_MAX / 2 && show(console))
-		;
+	show_rest(console);
 	session_end(console, "its QEMU has ended", NULL);
 	return TRUE;
 }
@@ -185,15 +198,24 @@ set_full(struct console *console)
 	client_wake(console->request->client);
 }
 
+/* QEMU took something: it may soon have taken all. */
+static void
+look_soon(struct console *console)
+{
+	console->hang_up.repeat = HANG_UP;
+	ev_timer_again(loop_of(console), &console->hang_up);
+}
+
 static void
 on_input(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct console *console = watcher->data;
 	gssize n = send(console->fd, console->typed->data, console->typed->len,
 			MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n > 0)
+	if (n > 0) {
 		g_byte_array_remove_range(console->typed, 0, (guint)n);
-	else if (errno != EAGAIN && errno != EINTR) /* that it is gone is said by reading */
+		look_soon(console);
+	} else if (errno != EAGAIN && errno != EINTR) /* that it is gone is said by reading */
 		g_byte_array_set_size(console->typed, 0);
 	if (!console->typed->len)
 		ev_io_stop(loop, watcher);
@@ -206,10 +228,28 @@ use(struct console *console, int fd)
 {
 	struct ev_loop *loop = loop_of(console);
 	console->fd = fd;
+	console->refused = 0;
 	ev_io_set(&console->reading, fd, EV_READ);
 	ev_io_set(&console->writing, fd, EV_WRITE);
 	ev_io_start(loop, &console->reading);
-	ev_timer_again(loop, &console->hang_up);
+	look_soon(console);
+}
+
+/* QEMU takes one connection at a time. */
+static gboolean
+is_taken(const GError *error)
+{
+	return g_error_matches(error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK);
+}
+
+/* Has the one before not been let go for too long? */
+static gboolean
+waited_enough(struct console *console)
+{
+	gint64 now = g_get_monotonic_time();
+	if (!console->refused)
+		console->refused = now;
+	return now - console->refused > CONTROL_TYPING_LIMIT * 1000;
 }
 
 /* Connect for what is typed. When the connection before is not let go yet, it is tried again. */
@@ -223,7 +263,7 @@ send_typed(struct console *console)
 		use(console, fd);
 	if (console->fd >= 0)
 		ev_io_start(loop_of(console), &console->writing);
-	else if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
+	else if (is_taken(error) && !waited_enough(console))
 		ev_timer_again(loop_of(console), &console->hang_up);
 	else
 		session_end(console, error->message, NULL);
@@ -234,6 +274,8 @@ on_hang_up(struct ev_loop *loop, ev_timer *watcher, int events)
 {
 	struct console *console = watcher->data;
 	int left = 0;
+	watcher->repeat = MIN(2 * watcher->repeat, LOOK_MAX);
+	ev_timer_again(loop, watcher);
 	if (console->typed->len)
 		send_typed(console);
 	else if (console->fd < 0 || ioctl(console->fd, SIOCOUTQ, &left) < 0 || !left)
@@ -268,7 +310,7 @@ on_recheck(struct ev_loop *loop, ev_timer *watcher, int events)
 
 /* --- the beginning --- */
 
-/* name and fd are taken over. */
+/* name and fd are taken over. fd -1: QEMU is connected to when something is typed. */
 static void
 session_begin(struct request *request, char *name, int fd)
 {
@@ -296,7 +338,8 @@ session_begin(struct request *request, char *name, int fd)
 	request->take = console_take;
 	request->pump = console_pump;
 	request->release = console_release;
-	use(console, fd);
+	if (fd >= 0)
+		use(console, fd);
 	ev_stat_start(control->loop, &console->stat);
 	ev_timer_start(control->loop, &console->recheck);
 	g_message("%s: %s is at its console", name, client_who(request->client));
@@ -316,6 +359,17 @@ who_is_there(const struct console *console)
 	return g_strdup_printf("%s (process %d) has been at its console since %s; --force takes it "
 			       "over",
 			       client_who(client), (int)client->peer.pid, time);
+}
+
+/* The connection of the session before, which QEMU would refuse us beside it; -1: it has none. */
+static int
+hand_over(struct console *other)
+{
+	int fd = other->fd;
+	other->fd = -1;
+	if (fd >= 0)
+		disconnect(other);
+	return fd;
 }
 
 void
@@ -340,8 +394,11 @@ method_console(struct request *request)
 	struct console *other = session_of(control, name);
 	g_autofree char *there = other && !force && !is_gone(other) ? who_is_there(other) : NULL;
 	g_autoptr(GError) error = NULL;
-	int fd = there ? -1 : hird->console(hird->data, name, &error);
-	if (fd < 0) {
+	int fd = other && !there ? hand_over(other) : -1;
+	if (fd < 0 && !there)
+		fd = hird->console(hird->data, name, &error);
+	/* One that was a session's a moment ago still stands in QEMU's way. */
+	if (there || (fd < 0 && !is_taken(error))) {
 		request_not_possible(request, name, there ? there : error->message);
 		return;
 	}

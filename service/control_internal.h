@@ -37,9 +37,10 @@
 #define CONTROL_LOG_MAX	  (1024 * 1024) /* bytes before the log's end that are looked at */
 #define CONTROL_LOG_CHUNK                                                                          \
 	(8 * 1024) /* bytes of the log in one reply that goes on; JSON makes up to 6 of each */
-#define CONTROL_EVENTS_CHUNK 64	 /* events in one reply that goes on */
-#define CONTROL_LISTEN	     64	 /* connections that wait to be accepted */
-#define CONTROL_ACCEPT_RETRY 0.5 /* s after a lack of descriptors or memory */
+#define CONTROL_EVENTS_CHUNK 64	   /* events in one reply that goes on */
+#define CONTROL_LISTEN	     64	   /* connections that wait to be accepted */
+#define CONTROL_ACCEPT_RETRY 0.5   /* s after a lack of descriptors or memory */
+#define CONTROL_TYPING_LIMIT 30000 /* ms that a QEMU may be connected to somebody else */
 #define CONTROL_RECHECK	     1.0 /* s; builds end without an event, so "drained" is looked at again */
 
 /* An event that is kept for late readers; all strings are its own. */

@@ -8,7 +8,8 @@
 	"{\"method\":\"org.childhurd.Console\",\"parameters\":{\"name\":\"beta1\"},\"upgrade\":"   \
 	"true}"
 
-static int qemu = -1; /* its end of the connection that is there, or was last */
+static int qemu = -1;  /* its end of the connection that is there, or was last */
+static gboolean taken; /* QEMU takes no other connection */
 
 static int
 give_console(void *data, const char *name, GError **error)
@@ -16,6 +17,10 @@ give_console(void *data, const char *name, GError **error)
 	int ends[2];
 	if (strcmp(name, "beta1") != 0) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "it is stopped");
+		return -1;
+	}
+	if (taken) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK, "somebody else is there");
 		return -1;
 	}
 	if (qemu >= 0)
@@ -196,6 +201,39 @@ BED_TEST(test_one_at_a_time)
 	peer_end(&second);
 }
 
+/* Wait until qemu's connection is let go; it gets what was typed. */
+static void
+let_go(struct bed *bed)
+{
+	char bytes[1024];
+	for (gssize n = -1; n != 0; n = recv(qemu, bytes, sizeof bytes, MSG_DONTWAIT))
+		if (n < 0)
+			bed_round(bed);
+}
+
+/* Beside the connection before it QEMU takes none: the next session gets that one, or waits. */
+BED_TEST(test_force_is_enough)
+{
+	struct peer second, third;
+	print(bed, "before\n", 7);
+	attend(bed, peer, "\"name\":\"beta1\"");
+	type_all(bed, peer->fd); /* so that the connection stays */
+	taken = TRUE;
+	peer_begin(&second, bed);
+	attend(bed, &second, "\"name\":\"beta1\",\"force\":true");
+	let_go(bed);
+	peer_begin(&third, bed);
+	attend(bed, &third, "\"name\":\"beta1\",\"force\":true");
+	print(bed, "prompt", 6);
+	assert_bytes(bed, &third.fd, "prompt");
+	type(third.fd, "now");
+	bed_settle(bed);
+	taken = FALSE;
+	assert_bytes(bed, &qemu, "now");
+	peer_end(&second);
+	peer_end(&third);
+}
+
 /* Nothing is kept for it but its place in the log, so nothing is missed. */
 BED_TEST(test_slow_reader)
 {
@@ -226,6 +264,40 @@ BED_TEST(test_slow_guest)
 	g_assert_cmpuint(strspn(got, "k"), ==, sent);
 	type(peer->fd, "more");
 	assert_bytes(bed, &qemu, "more");
+}
+
+static void
+note_time(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	*(gboolean *)watcher->data = TRUE;
+}
+
+/* A QEMU that is stopped is looked at now and then only. */
+BED_TEST(test_stopped_qemu)
+{
+	gboolean over = FALSE;
+	guint rounds = 0;
+	ev_timer second;
+	attend(bed, peer, "\"name\":\"beta1\"");
+	gsize sent = type_all(bed, peer->fd);
+	ev_timer_init(&second, note_time, 2., 0.);
+	second.data = &over;
+	ev_timer_start(bed->loop, &second);
+	for (; !over; rounds++)
+		bed_round(bed);
+	g_assert_cmpuint(rounds, <, 40);
+	g_autofree char *got = read_bytes(bed, &qemu, sent);
+	g_assert_cmpuint(strspn(got, "k"), ==, sent);
+}
+
+/* The log is full of what nobody is shown: that is looked for a while, and no longer. */
+BED_TEST(test_last_words_of_nothing)
+{
+	attend(bed, peer, "\"name\":\"beta1\"");
+	print(bed, "end", 3);
+	g_assert_cmpint(truncate(bed->log, (off_t)1 << 36), ==, 0);
+	assert_bytes(bed, &peer->fd, "end");
+	assert_over(bed, peer);
 }
 
 /* While nothing is read of it, too. */
@@ -289,6 +361,11 @@ main(int argc, char **argv)
 	g_test_add_func("/control-console/refusals-leave-the-connection-as-it-is", test_refusals);
 	g_test_add_func("/control-console/who-may-only-look-may-not-type", test_not_for_all);
 	g_test_add_func("/control-console/one-at-a-time-unless-by-force", test_one_at_a_time);
+	g_test_add_func("/control-console/force-is-enough-when-qemu-takes-no-other-connection",
+			test_force_is_enough);
+	g_test_add_func("/control-console/a-stopped-qemu-costs-little", test_stopped_qemu);
+	g_test_add_func("/control-console/last-words-among-endless-nothing-end",
+			test_last_words_of_nothing);
 	g_test_add_func("/control-console/a-slow-reader-misses-nothing", test_slow_reader);
 	g_test_add_func("/control-console/a-slow-guest-makes-the-client-wait", test_slow_guest);
 	g_test_add_func("/control-console/a-client-that-is-gone-is-noticed", test_client_goes);

@@ -8,6 +8,7 @@
  */
 #include "service/ctl.h"
 
+#include <fcntl.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,7 +159,7 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	      "Take the console from who is connected to it", NULL}},
 	    {CTL_OPTION_ESCAPE,
 	     {"escape", 'e', 0, G_OPTION_ARG_STRING, &parsed->escape,
-	      "The character that ends it: ^] (the default), ^A, ~", "CHAR"}},
+	      "The character that ends it: ^] (the default), ^A, '~'", "CHAR"}},
 	};
 	GArray *entries = g_array_new(TRUE, TRUE, sizeof(GOptionEntry));
 	for (gsize i = 0; i < G_N_ELEMENTS(all); i++)
@@ -341,6 +342,19 @@ run(struct ctl *ctl, struct parsed *parsed, char ***argv, GError **error)
 	return ctl->verb->run(ctl, error);
 }
 
+/* What is opened next, the socket, must not become a standard stream that is closed. Nothing can be
+ * read from such a one, and writing to it fails as before. */
+static void
+fill_standard_streams(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -349,6 +363,7 @@ main(int argc, char **argv)
 	g_auto(GStrv) words = g_strdupv(argv);
 	GError *error = NULL;
 	(void)argc;
+	fill_standard_streams();
 	setlocale(LC_ALL, "");
 	int status = run(&ctl, &parsed, &words, &error);
 	if (error)

@@ -177,6 +177,9 @@ void ctl_terminal_restore(void);
 void ctl_terminal_end(void);
 /* poll(2); limit: ms, -1: none. Less than 0: interrupted, and nothing is ready. */
 int ctl_terminal_wait(struct pollfd *fds, guint n, gint64 limit);
+/* All of it to stdout, while a signal may end the wait for who reads it. FALSE: it did, or errno.
+ */
+gboolean ctl_terminal_write(const char *bytes, gsize n);
 gboolean ctl_terminal_ended(void);   /* by a signal */
 gboolean ctl_terminal_resized(void); /* since the last question */
 

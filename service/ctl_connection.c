@@ -70,21 +70,27 @@ ctl_find_socket(struct ctl *ctl)
 static gboolean
 no_daemon(const struct ctl *ctl, int problem, GError **error)
 {
-	const char *advice = problem == EACCES || problem == EPERM
-				 ? "root and the members of the daemon's control-group may use it"
-				 : "start the daemon (as a service, or childhurdd), or name "
-				   "another socket with --socket or CHILDHURD_SOCKET";
+	/* There is one: its socket, or the folder, is closed to us. */
+	if (problem == EACCES || problem == EPERM) {
+		g_set_error(error, CTL_ERROR, CTL_NO_DAEMON,
+			    "%s: %s; root, and members of the groups childhurd and childhurd-admin "
+			    "may use it",
+			    ctl->socket, g_strerror(problem));
+		return FALSE;
+	}
 	/* su, sudo and cron lose the variable, and with it a user's own daemon. */
 	gboolean lost = problem == ENOENT && ctl->searched && strcmp(ctl->socket, CTL_SYSTEM) &&
 			!g_getenv("XDG_RUNTIME_DIR");
 	g_set_error(
-	    error, CTL_ERROR, CTL_NO_DAEMON, "no childhurdd at %s%s: %s; %s%s", ctl->socket,
+	    error, CTL_ERROR, CTL_NO_DAEMON,
+	    "no childhurdd at %s%s: %s; %sstart the daemon (as a service, or childhurdd), or name "
+	    "another socket with --socket or CHILDHURD_SOCKET",
+	    ctl->socket,
 	    ctl->searched && strcmp(ctl->socket, CTL_SYSTEM) ? ", nor at " CTL_SYSTEM : "",
 	    g_strerror(problem),
 	    lost ? "XDG_RUNTIME_DIR is not set: was it when the daemon was started? If there "
 		   "is none, "
-		 : "",
-	    advice);
+		 : "");
 	return FALSE;
 }
 

@@ -47,26 +47,13 @@ escape_name(int c)
 			: g_strdup_printf("%c", c);
 }
 
-static gboolean
-write_all(const char *bytes, gsize n)
-{
-	while (n) {
-		ssize_t put = write(STDOUT_FILENO, bytes, n);
-		if (put < 0 && (errno != EINTR || ctl_terminal_ended()))
-			return FALSE;
-		bytes += MAX(put, 0);
-		n -= (gsize)MAX(put, 0);
-	}
-	return TRUE;
-}
-
 /* What came from the daemon, up to the NUL that begins its last message. */
 static gboolean
 show(struct session *s, const char *bytes, gsize n, GError **error)
 {
 	const char *nul = s->ending ? bytes : memchr(bytes, 0, n);
 	gsize shown = nul ? (gsize)(nul - bytes) : n;
-	if (shown && !write_all(bytes, shown)) {
+	if (shown && !ctl_terminal_write(bytes, shown)) {
 		if (!ctl_terminal_ended())
 			g_set_error(error, CTL_ERROR, CTL_FAILED, "standard output: %s",
 				    g_strerror(errno));
@@ -197,12 +184,13 @@ attend(struct session *s, GError **error)
 	varlink_buffer_init(&s->ctl->input, CTL_REPLY_MAX);
 	GError *why = NULL;
 	gboolean terminal = s->escape >= 0;
-	ctl_terminal_signals();
 	if (terminal) {
 		g_autofree char *escape = escape_name(s->escape);
 		fprintf(stderr, "Connected to %s. Escape character is %s\n", s->name, escape);
-		ctl_terminal_raw(NULL, NULL);
 	}
+	ctl_terminal_signals();
+	if (terminal)
+		ctl_terminal_raw(NULL, NULL);
 	if ((!n || show(s, early, n, &why)) && !s->ending)
 		while (relay(s, &why))
 			;

@@ -9,6 +9,7 @@
 #include "service/ctl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,27 +52,52 @@ ctl_terminal_signals(void)
 	sigdelset(&waiting_mask, SIGWINCH);
 }
 
-/* Write all of text; a terminal that is gone has no use for the rest. */
-static void
-say(const char *text)
+/* write(2) that does not wait. The open file is not ours alone, so it does not stay that way. */
+static ssize_t
+write_some(const char *bytes, gsize n)
 {
-	for (gsize n = strlen(text); n;) {
-		ssize_t put = write(STDOUT_FILENO, text, n);
-		if (put < 0 && errno != EINTR)
-			return;
-		text += MAX(put, 0);
-		n -= (gsize)MAX(put, 0);
-	}
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+	gboolean waits = flags >= 0 && !(flags & O_NONBLOCK);
+	if (waits)
+		fcntl(STDOUT_FILENO, F_SETFL, flags | O_NONBLOCK);
+	ssize_t put = write(STDOUT_FILENO, bytes, n);
+	int problem = errno;
+	if (waits)
+		fcntl(STDOUT_FILENO, F_SETFL, flags);
+	errno = problem;
+	return put;
 }
 
+gboolean
+ctl_terminal_write(const char *bytes, gsize n)
+{
+	while (n) {
+		struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+		ssize_t put = write_some(bytes, n);
+		if (put < 0 && errno != EINTR && errno != EAGAIN)
+			return FALSE;
+		bytes += MAX(put, 0);
+		n -= (gsize)MAX(put, 0);
+		if (!n)
+			break;
+		ctl_terminal_wait(&out, 1, -1);
+		if (ended)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* When a signal ends us nothing is waited for: who reads the terminal may have stopped. */
 void
 ctl_terminal_restore(void)
 {
-	if (farewell)
-		say(farewell);
+	if (farewell && ended)
+		write_some(farewell, strlen(farewell));
+	else if (farewell)
+		ctl_terminal_write(farewell, strlen(farewell));
 	farewell = NULL;
 	if (is_raw)
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+		tcsetattr(STDIN_FILENO, ended ? TCSANOW : TCSADRAIN, &before);
 	is_raw = FALSE;
 }
 
@@ -81,7 +107,6 @@ ctl_terminal_end(void)
 	ctl_terminal_restore();
 	if (!ended)
 		return;
-	fflush(stdout);
 	signal(ended, SIG_DFL);
 	raise(ended);
 	sigprocmask(SIG_SETMASK, &waiting_mask, NULL);
@@ -98,7 +123,7 @@ ctl_terminal_raw(const char *greeting, const char *goodbye)
 	atexit(ctl_terminal_restore);
 	is_raw = !tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
 	if (is_raw && greeting) {
-		say(greeting);
+		ctl_terminal_write(greeting, strlen(greeting));
 		farewell = goodbye;
 	}
 	return is_raw;

@@ -128,8 +128,7 @@ draw(const struct top *top)
 	if (shown < there)
 		g_string_append_printf(screen, "\r\n... and %u more\033[K", there - shown);
 	g_string_append(screen, "\033[J");
-	fputs(screen->str, stdout);
-	fflush(stdout);
+	ctl_terminal_write(screen->str, screen->len);
 }
 
 /* --- asking --- */

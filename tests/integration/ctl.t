@@ -6,6 +6,7 @@ use warnings;
 use Cwd qw(abs_path);
 use File::Copy qw(copy);
 use File::Temp qw(tempdir);
+use IO::Select;
 use IO::Socket::UNIX;
 use JSON::PP;
 use MIME::Base64;
@@ -13,6 +14,7 @@ use POSIX ();
 use Socket;
 use Test::More;
 use Time::HiRes qw(sleep time);
+use Terminal;
 
 # Until the client says something more or goes away, at most so many seconds.
 sub wait_for_end {
@@ -309,8 +311,8 @@ like($err, qr{no childhurdd at $dir/nobody: No such file or directory; start the
 }
 SKIP: {
     my $nobody = getpwnam 'nobody';
-    skip 'needs root, to be somebody else', 4 if $> || !defined $nobody;
-    skip 'a daemon of the system runs', 4 if -e '/run/childhurd/control';
+    skip 'needs root, to be somebody else', 6 if $> || !defined $nobody;
+    skip 'a daemon of the system runs', 6 if -e '/run/childhurd/control';
     copy($ctl, "$dir/program");
     chmod 0755, $dir, "$dir/program";
     local $ENV{XDG_CACHE_HOME} = "$dir/cache";
@@ -323,6 +325,12 @@ SKIP: {
     run(@as_nobody, 'list');
     is($status, 3, 'the same without XDG_RUNTIME_DIR');
     like($err, qr{no childhurdd at $dir/cache/childhurd/control, nor .*; XDG_RUNTIME_DIR is not set}, 'is told that, too');
+    daemon("$dir/closed", \&serve);
+    chmod 0600, "$dir/closed";
+    run(@as_nobody, 'list', '--socket', "$dir/closed");
+    is($status, 3, 'a user without rights');
+    is($err, "childhurdctl: $dir/closed: Permission denied; root, and members of the groups childhurd and childhurd-admin may use it\n",
+        'is told who has them');
 }
 run($ctl, 'list', '--socket', "$dir/" . 'x' x 200);
 is($status, 2, 'a path that is too long for a socket');
@@ -601,6 +609,99 @@ is(run("$dir/bin/childhurdctl", 'check'), "1 --check\n", 'check runs the childhu
 is($status, 1, 'with its exit status');
 is(run("$dir/bin/childhurdctl", '-s', "$dir/nobody", 'check'), "1 --check\n", 'where no daemon listens, too');
 is(run("$dir/bin/childhurdctl", 'check', 'a b.ini'), "3 --check --config a b.ini\n", 'check FILE');
+
+# --- console, and streams that are closed or full ---
+
+# Take a client up to the console.
+sub attend {
+    my ($client) = @_;
+    for my $answer ('"guests":[{"name":"slow"}]', '"name":"slow"') {
+        sysread $client, my $call, 65536;
+        syswrite $client, "{\"parameters\":{$answer}}\0";
+    }
+}
+
+# A guest that says something, and notes what is typed.
+sub greet {
+    my ($client) = @_;
+    my $typed = '';
+    attend($client);
+    syswrite $client, "spoken\n";
+    1 while sysread $client, $typed, 65536, length $typed;
+    open my $note, '>', "$dir/typed.new" or die;
+    print $note "typed: $typed";
+    close $note;
+    rename "$dir/typed.new", "$dir/typed";
+    syswrite $client, qq(\0{"error":"org.childhurd.ConsoleEnded","parameters":{"name":"slow","why":"it is over","by":null}}\0);
+}
+
+# One that does not stop to speak. When nobody takes it for a while it says so in a file.
+sub flood {
+    my ($client) = @_;
+    attend($client);
+    $client->blocking(0);
+    while (1) {
+        my $room = IO::Select->new($client)->can_write(0.5);
+        if (!$room) {
+            open my $note, '>', "$dir/full" or die;
+        }
+        $room && !syswrite($client, 'x' x 4096) and return;
+    }
+}
+
+sub in_time {
+    my ($what, $ask) = @_;
+    my $until = time + 20;
+    while (time < $until) {
+        return ok(1, $what) if $ask->();
+        sleep 0.02;
+    }
+    return ok(0, $what);
+}
+
+# So that a zombie has ended, too.
+sub has_ended { return slurp("/proc/$_[0]/stat") !~ /\) [^ZX]/ }
+
+daemon("$dir/greeting", \&greet);
+for my $closed ('<&-', '<&- 2>&-') {
+    unlink "$dir/typed";
+    is(`$ctl -s $dir/greeting console slow $closed`, "spoken\n", "console $closed shows what the guest says");
+    is($?, 0, '... and ends well');
+    in_time("console $closed ends", sub { -e "$dir/typed" });
+    is(slurp("$dir/typed"), 'typed: ', '... and types nothing of it');
+}
+is(system("$ctl -s $dir/greeting console slow <&- >&- 2>$dir/err") >> 8, 1, 'console >&- fails');
+like(slurp("$dir/err"), qr/^childhurdctl: standard output: Bad file descriptor$/m, '... and says why');
+
+daemon("$dir/flooding", \&flood);
+for my $signal (qw(INT TERM HUP)) {
+    unlink "$dir/full";
+    pipe my $unread, my $in or die;
+    pipe my $keys, my $nobody_types or die;
+    my $pid = fork // die;
+    if (!$pid) {
+        open STDIN,  '<&', $keys;
+        open STDOUT, '>&', $in;
+        $SIG{INT} = 'DEFAULT';
+        exec $ctl, '-s', "$dir/flooding", 'console', 'slow';
+    }
+    close $in;
+    in_time('a pipe that nobody reads fills up', sub { -e "$dir/full" });
+    kill $signal, $pid;
+    in_time("SIG$signal ends the console", sub { has_ended($pid) }) or kill 'KILL', $pid;
+    waitpid $pid, 0;
+    is($? & 127, $signal eq 'INT' ? 2 : $signal eq 'TERM' ? 15 : 1, '... itself');
+}
+{
+    unlink "$dir/full";
+    my $t = Terminal->new(command => [$ctl, '-s', "$dir/flooding", 'console', 'slow']);
+    in_time('a terminal that nobody reads fills up', sub { -e "$dir/full" });
+    like($t->settings, qr/-icanon/, 'it is in raw mode');
+    my $pid = $t->process;
+    kill 'TERM', $pid;
+    in_time('SIGTERM ends the console', sub { has_ended($pid) }) or kill 'KILL', $pid;
+    like($t->settings, qr/[^-]icanon/, '... and the terminal is as it was');
+}
 
 open $f, '-|', "$ctl -s $dir/control list >/dev/full 2>$dir/err; echo \$?" or die;
 is(scalar <$f>, "1\n", 'output that cannot be written is an error');

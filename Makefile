@@ -51,7 +51,7 @@ MODULES  = config ssh offload service childhurdd
 LIB_SRC  = $(filter-out $(MAINS) $(wildcard service/ctl*.c),$(wildcard $(MODULES:%=%/*.c)))
 LIB_ASM  = $(wildcard $(MODULES:%=%/*.S))
 LIB_OBJ  = $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
-CTL_SRC  = service/childhurdctl.c $(wildcard service/ctl*.c) service/varlink.c
+CTL_SRC  = service/childhurdctl.c $(wildcard service/ctl*.c) service/varlink.c service/streams.c
 CTL_OBJ  = $(CTL_SRC:%.c=$(B)/obj/%.o)
 UNIT     = $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*.c))
 TOOLS    = $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))

@@ -27,6 +27,7 @@
 #include "childhurdd/trust.h"
 #include "config/config.h"
 #include "service/notify.h"
+#include "service/streams.h"
 
 static void
 print_all(GPtrArray *messages)
@@ -159,6 +160,7 @@ main(int argc, char **argv)
 	g_autoptr(GOptionContext) context =
 	    g_option_context_new("- keep GNU/Hurd virtual machines as build machines");
 	g_autoptr(GError) error = NULL;
+	streams_fill();
 	g_option_context_add_main_entries(context, options, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error) || argc > 1) {
 		fprintf(stderr, "childhurdd: %s\n",

@@ -7,8 +7,8 @@
  * they may stand before or after the names, and --help knows what it is asked about.
  */
 #include "service/ctl.h"
+#include "service/streams.h"
 
-#include <fcntl.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -342,19 +342,6 @@ run(struct ctl *ctl, struct parsed *parsed, char ***argv, GError **error)
 	return ctl->verb->run(ctl, error);
 }
 
-/* What is opened next, the socket, must not become a standard stream that is closed. Nothing can be
- * read from such a one, and writing to it fails as before. */
-static void
-fill_standard_streams(void)
-{
-	int fd;
-	do
-		fd = open("/dev/null", O_RDONLY);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd > STDERR_FILENO)
-		close(fd);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -363,7 +350,7 @@ main(int argc, char **argv)
 	g_auto(GStrv) words = g_strdupv(argv);
 	GError *error = NULL;
 	(void)argc;
-	fill_standard_streams();
+	streams_fill();
 	setlocale(LC_ALL, "");
 	int status = run(&ctl, &parsed, &words, &error);
 	if (error)

@@ -283,8 +283,10 @@ BED_TEST(test_stopped_qemu)
 	ev_timer_init(&second, note_time, 2., 0.);
 	second.data = &over;
 	ev_timer_start(bed->loop, &second);
-	for (; !over; rounds++)
+	while (!over) {
 		bed_round(bed);
+		rounds++;
+	}
 	g_assert_cmpuint(rounds, <, 40);
 	g_autofree char *got = read_bytes(bed, &qemu, sent);
 	g_assert_cmpuint(strspn(got, "k"), ==, sent);

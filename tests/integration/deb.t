@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The Debian package's whole life, in a machine with a real systemd: built, looked at by lintian, installed without a
-# configuration and then with one, upgraded below running guests, removed, purged.
+# configuration and then with one, upgraded below running guests, removed, also where no daemon stops the guests, purged.
 use strict;
 use warnings;
 use lib 'tests/lib';
@@ -52,7 +52,7 @@ run('dpkg-deb', '--root-owner-group', '-b', "$dir/next", $next);
 is(run('dpkg-deb', '-f', $next, 'Version'), "$version+next\n", 'a higher version is made of it');
 
 # --- it is installed where nothing is configured ---
-my $m = Systemd->new(dir => $dir, files => { '/srv/childhurd_1_amd64.deb' => $deb, '/srv/next.deb' => $next, '/srv/hurd.qcow2' => $image });
+my $m = Systemd->new(dir => $dir, files => { '/srv/build/childhurd_1_amd64.deb' => $deb, '/srv/next.deb' => $next, '/srv/hurd.qcow2' => $image });
 $m->boot;
 # The folder is made without documentation; the package brings its own.
 $m->must('sh', '-c', 'grep -rl path-exclude /etc/dpkg/dpkg.cfg.d | xargs -r rm');
@@ -116,9 +116,13 @@ is($m->run('childhurdctl', 'ssh', $_, "cat $BOOT"), $boot{$_}, "$_ runs on, in t
 ok($m->wait_until(60, 'both are published', sub { published() == 2 }), 'both are published again');
 is($m->run('systemctl', 'is-active', 'childhurd-guests'), "active\n", 'the guests\' unit was left alone');
 
-# --- it is removed ---
+# --- it is removed, when guests run without their daemon ---
+$m->must('systemctl', 'stop', 'childhurdd');
+is_deeply([ $m->pids(qr/^qemu-system/) ], \@qemus, 'the guests outlive the daemon');
 $text = apt('remove', 'childhurd');
 is($m->{status}, 0, 'it is removed') or diag($text);
+like($text, qr/guests run without their daemon, which is started/, 'for which the daemon is started once more');
+unlike($text, qr/which are ended/, '... and stops them');
 is_deeply([ $m->pids(qr/^(?:qemu-system|childhurd)/) ], [], 'no process is left');
 # By halt over SSH, or, on a host so busy that it had no answer just then, by the power button.
 like($m->run('cat', "/var/lib/childhurd/$_/console.log"), qr/^guest: (?:halting|power button)/m, "$_ was shut down, not killed") for qw(childhurd1 childhurd2);
@@ -127,6 +131,17 @@ like($m->run('ls', '/var/lib/childhurd/childhurd1'), qr/^secrets$/m, 'the guests
 is($m->run('systemctl', '--failed', '--plain', '--no-legend'), '', 'nothing has failed');
 
 # --- and purged ---
+# What passes for a QEMU of the daemon.
+sub fake_qemu {
+    $m->must('sh', '-c', 'cp /bin/sleep /srv/qemu-system-fake && systemd-run --uid=childhurd --unit=fake /srv/qemu-system-fake 600');
+    ok($m->wait_until(20, 'something like a QEMU runs', sub { scalar(my @fake = $m->pids(qr/^qemu-system-fak/)) }), 'something like a QEMU runs');
+}
+fake_qemu();
+$text = apt('purge', 'childhurd');
+isnt($m->{status}, 0, 'it is not purged below a QEMU');
+like($text, qr/nothing is purged below QEMUs that run.*: \d+ $/m, 'and says which');
+$m->must('test', '-d', '/var/lib/childhurd/childhurd1/secrets');
+$m->must('systemctl', 'stop', 'fake');
 $text = apt('purge', 'childhurd');
 is($m->{status}, 0, 'it is purged') or diag($text);
 like($text, qr{removing the guests' disks and keys in /var/lib/childhurd}, 'which says what goes');
@@ -135,4 +150,19 @@ my %after = files();
 my @stay  = qw(/etc/childhurd /etc/childhurd/childhurd.ini /etc/childhurd/conf.d /etc/childhurd/conf.d/small.ini /var/lib/childhurd /var/lib/childhurd/images /var/lib/childhurd/images/hurd.qcow2);
 is_deeply([ sort grep { !$before{$_} } keys %after ], \@stay, 'the configuration and the image are left, and nothing else');
 is_deeply([ sort grep { !$after{$_} } keys %before ], [], 'what was there before is still there');
+
+# --- where the daemon cannot be started, and the state is behind a symbolic link and on a mount point ---
+$m->write('/etc/childhurd/conf.d/small.ini', "[defaults]\nmemory-size = much\n");
+$text = apt('install', '/srv/next.deb');
+is($m->{status}, 0, 'it is installed again, with a configuration that has errors') or diag($text);
+$m->must('sh', '-exc', 'mv /var/lib/childhurd /srv/state; ln -s /srv/state /var/lib/childhurd
+    mkdir /srv/state/a /srv/state/b; mount -t tmpfs tmpfs /srv/state/a; touch /srv/state/a/key /srv/state/b/key');
+fake_qemu();
+$text = apt('purge', 'childhurd');
+is($m->{status}, 0, 'it is purged') or diag($text);
+like($text, qr/no daemon stops these QEMUs, which are ended: \d+ $/m, 'which ends QEMUs that no daemon stops');
+is_deeply([ $m->pids(qr/^qemu-system/) ], [], 'none of them is left');
+is_deeply([ sort split /\n/, $m->must('find', '/srv/state', '-mindepth', 1, '-printf', '%P\n') ], [qw(a images images/hurd.qcow2)],
+    'the link was followed, and the mount point is left') or diag($text);
+like($text, qr{/var/lib/childhurd is kept.*mount points}, 'and named');
 done_testing;

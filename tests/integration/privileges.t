@@ -254,14 +254,28 @@ ok($root->wait_until(30, 'a boots', sub { $root->state('a') =~ /^(?:booting|enro
 is((stat "$folder/disk.qcow2")[4], $uid, '... and its disk has another owner now');
 $root->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 
-copy($image, "$scratch/image.qcow2") or die;
-chmod 0600, "$scratch/image.qcow2";
-$root->configure("[guest a]\nimage = $scratch/image.qcow2\n[guest mach]\nkernel = $scratch/image.qcow2\nautostart = no\n");
+# --- what QEMU's user cannot read ---
+
+copy($image, "$scratch/$_") or die for 'own.qcow2', 'other.qcow2';
+chmod 0600, "$scratch/own.qcow2", "$scratch/other.qcow2";
+system('chown', 'daemon', "$scratch/other.qcow2");
+my ($own, $other) = ("[guest a]\nimage = $scratch/own.qcow2\n", "image = $scratch/other.qcow2\n");
+$root->configure($own);
 $root->ctl('reload');
-$root->ctl('start', 'a', 'mach');
-ok($root->wait_until(20, 'both say why', sub { $root->state('a') eq 'backoff' && $root->state('mach') eq 'backoff' }), 'an image and a kernel that QEMU cannot read are errors before it starts');
-like($root->ctl('status', 'a'), qr/QEMU runs as user childhurd.*setfacl -m u:childhurd.*\Q$scratch\E\/image\.qcow2: Permission denied/s, '... which name file, user and what to do');
-like($root->ctl('status', 'mach'), qr/kernel \Q$scratch\E\/image\.qcow2: QEMU runs as user childhurd, who cannot read it.*setfacl/s, '... both');
+is($root->{status}, 0, 'a reload takes an image that only root can read');
+like($root->log, qr/\Q$scratch\E\/own\.qcow2: user childhurd, whom QEMU runs as, may read it from now on/, '... opens it to QEMU\'s user, and says so');
+$root->ctl('start', 'a');
+ok($root->wait_until(30, 'a boots', sub { $root->state('a') =~ /^(?:booting|enrolling|ready)$/ }), '... and the guest runs');
+$root->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
+$root->configure("[guest a]\n$other");
+like($root->ctl('reload'), qr/a: image \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, who cannot read it/, 'one of another owner is not opened');
+is($root->{status}, 1, '... and the reload refused, as the guest has one that it can read');
+$root->configure("${own}[guest b]\n${other}autostart = no\n[guest mach]\nkernel = $scratch/other.qcow2\nautostart = no\n");
+$root->ctl('reload');
+$root->ctl('start', 'b', 'mach');
+ok($root->wait_until(20, 'both say why', sub { $root->state('b') eq 'backoff' && $root->state('mach') eq 'backoff' }), 'guests that have none such fail before QEMU is started');
+like($root->ctl('status', 'b'), qr/QEMU runs as user childhurd.*setfacl -m u:childhurd.*\Q$scratch\E\/other\.qcow2: Permission denied/s, '... and name file, user and what to do');
+like($root->ctl('status', 'mach'), qr/kernel \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, who cannot read it.*setfacl/s, '... both');
 $root->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 
 system('chown', 'childhurd', $folder);

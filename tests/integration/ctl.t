@@ -665,12 +665,12 @@ sub has_ended { return slurp("/proc/$_[0]/stat") !~ /\) [^ZX]/ }
 daemon("$dir/greeting", \&greet);
 for my $closed ('<&-', '<&- 2>&-') {
     unlink "$dir/typed";
-    is(`$ctl -s $dir/greeting console slow $closed`, "spoken\n", "console $closed shows what the guest says");
+    is(`timeout 20 $ctl -s $dir/greeting console slow $closed`, "spoken\n", "console $closed shows what the guest says");
     is($?, 0, '... and ends well');
     in_time("console $closed ends", sub { -e "$dir/typed" });
     is(slurp("$dir/typed"), 'typed: ', '... and types nothing of it');
 }
-is(system("$ctl -s $dir/greeting console slow <&- >&- 2>$dir/err") >> 8, 1, 'console >&- fails');
+is(system("timeout 20 $ctl -s $dir/greeting console slow <&- >&- 2>$dir/err") >> 8, 1, 'console >&- fails');
 like(slurp("$dir/err"), qr/^childhurdctl: standard output: Bad file descriptor$/m, '... and says why');
 
 daemon("$dir/flooding", \&flood);

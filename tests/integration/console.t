@@ -111,7 +111,9 @@ $first->expect(qr/# $/, 'a key reaches the guest');
 $first->type("echo typed-\$((6*7))\r");
 $first->expect(qr/typed-42\r\n/, 'a command runs, and shows what it says');
 in_log(qr/typed-42\r?\n/, 'the log has it, too');
-$first->type("sleep 100\r\x03");
+$first->type("echo u''p; sleep 100\r");
+$first->expect(qr/\nup\r\n/, 'what runs for long has begun');
+$first->type("\x03");
 $first->expect(qr/\^C.*# $/s, 'Ctrl-C is for the guest');
 
 my $said = $d->ctl('console', 'a');

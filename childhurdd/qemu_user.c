@@ -209,24 +209,40 @@ qemu_user_return(const struct qemu_user *user)
 	groups_set(0, NULL);
 }
 
-static void
-let(const struct qemu_user *user, const char *path, int may)
+/* Is it possible for him already? access(2) would ask for another one of our ids. */
+static gboolean
+is_open(const struct qemu_user *user, const char *path, int may)
 {
-	struct stat st;
-	gboolean changed = FALSE;
 	g_autofree char *inside = g_build_filename(path, ".", NULL);
-	qemu_user_enter(user); /* access(2) would ask for another one of our ids */
+	qemu_user_enter(user);
 	int fd = may == ACL_MAY_READ ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 				     : open(inside, O_PATH | O_CLOEXEC);
 	qemu_user_leave(user);
 	if (fd >= 0)
 		close(fd);
-	if (fd >= 0 || lstat(path, &st) < 0 || st.st_uid != geteuid() || S_ISLNK(st.st_mode))
+	return fd >= 0;
+}
+
+/* By a descriptor, and no file that has another name: who may write to a folder above could have
+ * put something else of ours there. */
+static void
+let(const struct qemu_user *user, const char *path, int may)
+{
+	struct stat st;
+	gboolean changed = FALSE;
+	if (is_open(user, path, may))
 		return;
-	if (acl_grant(path, ACL_FOR_USER, user->uid, may, &changed, NULL) && changed)
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	g_autofree char *same = g_strdup_printf("/proc/self/fd/%d", fd);
+	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+	    (may == ACL_MAY_READ ? S_ISREG(st.st_mode) && st.st_nlink == 1 : S_ISDIR(st.st_mode)) &&
+	    acl_grant(same, ACL_FOR_USER, user->uid, may, &changed, NULL) && changed)
 		g_message("%s: user %s, whom QEMU runs as, may %s it from now on (setfacl -x u:%s "
 			  "takes that back)",
 			  path, user->name, may == ACL_MAY_READ ? "read" : "pass", user->name);
+	close(fd);
 }
 
 void

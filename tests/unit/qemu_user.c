@@ -56,6 +56,33 @@ nobody(void)
 	return user;
 }
 
+/* Root's own files are opened to him; what may be another file of root's in their place is not. */
+static void
+test_let(void)
+{
+	if (geteuid()) {
+		g_assert_true(qemu_user_may_read(NULL, "image", "/etc/passwd", NULL));
+		return;
+	}
+	g_autofree char *folder = g_dir_make_tmp("qemu-user-XXXXXX", NULL);
+	g_autofree char *file = g_build_filename(folder, "image", NULL);
+	g_autofree char *linked = g_build_filename(folder, "linked", NULL);
+	g_autofree char *hard = g_build_filename(folder, "hard", NULL);
+	struct qemu_user *user = nobody();
+	g_assert_true(g_file_set_contents(file, "x", 1, NULL));
+	g_assert_cmpint(g_chmod(file, 0600), ==, 0);
+	g_assert_cmpint(symlink(file, linked), ==, 0);
+	g_assert_cmpint(link(file, hard), ==, 0);
+	g_assert_false(qemu_user_may_read(user, "image", linked, NULL));
+	g_assert_false(qemu_user_may_read(user, "image", hard, NULL));
+	g_assert_cmpint(g_unlink(hard), ==, 0);
+	g_assert_true(qemu_user_may_read(user, "image", file, NULL));
+	g_unlink(linked);
+	g_unlink(file);
+	g_rmdir(folder);
+	qemu_user_free(user);
+}
+
 static void
 test_enter(void)
 {
@@ -123,6 +150,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/qemu-user/root-and-those-who-are-not-there-are-refused", test_refused);
 	g_test_add_func("/qemu-user/an-ordinary-users-qemu-is-his-own", test_ordinary);
+	g_test_add_func("/qemu-user/what-is-roots-is-opened-to-him", test_let);
 	g_test_add_func("/qemu-user/files-are-reached-as-he-reaches-them-and-then-as-root-again",
 			test_enter);
 	g_test_add_func("/qemu-user/a-program-of-his-is-his-for-good", test_become);

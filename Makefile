@@ -199,13 +199,13 @@ lint:
 # --- installation --------------------------------------------------------------------------------------------
 
 # Units name programs by their place, which PREFIX decides: looked at each time, written when it has changed.
-UNITS = $(patsubst service/%.in,$(B)/units$(PREFIX)/%,$(wildcard service/*.service.in))
+UNITS = $(patsubst service/%,$(B)/units$(PREFIX)/%,$(wildcard service/*.service))
 
 units: $(UNITS)
 
-$(B)/units$(PREFIX)/%.service: service/%.service.in FORCE
+$(B)/units$(PREFIX)/%.service: service/%.service FORCE
 	@mkdir -p $(@D)
-	@sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@BINDIR@|$(BINDIR)|g' $< > $@.$$$$ && \
+	@sed -e 's|/usr/sbin/childhurd|$(SBINDIR)/childhurd|g' -e 's|/usr/bin/childhurd|$(BINDIR)/childhurd|g' $< > $@.$$$$ && \
 	  if cmp -s $@.$$$$ $@; then rm $@.$$$$; else mv $@.$$$$ $@; fi
 
 # What is installed, each as FILE:MODE:PLACE; install and uninstall read the same list. Folders that are ours alone go, too.

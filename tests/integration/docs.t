@@ -168,7 +168,7 @@ my @rows = map { /^\| `((?=\S*[a-z])[a-zA-Z%-]+)` \| ([^|]+) \| [^|]+ \| (\S+) \
 my @there = map { "$_ childhurd.ini(5)" } slurp('config/keys.c') =~ /^\t\{("[a-z-]+", KEY_TIME, \S+ "\w+")/mg;
 s/"([a-z-]+)", KEY_TIME, \S+ "(\w+)"/$1 $2/ for @there;
 for my $unit ('childhurdd.service', 'childhurd-guests.service') {
-    push @there, map { tr/=/ /r . " $unit" } slurp("service/$unit.in") =~ /^((?:Watchdog|Timeout\w+)Sec=\S+)$/mg;
+    push @there, map { tr/=/ /r . " $unit" } slurp("service/$unit") =~ /^((?:Watchdog|Timeout\w+)Sec=\S+)$/mg;
 }
 push @there, map { s/'\((\d+) \. (\d+)\)/$1 in $2 s/r . ' service/childhurd.scm' } slurp('service/childhurd.scm') =~ /^\(define (%\w+-limit (?:\d+|'\(.*?\)))\)/mg;
 is_deeply([ sort @rows ], [ sort @there ], 'so is every limit of the keys, the units and the services');

@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,7 +97,8 @@ guest_folder_make(const char *folder, const struct qemu_user *user, GError **err
 		return fail(folder, error);
 	if (!check_owner(folder, error))
 		return FALSE;
-	qemu_user_let(user, folder, NULL);
+	g_autofree char *above = g_path_get_dirname(folder);
+	qemu_user_let(user, above, NULL);
 	return !user->other || (let_pass(folder, user, error) && check_reach(folder, user, error));
 }
 

@@ -320,8 +320,8 @@ subtest 'no-sshd leaves nobody on port 22' => sub {
 	my $guest = $next;
 	ok(on_console($guest, qr/^guest: ready$/m), 'it becomes ready');
 	my $start = time;
-	is(receive(socket_to($guest->{ssh}), 1, 5), '', 'no banner comes');
-	cmp_ok(time - $start, '<', 4, 'the connection is closed');
+	is(receive(socket_to($guest->{ssh}), 1, 30), '', 'no banner comes');
+	cmp_ok(time - $start, '<', 20, 'the connection is closed');
 	stop($guest);
 };
 

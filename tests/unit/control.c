@@ -153,7 +153,7 @@ BED_TEST(test_slow_pattern)
 	gint64 start = g_get_monotonic_time();
 	peer_call(peer, "List", names->str, "");
 	assert_next_like(peer, "NoSuchGuest *");
-	g_assert_cmpint(g_get_monotonic_time() - start, <, 1000000);
+	g_assert_cmpint(g_get_monotonic_time() - start, <, 10 * G_USEC_PER_SEC);
 }
 
 /* --- looking --- */

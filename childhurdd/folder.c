@@ -10,14 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static gboolean
-fail(GError **error, const char *path, const char *what)
-{
-	int code = errno;
-	g_set_error(error, G_IO_ERROR, (gint)g_io_error_from_errno(code), "%s: %s%s", path, what,
-		    g_strerror(code));
-	return FALSE;
-}
+#include "config/io_error.h"
 
 gboolean
 folder_make(const char *path, gboolean *made, GError **error)
@@ -27,7 +20,7 @@ folder_make(const char *path, gboolean *made, GError **error)
 	if (made)
 		*made = absent;
 	if (g_mkdir_with_parents(path, 0755) < 0 || stat(path, &st) < 0)
-		return fail(error, path, "");
+		return io_error(error, path, NULL);
 	if ((st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & 022)) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
 			    "%s: other users may write there; it has to belong to the user who "
@@ -35,5 +28,5 @@ folder_make(const char *path, gboolean *made, GError **error)
 			    path);
 		return FALSE;
 	}
-	return access(path, W_OK | X_OK) == 0 || fail(error, path, "cannot be written to: ");
+	return access(path, W_OK | X_OK) == 0 || io_error(error, path, "cannot be written to");
 }

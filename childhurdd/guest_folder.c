@@ -23,14 +23,7 @@
 #include <unistd.h>
 
 #include "config/acl.h"
-
-static gboolean
-fail(const char *path, GError **error)
-{
-	int why = errno;
-	g_set_error(error, G_IO_ERROR, g_io_error_from_errno(why), "%s: %s", path, g_strerror(why));
-	return FALSE;
-}
+#include "config/io_error.h"
 
 /* What another user has in his folder may be links that lead us astray. */
 static gboolean
@@ -38,7 +31,7 @@ check_owner(const char *folder, GError **error)
 {
 	struct stat st;
 	if (lstat(folder, &st) < 0)
-		return fail(folder, error);
+		return io_error(error, folder, NULL);
 	if (S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 022))
 		return TRUE;
 	g_autofree char *quoted = g_shell_quote(folder);
@@ -70,7 +63,7 @@ let_pass(const char *folder, const struct qemu_user *user, GError **error)
 		g_propagate_error(error, g_steal_pointer(&problem));
 		return FALSE;
 	}
-	return chmod(folder, 0711) == 0 || fail(folder, error);
+	return chmod(folder, 0711) == 0 || io_error(error, folder, NULL);
 }
 
 static gboolean
@@ -94,7 +87,7 @@ gboolean
 guest_folder_make(const char *folder, const struct qemu_user *user, GError **error)
 {
 	if (g_mkdir_with_parents(folder, 0700) < 0)
-		return fail(folder, error);
+		return io_error(error, folder, NULL);
 	if (!check_owner(folder, error))
 		return FALSE;
 	g_autofree char *above = g_path_get_dirname(folder);
@@ -123,13 +116,13 @@ guest_folder_collect(const char *path, GError **error)
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {
-		fail(path, error);
+		io_error(error, path, NULL);
 		return NULL;
 	}
 	gsize length = 0;
 	g_autofree char *content = NULL;
 	if (fstat(fd, &st) < 0) {
-		fail(path, error);
+		io_error(error, path, NULL);
 	} else if (st.st_size > GUEST_FOLDER_COLLECT_MAX) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED,
 			    "%s: %" G_GINT64_FORMAT " bytes are no picture of a screen", path,

@@ -22,16 +22,9 @@
 
 #include "childhurdd/guest_signing.h"
 #include "childhurdd/qemu_user.h"
+#include "config/io_error.h"
 #include "offload/signing.h"
 #include "offload/slots.h"
-
-static gboolean
-fail(const char *path, GError **error)
-{
-	int why = errno;
-	g_set_error(error, G_IO_ERROR, g_io_error_from_errno(why), "%s: %s", path, g_strerror(why));
-	return FALSE;
-}
 
 /* A folder of the user's: made, or one of root's given to him that no daemon has used. */
 static gboolean
@@ -39,10 +32,10 @@ make_folder(const char *path, const struct qemu_user *user, GError **error)
 {
 	struct stat st;
 	if (g_mkdir_with_parents(path, 0755) < 0)
-		return fail(path, error);
+		return io_error(error, path, NULL);
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		fail(path, error);
+		io_error(error, path, NULL);
 		if (fd >= 0)
 			close(fd);
 		return FALSE;
@@ -50,7 +43,7 @@ make_folder(const char *path, const struct qemu_user *user, GError **error)
 	gboolean used = faccessat(fd, "lock", F_OK, 0) == 0 || errno != ENOENT;
 	gboolean good = st.st_uid == user->uid;
 	if (!good && st.st_uid == 0 && !used) {
-		good = fchown(fd, user->uid, user->gid) == 0 || fail(path, error);
+		good = fchown(fd, user->uid, user->gid) == 0 || io_error(error, path, NULL);
 		if (good)
 			g_message("%s: it is user %s's now", path, user->name);
 	} else if (!good) {
@@ -82,7 +75,7 @@ make_key(const struct config *config, const struct config_guest *guest, GError *
 					.offload_key = key,
 					.users = users};
 	if (g_mkdir_with_parents(folder, 0700) < 0) {
-		fail(folder, error);
+		io_error(error, folder, NULL);
 		return NULL;
 	}
 	if (!secret_root_ensure(&spec, error))

@@ -7,19 +7,10 @@
 #include "config/acl.h"
 
 #include <acl/libacl.h>
-#include <errno.h>
-#include <gio/gio.h>
 #include <sys/acl.h>
 #include <sys/stat.h>
 
-static gboolean
-fail(const char *path, const char *what, GError **error)
-{
-	int why = errno;
-	g_set_error(error, G_IO_ERROR, g_io_error_from_errno(why), "%s: cannot %s: %s", path, what,
-		    g_strerror(why));
-	return FALSE;
-}
+#include "config/io_error.h"
 
 /* Is this the entry of the user or group? */
 static gboolean
@@ -68,10 +59,10 @@ grant(const char *path, acl_type_t type, acl_t *list, acl_tag_t tag, id_t id, in
 	acl_entry_t entry = before ? entry_get(list, tag, id) : NULL;
 	gboolean good = entry && entry_add(entry, may) && acl_calc_mask(list) == 0;
 	if (!good)
-		fail(path, "make its access control list", error);
+		io_error(error, path, "cannot make its access control list");
 	else if (acl_cmp(before, *list) == 1) {
 		good = acl_set_file(path, type, *list) == 0 ||
-		       fail(path, "set its access control list", error);
+		       io_error(error, path, "cannot set its access control list");
 		if (changed)
 			*changed = good;
 	}
@@ -93,7 +84,7 @@ acl_grant(const char *path, enum acl_who who, id_t id, int may, gboolean *change
 	if (changed)
 		*changed = FALSE;
 	if (!list)
-		return fail(path, "read its access control list", error);
+		return io_error(error, path, "cannot read its access control list");
 	gboolean good = grant(path, ACL_TYPE_ACCESS, &list, tag_of(who), id, may, changed, error);
 	acl_free(list);
 	return good;
@@ -119,7 +110,7 @@ acl_grant_below(const char *path, enum acl_who who, id_t id, int may, gboolean *
 	if (changed)
 		*changed = FALSE;
 	if (!list)
-		return fail(path, "read its default access control list", error);
+		return io_error(error, path, "cannot read its default access control list");
 	gboolean good = grant(path, ACL_TYPE_DEFAULT, &list, tag_of(who), id, may, changed, error);
 	acl_free(list);
 	return good;

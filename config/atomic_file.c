@@ -8,20 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <gio/gio.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static gboolean
-fail(const char *path, const char *what, GError **error)
-{
-	int why = errno;
-	g_set_error(error, G_IO_ERROR, g_io_error_from_errno(why), "%s: cannot %s: %s", path, what,
-		    g_strerror(why));
-	return FALSE;
-}
+#include "config/io_error.h"
 
 static gboolean
 write_all(int fd, const char *content, gsize length)
@@ -58,7 +50,7 @@ atomic_file_write(const char *path, const char *content, gssize length, mode_t m
 	unlink(temporary); /* of a killed process; perhaps with another mode or owner */
 	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (fd < 0)
-		return fail(temporary, "be made", error);
+		return io_error(error, temporary, "cannot be made");
 	gboolean written = fchmod(fd, mode) == 0 &&
 			   write_all(fd, content, length < 0 ? strlen(content) : (gsize)length) &&
 			   fsync(fd) == 0;
@@ -68,10 +60,10 @@ atomic_file_write(const char *path, const char *content, gssize length, mode_t m
 		why = errno;
 	}
 	if (written && rename(temporary, path) == 0)
-		return sync_folder(path) || fail(path, "sync its folder", error);
+		return sync_folder(path) || io_error(error, path, "cannot sync its folder");
 	if (!written)
 		errno = why;
-	fail(path, "be written", error);
+	io_error(error, path, "cannot be written");
 	unlink(temporary);
 	return FALSE;
 }

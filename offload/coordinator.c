@@ -11,7 +11,6 @@
  */
 #include "offload/coordinator.h"
 
-#include <errno.h>
 #include <gio/gio.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -21,6 +20,7 @@
 
 #include "config/acl.h"
 #include "config/atomic_file.h"
+#include "config/io_error.h"
 
 /* Is this process (proc(5), status) a guix-daemon, and not one of a container, which has a Guix of
  * its own? */
@@ -49,14 +49,6 @@ find_daemon(uid_t *uid, gid_t *gid)
 		if (g_file_get_contents(path, &status, NULL, NULL) && is_daemon(status, uid, gid))
 			return TRUE;
 	}
-	return FALSE;
-}
-
-static gboolean
-fail(GError **error, const char *what, const char *path)
-{
-	g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: cannot %s: %s", path,
-		    what, g_strerror(errno));
 	return FALSE;
 }
 
@@ -90,7 +82,7 @@ let_pass(const char *folder, uid_t uid, gid_t gid, GError **error)
 	}
 	if (stat(folder, &st) < 0 || chown(folder, 0, gid) < 0 ||
 	    chmod(folder, (st.st_mode & 07777) | S_IXGRP) < 0)
-		return fail(error, "let the coordinator's user pass", folder);
+		return io_error(error, folder, "cannot let the coordinator's user pass");
 	return TRUE;
 }
 
@@ -156,7 +148,7 @@ static gboolean
 give(const char *private_key, const char *folder, uid_t uid, gid_t gid, GError **error)
 {
 	if (chown(private_key, uid, gid) < 0 || chmod(private_key, 0600) < 0)
-		return fail(error, "give it to the coordinator's user", private_key);
+		return io_error(error, private_key, "cannot give it to the coordinator's user");
 	return let_pass(folder, uid, gid, error);
 }
 

@@ -17,16 +17,8 @@
 #include <unistd.h>
 
 #include "config/acl.h"
+#include "config/io_error.h"
 #include "service/control_internal.h"
-
-static gboolean
-fail(GError **error, const char *path, const char *what)
-{
-	int code = errno;
-	g_set_error(error, G_IO_ERROR, (gint)g_io_error_from_errno(code), "%s: %s: %s", path, what,
-		    g_strerror(code));
-	return FALSE;
-}
 
 /* Make sure that nothing is at path, but never take it from a daemon that lives. */
 static gboolean
@@ -34,7 +26,7 @@ make_way(const char *path, const struct sockaddr_un *address, GError **error)
 {
 	struct stat st;
 	if (lstat(path, &st) < 0)
-		return errno == ENOENT || fail(error, path, "cannot look at it");
+		return errno == ENOENT || io_error(error, path, "cannot look at it");
 	if (!S_ISSOCK(st.st_mode)) {
 		g_set_error(
 		    error, G_IO_ERROR, G_IO_ERROR_EXISTS,
@@ -44,7 +36,7 @@ make_way(const char *path, const struct sockaddr_un *address, GError **error)
 	}
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return fail(error, path, "no socket to be had");
+		return io_error(error, path, "no socket to be had");
 	int code = connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 ? errno : 0;
 	close(fd);
 	if (code != ECONNREFUSED && code != ENOENT) {
@@ -55,7 +47,7 @@ make_way(const char *path, const struct sockaddr_un *address, GError **error)
 		return FALSE;
 	}
 	return unlink(path) == 0 || errno == ENOENT ||
-	       fail(error, path, "cannot remove the old socket");
+	       io_error(error, path, "cannot remove the old socket");
 }
 
 /* Let the group in when there is one; otherwise nobody but the owner. */
@@ -76,7 +68,7 @@ share(const char *path, const char *name, GError **error)
 		    "%s: cannot be given to the group %s (%s), so only we and root may use it",
 		    path, name, g_strerror(errno));
 	else if (chmod(path, 0660) < 0)
-		return fail(error, path, "cannot be made accessible to its group");
+		return io_error(error, path, "cannot be made accessible to its group");
 	return TRUE;
 }
 
@@ -114,18 +106,18 @@ listen_at(struct control *control, GError **error)
 	/* The mode before bind is the mode it is made with (unix(7)); umask belongs to all our
 	 * threads. */
 	if (control->fd < 0 || fchmod(control->fd, 0600) < 0)
-		return fail(error, path, "no socket to be had");
+		return io_error(error, path, "no socket to be had");
 	if (bind(control->fd, (struct sockaddr *)&address, sizeof address) < 0)
-		return fail(error, path, "cannot make the socket");
+		return io_error(error, path, "cannot make the socket");
 	if (lstat(path, &st) < 0)
-		return fail(error, path, "cannot look at it");
+		return io_error(error, path, "cannot look at it");
 	control->device = st.st_dev;
 	control->inode = st.st_ino;
 	if (!share(path, control->group, error))
 		return FALSE;
 	if (control->group)
 		share_with_admins(path);
-	return listen(control->fd, CONTROL_LISTEN) == 0 || fail(error, path, "cannot listen");
+	return listen(control->fd, CONTROL_LISTEN) == 0 || io_error(error, path, "cannot listen");
 }
 
 static void

@@ -188,7 +188,7 @@ test_watchdog_fed(void)
 	ev_io_start(loop, &io);
 	g_setenv("WATCHDOG_USEC", "60000", TRUE);
 	notify_watchdog_start(&watchdog, loop);
-	/* By the loop's clock, which stands still between its rounds: any other runs ahead of it. */
+	/* The loop's clock stands still between its rounds; any other runs ahead of it. */
 	g_assert_cmpfloat_with_epsilon(ev_timer_remaining(loop, &watchdog), 0.03, 1e-6);
 	g_assert_cmpfloat_with_epsilon(watchdog.repeat, 0.03, 1e-6);
 	ev_run(loop, 0);

@@ -9,6 +9,7 @@
 #include <ev.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,6 +162,7 @@ main(int argc, char **argv)
 	    g_option_context_new("- keep GNU/Hurd virtual machines as build machines");
 	g_autoptr(GError) error = NULL;
 	streams_fill();
+	setlocale(LC_CTYPE, ""); /* for --help */
 	g_option_context_add_main_entries(context, options, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error) || argc > 1) {
 		fprintf(stderr, "childhurdd: %s\n",

@@ -27,7 +27,7 @@
 #define PORT_MAX	 65535
 
 /* What childhurdd has in the state directory beside the guests' folders. */
-static const char *const reserved_names[] = {"kvm-probe", "libvirt", "lock", NULL};
+static const char *const reserved_names[] = {"images", "libvirt", "libvirt.log", "lock", NULL};
 
 struct loader {
 	GPtrArray *files;   /* of char *, in the order they are read */
@@ -159,7 +159,7 @@ check_section(struct loader *l, const struct ini_entry *entry)
 		      quoted, NAME_MAX_BYTES);
 		return;
 	}
-	if (g_strv_contains(reserved_names, name) || g_str_has_prefix(name, "kvm-probe.")) {
+	if (g_strv_contains(reserved_names, name) || g_str_has_prefix(name, "kvm-probe")) {
 		fault(l, entry->file, entry->line, title, NULL,
 		      "childhurdd keeps something of that name in state-directory; give the guest "
 		      "another name");
@@ -757,9 +757,11 @@ config_missing(const struct config *config)
 {
 	if (config->files->len)
 		return NULL;
-	return g_strdup_printf("no configuration: %s does not exist; write it (see "
-			       "childhurd.ini(5)) or give --config FILE",
-			       config->looked_for);
+	return g_strdup_printf(
+	    "no configuration: %s does not exist; write it (see "
+	    "childhurd.ini(5)), or name another file (childhurdd --config FILE, childhurdctl "
+	    "check FILE)",
+	    config->looked_for);
 }
 
 const struct config_guest *

@@ -4,7 +4,7 @@
 ;;
 ;;   (use-modules (childhurd-service))
 ;;   (service childhurd-service-type
-;;            (childhurd-configuration (count 4) (memory-size 4096)))
+;;            (childhurd-configuration (count 4)))
 ;;
 ;; A field that Guix' hurd-vm-configuration has too (gnu services virtualization) means the same here. What childhurdd
 ;; does in its own way has no field of that name, so that nobody takes it for heeded: `net-options', as it makes network
@@ -14,6 +14,7 @@
 
 (define-module (childhurd-service)
   #:use-module (gnu image)
+  #:use-module (gnu packages acl)
   #:use-module (gnu packages admin)
   #:use-module (gnu packages glib)
   #:use-module (gnu packages gnome)
@@ -83,7 +84,7 @@ built; use 'guix system -L CHECKOUT/service', or give the field 'childhurd' a pa
              #:phases #~(modify-phases %standard-phases
                           (delete 'configure))))
       (native-inputs (list pkg-config))
-      (inputs (list glib json-glib libev libgcrypt libinih libssh libvirt libxml2))
+      (inputs (list acl glib json-glib libev libgcrypt libinih libssh libvirt libxml2))
       (home-page "https://www.gnu.org/software/hurd/")
       (synopsis "GNU/Hurd virtual machines as build machines")
       (description "childhurdd boots and watches GNU/Hurd virtual machines and publishes those that are proven ready as

@@ -24,7 +24,7 @@ static const struct ctl_verb verbs[] = {
     {"status", "[NAME...]", "all that is known of a guest; without NAME, all of them in short",
      CTL_OPTION_JSON, 0, MANY, ctl_status},
     {"top", "[NAME...]", "all guests, looked at again each second, until q", 0, 0, MANY, ctl_top},
-    {"start", "NAME...|--all", "start guests",
+    {"start", "NAME...|--all|--autostart", "start guests",
      CTL_OPTION_ALL | CTL_OPTION_AUTOSTART | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY,
      ctl_start},
     {"stop", "NAME...|--all", "stop guests, when no build runs on them (--now: at once)",
@@ -143,7 +143,7 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	      "The state: ready, stopped, drained, ...", "STATE"}},
 	    {CTL_OPTION_TIMEOUT,
 	     {"timeout", 't', 0, G_OPTION_ARG_STRING, &parsed->timeout,
-	      "Wait no longer: 90, 500ms, 5min, 1h", "TIME"}},
+	      "Wait no longer: 90 (seconds), 500ms, 5min, 1h", "TIME"}},
 	    {CTL_OPTION_FOLLOW,
 	     {"follow", 'f', 0, G_OPTION_ARG_NONE, &ctl->follow, "Go on with what is new", NULL}},
 	    {CTL_OPTION_LINES,
@@ -302,8 +302,8 @@ take_arguments(struct ctl *ctl, char **words, GError **error)
 		usage_error(error, "%s is missing: childhurdctl %s %s", missing, verb->name,
 			    verb->arguments);
 	} else if (ctl->n_arguments > verb->most)
-		usage_error(error, "%s is too much: childhurdctl %s %s", words[verb->most],
-			    verb->name, verb->arguments);
+		usage_error(error, "%s is too much: childhurdctl %s%s%s", words[verb->most],
+			    verb->name, *verb->arguments ? " " : "", verb->arguments);
 	else
 		return TRUE;
 	return FALSE;

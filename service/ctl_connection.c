@@ -73,8 +73,8 @@ no_daemon(const struct ctl *ctl, int problem, GError **error)
 	/* There is one: its socket, or the folder, is closed to us. */
 	if (problem == EACCES || problem == EPERM) {
 		g_set_error(error, CTL_ERROR, CTL_NO_DAEMON,
-			    "%s: %s; root, and members of the groups childhurd and childhurd-admin "
-			    "may use it",
+			    "%s: %s; root, and members of the control-group (childhurd by default) "
+			    "and of childhurd-admin may use it",
 			    ctl->socket, g_strerror(problem));
 		return FALSE;
 	}

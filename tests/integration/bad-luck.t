@@ -165,7 +165,7 @@ if ($> != 0) {
     chmod 01777, "$d->{dir}/$_" for qw(s r);
     waitpid $d->spawn($log, $bin), 0;
     is($? >> 8, 1, 'without a configuration there is no daemon');
-    is(Childhurd::slurp($log), "no configuration: $file does not exist; write it (see childhurd.ini(5)) or give --config FILE\n",
+    is(Childhurd::slurp($log), "no configuration: $file does not exist; write it (see childhurd.ini(5)), or name another file (childhurdd --config FILE, childhurdctl check FILE)\n",
         '... that would end all guests; it says which file it looked for');
     ok(!-e "$d->{dir}/s/childhurd", '... and touches nothing');
     waitpid $d->spawn($out, $bin, '--check'), 0;

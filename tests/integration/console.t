@@ -109,7 +109,8 @@ $first->expect(qr/^Connected to a[.] Escape character is \^\] \(Ctrl \+ \]\)\r\n
 $first->type("\r");
 $first->expect(qr/# $/, 'a key reaches the guest');
 $first->type("echo typed-\$((6*7))\r");
-$first->expect(qr/typed-42\r\n/, 'a command runs, and shows what it says');
+# What is typed before the prompt comes is echoed before it.
+$first->expect(qr/typed-42\r\n# $/, 'a command runs, and shows what it says');
 in_log(qr/typed-42\r?\n/, 'the log has it, too');
 $first->type("echo u''p; sleep 100\r");
 $first->expect(qr/\nup\r\n/, 'what runs for long has begun');
@@ -128,7 +129,7 @@ $second->expect(qr/Escape character is \^A \(Ctrl \+ A\)/, '--force takes it ove
 $first->expect(qr/childhurdctl: a: root has taken it over/, 'and who was there is told');
 ends_well($first, 1, 'who was there');
 $second->type("echo \x1dsecond-\$((6*7))\r");
-$second->expect(qr/second-42/, 'the second one types');
+$second->expect(qr/second-42\r\n# $/, 'the second one types');
 $second->type("\x01");
 $second->expect(qr/\nDisconnected from a[.]\r\n/, 'the escape character ends it');
 ends_well($second, 0, 'escape');

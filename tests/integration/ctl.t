@@ -329,7 +329,7 @@ SKIP: {
     chmod 0600, "$dir/closed";
     run(@as_nobody, 'list', '--socket', "$dir/closed");
     is($status, 3, 'a user without rights');
-    is($err, "childhurdctl: $dir/closed: Permission denied; root, and members of the groups childhurd and childhurd-admin may use it\n",
+    is($err, "childhurdctl: $dir/closed: Permission denied; root, and members of the control-group (childhurd by default) and of childhurd-admin may use it\n",
         'is told who has them');
 }
 run($ctl, 'list', '--socket', "$dir/" . 'x' x 200);

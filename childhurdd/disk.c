@@ -205,8 +205,7 @@ image_is_open(struct disk_job *job, const struct disk_spec *spec)
 
 	if (!job->user || !job->user->other)
 		return TRUE;
-	g_autofree char *folder = g_path_get_dirname(job->image);
-	qemu_user_let(job->user, folder, job->image);
+	qemu_user_let(job->user, spec->image, ACL_MAY_READ);
 	if (!probe_as_user(job, job->image, spec->format, &image, &job->error)) {
 		g_prefix_error(&job->error,
 			       "QEMU runs as user %s, who has to be able to read its image and "

@@ -49,7 +49,7 @@ embed_make(const char *root, const struct qemu_user *user, GError **error)
 		return FALSE;
 	}
 	g_autofree char *above = g_path_get_dirname(root);
-	qemu_user_let(user, above, NULL);
+	qemu_user_let(user, above, ACL_MAY_PASS);
 	/* QEMU has files of its own below; that others pass here shows them nothing. */
 	if (user->other && chmod(root, 0711) < 0) {
 		g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: %s", root,

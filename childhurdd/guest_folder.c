@@ -91,7 +91,7 @@ guest_folder_make(const char *folder, const struct qemu_user *user, GError **err
 	if (!check_owner(folder, error))
 		return FALSE;
 	g_autofree char *above = g_path_get_dirname(folder);
-	qemu_user_let(user, above, NULL);
+	qemu_user_let(user, above, ACL_MAY_PASS);
 	return !user->other || (let_pass(folder, user, error) && check_reach(folder, user, error));
 }
 

@@ -22,7 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "config/acl.h"
+#include "config/way.h"
 
 #ifdef SYS_setgroups32 /* 32-bit hosts have two of each; the older ones know 16 bits */
 #define SETGROUPS SYS_setgroups32
@@ -223,8 +223,8 @@ is_open(const struct qemu_user *user, const char *path, int may)
 	return fd >= 0;
 }
 
-/* By a descriptor, and no file that has another name: who may write to a folder above could have
- * put something else of ours there. */
+/* By a descriptor, and no file that has another name: that may be in a folder of somebody else's,
+ * who has put something of ours there. */
 static void
 let(const struct qemu_user *user, const char *path, int may)
 {
@@ -246,26 +246,23 @@ let(const struct qemu_user *user, const char *path, int may)
 }
 
 void
-qemu_user_let(const struct qemu_user *user, const char *folder, const char *file)
+qemu_user_let(const struct qemu_user *user, const char *path, int may)
 {
-	if (!user || !user->other)
+	g_autofree char *real = user && user->other ? way_find(path, NULL) : NULL;
+	if (!real)
 		return;
-	g_autofree char *whole = g_canonicalize_filename(folder, NULL);
-	for (char *end = whole; end;) { /* from the top: who cannot pass one sees none below */
-		end = strchr(end + 1, '/');
-		g_autofree char *above =
-		    end ? g_strndup(whole, (gsize)(end - whole)) : g_strdup(whole);
+	/* from the top: who cannot pass one sees none below */
+	for (char *end = real; (end = strchr(end + 1, '/'));) {
+		g_autofree char *above = g_strndup(real, (gsize)(end - real));
 		let(user, above, ACL_MAY_PASS);
 	}
-	if (file)
-		let(user, file, ACL_MAY_READ);
+	let(user, real, may);
 }
 
 gboolean
 qemu_user_may_read(const struct qemu_user *user, const char *what, const char *file, GError **error)
 {
-	g_autofree char *folder = g_path_get_dirname(file);
-	qemu_user_let(user, folder, file);
+	qemu_user_let(user, file, ACL_MAY_READ);
 	return qemu_user_check(user, what, file, error);
 }
 

@@ -6,6 +6,8 @@
 #include <gio/gio.h>
 #include <sys/types.h>
 
+#include "config/acl.h"
+
 #define QEMU_USER	   "childhurd"	  /* whom root's daemon takes when none is named, */
 #define QEMU_USER_FALLBACK "libvirt-qemu" /* and when there is none of that name */
 
@@ -55,14 +57,15 @@ gboolean qemu_user_check(const struct qemu_user *user, const char *what, const c
 const char *qemu_user_sandbox(const char *file);
 
 /*
- * Let the user, when it is not we, read the file (NULL: only pass the folder) and pass folder and
- * each one above it, by access control lists: what root's daemon is told to run a guest from was
- * readable for QEMU while QEMU was root, and is meant to be. Nothing of another owner than us is
- * changed, and what is, is logged. What is not possible shows when he opens the file.
+ * Let the user, when it is not we, read the file or pass the folder at path (may: one of
+ * ACL_MAY_*), and pass each folder above it, by access control lists: what root's daemon is told to
+ * run a guest from was readable for QEMU while QEMU was root, and is meant to be. Only what is ours
+ * is changed, nothing at the end of a way that is not (way_find), and each change is logged. What
+ * is not possible shows when he opens the file.
  */
-void qemu_user_let(const struct qemu_user *user, const char *folder, const char *file);
+void qemu_user_let(const struct qemu_user *user, const char *path, int may);
 
-/* The same, and then qemu_user_check. */
+/* The same for reading, and then qemu_user_check. */
 gboolean qemu_user_may_read(const struct qemu_user *user, const char *what, const char *file,
 			    GError **error);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * With libacl, on the list that is there: who has an entry keeps it, and the mask is made anew so
- * that it holds nobody back. A list that allows it already is not written, so that doing this again
- * changes nothing, not even a time.
+ * With libacl, on the list that is there: who has an entry keeps what it allows him, and the mask
+ * is made anew so that it holds nobody back. A list that allows it already is not written, so that
+ * doing this again changes nothing, not even a time.
  */
 #include "config/acl.h"
 
@@ -51,11 +51,51 @@ entry_add(acl_entry_t entry, int may)
 	       acl_set_permset(entry, permissions) == 0;
 }
 
+/* The permissions of the entry if it is of one of the kinds, else NULL. */
+static acl_permset_t
+permissions_of(acl_entry_t entry, int kinds)
+{
+	acl_tag_t tag;
+	acl_permset_t permissions;
+	if (acl_get_tag_type(entry, &tag) < 0 || !(tag & kinds) ||
+	    acl_get_permset(entry, &permissions) < 0)
+		return NULL;
+	return permissions;
+}
+
+/* What is in one set and not in the other is taken out of it. */
+static void
+keep_common(acl_permset_t permissions, acl_permset_t mask)
+{
+	static const acl_perm_t all[] = {ACL_READ, ACL_WRITE, ACL_EXECUTE};
+	for (gsize i = 0; i < G_N_ELEMENTS(all); i++)
+		if (acl_get_perm(mask, all[i]) == 0)
+			acl_delete_perm(permissions, all[i]);
+}
+
+/* chmod(1) closes a file by its mask: a new one must not open it again to those whom the list names
+ * as well. So they get what they really had. */
+static void
+apply_mask(acl_t list)
+{
+	acl_entry_t entry;
+	acl_permset_t mask = NULL, permissions;
+	int which;
+	for (which = ACL_FIRST_ENTRY; !mask && acl_get_entry(list, which, &entry) == 1;
+	     which = ACL_NEXT_ENTRY)
+		mask = permissions_of(entry, ACL_MASK);
+	for (which = ACL_FIRST_ENTRY; mask && acl_get_entry(list, which, &entry) == 1;
+	     which = ACL_NEXT_ENTRY)
+		if ((permissions = permissions_of(entry, ACL_USER | ACL_GROUP | ACL_GROUP_OBJ)))
+			keep_common(permissions, mask);
+}
+
 static gboolean
 grant(const char *path, acl_type_t type, acl_t *list, acl_tag_t tag, id_t id, int may,
       gboolean *changed, GError **error)
 {
 	acl_t before = acl_dup(*list);
+	apply_mask(*list);
 	acl_entry_t entry = before ? entry_get(list, tag, id) : NULL;
 	gboolean good = entry && entry_add(entry, may) && acl_calc_mask(list) == 0;
 	if (!good)

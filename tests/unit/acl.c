@@ -93,6 +93,31 @@ test_below(void)
 	g_rmdir(folder);
 }
 
+/* A folder that is closed, below one whose list names others: they stay out. */
+static void
+test_closed(void)
+{
+	g_autofree char *folder = folder_make();
+	g_autofree char *inside = g_build_filename(folder, "closed", NULL);
+	const int all = ACL_MAY_READ | ACL_MAY_WRITE | ACL_MAY_PASS;
+	g_assert_cmpint(chmod(folder, 0755), ==, 0);
+	g_assert_true(acl_grant_below(folder, ACL_FOR_USER, SOMEBODY, all, NULL, NULL));
+	g_assert_true(acl_grant_below(folder, ACL_FOR_GROUP, SOMEBODY, all, NULL, NULL));
+	g_assert_cmpint(g_mkdir(inside, 0700), ==, 0);
+	g_assert_true(acl_grant(inside, ACL_FOR_USER, SOMEBODY + 1, ACL_MAY_PASS, NULL, NULL));
+	g_assert_cmpuint(mode_of(inside), ==, 0710);
+	if (geteuid() == 0)
+		g_assert_false(may_list(inside, SOMEBODY));
+	g_assert_true(acl_grant(inside, ACL_FOR_USER, SOMEBODY + 1, all, NULL, NULL));
+	g_assert_cmpuint(mode_of(inside), ==, 0770);
+	if (geteuid() == 0) {
+		g_assert_true(may_list(inside, SOMEBODY + 1));
+		g_assert_false(may_list(inside, SOMEBODY));
+	}
+	g_rmdir(inside);
+	g_rmdir(folder);
+}
+
 static void
 test_errors(void)
 {
@@ -114,6 +139,7 @@ main(int argc, char **argv)
 	g_test_add_func("/acl/one-more-user-gets-at-a-folder-and-nobody-else", test_grant);
 	g_test_add_func("/acl/what-is-granted-already-is-not-written", test_again);
 	g_test_add_func("/acl/what-is-made-in-a-folder-later-is-granted-too", test_below);
+	g_test_add_func("/acl/what-chmod-closed-to-others-stays-closed-to-them", test_closed);
 	g_test_add_func("/acl/errors-name-the-file", test_errors);
 	return g_test_run();
 }

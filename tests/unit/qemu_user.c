@@ -73,9 +73,13 @@ test_let(void)
 	g_assert_cmpint(g_chmod(file, 0600), ==, 0);
 	g_assert_cmpint(symlink(file, linked), ==, 0);
 	g_assert_cmpint(link(file, hard), ==, 0);
-	g_assert_false(qemu_user_may_read(user, "image", linked, NULL));
 	g_assert_false(qemu_user_may_read(user, "image", hard, NULL));
 	g_assert_cmpint(g_unlink(hard), ==, 0);
+	/* who can lay a link there, can lay one to any file */
+	g_assert_cmpint(lchown(linked, user->uid, user->gid), ==, 0);
+	g_assert_false(qemu_user_may_read(user, "image", linked, NULL));
+	g_assert_cmpint(lchown(linked, 0, 0), ==, 0);
+	g_assert_true(qemu_user_may_read(user, "image", linked, NULL));
 	g_assert_true(qemu_user_may_read(user, "image", file, NULL));
 	g_unlink(linked);
 	g_unlink(file);

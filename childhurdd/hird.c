@@ -536,9 +536,11 @@ static void
 serve_screenshot(void *data, const char *name,
 		 void (*done)(GBytes *png, const GError *error, void *done_data), void *done_data)
 {
+	static guint number; /* several may be taken of one screen at a time */
 	struct hird *h = data;
 	struct photo *photo = g_new0(struct photo, 1);
-	photo->path = g_build_filename(h->host.config->state_directory, name, "screen.png", NULL);
+	g_autofree char *file = g_strdup_printf("screen-%u.png", number++);
+	photo->path = g_build_filename(h->host.config->state_directory, name, file, NULL);
 	photo->done = done;
 	photo->done_data = done_data;
 	guest_folder_lay_out(photo->path, h->host.qemu_user); /* else QEMU says why not */

@@ -57,7 +57,9 @@ check_keys(const struct config *config, uid_t uid, const char *name,
 		struct stat st;
 		g_autofree char *key =
 		    g_build_filename(config->state_directory, guest->name, "offload_key", NULL);
-		if (guest->offloading && uid != 0 && stat(key, &st) == 0 && st.st_uid != uid)
+		g_autofree char *copy = coordinator_key(key);
+		if (guest->offloading && uid != 0 && !copy && stat(key, &st) == 0 &&
+		    st.st_uid != uid)
 			findings_add(findings, "problem",
 				     "%s: cannot be read by %s, whom guix-daemon runs as, and "
 				     "builds wait for ever; run childhurdd as root or as %s, and "
@@ -71,14 +73,16 @@ check_coordinator(const struct config *config, const struct findings *findings)
 {
 	uid_t uid;
 	g_autoptr(GError) error = NULL;
-	if (!coordinator_find(config->coordinator_user, &uid, &error)) {
+	if (!coordinator_find(config->coordinator_user, config->guix_state_directory, &uid,
+			      &error)) {
 		if (error)
 			findings_add(findings, "problem", "%s", error->message);
 		else
 			findings_add(findings, "note",
-				     "no guix-daemon runs, so that it is not known whom it runs "
-				     "as, and who has to read the guests' keys; start it before "
-				     "childhurdd, or set coordinator-user");
+				     "no guix-daemon of root's or of the owner of %s runs, so that "
+				     "it is not known who has to read the guests' keys; start it "
+				     "before childhurdd, or set coordinator-user",
+				     config->guix_state_directory);
 		return;
 	}
 	const struct passwd *user = getpwuid(uid);

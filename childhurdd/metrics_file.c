@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * One worker of its own does all that touches the file, in order: a disk that hangs holds up
- * nothing else, and a removal comes after the writing before it. The key may name anything, by a
- * mistake; only a file that begins as ours do is replaced or removed.
+ * nothing but the daemon's end, and a removal comes after the writing before it. The key may name
+ * anything, by a mistake; only a file that is empty or begins as ours do is replaced or removed.
  */
 #include "childhurdd/metrics_file.h"
 

@@ -9,6 +9,9 @@
  * himself. What root takes from there is the text of a public key, once it has the shape of one
  * that Guix makes.
  *
+ * Root believes the configuration, so nobody else may be able to change it, and gives away only
+ * what is empty: a slip in it, `state-directory = /var/lib', is not to hand over all that is there.
+ *
  * Without its folders a daemon cannot run. What goes wrong with one guest's key or slots is only a
  * warning: the daemon comes up, and its other guests with it.
  */
@@ -22,39 +25,74 @@
 
 #include "childhurdd/guest_signing.h"
 #include "childhurdd/qemu_user.h"
+#include "childhurdd/trust.h"
 #include "config/io_error.h"
+#include "config/way.h"
 #include "offload/signing.h"
 #include "offload/slots.h"
 
-/* A folder of the user's: made, or one of root's given to him that no daemon has used. */
+/* The first thing in the folder that is not the administrator's own doing; NULL: nothing is. */
+static char *
+find_content(const char *path)
+{
+	g_autoptr(GDir) folder = g_dir_open(path, 0, NULL);
+	const char *name;
+	while (folder && (name = g_dir_read_name(folder)))
+		if (strcmp(name, "images"))
+			return g_strdup(name);
+	return NULL;
+}
+
+static gboolean
+refuse(const char *path, const struct stat *st, const struct qemu_user *user, GError **error)
+{
+	g_autofree char *content = find_content(path), *quoted = g_shell_quote(path);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+		    "%s: belongs to user %u%s%s; if user %s is to have it with all that is in it, "
+		    "end any daemon that uses it, and its guests, then: chown -hR %s: %s",
+		    path, (unsigned)st->st_uid, content ? ", and is not empty: it has " : "",
+		    content ? content : "", user->name, user->name, quoted);
+	return FALSE;
+}
+
+/* Where only root can change what is there. */
+static gboolean
+make_as_root(const char *path, const struct qemu_user *user, GError **error)
+{
+	struct stat st;
+	if (g_mkdir_with_parents(path, 0755) < 0 || lstat(path, &st) < 0)
+		return io_error(error, path, NULL);
+	if (st.st_uid == user->uid)
+		return TRUE;
+	g_autofree char *content = find_content(path);
+	if (st.st_uid != 0 || content)
+		return refuse(path, &st, user, error);
+	if (chown(path, user->uid, user->gid) < 0)
+		return io_error(error, path, NULL);
+	g_message("%s: it is user %s's now", path, user->name);
+	return TRUE;
+}
+
+/* Where others can, he himself for instance. */
+static gboolean
+make_as_user(const char *path, const struct qemu_user *user, GError **error)
+{
+	struct stat st;
+	qemu_user_become(user);
+	gboolean made = g_mkdir_with_parents(path, 0755) == 0 && stat(path, &st) == 0;
+	int code = errno;
+	qemu_user_return(user);
+	errno = code;
+	if (!made)
+		return io_error(error, path, NULL);
+	return st.st_uid == user->uid || refuse(path, &st, user, error);
+}
+
 static gboolean
 make_folder(const char *path, const struct qemu_user *user, GError **error)
 {
-	struct stat st;
-	if (g_mkdir_with_parents(path, 0755) < 0)
-		return io_error(error, path, NULL);
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		io_error(error, path, NULL);
-		if (fd >= 0)
-			close(fd);
-		return FALSE;
-	}
-	gboolean used = faccessat(fd, "lock", F_OK, 0) == 0 || errno != ENOENT;
-	gboolean good = st.st_uid == user->uid;
-	if (!good && st.st_uid == 0 && !used) {
-		good = fchown(fd, user->uid, user->gid) == 0 || io_error(error, path, NULL);
-		if (good)
-			g_message("%s: it is user %s's now", path, user->name);
-	} else if (!good) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
-			    "%s: belongs to user %u%s; if user %s is to go on with it, end that "
-			    "daemon and its guests, then: chown -hR %s: %s",
-			    path, (unsigned)st.st_uid, used ? ", whose daemon has used it" : "",
-			    user->name, user->name, path);
-	}
-	close(fd);
-	return good;
+	g_autofree char *real = way_find(path, NULL);
+	return real ? make_as_root(real, user, error) : make_as_user(path, user, error);
 }
 
 /* As the user: the guest's secret root with its signing key. Returns the public half, NULL on
@@ -140,6 +178,37 @@ prepare(const struct config *config, const struct qemu_user *user, GError **erro
 	return TRUE;
 }
 
+/* Nobody but root has a say in it, and the folders are those that the user's daemon will take. */
+static gboolean
+is_for_root(const struct config *config, const char *name, const struct qemu_user *user,
+	    GError **error)
+{
+	g_autoptr(GPtrArray) problems = trust_problems(config);
+	g_autofree char *whose = NULL;
+	g_autofree char *real = way_find(config->looked_for, &whose);
+	if (user->uid == 0)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+			    "--user %s: is root, whose daemon needs no preparation", name);
+	else if (problems->len)
+		g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+				    g_ptr_array_index(problems, 0));
+	else if (!real)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+			    "%s: others than root can write to %s, and say with it what root does; "
+			    "copy it to a folder of root's, and name that with --config",
+			    config->looked_for, whose);
+	else if (strcmp(name, QEMU_USER) && !config->folders_named)
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+		    "--user %s: %s does not say which folders are his: set state-directory "
+		    "and runtime-directory in [daemon]; without them his daemon takes those "
+		    "in his home, and root's are %s and %s",
+		    name, config->looked_for, config->state_directory, config->runtime_directory);
+	else
+		return TRUE;
+	return FALSE;
+}
+
 gboolean
 prepare_run(const struct config *config, const char *name, GError **error)
 {
@@ -153,10 +222,7 @@ prepare_run(const struct config *config, const char *name, GError **error)
 		g_prefix_error(error, "--user: ");
 		return FALSE;
 	}
-	gboolean good = user->uid != 0 && prepare(config, user, error);
-	if (user->uid == 0)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-			    "--user %s: is root, whose daemon needs no preparation", name);
+	gboolean good = is_for_root(config, name, user, error) && prepare(config, user, error);
 	qemu_user_free(user);
 	return good;
 }

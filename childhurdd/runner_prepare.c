@@ -23,7 +23,7 @@ struct keys_job {
 	struct runner *runner; /* NULL: given up */
 	struct task *task;
 	struct secret_root_spec spec;
-	char *name, *directory, *extra, *offload_key, *coordinator;
+	char *name, *directory, *extra, *offload_key, *coordinator, *guix_state;
 	char *guix;	  /* the host's /etc/guix; NULL: it is no coordinator */
 	GPtrArray *notes; /* char *: for the log */
 	char *users[3];
@@ -68,7 +68,7 @@ keys_work(void *data)
 		return;
 	if (job->guix && signing_possible(job->guix) && !exchange_signing_keys(job))
 		return;
-	if (!coordinator_grant(job->coordinator, job->offload_key, &job->error))
+	if (!coordinator_grant(job->coordinator, job->guix_state, job->offload_key, &job->error))
 		return;
 	/* A guest that has its keys already: what the administrator says they are, or it was given
 	 * those made here. */
@@ -119,6 +119,7 @@ keys_free(void *data)
 	g_free(job->extra);
 	g_free(job->offload_key);
 	g_free(job->coordinator);
+	g_free(job->guix_state);
 	g_free(job->guix);
 	g_ptr_array_unref(job->notes);
 	for (guint i = 0; i < G_N_ELEMENTS(job->users); i++)
@@ -140,6 +141,7 @@ runner_make_keys(struct runner *r)
 	job->extra = g_build_filename(r->host->config->secrets_directory, guest->name, NULL);
 	job->offload_key = g_strdup(r->offload_key);
 	job->coordinator = g_strdup(r->host->config->coordinator_user);
+	job->guix_state = g_strdup(r->host->config->guix_state_directory);
 	job->users[0] = g_strdup(guest->admin_user);
 	if (strcmp(guest->user, guest->admin_user) && guest->offloading)
 		job->users[1] = g_strdup(guest->user);

@@ -113,12 +113,16 @@ on_end(struct child *child, int status, const char *output, const GError *error,
 	g_autofree char *why = NULL;
 	if (error)
 		why = g_strdup_printf("the check did not come to its end: %s", error->message);
-	else if (strlen(text) >= CHILD_OUTPUT_MAX || !findings->len)
+	else if (WIFSIGNALED(status)) {
+		g_autofree char *how = child_status_text(status);
+		why = g_strdup_printf("the check did not come to its end: it %s", how);
+	} else if (strlen(text) >= CHILD_OUTPUT_MAX || !findings->len)
 		why = g_strdup_printf("not all of the check can be shown here: childhurdd --check "
 				      "--config %s shows it",
 				      check->file);
 	if (why) {
-		struct control_finding finding = {error ? "problem" : "note", why};
+		gboolean ended = !error && !WIFSIGNALED(status);
+		struct control_finding finding = {ended ? "note" : "problem", why};
 		g_array_append_val(findings, finding);
 	}
 	g_autofree char *version = version_of(check->files);

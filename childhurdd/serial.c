@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The socket is in the guest's folder, mode 0700, so that only the daemon reaches it. libvirt makes
- * it and gives it to QEMU as a descriptor (libvirt, src/qemu/qemu_process.c,
- * qemuProcessPrepareHostBackendChardevOne). It stays behind when QEMU ends; the next start replaces
- * it.
+ * libvirt makes the socket and gives it to QEMU as a descriptor (libvirt, src/qemu/qemu_process.c,
+ * qemuProcessPrepareHostBackendChardevOne). It belongs to the daemon's user, and nobody else may
+ * write to it, which connecting takes (unix(7)). It stays behind when QEMU ends; the next start
+ * replaces it.
  */
 #include "childhurdd/serial.h"
 

@@ -648,6 +648,14 @@ find_drop_ins(struct loader *l)
 		g_ptr_array_add(l->files, g_ptr_array_index(found, i));
 }
 
+/* Is the folder not just the standard one of whoever we are? */
+static gboolean
+is_named(const gboolean *given, const char *key, const char *from_service)
+{
+	g_autofree char *made = service_folder(from_service);
+	return made || given[key_find(key, TRUE) - keys];
+}
+
 static void
 set_daemon(struct loader *l)
 {
@@ -660,6 +668,8 @@ set_daemon(struct loader *l)
 	config->secrets_directory = g_build_filename(l->folder, "secrets", NULL);
 	config->parallel_starts = (int)g_get_num_processors();
 	apply(l, "daemon", config, TRUE, given);
+	config->folders_named = is_named(given, "state-directory", "STATE_DIRECTORY") &&
+				is_named(given, "runtime-directory", "RUNTIME_DIRECTORY");
 	if (strlen(config->runtime_directory) + strlen("/control") > SOCKET_PATH_MAX) {
 		const char *file = g_ptr_array_index(l->files, 0);
 		int line = 0;

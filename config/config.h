@@ -75,9 +75,10 @@ struct config_guest {
 };
 
 struct config {
-	char *file;	  /* the main file that was read; NULL: none was there */
-	char *looked_for; /* the main file, there or not */
-	GPtrArray *files; /* of char *: all that were read, in this order; may be empty */
+	char *file;		/* the main file that was read; NULL: none was there */
+	char *looked_for;	/* the main file, there or not */
+	gboolean folders_named; /* state and runtime directory: by it, or by the service manager */
+	GPtrArray *files;	/* of char *: all that were read, in this order; may be empty */
 	char *uri;
 	char *state_directory;
 	char *runtime_directory;

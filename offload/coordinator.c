@@ -35,10 +35,12 @@ is_daemon(const char *status, uid_t *uid, gid_t *gid)
 	       !(pids && sscanf(pids, "\nNSpid:\t%u\t%u", &pid, &inner) == 2);
 }
 
-/* Whom guix-daemon runs as; FALSE: none runs. */
+/* Whom guix-daemon runs as; FALSE: none runs that is to be believed. */
 static gboolean
-find_daemon(uid_t *uid, gid_t *gid)
+find_daemon(const char *guix_state_directory, uid_t *uid, gid_t *gid)
 {
+	struct stat st;
+	uid_t owner = stat(guix_state_directory, &st) == 0 ? st.st_uid : 0;
 	g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
 	const char *entry;
 	while (proc && (entry = g_dir_read_name(proc))) {
@@ -46,7 +48,8 @@ find_daemon(uid_t *uid, gid_t *gid)
 			continue;
 		g_autofree char *path = g_strdup_printf("/proc/%s/status", entry);
 		g_autofree char *status = NULL;
-		if (g_file_get_contents(path, &status, NULL, NULL) && is_daemon(status, uid, gid))
+		if (g_file_get_contents(path, &status, NULL, NULL) && is_daemon(status, uid, gid) &&
+		    (*uid == 0 || *uid == owner))
 			return TRUE;
 	}
 	return FALSE;
@@ -101,24 +104,31 @@ coordinator_key(const char *private_key)
 	return copy;
 }
 
-/* Is the file at path that text already? */
-static gboolean
-is_same(const char *path, const char *text)
+/* Nobody new is known: who had a copy keeps it, unless the key has become another one. */
+static void
+check_copy(const char *private_key, const char *copy)
 {
-	g_autofree char *present = NULL;
-	gboolean same = g_file_get_contents(path, &present, NULL, NULL) && !strcmp(present, text);
-	if (present)
-		explicit_bzero(present, strlen(present));
-	return same;
+	char *texts[2] = {NULL, NULL};
+	gsize lengths[2] = {0, 0};
+	if (g_file_get_contents(copy, &texts[0], &lengths[0], NULL) &&
+	    g_file_get_contents(private_key, &texts[1], &lengths[1], NULL) &&
+	    (lengths[0] != lengths[1] || memcmp(texts[0], texts[1], lengths[0])))
+		unlink(copy);
+	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
+		if (texts[i])
+			explicit_bzero(texts[i], lengths[i]);
+		g_free(texts[i]);
+	}
 }
 
+/* A new file each time: its list has nobody of before. */
 static gboolean
 share_copy(const char *private_key, const char *copy, uid_t uid, GError **error)
 {
 	char *text = NULL;
 	if (!g_file_get_contents(private_key, &text, NULL, error))
 		return FALSE;
-	gboolean good = (is_same(copy, text) || atomic_file_write(copy, text, -1, 0600, error)) &&
+	gboolean good = atomic_file_write(copy, text, -1, 0600, error) &&
 			acl_grant(copy, ACL_FOR_USER, uid, ACL_MAY_READ, NULL, error);
 	explicit_bzero(text, strlen(text));
 	g_free(text);
@@ -153,24 +163,42 @@ give(const char *private_key, const char *folder, uid_t uid, gid_t gid, GError *
 }
 
 gboolean
-coordinator_find(const char *user, uid_t *uid, GError **error)
+coordinator_find(const char *user, const char *guix_state_directory, uid_t *uid, GError **error)
 {
 	gid_t gid;
-	return user ? find_user(user, uid, &gid, error) : find_daemon(uid, &gid);
+	return user ? find_user(user, uid, &gid, error)
+		    : find_daemon(guix_state_directory, uid, &gid);
+}
+
+/* Root's key is root's again when it has been another's. */
+static gboolean
+take_back(const char *private_key, GError **error)
+{
+	struct stat st;
+	if (geteuid() != 0 || (stat(private_key, &st) == 0 && st.st_uid == 0))
+		return TRUE;
+	return chown(private_key, 0, 0) == 0 ||
+	       io_error(error, private_key, "cannot take it back from who had it");
 }
 
 gboolean
-coordinator_grant(const char *user, const char *private_key, GError **error)
+coordinator_grant(const char *user, const char *guix_state_directory, const char *private_key,
+		  GError **error)
 {
 	uid_t uid;
 	gid_t gid;
 	g_autofree char *folder = g_path_get_dirname(private_key);
 	g_autofree char *copy = copy_of(private_key);
-	if (user ? !find_user(user, &uid, &gid, error) : !find_daemon(&uid, &gid))
-		return !user;
+	if (user && !find_user(user, &uid, &gid, error))
+		return FALSE;
+	if (!user && !find_daemon(guix_state_directory, &uid, &gid)) {
+		check_copy(private_key, copy);
+		return TRUE;
+	}
 	gboolean readable = uid == geteuid() || uid == 0;
 	if (!readable && geteuid() != 0)
 		return share(user, private_key, folder, uid, error);
 	unlink(copy); /* of a time when it was needed */
-	return readable || give(private_key, folder, uid, gid, error);
+	return readable ? take_back(private_key, error)
+			: give(private_key, folder, uid, gid, error);
 }

@@ -9,17 +9,22 @@
 #include <glib.h>
 #include <sys/types.h>
 
-/* Who it is: user, or, when that is NULL, who the running guix-daemon is. FALSE: there is none;
- * with an error when user was named. */
-gboolean coordinator_find(const char *user, uid_t *uid, GError **error);
+/*
+ * Who it is: user, or, when that is NULL, who the running guix-daemon is. Any process can have that
+ * name; one is believed when it is root's or of the owner of guix_state_directory. FALSE: there is
+ * none; with an error when user was named.
+ */
+gboolean coordinator_find(const char *user, const char *guix_state_directory, uid_t *uid,
+			  GError **error);
 
 /*
  * Make private_key (and the folder it is in) readable for user, and for nobody else. user NULL:
- * found out (the owner of the running guix-daemon, else nothing is done). Root gives the key away;
+ * found out as above, and when there is none, nothing is given to anybody. Root gives the key away;
  * another, who cannot, shares a copy of it (coordinator_key). Where that is not possible, it is an
  * error only when user was named and is not ourselves. Blocks on disk; thread-safe.
  */
-gboolean coordinator_grant(const char *user, const char *private_key, GError **error);
+gboolean coordinator_grant(const char *user, const char *guix_state_directory,
+			   const char *private_key, GError **error);
 
 /* The path of the copy that is shared, if there is one; NULL: private_key itself is for everybody
  * who may. Caller frees. */

@@ -172,7 +172,6 @@ void ctl_terminal_signals(void);
 /* Raw mode, given back at exit at the latest. greeting, NULL: none, goes to the screen, and goodbye
  * (a constant) when it is given back. FALSE: stdin is no terminal. */
 gboolean ctl_terminal_raw(const char *greeting, const char *goodbye);
-void ctl_terminal_restore(void);
 /* The same, and when it was a signal that ended us, it does so now. */
 void ctl_terminal_end(void);
 /* poll(2); limit: ms, -1: none. Less than 0: interrupted, and nothing is ready. */
@@ -180,8 +179,7 @@ int ctl_terminal_wait(struct pollfd *fds, guint n, gint64 limit);
 /* All of it to stdout, while a signal may end the wait for who reads it. FALSE: it did, or errno.
  */
 gboolean ctl_terminal_write(const char *bytes, gsize n);
-gboolean ctl_terminal_ended(void);   /* by a signal */
-gboolean ctl_terminal_resized(void); /* since the last question */
+gboolean ctl_terminal_ended(void); /* by a signal */
 
 /* --- ctl_table.c -------------------------------------------------------------------------------
  */
@@ -218,8 +216,6 @@ GPtrArray *ctl_table(const enum ctl_column *wanted, guint n, const struct ctl_ro
  * cannot be asked.
  */
 GPtrArray *ctl_expand(struct ctl *ctl, int *status, GError **error);
-/* Do these guests, which the first argument stands for, suit a verb that takes one? */
-gboolean ctl_only_one(struct ctl *ctl, GPtrArray *guests, GError **error);
 /* The name of the one guest that the first argument stands for; caller frees. */
 char *ctl_only_name(struct ctl *ctl, GError **error);
 

@@ -45,8 +45,9 @@ ctl_expand(struct ctl *ctl, int *status, GError **error)
 	return g_steal_pointer(&names);
 }
 
-gboolean
-ctl_only_one(struct ctl *ctl, GPtrArray *guests, GError **error)
+/* Do these guests, which the first argument stands for, suit a verb that takes one? */
+static gboolean
+is_one(const struct ctl *ctl, const GPtrArray *guests, GError **error)
 {
 	if (guests->len == 1)
 		return TRUE;
@@ -63,7 +64,7 @@ ctl_only_name(struct ctl *ctl, GError **error)
 	if (!reply)
 		return NULL;
 	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
-	if (!ctl_only_one(ctl, guests, error))
+	if (!is_one(ctl, guests, error))
 		return NULL;
 	const char *name = ctl_text(g_ptr_array_index(guests, 0), "name");
 	return g_strdup(name ? name : ctl->arguments[0]);

@@ -18,7 +18,7 @@
 
 static const int endings[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 
-static volatile sig_atomic_t ended, resized;
+static volatile sig_atomic_t ended;
 static struct termios before;
 static gboolean is_raw;
 static const char *farewell; /* what the screen gets first */
@@ -27,23 +27,24 @@ static sigset_t waiting_mask;
 static void
 note_signal(int number)
 {
-	if (number == SIGWINCH)
-		resized = 1;
-	else
+	if (number != SIGWINCH) /* that one only ends the wait */
 		ended = number;
 }
 
 void
 ctl_terminal_signals(void)
 {
-	struct sigaction action = {.sa_handler = note_signal};
+	struct sigaction action = {.sa_handler = note_signal}, before_us;
 	sigset_t set;
 	sigemptyset(&action.sa_mask);
 	sigemptyset(&set);
+	signal(SIGPIPE, SIG_IGN); /* writing fails, and the terminal is given back */
 	sigaction(SIGWINCH, &action, NULL);
 	sigaddset(&set, SIGWINCH);
 	for (gsize i = 0; i < G_N_ELEMENTS(endings); i++) {
-		sigaction(endings[i], &action, NULL);
+		sigaction(endings[i], NULL, &before_us);
+		if (before_us.sa_handler != SIG_IGN) /* nohup(1) */
+			sigaction(endings[i], &action, NULL);
 		sigaddset(&set, endings[i]);
 	}
 	sigprocmask(SIG_BLOCK, &set, &waiting_mask);
@@ -88,8 +89,8 @@ ctl_terminal_write(const char *bytes, gsize n)
 }
 
 /* When a signal ends us nothing is waited for: who reads the terminal may have stopped. */
-void
-ctl_terminal_restore(void)
+static void
+restore(void)
 {
 	if (farewell && ended)
 		write_some(farewell, strlen(farewell));
@@ -104,7 +105,7 @@ ctl_terminal_restore(void)
 void
 ctl_terminal_end(void)
 {
-	ctl_terminal_restore();
+	restore();
 	if (!ended)
 		return;
 	signal(ended, SIG_DFL);
@@ -120,7 +121,7 @@ ctl_terminal_raw(const char *greeting, const char *goodbye)
 		return FALSE;
 	raw = before;
 	cfmakeraw(&raw);
-	atexit(ctl_terminal_restore);
+	atexit(restore);
 	is_raw = !tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
 	if (is_raw && greeting) {
 		ctl_terminal_write(greeting, strlen(greeting));
@@ -145,12 +146,4 @@ gboolean
 ctl_terminal_ended(void)
 {
 	return ended != 0;
-}
-
-gboolean
-ctl_terminal_resized(void)
-{
-	gboolean was = resized != 0;
-	resized = 0;
-	return was;
 }

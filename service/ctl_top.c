@@ -133,13 +133,15 @@ draw(const struct top *top)
 
 /* --- asking --- */
 
+/* A daemon that refuses, as it does when the guest is gone, is there. */
 static void
-lose_daemon(struct top *top, GError *why)
+take_problem(struct top *top, GError *why, gboolean refused)
 {
 	g_free(top->problem);
-	top->problem = g_strdup_printf("looking for the daemon: %s", why->message);
+	top->problem = g_strconcat(refused ? "" : "looking for the daemon: ", why->message, NULL);
 	g_error_free(why);
-	ctl_disconnect(top->ctl);
+	if (!refused)
+		ctl_disconnect(top->ctl);
 	top->asked = 0;
 }
 
@@ -155,11 +157,12 @@ ask(struct top *top, GError **error)
 }
 
 static gboolean
-hear(struct top *top, GError **error)
+hear(struct top *top, gboolean *refused, GError **error)
 {
 	struct varlink_message *answer = ctl_receive(top->ctl, CTL_REPLY_LIMIT, error);
 	top->asked = 0;
-	if (!answer || ctl_refused(answer, error)) {
+	*refused = answer && ctl_refused(answer, error);
+	if (!answer || *refused) {
 		varlink_message_free(answer);
 		return FALSE;
 	}
@@ -184,6 +187,7 @@ static void
 go_round(struct top *top)
 {
 	GError *why = NULL;
+	gboolean refused = FALSE;
 	gint64 now = g_get_monotonic_time();
 	if (top->asked && now - top->asked > CTL_REPLY_LIMIT * 1000)
 		g_set_error(&why, CTL_ERROR, CTL_TIMED_OUT, "the daemon at %s does not answer",
@@ -199,10 +203,9 @@ go_round(struct top *top)
 	if (fds[0].revents)
 		take_key(top);
 	if (fds[1].revents)
-		hear(top, &why);
+		hear(top, &refused, &why);
 	if (why)
-		lose_daemon(top, why);
-	ctl_terminal_resized();
+		take_problem(top, why, refused);
 	draw(top);
 }
 
@@ -229,8 +232,9 @@ ctl_top(struct ctl *ctl, GError **error)
 	struct top top = {
 	    .ctl = ctl, .samples = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free)};
 	int status = CTL_FAILED;
+	gboolean refused;
 	/* The first question is answered, or there is nothing to be shown. */
-	if (ask(&top, error) && hear(&top, error)) {
+	if (ask(&top, error) && hear(&top, &refused, error)) {
 		status = CTL_DONE;
 		if (can_draw()) {
 			ctl_terminal_signals();
@@ -240,8 +244,8 @@ ctl_top(struct ctl *ctl, GError **error)
 			ctl_terminal_end();
 		} else {
 			poll(NULL, 0, CTL_TOP_INTERVAL);
-			status =
-			    ask(&top, error) && hear(&top, error) ? print_once(&top) : CTL_FAILED;
+			status = ask(&top, error) && hear(&top, &refused, error) ? print_once(&top)
+										 : CTL_FAILED;
 		}
 	}
 	g_hash_table_unref(top.samples);

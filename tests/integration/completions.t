@@ -3,6 +3,8 @@
 use v5.36;
 use Cwd qw(getcwd);
 use File::Path qw(make_path);
+use IO::Socket::UNIX;
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 use Childhurd;
@@ -79,6 +81,23 @@ sub ask_bash ($line) {
     return scalar `bash $dir/ask.bash 2>&1`;
 }
 offers('bash', \&ask_bash);
+
+# A daemon of somebody else's, whose words the shell would take for its own.
+my $foreign = fork // die;
+if (!$foreign) {
+    my $listener = IO::Socket::UNIX->new(Local => "$dir/foreign", Listen => 5) or die;
+    while (my $client = $listener->accept) {
+        local $/ = "\0";
+        <$client>;
+        print $client '{"parameters":{"guests":[{"name":"$(touch ', $dir, '/ran)"},{"name":"good"}]}}', "\0";
+    }
+    POSIX::_exit(0);
+}
+ok($d->wait_until(10, 'it listens', sub { -S "$dir/foreign" }), 'a daemon of somebody else');
+is(ask_bash("childhurdctl --socket $dir/foreign stop "), "good\n", 'bash: what is no name is not offered');
+ok(!-e "$dir/ran", '... and not run');
+kill 'KILL', $foreign;
+waitpid $foreign, 0;
 
 sub ask_fish ($line) { return join "\n", map { s/\t.*//r } split /\n/, `fish -N -c 'source $made/childhurdctl.fish; complete -C "$line"' 2>&1` }
 offers('fish', \&ask_fish);

@@ -102,6 +102,13 @@ my $lit = () = $pixels =~ /[^\0]/g;
 cmp_ok($lit, '>', 3000, 'screenshot: something is written on it');
 cmp_ok($lit, '<', length($pixels) / 4, 'screenshot: on black');
 
+my %taken = map { my $out = "$d->{dir}/shot$_"; ($d->spawn($out, $ctl, '-s', $control, 'screenshot', 'a', "$d->{dir}/$_.png") => $out) } 1 .. 4;
+for my $pid (sort keys %taken) {
+    waitpid $pid, 0;
+    is($?, 0, 'one of several screenshots at a time') or diag(Childhurd::slurp($taken{$pid}));
+}
+is(join(' ', glob "$d->{state}/a/screen*"), '', 'and none is left with the guest');
+
 # --- typing ---
 
 my $first = on_terminal('cons', 'a');
@@ -138,6 +145,15 @@ my $third = on_terminal('console', 'a');
 $third->expect(qr/Connected/);
 kill 'TERM', process('console', 'a');
 ends_well($third, 143, 'SIGTERM');
+
+# The terminal is given back, too, when nobody reads any more what is written.
+my $pipe = Terminal->new(rows => 10, command => ['sh', '-c', '"$@" | head -c 9; echo "status 0"; stty -a', 'sh', $ctl, '-s', $control, 'console', 'a']);
+$pipe->expect(qr/Connected/);
+for (my $until = time + 20; $pipe->{said} !~ /^status 0/m && time < $until;) {
+    $pipe->type("\r");
+    $pipe->take(0.5);
+}
+ends_well($pipe, 0, 'a reader who went away');
 
 is(`printf 'echo piped-\$((6*7))\\n' | $ctl -s $control console a` =~ /^piped-42\r$/m, 1, 'what comes through a pipe is typed');
 is($?, 0, 'and the answer waited for');
@@ -200,6 +216,19 @@ $fourth->expect(qr/\nDisconnected from a: its QEMU has ended\r\n/, "the guest's 
 ends_well($fourth, 0, "the guest's end");
 ok($d->wait_until(240, 'log -f', sub { Childhurd::slurp($followed) =~ /rotated-42.*guest: halting.*guest: ready/s }), 'log -f follows over a restart');
 ok($d->wait_until(240, 'a is ready', sub { $d->state('a') eq 'ready' }), 'it is ready again');
+
+# A guest that is no longer configured is missed by name, not the daemon.
+my $gone = on_terminal('top', 'b');
+$gone->expect(qr/b +stopped/, 'top of one guest');
+Childhurd::slurp($d->{file}) =~ /^(.*)\[guest b\]/s or die;
+open my $f, '>', $d->{file} or die;
+print $f $1;
+close $f;
+$d->ctl('reload');
+$gone->expect(qr/\n *b: there is no such guest/, 'top says that it is gone');
+$gone->type('q');
+$gone->expect(qr/\e\[\?1049l/, 'q gives the screen back');
+ends_well($gone, 0, 'top of one that is gone');
 
 # A guest that an older daemon has started has no such socket.
 unlink "$d->{state}/a/console" or die;

@@ -46,6 +46,36 @@ like(prepare('--user', 'root'), qr/is root, whose daemon needs no preparation/, 
 like(prepare('--user', 'other'), qr{^error: \Q$d->{state}\E: belongs to user $uid.*chown -hR other: }m, 'the state of another user is not taken');
 like(as('other', "$d->{dir}/bin/childhurdd", '--config', $d->{file}, '--prepare'), qr/run it as root/, 'only root can do root\'s part');
 
+# --- what root is not to be talked into ---
+mkdir "$d->{dir}/$_" for qw(full full/dpkg empty rooms rooms/images theirs theirs/conf ours);
+chown +(getpwnam 'other')[ 2, 3 ], "$d->{dir}/theirs";
+my $n = 0;
+sub elsewhere {
+    my ($daemon, %o) = @_;
+    my $file = ($o{folder} // $d->{dir}) . '/' . $n++ . '.ini';
+    open my $f, '>', $file or die;
+    print $f "[daemon]\nguix-configuration-directory = $d->{dir}/none\n$daemon";
+    close $f;
+    chown +(getpwnam $o{owner})[ 2, 3 ], $file if $o{owner};
+    return run("$d->{dir}/bin/childhurdd", '--config', $file, '--prepare', @{ $o{words} // [] });
+}
+like(elsewhere("state-directory = $d->{dir}/full\nruntime-directory = $d->{dir}/empty\n"),
+    qr{^error: \Q$d->{dir}\E/full: belongs to user 0, and is not empty: it has dpkg; if user childhurd is to have it with all that}m, 'a folder of root\'s that is in use is not given away');
+is($d->{status}, 1, '... which is an error');
+is(owner("$d->{dir}/full"), 0, '... really');
+like(elsewhere("state-directory = $d->{dir}/rooms\nruntime-directory = $d->{dir}/empty\n"), qr{^\Q$d->{dir}\E/rooms: it is user childhurd's now$}m, 'one with images in it is');
+my $harmless = "state-directory = $d->{dir}/rooms\nruntime-directory = $d->{dir}/empty\n";
+like(elsewhere($harmless, owner => 'other'),                      qr/belongs to other, who can change what root's daemon does/, 'a configuration of another user is not believed');
+like(elsewhere($harmless, folder => "$d->{dir}/theirs/conf"),     qr{others than root can write to \Q$d->{dir}\E/theirs, and say with it what root does}, '... nor one that he can put there');
+like(elsewhere($harmless, words => ['--user', 'other']),          qr/rooms: belongs to user $uid.*chown -hR other: /, 'one user does not get the folders of another');
+like(elsewhere('', words => ['--user', 'other']),                 qr/--user other: \S+ does not say which folders are his: set state-directory/, '... nor the standard ones');
+symlink "$d->{dir}/ours", "$d->{dir}/theirs/link";
+like(elsewhere("state-directory = $d->{dir}/theirs/link/state\nruntime-directory = $d->{dir}/theirs/run\n", words => ['--user', 'other']), qr{theirs/link/state: Permission denied}, 'a link of his leads nowhere that he could not go');
+is(join(' ', glob "$d->{dir}/ours/*"), '', '... and nothing is made there');
+elsewhere("state-directory = $d->{dir}/theirs/state\nruntime-directory = $d->{dir}/theirs/run\n", words => ['--user', 'other']);
+is($d->{status}, 0, 'folders among his own');
+is(owner("$d->{dir}/theirs/$_"), +(getpwnam 'other')[2], "... $_ is his") for qw(state run);
+
 # --- Guix is there, and guix-daemon runs as a user of its own ---
 mkdir "$d->{dir}/$_" for qw(guix var-guix);
 chown $guix, $guix, "$d->{dir}/var-guix";

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Who gets the keys. Giving files away is tested when root runs this; lists, in prepare.t. */
+#include "offload/coordinator.h"
+
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NOBODY 65534
+
+struct bed {
+	char *folder, *state, *key, *copy; /* state: Guix' */
+};
+
+static void
+bed_begin(struct bed *bed, const void *data)
+{
+	bed->folder = g_dir_make_tmp("childhurd-coordinator-XXXXXX", NULL);
+	bed->state = g_build_filename(bed->folder, "guix", NULL);
+	bed->key = g_build_filename(bed->folder, "offload_key", NULL);
+	bed->copy = g_strconcat(bed->key, ".guix", NULL);
+	g_assert_cmpint(g_mkdir(bed->state, 0755), ==, 0);
+	g_assert_true(
+	    g_file_set_contents_full(bed->key, "a key", -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
+}
+
+static void
+bed_end(struct bed *bed, const void *data)
+{
+	g_unlink(bed->copy);
+	g_unlink(bed->key);
+	g_rmdir(bed->state);
+	g_rmdir(bed->folder);
+	g_free(bed->folder);
+	g_free(bed->state);
+	g_free(bed->key);
+	g_free(bed->copy);
+}
+
+#define BED_TEST(name) static void name(struct bed *bed, const void *data)
+
+static uid_t
+owner_of(const char *path)
+{
+	struct stat st;
+	g_assert_cmpint(stat(path, &st), ==, 0);
+	return st.st_uid;
+}
+
+static void
+be_nobody(void *data)
+{
+	if (setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0)
+		_exit(1);
+}
+
+/* A process of nobody's that has the name. It tells when it runs, and ends with its stdin. */
+BED_TEST(test_name)
+{
+	if (geteuid()) {
+		g_test_message("only root can be somebody else");
+		return;
+	}
+	g_autofree char *program = g_build_filename(bed->folder, "guix-daemon", NULL);
+	g_autofree char *cat = g_find_program_in_path("cat");
+	g_autofree char *cat_itself = g_file_read_link(cat, NULL);
+	g_autofree char *content = NULL;
+	gsize length;
+	int in, out;
+	pid_t pid;
+	char byte = 'x';
+	uid_t uid = 12345;
+	g_assert_null(cat_itself);
+	g_assert_true(g_file_get_contents(cat, &content, &length, NULL));
+	g_assert_true(g_file_set_contents_full(program, content, (gssize)length,
+					       G_FILE_SET_CONTENTS_NONE, 0755, NULL));
+	g_assert_cmpint(g_chmod(bed->folder, 0755), ==, 0);
+	const char *const argv[] = {program, NULL};
+	g_assert_true(g_spawn_async_with_pipes(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
+					       be_nobody, NULL, &pid, &in, &out, NULL, NULL));
+	g_assert_cmpint(write(in, &byte, 1), ==, 1);
+	g_assert_cmpint(read(out, &byte, 1), ==, 1);
+	/* Another one may run on this host, root's. */
+	if (coordinator_find(NULL, bed->state, &uid, NULL))
+		g_assert_cmpuint(uid, ==, 0);
+	g_assert_true(coordinator_grant(NULL, bed->state, bed->key, NULL));
+	g_assert_cmpuint(owner_of(bed->key), ==, 0);
+	g_assert_cmpint(chown(bed->state, NOBODY, NOBODY), ==, 0);
+	g_assert_true(coordinator_find(NULL, bed->state, &uid, NULL));
+	g_assert_true(uid == NOBODY || uid == 0);
+	close(in);
+	g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+	close(out);
+	g_unlink(program);
+}
+
+BED_TEST(test_named)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_false(coordinator_grant("nobody-of-that-name", bed->state, bed->key, &error));
+	g_assert_nonnull(strstr(error->message, "coordinator-user nobody-of-that-name: there is"));
+	if (geteuid())
+		return;
+	g_assert_true(coordinator_grant("nobody", bed->state, bed->key, NULL));
+	g_assert_cmpuint(owner_of(bed->key), ==, NOBODY);
+	g_assert_true(coordinator_grant("root", bed->state, bed->key, NULL));
+	g_assert_cmpuint(owner_of(bed->key), ==, 0);
+}
+
+BED_TEST(test_stale_copy)
+{
+	g_assert_true(g_file_set_contents(bed->copy, "an older key", -1, NULL));
+	g_assert_true(coordinator_grant(NULL, bed->state, bed->key, NULL));
+	g_autofree char *copy = coordinator_key(bed->key);
+	g_assert_null(copy);
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+#define T(path, test) g_test_add("/coordinator/" path, struct bed, NULL, bed_begin, test, bed_end)
+	T("a-process-is-not-believed-for-its-name", test_name);
+	T("who-is-named-gets-the-key-and-nobody-keeps-it", test_named);
+	T("a-copy-of-another-key-is-none", test_stale_copy);
+	return g_test_run();
+}

@@ -196,17 +196,17 @@ end_process(pid_t pid)
 }
 
 void
-embed_tidy(const char *root)
+embed_tidy(const char *root, uid_t user)
 {
 	g_autofree char *folder = g_build_filename(root, "run", "qemu", NULL);
 	struct search search = {.mark = g_strconcat(root, "/lib/qemu/", NULL),
 				.whole = tidy_domains(folder)};
 	pid_t pid;
 	give_up_reserve(root);
-	while ((pid = process_find(is_asked, (void *)root)))
+	while ((pid = process_find(user, is_asked, (void *)root)))
 		if (!end_process(pid))
 			break;
-	while ((pid = process_find(is_masterless, &search))) {
+	while ((pid = process_find(user, is_masterless, &search))) {
 		g_warning("QEMU (process %d) was being started when the daemon before died; it is "
 			  "ended",
 			  (int)pid);
@@ -218,9 +218,9 @@ embed_tidy(const char *root)
 }
 
 void
-embed_leave(const char *root)
+embed_leave(const char *root, uid_t user)
 {
-	pid_t pid = process_find(is_asked, (void *)root);
+	pid_t pid = process_find(user, is_asked, (void *)root);
 	if (pid)
 		kill(pid, SIGKILL);
 }

@@ -26,13 +26,13 @@ void embed_find_home(const char *root);
  * Clear what a daemon that was killed in the middle of a start has left in root: libvirt would list
  * such a domain as starting for ever, and end it never. Its QEMU, if there is one, is ended; nobody
  * was told of it yet. So are QEMUs that libvirt only asks what they can. Where the disk is full,
- * the reserve is given up. Only while the driver is not open. Blocks for EMBED_END_LIMIT at most
- * for each such QEMU.
+ * the reserve is given up. user: whom QEMU runs as; what others run is theirs. Only while the
+ * driver is not open. Blocks for EMBED_END_LIMIT at most for each such QEMU.
  */
-void embed_tidy(const char *root);
+void embed_tidy(const char *root, uid_t user);
 /* Take the reserve, or as much of it as there is room for, once the driver has found its QEMUs. */
 void embed_take_reserve(const char *root);
 /* The daemon ends: only the QEMUs that libvirt asks what they can. Does not block. */
-void embed_leave(const char *root);
+void embed_leave(const char *root, uid_t user);
 
 #endif

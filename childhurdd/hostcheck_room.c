@@ -42,7 +42,7 @@ pid_t
 hostcheck_qemu(const struct config *config, const struct config_guest *guest)
 {
 	g_autofree char *uuid = domain_uuid(config->state_directory, guest->name);
-	return process_find(has_uuid, uuid);
+	return process_find(PROCESS_ANYBODY, has_uuid, uuid);
 }
 
 /* What the guests' QEMUs have taken, found in one look at all processes. */
@@ -74,7 +74,7 @@ memory_taken(const struct config *config)
 		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
 		g_hash_table_add(taken.uuids, domain_uuid(config->state_directory, guest->name));
 	}
-	process_find(add_taken, &taken);
+	process_find(PROCESS_ANYBODY, add_taken, &taken);
 	g_hash_table_unref(taken.uuids);
 	return taken.bytes;
 }

@@ -31,6 +31,7 @@ struct hypervisor {
 	struct tasks *tasks;
 	char *uri;
 	char *root; /* of the embedded driver, NULL: another uri */
+	uid_t user; /* whom QEMU runs as */
 	hypervisor_event_fn event;
 	void *data;
 	GMutex lock;
@@ -236,7 +237,7 @@ connection_get(struct hypervisor *h, GError **error)
 	}
 	if (!h->connection) {
 		if (h->root && !h->opened)
-			embed_tidy(h->root);
+			embed_tidy(h->root, h->user);
 		virConnectPtr c = virConnectOpen(h->uri);
 		if (c) {
 			virConnectSetKeepAlive(c, 5, 3);
@@ -270,11 +271,36 @@ has_uuid(pid_t pid, char **words, void *data)
 	return g_strcmp0(process_option(words, "-uuid"), data) == 0;
 }
 
-/* libvirt tells nobody the pid of a QEMU; its command line has the UUID. 0: not found. */
-static pid_t
-find_pid(const char *uuid)
+struct wanted {
+	pid_t pid;
+	const char *uuid;
+};
+
+static gboolean
+is_wanted(pid_t pid, char **words, void *data)
 {
-	return process_find(has_uuid, (void *)uuid);
+	const struct wanted *wanted = data;
+	return pid == wanted->pid && has_uuid(pid, words, (void *)wanted->uuid);
+}
+
+/*
+ * libvirt tells nobody the pid of a QEMU. Its command line has the UUID; but so may that of any
+ * other process, and be taken for QEMU's. The embedded driver writes a file that is ours alone; a
+ * libvirtd may run QEMU as somebody whom only it knows. 0: not found.
+ */
+static pid_t
+find_pid(const struct hypervisor *h, const char *name, const char *uuid)
+{
+	if (h->root) {
+		g_autofree char *path = g_strdup_printf("%s/run/qemu/%s.pid", h->root, name);
+		g_autofree char *text = NULL;
+		struct wanted wanted = {.uuid = uuid};
+		if (g_file_get_contents(path, &text, NULL, NULL))
+			wanted.pid = (pid_t)g_ascii_strtoll(text, NULL, 10);
+		return process_find(PROCESS_ANYBODY, is_wanted, &wanted);
+	}
+	pid_t pid = process_find(h->user, has_uuid, (void *)uuid);
+	return pid ? pid : process_find(PROCESS_ANYBODY, has_uuid, (void *)uuid);
 }
 
 static gboolean
@@ -313,7 +339,7 @@ wait_for_stale(virConnectPtr connection, const struct hypervisor_call *call, GEr
 			    call->name);
 			return FALSE;
 		}
-		if (find_pid(call->uuid)) {
+		if (find_pid(call->hypervisor, call->name, call->uuid)) {
 			g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
 				    "its QEMU runs already");
 			return FALSE;
@@ -335,7 +361,7 @@ do_start(virConnectPtr connection, struct hypervisor_call *call)
 		set_libvirt_error(&call->error, "QEMU does not start");
 		return;
 	}
-	call->pid = find_pid(call->uuid);
+	call->pid = find_pid(call->hypervisor, call->name, call->uuid);
 	virDomainFree(domain);
 }
 
@@ -355,7 +381,7 @@ do_list(virConnectPtr connection, struct hypervisor_call *call)
 		struct hypervisor_domain *domain = g_new0(struct hypervisor_domain, 1);
 		domain->name = g_strdup(virDomainGetName(list[i]));
 		domain->uuid = g_strdup(uuid);
-		domain->pid = find_pid(uuid);
+		domain->pid = find_pid(call->hypervisor, domain->name, uuid);
 		g_ptr_array_add(call->domains, domain);
 		virDomainFree(list[i]);
 	}
@@ -444,7 +470,7 @@ void
 hypervisor_leave(struct hypervisor *h)
 {
 	if (h->root)
-		embed_leave(h->root);
+		embed_leave(h->root, h->user);
 }
 
 gboolean
@@ -520,6 +546,7 @@ hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory
 	h->tasks = tasks;
 	h->uri = g_steal_pointer(&full);
 	h->root = g_steal_pointer(&root);
+	h->user = user ? user->uid : geteuid();
 	h->event = event;
 	h->data = data;
 	g_mutex_init(&h->lock);

@@ -18,27 +18,28 @@
 #include "childhurdd/prepare.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <gio/gio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "childhurdd/guest_signing.h"
 #include "childhurdd/qemu_user.h"
-#include "childhurdd/trust.h"
 #include "config/io_error.h"
 #include "config/way.h"
 #include "offload/signing.h"
 #include "offload/slots.h"
 
-/* The first thing in the folder that is not the administrator's own doing; NULL: nothing is. */
+/* The first thing in the folder that is not the administrator's own doing, nor a file system's;
+ * NULL: nothing is. */
 static char *
 find_content(const char *path)
 {
 	g_autoptr(GDir) folder = g_dir_open(path, 0, NULL);
 	const char *name;
-	while (folder && (name = g_dir_read_name(folder)))
-		if (strcmp(name, "images"))
+	if (!folder)
+		return g_strdup("what cannot be listed");
+	while ((name = g_dir_read_name(folder)))
+		if (strcmp(name, "images") && strcmp(name, "lost+found"))
 			return g_strdup(name);
 	return NULL;
 }
@@ -47,11 +48,15 @@ static gboolean
 refuse(const char *path, const struct stat *st, const struct qemu_user *user, GError **error)
 {
 	g_autofree char *content = find_content(path), *quoted = g_shell_quote(path);
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
-		    "%s: belongs to user %u%s%s; if user %s is to have it with all that is in it, "
-		    "end any daemon that uses it, and its guests, then: chown -hR %s: %s",
-		    path, (unsigned)st->st_uid, content ? ", and is not empty: it has " : "",
-		    content ? content : "", user->name, user->name, quoted);
+	g_set_error(
+	    error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+	    "%s: belongs to user %u%s%s%s; if user %s is to have it with all that is in it, "
+	    "end any daemon that uses it, and its guests, then: chmod go-w %s && chown -hR "
+	    "%s: %s",
+	    path, (unsigned)st->st_uid,
+	    st->st_mode & (S_IWGRP | S_IWOTH) ? ", others can write to it" : "",
+	    content ? ", and is not empty: it has " : "", content ? content : "", user->name,
+	    quoted, user->name, quoted);
 	return FALSE;
 }
 
@@ -65,7 +70,7 @@ make_as_root(const char *path, const struct qemu_user *user, GError **error)
 	if (st.st_uid == user->uid)
 		return TRUE;
 	g_autofree char *content = find_content(path);
-	if (st.st_uid != 0 || content)
+	if (st.st_uid != 0 || content || (st.st_mode & (S_IWGRP | S_IWOTH)))
 		return refuse(path, &st, user, error);
 	if (chown(path, user->uid, user->gid) < 0)
 		return io_error(error, path, NULL);
@@ -75,7 +80,7 @@ make_as_root(const char *path, const struct qemu_user *user, GError **error)
 
 /* Where others can, he himself for instance. */
 static gboolean
-make_as_user(const char *path, const struct qemu_user *user, GError **error)
+make_as_user(const char *path, const char *whose, const struct qemu_user *user, GError **error)
 {
 	struct stat st;
 	qemu_user_become(user);
@@ -83,16 +88,22 @@ make_as_user(const char *path, const struct qemu_user *user, GError **error)
 	int code = errno;
 	qemu_user_return(user);
 	errno = code;
-	if (!made)
-		return io_error(error, path, NULL);
-	return st.st_uid == user->uid || refuse(path, &st, user, error);
+	if (made && st.st_uid == user->uid)
+		return TRUE;
+	/* No more about what is there, and no command: it may be where a link of his leads. */
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+		    "%s: %s; others than root can write to %s, so that root makes and gives away "
+		    "nothing there, and user %s has to have or to make it himself",
+		    path, made ? "belongs to another user" : g_strerror(errno), whose, user->name);
+	return FALSE;
 }
 
 static gboolean
 make_folder(const char *path, const struct qemu_user *user, GError **error)
 {
-	g_autofree char *real = way_find(path, NULL);
-	return real ? make_as_root(real, user, error) : make_as_user(path, user, error);
+	g_autofree char *whose = NULL;
+	g_autofree char *real = way_find(path, &whose);
+	return real ? make_as_root(real, user, error) : make_as_user(path, whose, user, error);
 }
 
 /* As the user: the guest's secret root with its signing key. Returns the public half, NULL on
@@ -178,25 +189,40 @@ prepare(const struct config *config, const struct qemu_user *user, GError **erro
 	return TRUE;
 }
 
+/* The first file that was read, or folder or link on the way to one, that others than root can
+ * change; NULL: none. One that is gone again was theirs. */
+static char *
+find_others(const struct config *config)
+{
+	for (guint i = 0; i < config->files->len; i++) {
+		struct stat st;
+		char *whose = NULL;
+		g_autofree char *real = way_find(g_ptr_array_index(config->files, i), &whose);
+		if (real && (lstat(real, &st) < 0 || st.st_uid != 0 ||
+			     (S_ISREG(st.st_mode) && (st.st_mode & (S_IWGRP | S_IWOTH)))))
+			whose = g_steal_pointer(&real);
+		if (whose)
+			return whose;
+	}
+	return NULL;
+}
+
 /* Nobody but root has a say in it, and the folders are those that the user's daemon will take. */
 static gboolean
 is_for_root(const struct config *config, const char *name, const struct qemu_user *user,
 	    GError **error)
 {
-	g_autoptr(GPtrArray) problems = trust_problems(config);
-	g_autofree char *whose = NULL;
-	g_autofree char *real = way_find(config->looked_for, &whose);
+	g_autofree char *whose = find_others(config);
 	if (user->uid == 0)
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
 			    "--user %s: is root, whose daemon needs no preparation", name);
-	else if (problems->len)
-		g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
-				    g_ptr_array_index(problems, 0));
-	else if (!real)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
-			    "%s: others than root can write to %s, and say with it what root does; "
-			    "copy it to a folder of root's, and name that with --config",
-			    config->looked_for, whose);
+	else if (whose)
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+		    "%s: others than root can change it, and say with it what root does; take "
+		    "that from them (chown root, chmod go-w), or name a configuration that is "
+		    "root's alone with --config",
+		    whose);
 	else if (strcmp(name, QEMU_USER) && !config->folders_named)
 		g_set_error(
 		    error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
@@ -217,6 +243,7 @@ prepare_run(const struct config *config, const char *name, GError **error)
 			    "--prepare is root's part; run it as root");
 		return FALSE;
 	}
+	umask(022); /* the user has to pass the folders above his */
 	struct qemu_user *user = qemu_user_named(name, error);
 	if (!user) {
 		g_prefix_error(error, "--user: ");

@@ -77,8 +77,24 @@ words_of(const char *pid, char **text)
 	return (char **)g_ptr_array_free(words, FALSE);
 }
 
+/* By its real uid: whom the folder below /proc belongs to, a process can make root. */
+static gboolean
+is_of(const char *pid, uid_t user)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%s/status", pid);
+	g_autofree char *status = NULL;
+	unsigned uid;
+	if (user == PROCESS_ANYBODY)
+		return TRUE;
+	if (!g_file_get_contents(path, &status, NULL, NULL))
+		return FALSE;
+	const char *uids = strstr(status, "\nUid:\t");
+	return uids && sscanf(uids, "\nUid:%u", &uid) == 1 &&
+	       (uid == 0 || uid == geteuid() || uid == user);
+}
+
 pid_t
-process_find(process_fn fn, void *data)
+process_find(uid_t user, process_fn fn, void *data)
 {
 	g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
 	const char *entry;
@@ -88,7 +104,7 @@ process_find(process_fn fn, void *data)
 			continue;
 		g_autofree char **words = words_of(entry, &text);
 		pid_t pid = (pid_t)g_ascii_strtoll(entry, NULL, 10);
-		if (words && fn(pid, words, data))
+		if (words && fn(pid, words, data) && is_of(entry, user))
 			return pid;
 	}
 	return 0;

@@ -22,9 +22,14 @@ gint64 process_memory(int statm);
 /* words: the command line, NULL-terminated, valid during the call. TRUE: that was the one. */
 typedef gboolean (*process_fn)(pid_t pid, char **words, void *data);
 
-/* The first process of which fn says so; 0: none. Threads of the kernel have no words and are left
- * out, as have processes that have ended. */
-pid_t process_find(process_fn fn, void *data);
+#define PROCESS_ANYBODY ((uid_t)-1)
+
+/*
+ * The first process of which fn says so; 0: none. Everybody can give a process the words that he
+ * likes, so only user's, ours and root's are looked at, unless user is PROCESS_ANYBODY. Threads of
+ * the kernel have no words and are left out, as have processes that have ended.
+ */
+pid_t process_find(uid_t user, process_fn fn, void *data);
 /* The word behind option, NULL: it is not there. */
 const char *process_option(char **words, const char *option);
 

@@ -187,7 +187,7 @@ check_privileges(struct runner *r, pid_t pid)
 		hird_event(r->host->hird, r->c, FALSE,
 			   "its QEMU runs as root: libvirtd does not do as it is told; name an "
 			   "ordinary user in its qemu.conf");
-	if (process_find(is_started, GINT_TO_POINTER(pid)))
+	if (process_find(PROCESS_ANYBODY, is_started, GINT_TO_POINTER(pid)))
 		hird_event(r->host->hird, r->c, FALSE,
 			   "its QEMU runs without a sandbox: say seccomp_sandbox = 1 in libvirtd's "
 			   "qemu.conf");

@@ -40,6 +40,20 @@ entry_get(acl_t *list, acl_tag_t tag, id_t id)
 	return entry;
 }
 
+/* Does it allow that already? */
+static gboolean
+entry_has(acl_entry_t entry, int may)
+{
+	static const acl_perm_t all[] = {ACL_READ, ACL_WRITE, ACL_EXECUTE};
+	acl_permset_t permissions;
+	if (acl_get_permset(entry, &permissions) < 0)
+		return FALSE;
+	for (gsize i = 0; i < G_N_ELEMENTS(all); i++)
+		if ((may & (int)all[i]) && acl_get_perm(permissions, all[i]) != 1)
+			return FALSE;
+	return TRUE;
+}
+
 static gboolean
 entry_add(acl_entry_t entry, int may)
 {
@@ -97,10 +111,11 @@ grant(const char *path, acl_type_t type, acl_t *list, acl_tag_t tag, id_t id, in
 	acl_t before = acl_dup(*list);
 	apply_mask(*list);
 	acl_entry_t entry = before ? entry_get(list, tag, id) : NULL;
-	gboolean good = entry && entry_add(entry, may) && acl_calc_mask(list) == 0;
+	gboolean has = entry && entry_has(entry, may);
+	gboolean good = has || (entry && entry_add(entry, may) && acl_calc_mask(list) == 0);
 	if (!good)
 		io_error(error, path, "cannot make its access control list");
-	else if (acl_cmp(before, *list) == 1) {
+	else if (!has && acl_cmp(before, *list) == 1) {
 		good = acl_set_file(path, type, *list) == 0 ||
 		       io_error(error, path, "cannot set its access control list");
 		if (changed)

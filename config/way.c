@@ -5,6 +5,7 @@
  */
 #include "config/way.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -65,11 +66,14 @@ step(const char *name, GString *real, GString *rest, int *links, char **whose)
 	if (!strcmp(name, "..") || !strcmp(name, "."))
 		return TRUE;
 	const char *above = real->len ? real->str : "/";
-	gboolean known = lstat(above, &folder) == 0;
+	/* Where nothing is, nobody can put anything; what cannot be looked at (somebody's FUSE) is
+	 * another matter. */
+	int problem = lstat(above, &folder) < 0 ? errno : 0;
+	gboolean nothing = problem == ENOENT || problem == ENOTDIR;
 	gsize length = real->len;
 	g_string_append_printf(real, "/%s", name);
 	gboolean there = lstat(real->str, &entry) == 0;
-	if (known && !is_safe(&folder, there ? &entry : NULL)) {
+	if (!nothing && (problem || !is_safe(&folder, there ? &entry : NULL))) {
 		*whose = length ? g_strndup(real->str, length) : g_strdup("/");
 		return FALSE;
 	}

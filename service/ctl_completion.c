@@ -463,7 +463,8 @@ ctl_print_names(struct ctl *ctl, GError **error)
 		g_autofree char *name =
 		    ctl_clean(ctl_text(g_ptr_array_index(guests, i), "name"), TRUE);
 		/* bash expands what it completes with (compgen -W), and the daemon is anybody's */
-		if (*name && !name[strspn(name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-_.")])
+		if (g_ascii_isalnum(*name) &&
+		    !name[strspn(name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-_.")])
 			puts(name);
 	}
 	return CTL_DONE;

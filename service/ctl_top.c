@@ -109,7 +109,7 @@ table(const struct top *top)
 /* --- the screen --- */
 
 static void
-draw(const struct top *top)
+draw(struct top *top)
 {
 	g_autoptr(GPtrArray) lines = table(top);
 	guint height = (guint)MAX(ctl_height(), 3);
@@ -128,7 +128,8 @@ draw(const struct top *top)
 	if (shown < there)
 		g_string_append_printf(screen, "\r\n... and %u more\033[K", there - shown);
 	g_string_append(screen, "\033[J");
-	ctl_terminal_write(screen->str, screen->len);
+	if (!ctl_terminal_write(screen->str, screen->len))
+		top->quit = TRUE; /* nobody sees it any more */
 }
 
 /* --- asking --- */

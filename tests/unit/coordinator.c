@@ -3,7 +3,6 @@
 #include "offload/coordinator.h"
 
 #include <glib/gstdio.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>

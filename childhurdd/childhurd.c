@@ -585,10 +585,11 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 {
 	g_autofree char *what = g_strdup(text);
 	gboolean wanted_up = c->want_up;
+	enum action action = lifecycle_action(c->state, event);
 	if (event <= EVENT_RESET_NOW)
 		note_wish(c, event);
 
-	switch (lifecycle_action(c->state, event)) {
+	switch (action) {
 	case ACTION_UNDEFINED:
 		g_warn_if_reached();
 		break;
@@ -730,11 +731,13 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		c->reason = failure_of(c, event);
 		ended(c, event, what);
 		break;
+	case ACTION_START_ANEW:
 	case ACTION_RESET_START:
 		if (end_first(c, what))
 			break;
 		c->world->quiet(c);
-		discard_disk(c);
+		if (action == ACTION_RESET_START)
+			discard_disk(c);
 		start(c, what);
 		break;
 	case ACTION_RESET:

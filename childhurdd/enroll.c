@@ -20,6 +20,7 @@ struct enroll {
 	GBytes *message;
 	gboolean complained; /* that the port cannot be opened */
 	gboolean open;	     /* the secrets port leads to the secret service */
+	gboolean finished;   /* there is nothing more to do */
 	enroll_fn report;
 	void *data;
 	struct hypervisor_call *call;
@@ -90,6 +91,7 @@ enrolled(const struct hypervisor_result *result, void *data)
 {
 	struct enroll *e = data;
 	e->call = NULL;
+	e->finished = TRUE;
 	e->report(EVENT_ENROLLED,
 		  e->message ? "the guest took its secrets" : "the guest's network answers",
 		  e->data);
@@ -201,7 +203,7 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	if (e->reach)
 		network_answers(e); /* perhaps: it may drop what nobody listens for */
 	else if (!e->open)
-		forward_add(e, SECRETS_GUEST_PORT, forward_ready);
+		forward_remove(e, forward_moved); /* it may still be there */
 	else if (!e->delivery)
 		attempt(e);
 }
@@ -250,6 +252,18 @@ enroll_new(struct ev_loop *loop, struct hypervisor *hypervisor, const struct con
 	else
 		forward_remove(e, unknown_removed);
 	return e;
+}
+
+void
+enroll_finish(struct enroll *e)
+{
+	if (!e || e->finished)
+		return;
+	e->finished = TRUE;
+	ev_timer_stop(e->loop, &e->timer);
+	g_clear_pointer(&e->reach, reach_free);
+	g_clear_pointer(&e->delivery, secret_delivery_free);
+	forward_remove(e, enrolled);
 }
 
 void

@@ -35,6 +35,9 @@ typedef void (*enroll_fn)(enum event event, const char *text, void *data);
 struct enroll *enroll_new(struct ev_loop *loop, struct hypervisor *hypervisor,
 			  const struct config_guest *guest, pid_t qemu, GBytes *message,
 			  gboolean forwarded, enroll_fn report, void *data);
+/* The guest is known to have its secrets: close the port, and report EVENT_ENROLLED. NULL, or one
+ * that has enrolled: nothing is done. */
+void enroll_finish(struct enroll *enroll);
 void enroll_free(struct enroll *enroll); /* NULL is allowed */
 
 #endif

@@ -160,6 +160,13 @@ proven(struct health *h)
 	h->report(EVENT_PROBE_OK, NULL, FALSE, h->data);
 }
 
+/* Of what a guest says; -1: it cannot be. */
+static gint64
+bytes_of(gint64 kib)
+{
+	return kib < 0 || kib > G_MAXINT64 / 1024 ? -1 : kib * 1024;
+}
+
 static void
 note_facts(struct health *h, const char *output)
 {
@@ -174,9 +181,9 @@ note_facts(struct health *h, const char *output)
 		else if (sscanf(*line, "load %lf", &value) == 1)
 			h->last.load = value;
 		else if (sscanf(*line, "disk %*s %*s %*s %" G_GINT64_FORMAT, &kib) == 1)
-			h->last.disk_free = kib * 1024;
+			h->last.disk_free = bytes_of(kib);
 		else if (sscanf(*line, "store %*s %*s %*s %" G_GINT64_FORMAT, &kib) == 1)
-			h->last.store_free = kib * 1024;
+			h->last.store_free = bytes_of(kib);
 	}
 }
 
@@ -186,7 +193,7 @@ on_facts(struct ssh_session *session, int status, const char *output, const GErr
 	 void *data)
 {
 	struct health *h = data;
-	if (h->halting)
+	if (h->halting || ssh_session_ended(session)) /* on_closed follows */
 		return;
 	if (!error)
 		note_facts(h, output);
@@ -305,6 +312,8 @@ on_closed(struct ssh_session *session, const GError *error, void *data)
 	failed(h, text, FALSE, HEALTH_RETRY_ABSENT);
 }
 
+static void halt(struct health *h, const GError *error);
+
 static void
 on_ready(struct ssh_session *session, enum ssh_step step, const GError *error, void *data)
 {
@@ -313,6 +322,10 @@ on_ready(struct ssh_session *session, enum ssh_step step, const GError *error, v
 	enum health_step reached = error ? step_of(step) : HEALTH_COMMAND;
 	if (reached > HEALTH_BANNER)
 		heard(h);
+	if (h->halting) {
+		halt(h, error);
+		return;
+	}
 	for (enum health_step s = HEALTH_BANNER; s < reached && s <= HEALTH_LOGIN; s++)
 		note(h, s, "ok", s == HEALTH_LOGIN ? h->began : 0);
 	if (error) {
@@ -334,18 +347,20 @@ static void
 on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct health *h = w->data;
-	if (h->halting) {
-		h->report(EVENT_HALT_REFUSED, "there is no SSH session", FALSE, h->data);
-		return;
-	}
 	if (life_stopped(h->qemu)) {
 		g_autofree char *text = g_strdup_printf(
 		    "QEMU is stopped by a signal; kill -CONT %d lets it go on", (int)h->qemu);
+		if (h->halting) {
+			h->report(EVENT_HALT_REFUSED, text, FALSE, h->data);
+			return;
+		}
 		forget_steps(h);
 		note(h, HEALTH_BANNER, text, 0);
 		failed(h, text, FALSE, HEALTH_RETRY_ODD);
 		return;
 	}
+	if (h->halting && h->session) /* it is being connected */
+		return;
 	if (h->open && (h->asking || !h->visited)) { /* their own limits count */
 		again(h, HEALTH_LOOK);
 		return;
@@ -372,17 +387,31 @@ on_halt(struct ssh_session *session, int status, const char *output, const GErro
 	h->report(EVENT_HALT_REFUSED, g_strchomp(text), FALSE, h->data);
 }
 
+/* The session is open, or it could not be opened. */
+static void
+halt(struct health *h, const GError *error)
+{
+	ev_timer_stop(h->loop, &h->timer);
+	h->open = !error;
+	if (h->open) {
+		ssh_session_run(h->session, HALT_COMMAND, NULL, h->guest->stop_timeout, on_halt, h);
+		return;
+	}
+	g_autofree char *text = g_strdup_printf("no SSH session: %s", error->message);
+	drop_sessions(h);
+	h->report(EVENT_HALT_REFUSED, text, FALSE, h->data);
+}
+
 void
 health_halt(struct health *h)
 {
 	h->halting = TRUE;
-	if (h->open) {
-		ev_timer_stop(h->loop, &h->timer);
-		ssh_session_run(h->session, HALT_COMMAND, NULL, h->guest->stop_timeout, on_halt, h);
-		return;
-	}
-	drop_sessions(h);
-	again(h, 0); /* refused, but from the loop */
+	ssh_session_free(h->visit); /* how it ends says nothing any more */
+	h->visit = NULL;
+	if (h->open)
+		halt(h, NULL);
+	else
+		again(h, 0);
 }
 
 /* --- garbage --- */

@@ -12,6 +12,7 @@
 #include "childhurdd/describe.h"
 #include "childhurdd/domain.h"
 #include "childhurdd/guest_folder.h"
+#include "childhurdd/logging.h"
 #include "childhurdd/metrics.h"
 #include "childhurdd/metrics_file.h"
 #include "childhurdd/publisher.h"
@@ -20,9 +21,11 @@
 #include "service/control.h"
 #include "service/notify.h"
 
-#define WORKERS	   32  /* libvirt calls and other blocking work at a time */
-#define LIST_RETRY 2.0 /* s until the hypervisor is asked again which guests run */
-#define LIST_LIMIT 5.0 /* s that clients wait for its first answer; then they are told so */
+#define WORKERS	      32  /* libvirt calls and other blocking work at a time */
+#define LIST_RETRY    2.0 /* s until the hypervisor is asked again which guests run */
+#define LIST_LIMIT    5.0 /* s that clients wait for its first answer; then they are told so */
+#define PUBLISH_RETRY 5.0 /* s until what could not be published is tried again */
+#define PHOTOS_MAX    8	  /* screenshots at a time */
 
 struct hird {
 	struct host host;
@@ -30,10 +33,12 @@ struct hird {
 	GPtrArray *runners; /* of struct runner, in the order of the configuration */
 	GPtrArray *removed; /* of struct runner: no longer configured, on their way down */
 	struct starts *starts;
-	ev_timer admit, tend, list, open;
-	gboolean listed; /* the hypervisor has said which guests run */
-	gboolean broken; /* it never will */
-	gboolean opened; /* clients are answered */
+	ev_timer admit, tend, list, open, publish_again;
+	char *unpublished; /* why the last publication failed; NULL: it did not */
+	guint photos;	   /* of screens, being taken */
+	gboolean listed;   /* the hypervisor has said which guests run */
+	gboolean broken;   /* it never will */
+	gboolean opened;   /* clients are answered */
 	struct control *control;
 	gint64 event_number;
 	struct description description;
@@ -92,8 +97,15 @@ hird_publish(struct hird *h)
 {
 	g_autoptr(GError) error = NULL;
 	gboolean made = FALSE;
-	if (!publisher_update(&h->host, h->runners, &made, &error))
-		g_warning("%s", error->message);
+	ev_timer_stop(h->host.loop, &h->publish_again);
+	if (!publisher_update(&h->host, h->runners, &made, &error)) {
+		if (g_strcmp0(h->unpublished, error->message))
+			g_warning("%s", error->message);
+		ev_timer_set(&h->publish_again, PUBLISH_RETRY, 0);
+		ev_timer_start(h->host.loop, &h->publish_again);
+	}
+	g_free(h->unpublished);
+	h->unpublished = error ? g_strdup(error->message) : NULL;
 	if (made) {
 		g_warning("%s was gone and is made again", h->host.config->runtime_directory);
 		renew_control(h);
@@ -102,10 +114,16 @@ hird_publish(struct hird *h)
 }
 
 static void
+on_publish_again(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	hird_publish(w->data);
+}
+
+static void
 log_event(const struct childhurd *c, gboolean state_changed, const char *said)
 {
-	/* a guest's own words may be in it: a line stays one */
-	g_autofree char *text = g_strdelimit(g_strdup(said ? said : ""), "\r\n", ' ');
+	/* a guest's own words may be in it: a line stays one, and does nothing to a terminal */
+	g_autofree char *text = logging_clean(said ? said : "");
 	GLogLevelFlags level = G_LOG_LEVEL_MESSAGE;
 	if (state_changed && (c->state == STATE_FAILED || c->state == STATE_BACKOFF ||
 			      c->state == STATE_UNRESPONSIVE))
@@ -150,6 +168,14 @@ starts_guest(void *data, guint i)
 	return i < h->removed->len ? runner_childhurd(g_ptr_array_index(h->removed, i)) : NULL;
 }
 
+/* Of one that is no longer configured: nothing of it runs, and nothing follows. */
+static gboolean
+is_over(const struct childhurd *c)
+{
+	return c->state == STATE_STOPPED ||
+	       (c->state == STATE_FAILED && !c->running && !c->launching);
+}
+
 static gboolean
 has_port_of(const struct config_guest *a, const struct config_guest *b)
 {
@@ -163,7 +189,7 @@ starts_hindrance(void *data, const struct childhurd *c)
 	const struct hird *h = data;
 	for (guint i = 0; i < h->removed->len; i++) {
 		const struct childhurd *other = runner_childhurd(g_ptr_array_index(h->removed, i));
-		if (other->state != STATE_STOPPED && has_port_of(c->config, other->config))
+		if (!is_over(other) && has_port_of(c->config, other->config))
 			return g_strdup_printf("waiting for %s, which is no longer configured and "
 					       "has its ports until it is stopped",
 					       other->config->name);
@@ -256,7 +282,7 @@ on_tend(struct ev_loop *loop, ev_timer *w, int revents)
 	waiting |= tend_builds(h, h->removed);
 	for (guint i = h->removed->len; i-- > 0;) {
 		struct runner *r = g_ptr_array_index(h->removed, i);
-		if (runner_childhurd(r)->state == STATE_STOPPED) {
+		if (is_over(runner_childhurd(r))) {
 			g_message("%s: gone, it is no longer configured",
 				  runner_childhurd(r)->config->name);
 			g_ptr_array_remove_index(h->removed, i);
@@ -271,13 +297,16 @@ on_tend(struct ev_loop *loop, ev_timer *w, int revents)
 
 /* Ours, but not configured any more: nobody would ever end it. */
 static void
-end_stranger(struct hird *h, const struct hypervisor_domain *domain)
+end_strangers(struct hird *h, GPtrArray *domains)
 {
-	g_autofree char *uuid = domain_uuid(h->host.config->state_directory, domain->name);
-	if (strcmp(uuid, domain->uuid))
-		return;
-	g_warning("%s: runs, but is no longer configured; it is ended", domain->name);
-	hypervisor_destroy(h->host.hypervisor, domain->name, NULL, NULL);
+	for (guint i = 0; i < domains->len; i++) {
+		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
+		g_autofree char *uuid = domain_uuid(h->host.config->state_directory, domain->name);
+		if (find(h, domain->name) || strcmp(uuid, domain->uuid))
+			continue;
+		g_warning("%s: runs, but is no longer configured; it is ended", domain->name);
+		hypervisor_destroy(h->host.hypervisor, domain->name, NULL, NULL);
+	}
 }
 
 static void
@@ -286,9 +315,7 @@ take_over(struct hird *h, GPtrArray *domains)
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
 		struct runner *r = find(h, domain->name);
-		if (!r)
-			end_stranger(h, domain);
-		else if (!strcmp(runner_uuid(r), domain->uuid) && domain->pid)
+		if (r && !strcmp(runner_uuid(r), domain->uuid) && domain->pid)
 			runner_take_over(r, domain->pid); /* without a process, libvirt has yet to
 							     learn of its end */
 	}
@@ -365,6 +392,7 @@ on_listed(const struct hypervisor_result *result, void *data)
 	if (result->error) {
 		g_warning("%s; trying again", result->error->message);
 		open_control(h);
+		ev_timer_stop(h->host.loop, &h->list);
 		ev_timer_set(&h->list, LIST_RETRY, 0);
 		ev_timer_start(h->host.loop, &h->list);
 		return;
@@ -382,6 +410,7 @@ on_listed(const struct hypervisor_result *result, void *data)
 			start_at_begin(r);
 	}
 	hird_publish(h);
+	end_strangers(h, result->domains); /* which are off the list now */
 	open_control(h);
 }
 
@@ -398,6 +427,7 @@ on_domain(enum hypervisor_event event, const char *name, const char *detail, voi
 	struct hird *h = data;
 	if (event == HYPERVISOR_LOST) {
 		g_warning("the connection to the hypervisor is lost; the guests run on");
+		ev_timer_stop(h->host.loop, &h->list);
 		ev_timer_set(&h->list, LIST_RETRY, 0);
 		ev_timer_start(h->host.loop, &h->list);
 		return;
@@ -509,6 +539,7 @@ serve_reload(void *data, GPtrArray *messages)
 }
 
 struct photo {
+	struct hird *hird;
 	char *path;
 	void (*done)(GBytes *png, const GError *error, void *done_data);
 	void *done_data;
@@ -518,6 +549,7 @@ static void
 on_photo(const struct hypervisor_result *result, void *data)
 {
 	struct photo *photo = data;
+	photo->hird->photos--;
 	g_autoptr(GError) error = result->error ? g_error_copy(result->error) : NULL;
 	g_autoptr(GBytes) png = NULL;
 	if (!error && result->text && *result->text)
@@ -538,7 +570,18 @@ serve_screenshot(void *data, const char *name,
 {
 	static guint number; /* several may be taken of one screen at a time */
 	struct hird *h = data;
+	g_autoptr(GError) busy = NULL;
+	if (h->photos >= PHOTOS_MAX) { /* each has a worker that others may need */
+		g_set_error(&busy, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR,
+			    "%u screenshots are being taken, and none of them gets ready; try it "
+			    "again later",
+			    h->photos);
+		done(NULL, busy, done_data);
+		return;
+	}
+	h->photos++;
 	struct photo *photo = g_new0(struct photo, 1);
+	photo->hird = h;
 	g_autofree char *file = g_strdup_printf("screen-%u.png", number++);
 	photo->path = g_build_filename(h->host.config->state_directory, name, file, NULL);
 	photo->done = done;
@@ -574,7 +617,11 @@ serve_check(void *data, selfcheck_fn done, void *done_data)
 static int
 serve_console(void *data, const char *name, GError **error)
 {
-	return runner_console_connect(find_any(data, name), error);
+	const struct runner *r = find_any(data, name);
+	if (r)
+		return runner_console_connect(r, error);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "it is gone");
+	return -1;
 }
 
 /* --- reload --- */
@@ -769,7 +816,8 @@ timers_init(struct hird *h)
 	ev_timer_init(&h->tend, on_tend, BUILD_POLL, BUILD_POLL);
 	ev_timer_init(&h->list, on_list, 0, 0);
 	ev_timer_init(&h->open, on_list_limit, LIST_LIMIT, 0);
-	h->admit.data = h->tend.data = h->list.data = h->open.data = h;
+	ev_timer_init(&h->publish_again, on_publish_again, 0, 0);
+	h->admit.data = h->tend.data = h->list.data = h->open.data = h->publish_again.data = h;
 }
 
 struct hird *
@@ -863,6 +911,7 @@ hird_free(struct hird *h)
 	ev_timer_stop(h->host.loop, &h->tend);
 	ev_timer_stop(h->host.loop, &h->list);
 	ev_timer_stop(h->host.loop, &h->open);
+	ev_timer_stop(h->host.loop, &h->publish_again);
 	if (h->control)
 		control_free(h->control);
 	selfcheck_free(h->selfcheck);
@@ -871,6 +920,7 @@ hird_free(struct hird *h)
 	free_runners(h->removed);
 	starts_free(h->starts);
 	g_ptr_array_unref(h->names);
+	g_free(h->unpublished);
 	g_clear_pointer(&h->machines, g_array_unref);
 	description_clear(&h->description);
 	metrics_free(h->host.metrics);

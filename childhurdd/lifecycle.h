@@ -95,6 +95,7 @@ enum action {
 			     off */
 	ACTION_ENDED,	  /* QEMU ended though nobody here asked for it */
 	ACTION_RESET,	  /* not running: discard the disk */
+	ACTION_START_ANEW,  /* not running yet: prepare it again */
 	ACTION_RESET_START, /* not running yet: discard the disk, start */
 	ACTION_RETRY,	    /* the back-off is over */
 	ACTION_FORGET,	    /* from failed or back-off to stopped */

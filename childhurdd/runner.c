@@ -35,6 +35,9 @@ on_enroll(enum event event, const char *text, void *data)
 {
 	struct runner *r = data;
 	childhurd_event(r->c, event, text);
+	if (event ==
+	    EVENT_ENROLLED) /* which is no state of its own, and the next daemon's to know */
+		runner_record(r);
 }
 
 static void
@@ -82,6 +85,7 @@ on_health(enum event event, const char *text, gboolean impostor, void *data)
 		metrics_probe(r->host->metrics,
 			      (double)health_report(r->health)->ms[HEALTH_COMMAND] / 1000);
 		tell_room(r);
+		enroll_finish(r->enroll); /* whatever the record said */
 	}
 	childhurd_event(r->c, event, text);
 }

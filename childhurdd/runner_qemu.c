@@ -35,6 +35,10 @@ guest_gone(struct runner *r)
 {
 	exit_watch_stop(r);
 	r->pid = 0;
+	/* a picture of its screen, or its end, is asked for no more: the next QEMU has its name */
+	ev_timer_stop(r->host->loop, &r->screen_limit);
+	if (!r->c->launching)
+		g_clear_pointer(&r->call, hypervisor_forget);
 	if (r->console)
 		console_drain(r->console);
 	g_autofree char *text = NULL;

@@ -357,6 +357,12 @@ ssh_session_free(struct ssh_session *session)
 	session_leave(session);
 }
 
+gboolean
+ssh_session_ended(const struct ssh_session *session)
+{
+	return session->state == SESSION_DEAD;
+}
+
 enum ssh_step
 ssh_session_step(const struct ssh_session *session)
 {

@@ -77,6 +77,8 @@ struct ssh_session *ssh_session_new(struct ev_loop *loop, const struct ssh_sessi
 void
 ssh_session_free(struct ssh_session *session); /* NULL is allowed; no callback is called any more */
 
+/* It has ended, which the callbacks are being told. */
+gboolean ssh_session_ended(const struct ssh_session *session);
 /* How far it is, for status. */
 enum ssh_step ssh_session_step(const struct ssh_session *session);
 /* The port that its connection comes from; 0: none. */

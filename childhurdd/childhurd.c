@@ -426,7 +426,7 @@ ready(struct childhurd *c)
 	c->enrolled = c->proven = TRUE;
 	c->world->leave(c);
 	if (c->winding_down) {
-		set_state(c, STATE_DRAINING, why);
+		set_state(c, STATE_DRAINING, c->wish);
 		childhurd_set_phase(c, "waiting for the running build to end");
 	} else if (c->drained) {
 		set_state(c, STATE_DRAINING, "drained");
@@ -439,8 +439,12 @@ static void
 wind_down(struct childhurd *c, const char *why)
 {
 	c->winding_down = TRUE;
+	g_free(c->wish);
+	c->wish = g_strdup(why);
 	if (c->state != STATE_UNRESPONSIVE)
 		set_state(c, STATE_DRAINING, why);
+	else
+		c->world->changed(c, FALSE, why);
 	if (c->world->hold(c) <= 0) {
 		stop(c, RUNG_HALT, why);
 		return;
@@ -678,8 +682,7 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		break;
 	case ACTION_BUILD_ENDED:
 		if (c->winding_down)
-			stop(c, RUNG_HALT,
-			     c->state == STATE_DRAINING ? c->why : "the build has ended");
+			stop(c, RUNG_HALT, c->wish);
 		break;
 	case ACTION_STORE:
 		note_room(c, event, what);
@@ -801,6 +804,7 @@ childhurd_free(struct childhurd *c)
 	if (!c)
 		return;
 	g_free(c->why);
+	g_free(c->wish);
 	g_free(c->phase);
 	g_free(c->failure);
 	g_free(c->room_text);

@@ -123,6 +123,7 @@ struct childhurd {
 	gboolean want_up;      /* people want it running: what follows a stop is a start */
 	gboolean drained;      /* people want it unpublished */
 	gboolean winding_down; /* a stop was asked for and waits for a build */
+	char *wish;	       /* why it winds down; NULL: it never did */
 	gboolean discard;      /* the disk is to be thrown away before the next start */
 	gboolean launching;    /* the hypervisor was asked to start QEMU and has not answered */
 	gboolean running;      /* QEMU runs, as far as is known */

@@ -295,17 +295,31 @@ on_tend(struct ev_loop *loop, ev_timer *w, int revents)
 
 /* --- which guests run already --- */
 
-/* Ours, but not configured any more: nobody would ever end it. */
+/* Ours, but not configured any more: it is stopped as after a reload, when no build runs. Where
+ * nothing is known of it, it is just ended. */
+static void
+end_stranger(struct hird *h, const struct hypervisor_domain *domain)
+{
+	struct runner *r = domain->pid ? runner_adopt(&h->host, domain->name) : NULL;
+	g_warning("%s: runs, but is no longer configured; %s", domain->name,
+		  r ? "it is stopped, when no build runs" : "it is ended");
+	if (!r) {
+		hypervisor_destroy(h->host.hypervisor, domain->name, NULL, NULL);
+		return;
+	}
+	g_ptr_array_add(h->removed, r);
+	runner_take_over(r, domain->pid);
+	childhurd_event(runner_childhurd(r), EVENT_STOP, "no longer configured");
+}
+
 static void
 end_strangers(struct hird *h, GPtrArray *domains)
 {
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
 		g_autofree char *uuid = domain_uuid(h->host.config->state_directory, domain->name);
-		if (find(h, domain->name) || strcmp(uuid, domain->uuid))
-			continue;
-		g_warning("%s: runs, but is no longer configured; it is ended", domain->name);
-		hypervisor_destroy(h->host.hypervisor, domain->name, NULL, NULL);
+		if (!find(h, domain->name) && !strcmp(uuid, domain->uuid))
+			end_stranger(h, domain);
 	}
 }
 

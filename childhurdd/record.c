@@ -18,6 +18,23 @@ boot_id(void)
 	return g_strstrip(id);
 }
 
+/* An array of strings; NULL: it is none. */
+static char **
+strings_of(JsonNode *node)
+{
+	if (!node || !JSON_NODE_HOLDS_ARRAY(node))
+		return NULL;
+	JsonArray *array = json_node_get_array(node);
+	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+	for (guint i = 0; i < json_array_get_length(array); i++) {
+		const char *text = json_node_get_string(json_array_get_element(array, i));
+		if (!text)
+			return NULL;
+		g_strv_builder_add(builder, text);
+	}
+	return g_strv_builder_end(builder);
+}
+
 struct record
 record_read(const char *path)
 {
@@ -49,7 +66,14 @@ record_read(const char *path)
 		for (guint i = 0; i < MIN(json_array_get_length(boots), BOOTS_KEPT); i++)
 			record.boots[i] = MAX(0, json_array_get_int_element(boots, i));
 	}
+	record.guest = strings_of(json_object_get_member(o, "guest"));
 	return record;
+}
+
+void
+record_clear(struct record *record)
+{
+	g_clear_pointer(&record->guest, g_strfreev);
 }
 
 char *
@@ -73,6 +97,12 @@ record_text(const struct record *record)
 	for (int i = 0; i < BOOTS_KEPT && record->boots[i]; i++)
 		json_array_add_int_element(boots, record->boots[i]);
 	json_object_set_array_member(o, "boots", boots);
+	if (record->guest) {
+		JsonArray *words = json_array_new();
+		for (char **word = record->guest; *word; word++)
+			json_array_add_string_element(words, *word);
+		json_object_set_array_member(o, "guest", words);
+	}
 	g_autofree char *text = json_to_string(node, TRUE);
 	return g_strconcat(text, "\n", NULL);
 }

@@ -13,10 +13,12 @@ struct record {
 	struct childhurd_kept kept;
 	gboolean kvm;		  /* what its QEMU runs with */
 	gint64 boots[BOOTS_KEPT]; /* see struct childhurd */
+	char **guest; /* what it was configured with (config_guest_words); NULL: not known */
 };
 
 /* Read path. Missing, unreadable, damaged, or of an earlier boot of the host: known is FALSE. */
 struct record record_read(const char *path);
+void record_clear(struct record *record);
 /* The file's text; caller frees. */
 char *record_text(const struct record *record);
 /* Write text to path in a worker (one, so that writes keep their order); a failure is logged. text

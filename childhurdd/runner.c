@@ -336,6 +336,12 @@ runner_take_over(struct runner *r, pid_t pid)
 {
 	struct childhurd *c = r->c;
 	const struct record *record = &r->last_record;
+	const struct config_guest *wanted = c->config;
+	if (!r->found && record->guest)
+		r->found =
+		    config_guest_from(wanted->name, (const char *const *)record->guest, wanted);
+	if (r->found)
+		c->config = r->found;
 	childhurd_recall(c, &record->kept);
 	if (!record->known)
 		c->want_up = TRUE;
@@ -350,15 +356,34 @@ runner_take_over(struct runner *r, pid_t pid)
 	console_recall(r->console);
 	runner_watch_qemu(r, pid);
 	childhurd_event(c, EVENT_FOUND, text);
+	if (c->config != wanted) /* as a reload does with what has changed meanwhile */
+		g_strfreev(runner_configure(r, wanted));
+}
+
+struct runner *
+runner_adopt(const struct host *host, const char *name)
+{
+	g_autofree char *path =
+	    g_build_filename(host->config->state_directory, name, "state", NULL);
+	struct record record = record_read(path);
+	struct config_guest *guest =
+	    record.guest ? config_guest_from(name, (const char *const *)record.guest, NULL) : NULL;
+	struct runner *r = guest ? runner_new(host, guest) : NULL;
+	if (r)
+		r->found = guest;
+	record_clear(&record);
+	return r;
 }
 
 void
 runner_record(struct runner *r)
 {
 	const struct childhurd *c = r->c;
-	struct record record = {.kept = childhurd_keep(c), .kvm = r->kvm};
+	struct record record = {
+	    .kept = childhurd_keep(c), .kvm = r->kvm, .guest = config_guest_words(c->config)};
 	memcpy(record.boots, c->boots, sizeof record.boots);
 	record_write(r->host->writer, r->record_file, record_text(&record));
+	record_clear(&record);
 }
 
 struct runner *
@@ -416,6 +441,8 @@ runner_free(struct runner *r)
 	g_free(r->emulator);
 	g_free(r->exit_text);
 	slots_free(r->slots);
+	record_clear(&r->last_record);
+	config_guest_free(r->found);
 	g_free(r);
 }
 

@@ -47,8 +47,12 @@ void runner_free(struct runner *runner);
 struct childhurd *runner_childhurd(const struct runner *runner);
 struct runner *runner_of(const struct childhurd *c);
 
-/* A QEMU of this guest that runs since before this daemon. pid: 0 when unknown. */
+/* A QEMU of this guest that runs since before this daemon. pid: 0 when unknown. It goes on as it
+ * was configured when it was started; what has changed since then is applied as after a reload. */
 void runner_take_over(struct runner *runner, pid_t pid);
+/* A runner for a guest that is not configured any more and has such a QEMU, as its record has it;
+ * NULL: the record does not say. */
+struct runner *runner_adopt(const struct host *host, const char *name);
 /* What the hypervisor reports of this guest's domain. */
 void runner_domain_event(struct runner *runner, enum hypervisor_event event, const char *detail);
 /* Keep what the next daemon has to know. */

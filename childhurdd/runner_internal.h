@@ -14,6 +14,7 @@ struct runner {
 	char *coordinator_key;	/* what Guix reads in place of offload_key; NULL: that one */
 	char *failure, *screen; /* paths of what is kept of the last failure */
 	struct record last_record;
+	struct config_guest *found; /* what a QEMU that was taken over was started with, or NULL */
 	const struct config_guest
 	    *next; /* a changed configuration that waits for a restart; NULL: none */
 	/* a start under way */

@@ -732,29 +732,17 @@ config_load(const char *file, GPtrArray *errors)
 	return NULL;
 }
 
-static void
-clear_keys(void *owner, gboolean daemon)
-{
-	for (gsize i = 0; i < n_keys; i++)
-		if ((keys[i].scope == KEY_DAEMON) == daemon && strcmp(keys[i].name, "count"))
-			value_clear(&keys[i], owner);
-}
-
 void
 config_free(struct config *config)
 {
 	if (!config)
 		return;
-	for (guint i = 0; i < config->guests->len; i++) {
-		struct config_guest *guest = g_ptr_array_index(config->guests, i);
-		clear_keys(guest, FALSE);
-		g_free(guest->name);
-		g_free(guest->template);
-		g_free(guest->file);
-		g_free(guest);
-	}
+	for (guint i = 0; i < config->guests->len; i++)
+		config_guest_free(g_ptr_array_index(config->guests, i));
 	g_ptr_array_unref(config->guests);
-	clear_keys(config, TRUE);
+	for (gsize i = 0; i < n_keys; i++)
+		if (keys[i].scope == KEY_DAEMON)
+			value_clear(&keys[i], config);
 	g_free(config->secrets_directory);
 	g_ptr_array_unref(config->files);
 	g_free(config->looked_for);
@@ -783,15 +771,4 @@ config_find_guest(const struct config *config, const char *name)
 			return guest;
 	}
 	return NULL;
-}
-
-char **
-config_guest_differences(const struct config_guest *a, const struct config_guest *b)
-{
-	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-	for (gsize i = 0; i < n_keys; i++)
-		if (keys[i].scope != KEY_DAEMON && strcmp(keys[i].name, "count") &&
-		    !value_equal(&keys[i], a, b))
-			g_strv_builder_add(builder, keys[i].name);
-	return g_strv_builder_end(builder);
 }

@@ -131,4 +131,14 @@ const struct config_guest *config_find_guest(const struct config *config, const 
  */
 char **config_guest_differences(const struct config_guest *a, const struct config_guest *b);
 
+/*
+ * All that a guest is configured with, as KEY, VALUE, KEY, VALUE ... and NULL; caller frees with
+ * g_strfreev. config_guest_from makes a guest of that again, with what it does not name as in other
+ * (NULL: as by default). It returns NULL when there is no sense in it; free with config_guest_free.
+ */
+char **config_guest_words(const struct config_guest *guest);
+struct config_guest *config_guest_from(const char *name, const char *const *words,
+				       const struct config_guest *other);
+void config_guest_free(struct config_guest *guest); /* NULL is allowed */
+
 #endif

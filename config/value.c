@@ -465,6 +465,79 @@ value_set(const struct key *key, const char *text, const char *folder, void *own
 	return NULL;
 }
 
+static char *
+argv_text(char *const *argv)
+{
+	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+	for (; *argv; argv++) {
+		g_autofree char *quoted = g_shell_quote(*argv);
+		g_strv_builder_add(builder, quoted);
+	}
+	g_auto(GStrv) words = g_strv_builder_end(builder);
+	return g_strjoinv(" ", words);
+}
+
+static char *
+modules_text(const GPtrArray *modules)
+{
+	GString *text = g_string_new(NULL);
+	for (guint i = 0; modules && i < modules->len; i++) {
+		const struct config_module *module = modules->pdata[i];
+		g_string_append_printf(text, "%s%s %s", i ? "\n" : "", module->file,
+				       module->arguments);
+	}
+	return g_string_free(text, FALSE);
+}
+
+static char *
+real_text(double value)
+{
+	char text[G_ASCII_DTOSTR_BUF_SIZE];
+	return g_strdup(g_ascii_dtostr(text, sizeof text, value));
+}
+
+char *
+value_text(const struct key *key, const void *owner)
+{
+	const void *field = (const char *)owner + key->offset;
+	const char *text = NULL;
+	switch (key->type) {
+	case KEY_DATE:
+		text = *(char *const *)field;
+		return g_strdup(text ? text : "now");
+	case KEY_TEXT:
+	case KEY_NAME:
+	case KEY_URI:
+	case KEY_WORD:
+	case KEY_PATH:
+	case KEY_PROGRAM:
+	case KEY_ADDRESS:
+		text = *(char *const *)field;
+		return g_strdup(text ? text : "");
+	case KEY_SIZE:
+		if (!*(const gint64 *)field)
+			return g_strdup("");
+		return g_strdup_printf("%" G_GINT64_FORMAT, *(const gint64 *)field);
+	case KEY_TIME:
+		return g_strdup_printf("%" G_GINT64_FORMAT "ms", *(const gint64 *)field);
+	case KEY_INT:
+		return g_strdup_printf("%d", *(const int *)field);
+	case KEY_REAL:
+		return real_text(*(const double *)field);
+	case KEY_BOOL:
+		return g_strdup(*(const gboolean *)field ? "yes" : "no");
+	case KEY_CHOICE:
+		return g_strdup(key->choices[*(const int *)field]);
+	case KEY_LIST:
+		return g_strjoinv(" ", *(char **const *)field);
+	case KEY_ARGV:
+		return argv_text(*(char *const *const *)field);
+	case KEY_MODULE:
+		return modules_text(*(GPtrArray *const *)field);
+	}
+	return NULL;
+}
+
 void
 value_clear(const struct key *key, void *owner)
 {

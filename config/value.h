@@ -16,6 +16,9 @@
  * number with K, M or G, as 512M".
  */
 char *value_set(const struct key *key, const char *text, const char *folder, void *owner);
+/* The field's value as value_set takes it, a line for each module; "": there is none. Caller frees.
+ */
+char *value_text(const struct key *key, const void *owner);
 /* Free the field's value. */
 void value_clear(const struct key *key, void *owner);
 /* Do two owners have the same value? */

@@ -112,7 +112,11 @@ $d->ctl('wait', 'childhurd1', '--for', 'ready', '--timeout', '120s');
 is($d->{status}, 0, 'and the guest comes back');
 cmp_ok($d->guests->{childhurd1}{restarts}, '>=', 1, 'the restart is counted');
 
+# --- the daemon is restarted, and everything stopped in the next moment ---
+$d->end('TERM');
+$d->start;
 $d->ctl('stop', '--all', '--wait', '--timeout', '60s');
 is($d->{status}, 0, 'stop --all --wait');
 is(scalar($d->all_qemus), 0, 'no QEMU is left');
+unlike($d->log, qr/(?:halt over SSH|power button): /, 'each went down by halt over SSH alone');
 done_testing;

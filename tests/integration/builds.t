@@ -9,7 +9,7 @@ use Fcntl qw(:DEFAULT F_SETLK F_WRLCK SEEK_SET);
 use Test::More;
 
 my $image = Childhurd::need_image('linux');
-my $id    = Childhurd::free_id(1);
+my $id    = Childhurd::free_id(2);
 my $port  = 10022 + 1000 * $id;
 my $d     = Childhurd->new;
 my $guix  = "$d->{dir}/guix";
@@ -17,8 +17,9 @@ mkdir $guix;
 $d->{daemon} = "guix-state-directory = $guix\n";
 
 sub configure {
-    my ($more) = @_;
-    $d->configure("[guest a]\nid = $id\nimage = $image\nmemory-size = 256M\nprobe-interval = 500ms\nparallel-builds = 2\n$more");
+    my ($more, $own) = @_;
+    $own //= $id;
+    $d->configure("[guest a]\nid = $own\nimage = $image\nmemory-size = 256M\nprobe-interval = 500ms\nparallel-builds = 2\n$more");
 }
 configure("disk = persistent\nstore-floor = 200M\n");
 $d->start;
@@ -114,6 +115,39 @@ ok($d->wait_until(20, 'status says why', sub { why() =~ /its store has 50 MiB fr
 is($d->state('a'), 'ready', '... though it is ready');
 guest('mount -o remount,size=400m /gnu/store');
 ok($d->wait_until(20, 'it is listed', \&listed), 'with room again, it is on the list');
+
+# --- another configuration when the next daemon begins ---
+$qemu  = $d->qemu('a');
+$build = take_slot(0);
+ok($build, 'a build begins');
+$d->end;
+configure("disk = persistent\nstore-floor = 200M\n", $id + 1);
+$d->start;
+ok($d->wait_until(30, 'it is known', sub { $d->state('a') eq 'draining' }), 'a guest that got another port while no daemon ran is known at the old one');
+like(why(), qr/draining: the configuration changed: id, ssh-port, secrets-port .*now +waiting for the running build to end/s, '... and waits for its build, as after a reload');
+is($d->qemu('a'), $qemu, '... which goes on');
+ok(!take_slot(1), '... and no other comes');
+give_back($build);
+ok($d->wait_until(60, 'another QEMU', sub { my $now = $d->qemu('a'); $now && $now != $qemu }), '... and when it has ended, it is restarted');
+$port += 1000;
+ok(ready(), 'a is ready');
+is($d->guests->{a}{port}, $port, '... at the new port');
+
+$qemu  = $d->qemu('a');
+$build = take_slot(0);
+ok($build, 'a build begins');
+$d->end;
+$d->configure("[guest b]\nid = $id\nimage = $image\nautostart = no\n");
+$d->start;
+ok($d->wait_until(30, 'a stranger', sub { $d->log =~ /a: runs, but is no longer configured; it is stopped, when no build runs/ }), 'a guest that is no longer configured is found');
+ok($d->wait_until(30, 'it is known', sub { $d->state('a') eq 'draining' }), '... and waits for its build');
+is($d->qemu('a'), $qemu, '... which goes on');
+unlike($d->machines, qr/\(port $port\)/, '... while it is off the list');
+give_back($build);
+ok($d->wait_until(60, 'it is gone', sub { $d->log =~ /a: gone, it is no longer configured/ }), '... and when it has ended, it is stopped') or diag $d->log;
+is(scalar $d->all_qemus, 0, '... for good');
+unlike($d->log, qr/(?:halt over SSH|power button): /, '... all of them by halt over SSH alone');
+$port -= 1000;
 
 # --- slots that cannot be seen ---
 $d->ctl('stop', 'a', '--now', '--wait', '--timeout', '60s');

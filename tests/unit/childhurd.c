@@ -257,6 +257,30 @@ test_restart(void)
 	fake_clear(&f);
 }
 
+/* A start under way may have been prepared from an older configuration. */
+static void
+test_restart_of_a_start(void)
+{
+	struct fake f;
+	fake_init(&f);
+	happen(&f, EVENT_START);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_RESTART);
+	assert_state(&f, STATE_STARTING);
+	g_assert_cmpint(f.quieted, ==, 1);
+	g_assert_cmpint(f.queued, ==, 2);
+	happen(&f, EVENT_ADMITTED);
+	g_assert_cmpint(f.prepared, ==, 2);
+	happen(&f, EVENT_PREPARED);
+	happen(&f, EVENT_RESTART); /* libvirt is at it: what comes up has to end first */
+	assert_state(&f, STATE_STOPPING);
+	happen(&f, EVENT_LAUNCHED);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STARTING);
+	g_assert_cmpint(f.discarded, ==, 0);
+	fake_clear(&f);
+}
+
 static void
 test_reset(void)
 {
@@ -778,6 +802,7 @@ main(int argc, char **argv)
 	g_test_add_func("/childhurd/a-low-store-on-an-ephemeral-disk-gets-a-new-one",
 			test_low_ephemeral_store_is_new);
 	g_test_add_func("/childhurd/restart-is-stop-and-start", test_restart);
+	g_test_add_func("/childhurd/a-restart-begins-a-start-anew", test_restart_of_a_start);
 	g_test_add_func("/childhurd/reset-discards-the-disk-when-qemu-is-gone", test_reset);
 	g_test_add_func("/childhurd/crashes-back-off-and-then-open-the-breaker",
 			test_crash_backs_off);

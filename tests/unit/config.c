@@ -442,6 +442,45 @@ test_differences(void)
 	place_clear(&p);
 }
 
+/* As text, and made of it again, a guest is the same; what the text does not name is another's. */
+static void
+test_words(void)
+{
+	const char *const files[] = {
+	    "values", "template-and-multiboot", "comments", "odd-bytes", "long-lines", "ports"};
+	guint seen = 0;
+	for (gsize f = 0; f < G_N_ELEMENTS(files); f++) {
+		g_autofree char *path = g_strdup_printf("tests/config/%s.ini", files[f]);
+		g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+		struct config *config = config_load(path, errors);
+		for (guint i = 0; config && i < config->guests->len; i++) {
+			const struct config_guest *guest = g_ptr_array_index(config->guests, i);
+			g_auto(GStrv) words = config_guest_words(guest);
+			struct config_guest *again =
+			    config_guest_from(guest->name, (const char *const *)words, NULL);
+			g_assert_nonnull(again);
+			g_auto(GStrv) differ = config_guest_differences(guest, again);
+			g_assert_null(differ[0]);
+			g_assert_cmpstr(again->name, ==, guest->name);
+			config_guest_free(again);
+			const char *const few[] = {"cpus",	  "7", "image", "",
+						   "no-such-key", "x", NULL};
+			again = config_guest_from(guest->name, few, guest);
+			g_assert_nonnull(again);
+			g_assert_cmpint(again->cpus, ==, 7);
+			g_assert_null(again->image);
+			g_assert_cmpint(again->ssh_port, ==, guest->ssh_port);
+			config_guest_free(again);
+			seen++;
+		}
+		config_free(config);
+	}
+	g_assert_cmpuint(seen, >, 5);
+	const char *const damaged[] = {"ssh-port", "x", NULL}, *const none[] = {NULL};
+	g_assert_null(config_guest_from("a", damaged, NULL));
+	g_assert_null(config_guest_from("a", none, NULL)); /* it has no ports */
+}
+
 static void
 test_table(void)
 {
@@ -544,6 +583,7 @@ main(int argc, char **argv)
 	g_test_add_func("/config/numbers-do-not-depend-on-the-locale", test_locale);
 	g_test_add_func("/config/a-size-without-its-unit-is-known", test_forgotten_unit);
 	g_test_add_func("/config/two-guests-are-compared-by-key", test_differences);
+	g_test_add_func("/config/a-guest-is-kept-as-text", test_words);
 	g_test_add_func("/config/the-table-is-sound-and-suggests", test_table);
 	g_test_add_func("/config/an-ordinary-user-has-the-xdg-folders", test_ordinary_user);
 	g_test_add_func("/config/folders-that-a-service-manager-made-for-us-come-first",

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One guest's configuration: compared with another, and as text that outlives the daemon. What is
+ * set by nobody and has no default is "" there, so that it is not taken for a key that the daemon
+ * who wrote it did not know.
+ */
+#include "config/config.h"
+
+#include <string.h>
+
+#include "config/keys.h"
+#include "config/value.h"
+
+/* Is it of one guest? */
+static gboolean
+is_guests(const struct key *key)
+{
+	return key->scope != KEY_DAEMON && strcmp(key->name, "count");
+}
+
+void
+config_guest_free(struct config_guest *guest)
+{
+	if (!guest)
+		return;
+	for (gsize i = 0; i < n_keys; i++)
+		if (is_guests(&keys[i]))
+			value_clear(&keys[i], guest);
+	g_free(guest->name);
+	g_free(guest->template);
+	g_free(guest->file);
+	g_free(guest);
+}
+
+char **
+config_guest_differences(const struct config_guest *a, const struct config_guest *b)
+{
+	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+	for (gsize i = 0; i < n_keys; i++)
+		if (is_guests(&keys[i]) && !value_equal(&keys[i], a, b))
+			g_strv_builder_add(builder, keys[i].name);
+	return g_strv_builder_end(builder);
+}
+
+char **
+config_guest_words(const struct config_guest *guest)
+{
+	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+	for (gsize i = 0; i < n_keys; i++) {
+		g_autofree char *text = is_guests(&keys[i]) ? value_text(&keys[i], guest) : NULL;
+		if (text)
+			g_strv_builder_add_many(builder, keys[i].name, text, NULL);
+	}
+	return g_strv_builder_end(builder);
+}
+
+static const char *
+find_word(const char *const *words, const char *key)
+{
+	for (; *words && words[1]; words += 2)
+		if (!strcmp(*words, key))
+			return words[1];
+	return NULL;
+}
+
+/* The text of value_text; "" is no value where the key has none by default. */
+static gboolean
+set_again(const struct key *key, const char *text, struct config_guest *guest)
+{
+	if (!*text && !key->standard)
+		return TRUE;
+	if (key->type != KEY_MODULE) {
+		g_autofree char *what = value_set(key, text, "/", guest);
+		return !what;
+	}
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	for (char **line = lines; *line; line++) {
+		g_autofree char *what = value_set(key, *line, "/", guest);
+		if (what)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+struct config_guest *
+config_guest_from(const char *name, const char *const *words, const struct config_guest *other)
+{
+	struct config_guest *guest = g_new0(struct config_guest, 1);
+	gboolean good = TRUE;
+	guest->name = g_strdup(name);
+	guest->template = g_strdup(name);
+	guest->file = g_strdup("");
+	for (gsize i = 0; i < n_keys && good; i++) {
+		if (!is_guests(&keys[i]))
+			continue;
+		const char *text = find_word(words, keys[i].name);
+		g_autofree char *others = !text && other ? value_text(&keys[i], other) : NULL;
+		if (!text)
+			text = others ? others : keys[i].standard ? keys[i].standard : "";
+		good = set_again(&keys[i], text, guest);
+	}
+	if (!guest->modules)
+		guest->modules = g_ptr_array_new();
+	if (good && guest->ssh_port && guest->secrets_port)
+		return guest;
+	config_guest_free(guest);
+	return NULL;
+}

@@ -1,55 +1,26 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The daemon's heart: it owns the runners, publishes on every change of a state, and answers the
- * control protocol. Old configurations are kept until the end: runners borrow from them.
+ * The daemon's heart: it owns the runners, and publishes on every change of a state. Old
+ * configurations are kept until the end: runners borrow from them.
  */
-#include "childhurdd/hird.h"
-
 #include <gio/gio.h>
 #include <stdio.h>
 
 #include "childhurdd/acceleration.h"
-#include "childhurdd/describe.h"
 #include "childhurdd/domain.h"
-#include "childhurdd/guest_folder.h"
+#include "childhurdd/hird_internal.h"
 #include "childhurdd/logging.h"
 #include "childhurdd/metrics.h"
-#include "childhurdd/metrics_file.h"
 #include "childhurdd/publisher.h"
-#include "childhurdd/selfcheck.h"
-#include "childhurdd/starts.h"
-#include "service/control.h"
 #include "service/notify.h"
 
 #define WORKERS	      32  /* libvirt calls and other blocking work at a time */
 #define LIST_RETRY    2.0 /* s until the hypervisor is asked again which guests run */
 #define LIST_LIMIT    5.0 /* s that clients wait for its first answer; then they are told so */
 #define PUBLISH_RETRY 5.0 /* s until what could not be published is tried again */
-#define PHOTOS_MAX    8	  /* screenshots at a time */
 
-struct hird {
-	struct host host;
-	GPtrArray *configs; /* of struct config; the last is the present one */
-	GPtrArray *runners; /* of struct runner, in the order of the configuration */
-	GPtrArray *removed; /* of struct runner: no longer configured, on their way down */
-	struct starts *starts;
-	ev_timer admit, tend, list, open, publish_again;
-	char *unpublished; /* why the last publication failed; NULL: it did not */
-	guint photos;	   /* of screens, being taken */
-	gboolean listed;   /* the hypervisor has said which guests run */
-	gboolean broken;   /* it never will */
-	gboolean opened;   /* clients are answered */
-	struct control *control;
-	gint64 event_number;
-	struct description description;
-	struct metrics_file *metrics_file;
-	struct selfcheck *selfcheck;
-	GPtrArray *names; /* of the runners; borrowed strings, NULL-terminated */
-	GArray *machines;
-};
-
-static struct runner *
-find(const struct hird *h, const char *name)
+struct runner *
+hird_find(const struct hird *h, const char *name)
 {
 	for (guint i = 0; i < h->runners->len; i++) {
 		struct runner *r = g_ptr_array_index(h->runners, i);
@@ -59,11 +30,10 @@ find(const struct hird *h, const char *name)
 	return NULL;
 }
 
-/* Also among those that are no longer configured. */
-static struct runner *
-find_any(const struct hird *h, const char *name)
+struct runner *
+hird_find_any(const struct hird *h, const char *name)
 {
-	struct runner *r = find(h, name);
+	struct runner *r = hird_find(h, name);
 	for (guint i = 0; !r && i < h->removed->len; i++) {
 		struct runner *candidate = g_ptr_array_index(h->removed, i);
 		if (!strcmp(runner_childhurd(candidate)->config->name, name))
@@ -84,8 +54,8 @@ tell_init(struct hird *h)
 	notify_send(text);
 }
 
-static void
-renew_control(struct hird *h)
+void
+hird_renew_control(struct hird *h)
 {
 	g_autoptr(GError) error = NULL;
 	if (h->control && !control_renew(h->control, &error))
@@ -108,7 +78,7 @@ hird_publish(struct hird *h)
 	h->unpublished = error ? g_strdup(error->message) : NULL;
 	if (made) {
 		g_warning("%s was gone and is made again", h->host.config->runtime_directory);
-		renew_control(h);
+		hird_renew_control(h);
 	}
 	tell_init(h);
 }
@@ -158,10 +128,9 @@ hird_event(struct hird *h, struct childhurd *c, gboolean state_changed, const ch
 
 /* --- starts --- */
 
-static struct childhurd *
-starts_guest(void *data, guint i)
+struct childhurd *
+hird_guest(const struct hird *h, guint i)
 {
-	const struct hird *h = data;
 	if (i < h->runners->len)
 		return runner_childhurd(g_ptr_array_index(h->runners, i));
 	i -= h->runners->len;
@@ -229,6 +198,12 @@ starts_look_after(void *data, gint64 after)
 	ev_timer_stop(h->host.loop, &h->admit);
 	ev_timer_set(&h->admit, (double)after / 1000, 0);
 	ev_timer_start(h->host.loop, &h->admit);
+}
+
+static struct childhurd *
+starts_guest(void *data, guint i)
+{
+	return hird_guest(data, i);
 }
 
 static const struct starts_ops starts_ops = {
@@ -318,7 +293,7 @@ end_strangers(struct hird *h, GPtrArray *domains)
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
 		g_autofree char *uuid = domain_uuid(h->host.config->state_directory, domain->name);
-		if (!find(h, domain->name) && !strcmp(uuid, domain->uuid))
+		if (!hird_find(h, domain->name) && !strcmp(uuid, domain->uuid))
 			end_stranger(h, domain);
 	}
 }
@@ -328,7 +303,7 @@ take_over(struct hird *h, GPtrArray *domains)
 {
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
-		struct runner *r = find(h, domain->name);
+		struct runner *r = hird_find(h, domain->name);
 		if (r && !strcmp(runner_uuid(r), domain->uuid) && domain->pid)
 			runner_take_over(r, domain->pid); /* without a process, libvirt has yet to
 							     learn of its end */
@@ -344,7 +319,7 @@ end_unknown(struct hird *h, GPtrArray *domains)
 {
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
-		struct runner *r = find(h, domain->name);
+		struct runner *r = hird_find(h, domain->name);
 		if (!r || strcmp(runner_uuid(r), domain->uuid))
 			continue;
 		const struct childhurd *c = runner_childhurd(r);
@@ -446,382 +421,12 @@ on_domain(enum hypervisor_event event, const char *name, const char *detail, voi
 		ev_timer_start(h->host.loop, &h->list);
 		return;
 	}
-	struct runner *r = find_any(h, name);
+	struct runner *r = hird_find_any(h, name);
 	if (r)
 		runner_domain_event(r, event, detail);
 }
 
-/* --- the control protocol's side; guests that are on their way out are there until they are gone
- * --- */
-
-static const char *const *
-serve_names(void *data)
-{
-	struct hird *h = data;
-	g_ptr_array_set_size(h->names, 0);
-	const struct childhurd *c;
-	for (guint i = 0; (c = starts_guest(h, i)); i++)
-		g_ptr_array_add(h->names, c->config->name);
-	g_ptr_array_add(h->names, NULL);
-	return (const char *const *)h->names->pdata;
-}
-
-static gboolean
-serve_describe(void *data, const char *name, gboolean details, struct control_guest *guest)
-{
-	struct hird *h = data;
-	struct runner *r = find_any(h, name);
-	if (r)
-		describe(&h->host, r, details, &h->description, guest);
-	return r != NULL;
-}
-
-static gboolean
-serve_command(void *data, const char *name, enum control_verb verb, gboolean now, const char *who,
-	      GError **error)
-{
-	static const struct {
-		enum event event, event_now;
-		const char *text;
-	} verbs[] = {
-	    [CONTROL_START] = {EVENT_START, EVENT_START, "started"},
-	    [CONTROL_STOP] = {EVENT_STOP, EVENT_STOP_NOW, "stopped"},
-	    [CONTROL_RESTART] = {EVENT_RESTART, EVENT_RESTART_NOW, "restarted"},
-	    [CONTROL_RESET] = {EVENT_RESET, EVENT_RESET_NOW, "reset"},
-	    [CONTROL_DRAIN] = {EVENT_DRAIN, EVENT_DRAIN, "drained"},
-	    [CONTROL_UNDRAIN] = {EVENT_UNDRAIN, EVENT_UNDRAIN, "undrained"},
-	};
-	struct hird *h = data;
-	struct runner *r = find_any(h, name);
-	if (!r || !h->listed) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_INITIALIZED,
-			    "the hypervisor does not answer yet; see the daemon's log");
-		return FALSE;
-	}
-	if (verb != CONTROL_STOP && r != find(h, name)) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED,
-			    "it is no longer configured, and can only be stopped");
-		return FALSE;
-	}
-	g_autofree char *why = g_strdup_printf("%s by %s", verbs[verb].text, who);
-	childhurd_event(runner_childhurd(r), now ? verbs[verb].event_now : verbs[verb].event, why);
-	runner_record(r);
-	return TRUE;
-}
-
-static const struct published_guest *
-serve_machines(void *data, gsize *n)
-{
-	struct hird *h = data;
-	g_clear_pointer(&h->machines, g_array_unref);
-	h->machines = publisher_guests(&h->host, h->runners);
-	*n = h->machines->len;
-	return (const struct published_guest *)h->machines->data;
-}
-
-struct keeping {
-	void (*done)(void *done_data);
-	void *done_data;
-};
-
-static void
-nothing(void *data)
-{
-}
-
-static void
-keeping_done(void *data)
-{
-	struct keeping *keeping = data;
-	keeping->done(keeping->done_data);
-}
-
-/* The writer has one worker: what it is given is done when all before it is. */
-static void
-serve_kept(void *data, void (*done)(void *done_data), void *done_data)
-{
-	struct hird *h = data;
-	struct keeping *keeping = g_new(struct keeping, 1);
-	*keeping = (struct keeping){done, done_data};
-	task_run(h->host.writer, nothing, keeping_done, g_free, keeping);
-}
-
-static gboolean
-serve_reload(void *data, GPtrArray *messages)
-{
-	return hird_reload(data, messages);
-}
-
-struct photo {
-	struct hird *hird;
-	char *path;
-	void (*done)(GBytes *png, const GError *error, void *done_data);
-	void *done_data;
-};
-
-static void
-on_photo(const struct hypervisor_result *result, void *data)
-{
-	struct photo *photo = data;
-	photo->hird->photos--;
-	g_autoptr(GError) error = result->error ? g_error_copy(result->error) : NULL;
-	g_autoptr(GBytes) png = NULL;
-	if (!error && result->text && *result->text)
-		g_set_error(&error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR, "screendump: %s",
-			    result->text);
-	else if (!error)
-		png = guest_folder_collect(photo->path, &error);
-	remove(photo->path);
-	photo->done(png, error, photo->done_data);
-	g_free(photo->path);
-	g_free(photo);
-}
-
-/* QEMU (7.1 and later) writes a PNG by itself. */
-static void
-serve_screenshot(void *data, const char *name,
-		 void (*done)(GBytes *png, const GError *error, void *done_data), void *done_data)
-{
-	static guint number; /* several may be taken of one screen at a time */
-	struct hird *h = data;
-	g_autoptr(GError) busy = NULL;
-	if (h->photos >= PHOTOS_MAX) { /* each has a worker that others may need */
-		g_set_error(&busy, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR,
-			    "%u screenshots are being taken, and none of them gets ready; try it "
-			    "again later",
-			    h->photos);
-		done(NULL, busy, done_data);
-		return;
-	}
-	h->photos++;
-	struct photo *photo = g_new0(struct photo, 1);
-	photo->hird = h;
-	g_autofree char *file = g_strdup_printf("screen-%u.png", number++);
-	photo->path = g_build_filename(h->host.config->state_directory, name, file, NULL);
-	photo->done = done;
-	photo->done_data = done_data;
-	guest_folder_lay_out(photo->path, h->host.qemu_user); /* else QEMU says why not */
-	g_autofree char *command = g_strdup_printf("screendump \"%s\" -f png", photo->path);
-	hypervisor_monitor(h->host.hypervisor, name, command, on_photo, photo);
-}
-
-static char *
-serve_metrics(void *data)
-{
-	struct hird *h = data;
-	g_autoptr(GArray) guests = g_array_new(FALSE, TRUE, sizeof(struct control_guest));
-	const struct childhurd *c;
-	for (guint i = 0; (c = starts_guest(h, i)); i++) {
-		struct control_guest guest;
-		/* of its strings only those are used that stay: name and state */
-		describe(&h->host, runner_of(c), FALSE, &h->description, &guest);
-		g_array_append_val(guests, guest);
-	}
-	return metrics_text(h->host.metrics, (const struct control_guest *)guests->data,
-			    guests->len);
-}
-
-static void
-serve_check(void *data, selfcheck_fn done, void *done_data)
-{
-	struct hird *h = data;
-	selfcheck_ask(h->selfcheck, done, done_data);
-}
-
-static int
-serve_console(void *data, const char *name, GError **error)
-{
-	const struct runner *r = find_any(data, name);
-	if (r)
-		return runner_console_connect(r, error);
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "it is gone");
-	return -1;
-}
-
-/* --- reload --- */
-
-static void
-message(GPtrArray *messages, const char *name, const char *what)
-{
-	g_ptr_array_add(messages, g_strdup_printf("%s: %s", name, what));
-}
-
-static void
-remove_missing(struct hird *h, const struct config *config, GPtrArray *messages)
-{
-	for (guint i = h->runners->len; i-- > 0;) {
-		struct runner *r = g_ptr_array_index(h->runners, i);
-		struct childhurd *c = runner_childhurd(r);
-		if (config_find_guest(config, c->config->name))
-			continue;
-		message(messages, c->config->name, "removed; it is stopped when no build runs");
-		g_ptr_array_steal_index(h->runners, i);
-		g_ptr_array_add(h->removed, r);
-		childhurd_event(c, EVENT_STOP, "no longer configured");
-	}
-}
-
-/* The runner of that name among those on their way out, taken from them. */
-static struct runner *
-bring_back(struct hird *h, const char *name)
-{
-	for (guint i = 0; i < h->removed->len; i++) {
-		struct runner *r = g_ptr_array_index(h->removed, i);
-		if (!strcmp(runner_childhurd(r)->config->name, name))
-			return g_ptr_array_steal_index(h->removed, i);
-	}
-	return NULL;
-}
-
-static void
-configure(struct runner *r, const struct config_guest *guest, GPtrArray *messages)
-{
-	g_auto(GStrv) keys = runner_configure(r, guest);
-	g_auto(GStrv) waiting = runner_restart_needed(r);
-	g_autofree char *list = g_strjoinv(", ", keys);
-	g_autofree char *what = g_strdup_printf(
-	    "changed: %s%s", list, waiting ? "; it is restarted when no build runs" : "");
-	if (*keys)
-		message(messages, guest->name, what);
-}
-
-static void
-add_and_change(struct hird *h, const struct config *config, GPtrArray *messages)
-{
-	GPtrArray *runners = g_ptr_array_new();
-	g_autoptr(GPtrArray) fresh = g_ptr_array_new();
-	for (guint i = 0; i < config->guests->len; i++) {
-		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
-		struct runner *r = find(h, guest->name);
-		if (r) {
-			configure(r, guest, messages);
-		} else {
-			r = bring_back(h, guest->name);
-			if (r)
-				configure(r, guest, messages);
-			else
-				r = runner_new(&h->host, guest);
-			g_ptr_array_add(fresh, r);
-			message(messages, guest->name, "added");
-		}
-		g_ptr_array_add(runners, r);
-	}
-	g_ptr_array_unref(h->runners);
-	h->runners = runners;
-	for (guint i = 0; i < fresh->len; i++) {
-		struct childhurd *c = runner_childhurd(g_ptr_array_index(fresh, i));
-		if (c->config->autostart)
-			childhurd_event(c, EVENT_START, "added to the configuration");
-	}
-}
-
-static void
-refuse_change(GPtrArray *messages, const char *key, const char *old, char **wanted)
-{
-	if (g_strcmp0(old, *wanted) == 0)
-		return;
-	g_ptr_array_add(messages,
-			g_strdup_printf("[daemon] %s: stays %s until the daemon is restarted", key,
-					old ? old : "what it was found to be"));
-	g_free(*wanted);
-	*wanted = g_strdup(old);
-}
-
-/* A guest that is up is restarted for another image or kernel: not for one that it cannot have. */
-static gboolean
-files_are_there(struct hird *h, const struct config *config, GPtrArray *messages)
-{
-	gboolean good = TRUE;
-	for (guint i = 0; i < config->guests->len; i++) {
-		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
-		const struct runner *r = find(h, guest->name);
-		const struct config_guest *old = r ? runner_childhurd(r)->config : guest;
-		const struct {
-			const char *what, *before, *now;
-		} files[] = {{"image", old->image, guest->image},
-			     {"kernel", old->kernel, guest->kernel}};
-		for (gsize f = 0; f < G_N_ELEMENTS(files); f++) {
-			g_autoptr(GError) error = NULL;
-			if (!files[f].now || !g_strcmp0(files[f].before, files[f].now) ||
-			    qemu_user_may_read(h->host.qemu_user, files[f].what, files[f].now,
-					       &error))
-				continue;
-			message(messages, guest->name, error->message);
-			good = FALSE;
-		}
-	}
-	return good;
-}
-
-static gboolean
-reload(struct hird *h, GPtrArray *messages)
-{
-	const struct config *old = h->host.config;
-	/* What somebody deleted comes back, whatever is to be said of the configuration. */
-	if (h->listed)
-		hird_publish(h);
-	renew_control(h);
-	if (!h->listed) {
-		g_ptr_array_add(
-		    messages, g_strdup("the hypervisor does not answer yet; nothing was changed"));
-		return FALSE;
-	}
-	struct config *config = config_load(old->file, messages);
-	if (!config)
-		return FALSE;
-	char *missing = config_missing(config);
-	if (missing) {
-		g_ptr_array_add(messages, missing);
-		config_free(config);
-		return FALSE;
-	}
-	if (!files_are_there(h, config, messages)) {
-		config_free(config);
-		return FALSE;
-	}
-	refuse_change(messages, "uri", old->uri, &config->uri);
-	refuse_change(messages, "state-directory", old->state_directory, &config->state_directory);
-	refuse_change(messages, "runtime-directory", old->runtime_directory,
-		      &config->runtime_directory);
-	refuse_change(messages, "control-group", old->control_group, &config->control_group);
-	refuse_change(messages, "qemu-user", old->qemu_user, &config->qemu_user);
-	/* Running builds are known by these. */
-	refuse_change(messages, "host-name", old->host_name, &config->host_name);
-	refuse_change(messages, "guix-state-directory", old->guix_state_directory,
-		      &config->guix_state_directory);
-	g_ptr_array_add(h->configs, config);
-	h->host.config = config;
-	if (g_strcmp0(old->metrics_file, config->metrics_file))
-		message(messages, "metrics-file",
-			config->metrics_file ? config->metrics_file : "none");
-	metrics_file_set(h->metrics_file, config->metrics_file);
-	selfcheck_loaded(h->selfcheck, config);
-	remove_missing(h, config, messages);
-	add_and_change(h, config, messages);
-	hird_publish(h);
-	starts_look_soon(h->starts);
-	if (!messages->len)
-		g_ptr_array_add(messages, g_strdup("nothing has changed"));
-	ev_timer_start(h->host.loop, &h->tend);
-	return TRUE;
-}
-
-gboolean
-hird_reload(struct hird *h, GPtrArray *messages)
-{
-	/* Who is not ready yet would be with the READY=1 at the end. */
-	if (h->opened)
-		notify_reloading();
-	gboolean done = reload(h, messages);
-	if (h->opened)
-		notify_send("READY=1");
-	for (guint i = 0; i < messages->len; i++)
-		g_log(G_LOG_DOMAIN, done ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_WARNING, "reload: %s",
-		      (const char *)g_ptr_array_index(messages, i));
-	if (!done)
-		g_warning("reload: nothing was changed");
-	return done;
-}
+/* --- the whole --- */
 
 static void
 timers_init(struct hird *h)
@@ -851,7 +456,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->host.qemu_user = qemu_user_find(config->qemu_user, error);
 	h->host.acceleration = acceleration_new(loop, config->state_directory, h->host.qemu_user);
 	h->host.metrics = metrics_new();
-	h->metrics_file = metrics_file_new(loop, METRICS_FILE_PERIOD, serve_metrics, h);
+	h->metrics_file = metrics_file_new(loop, METRICS_FILE_PERIOD, hird_metrics, h);
 	h->selfcheck = selfcheck_new(loop);
 	selfcheck_loaded(h->selfcheck, config);
 	if (h->host.qemu_user && h->host.qemu_user->note)
@@ -860,17 +465,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 		h->host.hypervisor =
 		    hypervisor_new(h->host.tasks, config->uri, config->state_directory,
 				   h->host.qemu_user, on_domain, h, error);
-	struct control_hird serve = {.data = h,
-				     .names = serve_names,
-				     .describe = serve_describe,
-				     .command = serve_command,
-				     .kept = serve_kept,
-				     .reload = serve_reload,
-				     .machines = serve_machines,
-				     .screenshot = serve_screenshot,
-				     .metrics = serve_metrics,
-				     .check = serve_check,
-				     .console = serve_console};
+	struct control_hird serve = hird_serve(h);
 	g_autofree char *socket = g_build_filename(config->runtime_directory, "control", NULL);
 	if (h->host.hypervisor)
 		h->control = control_new(loop, socket, config->control_group, &serve, error);

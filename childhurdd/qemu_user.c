@@ -298,7 +298,7 @@ qemu_user_check(const struct qemu_user *user, const char *what, const char *file
 		return FALSE;
 	}
 	g_autofree char *quoted = g_shell_quote(file), *whose = NULL;
-	g_autofree char *real = way_find(file, &whose);
+	g_free(way_find(file, &whose));
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
 		    "%s %s: QEMU runs as user %s, who cannot read it; let him with: setfacl -m "
 		    "u:%s:r %s (and u:%s:x for each folder above it), or chmod o+r and o+x%s%s%s",

@@ -156,12 +156,16 @@ static char *
 starts_hindrance(void *data, const struct childhurd *c)
 {
 	const struct hird *h = data;
-	for (guint i = 0; i < h->removed->len; i++) {
-		const struct childhurd *other = runner_childhurd(g_ptr_array_index(h->removed, i));
-		if (!is_over(other) && has_port_of(c->config, other->config))
-			return g_strdup_printf("waiting for %s, which is no longer configured and "
-					       "has its ports until it is stopped",
-					       other->config->name);
+	const struct childhurd *other;
+	for (guint i = 0; (other = hird_guest(h, i)); i++) {
+		gboolean removed = i >= h->runners->len;
+		gboolean there = removed ? !is_over(other) : other->running || other->launching;
+		if (other != c && there && has_port_of(c->config, other->config))
+			return g_strdup_printf(
+			    "waiting for %s, %s", other->config->name,
+			    removed ? "which is no longer configured and has its ports until it is "
+				      "stopped"
+				    : "which has its ports until it is restarted");
 	}
 	return NULL;
 }

@@ -121,14 +121,17 @@ $qemu  = $d->qemu('a');
 $build = take_slot(0);
 ok($build, 'a build begins');
 $d->end;
-configure("disk = persistent\nstore-floor = 200M\n", $id + 1);
+configure("disk = persistent\nstore-floor = 200M\n[guest b]\nid = $id\nimage = $image\nmemory-size = 256M\n", $id + 1);
 $d->start;
 ok($d->wait_until(30, 'it is known', sub { $d->state('a') eq 'draining' }), 'a guest that got another port while no daemon ran is known at the old one');
 like(why(), qr/draining: the configuration changed: id, ssh-port, secrets-port .*now +waiting for the running build to end/s, '... and waits for its build, as after a reload');
 is($d->qemu('a'), $qemu, '... which goes on');
 ok(!take_slot(1), '... and no other comes');
+like($d->ctl('status', 'b'), qr/b: starting: .*now +waiting for a, which has its ports until it is restarted/s, '... and who has got that port waits for it');
 give_back($build);
 ok($d->wait_until(60, 'another QEMU', sub { my $now = $d->qemu('a'); $now && $now != $qemu }), '... and when it has ended, it is restarted');
+ok($d->wait_until(60, 'the other one', sub { $d->qemu('b') }), '... and the other one starts');
+$d->ctl('stop', 'b', '--now', '--wait', '--timeout', '60s');
 $port += 1000;
 ok(ready(), 'a is ready');
 is($d->guests->{a}{port}, $port, '... at the new port');
@@ -146,7 +149,7 @@ unlike($d->machines, qr/\(port $port\)/, '... while it is off the list');
 give_back($build);
 ok($d->wait_until(60, 'it is gone', sub { $d->log =~ /a: gone, it is no longer configured/ }), '... and when it has ended, it is stopped') or diag $d->log;
 is(scalar $d->all_qemus, 0, '... for good');
-unlike($d->log, qr/(?:halt over SSH|power button): /, '... all of them by halt over SSH alone');
+unlike($d->log, qr/a: (?:halt over SSH|power button): /, '... and each time by halt over SSH alone');
 $port -= 1000;
 
 # --- slots that cannot be seen ---

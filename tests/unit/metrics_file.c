@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #define PERIOD	 0.02
-#define PATIENCE 20. /* s */
+#define PATIENCE 100. /* s */
 
 struct bed {
 	struct ev_loop *loop;

@@ -15,10 +15,8 @@
 
 #include "service/control_internal.h"
 
-#define BED_PATIENCE                                                                               \
-	100. /* s; a test that waits longer has failed, on a busy machine and under valgrind, too  \
-	      */
-#define BED_GUESTS 4
+#define BED_PATIENCE 100. /* s; a test that waits longer has failed */
+#define BED_GUESTS   4
 
 struct made_guest {
 	const char *name, *state;

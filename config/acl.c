@@ -145,6 +145,27 @@ acl_grant(const char *path, enum acl_who who, id_t id, int may, gboolean *change
 	return good;
 }
 
+gboolean
+acl_grant_alone(const char *path, enum acl_who who, id_t id, int may, GError **error)
+{
+	struct stat st;
+	acl_t present = stat(path, &st) < 0 ? NULL : acl_get_file(path, ACL_TYPE_ACCESS);
+	if (!present)
+		return io_error(error, path, "cannot read its access control list");
+	acl_t list = acl_from_mode(st.st_mode & S_IRWXU);
+	acl_entry_t entry = list ? entry_get(&list, tag_of(who), id) : NULL;
+	gboolean good = entry && entry_add(entry, may) && acl_calc_mask(&list) == 0;
+	if (!good)
+		io_error(error, path, "cannot make its access control list");
+	else if (acl_cmp(present, list) == 1)
+		good = acl_set_file(path, ACL_TYPE_ACCESS, list) == 0 ||
+		       io_error(error, path, "cannot set its access control list");
+	acl_free(present);
+	if (list)
+		acl_free(list);
+	return good;
+}
+
 /* A default list has to have the three entries of a mode: those of the folder. */
 static acl_t
 list_below(const char *path)

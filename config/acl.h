@@ -17,7 +17,11 @@ enum { ACL_MAY_READ = 4, ACL_MAY_WRITE = 2, ACL_MAY_PASS = 1 };
 gboolean acl_grant(const char *path, enum acl_who who, id_t id, int may, gboolean *changed,
 		   GError **error);
 
-/* The same for whatever is made in the folder path from now on (its default list). */
+/* Let the user or group do just this with path, and nobody else but its owner do anything: who was
+ * allowed more before is not any longer. */
+gboolean acl_grant_alone(const char *path, enum acl_who who, id_t id, int may, GError **error);
+
+/* The same as the first for whatever is made in the folder path from now on (its default list). */
 gboolean acl_grant_below(const char *path, enum acl_who who, id_t id, int may, gboolean *changed,
 			 GError **error);
 

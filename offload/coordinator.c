@@ -104,32 +104,39 @@ coordinator_key(const char *private_key)
 	return copy;
 }
 
+/* Is the file at path that text already? */
+static gboolean
+is_same(const char *path, const char *text)
+{
+	char *present = NULL;
+	gboolean same = g_file_get_contents(path, &present, NULL, NULL) && !strcmp(present, text);
+	if (present)
+		explicit_bzero(present, strlen(present));
+	g_free(present);
+	return same;
+}
+
 /* Nobody new is known: who had a copy keeps it, unless the key has become another one. */
 static void
 check_copy(const char *private_key, const char *copy)
 {
-	char *texts[2] = {NULL, NULL};
-	gsize lengths[2] = {0, 0};
-	if (g_file_get_contents(copy, &texts[0], &lengths[0], NULL) &&
-	    g_file_get_contents(private_key, &texts[1], &lengths[1], NULL) &&
-	    (lengths[0] != lengths[1] || memcmp(texts[0], texts[1], lengths[0])))
+	char *text = NULL;
+	if (g_file_get_contents(private_key, &text, NULL, NULL) && !is_same(copy, text))
 		unlink(copy);
-	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
-		if (texts[i])
-			explicit_bzero(texts[i], lengths[i]);
-		g_free(texts[i]);
-	}
+	if (text)
+		explicit_bzero(text, strlen(text));
+	g_free(text);
 }
 
-/* A new file each time: its list has nobody of before. */
+/* Written only when it is another one: who can read it goes on doing so, at any moment. */
 static gboolean
 share_copy(const char *private_key, const char *copy, uid_t uid, GError **error)
 {
 	char *text = NULL;
 	if (!g_file_get_contents(private_key, &text, NULL, error))
 		return FALSE;
-	gboolean good = atomic_file_write(copy, text, -1, 0600, error) &&
-			acl_grant(copy, ACL_FOR_USER, uid, ACL_MAY_READ, NULL, error);
+	gboolean good = (is_same(copy, text) || atomic_file_write(copy, text, -1, 0600, error)) &&
+			acl_grant_alone(copy, ACL_FOR_USER, uid, ACL_MAY_READ, error);
 	explicit_bzero(text, strlen(text));
 	g_free(text);
 	return good;

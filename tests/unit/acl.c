@@ -118,6 +118,23 @@ test_closed(void)
 	g_rmdir(folder);
 }
 
+/* One instead of another. */
+static void
+test_alone(void)
+{
+	g_autofree char *folder = folder_make();
+	const int may = ACL_MAY_READ | ACL_MAY_PASS;
+	for (uid_t uid = SOMEBODY; uid < SOMEBODY + 2; uid++) {
+		g_assert_true(acl_grant_alone(folder, ACL_FOR_USER, uid, may, NULL));
+		g_assert_cmpuint(mode_of(folder), ==, 0750);
+		if (geteuid() == 0) {
+			g_assert_true(may_list(folder, uid));
+			g_assert_false(may_list(folder, 2 * SOMEBODY + 1 - uid));
+		}
+	}
+	g_rmdir(folder);
+}
+
 static void
 test_errors(void)
 {
@@ -140,6 +157,7 @@ main(int argc, char **argv)
 	g_test_add_func("/acl/what-is-granted-already-is-not-written", test_again);
 	g_test_add_func("/acl/what-is-made-in-a-folder-later-is-granted-too", test_below);
 	g_test_add_func("/acl/what-chmod-closed-to-others-stays-closed-to-them", test_closed);
+	g_test_add_func("/acl/one-user-takes-the-place-of-another", test_alone);
 	g_test_add_func("/acl/errors-name-the-file", test_errors);
 	return g_test_run();
 }

@@ -111,7 +111,7 @@ sub open_things {
         } elsif ($what =~ /^pipe:/) {
             $what = 'pipe';
         } else {
-            $what = "file $what";
+            $what = 'file ' . $what =~ s/ \(deleted\)$//r;
         }
         $seen{$what} = 1;
     }

@@ -271,18 +271,6 @@ has_uuid(pid_t pid, char **words, void *data)
 	return g_strcmp0(process_option(words, "-uuid"), data) == 0;
 }
 
-struct wanted {
-	pid_t pid;
-	const char *uuid;
-};
-
-static gboolean
-is_wanted(pid_t pid, char **words, void *data)
-{
-	const struct wanted *wanted = data;
-	return pid == wanted->pid && has_uuid(pid, words, (void *)wanted->uuid);
-}
-
 /*
  * libvirt tells nobody the pid of a QEMU. Its command line has the UUID; but so may that of any
  * other process, and be taken for QEMU's. The embedded driver writes a file that is ours alone; a
@@ -294,10 +282,10 @@ find_pid(const struct hypervisor *h, const char *name, const char *uuid)
 	if (h->root) {
 		g_autofree char *path = g_strdup_printf("%s/run/qemu/%s.pid", h->root, name);
 		g_autofree char *text = NULL;
-		struct wanted wanted = {.uuid = uuid};
-		if (g_file_get_contents(path, &text, NULL, NULL))
-			wanted.pid = (pid_t)g_ascii_strtoll(text, NULL, 10);
-		return process_find(PROCESS_ANYBODY, is_wanted, &wanted);
+		if (!g_file_get_contents(path, &text, NULL, NULL))
+			return 0;
+		pid_t pid = (pid_t)g_ascii_strtoll(text, NULL, 10);
+		return process_is(pid, has_uuid, (void *)uuid) ? pid : 0;
 	}
 	pid_t pid = process_find(h->user, has_uuid, (void *)uuid);
 	return pid ? pid : process_find(PROCESS_ANYBODY, has_uuid, (void *)uuid);

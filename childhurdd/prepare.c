@@ -45,9 +45,10 @@ find_content(const char *path)
 }
 
 static gboolean
-refuse(const char *path, const struct stat *st, const struct qemu_user *user, GError **error)
+refuse(const char *path, const struct stat *st, const char *content, const struct qemu_user *user,
+       GError **error)
 {
-	g_autofree char *content = find_content(path), *quoted = g_shell_quote(path);
+	g_autofree char *quoted = g_shell_quote(path);
 	g_set_error(
 	    error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
 	    "%s: belongs to user %u%s%s%s; if user %s is to have it with all that is in it, "
@@ -71,7 +72,7 @@ make_as_root(const char *path, const struct qemu_user *user, GError **error)
 		return TRUE;
 	g_autofree char *content = find_content(path);
 	if (st.st_uid != 0 || content || (st.st_mode & (S_IWGRP | S_IWOTH)))
-		return refuse(path, &st, user, error);
+		return refuse(path, &st, content, user, error);
 	if (chown(path, user->uid, user->gid) < 0)
 		return io_error(error, path, NULL);
 	g_message("%s: it is user %s's now", path, user->name);

@@ -64,9 +64,9 @@ process_memory(int statm)
 
 /* The words of /proc/PID/cmdline, each ended by a NUL; NULL: none. They point into text. */
 static char **
-words_of(const char *pid, char **text)
+words_of(pid_t pid, char **text)
 {
-	g_autofree char *path = g_strdup_printf("/proc/%s/cmdline", pid);
+	g_autofree char *path = g_strdup_printf("/proc/%d/cmdline", (int)pid);
 	gsize length;
 	if (!g_file_get_contents(path, text, &length, NULL) || !length)
 		return NULL;
@@ -79,9 +79,9 @@ words_of(const char *pid, char **text)
 
 /* By its real uid: whom the folder below /proc belongs to, a process can make root. */
 static gboolean
-is_of(const char *pid, uid_t user)
+is_of(pid_t pid, uid_t user)
 {
-	g_autofree char *path = g_strdup_printf("/proc/%s/status", pid);
+	g_autofree char *path = g_strdup_printf("/proc/%d/status", (int)pid);
 	g_autofree char *status = NULL;
 	unsigned uid;
 	if (user == PROCESS_ANYBODY)
@@ -93,18 +93,22 @@ is_of(const char *pid, uid_t user)
 	       (uid == 0 || uid == geteuid() || uid == user);
 }
 
+gboolean
+process_is(pid_t pid, process_fn fn, void *data)
+{
+	g_autofree char *text = NULL;
+	g_autofree char **words = words_of(pid, &text);
+	return words && fn(pid, words, data);
+}
+
 pid_t
 process_find(uid_t user, process_fn fn, void *data)
 {
 	g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
 	const char *entry;
 	while (proc && (entry = g_dir_read_name(proc))) {
-		g_autofree char *text = NULL;
-		if (!g_ascii_isdigit(*entry))
-			continue;
-		g_autofree char **words = words_of(entry, &text);
 		pid_t pid = (pid_t)g_ascii_strtoll(entry, NULL, 10);
-		if (words && fn(pid, words, data) && is_of(entry, user))
+		if (pid && process_is(pid, fn, data) && is_of(pid, user))
 			return pid;
 	}
 	return 0;

@@ -22,6 +22,9 @@ gint64 process_memory(int statm);
 /* words: the command line, NULL-terminated, valid during the call. TRUE: that was the one. */
 typedef gboolean (*process_fn)(pid_t pid, char **words, void *data);
 
+/* Does fn say so of this process? FALSE, too, when there is none. */
+gboolean process_is(pid_t pid, process_fn fn, void *data);
+
 #define PROCESS_ANYBODY ((uid_t)-1)
 
 /*

@@ -174,9 +174,9 @@ runner_console_start(struct runner *r)
 }
 
 static gboolean
-is_started(pid_t pid, char **words, void *data)
+has_no_sandbox(pid_t pid, char **words, void *data)
 {
-	return pid == GPOINTER_TO_INT(data) && !process_option(words, "-sandbox");
+	return !process_option(words, "-sandbox");
 }
 
 /* A driver that is not ours may have its own mind. */
@@ -191,7 +191,7 @@ check_privileges(struct runner *r, pid_t pid)
 		hird_event(r->host->hird, r->c, FALSE,
 			   "its QEMU runs as root: libvirtd does not do as it is told; name an "
 			   "ordinary user in its qemu.conf");
-	if (process_find(PROCESS_ANYBODY, is_started, GINT_TO_POINTER(pid)))
+	if (process_is(pid, has_no_sandbox, NULL))
 		hird_event(r->host->hird, r->c, FALSE,
 			   "its QEMU runs without a sandbox: say seccomp_sandbox = 1 in libvirtd's "
 			   "qemu.conf");

@@ -12,6 +12,8 @@
 
 #include "config/io_error.h"
 
+static const acl_perm_t all[] = {ACL_READ, ACL_WRITE, ACL_EXECUTE};
+
 /* Is this the entry of the user or group? */
 static gboolean
 entry_is(acl_entry_t entry, acl_tag_t wanted, id_t id)
@@ -44,7 +46,6 @@ entry_get(acl_t *list, acl_tag_t tag, id_t id)
 static gboolean
 entry_has(acl_entry_t entry, int may)
 {
-	static const acl_perm_t all[] = {ACL_READ, ACL_WRITE, ACL_EXECUTE};
 	acl_permset_t permissions;
 	if (acl_get_permset(entry, &permissions) < 0)
 		return FALSE;
@@ -81,7 +82,6 @@ permissions_of(acl_entry_t entry, int kinds)
 static void
 keep_common(acl_permset_t permissions, acl_permset_t mask)
 {
-	static const acl_perm_t all[] = {ACL_READ, ACL_WRITE, ACL_EXECUTE};
 	for (gsize i = 0; i < G_N_ELEMENTS(all); i++)
 		if (acl_get_perm(mask, all[i]) == 0)
 			acl_delete_perm(permissions, all[i]);
@@ -104,25 +104,34 @@ apply_mask(acl_t list)
 			keep_common(permissions, mask);
 }
 
+/* In the list. */
+static gboolean
+list_allow(const char *path, acl_t *list, acl_tag_t tag, id_t id, int may, GError **error)
+{
+	acl_entry_t entry = entry_get(list, tag, id);
+	return (entry && entry_add(entry, may) && acl_calc_mask(list) == 0) ||
+	       io_error(error, path, "cannot make its access control list");
+}
+
+static gboolean
+list_write(const char *path, acl_type_t type, acl_t list, GError **error)
+{
+	return acl_set_file(path, type, list) == 0 ||
+	       io_error(error, path, "cannot set its access control list");
+}
+
 static gboolean
 grant(const char *path, acl_type_t type, acl_t *list, acl_tag_t tag, id_t id, int may,
       gboolean *changed, GError **error)
 {
-	acl_t before = acl_dup(*list);
 	apply_mask(*list);
-	acl_entry_t entry = before ? entry_get(list, tag, id) : NULL;
-	gboolean has = entry && entry_has(entry, may);
-	gboolean good = has || (entry && entry_add(entry, may) && acl_calc_mask(list) == 0);
-	if (!good)
-		io_error(error, path, "cannot make its access control list");
-	else if (!has && acl_cmp(before, *list) == 1) {
-		good = acl_set_file(path, type, *list) == 0 ||
-		       io_error(error, path, "cannot set its access control list");
-		if (changed)
-			*changed = good;
-	}
-	if (before)
-		acl_free(before);
+	acl_entry_t entry = entry_get(list, tag, id);
+	if (entry && entry_has(entry, may))
+		return TRUE;
+	gboolean good =
+	    list_allow(path, list, tag, id, may, error) && list_write(path, type, *list, error);
+	if (changed)
+		*changed = good;
 	return good;
 }
 
@@ -153,13 +162,9 @@ acl_grant_alone(const char *path, enum acl_who who, id_t id, int may, GError **e
 	if (!present)
 		return io_error(error, path, "cannot read its access control list");
 	acl_t list = acl_from_mode(st.st_mode & S_IRWXU);
-	acl_entry_t entry = list ? entry_get(&list, tag_of(who), id) : NULL;
-	gboolean good = entry && entry_add(entry, may) && acl_calc_mask(&list) == 0;
-	if (!good)
-		io_error(error, path, "cannot make its access control list");
-	else if (acl_cmp(present, list) == 1)
-		good = acl_set_file(path, ACL_TYPE_ACCESS, list) == 0 ||
-		       io_error(error, path, "cannot set its access control list");
+	gboolean good =
+	    list_allow(path, &list, tag_of(who), id, may, error) &&
+	    (acl_cmp(present, list) == 0 || list_write(path, ACL_TYPE_ACCESS, list, error));
 	acl_free(present);
 	if (list)
 		acl_free(list);

@@ -124,8 +124,16 @@ port_is_free(const char *address, int port, GError **error)
 	close(fd);
 	if (bound)
 		return TRUE;
+	struct tcp_socket taken;
 	g_autofree char *who = why == EADDRINUSE ? owner(port) : NULL;
-	if (why == EADDRINUSE)
+	if (why == EADDRINUSE && !find_socket(TCP_LISTEN, (unsigned int)port, 0, &taken))
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
+		    "port %d on %s is taken by a connection of this host, until a minute after its "
+		    "end; reserve it (sysctl net.ipv4.ip_local_reserved_ports), or give this guest "
+		    "another port or id",
+		    port, address);
+	else if (why == EADDRINUSE)
 		g_set_error(
 		    error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
 		    "port %d on %s is taken by %s; end that, or give this guest another port or id",

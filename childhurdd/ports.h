@@ -6,7 +6,8 @@
 #include <glib.h>
 #include <sys/types.h>
 
-/* FALSE: address:port cannot be bound; the error says so, and who has it where that can be seen. */
+/* FALSE: address:port cannot be bound; the error says so, and who has it where that can be seen. It
+ * may be no listener: the system gives ports above 32767 to connections (ip(7)). */
 gboolean port_is_free(const char *address, int port, GError **error);
 
 /* The process that listens at this port; 0: none, or it cannot be seen. */

@@ -37,6 +37,8 @@ wire_connect(const char *address, int port, int *problem)
 		return -1;
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	/* A guest's port may be the one that the system chooses for our end: it stays free. */
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 	if (connect(fd, found->ai_addr, found->ai_addrlen) == -1 && errno != EINPROGRESS) {
 		*problem = errno;
 		close(fd);

@@ -9,7 +9,7 @@ use Test::More;
 my $mach = Childhurd::need_image('mach');
 
 my %ends = (halts => 'tick=1 halt', reboots => 'tick=1 reboot', panics => 'tick=1 panic', silent => 'tick=2 silent');
-my $id = Childhurd::free_id(scalar keys %ends);
+my $id = Childhurd::free_id(1 + keys %ends);
 my $text = "[defaults]\nkernel = $mach/gnumach\nkernel-arguments = console=com0\nmemory-size = 64M\nacceleration = tcg\n"
   . "restart = never\ninject = none\nautostart = no\nboot-timeout = 40s\nstop-timeout = 2s\n";
 for my $name (sort keys %ends) {
@@ -50,10 +50,11 @@ is($d->{status}, 0, 'a silent guest can be stopped');
 like($d->log, qr/silent: power button: no effect/, 'when the power button has no effect, it is ended');
 
 # --- a wrong module, a missing kernel ---
-$d->configure("[guest nokernel]\nid = 30\nkernel = $d->{dir}/no-such-kernel\nrestart = never\n");
+$d->configure("[guest nokernel]\nid = $id\nkernel = $d->{dir}/no-such-kernel\nrestart = never\n");
 $d->ctl('reload');
 is($d->{status}, 0, 'reload');
 $d->ctl('wait', 'nokernel', '--for', 'failed', '--timeout', '20s');
+is($d->{status}, 0, 'a guest without its kernel has failed');
 like($d->ctl('status', 'nokernel'), qr/no-such-kernel: No such file/, 'a missing kernel is named');
 $d->ctl('stop', '--all', '--wait', '--timeout', '30s');
 is(scalar($d->all_qemus), 0, 'no QEMU is left');

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ssh/wire.h"
+
 static void
 test_taken(void)
 {
@@ -32,6 +34,40 @@ test_taken(void)
 	close(fd);
 	g_assert_true(port_is_free("127.0.0.1", port, &error));
 	g_assert_no_error(error);
+}
+
+/* Where the system gives the port to one end of a connection, and keeps it for a while. */
+static void
+test_connection(void)
+{
+	struct sockaddr_in name = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in ours = {0};
+	socklen_t length = sizeof name;
+	g_autoptr(GError) error = NULL;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	g_assert_cmpint(bind(listener, (struct sockaddr *)&name, length), ==, 0);
+	g_assert_cmpint(listen(listener, 2), ==, 0);
+	g_assert_cmpint(getsockname(listener, (struct sockaddr *)&name, &length), ==, 0);
+
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	g_assert_cmpint(connect(client, (struct sockaddr *)&name, length), ==, 0);
+	g_assert_cmpint(getsockname(client, (struct sockaddr *)&ours, &length), ==, 0);
+	g_assert_false(port_is_free("127.0.0.1", ntohs(ours.sin_port), &error));
+	g_assert_error(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE);
+	g_assert_nonnull(strstr(error->message, "a connection of this host"));
+	g_clear_error(&error);
+	close(client);
+
+	int problem = 0;
+	client = wire_connect("127.0.0.1", ntohs(name.sin_port), &problem);
+	g_assert_cmpint(client, >=, 0);
+	g_assert_cmpint(getsockname(client, (struct sockaddr *)&ours, &length), ==, 0);
+	g_assert_true(port_is_free("127.0.0.1", ntohs(ours.sin_port), &error));
+	g_assert_no_error(error);
+	close(client);
+	g_assert_true(port_is_free("127.0.0.1", ntohs(ours.sin_port), &error));
+	close(listener);
 }
 
 static void
@@ -86,6 +122,7 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/ports/a-taken-port-names-who-has-it", test_taken);
+	g_test_add_func("/ports/connections-have-ports-and-ours-leave-them-free", test_connection);
 	g_test_add_func("/ports/the-other-end-of-a-connection-is-known", test_peer);
 	g_test_add_func("/ports/an-address-that-is-not-ours-is-an-error", test_bad_address);
 	return g_test_run();

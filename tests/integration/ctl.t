@@ -398,6 +398,24 @@ is($status, 0, 'to stop nobody is done at once');
 
 # --- status ---
 
+# A time zone in which this day is so many seconds old.
+sub day_of {
+    my ($age) = @_;
+    my $east = $age - time % 86400;
+    my $size = abs int $east;
+    return sprintf 'here%s%d:%02d:%02d', $east < 0 ? '+' : '-', $size / 3600, $size / 60 % 60, $size % 60;
+}
+
+my $noon = day_of(12 * 3600);
+{
+    local $ENV{TZ} = day_of(60);
+    ctl('status', 'slow');
+    like($out, qr/ \(for 3min, since \d{4}-\d\d-\d\d 23:\d\d:\d\d\)\n/, 'yesterday has its date');
+    $ENV{TZ} = day_of(86400 - 60);
+    ctl('status', 'slow');
+    like($out, qr/since 23:.*\n.*\n  limit +\d{4}-\d\d-\d\d 00:0\d:\d\d, in/, 'and tomorrow, too');
+}
+$ENV{TZ} = $noon;
 ctl('status', 'slow');
 is($status, 0, 'status');
 like($out, qr/^slow: booting: started by root \(for 3min, since [\d:]+\)\n  now +waiting for the SSH banner\n  limit +[\d:]+, in \d+min\n/,
@@ -413,6 +431,7 @@ ctl('status');
 is($status, 0, 'status of all');
 is(() = $out =~ /^\S+: \w+: .+ \(for \w+, since [\d:]+\)$/mg, 4, 'shows all');
 unlike($out, qr/console/, 'in short');
+$ENV{TZ} = 'UTC';
 ctl('status', 'childhurd1', 'nobody', 'childhurd1');
 is($status, 1, 'status of a guest that is not there');
 like($err, qr/^childhurdctl: nobody: there is no such guest/, 'says so');

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# `guix build -s i586-gnu` with the real Guix on both ends: a coordinator whose build daemon is not root's, and two guests
-# that pass for a Hurd. Nobody notices that they come and go.
+# `guix build -s i586-gnu` with the real Guix on both ends: a coordinator whose build daemon is not root's, a childhurdd that
+# is not root's either, and two guests that pass for a Hurd. Nobody notices that they come and go. At the end root's.
 use strict;
 use warnings;
 use lib 'tests/lib';
 use Childhurd;
+use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
 use Guide;
 use Guix;
@@ -12,6 +13,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $image = Childhurd::need_image('guix');
+Childhurd::own_users(childhurd => []);
 my $begun = time;
 my $said;
 sub at { return sprintf '[%.0f s] %s', time - $begun, join '', @_ }
@@ -22,17 +24,18 @@ my $id   = Childhurd::free_id(2);
 my %port = (childhurd1 => 10022 + 1000 * $id, childhurd2 => 11022 + 1000 * $id);
 # Debian's guix-daemon is run by a user of that name; here it is one that every Debian has.
 my $g = Guix->new(dir => $dir, runtime => "$dir/run", user => 'daemon');
-my $d = Childhurd->new(dir => $dir, guests => '');
-$g->start;
-$d->{daemon} = $g->daemon_keys;
-$d->configure(<<"INI");
+my $guest = <<"INI";
 [guest childhurd]
-count = 2
 id = $id
 image = $image
 memory-size = 384M
 probe-command = guix
 INI
+my $d = Childhurd->new(dir => $dir)->run_as('childhurd');
+$g->start;
+$d->{daemon} = $g->daemon_keys;
+$d->configure("${guest}count = 2\n");
+is(system($d->{program}, '--config', $d->{file}, '--prepare'), 0, 'root does his part, once');
 # What the guide tells to do.
 my @guide = Guide::commands('guix');
 $g->run(10, 'ln', '-s', "$dir/run", '/run/childhurd');
@@ -83,15 +86,15 @@ sub secret { my ($name, $leaf) = @_; return Childhurd::slurp("$dir/state/$name/s
 
 sub keys_are_exchanged {
     my ($when) = @_;
-    my $acl  = Childhurd::slurp("$g->{root}/etc/guix/acl");
-    my $host = key_in(Childhurd::slurp("$g->{root}/etc/guix/signing-key.pub"));
+    my $acl  = Childhurd::slurp("$g->{etc}/acl");
+    my $host = key_in(Childhurd::slurp("$g->{etc}/signing-key.pub"));
     for my $name (sort keys %port) {
         my $key = key_in(secret($name, 'signing-key.pub'));
         is(() = $acl =~ /#$key#/g, 1, "$when the host's acl has the key of $name once");
         is(() = secret($name, 'acl') =~ /#$host#/g, 1, '... and the guest the host\'s');
     }
     isnt(secret('childhurd1', 'signing-key.sec'), secret('childhurd2', 'signing-key.sec'), '... and each has its own');
-    is((stat "$g->{root}/etc/guix/acl")[4], (getpwnam 'daemon')[2], '... and the acl belongs to whom it did');
+    is((stat "$g->{etc}/acl")[4], (getpwnam 'daemon')[2], '... and the acl belongs to whom it did');
 }
 keys_are_exchanged('at first');
 
@@ -174,5 +177,15 @@ ok($d->wait_until(120, 'it is on the list', sub { listed('childhurd1') }), '... 
 $d->ctl('stop', '--all', '--now', '--wait', '--timeout', '90s');
 is($d->{status}, 0, 'both are stopped');
 like($d->machines, qr/^\(list\s*\)$/m, 'machines.scm is the empty list');
+is($d->end >> 8, 0, '... and the daemon, who never was root, ends');
 note at 'the end';
+
+# --- the same with a daemon of root's ---
+remove_tree("$dir/run");
+mkdir "$dir/root";
+$d = Childhurd->new(dir => "$dir/root", state => "$dir/root/state", runtime => "$dir/run", daemon => $g->daemon_keys, guests => $guest)->start;
+$d->ctl('wait', 'childhurd', '--for', 'ready', '--timeout', '180s');
+is($d->{status}, 0, 'a guest of root\'s daemon becomes ready');
+ok_build($g->build('rooted'), 240, 'a build by root\'s daemon', 'rooted');
+note at 'the end of root\'s';
 done_testing;

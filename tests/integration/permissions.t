@@ -5,7 +5,6 @@ use strict;
 use warnings;
 use lib 'tests/lib';
 use Childhurd;
-use File::Copy qw(copy);
 use JSON::PP;
 use Test::More;
 
@@ -74,16 +73,9 @@ sub daemon {
 
 for my $owner ('root', 'childhurd') {
     my $d = daemon();
-    if ($owner ne 'root') {
-        mkdir "$d->{dir}/bin";
-        copy("$Childhurd::BUILD/childhurdd", "$d->{dir}/bin/childhurdd") or die;
-        chmod 0755, "$d->{dir}/bin/childhurdd";
-        mkdir $_ for $d->{state}, $d->{runtime};
-        system('chown', "$owner:$owner", $d->{state}, $d->{runtime});
-        $d->{program} = "$d->{dir}/bin/childhurdd";
-        $d->{wrap}    = [ 'setpriv', "--reuid=$owner", "--regid=$owner", '--init-groups' ];
-    }
-    $d->start;
+    mkdir $_ for $d->{state}, $d->{runtime};
+    system('chown', "$owner:$owner", $d->{state}, $d->{runtime});
+    $d->run_as($owner)->start;
     note("the daemon of $owner");
     expect($d, 'root', '');
     expect($d, 'childhurd', $owner eq 'root' ? 'CHANGES' : '');

@@ -6,7 +6,6 @@ use warnings;
 use lib 'tests/lib';
 use Childhurd;
 use Fcntl qw(:DEFAULT :flock F_SETLK F_WRLCK SEEK_SET);
-use File::Copy qw(copy);
 use Test::More;
 
 Childhurd::own_users(childhurd => [], 'guix-daemon' => [], other => []);
@@ -17,9 +16,7 @@ my $d = Childhurd->new;
 $d->{daemon} = "guix-configuration-directory = $d->{dir}/guix\nguix-state-directory = $d->{dir}/var-guix\nuri = test:///default\ncoordinator-user = guix-daemon\n";
 my $id = Childhurd::free_id(2);
 $d->configure("[guest a]\ncount = 2\nid = $id\nimage = /dev/null\nautostart = no\n");
-mkdir "$d->{dir}/bin";
-copy("$Childhurd::BUILD/$_", "$d->{dir}/bin/$_") or die for qw(childhurdd childhurdctl);
-chmod 0755, glob "$d->{dir}/bin/*";
+$d->run_as('childhurd');
 
 sub run {
     my (@command) = @_;
@@ -29,7 +26,7 @@ sub run {
     $d->{status} = $? >> 8;
     return Childhurd::slurp($out) =~ s/^\S+ \S+ (?=\S)//mgr;
 }
-sub prepare { return run("$d->{dir}/bin/childhurdd", '--config', $d->{file}, '--prepare', @_) }
+sub prepare { return run($d->{program}, '--config', $d->{file}, '--prepare', @_) }
 sub as      { my ($user, @command) = @_; return run('setpriv', "--reuid=$user", "--regid=$user", '--init-groups', @command) }
 sub owner   { return (lstat $_[0])[4] // 'nobody' }
 
@@ -44,7 +41,7 @@ like(prepare('--user', 'nobody-there'), qr/--user: user nobody-there: there is n
 is($d->{status}, 1, '... and the exit status says so');
 like(prepare('--user', 'root'), qr/is root, whose daemon needs no preparation/, 'root needs none');
 like(prepare('--user', 'other'), qr{^error: \Q$d->{state}\E: belongs to user $uid.*chown -hR other: }m, 'the state of another user is not taken');
-like(as('other', "$d->{dir}/bin/childhurdd", '--config', $d->{file}, '--prepare'), qr/run it as root/, 'only root can do root\'s part');
+like(as('other', $d->{program}, '--config', $d->{file}, '--prepare'), qr/run it as root/, 'only root can do root\'s part');
 
 # --- what root is not to be talked into ---
 mkdir "$d->{dir}/$_" for qw(full full/dpkg empty rooms rooms/images theirs theirs/conf ours);
@@ -57,7 +54,7 @@ sub elsewhere {
     print $f "[daemon]\nguix-configuration-directory = $d->{dir}/none\n$daemon";
     close $f;
     chown +(getpwnam $o{owner})[ 2, 3 ], $file if $o{owner};
-    return run("$d->{dir}/bin/childhurdd", '--config', $file, '--prepare', @{ $o{words} // [] });
+    return run($d->{program}, '--config', $file, '--prepare', @{ $o{words} // [] });
 }
 like(elsewhere("state-directory = $d->{dir}/full\nruntime-directory = $d->{dir}/empty\n"),
     qr{^error: \Q$d->{dir}\E/full: belongs to user 0, and is not empty: it has dpkg; if user childhurd is to have it with all that}m, 'a folder of root\'s that is in use is not given away');
@@ -165,8 +162,6 @@ is(prepare(), '', 'and all is well again');
 
 # --- the daemon itself ---
 unlink "$d->{state}/a1/offload_key.pub";
-$d->{program} = "$d->{dir}/bin/childhurdd";
-$d->{wrap}    = [ 'setpriv', '--reuid=childhurd', '--regid=childhurd', '--init-groups' ];
 $d->start;
 like($d->ctl('list'), qr/^a1 +stopped/m, 'a daemon without root runs there');
 $d->ctl('start', 'a1');

@@ -148,14 +148,9 @@ my $id = Childhurd::free_id(2);
 sub daemon {
     my ($owner, $guest) = @_;
     my $d = Childhurd->new;
-    mkdir $_ for "$d->{dir}/bin", $d->{state}, $d->{runtime};
-    copy("$Childhurd::BUILD/childhurdd", "$d->{dir}/bin/childhurdd") or die;
-    chmod 0755, "$d->{dir}/bin/childhurdd";
-    $d->{program} = "$d->{dir}/bin/childhurdd";
-    if ($owner ne 'root') {
-        system('chown', "$owner:$owner", $d->{state}, $d->{runtime});
-        $d->{wrap} = [ 'setpriv', "--reuid=$owner", "--regid=$owner", '--init-groups' ];
-    }
+    mkdir $_ for $d->{state}, $d->{runtime};
+    $d->run_as($owner);
+    system('chown', "$owner:$owner", $d->{state}, $d->{runtime});
     $d->{id} = $id++;
     $d->configure("[guest a]\nid = $d->{id}\nimage = $image\nmemory-size = 200M\nprobe-interval = 1s\n$guest\n");
     $d->{log} = "$d->{dir}/log";

@@ -9,6 +9,7 @@ package Childhurd;
 use strict;
 use warnings;
 use Cwd qw(abs_path);
+use File::Copy qw(copy);
 use File::Path qw(make_path remove_tree);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
@@ -114,6 +115,17 @@ sub new {
     $self->{file}    ||= "$self->{dir}/childhurd.ini";
     $self->configure($o{guests} // '');
     push @daemons, $self;
+    return $self;
+}
+
+# The daemon will be this user's, who may not come to the build folder: a copy of the program is.
+sub run_as {
+    my ($self, $user) = @_;
+    mkdir "$self->{dir}/bin";
+    $self->{program} = "$self->{dir}/bin/childhurdd";
+    copy("$BUILD/childhurdd", $self->{program}) or die "$self->{program}: $!";
+    chmod 0755, $self->{program};
+    $self->{wrap} = [ 'setpriv', "--reuid=$user", "--regid=$user", '--init-groups' ];
     return $self;
 }
 

@@ -10,7 +10,8 @@
 # The root is an overlay on the cached folder guix-root, written to memory only, in a mount and a process namespace: all
 # is gone with the one process that holds them, and that one dies with the test. The network is the host's, as the
 # guests' ports are on its loopback, and the test's folder is at its own path, so that the paths in machines.scm hold.
-# childhurdd is outside and finds Guix' folders below /proc/PID/root: the same mount, and so the same locks.
+# Guix' folders that childhurdd looks at are outside, DIR/NAME.etc and DIR/NAME.var, for a daemon of any user's: the same
+# files, and so the same locks.
 package Guix;
 use strict;
 use warnings;
@@ -37,6 +38,8 @@ mount -t tmpfs tmpfs root/run
 mount -t tmpfs tmpfs root/tmp
 mkdir -p "root$dir"
 mount --bind "$dir" "root$dir"
+mount --bind "$dir/$name.etc" root/etc/guix
+mount --bind "$dir/$name.var" root/var/guix
 if [ -n "$host" ]; then
 	mkdir root/host
 	mount --rbind / root/host
@@ -60,6 +63,10 @@ sub enter {
     my ($self) = @_;
     my $lower = Childhurd::need_image('guix-root');
     mkdir "$self->{dir}/$self->{name}";
+    $self->{etc} = "$self->{dir}/$self->{name}.etc";
+    $self->{var} = "$self->{dir}/$self->{name}.var";
+    system('cp', '-a', "$lower/etc/guix", $self->{etc}) == 0 && system('cp', '-a', "$lower/var/guix", $self->{var}) == 0
+        or die "Guix' folders cannot be copied\n";
     $self->{log}    = "$self->{dir}/$self->{name}.log";
     $self->{holder} = spawn($self->{log}, qw(setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --propagation
         private sh -c), $SETUP, 'sh', $lower, $self->{dir}, $self->{name}, $self->{host} // '');
@@ -82,7 +89,7 @@ sub start {
     $self->run(60, 'chown', '-R', "$uid:$gid", qw(/gnu/store /var/guix /var/log/guix /etc/guix));
     $self->run(60, qw(guix archive --generate-key)); # belongs to the store's owner
     die "no signing key: $self->{output}" if $self->{status};
-    spew("$self->{root}/etc/guix/machines.scm", <<"SCM");
+    spew("$self->{etc}/machines.scm", <<"SCM");
 (append (if (file-exists? "$self->{runtime}/machines.scm") (primitive-load "$self->{runtime}/machines.scm") '()) (list))
 SCM
     $self->start_daemon;
@@ -94,7 +101,7 @@ sub start_daemon {
     my ($self) = @_;
     my ($uid, $gid) = (getpwnam $self->{user})[2, 3];
     my @as = $uid ? ('setpriv', "--reuid=$uid", "--regid=$gid", qw(--clear-groups --inh-caps +chown --ambient-caps +chown)) : ();
-    my $socket = "$self->{root}/var/guix/daemon-socket/socket";
+    my $socket = "$self->{var}/daemon-socket/socket";
     $self->begin_to("$self->{dir}/$self->{name}.guix-daemon", @as, qw(guix-daemon --disable-chroot --no-substitutes));
     Childhurd::limited(20, 'the coordinator\'s guix-daemon', sub { -S $socket });
 }
@@ -102,7 +109,7 @@ sub start_daemon {
 # Lines of [daemon] for the childhurdd that works for this coordinator.
 sub daemon_keys {
     my ($self) = @_;
-    return "guix-configuration-directory = $self->{root}/etc/guix\nguix-state-directory = $self->{root}/var/guix\n" .
+    return "guix-configuration-directory = $self->{etc}\nguix-state-directory = $self->{var}\n" .
         "coordinator-user = $self->{user}\n";
 }
 

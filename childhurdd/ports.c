@@ -12,31 +12,39 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum tcp_state { TCP_ESTABLISHED = 1, TCP_LISTEN = 10 }; /* Linux, include/net/tcp_states.h */
+enum tcp_state { TCP_ANY, TCP_ESTABLISHED, TCP_LISTEN = 10 }; /* Linux, include/net/tcp_states.h */
 
 struct tcp_socket {
 	unsigned long inode;
 	unsigned int uid;
 };
 
-/* The socket in this state at port local, its other end at port remote (0 when it listens). FALSE:
- * there is none. */
 static gboolean
-find_socket(enum tcp_state wanted, unsigned int local, unsigned int remote,
-	    struct tcp_socket *found)
+find_in(const char *table, enum tcp_state wanted, unsigned int local, unsigned int remote,
+	struct tcp_socket *found)
 {
 	g_autofree char *text = NULL;
-	if (!g_file_get_contents("/proc/net/tcp", &text, NULL, NULL))
+	if (!g_file_get_contents(table, &text, NULL, NULL))
 		return FALSE;
 	for (char *next, *line = strtok_r(text, "\n", &next); line;
 	     line = strtok_r(NULL, "\n", &next)) {
 		unsigned int at, to, state;
 		if (sscanf(line, "%*d: %*x:%x %*x:%x %x %*x:%*x %*x:%*x %*x %u %*d %lu", &at, &to,
 			   &state, &found->uid, &found->inode) == 5 &&
-		    state == wanted && at == local && to == remote)
+		    at == local && (wanted == TCP_ANY || (state == wanted && to == remote)))
 			return TRUE;
 	}
 	return FALSE;
+}
+
+/* The socket in this state at port local, its other end at port remote (0 when it listens). FALSE:
+ * there is none. One of IPv6 may have the port in IPv4, too. */
+static gboolean
+find_socket(enum tcp_state wanted, unsigned int local, unsigned int remote,
+	    struct tcp_socket *found)
+{
+	return find_in("/proc/net/tcp", wanted, local, remote, found) ||
+	       find_in("/proc/net/tcp6", wanted, local, remote, found);
 }
 
 static gboolean
@@ -126,7 +134,8 @@ port_is_free(const char *address, int port, GError **error)
 		return TRUE;
 	struct tcp_socket taken;
 	g_autofree char *who = why == EADDRINUSE ? owner(port) : NULL;
-	if (why == EADDRINUSE && !find_socket(TCP_LISTEN, (unsigned int)port, 0, &taken))
+	if (why == EADDRINUSE && !find_socket(TCP_LISTEN, (unsigned int)port, 0, &taken) &&
+	    find_socket(TCP_ANY, (unsigned int)port, 0, &taken))
 		g_set_error(
 		    error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
 		    "port %d on %s is taken by a connection of this host, until a minute after its "

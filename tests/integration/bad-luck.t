@@ -52,7 +52,7 @@ sub write_file {
     $d->start;
     for my $name (sort keys %cases) {
         next if $name eq 'kvm' && kvm_works($d);
-        my $said = $d->ctl('start', $name) . $d->ctl('wait', $name, '--for', 'failed', '--timeout', '30s');
+        my $said = $d->ctl('start', $name) . $d->ctl('wait', $name, '--for', 'failed', '--timeout', '60s');
         is($d->{status}, 0, "$name: it fails") or diag($said, $d->log), next;
         like($d->ctl('status', $name), $cases{$name}[1], "$name: status says why");
     }
@@ -132,7 +132,7 @@ if ($> != 0) {
     $d->start;
     delete $d->{environment};
     $d->ctl('start', 'a');
-    $d->ctl('wait', 'a', '--for', 'failed', '--timeout', '30s');
+    $d->ctl('wait', 'a', '--for', 'failed', '--timeout', '60s');
     like($d->ctl('status', 'a'), qr/no qemu-img in PATH; install it \(Debian: qemu-utils/, 'no qemu-img: which package has it');
     my $before = $d->ctl('list', '--json');
     $d->configure("[guest a]\nimagine = $image\n[guest b]\n");
@@ -212,7 +212,7 @@ SKIP: {
     my $d = Childhurd->new(guests => "[guest a]\nimage = /nonexistent\nautostart = no\n")->start;
     my $open = IO::Socket::UNIX->new(Peer => "$d->{runtime}/control") || die "connect: $!";
     my $back = sub { $d->ctl('list'); $d->{status} == 0 && -e "$d->{runtime}/machines.scm" };
-    my $is_back = sub { ok($d->wait_until(10, $_[0], $back), $_[0]) };
+    my $is_back = sub { ok($d->wait_until(60, $_[0], $back), $_[0]) };
     unlink "$d->{runtime}/control";
     kill 'HUP', $d->{pid};
     $is_back->('SIGHUP brings a deleted control socket back');
@@ -237,7 +237,7 @@ for my $error (qw(ENOMEM EMFILE)) {
     my $d      = Childhurd->new(guests => "[guest a]\nimage = /nonexistent\nautostart = no\n")->start;
     my $strace = $d->spawn("$d->{dir}/strace", 'strace', '-f', '-qq', '-e', 'trace=accept4', '-e', "inject=accept4:error=$error:when=1..3",
         '-o', "$d->{dir}/trace", '-p', $d->{pid});
-    ok($d->wait_until(10, 'strace is there', sub { Childhurd::slurp("/proc/$d->{pid}/status") =~ /^TracerPid:\s*[1-9]/m }), 'strace makes accept fail');
+    ok($d->wait_until(60, 'strace is there', sub { Childhurd::slurp("/proc/$d->{pid}/status") =~ /^TracerPid:\s*[1-9]/m }), 'strace makes accept fail');
     like($d->ctl('list'), qr/^a +stopped/m, "$error three times over: who called is served nevertheless");
     my $trace = Childhurd::slurp("$d->{dir}/trace");
     is(() = $trace =~ /accept4.*= -1 $error.*INJECTED/g, 3, '... after three tries') or diag($trace);
@@ -268,7 +268,7 @@ for my $error (qw(ENOMEM EMFILE)) {
     my %says = (mode => qr/agent\.sec.*chmod/, link => qr/etc\/passwd.*symbolic link/, owner => qr/agent\.sec.*chown/);
     for my $name ($> == 0 ? qw(mode link owner) : qw(mode link)) {
         $d->ctl('start', $name);
-        $d->ctl('wait', $name, '--for', 'failed', '--timeout', '20s');
+        $d->ctl('wait', $name, '--for', 'failed', '--timeout', '60s');
         like($d->ctl('status', $name), $says{$name}, "secret root, wrong $name: what it is and what mends it");
     }
     $d->ctl('start', 'good', '--wait', '--timeout', '120s');
@@ -290,7 +290,7 @@ SKIP: {
     my $inside = "/proc/$d->{pid}/root$d->{state}";
     system("cat /dev/zero > $inside/filler 2>/dev/null");
     $d->ctl('start', 'a');
-    $d->ctl('wait', 'a', '--for', 'failed', '--timeout', '20s');
+    $d->ctl('wait', 'a', '--for', 'failed', '--timeout', '60s');
     is($d->{status}, 0, 'with a full state directory a start fails');
     like($d->ctl('status', 'a'), qr/No space left/, 'and says why');
     ok(!glob("$inside/a/disk.qcow2*"), 'no half-made disk is left');
@@ -305,7 +305,7 @@ SKIP: {
         $inside = "/proc/$qemu/root$d->{state}";
         $d->{wrap} = ['nsenter', "--mount=/proc/$qemu/ns/mnt", '--'];
         $d->start;
-        ok($d->wait_until(30, 'a is ready', sub { $d->state('a') eq 'ready' }), "SIG$how with no byte free: the next daemon has it ready");
+        ok($d->wait_until(60, 'a is ready', sub { $d->state('a') eq 'ready' }), "SIG$how with no byte free: the next daemon has it ready");
         is($d->qemu('a'), $qemu, 'in the same QEMU');
     }
     unlink glob "$inside/filler*";
@@ -328,9 +328,9 @@ SKIP: {
         1 until $asks->() || time > $until;
         $d->end($signal);
         $d->start;
-        ok($d->wait_until(30, 'a runs', sub { $d->state('a') eq 'booting' }), "SIG$signal while libvirt asks QEMU: the next daemon starts the guest");
+        ok($d->wait_until(60, 'a runs', sub { $d->state('a') eq 'booting' }), "SIG$signal while libvirt asks QEMU: the next daemon starts the guest");
         is(scalar($asks->()), 0, 'and none is left that was only asked');
-        $d->ctl('stop', 'a', '--now', '--wait', '--timeout', '40s');
+        $d->ctl('stop', 'a', '--now', '--wait', '--timeout', '60s');
         $d->end;
     }
 }
@@ -376,10 +376,10 @@ SKIP: {
 
     # one whose QEMU is killed while it boots, one that takes long, one without sshd
     $d->ctl('start', 'slow', 'nosshd', 'stays', 'deaf');
-    $d->ctl('wait', 'nosshd', '--for', 'booting', '--timeout', '20s');
-    my $pid = $d->wait_until(10, 'its pid', sub { $d->qemu('nosshd') });
+    $d->ctl('wait', 'nosshd', '--for', 'booting', '--timeout', '60s');
+    my $pid = $d->wait_until(60, 'its pid', sub { $d->qemu('nosshd') });
     kill 'KILL', $pid;
-    $d->ctl('wait', 'nosshd', '--for', 'failed', '--timeout', '20s');
+    $d->ctl('wait', 'nosshd', '--for', 'failed', '--timeout', '60s');
     is($d->{status}, 0, 'SIGKILL of a QEMU that boots is a failure');
     like($d->ctl('status', 'nosshd'), qr/killed by signal 9/, 'that is called by its name');
     $d->ctl('wait', 'slow', 'stays', 'deaf', '--for', 'ready', '--timeout', '120s');

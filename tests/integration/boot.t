@@ -23,7 +23,7 @@ $d->start;
 
 # --- until both are ready ---
 like($d->ctl('list'), qr/childhurd1.*\n.*childhurd2/, 'both are listed at once');
-ok($d->wait_until(20, 'a placeholder is published', sub { $d->machines =~ /build-machine/ }),
+ok($d->wait_until(60, 'a placeholder is published', sub { $d->machines =~ /build-machine/ }),
     'while they come up the list of machines is not empty');
 unlike($d->machines, qr/\(port ${\ (10022 + 1000 * $id)}\)/, 'but lists none that is not ready');
 $d->ctl('wait', 'childhurd*', '--for', 'ready', '--timeout', '120s');
@@ -53,7 +53,7 @@ my %qemu = map { $_ => $d->qemu($_) } qw(childhurd1 childhurd2);
 ok($qemu{childhurd1} && $qemu{childhurd2}, 'their QEMUs are known');
 my $session = $d->spawn("$d->{dir}/session", 'ssh', '-n', '-F', "$d->{runtime}/ssh_config", '-o', 'BatchMode=yes', 'childhurd1',
     'echo begun; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo survived');
-ok($d->wait_until(20, 'a session', sub { Childhurd::slurp("$d->{dir}/session") =~ /begun/ }), 'somebody has a session into a guest');
+ok($d->wait_until(60, 'a session', sub { Childhurd::slurp("$d->{dir}/session") =~ /begun/ }), 'somebody has a session into a guest');
 $d->end('KILL');
 $d->start;
 $d->ctl('wait', 'childhurd*', '--for', 'ready', '--timeout', '60s');
@@ -105,8 +105,8 @@ like("@states", qr/stopping stopped starting booting enrolling ready/, 'events -
 # --- a killed QEMU comes back: one that this daemon started, so that it learns the status ---
 my $old = $d->qemu('childhurd1');
 kill 'KILL', $old;
-ok($d->wait_until(10, 'the death is seen', sub { $d->state('childhurd1') ne 'ready' }), 'a killed QEMU is noticed');
-ok($d->wait_until(10, 'the reason', sub { $d->log =~ /childhurd1: backoff: QEMU was killed by signal 9/ }),
+ok($d->wait_until(60, 'the death is seen', sub { $d->state('childhurd1') ne 'ready' }), 'a killed QEMU is noticed');
+ok($d->wait_until(60, 'the reason', sub { $d->log =~ /childhurd1: backoff: QEMU was killed by signal 9/ }),
     'the log says what happened to it');
 $d->ctl('wait', 'childhurd1', '--for', 'ready', '--timeout', '120s');
 is($d->{status}, 0, 'and the guest comes back');

@@ -68,13 +68,13 @@ is($d->guests->{a}{builds}, 1, '... which counts as no build');
 $d->ctl('drain', 'a', '--wait', '--timeout', '1s');
 is($d->{status}, 4, 'drain --wait waits while the build runs');
 give_back($build);
-$d->ctl('drain', 'a', '--wait', '--timeout', '20s');
+$d->ctl('drain', 'a', '--wait', '--timeout', '60s');
 is($d->{status}, 0, '... until it has ended');
 ok(!take_slot(0), '... and that slot is kept, too, when this is said');
 kill 'KILL', $d->{pid};
 waitpid $d->{pid}, 0;
 $d->start;
-ok($d->wait_until(30, 'drained again', sub { $d->state('a') eq 'draining' }), 'the next daemon goes on with that');
+ok($d->wait_until(60, 'drained again', sub { $d->state('a') eq 'draining' }), 'the next daemon goes on with that');
 ok(!take_slot(0), '... and keeps the slots');
 $d->ctl('undrain', 'a');
 ok(listed(), 'undrained, it is on the list');
@@ -88,9 +88,9 @@ is($d->state('a'), 'draining', 'a restart waits for the build');
 ok(!take_slot(1), '... and lets no other come');
 is($d->qemu('a'), $qemu, '... and touches nothing');
 give_back($build);
-ok($d->wait_until(30, 'another QEMU', sub { my $now = $d->qemu('a'); $now && $now != $qemu }), '... and is done when it has ended');
+ok($d->wait_until(60, 'another QEMU', sub { my $now = $d->qemu('a'); $now && $now != $qemu }), '... and is done when it has ended');
 ok(ready(), 'a is ready again');
-ok($d->wait_until(5, 'the slots are free', sub { my $b = take_slot(1) or return 0; give_back($b); 1 }), '... and its slots are free');
+ok($d->wait_until(60, 'the slots are free', sub { my $b = take_slot(1) or return 0; give_back($b); 1 }), '... and its slots are free');
 
 # --- a store that fills up: a file system in the guest's memory, and a `guix gc' that makes it larger ---
 sub guest {
@@ -99,22 +99,22 @@ sub guest {
 }
 guest('mkdir -p /gnu/store && mount -t tmpfs -o size=400m store /gnu/store');
 guest('echo "#!/bin/sh" > /usr/bin/guix; echo "echo \$@ >> /tmp/gc; sleep 1; mount -o remount,size=900m /gnu/store" >> /usr/bin/guix; chmod 755 /usr/bin/guix');
-ok($d->wait_until(20, 'status has it', sub { why() =~ m{on /gnu/store} }), 'status has the room in the store');
+ok($d->wait_until(60, 'status has it', sub { why() =~ m{on /gnu/store} }), 'status has the room in the store');
 guest('mount -o remount,size=150m /gnu/store');
-ok($d->wait_until(20, 'its garbage is collected', sub { $d->log =~ /a: its garbage is collected/ }), 'below the floor its garbage is collected');
-ok($d->wait_until(20, 'it is listed', \&listed), '... and then it is listed');
+ok($d->wait_until(60, 'its garbage is collected', sub { $d->log =~ /a: its garbage is collected/ }), 'below the floor its garbage is collected');
+ok($d->wait_until(60, 'it is listed', \&listed), '... and then it is listed');
 like($d->ctl('ssh', 'a', 'cat', '/tmp/gc'), qr/^gc --free-space=400MiB$/m, '... by guix gc, until twice as much is free');
-ok($d->wait_until(20, 'enough room', sub { why() !~ /^  now/m }), '... and nothing is said of it any more') or diag why();
+ok($d->wait_until(60, 'enough room', sub { why() !~ /^  now/m }), '... and nothing is said of it any more') or diag why();
 
 guest('printf "#!/bin/sh\necho no luck; exit 3\n" > /usr/bin/guix');
 guest('mount -o remount,size=50m /gnu/store');
-ok($d->wait_until(20, 'it is off the list', sub { !listed() }), 'with less than Guix wants, it is off the list');
+ok($d->wait_until(60, 'it is off the list', sub { !listed() }), 'with less than Guix wants, it is off the list');
 like($d->machines, qr/\(port 1\)/, '... but builds wait for it');
-ok($d->wait_until(20, 'the collection fails', sub { $d->log =~ /a: its garbage is not collected: .*status 3: no luck/ }), '... and what went wrong is logged');
-ok($d->wait_until(20, 'status says why', sub { why() =~ /its store has 50 MiB free, and Guix wants 100 MiB/ }), '... and status says why') or diag why();
+ok($d->wait_until(60, 'the collection fails', sub { $d->log =~ /a: its garbage is not collected: .*status 3: no luck/ }), '... and what went wrong is logged');
+ok($d->wait_until(60, 'status says why', sub { why() =~ /its store has 50 MiB free, and Guix wants 100 MiB/ }), '... and status says why') or diag why();
 is($d->state('a'), 'ready', '... though it is ready');
 guest('mount -o remount,size=400m /gnu/store');
-ok($d->wait_until(20, 'it is listed', \&listed), 'with room again, it is on the list');
+ok($d->wait_until(60, 'it is listed', \&listed), 'with room again, it is on the list');
 
 # --- another configuration when the next daemon begins ---
 $qemu  = $d->qemu('a');
@@ -123,7 +123,7 @@ ok($build, 'a build begins');
 $d->end;
 configure("disk = persistent\nstore-floor = 200M\n[guest b]\nid = $id\nimage = $image\nmemory-size = 256M\n", $id + 1);
 $d->start;
-ok($d->wait_until(30, 'it is known', sub { $d->state('a') eq 'draining' }), 'a guest that got another port while no daemon ran is known at the old one');
+ok($d->wait_until(60, 'it is known', sub { $d->state('a') eq 'draining' }), 'a guest that got another port while no daemon ran is known at the old one');
 like(why(), qr/draining: the configuration changed: id, ssh-port, secrets-port .*now +waiting for the running build to end/s, '... and waits for its build, as after a reload');
 is($d->qemu('a'), $qemu, '... which goes on');
 ok(!take_slot(1), '... and no other comes');
@@ -142,8 +142,8 @@ ok($build, 'a build begins');
 $d->end;
 $d->configure("[guest b]\nid = $id\nimage = $image\nautostart = no\n");
 $d->start;
-ok($d->wait_until(30, 'a stranger', sub { $d->log =~ /a: runs, but is no longer configured; it is stopped, when no build runs/ }), 'a guest that is no longer configured is found');
-ok($d->wait_until(30, 'it is known', sub { $d->state('a') eq 'draining' }), '... and waits for its build');
+ok($d->wait_until(60, 'a stranger', sub { $d->log =~ /a: runs, but is no longer configured; it is stopped, when no build runs/ }), 'a guest that is no longer configured is found');
+ok($d->wait_until(60, 'it is known', sub { $d->state('a') eq 'draining' }), '... and waits for its build');
 is($d->qemu('a'), $qemu, '... which goes on');
 unlike($d->machines, qr/\(port $port\)/, '... while it is off the list');
 give_back($build);
@@ -162,7 +162,7 @@ $d->ctl('start', 'a', '--wait', '--timeout', '120s');
 ok(ready(), 'a is ready');
 is($d->guests->{a}{builds}, 0, 'our own sessions are no builds');
 my $session = $d->spawn("$d->{dir}/session", 'ssh', '-F', "$d->{runtime}/ssh_config", '-o', 'BatchMode=yes', 'a', 'echo up; exec sleep 300');
-ok($d->wait_until(20, 'the session is there', sub { Childhurd::slurp("$d->{dir}/session") =~ /up/ }), 'somebody has a session in it');
+ok($d->wait_until(60, 'the session is there', sub { Childhurd::slurp("$d->{dir}/session") =~ /up/ }), 'somebody has a session in it');
 is($d->guests->{a}{builds}, 1, '... which may be a build');
 $d->ctl('stop', 'a');
 is($d->state('a'), 'draining', '... so a stop waits');

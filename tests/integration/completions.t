@@ -93,7 +93,7 @@ if (!$foreign) {
     }
     POSIX::_exit(0);
 }
-ok($d->wait_until(10, 'it listens', sub { -S "$dir/foreign" }), 'a daemon of somebody else');
+ok($d->wait_until(60, 'it listens', sub { -S "$dir/foreign" }), 'a daemon of somebody else');
 is(ask_bash("childhurdctl --socket $dir/foreign stop "), "good\n", 'bash: what is no name is not offered');
 ok(!-e "$dir/ran", '... and not run');
 kill 'KILL', $foreign;

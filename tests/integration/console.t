@@ -46,7 +46,7 @@ sub ends_well ($t, $status, $what) {
 # The first process with these words on its command line, so that it can be sent a signal.
 sub process (@words) {
     my $wanted = join "\0", @words;
-    return $d->wait_until(10, "@words runs", sub {
+    return $d->wait_until(60, "@words runs", sub {
         my ($found) = grep { Childhurd::slurp($_) =~ /^\Q$ctl\E\0.*\Q$wanted\E/ } glob '/proc/[0-9]*/cmdline';
         return $found && ($found =~ /(\d+)/)[0];
     });
@@ -198,7 +198,7 @@ is(() = $d->ctl('top', 'nobody') =~ /no such guest/, 1, 'top of nobody');
 
 my $followed = "$d->{dir}/followed";
 push @children, $d->spawn($followed, $ctl, '-s', $control, 'log', '-f', 'a');
-ok($d->wait_until(10, 'log -f begins', sub { Childhurd::slurp($followed) =~ /last-42/ }), 'log -f begins with the last lines');
+ok($d->wait_until(60, 'log -f begins', sub { Childhurd::slurp($followed) =~ /last-42/ }), 'log -f begins with the last lines');
 my $fourth = on_terminal('console', 'a');
 $fourth->expect(qr/Connected/);
 {
@@ -206,10 +206,10 @@ $fourth->expect(qr/Connected/);
     open my $f, '>>', $log or die;
     print $f "noise of a test, a line of it\n" x 150_000;
 }
-ok($d->wait_until(20, 'rotation', sub { -s "$log.1" && -s $log < 2**20 }), 'the log is rotated') or diag(`ls -l $d->{state}/a`);
+ok($d->wait_until(60, 'rotation', sub { -s "$log.1" && -s $log < 2**20 }), 'the log is rotated') or diag(`ls -l $d->{state}/a`);
 $fourth->type("echo rotated-\$((6*7))\r");
 $fourth->expect(qr/rotated-42/, 'the console goes on behind a rotation');
-ok($d->wait_until(20, 'log -f', sub { Childhurd::slurp($followed) =~ /^rotated-42/m }), 'and so does log -f');
+ok($d->wait_until(60, 'log -f', sub { Childhurd::slurp($followed) =~ /^rotated-42/m }), 'and so does log -f');
 
 $d->ctl('restart', 'a', '--now');
 $fourth->expect(qr/\nDisconnected from a: its QEMU has ended\r\n/, "the guest's end ends the session");

@@ -134,7 +134,7 @@ is($m->run('systemctl', '--failed', '--plain', '--no-legend'), '', 'nothing has 
 # What passes for a QEMU of the daemon.
 sub fake_qemu {
     $m->must('sh', '-c', 'cp /bin/sleep /srv/qemu-system-fake && systemd-run --uid=childhurd --unit=fake /srv/qemu-system-fake 600');
-    ok($m->wait_until(20, 'something like a QEMU runs', sub { scalar(my @fake = $m->pids(qr/^qemu-system-fak/)) }), 'something like a QEMU runs');
+    ok($m->wait_until(60, 'something like a QEMU runs', sub { scalar(my @fake = $m->pids(qr/^qemu-system-fak/)) }), 'something like a QEMU runs');
 }
 fake_qemu();
 $text = apt('purge', 'childhurd');

@@ -74,7 +74,7 @@ sub compare {
     return 'the same';
 }
 
-ok($d->wait_until(30, 'a runs', sub { $d->qemu('a') }), 'a runs');
+ok($d->wait_until(60, 'a runs', sub { $d->qemu('a') }), 'a runs');
 my $survivor = $d->qemu('a');
 my ($bad, $done) = (0, 0);
 for my $round (1 .. $rounds) {
@@ -90,11 +90,10 @@ for my $round (1 .. $rounds) {
     finish_operations();
     my $doubled = join ', ', grep { @{ truth()->{$_} } > 1 } sort keys %ends;
     $d->start;
-    my $began = time;
     my ($result, $list) = ('', '');
     # 5 s are for the list; a stop that is under way has its own limits.
     $d->wait_until(5,  'machines.scm', sub { ($list = $d->machines) =~ /\A;; Written by childhurdd.*\n\(list.*\)\n\z/s });
-    $d->wait_until(30, 'what is said is so', sub { ($result = compare() // '') eq 'the same' });
+    $d->wait_until(60, 'what is said is so', sub { ($result = compare() // '') eq 'the same' });
     my @wrong = (
         ($doubled ? "doubled: $doubled" : ()),
         ($result eq 'the same' ? () : $result || 'never settles'),
@@ -122,7 +121,7 @@ for my $try (1 .. 5) {
     $d->start;
     $cut++ if $d->log =~ /d: its start was cut off/;
     $d->ctl('start', 'd');
-    ok($d->wait_until(30, 'd runs', sub { $d->state('d') eq 'booting' && (compare() // '') eq 'the same' }), "a start that was cut off is made good ($try)");
+    ok($d->wait_until(60, 'd runs', sub { $d->state('d') eq 'booting' && (compare() // '') eq 'the same' }), "a start that was cut off is made good ($try)");
 }
 cmp_ok($cut, '>', 0, "$cut of 5 starts were cut off in that moment");
 
@@ -131,5 +130,5 @@ is($d->{status}, 0, 'all can be stopped') or diag($d->log);
 is(scalar($d->all_qemus), 0, 'no QEMU is left without a master');
 # What a stopped guest's record says is written when it has stopped.
 my $left = sub { join ' ', grep { /\.(?:new|tmp)$/ } glob "$d->{state}/*/* $d->{runtime}/*" };
-ok($d->wait_until(10, 'the last records are written', sub { !$left->() }), 'no half-written file is left') or diag($left->());
+ok($d->wait_until(60, 'the last records are written', sub { !$left->() }), 'no half-written file is left') or diag($left->());
 done_testing;

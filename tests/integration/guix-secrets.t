@@ -131,7 +131,7 @@ is_all($g->{root}, '... and each has its name, content and mode');
 make_path("$g->{root}/received/odd/binary");
 $receiver = receiver();
 my $sending = Guix::spawn("$dir/half", "$Childhurd::BUILD/tests/tools/send_secrets", $port, $tree);
-ok($d->wait_until(30, 'it throws', sub { $g->said($receiver) =~ /Uncaught exception/ }), 'a receiver is stuck in the middle');
+ok($d->wait_until(60, 'it throws', sub { $g->said($receiver) =~ /Uncaught exception/ }), 'a receiver is stuck in the middle');
 $g->kill_job($receiver);
 waitpid $sending, 0;
 is($? >> 8, 1, '... and dies: it is not taken for one that has all');

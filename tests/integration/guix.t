@@ -71,9 +71,9 @@ sub builder {
 sub other { return $_[0] eq 'childhurd1' ? 'childhurd2' : 'childhurd1' }
 
 # --- a build is asked for while both boot ---
-$d->wait_until(20, 'a placeholder is published', sub { $d->machines =~ /build-machine/ });
+$d->wait_until(60, 'a placeholder is published', sub { $d->machines =~ /build-machine/ });
 my $early = $g->build('early');
-ok($d->wait_until(30, 'the build is put off', sub { $g->said($early) =~ /waiting|postpon|retry/i }),
+ok($d->wait_until(60, 'the build is put off', sub { $g->said($early) =~ /waiting|postpon|retry/i }),
     'while all guests boot, a build is put off');
 $d->ctl('wait', 'childhurd*', '--for', 'ready', '--timeout', '180s');
 is($d->{status}, 0, 'both become ready by a round trip with guix repl');
@@ -132,7 +132,7 @@ is($d->{status}, 0, 'then the guest stops');
 
 # --- the one that is left is tested, while the other comes up ---
 my $test = $g->begin('sh', '-exc', shift @guide);
-$d->wait_until(20, 'the list is read', sub { $g->said($test) =~ /testing/ || $g->over($test) });
+$d->wait_until(60, 'the list is read', sub { $g->said($test) =~ /testing/ || $g->over($test) });
 $d->ctl('start', $stopped);
 like($g->finish($test, 240), qr/successfully imported .* from '127\.0\.0\.1'/, 'guix offload test is content');
 is($g->{status}, 0, '... and says so') or diag $g->{output};

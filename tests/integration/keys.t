@@ -37,7 +37,7 @@ offloading = no
 cpus = 2
 INI
 is(scalar(grep { $_ eq 'starting' } map { $_->{state} } values %{ $d->guests }), 2, 'both are to start');
-ok($d->wait_until(20, 'the first boots', sub { $d->state('kept') eq 'booting' }), 'parallel-starts = 1: the first boots');
+ok($d->wait_until(60, 'the first boots', sub { $d->state('kept') eq 'booting' }), 'parallel-starts = 1: the first boots');
 is($d->state('open'), 'starting', '... and the second waits for it');
 like($d->ctl('status', 'open'), qr/waiting for a place/, '... and says so');
 $d->ctl('wait', 'kept', 'open', '--for', 'ready', '--timeout', '180s');
@@ -85,7 +85,7 @@ SKIP: {
 $d->ctl('ssh', 'kept', 'touch /var/lib/offloading/mark; sync');
 my $qemu = $d->qemu('kept');
 $d->ctl('ssh', 'kept', 'poweroff');
-ok($d->wait_until(40, 'another QEMU', sub { my $now = $d->qemu('kept'); $now && $now != $qemu }),
+ok($d->wait_until(60, 'another QEMU', sub { my $now = $d->qemu('kept'); $now && $now != $qemu }),
     'restart = always: after a power off of its own it is started');
 $d->ctl('wait', 'kept', '--for', 'ready', '--timeout', '120s');
 $d->ctl('ssh', 'kept', 'test', '-e', '/var/lib/offloading/mark');
@@ -96,7 +96,7 @@ is($d->{status}, 0, 'restart = on-failure: after a power off of its own it is st
 
 # a probe that fails takes it off the list; reset takes the disk away
 $d->ctl('ssh', 'kept', 'echo other > /etc/hostname');
-ok($d->wait_until(20, 'unresponsive', sub { $d->state('kept') eq 'unresponsive' }), 'probe-command: a failing probe is seen');
+ok($d->wait_until(60, 'unresponsive', sub { $d->state('kept') eq 'unresponsive' }), 'probe-command: a failing probe is seen');
 unlike($d->machines, qr/\(port ${\ (10022 + 1000 * $id)}\)/, '... and the guest is off the list');
 like($d->ctl('status', 'kept'), qr/ended with status 1/, '... and status says why');
 $d->ctl('reset', 'kept', '--now');

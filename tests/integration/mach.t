@@ -21,7 +21,7 @@ my $d = Childhurd->new(guests => $text, daemon => 'parallel-starts = 4')->start;
 is($d->state('halts'), 'stopped', 'autostart = no starts nothing');
 $d->ctl('start', '--all');
 
-ok($d->wait_until(30, 'it ticks', sub { $d->ctl('log', 'silent') =~ /probe: tick 2/ }), 'the console is in its log');
+ok($d->wait_until(60, 'it ticks', sub { $d->ctl('log', 'silent') =~ /probe: tick 2/ }), 'the console is in its log');
 like($d->ctl('log', 'silent'), qr/probe: alive/, 'from the first line of the task');
 is($d->state('silent'), 'booting', 'a silent guest is booting');
 
@@ -44,8 +44,8 @@ like($d->ctl('status', 'silent'), qr/failed.*limit/s, 'status says which limit p
 
 # --- a guest that is stopped while it is silent: no SSH, no power button that anybody heeds, so: kill ---
 $d->ctl('start', 'silent');
-ok($d->wait_until(30, 'it runs', sub { $d->state('silent') eq 'booting' }), 'started by hand again');
-$d->ctl('stop', 'silent', '--wait', '--timeout', '40s');
+ok($d->wait_until(60, 'it runs', sub { $d->state('silent') eq 'booting' }), 'started by hand again');
+$d->ctl('stop', 'silent', '--wait', '--timeout', '60s');
 is($d->{status}, 0, 'a silent guest can be stopped');
 like($d->log, qr/silent: power button: no effect/, 'when the power button has no effect, it is ended');
 
@@ -53,9 +53,9 @@ like($d->log, qr/silent: power button: no effect/, 'when the power button has no
 $d->configure("[guest nokernel]\nid = $id\nkernel = $d->{dir}/no-such-kernel\nrestart = never\n");
 $d->ctl('reload');
 is($d->{status}, 0, 'reload');
-$d->ctl('wait', 'nokernel', '--for', 'failed', '--timeout', '20s');
+$d->ctl('wait', 'nokernel', '--for', 'failed', '--timeout', '60s');
 is($d->{status}, 0, 'a guest without its kernel has failed');
 like($d->ctl('status', 'nokernel'), qr/no-such-kernel: No such file/, 'a missing kernel is named');
-$d->ctl('stop', '--all', '--wait', '--timeout', '30s');
+$d->ctl('stop', '--all', '--wait', '--timeout', '60s');
 is(scalar($d->all_qemus), 0, 'no QEMU is left');
 done_testing;

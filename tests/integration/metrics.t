@@ -35,7 +35,7 @@ my $v = Varlink->new("$d->{runtime}/control", Childhurd::slurp('service/org.chil
 
 # --- what happens ---
 
-ok($d->wait_until(20, 'there is a file at once', sub { -s "$dir/figures/childhurd.prom" }), 'the file is there from the start');
+ok($d->wait_until(60, 'there is a file at once', sub { -s "$dir/figures/childhurd.prom" }), 'the file is there from the start');
 ok($d->wait_until(60, 'a boots', sub { $d->qemu('a') }), 'a boots');
 kill 'KILL', $d->qemu('a');
 ok($d->wait_until(60, 'a is restarted', sub { $d->guests->{a}{restarts} == 1 }), 'is killed, and restarted');
@@ -47,7 +47,7 @@ sub figure {
     my ($name) = @_;
     return $d->ctl('metrics') =~ /^childhurd_\Q$name\E (\S+)$/m ? $1 : undef;
 }
-ok($d->wait_until(30, 'a probe', sub { figure('probe_seconds_count') >= 3 }), 'probes are counted');
+ok($d->wait_until(60, 'a probe', sub { figure('probe_seconds_count') >= 3 }), 'probes are counted');
 is(figure('guests{state="ready"}'), 1, 'guests by state');
 is(figure('boots_total{guest="a"}'), 1, 'boots');
 is(figure('boot_seconds_count'), 1, 'with their times');
@@ -143,7 +143,7 @@ is($targets{good}{lastError}, '', 'it takes them');
 is($targets{good}{health}, 'up', '... all');
 like($targets{cut}{lastError}, qr/EOF/, 'but not when the end is missing');
 like($targets{double}{lastError}, qr/./, 'nor when a family comes twice') if $targets{double}{health} ne 'up';
-ok($d->wait_until(30, 'it can be asked', sub { defined value('childhurd_guests{job="good",state="ready"}') }), 'it can be asked');
+ok($d->wait_until(60, 'it can be asked', sub { defined value('childhurd_guests{job="good",state="ready"}') }), 'it can be asked');
 is(value('childhurd_guests{job="good",state="ready"}'), 1, 'guests that are ready');
 is(value('sum(childhurd_failures_total{job="good"})'), 2, 'failures');
 is(value('childhurd_guest_state{job="good",guest="b",state="failed"}'), 1, 'the state of one');
@@ -181,12 +181,12 @@ is((stat "$dir/figures/childhurd.prom")[2] & 07777, 0644, 'everybody may read it
 $d->{daemon} = "metrics-file = $dir/figures/no/childhurd.prom\n";
 $d->configure($guests);
 $d->ctl('reload');
-ok($d->wait_until(20, 'a warning', sub { $d->log =~ /metrics-file: .*no\/childhurd\.prom/ }), 'a folder that is not there is told');
+ok($d->wait_until(60, 'a warning', sub { $d->log =~ /metrics-file: .*no\/childhurd\.prom/ }), 'a folder that is not there is told');
 ok(!-e "$dir/figures/childhurd.prom", 'and the old file is gone');
 $d->{daemon} = "metrics-file = $dir/figures/again.prom\n";
 $d->configure($guests);
 $d->ctl('reload');
-ok($d->wait_until(20, 'the file', sub { -s "$dir/figures/again.prom" }), 'it moves with the configuration');
+ok($d->wait_until(60, 'the file', sub { -s "$dir/figures/again.prom" }), 'it moves with the configuration');
 $d->ctl(qw(stop a --now --wait --timeout 60));
 $d->end;
 ok(!-e "$dir/figures/again.prom", 'and goes with the daemon');

@@ -166,7 +166,7 @@ $d->start;
 like($d->ctl('list'), qr/^a1 +stopped/m, 'a daemon without root runs there');
 $d->ctl('start', 'a1');
 my $key = "$d->{state}/a1/offload_key";
-ok($d->wait_until(20, 'it is published', sub { $d->machines =~ /\(private-key "\Q$key.guix\E"\)/ }),
+ok($d->wait_until(60, 'it is published', sub { $d->machines =~ /\(private-key "\Q$key.guix\E"\)/ }),
     'a guest that starts is published, with a key for Guix');
 like(as('guix-daemon', 'cat', "$key.guix"), qr/PRIVATE KEY/, "which guix-daemon's user can read");
 like(as('guix-daemon', 'cat', $key), qr/Permission denied/, '... but not the other one');

@@ -245,7 +245,7 @@ system('chown', '0:0', "$folder/disk.qcow2");
 system('setfacl', '-b', $folder);
 chmod 0700, $folder;
 $root->ctl('start', 'a');
-ok($root->wait_until(30, 'a boots', sub { $root->state('a') =~ /^(?:booting|enrolling|ready)$/ }), "a guest of an earlier daemon, whose QEMU was root's, starts");
+ok($root->wait_until(60, 'a boots', sub { $root->state('a') =~ /^(?:booting|enrolling|ready)$/ }), "a guest of an earlier daemon, whose QEMU was root's, starts");
 is((stat "$folder/disk.qcow2")[4], $uid, '... and its disk has another owner now');
 $root->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 
@@ -260,7 +260,7 @@ $root->ctl('reload');
 is($root->{status}, 0, 'a reload takes an image that only root can read');
 like($root->log, qr/\Q$scratch\E\/own\.qcow2: user childhurd, whom QEMU runs as, may read it from now on/, '... opens it to QEMU\'s user, and says so');
 $root->ctl('start', 'a');
-ok($root->wait_until(30, 'a boots', sub { $root->state('a') =~ /^(?:booting|enrolling|ready)$/ }), '... and the guest runs');
+ok($root->wait_until(60, 'a boots', sub { $root->state('a') =~ /^(?:booting|enrolling|ready)$/ }), '... and the guest runs');
 $root->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 $root->configure("[guest a]\n$other");
 like($root->ctl('reload'), qr/a: image \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, who cannot read it/, 'one of another owner is not opened');
@@ -268,14 +268,14 @@ is($root->{status}, 1, '... and the reload refused, as the guest has one that it
 $root->configure("${own}[guest b]\n${other}autostart = no\n[guest mach]\nkernel = $scratch/other.qcow2\nautostart = no\n");
 $root->ctl('reload');
 $root->ctl('start', 'b', 'mach');
-ok($root->wait_until(20, 'both say why', sub { $root->state('b') eq 'backoff' && $root->state('mach') eq 'backoff' }), 'guests that have none such fail before QEMU is started');
+ok($root->wait_until(60, 'both say why', sub { $root->state('b') eq 'backoff' && $root->state('mach') eq 'backoff' }), 'guests that have none such fail before QEMU is started');
 like($root->ctl('status', 'b'), qr/QEMU runs as user childhurd.*setfacl -m u:childhurd.*\Q$scratch\E\/other\.qcow2: Permission denied/s, '... and name file, user and what to do');
 like($root->ctl('status', 'mach'), qr/kernel \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, who cannot read it.*setfacl/s, '... both');
 $root->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 
 system('chown', 'childhurd', $folder);
 $root->ctl('start', 'a');
-ok($root->wait_until(20, 'it is refused', sub { $root->ctl('status', 'a') =~ /belongs to user $uid, and has to belong to user 0/ }), "a folder that is QEMU's user's is not entered");
+ok($root->wait_until(60, 'it is refused', sub { $root->ctl('status', 'a') =~ /belongs to user $uid, and has to belong to user 0/ }), "a folder that is QEMU's user's is not entered");
 $root->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 $user->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 done_testing;

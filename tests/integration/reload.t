@@ -71,7 +71,7 @@ like($d->ctl('start', 'nu1'), qr/nu1: it is no longer configured, and can only b
 undef $slot;
 $d->ctl('wait', 'nu', '--for', 'ready', '--timeout', '150s');
 is($d->{status}, 0, 'when the build has ended the new one takes over its ports') or diag($d->log);
-ok($d->wait_until(10, 'nu1 is gone', sub { !$d->guests->{nu1} }), 'and the old one is gone');
+ok($d->wait_until(60, 'nu1 is gone', sub { !$d->guests->{nu1} }), 'and the old one is gone');
 is($d->qemu('same'), $qemu{same}, 'the other was not touched');
 is(scalar($d->all_qemus), 2, 'two QEMUs are left');
 

@@ -53,7 +53,7 @@ Guix::spew("$dir/shepherd.scm", <<"SCM");
 SCM
 my $shepherd = $sid->begin_to("$dir/shepherd.log", 'shepherd', '--config', "$dir/shepherd.scm", '--socket', "$dir/herd/socket",
     '--logfile', "$dir/shepherd.messages");
-$d->wait_until(30, 'shepherd answers', sub { herd('status', 'childhurd'); $sid->{status} == 0 })
+$d->wait_until(60, 'shepherd answers', sub { herd('status', 'childhurd'); $sid->{status} == 0 })
     or Childhurd::cannot("shepherd does not take the services:\n" . Childhurd::slurp("$dir/shepherd.log"));
 
 # herd with these arguments: what it says; its exit status is in $sid->{status}.
@@ -105,7 +105,7 @@ ready('after the restart');
 
 $before = daemon_pid();
 $sid->run(10, 'kill', '-KILL', $before);
-ok($d->wait_until(30, 'another daemon answers', sub { my $now = daemon_pid(); $now && $now != $before }), 'a daemon that is killed is respawned');
+ok($d->wait_until(60, 'another daemon answers', sub { my $now = daemon_pid(); $now && $now != $before }), 'a daemon that is killed is respawned');
 is_deeply(qemus(), $qemus, '... with the same guests');
 ready('after the kill');
 
@@ -144,7 +144,7 @@ like(herd('reload', 'childhurdd'), qr/nothing has changed/, 'herd reload childhu
 
 # --- stop ---
 my $stop = $sid->begin('herd', '-s', "$dir/herd/socket", 'stop', 'hurd-vm');
-ok($d->wait_until(20, 'it is being stopped', sub { said_of('childhurd') eq 'being stopped' || $sid->over($stop) }) && !$sid->over($stop),
+ok($d->wait_until(60, 'it is being stopped', sub { said_of('childhurd') eq 'being stopped' || $sid->over($stop) }) && !$sid->over($stop),
     'shepherd answers while guests are stopped');
 $out = $sid->finish($stop, 300);
 is($sid->{status}, 0, 'herd stop hurd-vm') or diag $out;

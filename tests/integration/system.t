@@ -37,7 +37,7 @@ sub libvirtd_start {
     my $mounts = join '; ', map { "mount --bind $d->{dir}/libvirtd$_ $_" } @folders;
     $libvirtd = $d->spawn("$d->{dir}/libvirtd.log", 'unshare', '--mount', '--propagation', 'private', 'sh', '-ec',
         "$mounts; exec libvirtd --config /etc/libvirt/libvirtd.conf --pid-file $d->{dir}/libvirtd.pid");
-    return $d->wait_until(30, 'libvirtd answers', sub {
+    return $d->wait_until(60, 'libvirtd answers', sub {
         die "libvirtd ended:\n" . Childhurd::slurp("$d->{dir}/libvirtd.log") if waitpid($libvirtd, WNOHANG) == $libvirtd;
         system("virsh -q -c 'qemu+unix:///system?socket=$socket' version >/dev/null 2>&1") == 0;
     });
@@ -84,7 +84,7 @@ $qemu{a2} = $d->qemu('a2');
 # --- a libvirtd that does not answer: its calls do not return ---
 kill 'STOP', $libvirtd;
 kill 'KILL', $qemu{a2};
-ok($d->wait_until(20, 'a2 waits for libvirtd', sub { $d->state('a2') eq 'starting' }), 'the end of a QEMU is known without libvirtd; the start waits for it');
+ok($d->wait_until(60, 'a2 waits for libvirtd', sub { $d->state('a2') eq 'starting' }), 'the end of a QEMU is known without libvirtd; the start waits for it');
 my $asked = time;
 like($d->ctl('list'), qr/^a1 +ready/m, 'the daemon answers');
 cmp_ok(time - $asked, '<', 10, '... without waiting for libvirtd');
@@ -97,14 +97,14 @@ $qemu{a2} = $d->qemu('a2');
 
 # --- libvirtd dies and comes back ---
 libvirtd_kill();
-ok($d->wait_until(20, 'the loss is noticed', sub { $d->log =~ /the connection to the hypervisor is lost/ }), 'a killed libvirtd is noticed');
+ok($d->wait_until(60, 'the loss is noticed', sub { $d->log =~ /the connection to the hypervisor is lost/ }), 'a killed libvirtd is noticed');
 like($d->ssh('a1', 'uname -s'), qr/^Linux$/, 'its guests live on');
 is($d->state('a1'), 'ready', 'and are ready');
 is($d->machines, $machines, 'and published');
 kill 'KILL', $qemu{a2};
-ok($d->wait_until(20, 'a2 is missed', sub { $d->state('a2') eq 'backoff' }), 'a QEMU that dies meanwhile is missed');
+ok($d->wait_until(60, 'a2 is missed', sub { $d->state('a2') eq 'backoff' }), 'a QEMU that dies meanwhile is missed');
 ok(libvirtd_start(), 'libvirtd is started again');
-ok($d->wait_until(30, 'it is noticed', sub { $d->log =~ /the hypervisor is there again/ }), 'which is noticed');
+ok($d->wait_until(60, 'it is noticed', sub { $d->log =~ /the hypervisor is there again/ }), 'which is noticed');
 $d->ctl('wait', '--all', '--for', 'ready', '--timeout', '150s');
 is($d->{status}, 0, 'both guests are ready') or diag($d->log);
 is($d->qemu('a1'), $qemu{a1}, 'the one that lived was not touched');
@@ -113,7 +113,7 @@ is($d->qemu('a1'), $qemu{a1}, 'the one that lived was not touched');
 $qemu{a2} = $d->qemu('a2');
 $d->end('KILL');
 $d->start;
-ok($d->wait_until(30, 'both are ready', sub { $d->state('a1') eq 'ready' && $d->state('a2') eq 'ready' }), 'the next daemon takes them over');
+ok($d->wait_until(60, 'both are ready', sub { $d->state('a1') eq 'ready' && $d->state('a2') eq 'ready' }), 'the next daemon takes them over');
 is($d->qemu($_), $qemu{$_}, "$_: with the same QEMU") for qw(a1 a2);
 is(scalar($d->all_qemus), 2, 'none is there twice');
 $d->ctl('stop', '--all', '--wait', '--timeout', '60s');

@@ -135,7 +135,7 @@ is(show('ActiveState'), 'active', 'the daemon goes on');
 is((guests()->{d} // {})->{state}, 'stopped', 'with what it had');
 $m->write($file, $ini);
 $m->must('systemctl', 'kill', '--kill-who=main', '--signal=HUP', 'childhurdd');
-$m->wait_until(10, 'a reload by SIGHUP', sub { !guests()->{d} && show('SubState') eq 'running' });
+$m->wait_until(60, 'a reload by SIGHUP', sub { !guests()->{d} && show('SubState') eq 'running' });
 is(show('StatusText'), '1 of 3 ready', 'SIGHUP reloads as well, and systemd hears its end');
 
 # --- the daemon goes, the guests stay ---
@@ -162,7 +162,7 @@ for my $signal (sort keys %kills) {
     my $pid = show('MainPID');
     $m->must('systemctl', 'kill', '--kill-who=main', "--signal=$signal", 'childhurdd');
     $restarts++;
-    ok($m->wait_until(20, 'another daemon', sub { show('NRestarts') == $restarts && show('ActiveState') eq 'active' && show('MainPID') != $pid }),
+    ok($m->wait_until(60, 'another daemon', sub { show('NRestarts') == $restarts && show('ActiveState') eq 'active' && show('MainPID') != $pid }),
         "a daemon that $kills{$signal} is replaced");
     is_ready('which takes a over');
     is(qemu('a'), $qemu, 'in the same QEMU');

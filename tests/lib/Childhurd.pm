@@ -188,7 +188,7 @@ sub start {
     my ($self, @options) = @_;
     $self->{log} = "$self->{dir}/log";
     $self->{pid} = $self->spawn($self->{log}, @{ $self->{wrap} // [] }, $self->{program} // "$BUILD/childhurdd", '--config', $self->{file}, @options);
-    $self->wait_until(20, 'the control socket answers', sub {
+    $self->wait_until(60, 'the control socket answers', sub {
         die "childhurdd ended at once:\n" . $self->log if waitpid($self->{pid}, WNOHANG) == $self->{pid};
         $self->ctl('version');
         $self->{status} == 0;

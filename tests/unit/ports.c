@@ -36,6 +36,28 @@ test_taken(void)
 	g_assert_no_error(error);
 }
 
+/* A server for IPv6 that takes connections of IPv4, too, as most do. */
+static void
+test_taken_in_ipv6(void)
+{
+	struct sockaddr_in6 name = {.sin6_family = AF_INET6, .sin6_addr = in6addr_any};
+	socklen_t length = sizeof name;
+	g_autoptr(GError) error = NULL;
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), no = 0;
+	if (fd < 0) {
+		g_test_skip("this host has no IPv6");
+		return;
+	}
+	g_assert_cmpint(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no), ==, 0);
+	g_assert_cmpint(bind(fd, (struct sockaddr *)&name, length), ==, 0);
+	g_assert_cmpint(listen(fd, 1), ==, 0);
+	g_assert_cmpint(getsockname(fd, (struct sockaddr *)&name, &length), ==, 0);
+	g_assert_false(port_is_free("127.0.0.1", ntohs(name.sin6_port), &error));
+	g_autofree char *who = g_strdup_printf("process %d ", (int)getpid());
+	g_assert_nonnull(strstr(error->message, who));
+	close(fd);
+}
+
 /* Where the system gives the port to one end of a connection, and keeps it for a while. */
 static void
 test_connection(void)
@@ -122,6 +144,7 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/ports/a-taken-port-names-who-has-it", test_taken);
+	g_test_add_func("/ports/a-server-for-both-protocols-is-named", test_taken_in_ipv6);
 	g_test_add_func("/ports/connections-have-ports-and-ours-leave-them-free", test_connection);
 	g_test_add_func("/ports/the-other-end-of-a-connection-is-known", test_peer);
 	g_test_add_func("/ports/an-address-that-is-not-ours-is-an-error", test_bad_address);

@@ -11,17 +11,26 @@
 
 #include "ssh/wire.h"
 
+/* A socket that listens at a port of the system's choice, in name. */
+static int
+listen_anywhere(struct sockaddr_in *name)
+{
+	socklen_t length = sizeof *name;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	*name =
+	    (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	g_assert_cmpint(bind(fd, (struct sockaddr *)name, length), ==, 0);
+	g_assert_cmpint(listen(fd, 2), ==, 0);
+	g_assert_cmpint(getsockname(fd, (struct sockaddr *)name, &length), ==, 0);
+	return fd;
+}
+
 static void
 test_taken(void)
 {
-	struct sockaddr_in name = {.sin_family = AF_INET,
-				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t length = sizeof name;
+	struct sockaddr_in name;
 	g_autoptr(GError) error = NULL;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	g_assert_cmpint(bind(fd, (struct sockaddr *)&name, length), ==, 0);
-	g_assert_cmpint(listen(fd, 1), ==, 0);
-	g_assert_cmpint(getsockname(fd, (struct sockaddr *)&name, &length), ==, 0);
+	int fd = listen_anywhere(&name);
 	int port = ntohs(name.sin_port);
 
 	g_assert_false(port_is_free("127.0.0.1", port, &error));
@@ -62,18 +71,13 @@ test_taken_in_ipv6(void)
 static void
 test_connection(void)
 {
-	struct sockaddr_in name = {.sin_family = AF_INET,
-				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct sockaddr_in ours = {0};
-	socklen_t length = sizeof name;
+	struct sockaddr_in name, ours;
+	socklen_t length = sizeof ours;
 	g_autoptr(GError) error = NULL;
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	g_assert_cmpint(bind(listener, (struct sockaddr *)&name, length), ==, 0);
-	g_assert_cmpint(listen(listener, 2), ==, 0);
-	g_assert_cmpint(getsockname(listener, (struct sockaddr *)&name, &length), ==, 0);
+	int listener = listen_anywhere(&name);
 
 	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	g_assert_cmpint(connect(client, (struct sockaddr *)&name, length), ==, 0);
+	g_assert_cmpint(connect(client, (struct sockaddr *)&name, sizeof name), ==, 0);
 	g_assert_cmpint(getsockname(client, (struct sockaddr *)&ours, &length), ==, 0);
 	g_assert_false(port_is_free("127.0.0.1", ntohs(ours.sin_port), &error));
 	g_assert_error(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE);
@@ -95,15 +99,10 @@ test_connection(void)
 static void
 test_peer(void)
 {
-	struct sockaddr_in name = {.sin_family = AF_INET,
-				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t length = sizeof name;
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	g_assert_cmpint(bind(listener, (struct sockaddr *)&name, length), ==, 0);
-	g_assert_cmpint(listen(listener, 1), ==, 0);
-	g_assert_cmpint(getsockname(listener, (struct sockaddr *)&name, &length), ==, 0);
+	struct sockaddr_in name;
+	int listener = listen_anywhere(&name);
 	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	g_assert_cmpint(connect(client, (struct sockaddr *)&name, length), ==, 0);
+	g_assert_cmpint(connect(client, (struct sockaddr *)&name, sizeof name), ==, 0);
 	int server = accept(listener, NULL, NULL);
 	g_assert_cmpint(server, >=, 0);
 

@@ -50,7 +50,7 @@ is($d->{status}, 0, 'a silent guest can be stopped');
 like($d->log, qr/silent: power button: no effect/, 'when the power button has no effect, it is ended');
 
 # --- a wrong module, a missing kernel ---
-$d->configure("[guest nokernel]\nid = $id\nkernel = $d->{dir}/no-such-kernel\nrestart = never\n");
+$d->configure("[guest nokernel]\nid = $id\nkernel = $d->{dir}/no-such-kernel\nmemory-size = 64M\nrestart = never\n");
 $d->ctl('reload');
 is($d->{status}, 0, 'reload');
 $d->ctl('wait', 'nokernel', '--for', 'failed', '--timeout', '60s');

@@ -142,7 +142,7 @@ sub listeners {
 
 # --- two daemons ---
 
-my $id = Childhurd::free_id(2);
+my $id = Childhurd::free_id(4);
 
 # With one guest, a.
 sub daemon {
@@ -265,7 +265,7 @@ $root->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 $root->configure("[guest a]\n$other");
 like($root->ctl('reload'), qr/a: image \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, who cannot read it/, 'one of another owner is not opened');
 is($root->{status}, 1, '... and the reload refused, as the guest has one that it can read');
-$root->configure("${own}[guest b]\n${other}autostart = no\n[guest mach]\nkernel = $scratch/other.qcow2\nautostart = no\n");
+$root->configure("${own}[guest b]\nid = $id\n${other}autostart = no\n[guest mach]\nid = @{[$id + 1]}\nkernel = $scratch/other.qcow2\nautostart = no\n");
 $root->ctl('reload');
 $root->ctl('start', 'b', 'mach');
 ok($root->wait_until(60, 'both say why', sub { $root->state('b') eq 'backoff' && $root->state('mach') eq 'backoff' }), 'guests that have none such fail before QEMU is started');

@@ -63,32 +63,56 @@ has_socket(const char *pid, unsigned long inode)
 	return FALSE;
 }
 
-pid_t
-port_owner(int port)
+/* The process that has this socket open; 0: none, or it cannot be seen. */
+static pid_t
+holder(const struct tcp_socket *socket)
 {
-	struct tcp_socket socket;
-	g_autoptr(GDir) proc = find_socket(TCP_LISTEN, (unsigned int)port, 0, &socket)
-				   ? g_dir_open("/proc", 0, NULL)
-				   : NULL;
+	g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
 	const char *entry;
 	while (proc && (entry = g_dir_read_name(proc))) {
-		if (g_ascii_isdigit(*entry) && has_socket(entry, socket.inode))
+		if (g_ascii_isdigit(*entry) && has_socket(entry, socket->inode))
 			return (pid_t)g_ascii_strtoll(entry, NULL, 10);
 	}
 	return 0;
 }
 
-/* "process 4711 (sshd)", or NULL when it cannot be seen. Caller frees. */
-static char *
-owner(int port)
+pid_t
+port_owner(int port)
 {
-	pid_t pid = port_owner(port);
+	struct tcp_socket socket;
+	return find_socket(TCP_LISTEN, (unsigned int)port, 0, &socket) ? holder(&socket) : 0;
+}
+
+/* "process 4711 (sshd)", as far as that can be seen. Caller frees. */
+static char *
+words_for(pid_t pid)
+{
 	g_autofree char *path = g_strdup_printf("/proc/%d/comm", (int)pid);
 	g_autofree char *name = NULL;
 	if (!pid)
-		return NULL;
+		return g_strdup("another process");
 	g_file_get_contents(path, &name, NULL, NULL);
 	return g_strdup_printf("process %d (%s)", (int)pid, name ? g_strchomp(name) : "?");
+}
+
+static void
+say_taken(const char *address, int port, GError **error)
+{
+	struct tcp_socket socket;
+	gboolean listens = find_socket(TCP_LISTEN, (unsigned int)port, 0, &socket);
+	if (!listens && find_socket(TCP_ANY, (unsigned int)port, 0, &socket)) {
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
+		    "port %d on %s is taken by a connection of this host, until a minute after its "
+		    "end; reserve it (sysctl net.ipv4.ip_local_reserved_ports), or give this guest "
+		    "another port or id",
+		    port, address);
+		return;
+	}
+	g_autofree char *who = words_for(listens ? holder(&socket) : 0);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
+		    "port %d on %s is taken by %s; end that, or give this guest another port or id",
+		    port, address, who);
 }
 
 gboolean
@@ -132,21 +156,8 @@ port_is_free(const char *address, int port, GError **error)
 	close(fd);
 	if (bound)
 		return TRUE;
-	struct tcp_socket taken;
-	g_autofree char *who = why == EADDRINUSE ? owner(port) : NULL;
-	if (why == EADDRINUSE && !find_socket(TCP_LISTEN, (unsigned int)port, 0, &taken) &&
-	    find_socket(TCP_ANY, (unsigned int)port, 0, &taken))
-		g_set_error(
-		    error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
-		    "port %d on %s is taken by a connection of this host, until a minute after its "
-		    "end; reserve it (sysctl net.ipv4.ip_local_reserved_ports), or give this guest "
-		    "another port or id",
-		    port, address);
-	else if (why == EADDRINUSE)
-		g_set_error(
-		    error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
-		    "port %d on %s is taken by %s; end that, or give this guest another port or id",
-		    port, address, who ? who : "another process");
+	if (why == EADDRINUSE)
+		say_taken(address, port, error);
 	else
 		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(why), "port %d on %s: %s",
 			    port, address, g_strerror(why));

@@ -71,10 +71,10 @@ debian() {
 		die "mmdebstrap cannot make it from $archive: $(grep -E 'Failed to fetch|Unable to locate|Could not|^E:' "$work/log" | head -n 1)"
 }
 
-# use_suite SUITE [ARCHITECTURE]: from now on apt is that architecture's (i386) and knows only SUITE of Debian; the
+# use_suite SUITE ARCHITECTURE: from now on apt is that architecture's and knows only SUITE of Debian; the
 # host's own apt is not touched. Proxies and the like (Acquire) are the host's.
 use_suite() {
-	suite=$1 architecture=${2:-i386}
+	suite=$1 architecture=$2
 	apt=$CACHE/apt/$suite-$architecture
 	mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial"
 	: > "$apt/status"

@@ -2,12 +2,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # What the guests that run Linux share, after common.sh: the kernel and its drivers, and a disk that a BIOS boots, with a
 # FAT partition for syslinux and an ext2 root, as a Hurd has. $root is the root's folder, with busybox in its /bin.
+#
+# Nothing of the guest runs here: many a host runs no 32-bit programs. What has to be run is Debian's for the host.
 
 need_disk_tools() {
 	need mcopy mtools
 	need mke2fs e2fsprogs
 	need sfdisk fdisk
 	need qemu-img qemu-utils
+}
+
+# The host's tools that are not installed: syslinux, and busybox for its depmod and cpio, and since it knows its commands.
+fetch_disk_tools() {
+	need dpkg-deb dpkg
+	use_suite bookworm "$(dpkg --print-architecture)"
+	fetch syslinux syslinux-common busybox-static
+	unpack syslinux "$work/tools" ./usr/bin ./usr/lib/SYSLINUX/mbr.bin
+	unpack syslinux-common "$work/tools" '*/modules/bios/ldlinux.c32'
+	unpack busybox-static "$work/tools" ./bin/busybox
+	tool=$work/tools/bin/busybox
 }
 
 # newest_kernel METAPACKAGE: the package with the kernel itself.
@@ -18,8 +31,7 @@ newest_kernel() {
 
 # Busybox' commands, for those that $root does not have.
 add_applets() {
-	busybox=$root/bin/busybox
-	"$busybox" --list | while read -r applet; do
+	"$tool" --list | while read -r applet; do
 		case $applet in
 		busybox | sh | dpkg* | rpm*) continue ;;
 		halt) continue ;; # our own
@@ -44,28 +56,26 @@ modules() {
 			cp "$work/kernel/lib/modules/$release/$file" "$to/lib/modules/$release/$file"
 		done
 	done
-	"$busybox" depmod -b "$to" "$release"
+	"$tool" depmod -b "$to" "$release"
 }
 
 # The drivers: those for the root file system go into the initial RAM disk too.
 make_initrd() {
 	release=${kernel#linux-image-}
-	"$busybox" depmod -b "$work/kernel" "$release"
+	"$tool" depmod -b "$work/kernel" "$release"
 	modules "$root" 8139cp 8139too e1000 button evdev qemu_fw_cfg
 	initrd=$work/initrd
 	modules "$initrd" ata_piix sd_mod crc32c_generic ext4
 	mkdir -p "$initrd/bin" "$initrd/sbin" "$initrd/proc" "$initrd/dev" "$initrd/root"
-	cp "$busybox" "$initrd/bin/"
+	cp "$root/bin/busybox" "$initrd/bin/"
 	for applet in sh mount umount usleep reboot modprobe switch_root; do ln -s busybox "$initrd/bin/$applet"; done
 	cp linux/initrd-init "$initrd/init"
-	(cd "$initrd" && find . | "$busybox" cpio -o -H newc 2> /dev/null | gzip -1) > "$work/initrd.gz"
+	(cd "$initrd" && find . | "$tool" cpio -o -H newc 2> /dev/null | gzip -1) > "$work/initrd.gz"
 }
 
-# make_disk MIB: $work/disk.qcow2 with $root, $kernel and a root file system of so many MiB. syslinux, syslinux-common
-# and the kernel have to be fetched.
+# make_disk MIB: $work/disk.qcow2 with $root, $kernel and a root file system of so many MiB. The tools and the kernel have
+# to be fetched.
 make_disk() {
-	unpack syslinux "$work/tools" ./usr/bin ./usr/lib/SYSLINUX/mbr.bin
-	unpack syslinux-common "$work/tools" '*/modules/bios/ldlinux.c32'
 	unpack "$kernel" "$work/kernel" ./boot './lib/modules/*/kernel/*'
 	make_initrd
 	say 'making the disk'

@@ -11,10 +11,11 @@ work=
 
 begin
 need_disk_tools
-use_suite bookworm amd64
 say 'fetching packages (90 MB)'
+fetch_disk_tools
+use_suite bookworm amd64
 kernel=$(newest_kernel linux-image-amd64)
-fetch "$kernel" syslinux syslinux-common
+fetch "$kernel"
 
 # What is not written to is linked, not copied: usr is most of it.
 say 'making the root file system (15 s)'

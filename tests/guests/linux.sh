@@ -13,20 +13,21 @@ work=
 
 begin
 need gcc gcc
+need readelf binutils
 need_disk_tools
 echo 'int main(void) { return 0; }' > "$work/empty.c"
 gcc -m32 -static -o "$work/empty" "$work/empty.c" 2> /dev/null || die 'gcc builds no 32-bit programs: apt install gcc-multilib'
-"$work/empty" || die 'this kernel runs no 32-bit programs, which the recipe needs'
 
-use_suite bookworm
 say 'fetching packages (60 MB)'
+fetch_disk_tools
+use_suite bookworm i386
 kernel=$(newest_kernel linux-image-686)
 # What sshd and ssh-keygen are linked with; that it is enough is proven below.
 libraries='libc6 libcrypt1 libssl3 zlib1g libpam0g libselinux1 libpcre2-8-0 libgssapi-krb5-2 libkrb5-3 libk5crypto3
 	libkrb5support0 libcom-err2 libkeyutils1 libaudit1 libcap-ng0 libwrap0 libnsl2 libtirpc3 libsystemd0 liblzma5
 	libzstd1 liblz4-1 libcap2 libgcrypt20 libgpg-error0'
 # shellcheck disable=SC2086 # a list
-fetch "$kernel" busybox-static dash openssh-server openssh-client syslinux syslinux-common $libraries
+fetch "$kernel" busybox-static dash openssh-server openssh-client $libraries
 
 say 'unpacking (5 s)'
 root=$work/root
@@ -39,7 +40,6 @@ unpack openssh-client "$root" ./usr/bin/ssh-keygen
 for p in $libraries; do unpack "$p" "$root" --exclude='./usr/share/*' --exclude='*/gconv/*' --exclude=./sbin; done
 
 say 'making the root file system (3 s)'
-busybox=$root/bin/busybox
 add_applets
 ln -sf dash "$root/usr/bin/sh"
 tar -c --owner=0 --group=0 -C linux/root . | tar -x --keep-directory-symlink -C "$root"
@@ -52,8 +52,13 @@ for program in secret-receiver mute; do
 	gcc -m32 -static -O2 -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Wall -Wextra -Werror -Wshadow -s \
 		-o "$root/usr/sbin/$program" "linux/$program.c" || die "$program cannot be built"
 done
-for program in /usr/sbin/sshd /usr/bin/ssh-keygen; do
-	! chroot "$root" /lib/ld-linux.so.2 --list "$program" | grep 'not found' || die "$program lacks a library"
+
+# What the dynamic linker would look for, by name, in its folder of this architecture.
+linked() { readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]$/\1/p'; }
+for file in "$root/usr/sbin/sshd" "$root/usr/bin/ssh-keygen" "$root"/usr/lib/i386-linux-gnu/*.so.*; do
+	for library in $(linked "$file"); do
+		[ -e "$root/usr/lib/i386-linux-gnu/$library" ] || die "${file#"$root"} is linked with $library, which is in none of the packages"
+	done
 done
 
 make_disk 128

@@ -10,10 +10,13 @@ begin
 need gcc gcc
 gcc -m32 -E -include stddef.h -x c /dev/null > /dev/null 2>&1 || die 'gcc has no -m32: apt install gcc-multilib'
 
-use_suite bookworm
-fetch mig-i686-gnu # sid's wants a newer C library than bookworm has
+# MIG is there as a program for i386 only, which QEMU's emulator runs with the C library it wants, on whatever host.
+need qemu-i386 'qemu-user --no-install-recommends'
+use_suite bookworm i386
+fetch mig-i686-gnu libc6
 unpack mig-i686-gnu "$work/x"
-use_suite sid # the older suites have no Mach for this architecture that QEMU boots without GRUB
+unpack libc6 "$work/i386" --exclude='./usr/share/*' --exclude='*/gconv/*'
+use_suite sid i386 # the older suites have no Mach for this architecture that QEMU boots without GRUB
 fetch gnumach-image-1.8-486-up gnumach-dev
 unpack gnumach-image-1.8-486-up "$work/x"
 unpack gnumach-dev "$work/x"
@@ -29,8 +32,8 @@ compile() {
 }
 cd "$work" || exit
 gcc -m32 -E -x c -undef -ansi -I"$include" "$include/mach/mach_host.defs" > mach_host.i
-x/usr/lib/mig/i686-gnu-migcom -user mach_host.c -header mach_host.h -server /dev/null < mach_host.i ||
-	die 'MIG does not run: apt install libc6-i386'
+qemu-i386 -L i386 x/usr/lib/mig/i686-gnu-migcom -user mach_host.c -header mach_host.h -server /dev/null < mach_host.i ||
+	die 'MIG does not run'
 compile -w -c mach_host.c
 compile -Wall -Wextra -Werror -c "$recipe/probe.c"
 gcc -m32 -static -nostdlib -no-pie -Wl,--build-id=none,--gc-sections -s -o mach/probe probe.o mach_host.o

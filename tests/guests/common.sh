@@ -4,7 +4,10 @@
 # or folder to make) set. Leaves $work, an empty folder that is gone when the recipe ends, however it ends.
 set -eu
 umask 022
-export LC_ALL=C
+export LC_ALL=C TZ=UTC0
+
+# The same packages give the same bytes: what is made here is all of one moment, by which the tools' clocks are set, too.
+export SOURCE_DATE_EPOCH=1700000000 E2FSPROGS_FAKE_TIME=1700000000
 
 say() { echo "guest $GUEST: $*" >&2; }
 die() {
@@ -38,6 +41,7 @@ begin() {
 	rm -rf "$CACHE"/guests/.work.*
 	work=$CACHE/guests/.work.$$
 	mkdir "$work"
+	: > "$work/begun"
 	trap end EXIT
 	trap 'exit 1' HUP INT TERM
 }
@@ -144,6 +148,16 @@ unpack() {
 	dpkg-deb --fsys-tarfile "$package" |
 		tar -x --keep-directory-symlink --wildcards -C "$folder" "$@" || die "cannot unpack $package"
 }
+
+# copy FOLDER TO [OPTION...]: what the recipe has for a guest, root's whoever's it is here, and as old as all of it.
+copy() {
+	from=$1 to=$2
+	shift 2
+	tar -c --sort=name --owner=0 --group=0 --mtime=@$SOURCE_DATE_EPOCH "$@" -C "$from" . | tar -x --keep-directory-symlink -C "$to"
+}
+
+# all_made_then FOLDER: what was made since the recipe began is from its one moment.
+all_made_then() { find "$1" -newer "$work/begun" -exec touch -h -d @$SOURCE_DATE_EPOCH {} +; }
 
 # finish FILE-OR-FOLDER: puts what was made in its place.
 finish() {

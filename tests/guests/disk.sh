@@ -7,7 +7,7 @@
 
 need_disk_tools() {
 	need mcopy mtools
-	need mke2fs e2fsprogs
+	need debugfs e2fsprogs
 	need sfdisk fdisk
 	need qemu-img qemu-utils
 }
@@ -44,6 +44,12 @@ add_applets() {
 	done
 }
 
+# index FOLDER: what modprobe reads, in one order wherever the folder is.
+index() {
+	"$tool" depmod -b "$1" "$release"
+	for list in "$1/lib/modules/$release"/modules.*; do sort -o "$list" "$list"; done
+}
+
 # modules FOLDER NAME...: NAMEs and all they need, with the index that modprobe reads
 modules() {
 	to=$1
@@ -56,13 +62,13 @@ modules() {
 			cp "$work/kernel/lib/modules/$release/$file" "$to/lib/modules/$release/$file"
 		done
 	done
-	"$tool" depmod -b "$to" "$release"
+	index "$to"
 }
 
 # The drivers: those for the root file system go into the initial RAM disk too.
 make_initrd() {
 	release=${kernel#linux-image-}
-	"$tool" depmod -b "$work/kernel" "$release"
+	index "$work/kernel"
 	modules "$root" 8139cp 8139too e1000 button evdev qemu_fw_cfg
 	initrd=$work/initrd
 	modules "$initrd" ata_piix sd_mod crc32c_generic ext4
@@ -70,7 +76,20 @@ make_initrd() {
 	cp "$root/bin/busybox" "$initrd/bin/"
 	for applet in sh mount umount usleep reboot modprobe switch_root; do ln -s busybox "$initrd/bin/$applet"; done
 	cp linux/initrd-init "$initrd/init"
-	(cd "$initrd" && find . | "$tool" cpio -o -H newc 2> /dev/null | gzip -1) > "$work/initrd.gz"
+	all_made_then "$initrd"
+	(cd "$initrd" && find . | sort | "$tool" cpio -o -H newc --renumber-inodes --ignore-devno 2> /dev/null | gzip -1n) > "$work/initrd.gz"
+}
+
+# make_root_file_system OFFSET KIB: on the disk, of $root. mke2fs takes a file's times from here, as they are; only the
+# one of its contents is the file's own.
+make_root_file_system() {
+	all_made_then "$root"
+	{
+		mke2fs -q -F -t ext2 -m 0 -L root -U 9d2a2f4c-5a0e-4c55-8a39-c0de00000001 -d "$root" \
+			-E "offset=$1,hash_seed=9d2a2f4c-5a0e-4c55-8a39-c0de00000002" "$work/disk.img" "$2k" &&
+			find "$root" -printf 'sif "/%P" atime @1700000000\nsif "/%P" ctime @1700000000\n' > "$work/times" &&
+			debugfs -w -f "$work/times" "$work/disk.img?offset=$1" > /dev/null
+	} > "$work/mke2fs.log" 2>&1 || die "mke2fs: $(tail -n 1 "$work/mke2fs.log")"
 }
 
 # make_disk MIB: $work/disk.qcow2 with $root, $kernel and a root file system of so many MiB. The tools and the kernel have
@@ -81,7 +100,7 @@ make_disk() {
 	say 'making the disk'
 	sector=512 boot_start=2048 boot_size=40960 root_start=43008 root_size=$(($1 * 2048))
 	truncate -s $((boot_size * sector)) "$work/boot.img"
-	mformat -i "$work/boot.img" -h 255 -s 63 -T $boot_size -H $boot_start ::
+	mformat -i "$work/boot.img" -N c0de0000 -h 255 -s 63 -T $boot_size -H $boot_start ::
 	mcopy -i "$work/boot.img" "$work/kernel/boot/vmlinuz-$release" ::vmlinuz
 	mcopy -i "$work/boot.img" "$work/initrd.gz" ::initrd
 	mcopy -i "$work/boot.img" linux/syslinux.cfg "$work/tools/usr/lib/syslinux/modules/bios/ldlinux.c32" ::
@@ -89,12 +108,12 @@ make_disk() {
 	truncate -s $(((root_start + root_size) * sector)) "$work/disk.img"
 	sfdisk -q "$work/disk.img" <<-EOF
 		label: dos
+		label-id: 0xc0de0000
 		start=$boot_start, size=$boot_size, type=e, bootable
 		start=$root_start, size=$root_size, type=83
 	EOF
 	dd if="$work/tools/usr/lib/SYSLINUX/mbr.bin" of="$work/disk.img" conv=notrunc bs=440 count=1 status=none
 	dd if="$work/boot.img" of="$work/disk.img" conv=notrunc,sparse bs=$((boot_start * sector)) seek=1 status=none
-	mke2fs -q -F -t ext2 -m 0 -L root -d "$root" -E offset=$((root_start * sector)) "$work/disk.img" \
-		$((root_size / 2))k > "$work/mke2fs.log" 2>&1 || die "mke2fs: $(tail -n 1 "$work/mke2fs.log")"
+	make_root_file_system $((root_start * sector)) $((root_size / 2))
 	qemu-img convert -O qcow2 "$work/disk.img" "$work/disk.qcow2" || die 'qemu-img cannot convert the image'
 }

@@ -42,7 +42,7 @@ for p in $libraries; do unpack "$p" "$root" --exclude='./usr/share/*' --exclude=
 say 'making the root file system (3 s)'
 add_applets
 ln -sf dash "$root/usr/bin/sh"
-tar -c --owner=0 --group=0 -C linux/root . | tar -x --keep-directory-symlink -C "$root"
+copy linux/root "$root"
 mkdir -p "$root/dev" "$root/proc" "$root/sys" "$root/run" "$root/tmp" "$root/root" "$root/var/lib/offloading" "$root/var/log"
 chmod 1777 "$root/tmp"
 chmod 700 "$root/root"

@@ -9,6 +9,7 @@ use Cwd ();
 use Digest::SHA;
 use File::Basename qw(basename dirname);
 use File::Temp qw(tempdir);
+use POSIX ();
 use Test::More;
 
 $> == 0 or Childhurd::cannot('guests are made by root');
@@ -81,13 +82,21 @@ our $start = Cwd::getcwd();
 my @twice  = ('linux', 'mach');
 $usual{$_} = Childhurd::need_image($_) for 'mach', 'guix-root', 'guix';
 
-# Two at a time: as it is, and a copy of the recipes, newer than these, under strace, elsewhere on the globe.
+# A host that runs no 32-bit programs.
+my $native = "$Childhurd::BUILD/tests/tools/native-only";
+open my $source, '>', "$dir/seven.c" or die "seven.c: $!";
+print $source "int main(void) { return 7; }\n";
+close $source;
+is(system('gcc', '-m32', '-static', '-o', "$dir/seven", "$dir/seven.c"), 0, 'a 32-bit program is compiled');
+is(system($native, "$dir/seven") & 127, POSIX::SIGSYS, '... and does not run where only native ones do');
+
+# Two at a time: as it is, and there, from a copy of the recipes newer than these, under strace, elsewhere on the globe.
 my ($one, $two) = map { new_cache($_) } 'one', 'two';
 system('cp', '-R', 'tests/guests', "$dir/recipes") == 0 or die "the recipes cannot be copied\n";
 my $trace = "$dir/trace";
 my $first  = begin('tests/guests', $one, {}, [], @twice);
 my $second = begin("$dir/recipes", $two, { TZ => 'Asia/Tokyo', LC_ALL => 'C.UTF-8' },
-    [ qw(strace -f -qq --seccomp-bpf -e signal=none -e), 'trace=execve,execveat,chroot', '-o', $trace ], @twice, 'guix');
+    [ $native, qw(strace -f -qq --seccomp-bpf -e signal=none -e), 'trace=execve,execveat,chroot', '-o', $trace ], @twice, 'guix');
 made($first,  $one, @twice);
 made($second, $two, @twice, 'guix');
 is(sum($two, $_), sum($one, $_), "$_: the same packages give the same bytes") for @twice;

@@ -152,8 +152,12 @@ endif
 # So many at a time: most wait for guests most of the time.
 JOBS ?= 2
 
+# What was skipped is said at the end, where it is read.
 check: all $(UNIT) $(TOOLS)
-	CHILDHURD_BUILD=$(CURDIR)/$(B) prove -j$(JOBS) --timer --failures --exec tests/run-one $(CHOSEN)
+	@rm -f $(B)/skipped
+	@CHILDHURD_BUILD=$(CURDIR)/$(B) CHILDHURD_SKIPPED=$(CURDIR)/$(B)/skipped \
+	  prove -j$(JOBS) --timer --failures --exec tests/run-one $(CHOSEN); status=$$?; \
+	  if [ -e $(B)/skipped ]; then echo "Skipped:"; sed 's/^/  /' $(B)/skipped; fi; exit $$status
 
 check-unit: $(UNIT)
 	$(MAKE) check TESTS=tests/unit SANITIZE=$(SANITIZE)

@@ -52,7 +52,8 @@ account guixbuilder1 901 901 /var/empty /usr/sbin/nologin
 account guixbuilder2 902 901 /var/empty /usr/sbin/nologin
 echo offloading:x:900: >> etc/group
 echo _guixbuild:x:901:guixbuilder1,guixbuilder2 >> etc/group
-mkdir -m 700 -p var/lib/offloading
+mkdir var/lib/offloading
+chmod 700 var/lib/offloading
 chown 900:900 var/lib/offloading
 chown -R 0:0 gnu var/guix etc/guix var/log/guix # here the daemon is root's
 cd "$OLDPWD"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The test guests do what tests/guests/README.md says of them, run by QEMU alone: what the daemon's own tests build on.
 use v5.36;
+use Childhurd ();
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use File::Temp qw(tempdir);
@@ -56,20 +57,6 @@ sub spew ($file, $text, $mode = 0600) {
 sub free_port () {
 	my $socket = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "no free port: $!";
 	return $socket->sockport;
-}
-
-sub make_guest ($name) {
-	my $start  = time;
-	my $result = `tests/guests/make $name 2>$dir/make.log`;
-	if ($? != 0) {
-		fail("the guest $name can be made");
-		diag(slurp("$dir/make.log"));
-		done_testing();
-		exit 1;
-	}
-	chomp $result;
-	note sprintf 'guest %s made in %.2f s: %s', $name, time - $start, $result;
-	return $result;
 }
 
 # Starts QEMU with its console in a file and a monitor; gives what is known of it.
@@ -129,8 +116,8 @@ sub press_power_button ($guest) {
 
 # --- the guest linux
 
-my $image = make_guest('linux');
-my $mach  = make_guest('mach');
+my $image = Childhurd::need_image('linux');
+my $mach  = Childhurd::optional_image('mach');
 
 for my $key (qw(user host other)) {
 	system('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', $key, '-f', "$dir/$key") == 0 or die 'ssh-keygen';
@@ -335,37 +322,41 @@ sub mach ($name, $words) {
 		"$mach/probe probe --host-priv-port=\${host-port} --device-master-port=\${device-port} $words \$(task-create) \$(task-resume)");
 }
 
-my @pair = map { mach($_, "tick=2 $_") } qw(halt reboot);
-subtest 'GNU Mach halts as a Hurd does' => sub {
-	my $guest = shift @pair;
-	ok(on_console($guest, qr/^.*probe: alive\n/m),                        'the probe is alive');
-	ok(on_console($guest, qr/^probe: tick 1\nprobe: tick 2\nprobe: halt$/m), 'it ticks');
-	ok(on_console($guest, qr/^You can safely power off the system or hit ctl-alt-del to reboot$/m), 'the kernel says that it halted');
-	ok(!exited($guest), 'and QEMU stays');
-	stop($guest);
-};
+SKIP: {
+	skip($Childhurd::lacking, 4) if !$mach;
 
-push @pair, mach('panic', 'panic');
-subtest 'GNU Mach reboots' => sub {
-	my $guest = shift @pair;
-	ok(on_console($guest, qr/^probe: reboot$/m), 'the probe asks for it');
-	ends($guest, 'QEMU ends with status 0');
-};
+	my @pair = map { mach($_, "tick=2 $_") } qw(halt reboot);
+	subtest 'GNU Mach halts as a Hurd does' => sub {
+		my $guest = shift @pair;
+		ok(on_console($guest, qr/^.*probe: alive\n/m),                        'the probe is alive');
+		ok(on_console($guest, qr/^probe: tick 1\nprobe: tick 2\nprobe: halt$/m), 'it ticks');
+		ok(on_console($guest, qr/^You can safely power off the system or hit ctl-alt-del to reboot$/m), 'the kernel says that it halted');
+		ok(!exited($guest), 'and QEMU stays');
+		stop($guest);
+	};
 
-push @pair, mach('silent', 'tick=1 silent');
-subtest 'GNU Mach panics' => sub {
-	my $guest = shift @pair;
-	ok(on_console($guest, qr/^panic \S+: Debugger: .+$/m), 'the console has the kernel\'s line');
-	stop($guest);
-};
+	push @pair, mach('panic', 'panic');
+	subtest 'GNU Mach reboots' => sub {
+		my $guest = shift @pair;
+		ok(on_console($guest, qr/^probe: reboot$/m), 'the probe asks for it');
+		ends($guest, 'QEMU ends with status 0');
+	};
 
-subtest 'GNU Mach goes on running in silence' => sub {
-	my $guest = shift @pair;
-	ok(on_console($guest, qr/^probe: tick 1$/m), 'the probe ticks once');
-	my $size  = -s $guest->{console};
-	my $start = time;
-	ok(!wait_for(2, sub { -s $guest->{console} != $size || exited($guest) }), 'for 2 s nothing comes, and QEMU runs on');
-	stop($guest);
-};
+	push @pair, mach('silent', 'tick=1 silent');
+	subtest 'GNU Mach panics' => sub {
+		my $guest = shift @pair;
+		ok(on_console($guest, qr/^panic \S+: Debugger: .+$/m), 'the console has the kernel\'s line');
+		stop($guest);
+	};
+
+	subtest 'GNU Mach goes on running in silence' => sub {
+		my $guest = shift @pair;
+		ok(on_console($guest, qr/^probe: tick 1$/m), 'the probe ticks once');
+		my $size  = -s $guest->{console};
+		my $start = time;
+		ok(!wait_for(2, sub { -s $guest->{console} != $size || exited($guest) }), 'for 2 s nothing comes, and QEMU runs on');
+		stop($guest);
+	};
+}
 
 done_testing();

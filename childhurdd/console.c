@@ -10,13 +10,8 @@
  * A line without its end is looked at when it has been quiet for CONSOLE_POLL ms: Mach's debugger
  * waits at its prompt, and a panic may stop in the middle of a line.
  *
- * Rotation copies the file and then truncates it, because a running QEMU holds it open. QEMU opens
- * it with O_APPEND (libvirt's <source append='on'>), so its next byte goes to the new start. What
- * it writes between our last read and the truncation, some microseconds, is lost. The file is
- * opened anew for each look: no descriptor is held.
- *
- * A QEMU that was broken out of can make the file as long as it likes, a hole of 64 GiB for
- * instance: nothing here does work by the file's size alone.
+ * The file is rotated while QEMU holds it open (log_rotate.c), and opened anew for each look: no
+ * descriptor is held.
  *
  * What a guest writes never reaches anybody's terminal as it is: see text_clean.
  */
@@ -29,12 +24,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "childhurdd/log_rotate.h"
+
 #define SETTLE	     0.05 /* s between two reads while something comes */
 #define QUIET_ROUNDS ((int)(CONSOLE_POLL / 1000.0 / SETTLE))
 #define READ_SIZE    (16 * 1024)
 #define ROUND_MAX                                                                                  \
 	(256 * 1024) /* bytes read in one round, so that no guest keeps the loop to itself */
-#define COPY_SIZE     (64 * 1024)
 #define MS_PER_SECOND 1000.0
 
 struct console {
@@ -47,6 +43,7 @@ struct console {
 	enum console_meaning told; /* what was reported of the unfinished line */
 	GQueue tail;		   /* of char *, clean */
 	gint64 rotate_at;
+	gint64 heard;	/* monotonic ms of the last byte */
 	int quiet;	/* rounds without a byte */
 	gboolean muted; /* what is read is old */
 	struct ev_stat changed;
@@ -168,6 +165,7 @@ fd_read(struct console *console, int fd, gint64 max)
 			break;
 		if (total == 0 && !console->muted)
 			console->fn(console, CONSOLE_NOTHING, NULL, NULL, console->data);
+		console->heard = g_get_monotonic_time() / 1000;
 		console->offset += got;
 		total += got;
 		bytes_take(console, buffer, (gsize)got);
@@ -215,8 +213,6 @@ file_read(struct console *console, gint64 max)
 	return total;
 }
 
-static gboolean rotate_path(const char *path, gint64 *ahead, GError **error);
-
 /* The file has grown too large. What came between our last read and the rotation is read from the
  * copy. */
 static void
@@ -229,7 +225,7 @@ rotate(struct console *console)
 
 	console->rotate_at =
 	    console->offset + CONSOLE_ROTATE_SIZE; /* if it does not work, not at once again */
-	if (!rotate_path(console->path, &ahead, &error)) {
+	if (!log_rotate(console->path, CONSOLE_ROTATE_SIZE, CONSOLE_ROTATED, &ahead, &error)) {
 		g_warning("%s; the console is not rotated", error->message);
 		return;
 	}
@@ -352,6 +348,21 @@ console_drain(struct console *console)
 		partial_tell(console);
 }
 
+const char *
+console_stalled(const struct console *console, gint64 now, char **line)
+{
+	g_autofree char *text = NULL;
+	const char *explanation;
+
+	if (console->line->len == 0 || now - console->heard < CONSOLE_SILENCE)
+		return NULL;
+	text = text_clean(console->line);
+	explanation = console_stall(text);
+	if (explanation)
+		*line = g_steal_pointer(&text);
+	return explanation;
+}
+
 char **
 console_tail(const struct console *console, guint n)
 {
@@ -383,121 +394,8 @@ console_recall(struct console *console)
 	close(fd);
 }
 
-static gboolean
-put_all(int to, const char *bytes, gsize length)
-{
-	while (length > 0) {
-		ssize_t put = write(to, bytes, length);
-
-		if (put < 0 && errno != EINTR)
-			return FALSE;
-		bytes += MAX(put, 0);
-		length -= (gsize)MAX(put, 0);
-	}
-	return TRUE;
-}
-
-/* From's bytes from there on into a new file to, at most CONSOLE_COPY_MAX of them. */
-static gboolean
-copy_rest(int from, gint64 offset, int to)
-{
-	g_autofree char *buffer = g_malloc(COPY_SIZE);
-	const gint64 end = offset + CONSOLE_COPY_MAX;
-
-	while (offset < end) {
-		ssize_t got = pread(from, buffer, (gsize)MIN(COPY_SIZE, end - offset), offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got == 0;
-		if (!put_all(to, buffer, (gsize)got))
-			return FALSE;
-		offset += got;
-	}
-	return TRUE;
-}
-
-/* All of from, of size bytes, into a new file to; of one that is far too long its end, behind a
- * line that says so. *ahead: how much further back a byte stands in the copy. */
-static gboolean
-copy_end(int from, gint64 size, int to, gint64 *ahead)
-{
-	gint64 left_out = size > CONSOLE_COPY_MAX ? size - CONSOLE_ROTATE_SIZE : 0;
-	g_autofree char *note = left_out ? g_strdup_printf("[childhurdd: %" G_GINT64_FORMAT
-							   " bytes before this were left out]\n",
-							   left_out)
-					 : g_strdup("");
-
-	*ahead = left_out - (gint64)strlen(note);
-	return put_all(to, note, strlen(note)) && copy_rest(from, left_out, to);
-}
-
-/* path.1 becomes path.2 and so on; the oldest is replaced. Errors do not matter: a copy less is no
- * loss. */
-static void
-copies_shift(const char *path)
-{
-	for (int i = CONSOLE_ROTATED; i > 1; i--) {
-		g_autofree char *newer = g_strdup_printf("%s.%d", path, i - 1);
-		g_autofree char *older = g_strdup_printf("%s.%d", path, i);
-
-		rename(newer, older);
-	}
-}
-
-/* The order is: copy, move the copies, put the new one in its place, truncate. Killed anywhere,
- * nothing is lost. */
-static gboolean
-rotate_fd(int fd, gint64 size, const char *path, gint64 *ahead)
-{
-	g_autofree char *temporary = g_strconcat(path, ".1.new", NULL);
-	g_autofree char *copy = g_strconcat(path, ".1", NULL);
-	int to = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	gboolean good = FALSE;
-
-	if (to < 0)
-		return FALSE;
-	if (copy_end(fd, size, to, ahead)) {
-		copies_shift(path);
-		good = rename(temporary, copy) == 0 && ftruncate(fd, 0) == 0;
-	}
-	if (!good) {
-		int number = errno;
-
-		unlink(temporary);
-		errno = number;
-	}
-	close(to);
-	return good;
-}
-
-/* *ahead: see copy_end. */
-static gboolean
-rotate_path(const char *path, gint64 *ahead, GError **error)
-{
-	int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	struct stat status;
-	gboolean good = FALSE;
-
-	*ahead = 0;
-	if (fd < 0 && errno == ENOENT)
-		return TRUE;
-	if (fd >= 0 && fstat(fd, &status) == 0)
-		good = status.st_size <= CONSOLE_ROTATE_SIZE ||
-		       rotate_fd(fd, status.st_size, path, ahead);
-	if (!good)
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-			    "%s: cannot rotate: %s", path, g_strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return good;
-}
-
 gboolean
 console_rotate(const char *path, GError **error)
 {
-	gint64 ahead;
-
-	return rotate_path(path, &ahead, error);
+	return log_rotate(path, CONSOLE_ROTATE_SIZE, CONSOLE_ROTATED, NULL, error);
 }

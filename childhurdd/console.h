@@ -20,6 +20,9 @@
 #define CONSOLE_POLL                                                                               \
 	250 /* ms between two looks while a guest is not ready; inotify wakes earlier */
 
+#define CONSOLE_SILENCE                                                                            \
+	60000 /* ms; then a boot that stopped in the middle of a line is stuck there */
+
 /* What a line on the console means. */
 enum console_meaning {
 	CONSOLE_NOTHING,
@@ -31,6 +34,9 @@ enum console_meaning {
 /* The meaning of one line (no line end); *explanation gets what to tell people, a constant. Pure.
  */
 enum console_meaning console_meaning(const char *line, const char **explanation);
+/* What it most likely means that line (without an end) is the last thing a console has said for
+ * CONSOLE_SILENCE; NULL: nothing. A constant. Pure. */
+const char *console_stall(const char *line);
 const char *
 console_meaning_name(enum console_meaning meaning); /* "halted", "panic", "disk", "memory" */
 
@@ -51,6 +57,9 @@ void console_recall(struct console *console);
 
 /* Read now what is there (after QEMU's end: its last words); meanings are reported from within. */
 void console_drain(struct console *console);
+/* The console has said nothing for CONSOLE_SILENCE, in the middle of a line that tells why; NULL:
+ * not so. now: monotonic ms. *line: that line; the caller frees. */
+const char *console_stalled(const struct console *console, gint64 now, char **line);
 /* The last lines, without control characters and escape sequences, at most n; NULL-terminated,
  * g_strfreev. */
 char **console_tail(const struct console *console, guint n);

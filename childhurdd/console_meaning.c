@@ -35,8 +35,9 @@ static const struct rule {
     {ANYWHERE, "ext2fs", "Assertion `", CONSOLE_DISK,
      "the guest's file system server died of a bug or of a damaged disk"},
     {ANYWHERE, "ext2fs", "MOUNTED READ-ONLY", CONSOLE_DISK,
-     "the guest's file system was not unmounted cleanly and is read-only now; it needs fsck, or a "
-     "reset"},
+     "the guest's file system was not unmounted cleanly and is mounted read-only, so that it comes "
+     "half up and takes no secrets; stop it and repair its disk with e2fsck (the manual says how), "
+     "or reset it, which loses all on the disk"},
     {ANYWHERE, "ext2fs", ": warning: ", CONSOLE_NOTHING, NULL},
     {AT_START, "ext2fs: ", ": ", CONSOLE_DISK, "the guest's file system server reports an error"},
     {ANYWHERE, "ext2fs", "Input/output error", CONSOLE_DISK,
@@ -121,6 +122,19 @@ console_meaning(const char *line, const char **explanation)
 		}
 	}
 	return CONSOLE_NOTHING;
+}
+
+const char *
+console_stall(const char *line)
+{
+	gsize length = strlen(line);
+	while (length > 0 && line[length - 1] == ' ')
+		length--;
+	if (!g_str_has_prefix(line, "start ") || length == 0 || line[length - 1] != ':')
+		return NULL;
+	return "Mach has started the first module, and nothing came of it; most likely the "
+	       "module's arguments are wrong: its first word is its file's name already, so say "
+	       "module = FILE --multiboot-command-line=..., without the program's name behind FILE";
 }
 
 const char *

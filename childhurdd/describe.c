@@ -15,6 +15,7 @@ description_clear(struct description *d)
 	g_clear_pointer(&d->known_hosts, g_free);
 	g_clear_pointer(&d->failure, g_free);
 	g_clear_pointer(&d->why, g_free);
+	g_clear_pointer(&d->phase, g_free);
 }
 
 /*
@@ -64,12 +65,16 @@ describe(const struct host *host, const struct runner *r, gboolean details, stru
 	gboolean unsaid = c->drained && c->state != STATE_DRAINING;
 	d->why = unsaid && c->why ? g_strconcat("drained; ", c->why, NULL)
 				  : g_strdup(unsaid ? "drained" : c->why);
+	g_autofree char *complaint = runner_complaint(r);
+	d->phase = c->phase && complaint ? g_strconcat(c->phase, "; its console: ", complaint, NULL)
+		   : complaint		 ? g_strconcat("its console: ", complaint, NULL)
+					 : g_strdup(c->phase);
 	*guest = (struct control_guest){
 	    .name = config->name,
 	    .state = state_name(c->state),
 	    .since = wall(c->since),
 	    .why = d->why,
-	    .phase = c->phase,
+	    .phase = d->phase,
 	    .published = childhurd_published(c) && config->offloading,
 	    .autostart = config->autostart,
 	    .listen_address = config->listen_address,

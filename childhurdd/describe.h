@@ -9,7 +9,7 @@
 /* What describe makes anew each time; holds it until the next call. */
 struct description {
 	struct control_step steps[N_HEALTH_STEPS];
-	char *failure, *why;
+	char *failure, *why, *phase;
 	char **console_tail;
 	char **restart_needed;
 	char *known_hosts;

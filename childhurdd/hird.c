@@ -9,6 +9,7 @@
 #include "childhurdd/acceleration.h"
 #include "childhurdd/domain.h"
 #include "childhurdd/hird_internal.h"
+#include "childhurdd/log_rotate.h"
 #include "childhurdd/logging.h"
 #include "childhurdd/metrics.h"
 #include "childhurdd/publisher.h"
@@ -430,6 +431,20 @@ on_domain(enum hypervisor_event event, const char *name, const char *detail, voi
 		runner_domain_event(r, event, detail);
 }
 
+/* --- logs that guests can make others write --- */
+
+static void
+on_logs(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	const struct hird *h = w->data;
+	const char *folder = hypervisor_logs(h->host.hypervisor);
+	g_autofree char *own =
+	    g_build_filename(h->host.config->state_directory, "libvirt.log", NULL);
+	if (folder)
+		log_rotate_all(folder);
+	log_rotate(own, LOG_LIMIT, LOG_COPIES, NULL, NULL);
+}
+
 /* --- the whole --- */
 
 static void
@@ -440,6 +455,8 @@ timers_init(struct hird *h)
 	ev_timer_init(&h->list, on_list, 0, 0);
 	ev_timer_init(&h->open, on_list_limit, LIST_LIMIT, 0);
 	ev_timer_init(&h->publish_again, on_publish_again, 0, 0);
+	ev_timer_init(&h->logs, on_logs, 0, LOG_LOOK);
+	h->logs.data = h;
 	h->admit.data = h->tend.data = h->list.data = h->open.data = h->publish_again.data = h;
 }
 
@@ -483,6 +500,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	metrics_file_set(h->metrics_file, config->metrics_file);
 	on_list(loop, &h->list, 0);
 	ev_timer_start(loop, &h->open);
+	ev_timer_start(loop, &h->logs);
 	return h;
 }
 
@@ -525,6 +543,7 @@ hird_free(struct hird *h)
 	ev_timer_stop(h->host.loop, &h->list);
 	ev_timer_stop(h->host.loop, &h->open);
 	ev_timer_stop(h->host.loop, &h->publish_again);
+	ev_timer_stop(h->host.loop, &h->logs);
 	if (h->control)
 		control_free(h->control);
 	selfcheck_free(h->selfcheck);

@@ -17,7 +17,7 @@ struct hird {
 	GPtrArray *runners; /* of struct runner, in the order of the configuration */
 	GPtrArray *removed; /* of struct runner: no longer configured, on their way down */
 	struct starts *starts;
-	ev_timer admit, tend, list, open, publish_again;
+	ev_timer admit, tend, list, open, publish_again, logs;
 	char *unpublished; /* why the last publication failed; NULL: it did not */
 	guint photos;	   /* bits of the screenshots that are being taken */
 	gboolean listed;   /* the hypervisor has said which guests run */

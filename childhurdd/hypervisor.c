@@ -32,8 +32,10 @@ struct hypervisor {
 	char *uri;
 	char *root; /* of the embedded driver, NULL: another uri */
 	uid_t user; /* whom QEMU runs as */
+	char *logs; /* of its QEMUs; NULL: another uri */
 	hypervisor_event_fn event;
 	void *data;
+	GHashTable *asked; /* name => number of calls to its monitor under way; the loop's */
 	GMutex lock;
 	virConnectPtr connection; /* under lock */
 	gboolean opened;	  /* there was one; under lock */
@@ -53,12 +55,31 @@ struct hypervisor_call {
 	char *answer;
 	pid_t pid;
 	GPtrArray *domains;
+	gboolean counted; /* in the hypervisor's table */
 };
+
+static guint
+calls_of(const struct hypervisor *h, const char *name)
+{
+	return GPOINTER_TO_UINT(g_hash_table_lookup(h->asked, name));
+}
+
+static void
+calls_count(struct hypervisor *h, const char *name, int more)
+{
+	guint n = calls_of(h, name) + (guint)more;
+	if (n)
+		g_hash_table_replace(h->asked, g_strdup(name), GUINT_TO_POINTER(n));
+	else
+		g_hash_table_remove(h->asked, name);
+}
 
 static void
 call_free(void *data)
 {
 	struct hypervisor_call *call = data;
+	if (call->counted)
+		calls_count(call->hypervisor, call->name, -1);
 	g_free(call->name);
 	g_free(call->uuid);
 	g_free(call->text);
@@ -415,6 +436,8 @@ static void
 call_work(void *data)
 {
 	struct hypervisor_call *call = data;
+	if (call->error) /* it is not to be made */
+		return;
 	virConnectPtr connection = connection_get(call->hypervisor, &call->error);
 	if (!connection)
 		return;
@@ -450,6 +473,13 @@ call_run(struct hypervisor *h, enum call_kind kind, const char *name, const char
 	call->text = g_strdup(text);
 	call->done = done;
 	call->data = data;
+	if (kind == CALL_MONITOR && calls_of(h, name) >= HYPERVISOR_CALLS_MAX)
+		g_set_error(&call->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR,
+			    "QEMU's monitor: %d calls wait for an answer already",
+			    HYPERVISOR_CALLS_MAX);
+	else if (kind == CALL_MONITOR)
+		calls_count(h, name, 1);
+	call->counted = kind == CALL_MONITOR && !call->error;
 	call->task = task_run(h->tasks, call_work, call_done, call_free, call);
 	return call;
 }
@@ -465,6 +495,12 @@ gboolean
 hypervisor_embedded(const struct hypervisor *h)
 {
 	return h->root != NULL;
+}
+
+const char *
+hypervisor_logs(const struct hypervisor *h)
+{
+	return h->logs;
 }
 
 gboolean
@@ -534,6 +570,8 @@ hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory
 	h->tasks = tasks;
 	h->uri = g_steal_pointer(&full);
 	h->root = g_steal_pointer(&root);
+	h->logs = h->root ? g_build_filename(h->root, "log", "qemu", NULL) : NULL;
+	h->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	h->user = user ? user->uid : geteuid();
 	h->event = event;
 	h->data = data;

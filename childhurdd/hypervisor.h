@@ -16,6 +16,8 @@
 
 #include "childhurdd/tasks.h"
 
+#define HYPERVISOR_CALLS_MAX 4 /* calls to one QEMU's monitor at a time */
+
 #define HYPERVISOR_ERROR (hypervisor_error_quark())
 GQuark hypervisor_error_quark(void);
 enum hypervisor_error { HYPERVISOR_ERROR_LIBVIRT, HYPERVISOR_ERROR_MONITOR };
@@ -83,12 +85,15 @@ struct hypervisor_call *hypervisor_destroy(struct hypervisor *hypervisor, const 
 					   hypervisor_fn done, void *data);
 struct hypervisor_call *hypervisor_power_button(struct hypervisor *hypervisor, const char *name,
 						hypervisor_fn done, void *data);
-/* One command of QEMU's human monitor. */
+/* One command of QEMU's human monitor. Where HYPERVISOR_CALLS_MAX of one guest are under way, QEMU
+ * does not answer, and the call fails at once: it would only keep a worker from other guests. */
 struct hypervisor_call *hypervisor_monitor(struct hypervisor *hypervisor, const char *name,
 					   const char *command, hypervisor_fn done, void *data);
 /* All running domains. */
 struct hypervisor_call *hypervisor_list(struct hypervisor *hypervisor, hypervisor_fn done,
 					void *data);
+/* The folder of the logs of its QEMUs, one for each guest; NULL: they are not ours. Borrowed. */
+const char *hypervisor_logs(const struct hypervisor *hypervisor);
 /* done is not called any more; the work itself goes on. NULL is allowed. */
 void hypervisor_forget(struct hypervisor_call *call);
 

@@ -28,6 +28,60 @@
 /* Guix gives no build to a machine with less (guix/scripts/offload.scm, %minimum-disk-space). */
 #define GUIX_ROOM (G_GINT64_CONSTANT(100) << 20)
 
+/* --- what is told of the guest beside its states --- */
+
+static void
+notes_await(struct runner *r)
+{
+	gint64 first = -1, now = runner_now();
+	for (int i = 0; i < N_NOTES; i++) {
+		gint64 wait = flood_wait(&r->notes[i], now);
+		if (wait >= 0 && (first < 0 || wait < first))
+			first = wait;
+	}
+	ev_timer_stop(r->host->loop, &r->notes_end);
+	if (first < 0)
+		return;
+	ev_timer_set(&r->notes_end, (double)first / 1000, 0);
+	ev_timer_start(r->host->loop, &r->notes_end);
+}
+
+static void
+note_missed(struct runner *r, enum note note)
+{
+	static const char *const kinds[N_NOTES] = {
+	    [NOTE_DISK] = "errors of its disk",
+	    [NOTE_MEMORY] = "lines about its memory",
+	    [NOTE_IMPOSTOR] = "other host keys",
+	};
+	guint missed = flood_missed(&r->notes[note], runner_now());
+	if (!missed)
+		return;
+	g_autofree char *text =
+	    g_strdup_printf("%u more %s like the last one told%s", missed, kinds[note],
+			    note == NOTE_IMPOSTOR ? "" : "; see its console");
+	hird_event(r->host->hird, r->c, FALSE, text);
+}
+
+static void
+on_notes_end(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct runner *r = w->data;
+	for (int i = 0; i < N_NOTES; i++)
+		note_missed(r, i);
+	notes_await(r);
+}
+
+void
+runner_note(struct runner *r, enum note note, const char *text)
+{
+	note_missed(r, note);
+	if (flood_pass(&r->notes[note], runner_now()))
+		hird_event(r->host->hird, r->c, FALSE, text);
+	else if (!ev_is_active(&r->notes_end))
+		notes_await(r);
+}
+
 /* --- secrets and health --- */
 
 static void
@@ -79,7 +133,7 @@ on_health(enum event event, const char *text, gboolean impostor, void *data)
 		life_sign(&r->life, "an SSH answer", heard);
 	life_look(&r->life, runner_now());
 	if (impostor && g_strcmp0(r->c->phase, text))
-		hird_event(r->host->hird, r->c, FALSE, text);
+		runner_note(r, NOTE_IMPOSTOR, text);
 	r->c->impostor = impostor;
 	if (event == EVENT_PROBE_OK) {
 		metrics_probe(r->host->metrics,
@@ -144,6 +198,17 @@ world_random(struct childhurd *c)
 	return g_random_double();
 }
 
+char *
+runner_complaint(const struct runner *r)
+{
+	enum state state = r->c->state;
+	if (state != STATE_BOOTING && state != STATE_ENROLLING && state != STATE_UNRESPONSIVE)
+		return NULL;
+	g_autofree char *line = NULL;
+	const char *stall = r->console ? console_stalled(r->console, runner_now(), &line) : NULL;
+	return stall ? g_strdup_printf("%s: \"%s\"", stall, line) : g_strdup(r->complaint);
+}
+
 static void
 on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 {
@@ -153,10 +218,12 @@ on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 	if (c->state != STATE_BACKOFF && c->state != STATE_STOPPING) {
 		life_look(&r->life, runner_now());
 		g_autofree char *seen = c->running ? life_text(&r->life, runner_now()) : NULL;
-		text =
-		    g_strdup_printf("%s: no success within its limit%s%s%s%s", state_name(c->state),
-				    c->phase ? "; last: " : "", c->phase ? c->phase : "",
-				    seen ? "; seen: " : "", seen ? seen : "");
+		g_autofree char *complaint = runner_complaint(r);
+		text = g_strdup_printf("%s: no success within its limit%s%s%s%s%s%s",
+				       state_name(c->state), c->phase ? "; last: " : "",
+				       c->phase ? c->phase : "", seen ? "; seen: " : "",
+				       seen ? seen : "", complaint ? "; its console: " : "",
+				       complaint ? complaint : "");
 	}
 	childhurd_event(c, EVENT_DEADLINE, text);
 }
@@ -406,7 +473,8 @@ runner_new(const struct host *host, const struct config_guest *guest)
 	r->last_record = record_read(r->record_file);
 	g_mkdir_with_parents(r->directory, 0700); /* a start says what is wrong with it */
 	ev_timer_init(&r->deadline, on_deadline, 0, 0);
-	r->deadline.data = r;
+	ev_timer_init(&r->notes_end, on_notes_end, 0, 0);
+	r->deadline.data = r->notes_end.data = r;
 	runner_qemu_init(r);
 	r->c = childhurd_new(guest, &world, r);
 	memcpy(r->c->boots, r->last_record.boots, sizeof r->c->boots);
@@ -422,6 +490,7 @@ runner_free(struct runner *r)
 	if (!r)
 		return;
 	ev_timer_stop(r->host->loop, &r->deadline);
+	ev_timer_stop(r->host->loop, &r->notes_end);
 	world_quiet(r->c);
 	runner_qemu_clear(r);
 	childhurd_free(r->c);

@@ -72,6 +72,9 @@ void runner_apply(struct runner *runner);
 char **runner_restart_needed(const struct runner *runner);
 
 const char *runner_uuid(const struct runner *runner);
+/* What the console has said that tells why the guest, which does not answer, may not; with what to
+ * do. NULL: nothing. Caller frees. */
+char *runner_complaint(const struct runner *r);
 const char *runner_console_log(const struct runner *runner);
 /* What was kept of the last failure, NULL: nothing; caller frees. */
 char *runner_failure(const struct runner *runner);

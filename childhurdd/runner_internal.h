@@ -3,8 +3,12 @@
 #ifndef CHILDHURDD_RUNNER_INTERNAL_H
 #define CHILDHURDD_RUNNER_INTERNAL_H
 
+#include "childhurdd/flood.h"
 #include "childhurdd/life.h"
 #include "childhurdd/runner.h"
+
+/* What a guest can have said of it as often as it likes. */
+enum note { NOTE_DISK, NOTE_MEMORY, NOTE_IMPOSTOR, N_NOTES };
 
 struct runner {
 	const struct host *host;
@@ -39,12 +43,16 @@ struct runner {
 	char *exit_text;
 	/* its guest */
 	struct console *console;
+	char *
+	    complaint; /* what its console has last said of its disk or memory in this boot; NULL */
 	struct enroll *enroll;
 	struct health *health;
 	struct life life;
 	struct slots *slots; /* kept from builds; NULL: none */
 	gboolean boots_kvm;  /* the boots that are known ran with KVM */
 	ev_timer deadline;
+	struct flood notes[N_NOTES];
+	ev_timer notes_end; /* of a period in which some were held back */
 };
 
 static inline struct runner *
@@ -71,6 +79,9 @@ start_failed(struct runner *r, const char *text)
 {
 	childhurd_event(r->c, EVENT_START_FAILED, text);
 }
+
+/* runner.c: log and tell it, unless the guest had so much of this kind told lately. */
+void runner_note(struct runner *r, enum note note, const char *text);
 
 /* runner_prepare.c: EVENT_PREPARED or EVENT_START_FAILED follows. */
 void runner_prepare(struct childhurd *c);

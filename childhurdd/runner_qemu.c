@@ -162,14 +162,18 @@ on_console(struct console *console, enum console_meaning meaning, const char *li
 		childhurd_event(r->c, EVENT_HALTED, text);
 	else if (meaning == CONSOLE_PANIC)
 		childhurd_event(r->c, EVENT_BROKEN, text);
-	else /* it may live on; whether it does, the probes find out */
-		hird_event(r->host->hird, r->c, FALSE, text);
+	else { /* it may live on; whether it does, the probes find out */
+		g_free(r->complaint);
+		r->complaint = g_strdup(text);
+		runner_note(r, meaning == CONSOLE_DISK ? NOTE_DISK : NOTE_MEMORY, text);
+	}
 }
 
 void
 runner_console_start(struct runner *r)
 {
 	console_free(r->console);
+	g_clear_pointer(&r->complaint, g_free);
 	r->console = console_new(r->host->loop, r->console_log, FALSE, on_console, r);
 }
 
@@ -322,5 +326,6 @@ runner_qemu_clear(struct runner *r)
 	exit_watch_stop(r);
 	hypervisor_forget(r->call);
 	life_clear(&r->life);
+	g_free(r->complaint);
 	console_free(r->console);
 }

@@ -245,6 +245,40 @@ control_free(struct control *control)
 	g_free(control);
 }
 
+/*
+ * The index of the event that goes when there is no more room: of the guest with the most events,
+ * so that one that makes many costs the others none; and of that guest's the oldest, but of those
+ * that are no change of its state when these are the more.
+ */
+static guint
+first_to_go(const GPtrArray *events)
+{
+	g_autoptr(GHashTable) counts = g_hash_table_new(g_str_hash, g_str_equal);
+	const char *most = "";
+	guint n = 0, notes = 0;
+	for (guint i = 0; i < events->len; i++) {
+		const struct kept_event *event = g_ptr_array_index(events, i);
+		const char *guest = event->guest ? event->guest : "";
+		guint count = GPOINTER_TO_UINT(g_hash_table_lookup(counts, guest)) + 1;
+		g_hash_table_insert(counts, (void *)guest, GUINT_TO_POINTER(count));
+		if (count > n) {
+			n = count;
+			most = guest;
+		}
+	}
+	for (guint i = 0; i < events->len; i++) {
+		const struct kept_event *event = g_ptr_array_index(events, i);
+		notes += !event->state && !strcmp(event->guest ? event->guest : "", most);
+	}
+	for (guint i = 0; i < events->len; i++) {
+		const struct kept_event *event = g_ptr_array_index(events, i);
+		if (!strcmp(event->guest ? event->guest : "", most) &&
+		    (notes <= n / 2 || !event->state))
+			return i;
+	}
+	return 0;
+}
+
 static void
 keep(struct control *control, const struct control_event *event)
 {
@@ -257,7 +291,7 @@ keep(struct control *control, const struct control_event *event)
 	    .text = g_strdup(event->text ? event->text : ""),
 	};
 	if (control->events->len >= CONTROL_EVENTS_KEPT)
-		g_ptr_array_remove_index(control->events, 0);
+		g_ptr_array_remove_index(control->events, first_to_go(control->events));
 	g_ptr_array_add(control->events, kept);
 	control->last_event = event->number;
 }

@@ -22,8 +22,10 @@
 #define CONTROL_CLIENTS_KEPT	 16  /* beyond CONTROL_CLIENTS_MAX, for these two */
 #define CONTROL_MESSAGE_MAX	 (64 * 1024) /* bytes of one request */
 #define CONTROL_BACKLOG_MAX                                                                        \
-	(1024 * 1024)			/* bytes waiting for one slow reader, then it is cut off */
-#define CONTROL_EVENTS_KEPT	   1024 /* events that a late reader still gets */
+	(1024 * 1024) /* bytes waiting for one slow reader, then it is cut off */
+#define CONTROL_EVENTS_KEPT                                                                        \
+	1024 /* events that a late reader still gets; one more, and the guest with the most loses  \
+		one */
 #define CONTROL_TYPED_MAX	   (64 * 1024) /* bytes typed that a guest has not taken yet */
 #define CONTROL_REQUEST_TIMEOUT_MS 10000       /* from the first byte of a request to its NUL */
 

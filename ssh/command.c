@@ -35,6 +35,7 @@ struct ssh_command {
 	struct ssh_channel_callbacks_struct callbacks;
 	ev_timer timer;
 	GString *output;
+	gsize heard; /* bytes of output that came */
 	gboolean has_status, is_eof, is_closed, in_grace;
 	int status;
 };
@@ -49,6 +50,7 @@ note_data(ssh_session libssh, ssh_channel channel, void *data, uint32_t length, 
 	(void)libssh;
 	(void)channel;
 	(void)is_stderr;
+	command->heard += length;
 	g_string_append_len(command->output, data, (gssize)MIN(room, length));
 	return (int)length;
 }
@@ -238,6 +240,10 @@ command_drive(struct ssh_command *command)
 	}
 	if (command->state == COMMAND_REQUESTING && !command_request(command))
 		return;
+	if (command->heard > SSH_OUTPUT_READ) {
+		command_fail(command, SSH_ERROR_PROTOCOL, "it writes without end");
+		return;
+	}
 	if (!command->is_closed)
 		command_feed(command);
 	if (command->has_status && (command->is_eof || command->is_closed)) {

@@ -88,6 +88,9 @@ const char *ssh_session_banner(const struct ssh_session *session);
 
 /* At most this much of a command's output is kept; the rest is read and dropped. */
 #define SSH_OUTPUT_MAX (64 * 1024)
+/* A command that writes more than this has failed: reading on would keep the loop busy for as long
+ * as it likes. */
+#define SSH_OUTPUT_READ (16 << 20)
 /* How long the end of the output is waited for once the exit status is there, in milliseconds. */
 #define SSH_OUTPUT_GRACE 1000
 

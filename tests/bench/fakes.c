@@ -184,6 +184,12 @@ hypervisor_embedded(const struct hypervisor *h)
 	return TRUE;
 }
 
+const char *
+hypervisor_logs(const struct hypervisor *h)
+{
+	return NULL;
+}
+
 gboolean
 hypervisor_of_system(const struct hypervisor *h)
 {

@@ -457,6 +457,20 @@ BED_TEST(test_events_lost)
 	assert_next_like(peer, "{\"events\":*{\"number\":1034,*}],\"lost\":0}");
 }
 
+/* A guest that makes more events than all others together costs only itself; of its own, notes go
+ * before changes of its state. */
+BED_TEST(test_events_fair)
+{
+	bed_event(bed, 0, "ready", "quiet"); /* 1 */
+	bed_event(bed, 1, "ready", "noisy"); /* 2 */
+	for (int i = 0; i < 20 * CONTROL_EVENTS_KEPT; i++)
+		bed_event(bed, 1, NULL, "noise");
+	bed_event(bed, -1, NULL, "reloaded");
+	peer_call(peer, "Events", "\"since\":1", "");
+	assert_next_like(peer, "{\"events\":[{\"number\":1,*\"quiet\"},{\"number\":2,*\"noisy\"},"
+			       "{\"number\":19462,*\"reloaded\"}],\"lost\":19459}");
+}
+
 BED_TEST(test_events_follow)
 {
 	bed_event(bed, 1, NULL, "before");
@@ -675,6 +689,7 @@ main(int argc, char **argv)
 	g_test_add_func("/control/wait-checks-its-parameters", test_wait_parameters);
 	g_test_add_func("/control/events-are-kept", test_events);
 	g_test_add_func("/control/events-that-are-gone-are-counted", test_events_lost);
+	g_test_add_func("/control/events-of-one-guest-cost-no-other-guest's", test_events_fair);
 	g_test_add_func("/control/events-are-followed", test_events_follow);
 	g_test_add_func("/control/log-gives-the-last-lines", test_log);
 	g_test_add_func("/control/log-checks-its-parameters", test_log_parameters);

@@ -340,6 +340,25 @@ test_large_output(void)
 }
 
 static void
+test_endless_output(void)
+{
+	struct trial trial = {.over = FALSE};
+	struct result result = {.times = 0};
+
+	log_in(&trial);
+	run(&trial, &result, "cat /dev/zero", NULL, 600000);
+	g_assert_error(result.error, SSH_ERROR, SSH_ERROR_PROTOCOL);
+	g_assert_nonnull(strstr(result.error->message, "it writes without end"));
+	/* The session is still good. */
+	result.times = 0;
+	g_clear_error(&result.error);
+	run(&trial, &result, "echo next", NULL, 20000);
+	g_assert_cmpstr(result.output, ==, "next\n");
+	result_clear(&result);
+	finish(&trial);
+}
+
+static void
 test_background(void)
 {
 	/* Something keeps the output open: the status is enough. */
@@ -755,6 +774,7 @@ main(int argc, char **argv)
 	TEST("input-is-sent-and-ended", test_input);
 	TEST("input-larger-than-the-window-arrives", test_large_input);
 	TEST("too-much-output-is-cut-and-the-session-stays", test_large_output);
+	TEST("output-without-end-is-an-error", test_endless_output);
 	TEST("what-a-command-left-behind-is-not-waited-for", test_background);
 	TEST("a-command-that-never-ends-has-a-limit-and-the-session-stays", test_limit);
 	TEST("commands-given-up-while-the-guest-stood-still-leave-no-channel-behind",

@@ -121,10 +121,14 @@ write_disk(xmlTextWriter *w, const struct domain_spec *spec)
 	start(w, "disk");
 	attribute(w, "type", "file");
 	attribute(w, "device", "disk");
-	/* An ephemeral disk is thrown away at the next start, so what the host did not write yet
-	 * may be lost. */
+	/*
+	 * An ephemeral disk is thrown away at the next start, so what the host did not write yet
+	 * may be lost. A persistent one is written through: the Hurd's IDE driver sends no flush,
+	 * and without one a write-back cache keeps qcow2's tables in QEMU's memory for as long as
+	 * QEMU lives, so that all since the boot would be gone with it, synced or not.
+	 */
 	empty(w, "driver", "name", "qemu", "type", "qcow2", "cache",
-	      spec->guest->disk == CONFIG_DISK_EPHEMERAL ? "unsafe" : "writeback");
+	      spec->guest->disk == CONFIG_DISK_EPHEMERAL ? "unsafe" : "writethrough");
 	empty(w, "source", "file", spec->disk, NULL, NULL, NULL, NULL);
 	empty(w, "target", "dev", q35 ? "sda" : "hda", "bus", q35 ? "sata" : "ide", NULL, NULL);
 	end(w);

@@ -79,9 +79,11 @@ const struct key keys[] = {
 	{"kernel-arguments", KEY_TEXT, G(kernel_arguments), "", NULL, 0, 0, NULL,
 	 "The kernel's command line, for instance root=device:hd0s1 console=com0."},
 	{"module", KEY_MODULE, G(modules), NULL, "none", 0, 0, NULL,
-	 "A multiboot module: FILE, and behind a blank its arguments. Given once for each module, in their order."},
+	 "A multiboot module: FILE, and behind a blank its arguments, without the program's own name, for QEMU puts FILE "
+	 "in front of them. Given once for each module, in their order."},
 	{"disk", KEY_CHOICE, G(disk), "ephemeral", NULL, 0, 0, disks,
-	 "ephemeral: a new overlay at each start, so that nothing of an earlier boot is left; persistent: it is kept."},
+	 "ephemeral: a new overlay at each start, so that nothing of an earlier boot is left; persistent: it is kept, "
+	 "and written through, so that what a guest has synced outlives its QEMU, however that ends."},
 	{"disk-size", KEY_SIZE, G(disk_size), NULL, "the image's", MIB, 16 * KIB * GIB, NULL,
 	 "Makes the overlay larger than the image."},
 	{"memory-size", KEY_SIZE, G(memory_size), "2G", NULL, 16 * MIB, 1 * KIB * GIB, NULL, "The guest's memory."},

@@ -88,7 +88,7 @@ test_disk_boot(void)
 	assert_value(&guest, FALSE, disk, "string(//serial/log/@append)", "on");
 	assert_value(&guest, FALSE, disk, "string(/domain/on_reboot)", "destroy");
 	guest.disk = CONFIG_DISK_PERSISTENT;
-	assert_value(&guest, FALSE, disk, "string(//disk/driver/@cache)", "writeback");
+	assert_value(&guest, FALSE, disk, "string(//disk/driver/@cache)", "writethrough");
 	guest.machine = (char *)"q35";
 	assert_value(&guest, FALSE, disk, "string(//disk/target/@bus)", "sata");
 	g_ptr_array_unref(guest.modules);

@@ -128,10 +128,11 @@ const char *
 console_stall(const char *line)
 {
 	gsize length = strlen(line);
-	while (length > 0 && line[length - 1] == ' ')
+	while (length > strlen("start ") && line[length - 1] == ' ')
 		length--;
-	if (!g_str_has_prefix(line, "start ") || length == 0 || line[length - 1] != ':')
-		return NULL;
+	if (!g_str_has_prefix(line, "start ") || line[length - 1] != ':' ||
+	    memchr(line + strlen("start "), ' ', length - strlen("start ")))
+		return NULL; /* behind FILE stands what the module itself has said */
 	return "Mach has started the first module, and nothing came of it; most likely the "
 	       "module's arguments are wrong: its first word is its file's name already, so say "
 	       "module = FILE --multiboot-command-line=..., without the program's name behind FILE";

@@ -24,7 +24,7 @@ my $id   = Childhurd::free_id(scalar keys %ends);
 my $text = "[defaults]\nkernel = $mach/gnumach\nkernel-arguments = console=com0\nmemory-size = 32M\nacceleration = tcg\n"
   . "restart = always\ninject = none\nboot-timeout = 24h\nstop-timeout = 1s\n";
 for my $name (sort keys %ends) {
-    $text .= "[guest $name]\nid = $id\nmodule = $mach/probe probe --host-priv-port=\${host-port} $ends{$name} "
+    $text .= "[guest $name]\nid = $id\nmodule = $mach/probe --host-priv-port=\${host-port} $ends{$name} "
       . "\$(task-create) \$(task-resume)\n";
     $id++;
 }

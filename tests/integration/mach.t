@@ -13,7 +13,7 @@ my $id = Childhurd::free_id(1 + keys %ends);
 my $text = "[defaults]\nkernel = $mach/gnumach\nkernel-arguments = console=com0\nmemory-size = 64M\nacceleration = tcg\n"
   . "restart = never\ninject = none\nautostart = no\nboot-timeout = 40s\nstop-timeout = 2s\n";
 for my $name (sort keys %ends) {
-    $text .= "[guest $name]\nid = $id\nmodule = $mach/probe probe --host-priv-port=\${host-port} $ends{$name} "
+    $text .= "[guest $name]\nid = $id\nmodule = $mach/probe --host-priv-port=\${host-port} $ends{$name} "
       . "\$(task-create) \$(task-resume)\n";
     $id++;
 }

@@ -496,6 +496,33 @@ a_log_without_end_costs_little(void)
 	place_remove(&place);
 }
 
+static void
+a_boot_that_stops_in_a_line_is_told(void)
+{
+	static const char start[] = "2 multiboot modules\nstart /srv/hurd/ext2fs.static: ";
+	struct place place;
+	g_autofree char *line = NULL;
+	gint64 now;
+
+	place_make(&place);
+	append_text(&place, start);
+	watch(&place, TRUE);
+	console_drain(place.console);
+	now = g_get_monotonic_time() / 1000;
+	g_assert_null(console_stalled(place.console, now, &line));
+	g_assert_nonnull(console_stalled(place.console, now + CONSOLE_SILENCE, &line));
+	g_assert_cmpstr(line, ==, "start /srv/hurd/ext2fs.static: ");
+	append_text(&place, "Hurd server bootstrap:");
+	console_drain(place.console);
+	g_free(line);
+	line = NULL;
+	g_assert_null(console_stalled(place.console, now + 2 * CONSOLE_SILENCE, &line));
+	g_assert_null(line);
+	g_assert_null(console_stall("start"));
+	g_assert_null(console_stall("Hurd server bootstrap:"));
+	place_remove(&place);
+}
+
 #define TEST(name, function) g_test_add_func("/console/" name, function)
 
 /* A guest that is taken over: its last lines are known, and nothing of them is news. */
@@ -541,6 +568,7 @@ main(int argc, char **argv)
 	TEST("the-last-lines-of-an-older-log-are-known-and-no-news", test_recall);
 	TEST("a-running-guests-log-rotates-and-no-line-is-missed",
 	     a_running_guests_log_rotates_and_no_line_is_missed);
+	TEST("a-boot-that-stops-in-a-line-is-told", a_boot_that_stops_in_a_line_is_told);
 	TEST("a-log-without-end-costs-little", a_log_without_end_costs_little);
 	return g_test_run();
 }

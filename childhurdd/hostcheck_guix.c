@@ -4,15 +4,37 @@
  * cannot be read makes builds wait for ever.
  */
 #include <errno.h>
+#include <gio/gio.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "childhurdd/hostcheck_parts.h"
+#include "config/guarded.h"
 #include "offload/coordinator.h"
+#include "offload/signing_key.h"
 
 #define MACHINES_MAX (1024 * 1024) /* bytes of machines.scm that are looked at */
+
+/* The host's list of machines; *there: it exists. NULL: it does not, or cannot be looked at. Its
+ * folder may be another user's, and so what it leads to. */
+static char *
+read_machines(const char *directory, gboolean *there, GError **error)
+{
+	g_auto(guarded) folder = {.fd = -1};
+	*there = FALSE;
+	if (!guarded_open(directory, &folder, error))
+		return NULL;
+	guarded_enter(&folder);
+	char *text = signing_read_at(folder.fd, "machines.scm", folder.flags, MACHINES_MAX, NULL);
+	guarded_leave(&folder);
+	*there = text || errno != ENOENT;
+	if (!text && *there)
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s/machines.scm: %s",
+			    directory, g_strerror(errno));
+	return text;
+}
 
 /* Does the host's list of machines have ours in it? */
 static void
@@ -22,14 +44,10 @@ check_machines(const struct config *config, const struct findings *findings)
 	    g_build_filename(config->guix_configuration_directory, "machines.scm", NULL);
 	g_autofree char *ours = g_build_filename(config->runtime_directory, "machines.scm", NULL);
 	g_autofree char *quoted = g_strdup_printf("\"%s\"", ours);
-	g_autofree char *text = NULL;
 	g_autoptr(GError) error = NULL;
-	gsize length = 0;
-	struct stat st;
-	gboolean there = stat(theirs, &st) == 0;
-	if (there && (!S_ISREG(st.st_mode) || st.st_size > MACHINES_MAX))
-		return;
-	if (there && !g_file_get_contents(theirs, &text, &length, &error)) {
+	gboolean there;
+	g_autofree char *text = read_machines(config->guix_configuration_directory, &there, &error);
+	if (error) {
 		findings_add(findings, "note", "%s; whether it has the guests cannot be seen",
 			     error->message);
 		return;

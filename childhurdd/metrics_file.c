@@ -15,6 +15,7 @@
 
 #include "childhurdd/tasks.h"
 #include "config/atomic_file.h"
+#include "config/guarded.h"
 
 struct metrics_file {
 	struct ev_loop *loop;
@@ -40,7 +41,14 @@ is_ours(const char *path)
 {
 	char start[sizeof METRICS_FILE_MARK - 1];
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	g_autofree char *above = g_path_get_dirname(path);
+	g_autofree char *name = g_path_get_basename(path);
+	g_auto(guarded) folder = {.fd = -1};
+	if (!guarded_open(above, &folder, NULL))
+		return FALSE;
+	guarded_enter(&folder);
+	int fd = openat(folder.fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	guarded_leave(&folder);
 	if (fd < 0)
 		return FALSE;
 	gboolean ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
@@ -125,7 +133,7 @@ static void
 removing_work(void *path)
 {
 	if (is_ours(path))
-		unlink(path);
+		guarded_unlink(path);
 	atomic_file_tidy(path);
 }
 

@@ -3,12 +3,6 @@
  * Who breaks out of a guest is whom QEMU runs as, so that is nobody who matters. As root, libvirt
  * drops to the user of its qemu.conf (embed.c); what the daemon does with files that this user can
  * write to, and the programs that it runs on them (qemu-img, the probe of KVM), is done as him too.
- *
- * Linux keeps these identities for each thread (credentials(7)); the C library's functions would
- * change all threads', libvirt's among them, so the system calls are made directly. For files only
- * the fsuid and the groups change, because a process with another real uid could be sent signals by
- * that user. A program that is started needs all three uids; the thread keeps root as its saved one
- * to come back, and execve makes the effective one of it (execve(2)), so that the program cannot.
  */
 #include "childhurdd/qemu_user.h"
 
@@ -17,22 +11,11 @@
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "config/identity.h"
 #include "config/way.h"
-
-#ifdef SYS_setgroups32 /* 32-bit hosts have two of each; the older ones know 16 bits */
-#define SETGROUPS SYS_setgroups32
-#define SETRESUID SYS_setresuid32
-#define SETRESGID SYS_setresgid32
-#else
-#define SETGROUPS SYS_setgroups
-#define SETRESUID SYS_setresuid
-#define SETRESGID SYS_setresgid
-#endif
 
 #define ENTRY_BYTES 16384 /* of a user's entry (getpwnam_r(3)) */
 
@@ -112,14 +95,18 @@ refuse(struct qemu_user *user, GError **error, const char *why)
 	return NULL;
 }
 
+static struct identity
+identity_of_user(const struct qemu_user *user)
+{
+	return (struct identity){user->uid, user->gid, user->groups, user->n_groups};
+}
+
 /* Root of a name space may have nobody else in it. */
 static gboolean
 is_possible(const struct qemu_user *user)
 {
-	if (syscall(SETGROUPS, user->n_groups, user->groups) < 0)
-		return FALSE;
-	gboolean possible = syscall(SETRESUID, -1, user->uid, -1) == 0;
-	return possible && syscall(SETRESUID, -1, 0, -1) == 0 && syscall(SETGROUPS, 0, NULL) == 0;
+	const struct identity identity = identity_of_user(user);
+	return identity_possible(&identity);
 }
 
 struct qemu_user *
@@ -156,24 +143,13 @@ qemu_user_free(struct qemu_user *user)
 	g_free(user);
 }
 
-/* A thread that is root again has no further groups: root does not need any. */
-static void
-groups_set(int n, const gid_t *groups)
-{
-	if (syscall(SETGROUPS, n, groups) < 0)
-		g_error("setgroups: %s", g_strerror(errno)); /* nothing may go on like that */
-}
-
 void
 qemu_user_enter(const struct qemu_user *user)
 {
 	if (!user || !user->other)
 		return;
-	groups_set(user->n_groups, user->groups);
-	setfsgid(user->gid);
-	setfsuid(user->uid);
-	if ((uid_t)setfsuid((uid_t)-1) != user->uid || (gid_t)setfsgid((gid_t)-1) != user->gid)
-		g_error("this thread cannot take the place of user %s", user->name);
+	const struct identity identity = identity_of_user(user);
+	identity_enter(&identity);
 }
 
 void
@@ -181,11 +157,8 @@ qemu_user_leave(const struct qemu_user *user)
 {
 	if (!user || !user->other)
 		return;
-	setfsuid(geteuid());
-	setfsgid(getegid());
-	groups_set(0, NULL);
-	if ((uid_t)setfsuid((uid_t)-1) != geteuid())
-		g_error("this thread cannot be root again");
+	const struct identity identity = identity_of_user(user);
+	identity_leave(&identity);
 }
 
 void
@@ -193,10 +166,8 @@ qemu_user_become(const struct qemu_user *user)
 {
 	if (!user || !user->other)
 		return;
-	groups_set(user->n_groups, user->groups);
-	if (syscall(SETRESGID, user->gid, user->gid, 0) < 0 ||
-	    syscall(SETRESUID, user->uid, user->uid, 0) < 0)
-		g_error("this thread cannot become user %s: %s", user->name, g_strerror(errno));
+	const struct identity identity = identity_of_user(user);
+	identity_become(&identity);
 }
 
 void
@@ -204,9 +175,8 @@ qemu_user_return(const struct qemu_user *user)
 {
 	if (!user || !user->other)
 		return;
-	if (syscall(SETRESUID, 0, 0, 0) < 0 || syscall(SETRESGID, 0, 0, 0) < 0)
-		g_error("this thread cannot be root again: %s", g_strerror(errno));
-	groups_set(0, NULL);
+	const struct identity identity = identity_of_user(user);
+	identity_return(&identity);
 }
 
 /* Is it possible for him already? access(2) would ask for another one of our ids. */

@@ -2,23 +2,33 @@
 /*
  * libgcrypt reads, makes and writes all keys and lists here, as it does in Guix, so that what one
  * of them takes for a key is one for the other.
+ *
+ * /etc/guix may belong to a guix-daemon that is not root's, as Guix' own installer leaves it, and
+ * that user can put a link anywhere in it at any moment. So it is opened once, and what root does
+ * in it is done by that descriptor and as the folder's owner: no link leads root to a file that the
+ * owner could not reach himself.
  */
 #include "offload/signing.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <gio/gio.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/atomic_file.h"
+#include "config/guarded.h"
 #include "offload/signing_key.h"
 
 /* guix/scripts/archive.scm, %key-generation-parameters */
 #define KEY_PARAMETERS "(genkey (ecdsa (curve Ed25519) (flags rfc6979)))"
 #define ACL_MODE       0644
+#define LOCK_NAME      "acl.lock"
 #define LOCK_TRIES     50 /* 100 ms each */
+#define MERGE_TRIES    5  /* of an acl that others write at the same time */
 
 G_DEFINE_QUARK(signing - error - quark, signing_error)
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gcry_sexp_t, gcry_sexp_release, NULL)
@@ -38,11 +48,34 @@ print_line(gcry_sexp_t expression)
 	return g_string_free(g_steal_pointer(&line), FALSE);
 }
 
+/* --- the host's folder --- */
+
+/* NULL and errno, as signing_read_at. */
+static char *
+folder_read(const struct guarded *folder, const char *name, int max, struct stat *st)
+{
+	guarded_enter(folder);
+	char *text = signing_read_at(folder->fd, name, folder->flags, max, st);
+	guarded_leave(folder);
+	return text;
+}
+
+/* guarded_open, with an error of ours. */
+static gboolean
+folder_open(const char *path, struct guarded *folder, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	if (guarded_open(path, folder, &problem))
+		return TRUE;
+	g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_IO, "%s", problem->message);
+	return FALSE;
+}
+
 static gcry_sexp_t
-host_key(const char *directory, GError **error)
+host_key(const char *directory, const struct guarded *folder, GError **error)
 {
 	g_autofree char *path = g_build_filename(directory, "signing-key.pub", NULL);
-	g_autofree char *text = signing_read_file(path, SIGNING_KEY_MAX);
+	g_autofree char *text = folder_read(folder, "signing-key.pub", SIGNING_KEY_MAX, NULL);
 
 	if (text)
 		return signing_parse(path, text, "public-key", error);
@@ -125,23 +158,23 @@ acl_with(gcry_sexp_t acl, gcry_sexp_t key)
 	return result;
 }
 
-/* The host's; one with the host's own key alone when there is none, as Guix makes it. */
+/* The host's; one with the host's own key alone when there is none, as Guix makes it. *st: the
+ * file's; nlink 0: it is missing. */
 static gcry_sexp_t
-host_acl(const char *directory, gboolean *missing, GError **error)
+host_acl(const char *directory, const struct guarded *folder, struct stat *st, GError **error)
 {
 	g_autofree char *path = g_build_filename(directory, "acl", NULL);
-	g_autofree char *text = signing_read_file(path, SIGNING_ACL_MAX);
+	g_autofree char *text = folder_read(folder, "acl", SIGNING_ACL_MAX, st);
 
-	*missing = FALSE;
 	if (text)
 		return acl_parse(path, text, error);
 	if (errno != ENOENT) {
 		signing_fail_read(path, SIGNING_ACL_MAX, error);
 		return NULL;
 	}
-	*missing = TRUE;
+	*st = (struct stat){0};
 	g_auto(gcry_sexp_t) empty = signing_parse(path, "(acl)", "acl", error);
-	g_auto(gcry_sexp_t) key = host_key(directory, error);
+	g_auto(gcry_sexp_t) key = host_key(directory, folder, error);
 	return key ? acl_with(empty, key) : NULL;
 }
 
@@ -149,11 +182,13 @@ GError *
 signing_check(const char *directory)
 {
 	GError *error = NULL;
-	gboolean missing;
-	g_auto(gcry_sexp_t) key = host_key(directory, &error);
+	struct stat st;
+	g_auto(guarded) folder = {.fd = -1};
+	g_auto(gcry_sexp_t) key =
+	    folder_open(directory, &folder, &error) ? host_key(directory, &folder, &error) : NULL;
 
 	if (key)
-		gcry_sexp_release(host_acl(directory, &missing, &error));
+		gcry_sexp_release(host_acl(directory, &folder, &st, &error));
 	return error;
 }
 
@@ -164,7 +199,7 @@ signing_possible(const char *directory)
 {
 	g_autofree char *path = g_build_filename(directory, "signing-key.pub", NULL);
 
-	return access(path, F_OK) == 0;
+	return access(path, F_OK) == 0; /* whatever it is: it is not opened */
 }
 
 void
@@ -200,9 +235,11 @@ make_pair(struct signing *signing, GError **error)
 gboolean
 signing_make(const char *directory, struct signing *signing, GError **error)
 {
-	gboolean missing;
-	g_auto(gcry_sexp_t) key = host_key(directory, error);
-	g_auto(gcry_sexp_t) acl = key ? host_acl(directory, &missing, error) : NULL;
+	struct stat st;
+	g_auto(guarded) folder = {.fd = -1};
+	g_auto(gcry_sexp_t) key =
+	    folder_open(directory, &folder, error) ? host_key(directory, &folder, error) : NULL;
+	g_auto(gcry_sexp_t) acl = key ? host_acl(directory, &folder, &st, error) : NULL;
 	g_auto(gcry_sexp_t) guests_acl = acl ? acl_with(acl, key) : NULL;
 
 	if (!guests_acl)
@@ -219,12 +256,17 @@ signing_make(const char *directory, struct signing *signing, GError **error)
 
 /* --- the host's list --- */
 
+/* It stays whom it belongs to, or is the folder's owner's where that is not root. */
 static gboolean
-acl_write(const char *directory, const char *text, gboolean missing, GError **error)
+acl_write(const char *directory, const struct guarded *folder, const char *text,
+	  const struct stat *old, GError **error)
 {
 	g_autofree char *path = g_build_filename(directory, "acl", NULL);
-	g_autoptr(GError) problem = NULL;
-	struct stat old;
+	gboolean missing = old->st_nlink == 0, keep = geteuid() == 0 && !folder->owner && !missing;
+	const struct atomic_file_place place = {.folder = folder->fd,
+						.uid = keep ? old->st_uid : (uid_t)-1,
+						.gid = keep ? old->st_gid : (gid_t)-1,
+						.old = missing ? NULL : old};
 
 	if (strlen(text) > SIGNING_ACL_MAX) {
 		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_WRITE,
@@ -233,29 +275,76 @@ acl_write(const char *directory, const char *text, gboolean missing, GError **er
 			    path, SIGNING_ACL_MAX);
 		return FALSE;
 	}
-	if (stat(missing ? directory : path, &old) == -1) {
-		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_IO, "%s: %s", path,
-			    g_strerror(errno));
-		return FALSE;
-	}
-	mode_t mode = missing ? ACL_MODE : old.st_mode & 07777;
-	if (!atomic_file_write(path, text, -1, mode, &problem)) {
-		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_WRITE, "%s", problem->message);
-		return FALSE;
-	}
-	if (geteuid() == 0 && chown(path, old.st_uid, old.st_gid) == -1)
-		g_warning("%s: it belongs to root now: %s", path, g_strerror(errno));
-	return TRUE;
+	guarded_enter(folder);
+	gboolean good = atomic_file_write_at(&place, path, text, -1,
+					     missing ? ACL_MODE : old->st_mode & 0777, error);
+	guarded_leave(folder);
+	return good;
 }
 
-/* A lock on the folder, for two daemons on one host; -1: it cannot be had. */
-static int
-lock_folder(const char *directory)
+/* "process 4711 (sleep)": who has this file locked, as far as /proc/locks tells (proc(5)). */
+static char *
+lock_holder(int fd)
 {
-	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	g_autofree char *text = NULL, *path = NULL, *name = NULL, *inode = NULL;
+	struct stat st;
+	int pid = 0;
 
-	for (int i = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == -1; i++) {
+	if (fstat(fd, &st) == 0)
+		inode = g_strdup_printf(":%" G_GUINT64_FORMAT " ", (guint64)st.st_ino);
+	g_file_get_contents("/proc/locks", &text, NULL, NULL);
+	g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+	for (char **line = lines; inode && !pid && *line; line++)
+		if (!strstr(*line, "->") && strstr(*line, inode) &&
+		    sscanf(*line, "%*s FLOCK %*s %*s %d", &pid) != 1)
+			pid = 0;
+	if (pid <= 0)
+		return g_strdup("another process");
+	path = g_strdup_printf("/proc/%d/comm", pid);
+	g_file_get_contents(path, &name, NULL, NULL);
+	return g_strdup_printf("process %d (%s)", pid, name ? g_strchomp(name) : "?");
+}
+
+/*
+ * For two daemons on one host. The file is open to the folder's owner and root alone: the folder
+ * itself, or the acl, anybody could lock who can read it, and keep us waiting.
+ */
+static int
+lock_open(const struct guarded *folder)
+{
+	const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	struct stat st;
+
+	int fd = openat(folder->fd, LOCK_NAME, flags, 0600);
+	/* of a time when the folder was another's */
+	if (fd < 0 && errno == EACCES && unlinkat(folder->fd, LOCK_NAME, 0) == 0)
+		fd = openat(folder->fd, LOCK_NAME, flags, 0600);
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+	    (st.st_mode & 077))
+		fchmod(fd, 0600);
+	return fd;
+}
+
+/* -1: it cannot be had. */
+static int
+acl_lock(const char *directory, const struct guarded *folder, GError **error)
+{
+	g_autofree char *path = g_build_filename(directory, LOCK_NAME, NULL);
+	guarded_enter(folder);
+	int fd = lock_open(folder);
+	guarded_leave(folder);
+	if (fd < 0) {
+		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_WRITE,
+			    "%s/acl: cannot be written: %s: %s", directory, path,
+			    g_strerror(errno));
+		return -1;
+	}
+	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
 		if (i == LOCK_TRIES) {
+			g_autofree char *who = lock_holder(fd);
+			g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_WRITE,
+				    "%s/acl: cannot be written: %s has had %s locked for 5 s",
+				    directory, who, path);
 			close(fd);
 			return -1;
 		}
@@ -264,37 +353,61 @@ lock_folder(const char *directory)
 	return fd;
 }
 
+/* Once; *busy: another one has written it meanwhile (guix archive takes no lock). */
 static gboolean
-authorize(const char *directory, gcry_sexp_t key, gboolean *added, GError **error)
+try_authorize(const char *directory, const struct guarded *folder, gcry_sexp_t key, gboolean *added,
+	      gboolean *busy, GError **error)
 {
-	gboolean missing;
-	g_auto(gcry_sexp_t) acl = host_acl(directory, &missing, error);
+	struct stat st;
+	g_autoptr(GError) problem = NULL;
+	g_auto(gcry_sexp_t) acl = host_acl(directory, folder, &st, error);
 
+	*busy = FALSE;
 	if (!acl)
 		return FALSE;
 	if (acl_has(acl, key))
 		return TRUE;
 	g_auto(gcry_sexp_t) more = acl_with(acl, key);
 	g_autofree char *text = signing_print(more);
-	*added = acl_write(directory, text, missing, error);
+	*added = acl_write(directory, folder, text, &st, &problem);
+	*busy = g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_BUSY);
+	if (!*added)
+		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_WRITE, "%s", problem->message);
 	return *added;
+}
+
+static gboolean
+authorize(const char *directory, const struct guarded *folder, gcry_sexp_t key, gboolean *added,
+	  GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	gboolean busy = TRUE, good = FALSE;
+
+	for (int i = 0; busy && !good && i < MERGE_TRIES; i++) {
+		g_clear_error(&problem);
+		good = try_authorize(directory, folder, key, added, &busy, &problem);
+	}
+	if (!good)
+		g_propagate_error(error, g_steal_pointer(&problem));
+	return good;
 }
 
 gboolean
 signing_authorize(const char *directory, const char *public_key, gboolean *added, GError **error)
 {
+	struct stat st;
+	g_auto(guarded) folder = {.fd = -1};
 	g_auto(gcry_sexp_t) key = signing_parse_key("the guest's signing key", public_key, error);
 
 	*added = FALSE;
-	if (!key)
+	if (!key || !folder_open(directory, &folder, error))
 		return FALSE;
-	int lock = lock_folder(directory);
-	if (lock < 0) {
-		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_IO,
-			    "%s: somebody else has it locked, or it cannot be opened", directory);
-		return FALSE;
-	}
-	gboolean good = authorize(directory, key, added, error);
-	close(lock);
+	g_auto(gcry_sexp_t) acl = host_acl(directory, &folder, &st, error);
+	if (!acl || acl_has(acl, key))
+		return acl != NULL;
+	int lock = acl_lock(directory, &folder, error);
+	gboolean good = lock >= 0 && authorize(directory, &folder, key, added, error);
+	if (lock >= 0)
+		close(lock);
 	return good;
 }

@@ -42,7 +42,9 @@ gboolean signing_make(const char *configuration_directory, struct signing *signi
  * host's acl, which is made when it is missing, as Guix does. An acl is never made larger than
  * SIGNING_ACL_MAX, the most that is read. An acl that has it already is not touched; one that
  * cannot be read as an acl is refused. All its entries, its owner and its mode are kept, and it is
- * replaced as a whole. *added: it was not there. Waits up to 5 s for another daemon that is at it.
+ * replaced as a whole; as root in a folder of another user's it is done as that user, whose file it
+ * then is. *added: it was not there. Waits up to 5 s for another daemon that is at it, and an acl
+ * that somebody writes at the same time is read again.
  */
 gboolean signing_authorize(const char *configuration_directory, const char *public_key,
 			   gboolean *added, GError **error);

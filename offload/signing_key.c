@@ -121,9 +121,9 @@ signing_parse(const char *path, const char *text, const char *kind, GError **err
 }
 
 char *
-signing_read_file(const char *path, int max)
+signing_read_at(int folder, const char *name, int flags, int max, struct stat *found)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
 	struct stat st = {0};
 	gsize done = 0;
 
@@ -143,7 +143,15 @@ signing_read_file(const char *path, int max)
 	}
 	text[done] = '\0';
 	close(fd);
+	if (found)
+		*found = st;
 	return text;
+}
+
+char *
+signing_read_file(const char *path, int max)
+{
+	return signing_read_at(AT_FDCWD, path, 0, max, NULL);
 }
 
 void

@@ -9,6 +9,7 @@
 
 #include <gcrypt.h>
 #include <glib.h>
+#include <sys/stat.h>
 
 #define SIGNING_KEY_MAX	  16384	  /* bytes of a key's file, and of a word in an acl */
 #define SIGNING_ACL_MAX	  1048576 /* bytes of an acl */
@@ -32,6 +33,9 @@ void signing_init(void);
 /* The text of a plain file of at most max bytes; caller frees. NULL and errno, of which
  * signing_fail_read makes an error. Blocks on disk. */
 char *signing_read_file(const char *path, int max);
+/* The same for name in an open folder, with further flags for open(2); *st, which may be NULL: the
+ * file's. */
+char *signing_read_at(int folder, const char *name, int flags, int max, struct stat *st);
 void signing_fail_read(const char *path, int max, GError **error);
 
 /* What the text is, which path has: a list whose first word is kind. NULL on error; else release

@@ -225,6 +225,33 @@ test_tidy(struct place *p, gconstpointer data)
 	atomic_file_tidy(p->path); /* nothing to do is no error */
 }
 
+/* Whoever read, changed and writes again loses nothing of what another one wrote in between. */
+static void
+test_changed_meanwhile(struct place *p, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+	struct stat old, now;
+	struct atomic_file_place place = {.uid = (uid_t)-1, .gid = (gid_t)-1, .old = &old};
+	place.folder = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	g_assert_cmpint(place.folder, >=, 0);
+	write_good(p, "read", -1, 0640);
+	g_assert_cmpint(stat(p->path, &old), ==, 0);
+	write_good(p, "else", -1, 0640); /* of the same size */
+	g_assert_false(atomic_file_write_at(&place, p->path, "mine", -1, 0640, &error));
+	g_assert_error(error, G_IO_ERROR, G_IO_ERROR_BUSY);
+	assert_content(p, "else", 4);
+	g_assert_false(g_file_test(p->temporary, G_FILE_TEST_EXISTS));
+	g_assert_cmpint(stat(p->path, &old), ==, 0);
+	if (geteuid() == 0)
+		place.uid = place.gid = 65534;
+	g_assert_true(atomic_file_write_at(&place, p->path, "mine", -1, 0640, NULL));
+	assert_content(p, "mine", 4);
+	g_assert_cmpint(stat(p->path, &now), ==, 0);
+	g_assert_cmpuint(now.st_mode & 07777, ==, 0640);
+	g_assert_cmpuint(now.st_uid, ==, geteuid() ? geteuid() : 65534);
+	close(place.folder);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -241,5 +268,6 @@ main(int argc, char **argv)
 	TEST("a-full-disk-leaves-the-old-file-and-nothing-else", test_full);
 	TEST("a-killed-writer-leaves-a-whole-file", test_killed);
 	TEST("what-a-killed-writer-left-is-removed", test_tidy);
+	TEST("what-another-one-wrote-meanwhile-stays", test_changed_meanwhile);
 	return g_test_run();
 }

@@ -2,9 +2,13 @@
 /* Signing keys and lists of them; that Guix takes them is proved by tests/integration/guix.t. */
 #include "offload/signing.h"
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "offload/signing_key.h"
@@ -52,6 +56,8 @@ set_up(void)
 static void
 tear_down(void)
 {
+	g_autofree char *lock = g_build_filename(folder, "acl.lock", NULL);
+	g_unlink(lock);
 	g_unlink(acl);
 	g_unlink(public);
 	g_assert_cmpint(g_rmdir(folder), ==, 0);
@@ -378,6 +384,251 @@ without_a_key_of_the_host_there_is_no_guix(void)
 	tear_down();
 }
 
+/* --- a folder of somebody else's --- */
+
+#define OWNER 65534
+#define SWAPS 2000 /* authorizations while links come and go */
+
+static void
+set_up_another_s(void)
+{
+	set_up();
+	g_assert_cmpint(chown(folder, OWNER, OWNER), ==, 0);
+	g_assert_cmpint(chmod(folder, 0755), ==, 0);
+	g_assert_cmpint(chown(acl, OWNER, OWNER), ==, 0);
+}
+
+/* A file of root's that the owner of the folder would like to have. */
+static char *
+make_target(const char *content, mode_t mode)
+{
+	char *path = NULL;
+	int fd = g_file_open_tmp("root-XXXXXX", &path, NULL);
+	g_assert_cmpint(fd, >=, 0);
+	close(fd);
+	put(path, content);
+	g_assert_cmpint(chmod(path, mode), ==, 0);
+	return path;
+}
+
+static void
+assert_untouched(const char *target, const char *content, mode_t mode)
+{
+	struct stat st;
+	g_autofree char *now = get(target);
+	g_assert_cmpstr(now, ==, content);
+	g_assert_cmpint(lstat(target, &st), ==, 0);
+	g_assert_true(S_ISREG(st.st_mode));
+	g_assert_cmpuint(st.st_uid, ==, 0);
+	g_assert_cmpuint(st.st_gid, ==, 0);
+	g_assert_cmpuint(st.st_mode & 07777, ==, mode);
+}
+
+/* Another's folder, its acl or what is written beside it a link: what root alone can read is not
+ * read, and what it leads to stays. */
+static void
+links_of_the_folder_s_owner_lead_nowhere(void)
+{
+	g_autoptr(GError) error = NULL;
+	const char *secret = "(acl " ENTRY("7") ")";
+	gboolean added;
+	struct stat st;
+	if (geteuid()) {
+		g_test_skip("only root acts in folders of others");
+		return;
+	}
+	set_up_another_s();
+	g_autofree char *target = make_target(secret, 0600);
+	g_autofree char *beside = g_strconcat(acl, ".new", NULL);
+	g_autofree char *lock = g_strconcat(acl, ".lock", NULL);
+	g_assert_cmpint(symlink(target, beside), ==, 0);
+	authorize(KEY("4"), TRUE);
+	assert_untouched(target, secret, 0600);
+	g_assert_cmpint(stat(acl, &st), ==, 0);
+	g_assert_cmpuint(st.st_uid, ==, OWNER);
+	g_assert_cmpint(lstat(lock, &st), ==, 0);
+	g_assert_cmpuint(st.st_uid, ==, OWNER);
+	g_assert_cmpuint(st.st_mode & 07777, ==, 0600);
+
+	g_assert_cmpint(g_unlink(lock), ==, 0);
+	g_assert_cmpint(symlink(target, lock), ==, 0);
+	g_assert_false(signing_authorize(folder, KEY("5"), &added, &error));
+	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_WRITE);
+	g_clear_error(&error);
+	assert_untouched(target, secret, 0600);
+	g_assert_cmpint(g_unlink(lock), ==, 0);
+
+	g_assert_cmpint(g_unlink(acl), ==, 0);
+	g_assert_cmpint(symlink(target, acl), ==, 0);
+	g_assert_false(signing_authorize(folder, KEY("5"), &added, &error));
+	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_IO);
+	g_assert_nonnull(strstr(error->message, "Permission denied"));
+	g_clear_error(&error);
+	struct signing signing = {0};
+	g_assert_false(signing_make(folder, &signing, &error));
+	signing_clear(&signing);
+	assert_untouched(target, secret, 0600);
+	g_unlink(target);
+	tear_down();
+}
+
+/* The whole folder, put where it is not: not by way of somebody's link. */
+static void
+no_way_of_a_third_one_is_gone(void)
+{
+	g_autoptr(GError) error = NULL;
+	gboolean added;
+	if (geteuid()) {
+		g_test_skip("only root acts in folders of others");
+		return;
+	}
+	set_up();
+	g_autofree char *before = get(acl);
+	g_autofree char *link = g_strconcat(folder, "-link", NULL);
+	g_assert_cmpint(symlink(folder, link), ==, 0);
+	g_assert_cmpint(lchown(link, OWNER, OWNER), ==, 0);
+	g_assert_false(signing_authorize(link, KEY("4"), &added, &error));
+	g_assert_nonnull(strstr(error->message, link));
+	g_autofree char *after = get(acl);
+	g_assert_cmpstr(after, ==, before);
+	g_assert_cmpint(lchown(link, 0, 0), ==, 0);
+	g_assert_true(signing_authorize(link, KEY("4"), &added, NULL)); /* root's own is one */
+	g_assert_cmpint(g_unlink(link), ==, 0);
+	tear_down();
+}
+
+/* As the folder's owner: links to root's file in place of all that root touches there. */
+static void
+swap(const char *target)
+{
+	static const char *const names[] = {"acl", "acl.new", "acl.lock", "signing-key.pub"};
+	if (setresgid(OWNER, OWNER, OWNER) < 0 || setresuid(OWNER, OWNER, OWNER) < 0 ||
+	    chdir(folder) < 0)
+		_exit(1);
+	for (guint i = 0;; i++) {
+		const char *name = names[i % G_N_ELEMENTS(names)];
+		if (symlink(target, "link") < 0 || rename(name, "kept") < 0)
+			unlink("kept");
+		rename("link", name);
+		usleep(i % 50);
+		unlink(name);
+		rename("kept", name);
+	}
+}
+
+static void
+whoever_swaps_links_in_gets_nothing(void)
+{
+	if (geteuid()) {
+		g_test_skip("only root acts in folders of others");
+		return;
+	}
+	const char *content = "(acl " ENTRY("7") ")";
+	set_up_another_s();
+	g_autofree char *target = make_target(content, 0644); /* who can read it may not get it */
+	guint n = 0;
+	pid_t swapper = fork();
+	g_assert_cmpint(swapper, >=, 0);
+	if (!swapper)
+		swap(target);
+	for (guint i = 0; i < SWAPS; i++) {
+		gboolean added = FALSE;
+		g_autofree char *key =
+		    g_strdup_printf("(public-key (ecc (curve Ed25519) (q #%064X#)))", i);
+		signing_authorize(folder, key, &added, NULL);
+		n += added;
+		if (i % 32 == 0) { /* it does not become too long for this test */
+			g_unlink(acl);
+			assert_untouched(target, content, 0644);
+		}
+	}
+	kill(swapper, SIGKILL);
+	waitpid(swapper, NULL, 0);
+	g_test_message("%u of %u were put in", n, SWAPS);
+	g_assert_cmpuint(n, >, 0);
+	assert_untouched(target, content, 0644);
+	g_unlink(target);
+	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+	for (const char *name; (name = g_dir_read_name(dir));) {
+		g_autofree char *path = g_build_filename(folder, name, NULL);
+		g_unlink(path);
+	}
+	tear_down();
+}
+
+/* --- locks --- */
+
+/* Another process, of this user, that has path locked until it is ended. */
+static pid_t
+locker(const char *path, uid_t uid)
+{
+	int ready[2];
+	char c;
+	g_assert_cmpint(pipe(ready), ==, 0);
+	pid_t pid = fork();
+	g_assert_cmpint(pid, >=, 0);
+	if (!pid) {
+		if (uid != geteuid() && setresuid(uid, uid, uid) < 0)
+			_exit(1);
+		int fd = open(path, O_RDONLY);
+		if (fd < 0 || flock(fd, LOCK_EX) < 0)
+			_exit(1);
+		if (write(ready[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	close(ready[1]);
+	g_assert_cmpint(read(ready[0], &c, 1), ==, 1);
+	close(ready[0]);
+	return pid;
+}
+
+static void
+unlock(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void
+a_lock_of_a_stranger_s_keeps_nobody(void)
+{
+	set_up();
+	g_assert_cmpint(chmod(folder, 0755), ==, 0);
+	g_assert_cmpint(chmod(acl, 0644), ==, 0);
+	pid_t one = locker(folder, geteuid() ? geteuid() : OWNER);
+	pid_t other = locker(acl, geteuid() ? geteuid() : OWNER);
+	gint64 before = g_get_monotonic_time();
+	authorize(KEY("4"), TRUE);
+	g_assert_cmpint(g_get_monotonic_time() - before, <, 4 * G_USEC_PER_SEC);
+	unlock(one);
+	unlock(other);
+	g_autofree char *lock = g_strconcat(acl, ".lock", NULL);
+	struct stat st;
+	g_assert_cmpint(stat(lock, &st), ==, 0);
+	g_assert_cmpuint(st.st_mode & 07777, ==, 0600);
+	tear_down();
+}
+
+static void
+another_daemon_is_waited_for_and_named(void)
+{
+	g_autoptr(GError) error = NULL;
+	gboolean added;
+	set_up();
+	g_autofree char *lock = g_strconcat(acl, ".lock", NULL);
+	put(lock, "");
+	pid_t pid = locker(lock, geteuid());
+	g_autofree char *who = g_strdup_printf("process %d (", (int)pid);
+	g_assert_false(signing_authorize(folder, KEY("4"), &added, &error));
+	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_WRITE);
+	g_assert_nonnull(strstr(error->message, who));
+	authorize(KEY("2"), FALSE); /* nothing to be written: nobody is waited for */
+	unlock(pid);
+	authorize(KEY("4"), TRUE);
+	tear_down();
+}
+
 #define TEST(name, function) g_test_add_func("/signing/" name, function)
 
 int
@@ -400,5 +651,10 @@ main(int argc, char **argv)
 	     a_link_to_a_list_is_replaced_and_its_target_stays);
 	TEST("without-a-key-of-the-host-there-is-no-guix",
 	     without_a_key_of_the_host_there_is_no_guix);
+	TEST("links-of-the-folder-s-owner-lead-nowhere", links_of_the_folder_s_owner_lead_nowhere);
+	TEST("no-way-of-a-third-one-is-gone", no_way_of_a_third_one_is_gone);
+	TEST("whoever-swaps-links-in-gets-nothing", whoever_swaps_links_in_gets_nothing);
+	TEST("a-lock-of-a-stranger-s-keeps-nobody", a_lock_of_a_stranger_s_keeps_nobody);
+	TEST("another-daemon-is-waited-for-and-named", another_daemon_is_waited_for_and_named);
 	return g_test_run();
 }

@@ -6,6 +6,10 @@
  * Keeping is by open file description locks (fcntl(2), F_OFD_SETLK): they exclude the record locks
  * of `guix offload`, but unlike those they stay when some other descriptor of the same file is
  * closed, as counting does. F_GETLK tells of them with the process -1.
+ *
+ * Guix locks a slot for writing. Who may only read a slot's file can lock it for reading, and with
+ * that keep others from it: such a lock is no build. So that nobody can, the machine's folder is
+ * closed to those who are not of its user or group.
  */
 #include "offload/slots.h"
 
@@ -19,12 +23,14 @@
 #include <unistd.h>
 
 #include "config/acl.h"
+#include "config/identity.h"
 
 #define KEPT (-1) /* the process that F_GETLK names for an open file description lock */
 
 struct slots {
 	char *state, *machine;
 	int descriptors[SLOTS_MAX]; /* of kept slots; -1: not kept */
+	gboolean blamed;	    /* a stranger's lock was told of */
 };
 
 /* TRUE: a build has the slot. */
@@ -43,7 +49,7 @@ slot_locked(int directory, int slot, gboolean *visible)
 		return FALSE;
 	}
 	if (fcntl(fd, F_GETLK, &lock) == 0)
-		locked = lock.l_type != F_UNLCK && lock.l_pid != KEPT;
+		locked = lock.l_type == F_WRLCK && lock.l_pid != KEPT;
 	else
 		*visible = FALSE;
 	close(fd);
@@ -123,9 +129,7 @@ slots_free(struct slots *slots)
 	g_free(slots);
 }
 
-/*
- * Guix' hook opens them for writing, as whoever guix-daemon runs as: the state directory's owner.
- * He may write there, and we may be root: no link of his is followed.
+/* Guix' hook opens them for writing, as whoever guix-daemon runs as: the state directory's owner.
  */
 static void
 give(int fd, const struct stat *owner)
@@ -134,19 +138,48 @@ give(int fd, const struct stat *owner)
 		g_debug("a build slot cannot be given away: %s", g_strerror(errno));
 }
 
-/* The folder in parent, made when missing; parent is closed. -1 and errno. */
+/*
+ * The folder in parent, made when missing; parent is closed. -1 and errno. Whoever may write to
+ * parent may put something else there at any moment, and we may be root: it is made as parent's
+ * owner, and only what is made in root's own parent is given away.
+ */
 static int
-folder_open(int parent, const char *name, const struct stat *owner)
+folder_open(int parent, const char *name, mode_t mode, const struct stat *owner)
 {
+	struct stat st = {0};
 	if (parent < 0)
 		return -1;
-	gboolean made = mkdirat(parent, name, 0755) == 0;
+	gboolean others = geteuid() == 0 && fstat(parent, &st) == 0 && st.st_uid != 0;
+	struct identity whose = {st.st_uid, st.st_gid, &st.st_gid, 1};
+	identity_enter(others ? &whose : NULL);
+	gboolean made = mkdirat(parent, name, mode) == 0;
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int problem = errno;
+	identity_leave(others ? &whose : NULL);
 
-	if (made && fd >= 0)
+	/* not for parent's owner: root's, or another's, of a time when Guix ran as that one */
+	if (others && fd < 0 && problem == EACCES) {
+		fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		problem = errno;
+	}
+	if (made && !others && fd >= 0)
 		give(fd, owner);
 	close(parent);
+	errno = problem;
+	return fd;
+}
+
+/* The machine's; those who are neither its user nor of its group have no business there. */
+static int
+machine_open(int state, const char *machine, const struct stat *owner)
+{
+	struct stat st;
+	int offload = folder_open(state, "offload", 0755, owner);
+	int fd = folder_open(offload, machine, 0750, owner);
+	int problem = errno;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & S_IRWXO))
+		fchmod(fd, st.st_mode & 07770); /* if it is ours to do */
 	errno = problem;
 	return fd;
 }
@@ -162,15 +195,38 @@ slot_is(int folder, int slot, int fd)
 	       kept.st_dev == present.st_dev && kept.st_ino == present.st_ino;
 }
 
+/* A slot that only a stranger's lock for reading keeps from us. */
+static void
+blame(struct slots *slots, int slot, int fd)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	if (slots->blamed || fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type != F_RDLCK)
+		return;
+	slots->blamed = TRUE;
+	g_warning("%s/offload/%s/%d: process %d has it locked for reading (-1: /proc/locks names "
+		  "it), and no build can begin there; end that process, it is none of Guix'",
+		  slots->state, slots->machine, slot, (int)lock.l_pid);
+}
+
+/* Why the slot's file cannot be locked: a build has it? */
+static gboolean
+has_build(int fd)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	return fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_RDLCK;
+}
+
 /* A descriptor of the slot, locked (umask, or the folder's default list, takes from the mode); -1:
  * a build has it, or *visible FALSE. */
 static int
-slot_keep(int folder, int slot, const struct stat *owner, gboolean *visible)
+slot_keep(struct slots *slots, int folder, int slot, const struct stat *owner, gboolean *visible)
 {
 	const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 	g_autofree char *name = g_strdup_printf("%d", slot);
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	int fd = openat(folder, name, flags | O_CREAT | O_EXCL, 0666);
+	int fd = openat(folder, name, flags | O_CREAT | O_EXCL, 0660);
 
 	if (fd >= 0)
 		give(fd, owner);
@@ -178,7 +234,9 @@ slot_keep(int folder, int slot, const struct stat *owner, gboolean *visible)
 		fd = openat(folder, name, flags);
 	if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0)
 		return fd;
-	*visible = fd >= 0 && (errno == EAGAIN || errno == EACCES);
+	*visible = fd >= 0 && (errno == EAGAIN || errno == EACCES) && has_build(fd);
+	if (fd >= 0 && !*visible)
+		blame(slots, slot, fd);
 	if (fd >= 0)
 		close(fd);
 	return -1;
@@ -194,7 +252,7 @@ slots_hold(struct slots *slots, int parallel_builds, gboolean *visible)
 	*visible = folder >= 0 || errno == ENOENT;
 	if (folder < 0 || fstat(folder, &owner) == -1)
 		return 0;
-	folder = folder_open(folder_open(folder, "offload", &owner), slots->machine, &owner);
+	folder = machine_open(folder, slots->machine, &owner);
 	*visible = folder >= 0 && slots_present(folder, present);
 	for (int slot = 0; folder >= 0 && slot < SLOTS_MAX; slot++) {
 		gboolean seen = TRUE;
@@ -207,7 +265,7 @@ slots_hold(struct slots *slots, int parallel_builds, gboolean *visible)
 			*fd = -1;
 		}
 		if (*fd < 0)
-			*fd = slot_keep(folder, slot, &owner, &seen);
+			*fd = slot_keep(slots, folder, slot, &owner, &seen);
 		taken += *fd < 0 && seen;
 		*visible &= seen;
 	}
@@ -300,7 +358,7 @@ slots_share(const char *guix_state_directory, const char *host_name, int port, u
 	if (folder < 0 && errno == ENOENT)
 		return TRUE;
 	if (folder >= 0 && fstat(folder, &owner) == 0)
-		folder = folder_open(folder_open(folder, "offload", &owner), machine, &owner);
+		folder = machine_open(folder, machine, &owner);
 	struct share share = {.folder = folder, .uid = uid, .owner = owner.st_uid};
 	gboolean good = folder >= 0;
 	if (!good)

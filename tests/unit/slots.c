@@ -364,6 +364,129 @@ a_link_in_a_folder_s_place_is_not_followed(void)
 }
 
 /* A daemon's user may write into the folder, and lay another name of root's file there. */
+/* Who may read a slot's file may lock it for reading: that is no build, and `stop` does not wait.
+ */
+static void
+a_stranger_s_lock_for_reading_is_no_build(void)
+{
+	struct place place;
+	struct slots *slots;
+	gboolean visible;
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+	char byte;
+	int ready[2];
+
+	place_make(&place);
+	g_autofree char *path = g_build_filename(place.machine, "0", NULL);
+	g_assert_true(g_file_set_contents(path, "", 0, NULL));
+	g_assert_cmpint(pipe2(ready, O_CLOEXEC), ==, 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		int fd = open(path, O_RDONLY);
+		if (fcntl(fd, F_SETLK, &lock) < 0 || write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	g_assert_cmpint(read(ready[0], &byte, 1), ==, 1);
+	g_assert_cmpint(slots_taken(place.state, HOST, PORT, &visible), ==, 0);
+	g_assert_true(visible);
+	slots = slots_new(place.state, HOST, PORT);
+	g_autofree char *who = g_strdup_printf("*/0: process %d has it locked*", (int)pid);
+	g_test_expect_message("childhurd", G_LOG_LEVEL_WARNING, who);
+	g_assert_cmpint(slots_hold(slots, 1, &visible), ==, 0);
+	g_test_assert_expected_messages();
+	g_assert_false(visible);				/* it could not be kept */
+	g_assert_cmpint(slots_hold(slots, 1, &visible), ==, 0); /* said once */
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	g_assert_cmpint(slots_hold(slots, 1, &visible), ==, 0);
+	g_assert_true(visible);
+	slots_free(slots);
+	close(ready[0]);
+	close(ready[1]);
+	place_remove(&place);
+}
+
+/* Nobody gets at a slot's file who is neither Guix nor we, whatever the umask. */
+static void
+strangers_are_kept_from_slots(void)
+{
+	struct place place;
+	struct slots *slots;
+	gboolean visible;
+	struct stat st;
+
+	place_make(&place); /* 0755, as Guix makes it */
+	mode_t umask_before = umask(0);
+	g_assert_cmpint(rmdir(place.machine), ==, 0);
+	for (int made = 0; made < 2; made++) {
+		slots = slots_new(place.state, HOST, PORT);
+		g_assert_cmpint(slots_hold(slots, 1, &visible), ==, 0);
+		g_assert_true(visible);
+		slots_free(slots);
+		g_assert_cmpint(stat(place.machine, &st), ==, 0);
+		g_assert_cmpuint(st.st_mode & 07777, ==, made ? 0770 : 0750);
+		g_assert_cmpint(chmod(place.machine, 0777), ==, 0);
+	}
+	umask(umask_before);
+	g_autofree char *path = g_build_filename(place.machine, "0", NULL);
+	g_assert_cmpint(stat(path, &st), ==, 0);
+	g_assert_cmpuint(st.st_mode & 07777, ==, 0660);
+	place_remove(&place);
+}
+
+/* The owner of Guix' state directory puts links where root makes folders. */
+static void
+whoever_owns_the_state_directory_leads_root_nowhere(void)
+{
+	struct place place;
+	struct stat st;
+	gboolean visible;
+	if (geteuid()) {
+		g_test_skip("only root acts in folders of others");
+		return;
+	}
+	place_make(&place);
+	g_autofree char *target = g_dir_make_tmp("root-XXXXXX", NULL);
+	g_autofree char *beside = g_build_filename(place.state, "link", NULL);
+	g_autofree char *kept = g_build_filename(place.state, "kept", NULL);
+	g_assert_cmpint(chown(place.state, 65534, 65534), ==, 0);
+	g_assert_cmpint(rmdir(place.machine), ==, 0);
+	g_assert_cmpint(rmdir(place.offload), ==, 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+			_exit(1);
+		for (guint i = 0;; i++) {
+			if (symlink(target, beside) < 0 || rename(beside, place.offload) < 0)
+				rename(place.offload, kept);
+			usleep(i % 40);
+			unlink(place.offload);
+			rename(kept, place.offload);
+		}
+	}
+	for (int i = 0; i < 2000; i++) {
+		struct slots *slots = slots_new(place.state, HOST, PORT);
+		slots_hold(slots, 1, &visible);
+		slots_free(slots);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	g_assert_cmpint(stat(target, &st), ==, 0);
+	g_assert_cmpuint(st.st_uid, ==, 0);
+	g_assert_cmpuint(st.st_mode & 07777, ==, 0700);
+	g_assert_cmpint(rmdir(target), ==, 0); /* nothing was made in it */
+	unlink(place.offload);
+	unlink(beside);
+	const char *const argv[] = {"rm", "-rf", place.state, NULL};
+	g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL,
+				   NULL, NULL, NULL));
+	g_free(place.state);
+	g_free(place.offload);
+	g_free(place.machine);
+}
+
 static void
 a_file_with_another_name_is_not_shared(void)
 {
@@ -422,5 +545,10 @@ main(int argc, char **argv)
 	TEST("a-link-in-a-folder-s-place-is-not-followed",
 	     a_link_in_a_folder_s_place_is_not_followed);
 	TEST("a-file-with-another-name-is-not-shared", a_file_with_another_name_is_not_shared);
+	TEST("a-stranger-s-lock-for-reading-is-no-build",
+	     a_stranger_s_lock_for_reading_is_no_build);
+	TEST("strangers-are-kept-from-slots", strangers_are_kept_from_slots);
+	TEST("whoever-owns-the-state-directory-leads-root-nowhere",
+	     whoever_owns_the_state_directory_leads_root_nowhere);
 	return g_test_run();
 }

@@ -16,6 +16,24 @@
 #include "childhurdd/hypervisor.h"
 #include "childhurdd/process.h"
 #include "config/atomic_file.h"
+#include "config/io_error.h"
+
+/* libvirt locks this file for as long as it has the root, and makes it readable by all (src/qemu/
+ * qemu_driver.c, qemuStateInitialize): anybody could lock it before, and no daemon would start. */
+static gboolean
+close_lock(const char *root, GError **error)
+{
+	g_autofree char *folder = g_build_filename(root, "run", "qemu", NULL);
+	g_autofree char *path = g_build_filename(folder, "driver.pid", NULL);
+	if (g_mkdir_with_parents(folder, 0755) < 0)
+		return io_error(error, folder, NULL);
+	int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || fchmod(fd, 0600) < 0)
+		io_error(error, path, NULL);
+	else if (close(fd) == 0)
+		return TRUE;
+	return FALSE;
+}
 
 /*
  * stdio_handler: no virtlogd runs. No security driver, name spaces or cgroups: they need root or a
@@ -56,6 +74,8 @@ embed_make(const char *root, const struct qemu_user *user, GError **error)
 			    g_strerror(errno));
 		return FALSE;
 	}
+	if (!close_lock(root, error))
+		return FALSE;
 	g_autofree char *present = NULL;
 	if (g_file_get_contents(path, &present, NULL, NULL) && !strcmp(present, content))
 		return TRUE; /* on a full disk it could not be written again */

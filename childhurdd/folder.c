@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "config/io_error.h"
+#include "config/way.h"
 
 gboolean
 folder_make(const char *path, gboolean *made, GError **error)
@@ -19,6 +20,15 @@ folder_make(const char *path, gboolean *made, GError **error)
 	gboolean absent = stat(path, &st) < 0 && errno == ENOENT;
 	if (made)
 		*made = absent;
+	g_autofree char *whose = NULL;
+	g_autofree char *real = geteuid() == 0 ? way_find(path, &whose) : g_strdup(path);
+	if (!real) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+			    "%s: others than root can write to %s, and put another folder in its "
+			    "place; take that from them (chown root, chmod go-w), or name another",
+			    path, whose);
+		return FALSE;
+	}
 	if (g_mkdir_with_parents(path, 0755) < 0 || stat(path, &st) < 0)
 		return io_error(error, path, NULL);
 	if ((st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & 022)) {

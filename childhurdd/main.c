@@ -16,6 +16,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "childhurdd/folder.h"
@@ -50,6 +51,7 @@ lock(const char *directory)
 		g_critical("%s: %s", path, g_strerror(errno));
 		return -1;
 	}
+	fchmod(fd, 0600); /* who could open it could lock it */
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		char pid[16] = "";
 		ssize_t n = read(fd, pid, sizeof pid - 1);

@@ -188,33 +188,26 @@ overlay_grow(struct disk_job *job)
 
 /* As the user whom QEMU runs as: he could have had an overlay name any file as its backing file. */
 static gboolean
-probe_as_user(const struct disk_job *job, const char *path, const char *format, struct image *image,
-	      GError **error)
+probe_overlay(const struct disk_job *job, struct image *image, GError **error)
 {
 	qemu_user_enter(job->user);
-	gboolean good = image_probe(path, format, image, error);
+	gboolean good = image_probe_overlay(job->overlay, image, error);
 	qemu_user_leave(job->user);
 	return good;
 }
 
-/* Can QEMU read the image, and all below it? */
+/* Can QEMU read the image? */
 static gboolean
 image_is_open(struct disk_job *job, const struct disk_spec *spec)
 {
-	struct image image;
-
 	if (!job->user || !job->user->other)
 		return TRUE;
+	g_autoptr(GError) problem = NULL;
 	qemu_user_let(job->user, spec->image, ACL_MAY_READ);
-	if (!probe_as_user(job, job->image, spec->format, &image, &job->error)) {
-		g_prefix_error(&job->error,
-			       "QEMU runs as user %s, who has to be able to read its image and "
-			       "to pass the folders above it (setfacl -m u:%s:rX, or chmod o+rX): ",
-			       job->user->name, job->user->name);
-		return FALSE;
-	}
-	image_clear(&image);
-	return TRUE;
+	if (qemu_user_check(job->user, "image", job->image, &problem))
+		return TRUE;
+	g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IMAGE, "%s", problem->message);
+	return FALSE;
 }
 
 /* The overlay that is there must be a whole one of this image; else a person has to decide what
@@ -229,7 +222,7 @@ overlay_keep(struct disk_job *job)
 			    job->overlay, job->user->name, g_strerror(errno));
 		return;
 	}
-	if (!probe_as_user(job, job->overlay, "qcow2", &overlay, &job->error)) {
+	if (!probe_overlay(job, &overlay, &job->error)) {
 		g_prefix_error(&job->error,
 			       "the persistent disk cannot be used; `childhurdctl reset` "
 			       "makes a new one, with all on it lost: ");

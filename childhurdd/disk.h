@@ -42,7 +42,7 @@ typedef void (*disk_fn)(struct disk_job *job, const char *format, const GError *
  * system at its start) unless format = raw was stated; an image in another known format (VMDK, VDI,
  * VHDX, qcow1, compressed) gets an error that says which and how to convert it. A qcow2 image's
  * tables are read (image.h); a file shorter than its header promises is truncated (refcount/L1
- * tables or clusters beyond the end of the file), as is a qcow2 image with a missing backing file.
+ * tables or clusters beyond the end of the file). One that needs another file is refused (image.h).
  * The overlay is made under a temporary name and renamed, so a killed daemon leaves no half-made
  * disk. The image's format is always given to qemu-img (-F), never guessed from its content by
  * QEMU. Messages name the image and what to do. When the overlay is for another user, he has to be

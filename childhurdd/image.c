@@ -42,6 +42,7 @@
 #define QCOW2_HEADER_LENGTH    100
 #define QCOW2_V3_LENGTH	       104
 #define QCOW2_EXTENSION_FORMAT 0xe2792acaU
+#define QCOW2_EXTENSION_DATA   0x44415441U /* the name of an external data file */
 
 #define INCOMPATIBLE_EXTERNAL_DATA (1U << 2)
 #define INCOMPATIBLE_EXTENDED_L2   (1U << 4)
@@ -228,8 +229,7 @@ inside(const struct look *look, guint64 offset, guint64 length)
 struct qcow2 {
 	guint32 cluster_bits;
 	gsize entry_size; /* bytes of an L2 entry */
-	gboolean external;
-	gsize budget; /* bytes of L2 tables that are still to be read */
+	gsize budget;	  /* bytes of L2 tables that are still to be read */
 };
 
 /* Where the cluster of an L2 entry begins; 0: not in the file. */
@@ -251,7 +251,7 @@ l2_check(const struct look *look, struct qcow2 *qcow2, guint64 offset, guint8 *t
 
 	if (!inside(look, offset, size))
 		return fail_truncated(look, "an L2 table", error);
-	if (qcow2->external || qcow2->budget < size)
+	if (qcow2->budget < size)
 		return TRUE;
 	qcow2->budget -= size;
 	if (!read_at(look->fd, table, size, (gint64)offset))
@@ -288,9 +288,9 @@ l1_check(const struct look *look, struct qcow2 *qcow2, GError **error)
 	return TRUE;
 }
 
-/* The backing file's format, from the header's extensions; NULL: not stated. */
+/* What a header's extension has, as text; NULL: there is none of that type. */
 static char *
-backing_format(const struct look *look, gsize offset)
+extension(const struct look *look, gsize offset, guint32 wanted)
 {
 	while (offset + 8 <= look->head_length) {
 		guint32 type = be32(look->head + offset);
@@ -299,11 +299,26 @@ backing_format(const struct look *look, gsize offset)
 		offset += 8;
 		if (type == 0 || length > look->head_length - offset)
 			return NULL;
-		if (type == QCOW2_EXTENSION_FORMAT)
+		if (type == wanted)
 			return g_strndup((const char *)look->head + offset, length);
 		offset += ((gsize)length + 7) & ~(gsize)7;
 	}
 	return NULL;
+}
+
+/* name: NULL, or whatever bytes the image has for it. */
+static gboolean
+fail_elsewhere(const struct look *look, const char *what, const char *name, GError **error)
+{
+	g_autofree char *copy = g_strconcat(look->path, ".alone", NULL);
+	g_autofree char *quoted = g_shell_quote(look->path), *to = g_shell_quote(copy);
+	g_autofree char *shown = g_strescape(name ? name : "one without a name", NULL);
+
+	return fail(look, error,
+		    "has %s (%s), and whoever made the image could so have the guest read any file "
+		    "of this host; an image has to stand alone. If you trust this one: qemu-img "
+		    "convert -O qcow2 %s %s",
+		    what, shown, quoted, to);
 }
 
 static gboolean
@@ -321,7 +336,7 @@ backing_read(const struct look *look, struct image *image, gsize header_length, 
 	if (!inside(look, offset, length) || !read_at(look->fd, name, length, (gint64)offset))
 		return fail_truncated(look, "the backing file's name", error);
 	image->backing = g_strndup(name, length);
-	image->backing_format = backing_format(look, header_length);
+	image->backing_format = extension(look, header_length, QCOW2_EXTENSION_FORMAT);
 	return TRUE;
 }
 
@@ -331,6 +346,7 @@ qcow2_check(const struct look *look, struct image *image, GError **error)
 	const guint8 *head = look->head;
 	struct qcow2 qcow2 = {.entry_size = 8, .budget = IMAGE_TABLES_MAX};
 	guint32 version, header_length = QCOW2_V2_LENGTH;
+	guint64 features = 0;
 
 	if (look->head_length < QCOW2_V2_LENGTH)
 		return fail_truncated(look, "the qcow2 header", error);
@@ -339,15 +355,15 @@ qcow2_check(const struct look *look, struct image *image, GError **error)
 		return fail(look, error, "has a qcow2 header of version %u; 2 and 3 are known",
 			    version);
 	if (version == 3) {
-		guint64 features;
-
 		if (look->head_length < QCOW2_V3_LENGTH)
 			return fail_truncated(look, "the qcow2 header", error);
 		features = be64(head + QCOW2_INCOMPATIBLE);
 		header_length = be32(head + QCOW2_HEADER_LENGTH);
-		qcow2.external = (features & INCOMPATIBLE_EXTERNAL_DATA) != 0;
 		qcow2.entry_size = features & INCOMPATIBLE_EXTENDED_L2 ? 16 : 8;
 	}
+	g_autofree char *data_file = extension(look, header_length, QCOW2_EXTENSION_DATA);
+	if (data_file || (features & INCOMPATIBLE_EXTERNAL_DATA))
+		return fail_elsewhere(look, "its data in another file", data_file, error);
 	qcow2.cluster_bits = be32(head + QCOW2_CLUSTER_BITS);
 	if (qcow2.cluster_bits < CLUSTER_BITS_MIN || qcow2.cluster_bits > CLUSTER_BITS_MAX)
 		return fail(look, error, "has a damaged qcow2 header: clusters of 2^%u bytes",
@@ -453,52 +469,23 @@ probe_one(const char *path, const char *format, struct image *image, GError **er
 	return good;
 }
 
-/* The file that a backing name means: beside the image unless absolute. NULL: not a file but
- * "nbd:..." or "json:...". */
-static char *
-backing_path(const char *path, const char *backing)
+gboolean
+image_probe(const char *path, const char *format, struct image *image, GError **error)
 {
-	g_autofree char *directory = g_path_get_dirname(path);
-	gsize first = strcspn(backing, ":/");
-
-	if (backing[first] == ':') {
-		if (g_str_has_prefix(backing, "file:"))
-			return g_canonicalize_filename(backing + strlen("file:"), directory);
-		return NULL;
-	}
-	return g_canonicalize_filename(backing, directory);
-}
-
-static gboolean
-chain_probe(const char *path, const char *format, int depth, struct image *image, GError **error)
-{
-	g_autofree char *below = NULL;
-	struct image next;
-
-	if (depth > IMAGE_CHAIN_MAX) {
-		g_set_error(error, DISK_ERROR, DISK_ERROR_IMAGE,
-			    "%s: more than %d images lie above it", path, IMAGE_CHAIN_MAX);
-		return FALSE;
-	}
+	const struct look look = {.path = path};
 	if (!probe_one(path, format, image, error))
 		return FALSE;
-	below = image->backing ? backing_path(path, image->backing) : NULL;
-	if (!below || (image->backing_format && !g_str_equal(image->backing_format, "qcow2") &&
-		       !g_str_equal(image->backing_format, "raw")))
-		return TRUE; /* no file, or of a format that only QEMU knows */
-	if (chain_probe(below, image->backing_format, depth + 1, &next, error)) {
-		image_clear(&next);
+	if (!image->backing)
 		return TRUE;
-	}
-	g_prefix_error(error, "%s: cannot use its backing file: ", path);
+	fail_elsewhere(&look, "a backing file", image->backing, error);
 	image_clear(image);
 	return FALSE;
 }
 
 gboolean
-image_probe(const char *path, const char *format, struct image *image, GError **error)
+image_probe_overlay(const char *path, struct image *image, GError **error)
 {
-	return chain_probe(path, format, 0, image, error);
+	return probe_one(path, "qcow2", image, error);
 }
 
 void

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "childhurdd/accelerator.h"
+#include "childhurdd/guest_keys.h"
 #include "childhurdd/hostcheck_parts.h"
 #include "childhurdd/image.h"
 #include "childhurdd/metrics_file.h"
@@ -246,6 +247,27 @@ check_metrics_file(struct check *c)
 		say(c, "note", "metrics-file: %s", error->message);
 }
 
+/* Of a guest that brings its own. */
+static void
+check_host_keys(struct check *c, const struct config_guest *guest)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *extra = g_build_filename(c->config->secrets_directory, guest->name, NULL);
+	g_autofree char *secrets =
+	    g_build_filename(c->config->state_directory, guest->name, "secrets", NULL);
+	if (guest->inject != CONFIG_INJECT_NONE)
+		return;
+	g_auto(GStrv) keys = guest_host_keys(guest->inject, extra, secrets, &error);
+	if (keys)
+		say(c, "ok", "%s: %u of its host keys %s known", guest->name, g_strv_length(keys),
+		    keys[1] ? "are" : "is");
+	else
+		say(c, "note",
+		    "%s: inject = none, and none of its host keys is known: %s; put the public "
+		    "halves into %s/etc/ssh, or what its first start makes into the image",
+		    guest->name, error->message, extra);
+}
+
 static void
 check_guest(struct check *c, const struct config_guest *guest)
 {
@@ -262,6 +284,7 @@ check_guest(struct check *c, const struct config_guest *guest)
 	if (guest->kernel && !qemu_user_check(reader(c), "kernel", guest->kernel, &error))
 		say(c, "problem", "%s: %s", guest->name, error->message);
 	g_clear_error(&error);
+	check_host_keys(c, guest);
 	check_port(c, guest, guest->ssh_port);
 	check_port(c, guest, guest->secrets_port);
 }

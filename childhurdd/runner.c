@@ -14,6 +14,7 @@
 #include "childhurdd/domain.h"
 #include "childhurdd/enroll.h"
 #include "childhurdd/failure.h"
+#include "childhurdd/guest_keys.h"
 #include "childhurdd/hird.h"
 #include "childhurdd/metrics.h"
 #include "childhurdd/runner_internal.h"
@@ -379,13 +380,22 @@ static const struct world_ops world = {
     .changed = world_changed,
 };
 
+static char **
+known_host_keys(const struct runner *r, GError **error)
+{
+	const struct config_guest *guest = guest_of(r);
+	g_autofree char *extra =
+	    g_build_filename(r->host->config->secrets_directory, guest->name, NULL);
+	return guest_host_keys(guest->inject, extra, r->secrets, error);
+}
+
 /* The secrets of the earlier daemon's start, for a guest that did not get them yet. */
 static void
 load_secrets(struct runner *r)
 {
 	g_autoptr(GError) error = NULL;
 	g_strfreev(r->host_keys);
-	r->host_keys = secret_root_host_keys(r->secrets, &error);
+	r->host_keys = known_host_keys(r, &error);
 	if (r->host_keys && !r->c->enrolled &&
 	    guest_of(r)->inject == CONFIG_INJECT_SECRET_SERVICE) {
 		GPtrArray *files = secret_root_read(r->secrets, &error);
@@ -479,8 +489,8 @@ runner_new(const struct host *host, const struct config_guest *guest)
 	r->c = childhurd_new(guest, &world, r);
 	memcpy(r->c->boots, r->last_record.boots, sizeof r->c->boots);
 	r->boots_kvm = r->last_record.kvm;
-	if (g_file_test(r->secrets, G_FILE_TEST_IS_DIR))
-		r->host_keys = secret_root_host_keys(r->secrets, NULL);
+	if (access(r->offload_key, F_OK) == 0) /* before its first start it cannot be told of */
+		r->host_keys = known_host_keys(r, NULL);
 	return r;
 }
 

@@ -6,6 +6,7 @@
 #include "childhurdd/console.h"
 #include "childhurdd/disk.h"
 #include "childhurdd/guest_folder.h"
+#include "childhurdd/guest_keys.h"
 #include "childhurdd/guest_signing.h"
 #include "childhurdd/hird.h"
 #include "childhurdd/ports.h"
@@ -27,7 +28,7 @@ struct keys_job {
 	char *guix;	  /* the host's /etc/guix; NULL: it is no coordinator */
 	GPtrArray *notes; /* char *: for the log */
 	char *users[3];
-	gboolean deliver;
+	enum config_inject inject;
 	GBytes *message;
 	char **host_keys;
 	GError *error;
@@ -70,13 +71,8 @@ keys_work(void *data)
 		return;
 	if (!coordinator_grant(job->coordinator, job->guix_state, job->offload_key, &job->error))
 		return;
-	/* A guest that has its keys already: what the administrator says they are, or it was given
-	 * those made here. */
-	if (!job->deliver)
-		job->host_keys = secret_root_host_keys(job->extra, NULL);
-	if (!job->host_keys)
-		job->host_keys = secret_root_host_keys(job->directory, &job->error);
-	if (!job->host_keys || !job->deliver)
+	job->host_keys = guest_host_keys(job->inject, job->extra, job->directory, &job->error);
+	if (!job->host_keys || job->inject != CONFIG_INJECT_SECRET_SERVICE)
 		return;
 	GPtrArray *files = secret_root_read(job->directory, &job->error);
 	if (!files)
@@ -145,13 +141,14 @@ runner_make_keys(struct runner *r)
 	job->users[0] = g_strdup(guest->admin_user);
 	if (strcmp(guest->user, guest->admin_user) && guest->offloading)
 		job->users[1] = g_strdup(guest->user);
-	job->deliver = guest->inject == CONFIG_INJECT_SECRET_SERVICE;
+	gboolean deliver = guest->inject == CONFIG_INJECT_SECRET_SERVICE;
+	job->inject = guest->inject;
 	job->notes = g_ptr_array_new_with_free_func(g_free);
-	if (job->deliver && guest->offloading)
+	if (deliver && guest->offloading)
 		job->guix = g_strdup(r->host->config->guix_configuration_directory);
 	job->spec = (struct secret_root_spec){.name = job->name,
 					      .directory = job->directory,
-					      .extra = job->deliver ? job->extra : NULL,
+					      .extra = deliver ? job->extra : NULL,
 					      .offload_key = job->offload_key,
 					      .users = (const char *const *)job->users};
 	r->keys = job;

@@ -442,7 +442,7 @@ host_key_compare(gconstpointer a, gconstpointer b)
 }
 
 char **
-secret_root_host_keys(const char *directory, GError **error)
+secret_root_host_keys(const char *directory, gboolean pairs, GError **error)
 {
 	g_autofree char *folder = g_strconcat(directory, KEY_FOLDER, NULL);
 	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
@@ -456,8 +456,8 @@ secret_root_host_keys(const char *directory, GError **error)
 			continue;
 		g_autofree char *path = g_build_filename(folder, leaf, NULL);
 		g_autofree char *private = g_strndup(path, strlen(path) - strlen(".pub"));
-		/* A public half alone is no key that the guest could have. */
-		if (access(private, F_OK) == -1)
+		/* A public half alone is no key that could be given to a guest. */
+		if (pairs && access(private, F_OK) == -1)
 			continue;
 		char *line = ssh_key_public_line(path, error);
 		if (!line)
@@ -465,8 +465,8 @@ secret_root_host_keys(const char *directory, GError **error)
 		g_ptr_array_add(lines, line);
 	}
 	if (lines->len == 0) {
-		g_set_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_IO,
-			    "%s: no host key pair is there", folder);
+		g_set_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_ABSENT,
+			    "%s: no host key%s is there", folder, pairs ? " pair" : "");
 		return NULL;
 	}
 	g_ptr_array_sort(lines, host_key_compare);

@@ -20,6 +20,7 @@ enum secret_root_error {
 	SECRET_ROOT_ERROR_LIMIT,  /* too many or too large files */
 	SECRET_ROOT_ERROR_NAME,	  /* a file name that cannot be sent (not UTF-8) */
 	SECRET_ROOT_ERROR_IO,
+	SECRET_ROOT_ERROR_ABSENT, /* there are no host keys */
 };
 
 #define SECRET_ROOT_FILES_MAX 4096
@@ -61,8 +62,8 @@ void secret_file_free(struct secret_file *file);
  */
 GPtrArray *secret_root_read(const char *directory, GError **error);
 
-/* The host keys' public halves ("TYPE BASE64" lines), NULL-terminated, g_strfreev. NULL on error.
- */
-char **secret_root_host_keys(const char *directory, GError **error);
+/* The host keys' public halves ("TYPE BASE64" lines), NULL-terminated, g_strfreev; pairs: only
+ * those whose private half is there, too. NULL on error. */
+char **secret_root_host_keys(const char *directory, gboolean pairs, GError **error);
 
 #endif

@@ -271,23 +271,23 @@ test_extra_wins(struct place *place, gconstpointer data)
 	g_autofree char *path =
 	    g_build_filename(other.directory, "etc/ssh/ssh_host_ed25519_key", NULL);
 	g_assert_true(g_file_get_contents(path, &key, NULL, NULL));
-	g_auto(GStrv) theirs = secret_root_host_keys(other.directory, NULL);
+	g_auto(GStrv) theirs = secret_root_host_keys(other.directory, TRUE, NULL);
 	place_close(&other, NULL);
 
 	ensure(place);
-	g_auto(GStrv) before = secret_root_host_keys(place->directory, NULL);
+	g_auto(GStrv) before = secret_root_host_keys(place->directory, TRUE, NULL);
 	g_assert_cmpstr(before[0], !=, theirs[0]);
 	put_extra(place, "etc/ssh/ssh_host_ed25519_key", key, 0600);
 	put_extra(place, "etc/ssh/authorized_keys.d/offloading", "mine\n", 0444);
 	ensure(place);
-	g_auto(GStrv) after = secret_root_host_keys(place->directory, NULL);
+	g_auto(GStrv) after = secret_root_host_keys(place->directory, TRUE, NULL);
 	g_assert_cmpstr(after[0], ==, theirs[0]);
 	g_assert_cmpstr(after[1], ==, before[1]);
 	g_assert_true(has(place, "/etc/ssh/authorized_keys.d/offloading", "mine\n"));
 	/* When they are gone, ours come back. */
 	remove_tree(place->extra);
 	ensure(place);
-	g_auto(GStrv) last = secret_root_host_keys(place->directory, NULL);
+	g_auto(GStrv) last = secret_root_host_keys(place->directory, TRUE, NULL);
 	g_assert_cmpstr(last[0], !=, theirs[0]);
 	assert_names(place, MADE);
 }
@@ -540,13 +540,13 @@ test_host_keys(struct place *place, gconstpointer data)
 	(void)data;
 	ensure(place);
 	g_free(put(place->directory, "etc/ssh/ssh_host_rsa_key.pub", "half a pair", 0644));
-	g_auto(GStrv) lines = secret_root_host_keys(place->directory, &error);
+	g_auto(GStrv) lines = secret_root_host_keys(place->directory, TRUE, &error);
 	g_assert_no_error(error);
 	g_assert_cmpuint(g_strv_length(lines), ==, 2);
 	g_assert_true(g_str_has_prefix(lines[0], "ssh-ed25519 AAAA"));
 	g_assert_true(g_str_has_prefix(lines[1], "ecdsa-sha2-nistp256 AAAA"));
 	g_assert_null(strpbrk(lines[0], "\n@"));
-	g_assert_null(secret_root_host_keys(place->top, &error));
+	g_assert_null(secret_root_host_keys(place->top, TRUE, &error));
 	g_assert_nonnull(error);
 }
 

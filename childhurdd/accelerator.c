@@ -10,6 +10,7 @@
  */
 #include "childhurdd/accelerator.h"
 #include "childhurdd/child.h"
+#include "childhurdd/process.h"
 #include "config/atomic_file.h"
 
 #include <errno.h>
@@ -83,25 +84,15 @@ memory_path(const struct accelerator_probe *probe)
 	return g_build_filename(probe->directory, MEMORY_NAME, NULL);
 }
 
-static char *
-boot_id(void)
-{
-	char *id = NULL;
-
-	if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &id, NULL, NULL))
-		return NULL;
-	return g_strstrip(id);
-}
-
 /* What an answer holds for; NULL: nothing can be remembered here. */
 static char *
 memory_key(const char *emulator, const char *device)
 {
-	g_autofree char *boot = boot_id();
+	g_autofree char *boot = process_boot();
 	g_autofree char *escaped = g_strescape(emulator, NULL);
 	struct stat binary, node;
 
-	if (!boot || stat(emulator, &binary) < 0 || stat(device, &node) < 0)
+	if (!*boot || stat(emulator, &binary) < 0 || stat(device, &node) < 0)
 		return NULL;
 	/* the device's time: loading KVM's module anew (with nesting, say) makes a new one */
 	return g_strdup_printf("%s\t%s\t%" G_GINT64_FORMAT "\t%" G_GINT64_FORMAT ".%09ld"

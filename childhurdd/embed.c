@@ -4,15 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libxml/parser.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "childhurdd/domain.h"
 #include "childhurdd/hypervisor.h"
 #include "childhurdd/process.h"
 #include "config/atomic_file.h"
@@ -35,6 +33,47 @@ close_lock(const char *root, GError **error)
 	return FALSE;
 }
 
+/* libvirt splits its settings for logs at blanks and colons, and gives QEMU "unix:PATH,server=on"
+ * as it is. */
+static gboolean
+path_is_fit(const char *path)
+{
+	return strlen(path) <= EMBED_PATH_MAX && !strpbrk(path, " \t\r\n\v\f,=:");
+}
+
+char *
+embed_path(const char *state_directory, const char *runtime_directory, GError **error)
+{
+	g_autofree char *link = g_build_filename(runtime_directory, "libvirt", NULL);
+	g_autofree char *root = g_build_filename(state_directory, "libvirt", NULL);
+	if (path_is_fit(link))
+		return g_steal_pointer(&link);
+	if (path_is_fit(root))
+		return g_steal_pointer(&root);
+	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+		    "runtime-directory %s: libvirt's sockets can be neither there nor in "
+		    "state-directory %s: one of them has to have at most %d bytes, and no blank, "
+		    "comma, equals sign or colon",
+		    runtime_directory, state_directory, EMBED_PATH_MAX - (int)strlen("/libvirt"));
+	return NULL;
+}
+
+gboolean
+embed_link(const char *root, const char *path, GError **error)
+{
+	g_autofree char *present = g_file_read_link(path, NULL);
+	if (!strcmp(root, path) || !g_strcmp0(present, root))
+		return TRUE;
+	g_autofree char *new = g_strconcat(path, ".new", NULL);
+	unlink(new);
+	if (symlink(root, new) == 0 && rename(new, path) == 0)
+		return TRUE;
+	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+		    "%s: cannot be made a link to %s: %s", path, root, g_strerror(errno));
+	unlink(new);
+	return FALSE;
+}
+
 /*
  * stdio_handler: no virtlogd runs. No security driver, name spaces or cgroups: they need root or a
  * host that offers them, and QEMU gets its own seccomp sandbox all the same: seccomp_sandbox = 1 is
@@ -47,7 +86,7 @@ gboolean
 embed_make(const char *root, const struct qemu_user *user, GError **error)
 {
 	g_autofree char *folder = g_build_filename(root, "etc", NULL);
-	g_autofree char *path = g_build_filename(folder, "qemu.conf", NULL);
+	g_autofree char *file = g_build_filename(folder, "qemu.conf", NULL);
 	g_autofree char *content = g_strdup_printf("# Written by childhurdd at each start.\n"
 						   "stdio_handler = \"file\"\n"
 						   "security_driver = \"none\"\n"
@@ -77,9 +116,9 @@ embed_make(const char *root, const struct qemu_user *user, GError **error)
 	if (!close_lock(root, error))
 		return FALSE;
 	g_autofree char *present = NULL;
-	if (g_file_get_contents(path, &present, NULL, NULL) && !strcmp(present, content))
-		return TRUE; /* on a full disk it could not be written again */
-	return atomic_file_write(path, content, -1, 0600, error);
+	/* on a full disk it could not be written again */
+	return (g_file_get_contents(file, &present, NULL, NULL) && !strcmp(present, content)) ||
+	       atomic_file_write(file, content, -1, 0600, error);
 }
 
 /* libvirt 9, src/util/virhostdev.c: the state of host devices, of which we have none, is kept there
@@ -126,121 +165,283 @@ give_up_reserve(const char *root)
 			  root);
 }
 
-/*
- * The pid in a domain's status (libvirt, src/conf/domain_conf.c, virDomainObjFormat; src/qemu,
- * qemuProcessInit: reason "starting up" until all is done). 0: it never was all there.
- */
-static pid_t
-status_pid(const char *path)
+/* A domain's status, as libvirt keeps it of each that runs. */
+struct status {
+	char *file, *name, *uuid;
+	pid_t pid;  /* 0: it never was all there */
+	char *path; /* by which the driver was given its root when the domain was started */
+};
+
+static char *
+child_text(xmlNode *parent, const char *name)
 {
-	xmlDoc *doc = xmlReadFile(path, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR);
-	xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
-	xmlChar *reason = root ? xmlGetProp(root, BAD_CAST "reason") : NULL;
-	xmlChar *pid = root ? xmlGetProp(root, BAD_CAST "pid") : NULL;
-	pid_t result = 0;
-	if (pid && g_strcmp0((const char *)reason, "starting up"))
-		result = (pid_t)g_ascii_strtoll((const char *)pid, NULL, 10);
-	xmlFree(reason);
-	xmlFree(pid);
-	xmlFreeDoc(doc);
-	return result;
+	for (xmlNode *node = parent ? parent->children : NULL; node; node = node->next) {
+		if (g_strcmp0((const char *)node->name, name))
+			continue;
+		xmlChar *text = xmlNodeGetContent(node);
+		char *copy = g_strdup((const char *)text);
+		xmlFree(text);
+		return copy;
+	}
+	return NULL;
 }
 
-/* Every domain that is all there, name => pid; the others are forgotten. */
-static GHashTable *
-tidy_domains(const char *folder)
+static xmlNode *
+child_of(xmlNode *parent, const char *name)
 {
-	GHashTable *whole = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	for (xmlNode *node = parent ? parent->children : NULL; node; node = node->next)
+		if (!g_strcmp0((const char *)node->name, name))
+			return node;
+	return NULL;
+}
+
+static char *
+attribute_of(xmlNode *node, const char *name)
+{
+	xmlChar *value = node ? xmlGetProp(node, BAD_CAST name) : NULL;
+	char *copy = g_strdup((const char *)value);
+	xmlFree(value);
+	return copy;
+}
+
+/*
+ * libvirt, src/conf/domain_conf.c, virDomainObjFormat: <domstatus reason= pid=><monitor path=/>
+ * <domain><uuid/>. src/qemu, qemuProcessInit: the reason is "starting up" until all is done.
+ */
+static struct status
+status_read(const char *folder, const char *entry)
+{
+	struct status status = {.file = g_build_filename(folder, entry, NULL),
+				.name = g_strndup(entry, strlen(entry) - strlen(".xml"))};
+	xmlDoc *doc = xmlReadFile(status.file, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR);
+	xmlNode *top = doc ? xmlDocGetRootElement(doc) : NULL;
+	g_autofree char *reason = attribute_of(top, "reason");
+	g_autofree char *pid = attribute_of(top, "pid");
+	if (pid && g_strcmp0(reason, "starting up"))
+		status.pid = (pid_t)g_ascii_strtoll(pid, NULL, 10);
+	status.uuid = child_text(child_of(top, "domain"), "uuid");
+	status.path = attribute_of(child_of(top, "monitor"), "path");
+	char *end = status.path ? strstr(status.path, "/lib/qemu/") : NULL;
+	if (end)
+		*end = '\0';
+	else
+		g_clear_pointer(&status.path, g_free);
+	xmlFreeDoc(doc);
+	return status;
+}
+
+static void
+status_clear(struct status *status)
+{
+	g_free(status->file);
+	g_free(status->name);
+	g_free(status->uuid);
+	g_free(status->path);
+}
+
+/* As libvirt writes it: src/util/virbuffer.c, virBufferEscapeString. */
+static char *
+escaped(const char *path)
+{
+	GString *text = g_string_new(path);
+	g_string_append_c(text, '/');
+	g_string_replace(text, "&", "&amp;", 0);
+	g_string_replace(text, "<", "&lt;", 0);
+	g_string_replace(text, ">", "&gt;", 0);
+	g_string_replace(text, "\"", "&quot;", 0);
+	g_string_replace(text, "'", "&apos;", 0);
+	return g_string_free(text, FALSE);
+}
+
+/* The domain was started by another path to the same root. QEMU listens on the same sockets. */
+static void
+status_move(const struct status *status, const char *path)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = NULL, *from = NULL, *to = escaped(path);
+	if (!status->path || !strcmp(status->path, path))
+		return;
+	from = escaped(status->path);
+	if (g_file_get_contents(status->file, &text, NULL, &error)) {
+		g_autoptr(GString) moved = g_string_new(text);
+		g_string_replace(moved, from, to, 0);
+		atomic_file_write(status->file, moved->str, -1, 0600, &error);
+	}
+	if (error)
+		g_warning("%s: %s", status->name, error->message);
+}
+
+/* ROOT/started/NAME: "PID START BOOT", see embed_note. */
+static char *
+note_file(const char *root, const char *name)
+{
+	return g_build_filename(root, "started", name, NULL);
+}
+
+void
+embed_note(const char *root, const char *name, pid_t pid)
+{
+	g_autofree char *file = note_file(root, name), *folder = g_path_get_dirname(file);
+	g_autoptr(GError) error = NULL;
+	struct process_look look;
+	if (!pid) {
+		unlink(file);
+		return;
+	}
+	if (!process_look(pid, &look))
+		return;
+	g_autofree char *boot = process_boot();
+	g_autofree char *text =
+	    g_strdup_printf("%d %" G_GINT64_FORMAT " %s\n", (int)pid, look.start, boot);
+	g_autofree char *present = NULL;
+	if (g_file_get_contents(file, &present, NULL, NULL) && !strcmp(present, text))
+		return;
+	/* Without the note the command line is what the next daemon goes by. */
+	if (g_mkdir_with_parents(folder, 0700) < 0 ||
+	    !atomic_file_write(file, text, -1, 0600, &error))
+		g_warning("%s: %s", file, error ? error->message : g_strerror(errno));
+}
+
+static gboolean
+has_uuid(pid_t pid, char **words, void *data)
+{
+	return g_strcmp0(process_option(words, "-uuid"), data) == 0;
+}
+
+/* Is the domain's QEMU there? The number alone may be anybody's by now. */
+static gboolean
+status_lives(const char *root, const struct status *status, uid_t user)
+{
+	struct process_look look;
+	int pid;
+	gint64 start;
+	if (!status->pid || !status->uuid || !process_look(status->pid, &look) || look.state == 'Z')
+		return FALSE;
+	g_autofree char *file = note_file(root, status->name), *boot = process_boot();
+	g_autofree char *note = NULL;
+	char noted[64] = "";
+	if (g_file_get_contents(file, &note, NULL, NULL) &&
+	    sscanf(note, "%d %" G_GINT64_FORMAT " %63s", &pid, &start, noted) >= 2) {
+		if (strcmp(noted, boot))
+			return FALSE;
+		if (pid == status->pid)
+			return start == look.start;
+	}
+	return process_is(status->pid, has_uuid, status->uuid) && process_is_of(status->pid, user);
+}
+
+/* Files of an earlier boot of the host name nobody who still lives, whatever their numbers say. */
+static gboolean
+is_of_this_boot(const char *root)
+{
+	g_autofree char *file = g_build_filename(root, "boot", NULL);
+	g_autofree char *boot = process_boot(), *present = NULL;
+	g_autoptr(GError) error = NULL;
+	gboolean known = g_file_get_contents(file, &present, NULL, NULL);
+	if (known && !strcmp(present, boot))
+		return TRUE;
+	if (!atomic_file_write(file, boot, -1, 0600, &error))
+		g_warning("%s", error->message); /* then by the processes alone, as below */
+	return !known;
+}
+
+/* Every domain whose QEMU runs, name => pid; the others are forgotten. */
+static GHashTable *
+tidy_domains(const char *root, const char *path, uid_t user)
+{
+	GHashTable *living = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autofree char *folder = g_build_filename(root, "run", "qemu", NULL);
 	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+	gboolean present = is_of_this_boot(root);
 	const char *entry;
 	while (dir && (entry = g_dir_read_name(dir))) {
 		if (!g_str_has_suffix(entry, ".xml"))
 			continue;
-		g_autofree char *status = g_build_filename(folder, entry, NULL);
-		char *name = g_strndup(entry, strlen(entry) - strlen(".xml"));
-		pid_t pid = status_pid(status);
-		if (pid) {
-			g_hash_table_insert(whole, name, GINT_TO_POINTER(pid));
-			continue;
+		struct status status = status_read(folder, entry);
+		if (present && status_lives(root, &status, user)) {
+			status_move(&status, path);
+			g_hash_table_insert(living, g_strdup(status.name),
+					    GINT_TO_POINTER(status.pid));
+		} else {
+			g_autofree char *pid_file =
+			    g_strdup_printf("%s/%s.pid", folder, status.name);
+			if (status.pid)
+				g_message("%s: its QEMU (process %d) ended while no daemon ran",
+					  status.name, (int)status.pid);
+			else
+				g_message("%s: its start was cut off when the daemon before died",
+					  status.name);
+			unlink(pid_file);
+			unlink(status.file);
+			embed_note(root, status.name, 0);
 		}
-		g_autofree char *pid_file = g_strdup_printf("%s/%s.pid", folder, name);
-		g_message("%s: its start was cut off when the daemon before died", name);
-		remove(pid_file);
-		remove(status);
-		g_free(name);
+		status_clear(&status);
 	}
-	return whole;
+	return living;
 }
+
+struct search {
+	const char *root, *path, *state_directory;
+	GHashTable *living;
+};
 
 /* libvirt starts a QEMU without a machine to learn what it can, daemonized, and ends it itself
  * (src/qemu/qemu_process.c, qemuProcessQMPInit). */
 static gboolean
 is_asked(pid_t pid, char **words, void *data)
 {
+	const struct search *search = data;
 	const char *file = process_option(words, "-pidfile");
-	g_autofree char *folder = g_strconcat(data, "/lib/qemu/qmp-", NULL);
-	return file && g_str_has_prefix(file, folder);
+	g_autofree char *here = g_strconcat(search->root, "/lib/qemu/qmp-", NULL);
+	g_autofree char *there = g_strconcat(search->path, "/lib/qemu/qmp-", NULL);
+	return file && (g_str_has_prefix(file, here) || g_str_has_prefix(file, there));
 }
 
-struct search {
-	char *mark; /* what only the command lines of this root's QEMUs have in them */
-	GHashTable *whole;
-};
-
+/* By its UUID: a daemon with another state directory may have had the same runtime directory, and
+ * so the same path to its root. */
 static gboolean
 is_masterless(pid_t pid, char **words, void *data)
 {
 	const struct search *search = data;
 	const char *given = process_option(words, "-name");
-	if (!given || !g_str_has_prefix(given, "guest=") || !process_option(words, "-uuid"))
+	const char *uuid = process_option(words, "-uuid");
+	if (!given || !g_str_has_prefix(given, "guest=") || !uuid)
 		return FALSE;
-	gboolean ours = FALSE;
-	for (char **word = words; *word && !ours; word++)
-		ours = strstr(*word, search->mark) != NULL;
 	g_autofree char *name =
 	    g_strndup(given + strlen("guest="), strcspn(given + strlen("guest="), ","));
-	return ours && GPOINTER_TO_INT(g_hash_table_lookup(search->whole, name)) != pid;
-}
-
-static gboolean
-end_process(pid_t pid)
-{
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (fd < 0)
-		return errno == ESRCH;
-	struct pollfd gone = {.fd = fd, .events = POLLIN};
-	syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
-	gboolean ended = poll(&gone, 1, EMBED_END_LIMIT) == 1;
-	close(fd);
-	return ended;
+	g_autofree char *ours = domain_uuid(search->state_directory, name);
+	return !strcmp(uuid, ours) &&
+	       GPOINTER_TO_INT(g_hash_table_lookup(search->living, name)) != pid;
 }
 
 void
-embed_tidy(const char *root, uid_t user)
+embed_tidy(const char *root, const char *path, uid_t user)
 {
-	g_autofree char *folder = g_build_filename(root, "run", "qemu", NULL);
-	struct search search = {.mark = g_strconcat(root, "/lib/qemu/", NULL),
-				.whole = tidy_domains(folder)};
-	pid_t pid;
 	give_up_reserve(root);
-	while ((pid = process_find(user, is_asked, (void *)root)))
-		if (!end_process(pid))
+	g_autofree char *state_directory = g_path_get_dirname(root);
+	struct search search = {.root = root,
+				.path = path,
+				.state_directory = state_directory,
+				.living = tidy_domains(root, path, user)};
+	pid_t pid;
+	while ((pid = process_find(user, is_asked, &search)))
+		if (!process_end(pid, is_asked, &search, EMBED_END_LIMIT))
 			break;
 	while ((pid = process_find(user, is_masterless, &search))) {
 		g_warning("QEMU (process %d) was being started when the daemon before died; it is "
 			  "ended",
 			  (int)pid);
-		if (!end_process(pid))
+		if (!process_end(pid, is_masterless, &search, EMBED_END_LIMIT))
 			break;
 	}
-	g_hash_table_unref(search.whole);
-	g_free(search.mark);
+	g_hash_table_unref(search.living);
 }
 
 void
-embed_leave(const char *root, uid_t user)
+embed_leave(const char *root, const char *path, uid_t user)
 {
-	pid_t pid = process_find(user, is_asked, (void *)root);
+	struct search search = {.root = root, .path = path};
+	pid_t pid = process_find(user, is_asked, &search);
 	if (pid)
-		kill(pid, SIGKILL);
+		process_end(pid, is_asked, &search, 0);
 }

@@ -12,9 +12,24 @@
  * on a full disk. */
 #define EMBED_RESERVE 4194304
 
+/* The driver makes sockets below the path that it is given: this many bytes leave room for them
+ * (sockaddr_un; libvirt, src/qemu/qemu_domain.c, qemuDomainSetPrivatePaths). */
+#define EMBED_PATH_MAX 50
+
+/*
+ * The path by which the driver is given its root, which is state_directory/libvirt: a link to it in
+ * runtime_directory, as a rule, so that it is short and has nothing in it that libvirt or QEMU take
+ * for something else (a blank, a comma, an equals sign, a colon); or the root itself, where that
+ * one is fit for it and the runtime directory is not. Caller frees. NULL: neither is; the error
+ * says what would be.
+ */
+char *embed_path(const char *state_directory, const char *runtime_directory, GError **error);
+
 /* Make root with its qemu.conf, by which QEMU runs as user. FALSE and an error that names the path
  * when that cannot be done. */
 gboolean embed_make(const char *root, const struct qemu_user *user, GError **error);
+/* Make the link at path, where it is not there. FALSE and an error when that cannot be done. */
+gboolean embed_link(const char *root, const char *path, GError **error);
 
 /*
  * Once, before libvirt is initialized: a user who has no home that can be written to (one of a
@@ -23,16 +38,25 @@ gboolean embed_make(const char *root, const struct qemu_user *user, GError **err
 void embed_find_home(const char *root);
 
 /*
- * Clear what a daemon that was killed in the middle of a start has left in root: libvirt would list
- * such a domain as starting for ever, and end it never. Its QEMU, if there is one, is ended; nobody
- * was told of it yet. So are QEMUs that libvirt only asks what they can. Where the disk is full,
- * the reserve is given up. user: whom QEMU runs as; what others run is theirs. Only while the
- * driver is not open. Blocks for EMBED_END_LIMIT at most for each such QEMU.
+ * Clear what earlier daemons have left in root, before the driver sees it: it ends whatever process
+ * has the number in a domain's file when it finds no QEMU there. A domain stays whose QEMU still
+ * runs: the process has the number and, by embed_note, the start time, in this boot of the host.
+ * Where a daemon was killed before it could note that, the process has to have the domain's UUID on
+ * its command line and be one of user's, ours or root's.
+ *
+ * A domain whose start was cut off by a daemon's death goes, too: libvirt would list it as starting
+ * for ever. Its QEMU, if there is one, is ended; nobody was told of it yet. So are QEMUs that
+ * libvirt only asks what they can. Domains that were started by another path to the root are moved
+ * to path. Where the disk is full, the reserve is given up. user: whom QEMU runs as; what others
+ * run is theirs. Only while the driver is not open. Blocks for EMBED_END_LIMIT at most for each
+ * QEMU that is ended.
  */
-void embed_tidy(const char *root, uid_t user);
+void embed_tidy(const char *root, const char *path, uid_t user);
+/* Note which process is the domain's QEMU; 0: it is about to be started, none is. */
+void embed_note(const char *root, const char *name, pid_t pid);
 /* Take the reserve, or as much of it as there is room for, once the driver has found its QEMUs. */
 void embed_take_reserve(const char *root);
 /* The daemon ends: only the QEMUs that libvirt asks what they can. Does not block. */
-void embed_leave(const char *root, uid_t user);
+void embed_leave(const char *root, const char *path, uid_t user);
 
 #endif

@@ -45,6 +45,17 @@ hird_find_any(const struct hird *h, const char *name)
 
 /* --- events and publishing --- */
 
+/* What is tried again and again, and fails for the same reason, is told once. error NULL: it does
+ * not fail. */
+static void
+tell_once(char **told, const GError *error)
+{
+	if (error && g_strcmp0(*told, error->message))
+		g_warning("%s", error->message);
+	g_free(*told);
+	*told = error ? g_strdup(error->message) : NULL;
+}
+
 static void
 tell_init(struct hird *h)
 {
@@ -56,11 +67,15 @@ tell_init(struct hird *h)
 }
 
 void
-hird_renew_control(struct hird *h)
+hird_renew(struct hird *h)
 {
 	g_autoptr(GError) error = NULL;
 	if (h->control && !control_renew(h->control, &error))
-		g_warning("%s", error->message);
+		tell_once(&h->unrenewed, error);
+	else if (!hypervisor_renew(h->host.hypervisor, &error))
+		tell_once(&h->unrenewed, error);
+	else
+		tell_once(&h->unrenewed, NULL);
 }
 
 void
@@ -70,16 +85,13 @@ hird_publish(struct hird *h)
 	gboolean made = FALSE;
 	ev_timer_stop(h->host.loop, &h->publish_again);
 	if (!publisher_update(&h->host, h->runners, &made, &error)) {
-		if (g_strcmp0(h->unpublished, error->message))
-			g_warning("%s", error->message);
 		ev_timer_set(&h->publish_again, PUBLISH_RETRY, 0);
 		ev_timer_start(h->host.loop, &h->publish_again);
 	}
-	g_free(h->unpublished);
-	h->unpublished = error ? g_strdup(error->message) : NULL;
+	tell_once(&h->unpublished, error);
 	if (made) {
 		g_warning("%s was gone and is made again", h->host.config->runtime_directory);
-		hird_renew_control(h);
+		hird_renew(h);
 	}
 	tell_init(h);
 }
@@ -88,6 +100,18 @@ static void
 on_publish_again(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	hird_publish(w->data);
+}
+
+/* Somebody may remove the runtime directory, or what is in it, while the daemon runs: systemd does,
+ * an ordinary user's, at his last logout, unless he lingers. */
+static void
+look_at_runtime(struct hird *h)
+{
+	if (!h->listed || h->unpublished)
+		return; /* nothing is published yet; or on_publish_again is at it */
+	if (!published_is_there(h->host.config->runtime_directory))
+		hird_publish(h);
+	hird_renew(h);
 }
 
 static void
@@ -434,15 +458,21 @@ on_domain(enum hypervisor_event event, const char *name, const char *detail, voi
 /* --- logs that guests can make others write --- */
 
 static void
-on_logs(struct ev_loop *loop, ev_timer *w, int revents)
+look_at_logs(const struct hird *h)
 {
-	const struct hird *h = w->data;
 	const char *folder = hypervisor_logs(h->host.hypervisor);
 	g_autofree char *own =
 	    g_build_filename(h->host.config->state_directory, "libvirt.log", NULL);
 	if (folder)
 		log_rotate_all(folder);
 	log_rotate(own, LOG_LIMIT, LOG_COPIES, NULL, NULL);
+}
+
+static void
+on_look(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	look_at_logs(w->data);
+	look_at_runtime(w->data);
 }
 
 /* --- the whole --- */
@@ -455,9 +485,9 @@ timers_init(struct hird *h)
 	ev_timer_init(&h->list, on_list, 0, 0);
 	ev_timer_init(&h->open, on_list_limit, LIST_LIMIT, 0);
 	ev_timer_init(&h->publish_again, on_publish_again, 0, 0);
-	ev_timer_init(&h->logs, on_logs, 0, LOG_LOOK);
-	h->logs.data = h;
-	h->admit.data = h->tend.data = h->list.data = h->open.data = h->publish_again.data = h;
+	ev_timer_init(&h->look, on_look, 0, LOG_LOOK);
+	h->admit.data = h->tend.data = h->list.data = h->open.data = h->publish_again.data =
+	    h->look.data = h;
 }
 
 struct hird *
@@ -483,9 +513,9 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	if (h->host.qemu_user && h->host.qemu_user->note)
 		g_warning("%s", h->host.qemu_user->note);
 	if (h->host.qemu_user)
-		h->host.hypervisor =
-		    hypervisor_new(h->host.tasks, config->uri, config->state_directory,
-				   h->host.qemu_user, on_domain, h, error);
+		h->host.hypervisor = hypervisor_new(
+		    h->host.tasks, config->uri, config->state_directory, config->runtime_directory,
+		    h->host.qemu_user, on_domain, h, error);
 	struct control_hird serve = hird_serve(h);
 	g_autofree char *socket = g_build_filename(config->runtime_directory, "control", NULL);
 	if (h->host.hypervisor)
@@ -500,7 +530,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	metrics_file_set(h->metrics_file, config->metrics_file);
 	on_list(loop, &h->list, 0);
 	ev_timer_start(loop, &h->open);
-	ev_timer_start(loop, &h->logs);
+	ev_timer_start(loop, &h->look);
 	return h;
 }
 
@@ -543,7 +573,7 @@ hird_free(struct hird *h)
 	ev_timer_stop(h->host.loop, &h->list);
 	ev_timer_stop(h->host.loop, &h->open);
 	ev_timer_stop(h->host.loop, &h->publish_again);
-	ev_timer_stop(h->host.loop, &h->logs);
+	ev_timer_stop(h->host.loop, &h->look);
 	if (h->control)
 		control_free(h->control);
 	selfcheck_free(h->selfcheck);
@@ -553,6 +583,7 @@ hird_free(struct hird *h)
 	starts_free(h->starts);
 	g_ptr_array_unref(h->names);
 	g_free(h->unpublished);
+	g_free(h->unrenewed);
 	g_clear_pointer(&h->machines, g_array_unref);
 	description_clear(&h->description);
 	metrics_free(h->host.metrics);

@@ -17,8 +17,9 @@ struct hird {
 	GPtrArray *runners; /* of struct runner, in the order of the configuration */
 	GPtrArray *removed; /* of struct runner: no longer configured, on their way down */
 	struct starts *starts;
-	ev_timer admit, tend, list, open, publish_again, logs;
+	ev_timer admit, tend, list, open, publish_again, look;
 	char *unpublished; /* why the last publication failed; NULL: it did not */
+	char *unrenewed;   /* why the rest of the runtime directory cannot be made anew; ditto */
 	guint photos;	   /* bits of the screenshots that are being taken */
 	gboolean listed;   /* the hypervisor has said which guests run */
 	gboolean broken;   /* it never will */
@@ -38,8 +39,9 @@ struct runner *hird_find(const struct hird *hird, const char *name);
 struct runner *hird_find_any(const struct hird *hird, const char *name);
 /* The guests, in their order, and behind them those that are on their way out; NULL: no more. */
 struct childhurd *hird_guest(const struct hird *hird, guint i);
-/* The control socket, where somebody has deleted it. */
-void hird_renew_control(struct hird *hird);
+/* What else is in the runtime directory, where somebody has deleted it: the control socket, and
+ * libvirt's link. */
+void hird_renew(struct hird *hird);
 
 /* hird_serve.c: what is done for clients of the control socket. */
 struct control_hird hird_serve(struct hird *hird);

@@ -123,7 +123,7 @@ reload(struct hird *h, GPtrArray *messages)
 	/* What somebody deleted comes back, whatever is to be said of the configuration. */
 	if (h->listed)
 		hird_publish(h);
-	hird_renew_control(h);
+	hird_renew(h);
 	if (!h->listed) {
 		g_ptr_array_add(
 		    messages, g_strdup("the hypervisor does not answer yet; nothing was changed"));

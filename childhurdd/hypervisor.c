@@ -31,6 +31,7 @@ struct hypervisor {
 	struct tasks *tasks;
 	char *uri;
 	char *root; /* of the embedded driver, NULL: another uri */
+	char *path; /* to root, as libvirt has it */
 	uid_t user; /* whom QEMU runs as */
 	char *logs; /* of its QEMUs; NULL: another uri */
 	hypervisor_event_fn event;
@@ -164,6 +165,8 @@ pause_detail(int detail)
 static int
 on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail, void *data)
 {
+	if (event == VIR_DOMAIN_EVENT_STARTED)
+		post(data, HYPERVISOR_STARTED, virDomainGetName(domain), NULL);
 	if (event == VIR_DOMAIN_EVENT_SUSPENDED)
 		post(data, HYPERVISOR_PAUSED, virDomainGetName(domain), pause_detail(detail));
 	if (event == VIR_DOMAIN_EVENT_STOPPED)
@@ -219,11 +222,11 @@ silent(void *data, virErrorPtr error)
  * has to say beside the errors of its calls goes to a file, unless its own variable says otherwise.
  */
 static gboolean
-libvirt_start(const char *state_directory, GError **error)
+libvirt_start(const char *log, GError **error)
 {
 	static gsize started;
 	if (g_once_init_enter(&started)) {
-		g_autofree char *output = g_strdup_printf("3:file:%s/libvirt.log", state_directory);
+		g_autofree char *output = g_strdup_printf("3:file:%s", log);
 		g_setenv("LIBVIRT_LOG_OUTPUTS", output, FALSE);
 		gsize ok = virInitialize() == 0 && virEventRegisterDefaultImpl() == 0 ? 2 : 1;
 		virSetErrorFunc(NULL, silent);
@@ -257,9 +260,11 @@ connection_get(struct hypervisor *h, GError **error)
 		h->connection = NULL;
 	}
 	if (!h->connection) {
+		virConnectPtr c = NULL;
 		if (h->root && !h->opened)
-			embed_tidy(h->root, h->user);
-		virConnectPtr c = virConnectOpen(h->uri);
+			embed_tidy(h->root, h->path, h->user);
+		if (!h->root || embed_link(h->root, h->path, error))
+			c = virConnectOpen(h->uri);
 		if (c) {
 			virConnectSetKeepAlive(c, 5, 3);
 			virConnectRegisterCloseCallback(c, on_close, h, NULL);
@@ -270,7 +275,7 @@ connection_get(struct hypervisor *h, GError **error)
 								 on_monitor_event, h, NULL, 0);
 			h->connection = c;
 			h->opened = TRUE;
-		} else {
+		} else if (!error || !*error) {
 			set_libvirt_error(error, h->uri);
 			if (error && strstr((*error)->message, "Failed to parse user"))
 				g_prefix_error(
@@ -365,12 +370,17 @@ do_start(virConnectPtr connection, struct hypervisor_call *call)
 {
 	if (!wait_for_stale(connection, call, &call->error))
 		return;
+	const char *root = call->hypervisor->root;
+	if (root)
+		embed_note(root, call->name, 0);
 	virDomainPtr domain = virDomainCreateXML(connection, call->text, 0);
 	if (!domain) {
 		set_libvirt_error(&call->error, "QEMU does not start");
 		return;
 	}
 	call->pid = find_pid(call->hypervisor, call->name, call->uuid);
+	if (root && call->pid)
+		embed_note(root, call->name, call->pid);
 	virDomainFree(domain);
 }
 
@@ -391,6 +401,8 @@ do_list(virConnectPtr connection, struct hypervisor_call *call)
 		domain->name = g_strdup(virDomainGetName(list[i]));
 		domain->uuid = g_strdup(uuid);
 		domain->pid = find_pid(call->hypervisor, domain->name, uuid);
+		if (call->hypervisor->root && domain->pid)
+			embed_note(call->hypervisor->root, domain->name, domain->pid);
 		g_ptr_array_add(call->domains, domain);
 		virDomainFree(list[i]);
 	}
@@ -488,7 +500,7 @@ void
 hypervisor_leave(struct hypervisor *h)
 {
 	if (h->root)
-		embed_leave(h->root, h->user);
+		embed_leave(h->root, h->path, h->user);
 }
 
 gboolean
@@ -552,19 +564,25 @@ hypervisor_forget(struct hypervisor_call *call)
 
 struct hypervisor *
 hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
-	       const struct qemu_user *user, hypervisor_event_fn event, void *data, GError **error)
+	       const char *runtime_directory, const struct qemu_user *user,
+	       hypervisor_event_fn event, void *data, GError **error)
 {
-	g_autofree char *full = g_strdup(uri), *root = NULL;
+	g_autofree char *full = g_strdup(uri), *root = NULL, *path = NULL;
+	g_autofree char *log = g_build_filename(state_directory, "libvirt.log", NULL);
 	if (!strcmp(uri, "qemu:///embed")) {
 		root = g_build_filename(state_directory, "libvirt", NULL);
-		g_autofree char *escaped = g_uri_escape_string(root, "/", FALSE);
-		if (!embed_make(root, user, error))
+		path = embed_path(state_directory, runtime_directory, error);
+		if (!path || !embed_make(root, user, error))
 			return NULL;
 		embed_find_home(root);
+		g_autofree char *escaped = g_uri_escape_string(path, "/", FALSE);
 		g_free(full);
 		full = g_strdup_printf("qemu:///embed?root=%s", escaped);
+		/* The same file; behind a link, the folder above is the root's. */
+		g_free(log);
+		log = g_build_filename(path, "..", "libvirt.log", NULL);
 	}
-	if (!libvirt_start(state_directory, error))
+	if (!libvirt_start(log, error))
 		return NULL;
 	struct hypervisor *h = g_new0(struct hypervisor, 1);
 	h->tasks = tasks;
@@ -572,9 +590,16 @@ hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory
 	h->root = g_steal_pointer(&root);
 	h->logs = h->root ? g_build_filename(h->root, "log", "qemu", NULL) : NULL;
 	h->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	h->path = g_steal_pointer(&path);
 	h->user = user ? user->uid : geteuid();
 	h->event = event;
 	h->data = data;
 	g_mutex_init(&h->lock);
 	return h;
+}
+
+gboolean
+hypervisor_renew(struct hypervisor *h, GError **error)
+{
+	return !h->root || embed_link(h->root, h->path, error);
 }

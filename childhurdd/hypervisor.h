@@ -23,6 +23,7 @@ GQuark hypervisor_error_quark(void);
 enum hypervisor_error { HYPERVISOR_ERROR_LIBVIRT, HYPERVISOR_ERROR_MONITOR };
 
 enum hypervisor_event {
+	HYPERVISOR_STARTED,	    /* what was reported before is of the QEMU before this one */
 	HYPERVISOR_RESET_ASKED,	    /* the guest asked for a reset; its QEMU ends */
 	HYPERVISOR_POWER_OFF_ASKED, /* the guest powered itself off; its QEMU ends */
 	HYPERVISOR_STOPPED,	    /* libvirt is done with the domain; detail says why it ended */
@@ -37,13 +38,17 @@ typedef void (*hypervisor_event_fn)(enum hypervisor_event event, const char *nam
 struct hypervisor;
 /*
  * Make a hypervisor; it connects with its first call. uri: qemu:///embed means the embedded driver
- * with its root in state_directory/libvirt, whose qemu.conf is written here: QEMU runs as user.
- * NULL and an error when that cannot be done. It lives as long as the process, and the guests live
- * on after it.
+ * with its root in state_directory/libvirt, whose qemu.conf is written here: QEMU runs as user. It
+ * is given a link to that in runtime_directory (see embed_path). NULL and an error when that cannot
+ * be done. It lives as long as the process, and the guests live on after it.
  */
 struct hypervisor *hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
-				  const struct qemu_user *user, hypervisor_event_fn event,
-				  void *data, GError **error);
+				  const char *runtime_directory, const struct qemu_user *user,
+				  hypervisor_event_fn event, void *data, GError **error);
+
+/* The runtime directory was removed, and is there again: put into it what the embedded driver
+ * needs. */
+gboolean hypervisor_renew(struct hypervisor *hypervisor, GError **error);
 
 /* The daemon ends; the guests run on. No call may follow. */
 void hypervisor_leave(struct hypervisor *hypervisor);

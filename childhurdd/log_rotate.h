@@ -7,7 +7,7 @@
 
 #define LOG_LIMIT  1048576 /* bytes of libvirt.log, and of each QEMU's own log; then .1 is made */
 #define LOG_COPIES 1
-#define LOG_LOOK   2.0 /* s between two looks at their sizes */
+#define LOG_LOOK   2.0 /* s between two looks at their sizes, and at the runtime directory */
 
 /*
  * If path is larger than size: copy it to path.1 (and .1 to .2, ..., up to copies) and truncate it.

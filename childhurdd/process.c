@@ -2,8 +2,11 @@
 #include "childhurdd/process.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int
@@ -30,6 +33,7 @@ process_look(pid_t pid, struct process_look *look)
 	char text[1024];
 	int session;
 	unsigned long user, system;
+	unsigned long long begin;
 	int fd = open_file(pid, "stat");
 	gboolean known = fd >= 0 && read_file(fd, text, sizeof text);
 	if (fd >= 0)
@@ -37,10 +41,13 @@ process_look(pid_t pid, struct process_look *look)
 	if (!known)
 		return FALSE;
 	const char *fields = strrchr(text, ')');
-	if (!fields || sscanf(fields, ") %c %*d %*d %d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-			      &look->state, &session, &user, &system) != 4)
+	if (!fields || sscanf(fields,
+			      ") %c %*d %*d %d %*d %*d %*u %*u %*u %*u %*u %lu %lu"
+			      " %*d %*d %*d %*d %*d %*d %llu",
+			      &look->state, &session, &user, &system, &begin) != 5)
 		return FALSE;
 	look->session = session;
+	look->start = (gint64)begin;
 	look->cpu = (gint64)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
 	return TRUE;
 }
@@ -78,8 +85,8 @@ words_of(pid_t pid, char **text)
 }
 
 /* By its real uid: whom the folder below /proc belongs to, a process can make root. */
-static gboolean
-is_of(pid_t pid, uid_t user)
+gboolean
+process_is_of(pid_t pid, uid_t user)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/status", (int)pid);
 	g_autofree char *status = NULL;
@@ -108,7 +115,7 @@ process_find(uid_t user, process_fn fn, void *data)
 	const char *entry;
 	while (proc && (entry = g_dir_read_name(proc))) {
 		pid_t pid = (pid_t)g_ascii_strtoll(entry, NULL, 10);
-		if (pid && process_is(pid, fn, data) && is_of(pid, user))
+		if (pid && process_is(pid, fn, data) && process_is_of(pid, user))
 			return pid;
 	}
 	return 0;
@@ -121,4 +128,29 @@ process_option(char **words, const char *option)
 		if (!strcmp(*words, option))
 			return words[1];
 	return NULL;
+}
+
+/* The descriptor is there before the look: what is seen then is the process that gets the signal,
+ * or the signal gets nobody. */
+gboolean
+process_end(pid_t pid, process_fn fn, void *data, int limit)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0)
+		return FALSE;
+	struct pollfd gone = {.fd = fd, .events = POLLIN};
+	gboolean ended = process_is(pid, fn, data) &&
+			 syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0 &&
+			 (!limit || poll(&gone, 1, limit) == 1);
+	close(fd);
+	return ended;
+}
+
+char *
+process_boot(void)
+{
+	char *id = NULL;
+	if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &id, NULL, NULL))
+		return g_strdup("");
+	return g_strstrip(id);
 }

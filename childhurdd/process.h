@@ -9,7 +9,8 @@
 struct process_look {
 	char state; /* R, S, T: stopped by a signal, Z: ended, and nobody has waited for it ... */
 	pid_t session;
-	gint64 cpu; /* ms, user's and system's */
+	gint64 cpu;   /* ms, user's and system's */
+	gint64 start; /* clock ticks from the boot to its start: with its pid, a name for it */
 };
 
 /* FALSE: there is no such process. */
@@ -27,6 +28,9 @@ gboolean process_is(pid_t pid, process_fn fn, void *data);
 
 #define PROCESS_ANYBODY ((uid_t)-1)
 
+/* Is it one of user's, ours or root's? With PROCESS_ANYBODY: yes. */
+gboolean process_is_of(pid_t pid, uid_t user);
+
 /*
  * The first process of which fn says so; 0: none. Everybody can give a process the words that he
  * likes, so only user's, ours and root's are looked at, unless user is PROCESS_ANYBODY. Threads of
@@ -35,5 +39,15 @@ gboolean process_is(pid_t pid, process_fn fn, void *data);
 pid_t process_find(uid_t user, process_fn fn, void *data);
 /* The word behind option, NULL: it is not there. */
 const char *process_option(char **words, const char *option);
+
+/*
+ * SIGKILL to the process that has this number, if fn says that it is the one, and not to another
+ * that gets the number meanwhile. limit: ms that it may take to be gone; 0: that is not waited for.
+ * FALSE: it is another one, or it is not gone.
+ */
+gboolean process_end(pid_t pid, process_fn fn, void *data, int limit);
+
+/* The identity of the host's boot (random(4)); "" where there is none. Caller frees. */
+char *process_boot(void);
 
 #endif

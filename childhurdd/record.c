@@ -7,16 +7,8 @@
 
 #include <json-glib/json-glib.h>
 
+#include "childhurdd/process.h"
 #include "config/atomic_file.h"
-
-static char *
-boot_id(void)
-{
-	char *id = NULL;
-	if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &id, NULL, NULL))
-		return g_strdup("");
-	return g_strstrip(id);
-}
 
 /* An array of strings; NULL: it is none. */
 static char **
@@ -46,7 +38,7 @@ record_read(const char *path)
 	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
 		return record;
 	JsonObject *o = json_node_get_object(node);
-	g_autofree char *boot = boot_id();
+	g_autofree char *boot = process_boot();
 	if (strcmp(json_object_get_string_member_with_default(o, "boot", "?"), boot))
 		return record;
 	record.known = TRUE;
@@ -82,7 +74,7 @@ record_text(const struct record *record)
 	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
 	JsonObject *o = json_object_new();
 	json_node_take_object(node, o);
-	g_autofree char *boot = boot_id();
+	g_autofree char *boot = process_boot();
 	json_object_set_string_member(o, "boot", boot);
 	const struct childhurd_kept *kept = &record->kept;
 	json_object_set_boolean_member(o, "want-up", kept->want_up);

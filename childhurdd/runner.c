@@ -431,6 +431,7 @@ runner_take_over(struct runner *r, pid_t pid)
 	load_secrets(r);
 	runner_console_start(r);
 	console_recall(r->console);
+	r->begun = TRUE;
 	runner_watch_qemu(r, pid);
 	childhurd_event(c, EVENT_FOUND, text);
 	if (c->config != wanted) /* as a reload does with what has changed meanwhile */

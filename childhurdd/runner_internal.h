@@ -38,6 +38,7 @@ struct runner {
 	gboolean gone;	   /* the process has ended */
 	gboolean reported; /* libvirt has said so */
 	gboolean reset_asked, power_off_asked;
+	gboolean begun;	   /* libvirt has reported its start, or it was taken over */
 	gboolean pictured; /* its screen was kept before it was ended */
 	ev_timer screen_limit;
 	char *exit_text;

@@ -96,6 +96,13 @@ on_exit_watch(struct ev_loop *loop, ev_io *w, int revents)
 	judge_exit(r);
 }
 
+/* One that has ended, and that nobody has waited for yet, has no words. */
+static gboolean
+is_another(pid_t pid, char **words, void *data)
+{
+	return g_strcmp0(process_option(words, "-uuid"), data) != 0;
+}
+
 static void
 exit_watch_start(struct runner *r, pid_t pid)
 {
@@ -104,6 +111,11 @@ exit_watch_start(struct runner *r, pid_t pid)
 	r->pid = pid;
 	r->gone = r->reported = r->reset_asked = r->power_off_asked = FALSE;
 	int fd = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	if (fd >= 0 && process_is(pid, is_another, r->uuid)) { /* the number went on meanwhile */
+		close(fd);
+		fd = -1;
+		errno = ESRCH;
+	}
 	if (fd < 0) {
 		r->gone = TRUE;		   /* only libvirt will tell, */
 		if (pid && errno == ESRCH) /* or has told already, before anybody listened */
@@ -125,7 +137,16 @@ runner_watch_qemu(struct runner *r, pid_t pid)
 void
 runner_domain_event(struct runner *r, enum hypervisor_event event, const char *detail)
 {
+	/* libvirt reports in order, but later than it acts: the end of the QEMU before may come
+	 * when the next one runs. What does not stand behind the start of this one is not about it.
+	 */
+	if (event == HYPERVISOR_STARTED)
+		r->begun = TRUE;
+	if (!r->begun && event != HYPERVISOR_LOST)
+		return;
 	switch (event) {
+	case HYPERVISOR_STARTED:
+		break;
 	case HYPERVISOR_RESET_ASKED:
 		r->reset_asked = TRUE;
 		break;
@@ -239,6 +260,7 @@ runner_launch(struct childhurd *c)
 	r->boots_kvm = r->kvm;
 	runner_console_start(r);
 	hypervisor_forget(r->call);
+	r->begun = FALSE;
 	r->call = hypervisor_start(r->host->hypervisor, guest->name, r->uuid, xml, on_started, r);
 }
 

@@ -210,6 +210,19 @@ file_put(const char *directory, const char *name, const char *content, GError **
 }
 
 gboolean
+published_is_there(const char *directory)
+{
+	static const char *const names[] = {"known_hosts", "ssh_config", "machines.scm"};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = g_build_filename(directory, names[i], NULL);
+		if (access(path, F_OK) < 0)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+gboolean
 published_write(const char *directory, const struct published_guest *guests, gsize n,
 		GError **error)
 {

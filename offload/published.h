@@ -50,6 +50,9 @@ char *published_ssh_config(const struct published_guest *guests, gsize n,
 			   const char *known_hosts_file);
 char *published_known_hosts(const struct published_guest *guests, gsize n);
 
+/* Are all files there that published_write makes? */
+gboolean published_is_there(const char *directory);
+
 /*
  * Write machines.scm, ssh_config and known_hosts into directory, each by temporary file, fsync and
  * rename, 0644, and only where the content differs from what is there. known_hosts is written

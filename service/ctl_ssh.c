@@ -65,6 +65,24 @@ add(GPtrArray *argv, const char *text)
 	g_ptr_array_add(argv, g_strdup(text));
 }
 
+/* `-o NAME="PATH"`: in quotes, as ssh_config(5) takes a list of files; % is a token there. */
+static void
+add_path(GPtrArray *argv, const char *name, const char *path)
+{
+	GString *option = g_string_new(name);
+	g_string_append(option, "=\"");
+	for (; *path; path++) {
+		if (*path == '"' || *path == '\\')
+			g_string_append_c(option, '\\');
+		if (*path == '%')
+			g_string_append_c(option, '%');
+		g_string_append_c(option, *path);
+	}
+	g_string_append_c(option, '"');
+	add(argv, "-o");
+	g_ptr_array_add(argv, g_string_free(option, FALSE));
+}
+
 /* NULL: something is missing that ssh has to have. */
 static GPtrArray *
 command_line(struct ctl *ctl, JsonObject *guest)
@@ -93,11 +111,8 @@ command_line(struct ctl *ctl, JsonObject *guest)
 	g_ptr_array_add(argv, g_strdup_printf("ConnectTimeout=%d", CTL_SSH_CONNECT));
 	add(argv, "-o");
 	g_ptr_array_add(argv, g_strconcat("HostKeyAlias=", name, NULL));
-	add(argv, "-o");
-	/* In quotes, as ssh_config(5) takes a list of files; it has no way to quote a quote. */
-	g_ptr_array_add(argv, g_strconcat("UserKnownHostsFile=\"", known_hosts, "\"", NULL));
-	add(argv, "-i");
-	add(argv, key);
+	add_path(argv, "UserKnownHostsFile", known_hosts);
+	add_path(argv, "IdentityFile", key);
 	add(argv, "-p");
 	g_ptr_array_add(argv, g_strdup_printf("%d", (int)port));
 	add(argv, "-l");

@@ -160,7 +160,8 @@ call_run(struct hypervisor *h, const char *name, const char *xml, gboolean ends,
 
 struct hypervisor *
 hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
-	       const struct qemu_user *user, hypervisor_event_fn event, void *data, GError **error)
+	       const char *runtime_directory, const struct qemu_user *user,
+	       hypervisor_event_fn event, void *data, GError **error)
 {
 	struct hypervisor *h = g_new0(struct hypervisor, 1);
 	h->tasks = tasks;
@@ -171,6 +172,12 @@ hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory
 	h->epoll = epoll_create1(EPOLL_CLOEXEC);
 	g_thread_unref(g_thread_new("refuse", refuse, h));
 	return h;
+}
+
+gboolean
+hypervisor_renew(struct hypervisor *h, GError **error)
+{
+	return TRUE;
 }
 
 void

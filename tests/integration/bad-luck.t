@@ -318,7 +318,7 @@ SKIP: {
     my $d    = Childhurd->new;
     my $id   = Childhurd::free_id(1);
     my $asks = sub {
-        grep { my $line = Childhurd::slurp($_); index($line, "-pidfile\0$d->{state}/libvirt/lib/qemu/qmp-") >= 0 } glob '/proc/[0-9]*/cmdline';
+        grep { my $line = Childhurd::slurp($_); index($line, "-pidfile\0$d->{runtime}/libvirt/lib/qemu/qmp-") >= 0 } glob '/proc/[0-9]*/cmdline';
     };
     $d->configure("[guest a]\nid = $id\nimage = $image\nmemory-size = 256M\nacceleration = tcg\n");
     for my $signal ('KILL', 'TERM') {

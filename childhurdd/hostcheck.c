@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <ev.h>
+#include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <grp.h>
 #include <libvirt/libvirt.h>
@@ -211,7 +212,9 @@ check_port(struct check *c, const struct config_guest *guest, int port)
 	if (port_is_free(guest->listen_address, port, &error))
 		return;
 	pid_t owner = port_owner(port);
-	if (owner && owner == hostcheck_qemu(c->config, guest))
+	if (!g_error_matches(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE))
+		say(c, "problem", "%s: %s", guest->name, error->message);
+	else if (owner && owner == hostcheck_qemu(c->config, guest))
 		say(c, "ok", "%s: port %d is its own, it runs (process %d)", guest->name, port,
 		    (int)owner);
 	else if (owner)

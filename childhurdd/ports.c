@@ -134,6 +134,42 @@ port_peer_is(int fd, pid_t pid)
 	return stat(folder, &st) == 0 && st.st_uid == socket.uid;
 }
 
+/* A port below this one is for root, and QEMU never is (ip(7)). */
+static int
+first_for_all(void)
+{
+	g_autofree char *text = NULL;
+	if (!g_file_get_contents("/proc/sys/net/ipv4/ip_unprivileged_port_start", &text, NULL,
+				 NULL))
+		return 1024;
+	return (int)g_ascii_strtoll(text, NULL, 10);
+}
+
+/* Why it cannot be bound, for another reason than that it is taken. */
+static void
+say_why(const char *address, int port, int why, GError **error)
+{
+	if (why == EADDRNOTAVAIL)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+			    "listen-address %s: no interface of this host has it; name one that "
+			    "`ip address` shows, or 127.0.0.1",
+			    address);
+	else if (why == EACCES)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+			    "port %d on %s: ports below %d are for root, whom QEMU never runs as; "
+			    "give the guest a higher one, or lower sysctl "
+			    "net.ipv4.ip_unprivileged_port_start",
+			    port, address, first_for_all());
+	else if (why == EAFNOSUPPORT)
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+		    "port %d on %s: this kernel has no IPv4, which QEMU's user network needs", port,
+		    address);
+	else
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(why), "port %d on %s: %s",
+			    port, address, g_strerror(why));
+}
+
 gboolean
 port_is_free(const char *address, int port, GError **error)
 {
@@ -145,8 +181,7 @@ port_is_free(const char *address, int port, GError **error)
 	}
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
-		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
-			    "no socket can be had: %s", g_strerror(errno));
+		say_why(address, port, errno, error);
 		return FALSE;
 	}
 	int yes = 1;
@@ -154,12 +189,13 @@ port_is_free(const char *address, int port, GError **error)
 	int bound = bind(fd, (struct sockaddr *)&name, sizeof name) == 0 && listen(fd, 1) == 0;
 	int why = errno;
 	close(fd);
-	if (bound)
-		return TRUE;
-	if (why == EADDRINUSE)
+	if (bound && geteuid() == 0 && port < first_for_all()) {
+		bound = FALSE;
+		why = EACCES;
+	}
+	if (!bound && why == EADDRINUSE)
 		say_taken(address, port, error);
-	else
-		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(why), "port %d on %s: %s",
-			    port, address, g_strerror(why));
-	return FALSE;
+	else if (!bound)
+		say_why(address, port, why, error);
+	return bound;
 }

@@ -274,6 +274,30 @@ test_parse(void)
 	}
 }
 
+/* An address that no interface has is no port that the guest itself has. */
+static void
+test_address(void)
+{
+	struct host h;
+	host_begin(&h);
+	host_configure(&h, "", "kernel = /dev/null\nlisten-address = 192.0.2.1\n");
+	g_autofree char *text = host_check(&h);
+	assert_says(text, "problem  a: listen-address 192.0.2.1: no interface of this host has it");
+	assert_says_not(text, "fine if it is this guest");
+	host_end(&h);
+}
+
+static void
+test_own_keys(void)
+{
+	struct host h;
+	host_begin(&h);
+	host_configure(&h, "", "kernel = /dev/null\ninject = none\n");
+	g_autofree char *text = host_check(&h);
+	assert_says(text, "note     a: inject = none, and none of its host keys is known: ");
+	host_end(&h);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -291,6 +315,8 @@ main(int argc, char **argv)
 	g_test_add_func("/hostcheck/a-list-of-machines-that-guix-does-not-read", test_machines);
 	g_test_add_func("/hostcheck/keys-that-the-coordinator-cannot-read", test_coordinator);
 	g_test_add_func("/hostcheck/ports-that-somebody-has", test_ports);
+	g_test_add_func("/hostcheck/an-address-that-is-not-this-hosts", test_address);
+	g_test_add_func("/hostcheck/a-guest-with-keys-that-nobody-knows", test_own_keys);
 	g_test_add_func("/hostcheck/each-line-is-a-finding", test_parse);
 	g_test_add_func("/hostcheck/only-a-root-daemon-misses-the-group", test_group);
 	int failed = g_test_run();

@@ -24,6 +24,7 @@
 
 #include "childhurdd/guest_signing.h"
 #include "childhurdd/qemu_user.h"
+#include "childhurdd/trust.h"
 #include "config/io_error.h"
 #include "config/way.h"
 #include "offload/signing.h"
@@ -191,21 +192,14 @@ prepare(const struct config *config, const struct qemu_user *user, GError **erro
 }
 
 /* The first file that was read, or folder or link on the way to one, that others than root can
- * change; NULL: none. One that is gone again was theirs. */
+ * change; NULL: none. */
 static char *
 find_others(const struct config *config)
 {
-	for (guint i = 0; i < config->files->len; i++) {
-		struct stat st;
-		char *whose = NULL;
-		g_autofree char *real = way_find(g_ptr_array_index(config->files, i), &whose);
-		if (real && (lstat(real, &st) < 0 || st.st_uid != 0 ||
-			     (S_ISREG(st.st_mode) && (st.st_mode & (S_IWGRP | S_IWOTH)))))
-			whose = g_steal_pointer(&real);
-		if (whose)
-			return whose;
-	}
-	return NULL;
+	char *whose = NULL;
+	for (guint i = 0; i < config->files->len && !whose; i++)
+		whose = trust_find_others(g_ptr_array_index(config->files, i));
+	return whose;
 }
 
 /* Nobody but root has a say in it, and the folders are those that the user's daemon will take. */

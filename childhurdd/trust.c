@@ -9,49 +9,93 @@
  */
 #include "childhurdd/trust.h"
 
+#include <errno.h>
 #include <pwd.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void
-check_owner(const char *path, const struct stat *st, GPtrArray *problems)
+#include "config/way.h"
+
+/* In a sticky folder (/tmp) others can add files, but not take the place of ours. /dev/null is
+ * everybody's. */
+static mode_t
+writers(const struct stat *st)
 {
-	if (st->st_uid == 0 || st->st_uid == geteuid())
-		return;
+	if (S_ISREG(st->st_mode) || (S_ISDIR(st->st_mode) && !(st->st_mode & S_ISVTX)))
+		return st->st_mode & (S_IWGRP | S_IWOTH);
+	return 0;
+}
+
+static gboolean
+is_others(const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) < 0)
+		return errno != ENOENT;
+	return st.st_uid != 0 || writers(&st);
+}
+
+/* From the top, so that a folder is found once, and not for each file in it. */
+char *
+trust_find_others(const char *path)
+{
+	g_autofree char *whole = g_canonicalize_filename(path, NULL);
+	char *whose = NULL;
+	for (char *end = whole; (end = strchr(end + 1, '/'));) {
+		g_autofree char *above = g_strndup(whole, (gsize)(end - whole));
+		if (is_others(above))
+			return g_steal_pointer(&above);
+	}
+	if (is_others(whole))
+		return g_steal_pointer(&whole);
+	g_free(way_find(whole, &whose)); /* links, and what is not there yet */
+	return whose;
+}
+
+static char *
+describe_owner(const char *path, const struct stat *st)
+{
 	const struct passwd *user = getpwuid(st->st_uid);
 	g_autofree char *name =
 	    user ? g_strdup(user->pw_name) : g_strdup_printf("uid %u", (unsigned)st->st_uid);
 	g_autofree char *quoted = g_shell_quote(path);
-	g_ptr_array_add(
-	    problems, g_strdup_printf("%s: belongs to %s, who can change what root's daemon does; "
-				      "mend it with: chown root %s",
-				      path, name, quoted));
+	return g_strdup_printf("%s: belongs to %s, who can change what root's daemon does; mend it "
+			       "with: chown %sroot %s",
+			       path, name, S_ISLNK(st->st_mode) ? "-h " : "", quoted);
 }
 
-/* In a sticky folder (/tmp) others can add files, but not take the place of ours. */
-static void
-check_mode(const char *path, const struct stat *st, GPtrArray *problems)
+static char *
+describe_mode(const char *path, const struct stat *st)
 {
-	if (!(st->st_mode & S_IWOTH) || (S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX)))
-		return;
-	if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
-		return; /* /dev/null is everybody's */
+	gboolean all = st->st_mode & S_IWOTH, group = st->st_mode & S_IWGRP;
 	g_autofree char *quoted = g_shell_quote(path);
-	g_ptr_array_add(problems,
-			g_strdup_printf("%s: every user may write to it, and change what root's "
-					"daemon does; mend it with: chmod o-w %s",
-					path, quoted));
+	if (st->st_mode & S_ISVTX) /* /tmp is as it has to be */
+		return g_strdup_printf("%s: every user may put files there, and change what root's "
+				       "daemon does; keep the configuration elsewhere",
+				       path);
+	return g_strdup_printf("%s: %s may write to it, and change what root's daemon does; mend "
+			       "it with: chmod %s-w %s",
+			       path, all ? "every user" : "its group",
+			       all && group ? "go"
+			       : all	    ? "o"
+					    : "g",
+			       quoted);
 }
 
-/* What is not there cannot be written to. */
+/* Each is told of once. */
 static void
 check(const char *path, GPtrArray *problems)
 {
 	struct stat st;
-	if (stat(path, &st) < 0)
+	g_autofree char *others = trust_find_others(path);
+	if (!others || lstat(others, &st) < 0)
 		return;
-	check_owner(path, &st, problems);
-	check_mode(path, &st, problems);
+	char *text = st.st_uid != 0 ? describe_owner(others, &st) : describe_mode(others, &st);
+	if (g_ptr_array_find_with_equal_func(problems, text, g_str_equal, NULL))
+		g_free(text);
+	else
+		g_ptr_array_add(problems, text);
 }
 
 GPtrArray *

@@ -14,4 +14,11 @@
  */
 GPtrArray *trust_problems(const struct config *config);
 
+/*
+ * Root's rule for what it believes: path, and each folder and link on the way to it, belongs to
+ * root and can be written by nobody else (what is in a sticky folder and root's stays where it is).
+ * The first that does not, which the caller frees; NULL: all do, or nothing is there.
+ */
+char *trust_find_others(const char *path);
+
 #endif

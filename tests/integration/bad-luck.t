@@ -197,7 +197,7 @@ SKIP: {
     skip "only root's daemon minds", 3 if $> != 0;
     my $d = Childhurd->new;
     chmod 0666, $d->{file};
-    my $mend = qr/\Q$d->{file}\E: every user may write to it, .*mend it with: chmod o-w '\Q$d->{file}\E'/;
+    my $mend = qr/\Q$d->{file}\E: every user may write to it, .*mend it with: chmod go-w '\Q$d->{file}\E'/;
     $d->start;
     like($d->log, $mend, 'a configuration that everybody can write to is warned of');
     $d->end;

@@ -97,9 +97,40 @@ test_others(void)
 		assert_mended(&p, path, "belongs to uid 12345, ");
 		g_assert_cmpint(chmod(path, 0777), ==, 0);
 		assert_mended(&p, path, "every user may write to it");
+		g_assert_cmpint(chmod(path, 0775), ==, 0);
+		assert_mended(&p, path, "its group may write to it");
 	}
 	g_assert_cmpint(chmod(p.dir, 01777), ==, 0); /* as /tmp */
 	assert_good(&p);
+	place_clear(&p);
+}
+
+/* A link of somebody else's on the way leads where that one likes; a folder above is as good as the
+ * file. */
+static void
+test_way(void)
+{
+	struct place p;
+	if (geteuid() != 0) {
+		g_test_skip("only root's configuration is looked at");
+		return;
+	}
+	place_make(&p);
+	g_autofree char *file = path_of(&p, "conf.d/a.ini"), *folder = path_of(&p, "conf.d");
+	g_autofree char *link = path_of(&p, "link"), *through = path_of(&p, "link/a.ini");
+	g_assert_cmpint(symlink("conf.d", link), ==, 0);
+	g_assert_null(trust_find_others(through));
+	g_assert_cmpint(lchown(link, 12345, (gid_t)-1), ==, 0);
+	g_autofree char *theirs = trust_find_others(through);
+	g_assert_cmpstr(theirs, ==, link);
+	g_assert_cmpint(g_unlink(link), ==, 0);
+	g_assert_cmpint(chmod(folder, 0775), ==, 0);
+	g_autofree char *above = trust_find_others(file);
+	g_assert_cmpstr(above, ==, folder);
+	g_assert_null(trust_find_others("/nowhere/at/all"));
+	g_autofree char *new = trust_find_others("/tmp/childhurd-not-there/conf.d");
+	g_assert_cmpstr(new, ==, "/tmp"); /* anybody can make it */
+	g_assert_null(trust_find_others("/dev/null"));
 	place_clear(&p);
 }
 
@@ -125,6 +156,7 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/trust/what-others-can-write-is-told-with-what-mends-it", test_others);
+	g_test_add_func("/trust/each-folder-and-link-on-the-way-counts", test_way);
 	g_test_add_func("/trust/an-ordinary-users-files-are-his-own-business", test_ordinary_user);
 	return g_test_run();
 }

@@ -209,6 +209,37 @@ file_put(const char *directory, const char *name, const char *content, GError **
 	return atomic_file_write(path, content, -1, 0644, error);
 }
 
+/* Are all of the guest's lines in what is on the disk? */
+static gboolean
+is_known(const struct published_guest *guest, const char *known_hosts)
+{
+	g_autofree char *all = published_known_hosts(guest, 1);
+	const char *lines = strchr(all, '\n') + 1; /* behind the header */
+	g_auto(GStrv) wanted = g_strsplit(lines, "\n", -1),
+		      present = g_strsplit(known_hosts, "\n", -1);
+
+	for (char **line = wanted; *line; line++)
+		if (**line && !g_strv_contains((const char *const *)present, *line))
+			return FALSE;
+	return TRUE;
+}
+
+/* The guests as they can be listed with what known_hosts has now: nobody is told of a machine whose
+ * key is not there, so builds wait for it. */
+static struct published_guest *
+only_known(const char *path, const struct published_guest *guests, gsize n)
+{
+	g_autofree char *present = NULL;
+	struct published_guest *list = g_memdup2(guests, n * sizeof *guests);
+
+	if (!g_file_get_contents(path, &present, NULL, NULL))
+		present = g_strdup("");
+	for (gsize i = 0; i < n; i++)
+		if (list[i].as == PUBLISHED_READY && !is_known(&list[i], present))
+			list[i].as = PUBLISHED_COMING;
+	return list;
+}
+
 gboolean
 published_is_there(const char *directory)
 {
@@ -229,15 +260,14 @@ published_write(const char *directory, const struct published_guest *guests, gsi
 	g_autofree char *known_hosts_file = g_build_filename(directory, "known_hosts", NULL);
 	g_autofree char *known_hosts = published_known_hosts(guests, n);
 	g_autofree char *ssh_config = published_ssh_config(guests, n, known_hosts_file);
-	g_autofree char *machines = published_machines(guests, n);
-	const struct {
-		const char *name, *content;
-	} files[] = {
-	    {"known_hosts", known_hosts}, {"ssh_config", ssh_config}, {"machines.scm", machines}};
+	g_autofree struct published_guest *listed = NULL;
 	g_autoptr(GError) first = NULL;
 
-	for (gsize i = 0; i < G_N_ELEMENTS(files); i++)
-		file_put(directory, files[i].name, files[i].content, first ? NULL : &first);
+	if (!file_put(directory, "known_hosts", known_hosts, &first))
+		listed = only_known(known_hosts_file, guests, n);
+	g_autofree char *machines = published_machines(listed ? listed : guests, n);
+	file_put(directory, "ssh_config", ssh_config, first ? NULL : &first);
+	file_put(directory, "machines.scm", machines, first ? NULL : &first);
 	if (!first)
 		return TRUE;
 	g_propagate_error(error, g_steal_pointer(&first));

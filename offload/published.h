@@ -57,7 +57,8 @@ gboolean published_is_there(const char *directory);
  * Write machines.scm, ssh_config and known_hosts into directory, each by temporary file, fsync and
  * rename, 0644, and only where the content differs from what is there. known_hosts is written
  * before ssh_config and machines.scm. Left-over temporary files of an earlier, killed process are
- * removed. On error the others are still written; the message names the file.
+ * removed. On error the others are still written; the message names the file. While known_hosts
+ * cannot be written, a guest that is ready and whose key is not in it is listed as coming.
  */
 gboolean published_write(const char *directory, const struct published_guest *guests, gsize n,
 			 GError **error);

@@ -397,6 +397,42 @@ a_folder_that_is_not_there_is_named(void)
 	g_assert_nonnull(strstr(error->message, "/nowhere/at/all/known_hosts"));
 }
 
+/* A machine is told of once its key is in known_hosts; what was there stays told of, and what goes
+ * down goes off the list. */
+static void
+nobody_is_told_of_a_machine_whose_key_is_not_there(void)
+{
+	struct published_guest guests[] = {guest_make("childhurd1", 10022),
+					   guest_make("childhurd2", 11022)};
+	struct place place;
+	g_autoptr(GError) error = NULL;
+	g_autofree char *before = NULL, *first = NULL, *second = NULL, *last = NULL;
+
+	place_make(&place);
+	g_assert_true(published_write(place.directory, guests, 1, NULL));
+	g_assert_true(g_file_get_contents(place.known_hosts, &before, NULL, NULL));
+	g_autofree char *in_the_way = g_strconcat(place.known_hosts, ".new", NULL);
+	g_assert_cmpint(mkdir(in_the_way, 0755), ==, 0); /* for root as well */
+	g_assert_false(published_write(place.directory, guests, 2, &error));
+	g_assert_nonnull(strstr(error->message, place.known_hosts));
+	g_assert_true(g_file_get_contents(place.machines, &first, NULL, NULL));
+	g_assert_nonnull(strstr(first, "(port 10022)"));
+	g_assert_null(strstr(first, "(port 11022)"));
+
+	guests[0].as = PUBLISHED_NOT;
+	g_assert_false(published_write(place.directory, guests, 2, NULL));
+	g_assert_true(g_file_get_contents(place.machines, &second, NULL, NULL));
+	g_assert_null(strstr(second, "(port 10022)"));
+	g_assert_null(strstr(second, "(port 11022)"));
+	g_assert_nonnull(strstr(second, "(build-machine")); /* builds wait */
+
+	g_assert_cmpint(rmdir(in_the_way), ==, 0);
+	g_assert_true(published_write(place.directory, guests, 2, NULL));
+	g_assert_true(g_file_get_contents(place.machines, &last, NULL, NULL));
+	g_assert_nonnull(strstr(last, "(port 11022)"));
+	place_remove(&place);
+}
+
 #define TEST(name, function) g_test_add_func("/published/" name, function)
 
 int
@@ -417,6 +453,8 @@ main(int argc, char **argv)
 	TEST("files-are-replaced-only-when-they-change", files_are_replaced_only_when_they_change);
 	TEST("one-file-that-cannot-be-written-does-not-stop-the-others",
 	     one_file_that_cannot_be_written_does_not_stop_the_others);
+	TEST("nobody-is-told-of-a-machine-whose-key-is-not-there",
+	     nobody_is_told_of_a_machine_whose_key_is_not_there);
 	TEST("a-folder-that-is-not-there-is-named", a_folder_that_is_not_there_is_named);
 	return g_test_run();
 }

@@ -226,6 +226,12 @@ write_network(xmlTextWriter *w, const struct domain_spec *spec)
 	if (spec->secrets_guest_port)
 		g_string_append_printf(netdev, ",hostfwd=tcp:%s:%d-:%d", guest->listen_address,
 				       guest->secrets_port, spec->secrets_guest_port);
+	for (guint i = 0; i < guest->forwards->len; i++) {
+		const struct config_forward *forward = g_ptr_array_index(guest->forwards, i);
+		g_string_append_printf(netdev, ",hostfwd=tcp:%s:%d-:%d",
+				       forward->address ? forward->address : guest->listen_address,
+				       forward->host_port, forward->guest_port);
+	}
 	g_autofree char *device = g_strdup_printf("%s,netdev=" DOMAIN_NETDEV ",addr=" NETWORK_SLOT,
 						  guest->network_device);
 	qemu_argument(w, "-netdev");

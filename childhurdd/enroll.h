@@ -14,9 +14,8 @@
 #include "childhurdd/lifecycle.h"
 #include "config/config.h"
 
-#define SECRETS_GUEST_PORT 1004
-#define ENROLL_RETRY	   100	/* ms to the next attempt when nobody listens in the guest yet */
-#define ENROLL_RETRY_ODD   2000 /* ms to the next attempt after anything else */
+#define ENROLL_RETRY	 100  /* ms to the next attempt when nobody listens in the guest yet */
+#define ENROLL_RETRY_ODD 2000 /* ms to the next attempt after anything else */
 #define ENROLL_REACH_LIMIT                                                                         \
 	120000 /* ms; a guest that drops packets for unused ports is tried directly then */
 

@@ -173,8 +173,14 @@ is_over(const struct childhurd *c)
 static gboolean
 has_port_of(const struct config_guest *a, const struct config_guest *b)
 {
-	return a->ssh_port == b->ssh_port || a->ssh_port == b->secrets_port ||
-	       a->secrets_port == b->ssh_port || a->secrets_port == b->secrets_port;
+	g_autoptr(GArray) ports = config_guest_ports(a);
+	g_autoptr(GArray) others = config_guest_ports(b);
+	for (guint i = 0; i < ports->len; i++)
+		for (guint j = 0; j < others->len; j++)
+			if (config_port_meets(&g_array_index(ports, struct config_port, i),
+					      &g_array_index(others, struct config_port, j)))
+				return TRUE;
+	return FALSE;
 }
 
 static char *

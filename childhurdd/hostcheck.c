@@ -206,10 +206,10 @@ check_group(struct check *c)
 
 /* Its own QEMU may have it, of a daemon that runs. */
 static void
-check_port(struct check *c, const struct config_guest *guest, int port)
+check_port(struct check *c, const struct config_guest *guest, const char *address, int port)
 {
 	g_autoptr(GError) error = NULL;
-	if (port_is_free(guest->listen_address, port, &error))
+	if (port_is_free(address, port, &error))
 		return;
 	pid_t owner = port_owner(port);
 	if (!g_error_matches(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE))
@@ -302,8 +302,11 @@ check_guest(struct check *c, const struct config_guest *guest)
 		say(c, "problem", "%s: %s", guest->name, error->message);
 	g_clear_error(&error);
 	check_host_keys(c, guest);
-	check_port(c, guest, guest->ssh_port);
-	check_port(c, guest, guest->secrets_port);
+	g_autoptr(GArray) ports = config_guest_ports(guest);
+	for (guint i = 0; i < ports->len; i++) {
+		const struct config_port *port = &g_array_index(ports, struct config_port, i);
+		check_port(c, guest, port->address, port->port);
+	}
 }
 
 /* Without a coordinator on this host guests get no signing keys. */

@@ -237,9 +237,12 @@ obstacle(struct runner *r)
 		    guest->emulator);
 	if (!guest_folder_make(r->directory, r->host->qemu_user, &error))
 		return g_strdup(error->message);
-	if (!port_is_free(guest->listen_address, guest->ssh_port, &error) ||
-	    !port_is_free(guest->listen_address, guest->secrets_port, &error))
-		return g_strdup(error->message);
+	g_autoptr(GArray) ports = config_guest_ports(guest);
+	for (guint i = 0; i < ports->len; i++) {
+		const struct config_port *port = &g_array_index(ports, struct config_port, i);
+		if (!port_is_free(port->address, port->port, &error))
+			return g_strdup(error->message);
+	}
 	if (guest->kernel &&
 	    !qemu_user_may_read(r->host->qemu_user, "kernel", guest->kernel, &error))
 		return g_strdup(error->message);

@@ -50,8 +50,8 @@ struct section {
 	int count;
 };
 
-/* The modules of one section in one file, as they are counted. */
-struct modules {
+/* The values of a repeated key in one section of one file, as they are counted. */
+struct values {
 	const char *file;
 	guint n;
 };
@@ -225,7 +225,7 @@ static void
 check_double(struct loader *l, guint i, const struct key *key)
 {
 	const struct ini_entry *entry = g_ptr_array_index(l->entries, i);
-	if (key->type == KEY_MODULE)
+	if (key_is_repeated(key))
 		return;
 	for (guint j = i; j-- > 0;) {
 		const struct ini_entry *other = g_ptr_array_index(l->entries, j);
@@ -240,22 +240,25 @@ check_double(struct loader *l, guint i, const struct key *key)
 	}
 }
 
-/* The modules of one section in one file are one value; the first one too many is told, those after
- * it are not. FALSE: it is one too many. counts: of struct modules, by the section's title. */
+/* What a repeated key has in one section of one file is one value; the first line too many is told,
+ * those after it are not. FALSE: it is one too many. counts: of struct values. */
 static gboolean
-count_module(struct loader *l, const struct ini_entry *entry, GHashTable *counts)
+count_value(struct loader *l, const struct ini_entry *entry, const struct key *key,
+	    GHashTable *counts)
 {
-	struct modules *modules = g_hash_table_lookup(counts, entry->section);
-	if (!modules) {
-		modules = g_new0(struct modules, 1);
-		g_hash_table_insert(counts, entry->section, modules);
+	guint most = key->type == KEY_MODULE ? VALUE_MODULES_MAX : VALUE_FORWARDS_MAX;
+	g_autofree char *id = g_strdup_printf("%s\n%s", entry->section, key->name);
+	struct values *values = g_hash_table_lookup(counts, id);
+	if (!values) {
+		values = g_new0(struct values, 1);
+		g_hash_table_insert(counts, g_steal_pointer(&id), values);
 	}
-	if (modules->file != entry->file)
-		*modules = (struct modules){.file = entry->file};
-	if (modules->n++ == VALUE_MODULES_MAX)
+	if (values->file != entry->file)
+		*values = (struct values){.file = entry->file};
+	if (values->n++ == most)
 		fault(l, entry->file, entry->line, entry->section, entry->key,
-		      "one too many; a guest has at most %d modules", VALUE_MODULES_MAX);
-	return modules->n <= VALUE_MODULES_MAX;
+		      "one too many; a guest has at most %u %ss", most, key->name);
+	return values->n <= most;
 }
 
 /* Check every entry by itself, so that an error is told once however many guests it is for. */
@@ -263,7 +266,8 @@ static void
 check_entries(struct loader *l)
 {
 	struct config daemon = {0};
-	g_autoptr(GHashTable) counts = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+	g_autoptr(GHashTable) counts =
+	    g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	for (guint i = 0; i < l->entries->len; i++) {
 		const struct ini_entry *entry = g_ptr_array_index(l->entries, i);
 		struct config_guest guest = {0};
@@ -288,7 +292,7 @@ check_entries(struct loader *l)
 		const struct key *key = entry_key(l, entry);
 		if (!key)
 			continue;
-		if (key->type == KEY_MODULE && !count_module(l, entry, counts))
+		if (key_is_repeated(key) && !count_value(l, entry, key, counts))
 			continue;
 		check_double(l, i, key);
 		gboolean is_count = !strcmp(key->name, "count");
@@ -314,7 +318,7 @@ check_entries(struct loader *l)
 static void
 apply(struct loader *l, const char *section, void *owner, gboolean daemon, gboolean *given)
 {
-	const char *modules_file = NULL;
+	g_autofree const char **files = g_new0(const char *, n_keys); /* of repeated keys */
 	for (guint i = 0; i < l->entries->len; i++) {
 		const struct ini_entry *entry = g_ptr_array_index(l->entries, i);
 		if (!entry->key || strcmp(entry->section, section))
@@ -323,11 +327,11 @@ apply(struct loader *l, const char *section, void *owner, gboolean daemon, gbool
 		if (!key || !strcmp(key->name, "count") ||
 		    (key->scope == KEY_GUEST_ONLY && !strcmp(section, "defaults")))
 			continue;
-		/* The modules of one section in one file are one value, which replaces an earlier
+		/* What it has in one section of one file is one value, which replaces an earlier
 		 * one. */
-		if (key->type == KEY_MODULE && modules_file != entry->file) {
+		if (key_is_repeated(key) && files[key - keys] != entry->file) {
 			value_clear(key, owner);
-			modules_file = entry->file;
+			files[key - keys] = entry->file;
 		}
 		g_autofree char *what = value_set(key, entry->value, l->folder, owner);
 		if (what)
@@ -392,6 +396,76 @@ guest_fault(struct loader *l, const struct config_guest *guest, const char *key,
 	fault(l, file, line, section, key, "%s", what);
 }
 
+/* A guest's ports among themselves. */
+static void
+check_own_ports(struct loader *l, const struct config_guest *guest)
+{
+	g_autoptr(GArray) ports = config_guest_ports(guest);
+	for (guint i = 1; i < ports->len; i++) {
+		const struct config_port *port = &g_array_index(ports, struct config_port, i);
+		for (guint j = 0; j < i; j++) {
+			const struct config_port *other =
+			    &g_array_index(ports, struct config_port, j);
+			if (!config_port_meets(port, other))
+				continue;
+			guest_fault(l, guest, port->key, "%d is its %s, too; give it another",
+				    port->port, other->key);
+			break;
+		}
+	}
+	for (guint i = 0; i < guest->forwards->len; i++) {
+		const struct config_forward *forward = g_ptr_array_index(guest->forwards, i);
+		if (forward->guest_port == SECRETS_GUEST_PORT &&
+		    guest->inject == CONFIG_INJECT_SECRET_SERVICE)
+			guest_fault(
+			    l, guest, "forward",
+			    "%d -> %d leads to the secret service, which has to be ours alone; "
+			    "leave it out",
+			    forward->host_port, forward->guest_port);
+	}
+}
+
+/* What in qemu-options says the same as a key, and would win over it or fight with it. */
+static const struct {
+	const char *option, *key;
+} said_by_keys[] = {
+    {"-m", "memory-size"},
+    {"-smp", "cpus"},
+    {"-cpu", "cpu"},
+    {"-enable-kvm", "acceleration"},
+    {"-accel", "acceleration"},
+    {"-machine", "machine"},
+    {"-M", "machine"},
+    {"-kernel", "kernel"},
+    {"-append", "kernel-arguments"},
+    {"-initrd", "module"},
+    {"-hda", "image"},
+    {"-snapshot", "disk = ephemeral"},
+    {"-rtc", "clock"},
+};
+
+static void
+check_options(struct loader *l, const struct config_guest *guest)
+{
+	for (char **word = guest->qemu_options; *word; word++) {
+		/* QEMU takes each option with two dashes, too */
+		const char *option = g_str_has_prefix(*word, "--") ? *word + 1 : *word;
+		const char *key = NULL;
+		for (gsize i = 0; i < G_N_ELEMENTS(said_by_keys) && !key; i++)
+			if (!strcmp(option, said_by_keys[i].option))
+				key = said_by_keys[i].key;
+		if (!strcmp(option, "-netdev") && word[1] && strstr(word[1], "id=net0"))
+			guest_fault(
+			    l, guest, "qemu-options",
+			    "%s %s: net0 is the guest's own network; use forward for further "
+			    "ports, and network and network-device for the rest",
+			    *word, word[1]);
+		else if (key)
+			guest_fault(l, guest, "qemu-options", "%s: use the key %s instead", *word,
+				    key);
+	}
+}
+
 static void
 check_guest(struct loader *l, const struct config_guest *guest)
 {
@@ -412,9 +486,8 @@ check_guest(struct loader *l, const struct config_guest *guest)
 	if (guest->offloading && !*guest->systems)
 		guest_fault(l, guest, "systems",
 			    "is empty; name the systems it builds for, or say offloading = no");
-	if (guest->ssh_port == guest->secrets_port)
-		guest_fault(l, guest, "secrets-port", "%d is its ssh-port, too; give it another",
-			    guest->secrets_port);
+	check_own_ports(l, guest);
+	check_options(l, guest);
 }
 
 /* Only ports that follow from the id can be too high. */
@@ -445,6 +518,8 @@ make_guest(struct loader *l, const struct section *s, int number)
 	apply(l, s->title, guest, FALSE, given);
 	if (!guest->modules)
 		guest->modules = g_ptr_array_new();
+	if (!guest->forwards)
+		guest->forwards = g_ptr_array_new();
 	gboolean has_id = given[key_find("id", FALSE) - keys];
 	guest->id = has_id ? guest->id + number - 1 : (int)l->config->guests->len;
 	if (!given[key_find("ssh-port", FALSE) - keys])
@@ -484,32 +559,29 @@ make_guests(struct loader *l)
 
 /* --- guests against each other --- */
 
-static gboolean
-same_address(const struct config_guest *a, const struct config_guest *b)
-{
-	return !strcmp(a->listen_address, b->listen_address) ||
-	       !strcmp(a->listen_address, "0.0.0.0") || !strcmp(b->listen_address, "0.0.0.0");
-}
-
 static void
-check_port(struct loader *l, const struct config_guest *guest, const char *key, int port,
-	   const struct config_guest *other, const char *other_key, int other_port)
+check_port(struct loader *l, const struct config_guest *guest, const struct config_port *port,
+	   const struct config_guest *other, const struct config_port *other_port)
 {
 	const char *file;
 	int line;
-	if (port != other_port || !same_address(guest, other))
+	if (!config_port_meets(port, other_port))
 		return;
-	place_of(l, other, other_key, &file, &line);
-	if (!strcmp(guest->template, other->template))
-		guest_fault(l, guest, key,
-			    "%d would be the %s of %s and the %s of %s; leave it out in a "
-			    "template, so that it follows "
-			    "from id",
-			    port, other_key, other->name, key, guest->name);
-	else
-		guest_fault(l, guest, key,
+	place_of(l, other, other_port->key, &file, &line);
+	if (strcmp(guest->template, other->template))
+		guest_fault(l, guest, port->key,
 			    "%d of %s is the %s of %s, too (%s:%d); give it another port or id",
-			    port, guest->name, other_key, other->name, file, line);
+			    port->port, guest->name, other_port->key, other->name, file, line);
+	else if (!strcmp(port->key, "forward"))
+		guest_fault(l, guest, port->key,
+			    "%d would be the %s of %s and the %s of %s; give it in the section of "
+			    "one guest, not in a template",
+			    port->port, other_port->key, other->name, port->key, guest->name);
+	else
+		guest_fault(l, guest, port->key,
+			    "%d would be the %s of %s and the %s of %s; leave it out in a "
+			    "template, so that it follows from id",
+			    port->port, other_port->key, other->name, port->key, guest->name);
 }
 
 static void
@@ -532,13 +604,12 @@ check_pair(struct loader *l, const struct config_guest *guest, const struct conf
 			    guest->id, guest->name, other->name, file, line);
 		return; /* the ports follow from it */
 	}
-	check_port(l, guest, "ssh-port", guest->ssh_port, other, "ssh-port", other->ssh_port);
-	check_port(l, guest, "ssh-port", guest->ssh_port, other, "secrets-port",
-		   other->secrets_port);
-	check_port(l, guest, "secrets-port", guest->secrets_port, other, "ssh-port",
-		   other->ssh_port);
-	check_port(l, guest, "secrets-port", guest->secrets_port, other, "secrets-port",
-		   other->secrets_port);
+	g_autoptr(GArray) ports = config_guest_ports(guest);
+	g_autoptr(GArray) others = config_guest_ports(other);
+	for (guint i = 0; i < ports->len; i++)
+		for (guint j = 0; j < others->len; j++)
+			check_port(l, guest, &g_array_index(ports, struct config_port, i), other,
+				   &g_array_index(others, struct config_port, j));
 }
 
 /* What two sections have in common is told once, and of a guest only the first thing. */

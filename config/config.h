@@ -20,6 +20,14 @@ enum config_network { CONFIG_NETWORK_USER, CONFIG_NETWORK_ISOLATED };
 enum config_inject { CONFIG_INJECT_SECRET_SERVICE, CONFIG_INJECT_IMAGE, CONFIG_INJECT_NONE };
 enum config_restart { CONFIG_RESTART_ALWAYS, CONFIG_RESTART_ON_FAILURE, CONFIG_RESTART_NEVER };
 
+#define SECRETS_GUEST_PORT 1004 /* the guest's port of the secret service */
+
+/* One `forward` line. */
+struct config_forward {
+	char *address; /* the host's; NULL: listen-address */
+	int host_port, guest_port;
+};
+
 /* One `module` line: a multiboot module's file, and its arguments ("" when it has none). */
 struct config_module {
 	char *file;
@@ -41,7 +49,8 @@ struct config_guest {
 	char *image_format; /* "qcow2", "raw", or NULL: to be probed */
 	char *kernel;	    /* NULL: boot from the disk */
 	char *kernel_arguments;
-	GPtrArray *modules; /* of struct config_module, may be empty */
+	GPtrArray *modules;  /* of struct config_module, may be empty */
+	GPtrArray *forwards; /* of struct config_forward, may be empty */
 	enum config_disk disk;
 	gint64 disk_size;   /* bytes; 0: the image's */
 	gint64 store_floor; /* bytes; 0: none */
@@ -140,5 +149,17 @@ char **config_guest_words(const struct config_guest *guest);
 struct config_guest *config_guest_from(const char *name, const char *const *words,
 				       const struct config_guest *other);
 void config_guest_free(struct config_guest *guest); /* NULL is allowed */
+
+/* A port of the host that leads to a guest. */
+struct config_port {
+	const char *key; /* that gives it */
+	const char *address;
+	int port;
+};
+/* All of a guest's: an array of struct config_port, which the caller unrefs; strings are borrowed.
+ */
+GArray *config_guest_ports(const struct config_guest *guest);
+/* Is it one and the same port, or are both at the same one of some address? */
+gboolean config_port_meets(const struct config_port *a, const struct config_port *b);
 
 #endif

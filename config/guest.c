@@ -69,7 +69,7 @@ set_again(const struct key *key, const char *text, struct config_guest *guest)
 {
 	if (!*text && !key->standard)
 		return TRUE;
-	if (key->type != KEY_MODULE) {
+	if (!key_is_repeated(key)) {
 		g_autofree char *what = value_set(key, text, "/", guest);
 		return !what;
 	}
@@ -101,8 +101,37 @@ config_guest_from(const char *name, const char *const *words, const struct confi
 	}
 	if (!guest->modules)
 		guest->modules = g_ptr_array_new();
+	if (!guest->forwards)
+		guest->forwards = g_ptr_array_new();
 	if (good && guest->ssh_port && guest->secrets_port)
 		return guest;
 	config_guest_free(guest);
 	return NULL;
+}
+
+GArray *
+config_guest_ports(const struct config_guest *guest)
+{
+	const struct config_port own[] = {
+	    {"ssh-port", guest->listen_address, guest->ssh_port},
+	    {"secrets-port", guest->listen_address, guest->secrets_port},
+	};
+	GArray *ports = g_array_new(FALSE, FALSE, sizeof(struct config_port));
+	g_array_append_vals(ports, own, G_N_ELEMENTS(own));
+	for (guint i = 0; i < guest->forwards->len; i++) {
+		const struct config_forward *forward = g_ptr_array_index(guest->forwards, i);
+		struct config_port port = {
+		    "forward", forward->address ? forward->address : guest->listen_address,
+		    forward->host_port};
+		g_array_append_val(ports, port);
+	}
+	return ports;
+}
+
+gboolean
+config_port_meets(const struct config_port *a, const struct config_port *b)
+{
+	return a->port == b->port &&
+	       (!strcmp(a->address, b->address) || !strcmp(a->address, "0.0.0.0") ||
+		!strcmp(b->address, "0.0.0.0"));
 }

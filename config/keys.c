@@ -70,6 +70,10 @@ const struct key keys[] = {
 	 "The host's port that leads to the guest's secret service; open only until the secrets are delivered."},
 	{"listen-address", KEY_ADDRESS, G(listen_address), "127.0.0.1", NULL, 0, 0, NULL,
 	 "The host's IPv4 address at which these ports are open."},
+	{"forward", KEY_FORWARD, G(forwards), NULL, "none", 0, 0, NULL,
+	 "A further port of the host that leads into the guest, [ADDRESS:]HOSTPORT -> GUESTPORT, as 8080 -> 80; without "
+	 "ADDRESS at listen-address. Given once for each forward, and not for more than one guest at a time: a template's "
+	 "guests cannot share a port."},
 	{"image", KEY_PATH, G(image), NULL, "required, unless kernel is given", 0, 0, NULL,
 	 "The disk image the guest starts from. It is only ever read."},
 	{"image-format", KEY_TEXT, G(image_format), NULL, "probed", 0, 0, formats,
@@ -138,6 +142,12 @@ const struct key keys[] = {
 };
 /* clang-format on */
 const gsize n_keys = G_N_ELEMENTS(keys);
+
+gboolean
+key_is_repeated(const struct key *key)
+{
+	return key->type == KEY_MODULE || key->type == KEY_FORWARD;
+}
 
 const struct key *
 key_find(const char *name, gboolean daemon)

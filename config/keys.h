@@ -34,6 +34,7 @@ enum key_type {
 	KEY_LIST,    /* words: char ** */
 	KEY_ARGV,    /* words, quoted as in a shell: char ** */
 	KEY_MODULE,  /* one struct config_module for each line: GPtrArray * */
+	KEY_FORWARD, /* one struct config_forward for each line: GPtrArray * */
 };
 
 struct key {
@@ -51,6 +52,9 @@ struct key {
 
 extern const struct key keys[];
 extern const gsize n_keys;
+
+/* Is the key given once for each of its values? */
+gboolean key_is_repeated(const struct key *key);
 
 /* The key of that name for the scope (KEY_DAEMON, or else a guest's), or NULL. */
 const struct key *key_find(const char *name, gboolean daemon);

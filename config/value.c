@@ -429,6 +429,76 @@ modules_equal(const GPtrArray *a, const GPtrArray *b)
 	return TRUE;
 }
 
+/* --- forwards --- */
+
+static void
+forward_free(void *data)
+{
+	struct config_forward *forward = data;
+	g_free(forward->address);
+	g_free(forward);
+}
+
+/* A port, as decimal digits alone; 0: it is none. */
+static int
+port_of(const char *text)
+{
+	guint64 port;
+	return g_ascii_string_to_unsigned(text, 10, 1, 65535, &port, NULL) ? (int)port : 0;
+}
+
+static char *
+add_forward(const char *text, GPtrArray **field)
+{
+	g_auto(GStrv) sides = g_strsplit(text, "->", -1);
+	struct in_addr address;
+	if (*field && (*field)->len >= VALUE_FORWARDS_MAX)
+		return g_strdup_printf("one too many; a guest has at most %d forwards",
+				       VALUE_FORWARDS_MAX);
+	if (g_strv_length(sides) != 2)
+		return wrong(text,
+			     "is no forward; write [ADDRESS:]HOSTPORT -> GUESTPORT, as 8080 -> 80");
+	char *host = g_strstrip(sides[0]), *guest = g_strstrip(sides[1]);
+	char *colon = strrchr(host, ':');
+	if (colon)
+		*colon = '\0';
+	int host_port = port_of(colon ? colon + 1 : host), guest_port = port_of(guest);
+	if (!host_port || !guest_port)
+		return wrong(text, "has a port that is none; write [ADDRESS:]HOSTPORT -> GUESTPORT "
+				   "with ports from 1 to 65535, as 8080 -> 80");
+	if (colon && inet_pton(AF_INET, host, &address) != 1)
+		return wrong(text, "has an address that is no IPv4 address; QEMU forwards ports at "
+				   "these only, as 127.0.0.1:8080 -> 80");
+	struct config_forward *forward = g_new0(struct config_forward, 1);
+	forward->address = colon ? g_strdup(host) : NULL;
+	forward->host_port = host_port;
+	forward->guest_port = guest_port;
+	if (!*field)
+		*field = g_ptr_array_new_with_free_func(forward_free);
+	g_ptr_array_add(*field, forward);
+	return NULL;
+}
+
+static char *
+forwards_text(const GPtrArray *forwards)
+{
+	GString *text = g_string_new(NULL);
+	for (guint i = 0; forwards && i < forwards->len; i++) {
+		const struct config_forward *forward = forwards->pdata[i];
+		g_string_append_printf(
+		    text, "%s%s%s%d -> %d", i ? "\n" : "", forward->address ? forward->address : "",
+		    forward->address ? ":" : "", forward->host_port, forward->guest_port);
+	}
+	return g_string_free(text, FALSE);
+}
+
+static gboolean
+forwards_equal(const GPtrArray *a, const GPtrArray *b)
+{
+	g_autofree char *x = forwards_text(a), *y = forwards_text(b);
+	return !strcmp(x, y);
+}
+
 /* --- any of them --- */
 
 char *
@@ -461,6 +531,8 @@ value_set(const struct key *key, const char *text, const char *folder, void *own
 		return set_argv(text, field);
 	case KEY_MODULE:
 		return add_module(text, folder, field);
+	case KEY_FORWARD:
+		return add_forward(text, field);
 	}
 	return NULL;
 }
@@ -534,6 +606,8 @@ value_text(const struct key *key, const void *owner)
 		return argv_text(*(char *const *const *)field);
 	case KEY_MODULE:
 		return modules_text(*(GPtrArray *const *)field);
+	case KEY_FORWARD:
+		return forwards_text(*(GPtrArray *const *)field);
 	}
 	return NULL;
 }
@@ -558,6 +632,7 @@ value_clear(const struct key *key, void *owner)
 		g_clear_pointer((char ***)field, g_strfreev);
 		break;
 	case KEY_MODULE:
+	case KEY_FORWARD:
 		g_clear_pointer((GPtrArray **)field, g_ptr_array_unref);
 		break;
 	default:
@@ -593,6 +668,8 @@ value_equal(const struct key *key, const void *a, const void *b)
 		return g_strv_equal(*(const char *const *const *)x, *(const char *const *const *)y);
 	case KEY_MODULE:
 		return modules_equal(*(GPtrArray *const *)x, *(GPtrArray *const *)y);
+	case KEY_FORWARD:
+		return forwards_equal(*(GPtrArray *const *)x, *(GPtrArray *const *)y);
 	}
 	return TRUE;
 }

@@ -6,8 +6,9 @@
 #include "config/keys.h"
 
 /* A configuration of a few lines makes up to 1000 guests, and each has all of it. */
-#define VALUE_MODULES_MAX 64  /* modules of a guest */
-#define VALUE_WORDS_MAX	  256 /* words of a list, or arguments */
+#define VALUE_MODULES_MAX  64  /* modules of a guest */
+#define VALUE_FORWARDS_MAX 64  /* further forwards of a guest */
+#define VALUE_WORDS_MAX	   256 /* words of a list, or arguments */
 
 /*
  * Parse text as key's type into the field of owner (struct config or struct config_guest), whose
@@ -16,7 +17,8 @@
  * number with K, M or G, as 512M".
  */
 char *value_set(const struct key *key, const char *text, const char *folder, void *owner);
-/* The field's value as value_set takes it, a line for each module; "": there is none. Caller frees.
+/* The field's value as value_set takes it, a line for each of a repeated key; "": there is none.
+ * Caller frees.
  */
 char *value_text(const struct key *key, const void *owner);
 /* Free the field's value. */

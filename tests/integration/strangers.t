@@ -7,6 +7,7 @@ use lib 'tests/lib';
 use Childhurd;
 use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
+use IO::Socket::INET;
 use JSON::PP;
 use Test::More;
 use Time::HiRes qw(time);
@@ -112,11 +113,13 @@ for my $name ('a b', 'a,b', 'a=b', 'a:b', 'a%20"b', 'a\\b', "a'b&<c>", '-oProxyC
 {
     my $dir = tempdir('/tmp/childhurd-test-XXXXXX');
     my $odd = Childhurd->new(dir => $dir, state => "$dir/s%h\"t\\", runtime => "$dir/r%20\"y",
-        guests => $guest =~ s/inject = none\noffloading = no\n//r)->start;
+        guests => $guest =~ s/inject = none\noffloading = no\n/forward = 127.0.0.2:30022 -> 22\n/r)->start;
     $odd->ctl('wait', 'a', '--for', 'ready', '--timeout', '10min');
     is($odd->{status}, 0, 'percent signs, quotes and backslashes in both directories: ready');
     is($odd->ctl('ssh', 'a', 'echo', 'here'), "here\n", '... childhurdctl ssh finds keys and known hosts there');
     is($odd->ssh('a', 'echo', 'there'), "there\n", '... and so does the published ssh_config');
+    my $door = IO::Socket::INET->new(PeerAddr => '127.0.0.2', PeerPort => 30022, LocalAddr => '127.0.0.1', Timeout => 60);
+    like($door ? scalar <$door> : "no connection: $@", qr/^SSH-2\.0-/, '... a further forward leads into the guest');
     my $runs = $odd->qemu('a');
     $odd->end('KILL');
     kill 'KILL', $runs;

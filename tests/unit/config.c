@@ -43,6 +43,12 @@ answer_of(const char *path)
 		if (g->kernel)
 			g_string_append_printf(text, "    kernel %s <%s>\n", g->kernel,
 					       g->kernel_arguments);
+		for (guint f = 0; f < g->forwards->len; f++) {
+			const struct config_forward *forward = g_ptr_array_index(g->forwards, f);
+			g_string_append_printf(text, "    forward %s %d to %d\n",
+					       forward->address ? forward->address : "-",
+					       forward->host_port, forward->guest_port);
+		}
 		for (guint m = 0; m < g->modules->len; m++) {
 			const struct config_module *module = g_ptr_array_index(g->modules, m);
 			g_string_append_printf(text, "    module %s <%s>\n", module->file,

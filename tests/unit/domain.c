@@ -27,6 +27,7 @@ guest_make(void)
 	    .network_device = (char *)"rtl8139",
 	    .qemu_options = no_options,
 	    .modules = g_ptr_array_new(),
+	    .forwards = g_ptr_array_new(),
 	};
 	return guest;
 }
@@ -92,6 +93,7 @@ test_disk_boot(void)
 	guest.machine = (char *)"q35";
 	assert_value(&guest, FALSE, disk, "string(//disk/target/@bus)", "sata");
 	g_ptr_array_unref(guest.modules);
+	g_ptr_array_unref(guest.forwards);
 }
 
 /* Its console can only be read then. */
@@ -106,6 +108,7 @@ test_no_socket(void)
 	assert_value(&guest, FALSE, NULL, "string(//serial/source/@append)", "on");
 	serial_socket = "/state/a & b/console";
 	g_ptr_array_unref(guest.modules);
+	g_ptr_array_unref(guest.forwards);
 }
 
 static void
@@ -119,7 +122,15 @@ test_network(void)
 	assert_value(&guest, FALSE, NULL, netdev,
 		     "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:10022-:22,hostfwd=tcp:127.0.0."
 		     "1:11004-:9");
+	guest.network = CONFIG_NETWORK_USER;
+	struct config_forward here = {NULL, 8080, 80}, there = {(char *)"0.0.0.0", 9000, 9001};
+	g_ptr_array_add(guest.forwards, &here);
+	g_ptr_array_add(guest.forwards, &there);
+	assert_value(&guest, FALSE, NULL, netdev,
+		     "user,id=net0,hostfwd=tcp:127.0.0.1:10022-:22,hostfwd=tcp:127.0.0.1:11004-:9,"
+		     "hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=tcp:0.0.0.0:9000-:9001");
 	g_ptr_array_unref(guest.modules);
+	g_ptr_array_unref(guest.forwards);
 }
 
 static void
@@ -138,6 +149,7 @@ test_multiboot(void)
 		     "string(//q:arg[@value='-initrd']/following-sibling::q:arg[1]/@value)",
 		     "/boot/ext2fs -T typed ${root},, $(task-create),/boot/a,,b");
 	g_ptr_array_unref(guest.modules);
+	g_ptr_array_unref(guest.forwards);
 }
 
 static void
@@ -155,6 +167,7 @@ test_options(void)
 	assert_value(&guest, FALSE, NULL, "string(/domain/clock/@offset)", "absolute");
 	assert_value(&guest, FALSE, NULL, "string(/domain/clock/@start)", "1582979400");
 	g_ptr_array_unref(guest.modules);
+	g_ptr_array_unref(guest.forwards);
 }
 
 static void

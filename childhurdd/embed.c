@@ -46,10 +46,10 @@ embed_path(const char *state_directory, const char *runtime_directory, GError **
 {
 	g_autofree char *link = g_build_filename(runtime_directory, "libvirt", NULL);
 	g_autofree char *root = g_build_filename(state_directory, "libvirt", NULL);
-	if (path_is_fit(link))
-		return g_steal_pointer(&link);
 	if (path_is_fit(root))
 		return g_steal_pointer(&root);
+	if (path_is_fit(link))
+		return g_steal_pointer(&link);
 	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
 		    "runtime-directory %s: libvirt's sockets can be neither there nor in "
 		    "state-directory %s: one of them has to have at most %d bytes, and no blank, "

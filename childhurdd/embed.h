@@ -17,11 +17,10 @@
 #define EMBED_PATH_MAX 50
 
 /*
- * The path by which the driver is given its root, which is state_directory/libvirt: a link to it in
- * runtime_directory, as a rule, so that it is short and has nothing in it that libvirt or QEMU take
- * for something else (a blank, a comma, an equals sign, a colon); or the root itself, where that
- * one is fit for it and the runtime directory is not. Caller frees. NULL: neither is; the error
- * says what would be.
+ * The path by which the driver is given its root, state_directory/libvirt: that one, when it is
+ * short and has nothing in it that libvirt or QEMU take for something else (a blank, a comma, an
+ * equals sign, a colon); else a link to it in runtime_directory. Caller frees. NULL: neither is
+ * fit; the error says what would be.
  */
 char *embed_path(const char *state_directory, const char *runtime_directory, GError **error);
 

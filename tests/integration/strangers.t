@@ -79,7 +79,7 @@ unlike($d->log =~ s/.*\n(?=.*taken over)//sr, qr/started when the daemon before 
 # --- the runtime directory goes ---
 remove_tree($d->{runtime});
 my $gone = time;
-ok($d->wait_until(60, 'it is there again', sub { -e "$d->{runtime}/machines.scm" && -S "$d->{runtime}/control" && -l "$d->{runtime}/libvirt" }),
+ok($d->wait_until(60, 'it is there again', sub { -e "$d->{runtime}/machines.scm" && -S "$d->{runtime}/control" }),
     'a runtime directory that was removed is made anew, with all that belongs there');
 diag(sprintf 'after %.1f s', time - $gone);
 is($d->qemu('a'), $qemu, '... clients are answered, and the guest runs on');
@@ -101,6 +101,10 @@ for my $name ('a b', 'a,b', 'a=b', 'a:b', 'a%20"b', 'a\\b', "a'b&<c>", '-oProxyC
     my $dir  = tempdir('/tmp/childhurd-test-XXXXXX');
     my $odd  = Childhurd->new(dir => $dir, state => "$dir/$name/state", guests => $guest)->start;
     my $runs = booted($odd);
+    if ($name =~ /[ ,=:]/ || length $name > 40) {
+        unlink "$odd->{runtime}/libvirt" or die "no link to libvirt's files: $!";
+        ok($odd->wait_until(60, 'the link', sub { -l "$odd->{runtime}/libvirt" }), "$name: libvirt's link is made anew");
+    }
     my $short = length $name > 20 ? 'a path of ' . length("$dir/$name/state") . ' bytes' : $name;
     ok($runs, "state-directory with $short: QEMU runs");
     ok($odd->wait_until(120, 'a line', sub { $odd->ctl('log', 'a') =~ /Linux|guest/ }), '... and its console is kept');

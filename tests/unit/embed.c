@@ -207,7 +207,9 @@ test_path(void)
 		g_autofree char *link = embed_path(unfit[i], "/run/childhurd", NULL);
 		g_autofree char *root = embed_path("/var/lib/childhurd", unfit[i], NULL);
 		g_autofree char *none = embed_path(state, unfit[i], &error);
+		g_autofree char *long_link = embed_path(state, "/run/childhurd", NULL);
 		g_assert_cmpstr(link, ==, "/run/childhurd/libvirt");
+		g_assert_cmpstr(long_link, ==, "/run/childhurd/libvirt");
 		g_assert_cmpstr(root, ==, "/var/lib/childhurd/libvirt");
 		g_assert_null(none);
 		g_assert_nonnull(strstr(error->message, unfit[i]));

@@ -180,6 +180,9 @@ main(int argc, char **argv)
 			level);
 		return 2;
 	}
+	/* Whatever the administrator's is: QEMU's user has to pass what libvirt makes, and
+	 * coordinators read what is published. What is secret has a mode of its own. */
+	umask(022);
 	/* Private keys pass through this process: no core files. Every QEMU costs a few
 	 * descriptors. */
 	const struct rlimit no_core = {0, 0};

@@ -238,7 +238,6 @@ prepare_run(const struct config *config, const char *name, GError **error)
 			    "--prepare is root's part; run it as root");
 		return FALSE;
 	}
-	umask(022); /* the user has to pass the folders above his */
 	struct qemu_user *user = qemu_user_named(name, error);
 	if (!user) {
 		g_prefix_error(error, "--user: ");

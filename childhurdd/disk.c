@@ -12,6 +12,7 @@
  * protocol or json:.
  */
 #include "childhurdd/disk.h"
+#include "childhurdd/base.h"
 #include "childhurdd/child.h"
 #include "childhurdd/image.h"
 
@@ -37,6 +38,8 @@ struct disk_job {
 	gint64 size; /* 0: the image's */
 	gboolean keep;
 	struct image base;
+	struct image old; /* the overlay that is kept */
+	struct look *look;
 	struct child *child;
 	struct ev_timer finish; /* done is always called from the loop */
 	GError *error;
@@ -166,6 +169,10 @@ overlay_create(struct disk_job *job)
 				    NULL};
 
 	unlink(job->temporary);
+	if (!job->keep) {
+		g_autofree char *record = base_record(job->overlay);
+		unlink(record); /* of a persistent one that was there */
+	}
 	if (unlink(job->overlay) < 0 && errno != ENOENT) {
 		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IO,
 			    "%s: cannot remove the old overlay: %s", job->overlay,
@@ -210,47 +217,214 @@ image_is_open(struct disk_job *job, const struct disk_spec *spec)
 	return FALSE;
 }
 
-/* The overlay that is there must be a whole one of this image; else a person has to decide what
- * becomes of it. One of an earlier daemon is still root's. */
-static void
-overlay_keep(struct disk_job *job)
-{
-	struct image overlay;
+/* --- a persistent overlay, and the image that it was made from --- */
 
-	if (!give(job, job->overlay)) {
-		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IO, "%s: cannot give it to %s: %s",
-			    job->overlay, job->user->name, g_strerror(errno));
-		return;
-	}
-	if (!probe_overlay(job, &overlay, &job->error)) {
-		g_prefix_error(&job->error,
-			       "the persistent disk cannot be used; `childhurdctl reset` "
-			       "makes a new one, with all on it lost: ");
-		return;
-	}
-	if (!overlay.backing || !g_str_equal(overlay.backing, job->image)) {
+/* The image is read in a worker. */
+struct look {
+	struct disk_job *job;
+	struct task *task;
+	char *image, *record;
+	gboolean there; /* the overlay */
+	gboolean named; /* and its header has the image's path */
+	struct base now;
+	enum base_verdict verdict;
+	GError *error;
+};
+
+static void
+look_work(void *data)
+{
+	struct look *look = data;
+	if (look->there)
+		look->verdict = base_compare(look->record, look->image, &look->now, &look->error);
+	else if (!base_look(look->image, &look->now, &look->error))
+		look->verdict = BASE_FAILED;
+	/* One of an earlier version has no record: it is believed that its header is right. */
+	gboolean right = !look->there || look->verdict == BASE_SAME ||
+			 (look->verdict == BASE_UNKNOWN && look->named);
+	if (look->verdict != BASE_FAILED && right &&
+	    !base_keep(look->record, &look->now, &look->error))
+		look->verdict = BASE_FAILED;
+}
+
+static void
+look_free(void *data)
+{
+	struct look *look = data;
+	g_free(look->image);
+	g_free(look->record);
+	g_clear_error(&look->error);
+	g_free(look);
+}
+
+/* Is this the overlay's image? FALSE and what to do when it is not, or nobody knows. */
+static gboolean
+judge(const char *overlay, const struct image *old, const char *image, const char *format,
+      enum base_verdict verdict, GError **error)
+{
+	const char *backing = old->backing ? old->backing : "no image";
+	gboolean named = !g_strcmp0(old->backing, image);
+	g_autofree char *quoted = g_shell_quote(overlay), *to = g_shell_quote(image);
+	if (verdict == BASE_SAME || (verdict == BASE_UNKNOWN && named))
+		return TRUE;
+	if (verdict == BASE_UNKNOWN)
 		g_set_error(
-		    &job->error, DISK_ERROR, DISK_ERROR_IMAGE,
-		    "%s: the persistent disk was made for %s, not for %s; state that image "
-		    "again, or make a new disk with `childhurdctl reset`, with all on it lost",
-		    job->overlay, overlay.backing ? overlay.backing : "no image", job->image);
-	} else if (g_strcmp0(overlay.backing_format, job->base.format) != 0) {
+		    error, DISK_ERROR, DISK_ERROR_IMAGE,
+		    "%s: the persistent disk was made for %s, not for %s; if that is the same "
+		    "image in another place: qemu-img rebase -u -b %s -F %s %s; else state the "
+		    "image again that it was made for, or make a new disk with `childhurdctl "
+		    "reset`, with all on it lost",
+		    overlay, backing, image, to, format, quoted);
+	else if (named)
+		g_set_error(
+		    error, DISK_ERROR, DISK_ERROR_IMAGE,
+		    "%s: the persistent disk was made for %s, which has another content now; "
+		    "put the image back as it was, or make a new disk with `childhurdctl "
+		    "reset`, with all on it lost",
+		    overlay, image);
+	else
+		g_set_error(
+		    error, DISK_ERROR, DISK_ERROR_IMAGE,
+		    "%s: the persistent disk was made for %s, not for %s, which has another "
+		    "content; state that image again, or make a new disk with `childhurdctl "
+		    "reset`, with all on it lost",
+		    overlay, backing, image);
+	return FALSE;
+}
+
+/* Sizes and formats; grows it. */
+static void
+overlay_fit(struct disk_job *job)
+{
+	const struct image *overlay = &job->old;
+	if (g_strcmp0(overlay->backing_format, job->base.format) != 0) {
 		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IMAGE,
 			    "%s: the persistent disk takes %s for %s, but it is %s; `childhurdctl "
 			    "reset` makes a new disk, with all on it lost",
 			    job->overlay, job->image,
-			    overlay.backing_format ? overlay.backing_format : "any format",
+			    overlay->backing_format ? overlay->backing_format : "any format",
 			    job->base.format);
-	} else if (job->size > 0 && job->size < overlay.size) {
+	} else if (job->size > 0 && job->size < overlay->size) {
 		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IMAGE,
 			    "%s: the persistent disk has %" G_GINT64_FORMAT
 			    " bytes, disk-size says %" G_GINT64_FORMAT
 			    ", and a disk is never made smaller; raise disk-size, or leave it out",
-			    job->overlay, overlay.size, job->size);
-	} else if (job->size > overlay.size) {
+			    job->overlay, overlay->size, job->size);
+	} else if (job->size > overlay->size) {
 		overlay_grow(job);
 	}
-	image_clear(&overlay);
+}
+
+static void
+rebase_done(struct child *child, int status, const char *output, const GError *error, void *data)
+{
+	struct disk_job *job = data;
+
+	if (error || status != 0)
+		tool_failed(job, "rebase", status, output, error);
+	child_free(g_steal_pointer(&job->child));
+	if (!job->error)
+		overlay_fit(job);
+	if (!job->child)
+		job_finish(job->loop, &job->finish, 0);
+}
+
+/* The same image has another place: only the name in the header changes. */
+static void
+overlay_rebase(struct disk_job *job)
+{
+	const char *const argv[] = {"qemu-img",	      "rebase", "-u",	      "-f",
+				    "qcow2",	      "-b",	job->image,   "-F",
+				    job->base.format, "--",	job->overlay, NULL};
+
+	g_message("%s: its image is now %s, and was %s: the same content", job->overlay, job->image,
+		  job->old.backing);
+	job->child =
+	    child_run_as(job->loop, job->user, argv, DISK_QEMU_IMG_LIMIT, rebase_done, job);
+}
+
+static void
+look_done(void *data)
+{
+	struct look *look = data;
+	struct disk_job *job = look->job;
+
+	job->look = NULL;
+	if (look->error)
+		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IMAGE, "%s", look->error->message);
+	else if (!look->there)
+		overlay_create(job);
+	else if (!judge(job->overlay, &job->old, job->image, job->base.format, look->verdict,
+			&job->error))
+		;
+	else if (!look->named)
+		overlay_rebase(job);
+	else
+		overlay_fit(job);
+	if (!job->child)
+		ev_timer_start(job->loop, &job->finish);
+}
+
+static void
+look_start(struct disk_job *job, const struct disk_spec *spec, gboolean there)
+{
+	struct look *look = g_new0(struct look, 1);
+	look->job = job;
+	look->image = g_strdup(job->image);
+	look->record = base_record(job->overlay);
+	look->there = there;
+	look->named = there && !g_strcmp0(job->old.backing, job->image);
+	look->verdict = BASE_UNKNOWN;
+	job->look = look;
+	look->task = task_run(spec->tasks, look_work, look_done, look_free, look);
+}
+
+/* The overlay that is there must be a whole one of this image; else a person has to decide what
+ * becomes of it. One of an earlier daemon is still root's. */
+static void
+overlay_keep(struct disk_job *job, const struct disk_spec *spec)
+{
+	if (!give(job, job->overlay))
+		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IO, "%s: cannot give it to %s: %s",
+			    job->overlay, job->user->name, g_strerror(errno));
+	else if (!probe_overlay(job, &job->old, &job->error))
+		g_prefix_error(&job->error,
+			       "the persistent disk cannot be used; `childhurdctl reset` "
+			       "makes a new one, with all on it lost: ");
+	else
+		look_start(job, spec, TRUE);
+}
+
+gboolean
+disk_check(const struct disk_spec *spec, char **note, GError **error)
+{
+	struct image old = {0}, base = {0};
+	struct base now;
+	g_autofree char *record = base_record(spec->overlay);
+	g_autofree char *image = NULL;
+	char *real = realpath(spec->image, NULL);
+	image = g_strdup(real ? real : spec->image);
+	free(real);
+	*note = NULL;
+	if (access(spec->overlay, F_OK) < 0)
+		return TRUE;
+	qemu_user_enter(spec->user);
+	gboolean good = image_probe_overlay(spec->overlay, &old, error);
+	qemu_user_leave(spec->user);
+	good = good && image_probe(image, spec->format, &base, error);
+	if (good) {
+		enum base_verdict verdict = base_compare(record, image, &now, error);
+		good = verdict != BASE_FAILED &&
+		       judge(spec->overlay, &old, image, base.format, verdict, error);
+		if (good && g_strcmp0(old.backing, image))
+			*note =
+			    g_strdup_printf("%s: was made for %s, and is told at the next start "
+					    "that its image is %s now",
+					    spec->overlay, old.backing, image);
+	}
+	image_clear(&old);
+	image_clear(&base);
+	return good;
 }
 
 static void
@@ -272,10 +446,12 @@ job_start(struct disk_job *job, const struct disk_spec *spec)
 			    spec->image, job->base.size, job->size);
 	} else if (!image_is_open(job, spec)) {
 		return;
-	} else if (job->keep && lstat(job->overlay, &status) == 0) {
-		overlay_keep(job);
-	} else {
+	} else if (!job->keep) {
 		overlay_create(job);
+	} else if (lstat(job->overlay, &status) == 0) {
+		overlay_keep(job, spec);
+	} else {
+		look_start(job, spec, FALSE);
 	}
 }
 
@@ -295,7 +471,7 @@ disk_prepare(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done, v
 	job->finish.data = job;
 	ev_timer_init(&job->finish, job_finish, 0., 0.);
 	job_start(job, spec);
-	if (!job->child) /* nothing runs: it is an error, or all is there */
+	if (!job->child && !job->look) /* nothing runs: it is an error, or all is there */
 		ev_timer_start(loop, &job->finish);
 	return job;
 }
@@ -309,8 +485,11 @@ disk_job_free(struct disk_job *job)
 		child_free(job->child);
 		unlink(job->temporary);
 	}
+	if (job->look)
+		task_forget(job->look->task);
 	ev_timer_stop(job->loop, &job->finish);
 	image_clear(&job->base);
+	image_clear(&job->old);
 	g_clear_error(&job->error);
 	free(job->image);
 	g_free(job->overlay);

@@ -8,6 +8,7 @@
 #include <glib.h>
 
 #include "childhurdd/qemu_user.h"
+#include "childhurdd/tasks.h"
 
 #define DISK_ERROR (disk_error_quark())
 GQuark disk_error_quark(void);
@@ -29,6 +30,7 @@ struct disk_spec {
 	gboolean keep; /* an overlay that is there and has this image below it is kept (persistent
 			  disk) */
 	const struct qemu_user *user; /* whom the overlay is for, borrowed; NULL: ourselves */
+	struct tasks *tasks;	      /* where images are read; borrowed */
 };
 
 struct disk_job;
@@ -48,9 +50,19 @@ typedef void (*disk_fn)(struct disk_job *job, const char *format, const GError *
  * QEMU. Messages name the image and what to do. When the overlay is for another user, he has to be
  * able to read the image, the overlay becomes his, and what he may have written to is only read as
  * him; the folder has to be ours.
+ *
+ * A persistent overlay is taken only on the image that it was made from (base.h), wherever that is
+ * now: when it was moved, the overlay is told of its new place.
  */
 struct disk_job *disk_prepare(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done,
 			      void *data);
+
+/*
+ * For --check: would the persistent overlay that is there be taken for this image? The error says
+ * why not, and what to do. *note: what is worth knowing all the same; the caller frees. None there:
+ * TRUE. Blocks on disk.
+ */
+gboolean disk_check(const struct disk_spec *spec, char **note, GError **error);
 void disk_job_free(struct disk_job *job); /* NULL is allowed; a running qemu-img is ended */
 
 #endif

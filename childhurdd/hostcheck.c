@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "childhurdd/accelerator.h"
+#include "childhurdd/disk.h"
 #include "childhurdd/embed.h"
 #include "childhurdd/guest_keys.h"
 #include "childhurdd/hostcheck_parts.h"
@@ -264,6 +265,26 @@ check_metrics_file(struct check *c)
 		say(c, "note", "metrics-file: %s", error->message);
 }
 
+/* A persistent disk, and the image that it was made from. */
+static void
+check_persistent(struct check *c, const struct config_guest *guest)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *note = NULL;
+	g_autofree char *overlay =
+	    g_build_filename(c->config->state_directory, guest->name, "disk.qcow2", NULL);
+	const struct disk_spec spec = {.image = guest->image,
+				       .format = guest->image_format,
+				       .overlay = overlay,
+				       .user = c->user};
+	if (guest->disk != CONFIG_DISK_PERSISTENT)
+		return;
+	if (!disk_check(&spec, &note, &error))
+		say(c, "problem", "%s: %s", guest->name, error->message);
+	else if (note)
+		say(c, "note", "%s: %s", guest->name, note);
+}
+
 /* Of a guest that brings its own. */
 static void
 check_host_keys(struct check *c, const struct config_guest *guest)
@@ -291,9 +312,10 @@ check_guest(struct check *c, const struct config_guest *guest)
 	g_autoptr(GError) error = NULL;
 	if (guest->image) {
 		struct image image = {0};
-		if (image_is_good(c, guest, &image, &error))
+		if (image_is_good(c, guest, &image, &error)) {
 			say(c, "ok", "%s: image %s (%s)", guest->name, guest->image, image.format);
-		else
+			check_persistent(c, guest);
+		} else
 			say(c, "problem", "%s: %s", guest->name, error->message);
 		image_clear(&image);
 		g_clear_error(&error);

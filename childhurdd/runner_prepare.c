@@ -185,7 +185,8 @@ disk_start(struct runner *r)
 				 .overlay = r->disk,
 				 .size = guest->disk_size,
 				 .keep = guest->disk == CONFIG_DISK_PERSISTENT,
-				 .user = r->host->qemu_user};
+				 .user = r->host->qemu_user,
+				 .tasks = r->host->tasks};
 	r->disk_job = disk_prepare(r->host->loop, &spec, on_disk, r);
 }
 

@@ -22,6 +22,7 @@ struct place {
 	char *directory;
 	char *overlay;
 	struct ev_loop *loop;
+	struct tasks *tasks;
 };
 
 struct outcome {
@@ -38,6 +39,7 @@ place_make(struct place *place)
 	g_assert_nonnull(place->directory);
 	place->overlay = g_build_filename(place->directory, "disk.qcow2", NULL);
 	place->loop = ev_loop_new(EVFLAG_AUTO);
+	place->tasks = tasks_new(place->loop, 1);
 }
 
 static void
@@ -57,6 +59,7 @@ directory_remove(const char *directory)
 static void
 place_remove(struct place *place)
 {
+	tasks_finish(place->tasks);
 	ev_loop_destroy(place->loop);
 	directory_remove(place->directory);
 	g_free(place->overlay);
@@ -147,13 +150,14 @@ static struct outcome
 prepare(const struct place *place, const char *image, const char *format, gint64 size,
 	gboolean keep)
 {
-	struct disk_spec spec = {image, format, place->overlay, size, keep, NULL};
+	struct disk_spec spec = {image, format, place->overlay, size, keep, NULL, place->tasks};
 	struct outcome outcome = {0};
 	g_autofree char *temporary = g_strconcat(place->overlay, ".new", NULL);
 
 	disk_prepare(place->loop, &spec, outcome_take, &outcome);
 	g_assert_cmpint(outcome.calls, ==, 0); /* never from within */
-	ev_run(place->loop, 0);
+	while (!outcome.calls)
+		ev_run(place->loop, EVRUN_ONCE);
 	g_assert_cmpint(outcome.calls, ==, 1);
 	g_assert_false(g_file_test(temporary, G_FILE_TEST_EXISTS));
 	return outcome;
@@ -685,7 +689,7 @@ a_persistent_disk_of_another_image_is_an_error_and_stays(void)
 
 	place_make(&place);
 	one = raw_make(&place, "one", MIB);
-	two = raw_make(&place, "two", MIB);
+	two = raw_make(&place, "two", MIB + 512);
 	link = path_in(&place, "current");
 	g_assert_cmpint(symlink("one", link), ==, 0);
 	expect_good(&place, link, NULL, 2 * MIB, TRUE, "raw");
@@ -698,6 +702,118 @@ a_persistent_disk_of_another_image_is_an_error_and_stays(void)
 	expect_good(&place, one, NULL, 0, TRUE, "raw");
 	g_assert_cmpint(truncate(place.overlay, 100000), ==, 0);
 	expect_kept_error(&place, one, NULL, 0, "childhurdctl reset");
+	place_remove(&place);
+}
+
+/* A raw disk of 8 MiB with a byte at this offset. */
+static void
+write_disk(const char *path, gint64 offset, guint8 byte)
+{
+	guint8 mark[2] = {0x55, 0xaa};
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	g_assert_cmpint(fd, >=, 0);
+	g_assert_cmpint(ftruncate(fd, (off_t)8 * MIB), ==, 0);
+	g_assert_cmpint(pwrite(fd, mark, 2, 510), ==, 2);
+	g_assert_cmpint(pwrite(fd, &byte, 1, (off_t)offset), ==, 1);
+	close(fd);
+}
+
+/* What --check says of the persistent disk; NULL: nothing is wrong, and *note what it notes. */
+static char *
+checked(const struct place *place, const char *image, char **note)
+{
+	g_autoptr(GError) error = NULL;
+	const struct disk_spec spec = {image, NULL, place->overlay, 0, TRUE, NULL, place->tasks};
+	gboolean good = disk_check(&spec, note, &error);
+	g_assert_true(good == !error);
+	return error ? g_strdup(error->message) : NULL;
+}
+
+/* Another image under the same path: neither --check nor a start takes it. */
+static void
+an_image_that_was_replaced_is_not_the_disks(void)
+{
+	/* the first MiB, a partition's superblock, the end, and the size */
+	static const gint64 changes[] = {4096, 3 * MIB + 1080, 8 * MIB - 1};
+	for (gsize i = 0; i < G_N_ELEMENTS(changes); i++) {
+		struct place place;
+		place_make(&place);
+		g_autofree char *image = path_in(&place, "image"), *new = path_in(&place, "new");
+		g_autofree char *note = NULL, *record = path_in(&place, "disk.base");
+		write_disk(image, MIB, 1);
+		g_assert_null(checked(&place, image, &note)); /* nothing is there */
+		expect_good(&place, image, NULL, 0, TRUE, "raw");
+		g_assert_null(checked(&place, image, &note));
+		mark_write(place.overlay);
+		write_disk(new, MIB, 1);
+		write_disk(new, changes[i], 2);
+		g_assert_cmpint(rename(new, image), ==, 0);
+		g_autofree char *text = checked(&place, image, &note);
+		g_assert_nonnull(strstr(text, "which has another content now"));
+		expect_kept_error(&place, image, NULL, 0, "which has another content now");
+		/* again and again, as it is started again */
+		expect_kept_error(&place, image, NULL, 0, "which has another content now");
+		write_disk(image, changes[i], 0); /* as it was */
+		expect_good(&place, image, NULL, 0, TRUE, "raw");
+		g_assert_true(mark_is_there(place.overlay));
+		/* an ephemeral one of another image leaves nothing that speaks against it */
+		expect_good(&place, image, NULL, 0, FALSE, "raw");
+		g_assert_false(g_file_test(record, G_FILE_TEST_EXISTS));
+		place_remove(&place);
+	}
+}
+
+/* A copy, with other times, without holes, elsewhere: the disk is told of it, and is kept. */
+static void
+an_image_that_was_moved_is_the_disks(void)
+{
+	struct place place;
+	place_make(&place);
+	g_autofree char *image = path_in(&place, "image"), *moved = path_in(&place, "mov,ed=1");
+	g_autofree char *note = NULL, *content = NULL;
+	gsize length;
+	write_disk(image, 2 * MIB, 1);
+	expect_good(&place, image, NULL, 0, TRUE, "raw");
+	mark_write(place.overlay);
+	g_assert_true(g_file_get_contents(image, &content, &length, NULL));
+	g_assert_true(g_file_set_contents(moved, content, (gssize)length, NULL));
+	g_assert_cmpint(g_unlink(image), ==, 0);
+	g_assert_null(checked(&place, moved, &note));
+	g_assert_nonnull(strstr(note, "is told at the next start"));
+	g_clear_pointer(&note, g_free);
+	g_autofree char *said = g_strdup_printf("*its image is now %s*", moved);
+	g_test_expect_message("childhurd", G_LOG_LEVEL_MESSAGE, said);
+	expect_good(&place, moved, NULL, 16 * MIB, TRUE, "raw"); /* and grown at once */
+	g_test_assert_expected_messages();
+	expect_info(place.overlay, "backing-filename", moved);
+	expect_info(place.overlay, "backing-filename-format", "raw");
+	expect_size(place.overlay, 16 * MIB);
+	g_assert_true(mark_is_there(place.overlay));
+	g_assert_null(checked(&place, moved, &note));
+	g_assert_null(note);
+	place_remove(&place);
+}
+
+/* A disk of an earlier version has no record: its header is believed, and then there is one. */
+static void
+a_disk_without_a_record_is_told_of_with_what_keeps_it(void)
+{
+	struct place place;
+	place_make(&place);
+	g_autofree char *image = path_in(&place, "image"), *moved = path_in(&place, "moved");
+	g_autofree char *record = path_in(&place, "disk.base"), *note = NULL;
+	write_disk(image, 2 * MIB, 1);
+	write_disk(moved, 2 * MIB, 1);
+	expect_good(&place, image, NULL, 0, TRUE, "raw");
+	g_assert_cmpint(g_unlink(record), ==, 0);
+	expect_kept_error(&place, moved, NULL, 0, "qemu-img rebase -u -b ");
+	g_autofree char *text = checked(&place, moved, &note);
+	char *command = strstr(text, "qemu-img rebase"), *end = strstr(text, "; else state");
+	g_assert_nonnull(command);
+	*end = '\0';
+	g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, NULL, NULL));
+	expect_good(&place, moved, NULL, 0, TRUE, "raw");
+	g_assert_true(g_file_test(record, G_FILE_TEST_EXISTS));
 	place_remove(&place);
 }
 
@@ -725,9 +841,14 @@ a_freed_job_leaves_nothing(void)
 
 	place_make(&place);
 	image = raw_make(&place, "image", MIB);
-	spec = (struct disk_spec){image, NULL, place.overlay, 0, FALSE, NULL};
+	spec = (struct disk_spec){image, NULL, place.overlay, 0, FALSE, NULL, place.tasks};
 	disk_job_free(disk_prepare(place.loop, &spec, outcome_take, &outcome));
-	ev_run(place.loop, 0);
+	ev_run(place.loop, EVRUN_NOWAIT);
+	spec.keep = TRUE; /* its image is being read */
+	disk_job_free(disk_prepare(place.loop, &spec, outcome_take, &outcome));
+	tasks_finish(place.tasks);
+	place.tasks = tasks_new(place.loop, 1);
+	ev_run(place.loop, EVRUN_NOWAIT);
 	g_assert_cmpint(outcome.calls, ==, 0);
 	temporary = g_strconcat(place.overlay, ".new", NULL);
 	g_assert_false(g_file_test(temporary, G_FILE_TEST_EXISTS));
@@ -861,6 +982,11 @@ main(int argc, char **argv)
 	     a_persistent_disk_is_kept_and_an_ephemeral_one_is_new);
 	TEST("a-persistent-disk-of-another-image-is-an-error-and-stays",
 	     a_persistent_disk_of_another_image_is_an_error_and_stays);
+	TEST("an-image-that-was-replaced-is-not-the-disks",
+	     an_image_that_was_replaced_is_not_the_disks);
+	TEST("an-image-that-was-moved-is-the-disks", an_image_that_was_moved_is_the_disks);
+	TEST("a-disk-without-a-record-is-told-of-with-what-keeps-it",
+	     a_disk_without_a_record_is_told_of_with_what_keeps_it);
 	TEST("left-overs-of-a-killed-daemon-do-not-matter",
 	     left_overs_of_a_killed_daemon_do_not_matter);
 	TEST("a-freed-job-leaves-nothing", a_freed_job_leaves_nothing);

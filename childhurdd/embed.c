@@ -327,7 +327,7 @@ status_lives(const char *root, const struct status *status, uid_t user)
 		if (pid == status->pid)
 			return start == look.start;
 	}
-	return process_is(status->pid, has_uuid, status->uuid) && process_is_of(status->pid, user);
+	return process_is(status->pid, has_uuid, uuid) && process_is_of(status->pid, user);
 }
 
 /* Files of an earlier boot of the host name nobody who still lives, whatever their numbers say. */

@@ -41,7 +41,8 @@ void embed_find_home(const char *root);
  * has the number in a domain's file when it finds no QEMU there. A domain stays whose QEMU still
  * runs: the process has the number and, by embed_note, the start time, in this boot of the host.
  * Where a daemon was killed before it could note that, the process has to have the domain's UUID on
- * its command line and be one of user's, ours or root's.
+ * its command line and be one of user's, ours or root's. The UUID is that of this state directory:
+ * in a copy of one, nothing is taken for ours.
  *
  * A domain whose start was cut off by a daemon's death goes, too: libvirt would list it as starting
  * for ever. Its QEMU, if there is one, is ended; nobody was told of it yet. So are QEMUs that

@@ -269,7 +269,7 @@ $root->configure("${own}[guest b]\nid = $id\n${other}autostart = no\n[guest mach
 $root->ctl('reload');
 $root->ctl('start', 'b', 'mach');
 ok($root->wait_until(60, 'both say why', sub { $root->state('b') eq 'backoff' && $root->state('mach') eq 'backoff' }), 'guests that have none such fail before QEMU is started');
-like($root->ctl('status', 'b'), qr/QEMU runs as user childhurd.*setfacl -m u:childhurd.*\Q$scratch\E\/other\.qcow2: Permission denied/s, '... and name file, user and what to do');
+like($root->ctl('status', 'b'), qr/image \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, who cannot read it.*setfacl -m u:childhurd/s, '... and name file, user and what to do');
 like($root->ctl('status', 'mach'), qr/kernel \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, who cannot read it.*setfacl/s, '... both');
 $root->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 

@@ -145,15 +145,31 @@ static void
 test_earlier_boot(void)
 {
 	struct place p = place_make();
-	g_autofree char *uuid = domain_uuid(p.state, "b");
+	g_autofree char *uuid = domain_uuid(p.state, "a");
 	g_autofree char *boot = g_build_filename(p.root, "boot", NULL);
 	int in;
-	pid_t pid = process_with("a", uuid, &in); /* not ours by name: only the file is at stake */
+	pid_t pid = process_with("b", uuid, &in); /* only the file is at stake */
 	g_assert_true(g_file_set_contents(boot, "00000000-another", -1, NULL));
 	g_assert_false(stays(&p, uuid, pid, pid));
 	g_assert_true(stays(&p, uuid, pid, pid)); /* that was the other boot's */
 	g_assert_true(process_finish(pid, in));
 	place_clear(&p);
+}
+
+static void
+test_copy(void)
+{
+	struct place original = place_make(), copy = place_make();
+	g_autofree char *uuid = domain_uuid(original.state, "a");
+	int in;
+	pid_t pid = process_with("a", uuid, &in);
+	g_autofree char *file = domain_write(&copy, original.path, "a", uuid, "booted", pid);
+	embed_note(copy.root, "a", pid);
+	embed_tidy(copy.root, copy.path, geteuid());
+	g_assert_false(is_there(file));
+	g_assert_true(process_finish(pid, in)); /* the original's daemon has it */
+	place_clear(&original);
+	place_clear(&copy);
 }
 
 static void
@@ -243,6 +259,7 @@ main(int argc, char **argv)
 	g_test_add_func("/embed/a-qemu-that-runs-stays", test_living);
 	g_test_add_func("/embed/whoever-has-its-number-now-is-not-it", test_number_taken);
 	g_test_add_func("/embed/what-an-earlier-boot-left-is-forgotten", test_earlier_boot);
+	g_test_add_func("/embed/in-a-copied-state-directory-nothing-is-ours", test_copy);
 	g_test_add_func("/embed/a-start-that-was-cut-off-is-ended", test_cut_off);
 	g_test_add_func("/embed/domains-follow-the-path-to-the-root", test_moved);
 	g_test_add_func("/embed/the-path-is-short-and-has-nothing-odd-in-it", test_path);

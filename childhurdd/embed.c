@@ -315,7 +315,11 @@ status_lives(const char *root, const struct status *status, uid_t user)
 	struct process_look look;
 	int pid;
 	gint64 start;
-	if (!status->pid || !status->uuid || !process_look(status->pid, &look) || look.state == 'Z')
+	/* In a copy of a state directory the files are those of another daemon's domains. */
+	g_autofree char *state_directory = g_path_get_dirname(root);
+	g_autofree char *uuid = domain_uuid(state_directory, status->name);
+	if (!status->pid || g_strcmp0(status->uuid, uuid) || !process_look(status->pid, &look) ||
+	    look.state == 'Z')
 		return FALSE;
 	g_autofree char *file = note_file(root, status->name), *boot = process_boot();
 	g_autofree char *note = NULL;

@@ -3,12 +3,14 @@
 #include "childhurdd/acceleration.h"
 
 #include "childhurdd/accelerator.h"
+#include "config/lack.h"
 
 struct emulator {
 	struct acceleration *acceleration;
 	char *path;
 	struct accelerator_probe *probe; /* NULL: answered */
 	gboolean usable;
+	gboolean again; /* it could not be probed, by this host's doing */
 	char *why;
 };
 
@@ -54,6 +56,15 @@ on_answer(struct ev_loop *loop, ev_timer *w, int revents)
 	}
 }
 
+static gboolean
+is_awaited(const struct acceleration *a, const struct emulator *e)
+{
+	for (guint i = 0; i < a->askers->len; i++)
+		if (((const struct asker *)g_ptr_array_index(a->askers, i))->emulator == e)
+			return TRUE;
+	return FALSE;
+}
+
 static void
 answer_soon(struct acceleration *a)
 {
@@ -67,6 +78,7 @@ on_probed(struct accelerator_probe *probe, gboolean usable, const char *why, voi
 	struct emulator *e = data;
 	e->usable = usable;
 	e->why = g_strdup(why);
+	e->again = !usable && lack_says(why);
 	g_message("acceleration with %s: %s (%s)", e->path, usable ? "kvm" : "tcg", why);
 	accelerator_probe_free(e->probe);
 	e->probe = NULL;
@@ -77,6 +89,10 @@ void
 acceleration_ask(struct acceleration *a, const char *path, acceleration_fn done, void *data)
 {
 	struct emulator *e = g_hash_table_lookup(a->emulators, path);
+	if (e && e->again && !e->probe && !is_awaited(a, e)) {
+		g_hash_table_remove(a->emulators, path);
+		e = NULL;
+	}
 	if (!e) {
 		e = g_new0(struct emulator, 1);
 		e->acceleration = a;

@@ -24,6 +24,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "childhurdd/descriptors.h"
+
 #define READ_SIZE     4096
 #define DRAIN_MAX     (1024 * 1024) /* bytes read after the end; a pipe holds at most that much */
 #define KILL_LIMIT    2000	    /* ms from SIGKILL to giving up on the end of a process */
@@ -256,6 +258,7 @@ child_start(struct child *child, const struct qemu_user *user, const char *const
 			    child->name, g_strerror(result));
 		return FALSE;
 	}
+	descriptors_give_back(child->pid);
 	child->pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
 	if (child->pidfd < 0) {
 		g_set_error(&child->error, G_SPAWN_ERROR, G_SPAWN_ERROR_FAILED,

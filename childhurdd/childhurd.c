@@ -12,7 +12,8 @@
 #include <math.h>
 #include <string.h>
 
-#define COLLECTING "its garbage is being collected"
+#define COLLECTING   "its garbage is being collected"
+#define WINDING_DOWN "waiting for the running build to end"
 
 static void start(struct childhurd *c, const char *why);
 
@@ -20,10 +21,15 @@ const char *
 failure_name(enum failure failure)
 {
 	static const char *const names[N_FAILURES] = {
-	    [FAILURE_START] = "start",	     [FAILURE_BOOT_TIMEOUT] = "boot-timeout",
-	    [FAILURE_IMPOSTOR] = "impostor", [FAILURE_HUNG] = "hung",
-	    [FAILURE_PANIC] = "panic",	     [FAILURE_HALTED] = "halted",
-	    [FAILURE_REBOOTED] = "rebooted", [FAILURE_QEMU_EXIT] = "qemu-exit",
+	    [FAILURE_START] = "start",
+	    [FAILURE_HOST] = "host",
+	    [FAILURE_BOOT_TIMEOUT] = "boot-timeout",
+	    [FAILURE_IMPOSTOR] = "impostor",
+	    [FAILURE_HUNG] = "hung",
+	    [FAILURE_PANIC] = "panic",
+	    [FAILURE_HALTED] = "halted",
+	    [FAILURE_REBOOTED] = "rebooted",
+	    [FAILURE_QEMU_EXIT] = "qemu-exit",
 	    [FAILURE_KILL] = "kill",
 	};
 	return names[failure];
@@ -44,8 +50,6 @@ failure_of(const struct childhurd *c, enum event event)
 	case EVENT_POWERED_OFF:
 		return FAILURE_REBOOTED;
 	case EVENT_DEADLINE:
-		if (c->state == STATE_STARTING)
-			return FAILURE_START;
 		if (c->impostor)
 			return FAILURE_IMPOSTOR;
 		return c->state == STATE_UNRESPONSIVE ? FAILURE_HUNG : FAILURE_BOOT_TIMEOUT;
@@ -61,6 +65,31 @@ set_deadline(struct childhurd *c, gint64 after)
 	c->world->timer(c, c->deadline);
 }
 
+/* The limit of a guest that is watched: it waits while nothing can be said of the guest. */
+static void
+set_limit(struct childhurd *c, gint64 after)
+{
+	gboolean waits = c->unasked || c->paused;
+	c->left = waits ? MAX(after, 1) : -1;
+	set_deadline(c, waits ? -1 : MAX(after, 1));
+}
+
+static gint64
+limit_left(struct childhurd *c)
+{
+	return c->unasked || c->paused ? c->left : c->deadline - c->world->now(c);
+}
+
+/* One of the two, which are in c, begins or ends. */
+static void
+stall(struct childhurd *c, gboolean *what, gboolean is_so)
+{
+	gint64 left = c->unasked || c->paused || c->deadline >= 0 ? limit_left(c) : -1;
+	*what = is_so;
+	if (left >= 0)
+		set_limit(c, left);
+}
+
 static enum listing
 listing_of(const struct childhurd *c)
 {
@@ -74,10 +103,21 @@ static void
 mind_slots(struct childhurd *c)
 {
 	if (c->state == STATE_DRAINING || c->state == STATE_STOPPING || c->winding_down ||
-	    c->collecting || (c->drained && c->running))
+	    c->collecting || ((c->clock_off || c->drained) && c->running))
 		c->world->hold(c);
 	else
 		c->world->release(c);
+}
+
+/* What keeps a ready guest off the list, NULL: nothing. */
+static const char *
+ready_phase(const struct childhurd *c)
+{
+	if (c->clock_off)
+		return c->clock_text;
+	if (c->collecting)
+		return COLLECTING;
+	return c->room != ROOM_ENOUGH ? c->room_text : NULL;
 }
 
 /* The one place where a state changes: logged, published and kept before anything follows from it.
@@ -91,12 +131,12 @@ set_state(struct childhurd *c, enum state state, const char *why)
 	c->why = g_strdup(why ? why : old);
 	c->state = state;
 	c->since = c->world->now(c);
-	g_clear_pointer(&c->phase, g_free);
-	if (state == STATE_READY && c->room != ROOM_ENOUGH)
-		c->phase = g_strdup(c->collecting ? COLLECTING : c->room_text);
+	g_free(c->phase);
+	c->phase = state == STATE_READY ? g_strdup(ready_phase(c)) : NULL;
 	set_deadline(c, -1);
+	c->left = -1;
 	if (state != STATE_READY && state != STATE_DRAINING) /* the session has ended */
-		c->collecting = FALSE;
+		c->collecting = c->setting_clock = FALSE;
 	c->listing = listing_of(c);
 	c->world->changed(c, TRUE, c->why);
 	mind_slots(c);
@@ -125,7 +165,7 @@ childhurd_set_phase(struct childhurd *c, const char *phase)
 gboolean
 childhurd_published(const struct childhurd *c)
 {
-	return c->state == STATE_READY && c->room != ROOM_NONE && !c->collecting;
+	return c->state == STATE_READY && c->room != ROOM_NONE && !c->collecting && !c->clock_off;
 }
 
 gboolean
@@ -153,7 +193,10 @@ static void
 new_boot(struct childhurd *c)
 {
 	c->enrolled = c->proven = c->winding_down = c->running = c->launching = FALSE;
-	c->had_room = c->impostor = FALSE;
+	c->had_room = c->impostor = c->unasked = c->paused = c->now = FALSE;
+	c->clock_off = c->setting_clock = FALSE;
+	c->clock_set_at = 0;
+	c->going_down = GOING_DOWN_NOT;
 	c->room = ROOM_ENOUGH;
 	c->collected_at = 0;
 	c->rung = RUNG_NONE;
@@ -202,6 +245,21 @@ fail_settled(struct childhurd *c)
 	c->world->changed(c, FALSE, text);
 }
 
+/* The guest has no part in it, and whatever `restart` says, it was not even started. */
+static void
+lack_settled(struct childhurd *c)
+{
+	g_autofree char *what = g_strdup(c->failure);
+	double delay = fmin(BACKOFF_FIRST * exp2(c->lacks++), LACK_LONGEST);
+	delay *= 0.75 + 0.25 * c->world->random(c);
+	set_state(c, STATE_BACKOFF, what);
+	set_deadline(c, (gint64)delay);
+	g_autofree char *text = g_strdup_printf("the host cannot start it now, which does not "
+						"count as a failure; trying again in %.1f s",
+						delay / 1000);
+	c->world->changed(c, FALSE, text);
+}
+
 /* QEMU is gone: what now? */
 static void
 settle(struct childhurd *c, const char *why)
@@ -215,6 +273,9 @@ settle(struct childhurd *c, const char *why)
 	switch (verdict) {
 	case VERDICT_FAILURE:
 		fail_settled(c);
+		return;
+	case VERDICT_LACK:
+		lack_settled(c);
 		return;
 	case VERDICT_POWERED_OFF:
 		if (c->config->restart != CONFIG_RESTART_ALWAYS) {
@@ -249,6 +310,40 @@ start(struct childhurd *c, const char *why)
 	c->world->queue(c);
 }
 
+/* With --now a gentle way has time only as long as it shows effect. */
+static void
+hasten(struct childhurd *c)
+{
+	gint64 now = c->world->now(c), spoke = c->world->spoke(c), until = c->rung_until;
+	if (!c->now || c->rung == RUNG_KILL)
+		return;
+	if (c->rung == RUNG_POWER_BUTTON)
+		until = MIN(until, now + NOW_BUTTON);
+	else if (c->going_down)
+		until = MIN(until, MAX(spoke, c->since) + GOING_DOWN_SILENCE);
+	else
+		until = MIN(until, MAX(spoke, c->since) + NOW_SILENCE);
+	set_deadline(c, MAX(until - now, 1));
+}
+
+/* The rung's limit passed, or only what there is of it with --now: has anything been seen since? */
+static gboolean
+shows_effect(struct childhurd *c)
+{
+	gint64 now = c->world->now(c);
+	if (!c->now || c->rung != RUNG_HALT || now >= c->rung_until)
+		return FALSE;
+	hasten(c);
+	return c->deadline > now + 1;
+}
+
+/* A Mach that QEMU loads itself has no power button, and who goes down already needs none. */
+static enum rung
+rung_without_ssh(const struct childhurd *c)
+{
+	return c->config->kernel || c->going_down ? RUNG_KILL : RUNG_POWER_BUTTON;
+}
+
 static void
 climb(struct childhurd *c, enum rung rung)
 {
@@ -256,13 +351,17 @@ climb(struct childhurd *c, enum rung rung)
 	switch (rung) {
 	case RUNG_HALT:
 		childhurd_set_phase(c, "halting over SSH");
+		c->rung_until = c->world->now(c) + c->config->stop_timeout;
 		set_deadline(c, c->config->stop_timeout);
+		hasten(c);
 		c->world->halt(c);
 		break;
 	case RUNG_POWER_BUTTON:
 		c->world->quiet(c);
 		childhurd_set_phase(c, "the power button is pressed");
-		set_deadline(c, MIN(c->config->stop_timeout, POWER_BUTTON_LIMIT));
+		c->rung_until = c->world->now(c) + MIN(c->config->stop_timeout, POWER_BUTTON_LIMIT);
+		set_deadline(c, c->rung_until - c->world->now(c));
+		hasten(c);
 		c->world->power_button(c);
 		break;
 	case RUNG_KILL:
@@ -295,7 +394,7 @@ next_rung(struct childhurd *c, const char *why)
 		    "%s: %s", c->rung == RUNG_HALT ? "halt over SSH" : "power button",
 		    why ? why : "no effect within its limit");
 		c->world->changed(c, FALSE, text);
-		climb(c, c->rung + 1);
+		climb(c, c->rung == RUNG_HALT ? rung_without_ssh(c) : RUNG_KILL);
 	} else if (c->kills < KILL_TRIES) {
 		climb(c, RUNG_KILL);
 	} else {
@@ -411,6 +510,42 @@ boot_limit(const struct childhurd *c)
 	return MIN(MAX(longest * BOOT_PATIENCE, BOOT_LEAST), c->config->boot_timeout);
 }
 
+/* When no build runs in it. Its slots are kept from builds already. */
+static void
+set_clock(struct childhurd *c)
+{
+	gint64 now = c->world->now(c);
+	if ((c->state != STATE_READY && c->state != STATE_DRAINING) || c->setting_clock ||
+	    c->collecting || (c->clock_set_at && now - c->clock_set_at < CLOCK_AGAIN))
+		return;
+	list_again(c);
+	if (c->world->hold(c) > 0)
+		return;
+	c->setting_clock = TRUE;
+	c->clock_set_at = now;
+	c->world->set_clock(c);
+}
+
+static void
+note_clock(struct childhurd *c, gboolean off, const char *what)
+{
+	gboolean news = off != c->clock_off;
+	c->clock_off = off;
+	g_free(c->clock_text);
+	c->clock_text = g_strdup(what);
+	if (!off)
+		c->clock_set_at = 0; /* it has helped */
+	if (news) {
+		list_again(c);
+		c->world->changed(c, FALSE, what);
+		mind_slots(c);
+	}
+	if (c->state == STATE_READY && (news || off) && !c->unasked)
+		childhurd_set_phase(c, ready_phase(c));
+	if (off)
+		set_clock(c);
+}
+
 static void
 ready(struct childhurd *c)
 {
@@ -424,15 +559,18 @@ ready(struct childhurd *c)
 		why = g_strdup("it answers");
 	}
 	c->enrolled = c->proven = TRUE;
+	c->going_down = GOING_DOWN_NOT;
 	c->world->leave(c);
 	if (c->winding_down) {
 		set_state(c, STATE_DRAINING, c->wish);
-		childhurd_set_phase(c, "waiting for the running build to end");
+		childhurd_set_phase(c, WINDING_DOWN);
 	} else if (c->drained) {
 		set_state(c, STATE_DRAINING, "drained");
 	} else {
 		set_state(c, STATE_READY, why);
 	}
+	if (c->clock_off)
+		set_clock(c);
 }
 
 static void
@@ -449,7 +587,7 @@ wind_down(struct childhurd *c, const char *why)
 		stop(c, RUNG_HALT, why);
 		return;
 	}
-	childhurd_set_phase(c, "waiting for the running build to end");
+	childhurd_set_phase(c, WINDING_DOWN);
 }
 
 static void
@@ -473,6 +611,12 @@ undrain(struct childhurd *c, const char *why)
 		c->want_up = TRUE;
 		c->discard = FALSE;
 		set_state(c, STATE_READY, why);
+	} else if (c->winding_down) { /* unresponsive: it waits for its build, and then stops */
+		c->winding_down = FALSE;
+		c->want_up = TRUE;
+		c->discard = FALSE;
+		c->world->changed(c, FALSE, "it is not stopped any more");
+		mind_slots(c);
 	} else {
 		c->world->changed(c, FALSE, "no longer drained");
 		mind_slots(c);
@@ -522,12 +666,133 @@ note_room(struct childhurd *c, enum event event, const char *what)
 	c->room_text = g_strdup(what);
 	if (c->state != STATE_READY)
 		return;
-	if (room == ROOM_ENOUGH)
-		childhurd_set_phase(c, NULL);
-	else if (!c->collecting)
-		childhurd_set_phase(c, what);
+	if (!c->unasked)
+		childhurd_set_phase(c, ready_phase(c));
 	if (room != ROOM_ENOUGH)
 		tidy(c);
+}
+
+/* Off the list for what was seen of it from outside: a probe is not waited for. */
+static void
+doubt(struct childhurd *c, gint64 limit, const char *what)
+{
+	if (c->state == STATE_DRAINING && !c->winding_down)
+		c->drained = TRUE;
+	set_state(c, STATE_UNRESPONSIVE, what);
+	set_limit(c, limit);
+}
+
+static gboolean
+is_listed_state(const struct childhurd *c)
+{
+	return c->state == STATE_READY || c->state == STATE_DRAINING;
+}
+
+static void
+unasked(struct childhurd *c, const char *what)
+{
+	if (!c->unasked) {
+		stall(c, &c->unasked, TRUE);
+		c->world->changed(c, FALSE, what);
+	}
+	if (!c->paused)
+		childhurd_set_phase(c, what);
+}
+
+/* A probe was made. */
+static void
+asked(struct childhurd *c)
+{
+	if (!c->unasked)
+		return;
+	stall(c, &c->unasked, FALSE);
+	c->world->changed(c, FALSE, "it can be asked again");
+	if (c->paused)
+		return;
+	if (c->state == STATE_DRAINING)
+		childhurd_set_phase(c, c->winding_down ? WINDING_DOWN : NULL);
+	else
+		childhurd_set_phase(c, c->state == STATE_READY ? ready_phase(c) : NULL);
+}
+
+static void
+paused(struct childhurd *c, const char *what)
+{
+	gboolean news = !c->paused || g_strcmp0(c->phase, what);
+	stall(c, &c->paused, TRUE);
+	if (is_listed_state(c))
+		doubt(c, c->config->hang_timeout, what);
+	else if (news)
+		c->world->changed(c, FALSE, what);
+	childhurd_set_phase(c, what);
+}
+
+static void
+resumed(struct childhurd *c, const char *what)
+{
+	if (!c->paused)
+		return;
+	stall(c, &c->paused, FALSE);
+	c->world->changed(c, FALSE, what);
+	childhurd_set_phase(c, what);
+	if (c->state == STATE_UNRESPONSIVE && !c->going_down)
+		set_limit(c, c->config->hang_timeout);
+	c->world->ask(c);
+}
+
+/*
+ * The console says so. It is off the list at once, whoever wrote that, and has stop-timeout to be
+ * gone. If it answers after that, the line was not true; if not, it is down, whatever its last line
+ * is.
+ */
+static void
+goes_down(struct childhurd *c, enum event event, const char *what)
+{
+	gboolean first = !c->going_down;
+	if (first) {
+		c->going_down = GOING_DOWN_SAID;
+		c->up_again = FALSE;
+	}
+	c->goes_for_reboot = event == EVENT_REBOOTING;
+	if (c->state == STATE_STOPPING) {
+		hasten(c);
+		return;
+	}
+	if (!first)
+		return;
+	if (is_listed_state(c)) {
+		doubt(c, c->config->stop_timeout, what);
+		return;
+	}
+	c->world->changed(c, FALSE, what);
+	childhurd_set_phase(c, what);
+	set_limit(c, MIN(limit_left(c), c->config->stop_timeout));
+}
+
+/* A limit of a guest passed that goes down. */
+static void
+is_down(struct childhurd *c)
+{
+	const char *what = c->goes_for_reboot
+			       ? "it said that it reboots, and does not answer any more"
+			       : "it said that it halts, and does not answer any more";
+	if (c->going_down == GOING_DOWN_SAID) {
+		c->going_down = GOING_DOWN_ASKED;
+		childhurd_set_phase(c, "it said that it goes down: does it answer?");
+		set_limit(c, GOING_DOWN_ANSWER);
+		c->world->ask(c);
+		return;
+	}
+	c->reason = c->goes_for_reboot ? FAILURE_REBOOTED : FAILURE_HALTED;
+	if (!c->proven) {
+		fail(c, VERDICT_FAILURE, what);
+	} else if (c->up_again ||
+		   (c->goes_for_reboot && c->config->restart != CONFIG_RESTART_NEVER)) {
+		c->restarts++;
+		fail(c, VERDICT_NONE, what);
+	} else {
+		fail(c, VERDICT_POWERED_OFF, what);
+	}
 }
 
 /* What people want after this. */
@@ -549,12 +814,19 @@ note_wish(struct childhurd *c, enum event event)
 			c->discard = TRUE;
 		else
 			c->restarts = c->failures = 0;
+		c->up_again = TRUE;
 		if (c->state != STATE_STOPPED || event == EVENT_START)
 			c->want_up = TRUE;
 		break;
 	default:
 		break;
 	}
+}
+
+static gboolean
+is_now(enum event event)
+{
+	return event == EVENT_STOP_NOW || event == EVENT_RESTART_NOW || event == EVENT_RESET_NOW;
 }
 
 static void
@@ -569,15 +841,15 @@ take_over(struct childhurd *c, const char *why)
 		return;
 	}
 	if (going_down) { /* the earlier daemon was stopping it */
-		stop(c, c->proven ? RUNG_HALT : RUNG_POWER_BUTTON, why);
+		stop(c, c->proven ? RUNG_HALT : rung_without_ssh(c), why);
 		return;
 	}
 	if (c->proven) {
 		set_state(c, STATE_UNRESPONSIVE, why);
-		set_deadline(c, c->config->hang_timeout);
+		set_limit(c, c->config->hang_timeout);
 	} else {
 		set_state(c, STATE_BOOTING, why);
-		set_deadline(c, c->config->boot_timeout);
+		set_limit(c, c->config->boot_timeout);
 		if (!c->enrolled)
 			c->world->enroll(c);
 	}
@@ -592,6 +864,8 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 	enum action action = lifecycle_action(c->state, event);
 	if (event <= EVENT_RESET_NOW)
 		note_wish(c, event);
+	if (event == EVENT_PROBE_OK || event == EVENT_PROBE_FAILED)
+		asked(c);
 
 	switch (action) {
 	case ACTION_UNDEFINED:
@@ -602,6 +876,10 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 	case ACTION_WANT_UP:
 	case ACTION_WANT_DOWN:
 		c->verdict = VERDICT_NONE; /* what people want now counts, not why it went down */
+		if (c->state == STATE_STOPPING && is_now(event) && !c->now) {
+			c->now = TRUE;
+			hasten(c);
+		}
 		if (c->want_up != wanted_up)
 			c->world->changed(c, FALSE,
 					  c->want_up ? "a start follows" : "it stays stopped then");
@@ -633,19 +911,20 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		c->launching = FALSE;
 		c->running = TRUE;
 		c->launched_at = c->world->now(c);
+		c->lacks = 0;
 		set_state(c, STATE_BOOTING, what);
 		childhurd_set_phase(c, "waiting for the guest's network");
-		set_deadline(c, boot_limit(c));
+		set_limit(c, boot_limit(c));
 		c->world->enroll(c);
 		break;
 	case ACTION_TAKE_OVER:
 		take_over(c, what);
 		break;
 	case ACTION_ENROLL: {
-		gint64 left = c->deadline - c->world->now(c);
+		gint64 left = limit_left(c);
 		set_state(c, STATE_ENROLLING, what);
 		childhurd_set_phase(c, "delivering the secrets");
-		set_deadline(c, MAX(left, 1));
+		set_limit(c, left);
 		break;
 	}
 	case ACTION_CONNECT:
@@ -655,21 +934,43 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		childhurd_set_phase(c, "waiting for the SSH banner");
 		c->world->watch(c);
 		break;
-	case ACTION_READY:
-		ready(c);
+	case ACTION_READY: /* what it answered before it was paused says nothing */
+		if (!c->paused && c->going_down != GOING_DOWN_SAID)
+			ready(c);
 		break;
 	case ACTION_DOUBT:
-		if (c->state == STATE_DRAINING && !c->winding_down)
-			c->drained = TRUE;
-		set_state(c, STATE_UNRESPONSIVE, what);
-		set_deadline(c, c->config->hang_timeout);
+		doubt(c, c->config->hang_timeout, what);
+		break;
+	case ACTION_UNASKED:
+		unasked(c, what);
+		break;
+	case ACTION_PAUSED:
+		paused(c, what);
+		break;
+	case ACTION_RESUMED:
+		resumed(c, what);
+		break;
+	case ACTION_GOING_DOWN:
+		goes_down(c, event, what);
+		break;
+	case ACTION_CLOCK:
+		note_clock(c, event == EVENT_CLOCK_OFF, what);
+		break;
+	case ACTION_CLOCK_SET:
+		c->setting_clock = FALSE;
+		c->world->changed(c, FALSE, what);
 		break;
 	case ACTION_HANG:
+		if (c->going_down) {
+			is_down(c);
+			break;
+		}
 		c->reason = failure_of(c, event);
 		hang(c, what);
 		break;
 	case ACTION_NOTE:
-		childhurd_set_phase(c, what);
+		if (!c->paused && !c->going_down)
+			childhurd_set_phase(c, what);
 		break;
 	case ACTION_DRAIN:
 		drain(c, what);
@@ -691,14 +992,17 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		c->collecting = FALSE;
 		c->collected_at = c->world->now(c);
 		if (c->state == STATE_READY)
-			childhurd_set_phase(c, NULL);
+			childhurd_set_phase(c, ready_phase(c));
 		c->world->changed(c, FALSE, what);
 		mind_slots(c);
 		break;
 	case ACTION_STOP:
-		stop(c, c->proven ? RUNG_HALT : RUNG_POWER_BUTTON, what);
+		c->now = is_now(event);
+		stop(c, c->proven ? RUNG_HALT : rung_without_ssh(c), what);
 		break;
 	case ACTION_NEXT_RUNG:
+		if (event == EVENT_DEADLINE && shows_effect(c))
+			break;
 		if (event == EVENT_DEADLINE || c->rung == RUNG_HALT)
 			next_rung(c, what);
 		break;
@@ -720,7 +1024,22 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		settle(c, why);
 		break;
 	}
+	case ACTION_LACK:
+		c->launching = FALSE;
+		c->reason = FAILURE_HOST;
+		fail(c, VERDICT_LACK, what);
+		break;
 	case ACTION_FAIL:
+		if (event == EVENT_DEADLINE && c->going_down) {
+			is_down(c);
+			break;
+		}
+		if (event == EVENT_DEADLINE && c->state == STATE_STARTING) {
+			/* all that is done there is the host's to do */
+			c->reason = FAILURE_HOST;
+			fail(c, VERDICT_LACK, what ? what : "a limit passed");
+			break;
+		}
 		c->reason = failure_of(c, event);
 		if (event == EVENT_START_FAILED)
 			c->launching = FALSE;
@@ -747,7 +1066,7 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		discard_disk(c);
 		break;
 	case ACTION_RETRY:
-		c->restarts++;
+		c->restarts += c->verdict != VERDICT_LACK;
 		start(c, "trying again");
 		break;
 	case ACTION_FORGET:
@@ -766,7 +1085,7 @@ childhurd_new(const struct config_guest *config, const struct world_ops *world, 
 	c->config = config;
 	c->world = world;
 	c->runner = runner;
-	c->deadline = -1;
+	c->deadline = c->left = -1;
 	c->since = world->now(c);
 	return c;
 }
@@ -808,5 +1127,6 @@ childhurd_free(struct childhurd *c)
 	g_free(c->phase);
 	g_free(c->failure);
 	g_free(c->room_text);
+	g_free(c->clock_text);
 	g_free(c);
 }

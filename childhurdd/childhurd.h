@@ -28,6 +28,19 @@
 #define BACKOFF_TRIES 10
 /* Ready for so long: the earlier failures do not count any more. */
 #define BACKOFF_FORGET 600000
+/* The longest back-off of a start that the host could not make. */
+#define LACK_LONGEST 60000
+/* Stopped with --now: halting over SSH is given up when the console says nothing for so long, and
+ * the power button has no longer to work. */
+#define NOW_SILENCE 15000
+#define NOW_BUTTON  5000
+/* ... or for so long, once the console has said that the guest goes down. */
+#define GOING_DOWN_SILENCE 30000
+/* A guest said that it goes down, and stop-timeout passed: it has so long to answer a probe, or it
+ * is down. */
+#define GOING_DOWN_ANSWER 20000
+/* Between two tries to set a clock that did not help. */
+#define CLOCK_AGAIN 600000
 /* A guest in which a build runs may go on without answering for so long, whatever signs of life it
  * shows. */
 #define HANG_LONGEST 86400000
@@ -63,9 +76,12 @@ struct world_ops {
 	int (*builds)(struct childhurd *c);   /* builds running; -1 unknown */
 	/* Keep further builds out, and tell how many run: with 0 none can come any more. */
 	int (*hold)(struct childhurd *c);
-	void (*release)(struct childhurd *c); /* let builds in again */
-	void (*collect)(struct childhurd *c); /* the garbage in its store: EVENT_COLLECTED */
-	gint64 (*sign)(struct childhurd *c);  /* monotonic ms of the last sign of life */
+	void (*release)(struct childhurd *c);	/* let builds in again */
+	void (*collect)(struct childhurd *c);	/* the garbage in its store: EVENT_COLLECTED */
+	void (*set_clock)(struct childhurd *c); /* EVENT_CLOCK_SET */
+	void (*ask)(struct childhurd *c);	/* while watched: probe it now */
+	gint64 (*sign)(struct childhurd *c);	/* monotonic ms of the last sign of life */
+	gint64 (*spoke)(struct childhurd *c);	/* ... of the last output on its console */
 	/* The state or what is shown of it changed. state_changed, also when only the place in the
 	 * list of machines did: publishing is done when this returns. text: for the log; may be
 	 * NULL. */
@@ -81,11 +97,25 @@ enum listing { LISTING_NOT, LISTING_COMING, LISTING_READY };
 enum room { ROOM_ENOUGH, ROOM_LOW, ROOM_NONE };
 
 /* What becomes of a guest whose QEMU is on its way out, other than what people want. */
-enum verdict { VERDICT_NONE, VERDICT_FAILURE, VERDICT_POWERED_OFF, VERDICT_GIVEN_UP };
+enum verdict {
+	VERDICT_NONE,
+	VERDICT_FAILURE,
+	VERDICT_LACK, /* of the host's: no failure of the guest's */
+	VERDICT_POWERED_OFF,
+	VERDICT_GIVEN_UP
+};
+
+/* What the console said, and nobody here had asked for. */
+enum going_down {
+	GOING_DOWN_NOT,
+	GOING_DOWN_SAID,  /* it has stop-timeout to do so */
+	GOING_DOWN_ASKED, /* that has passed: does it answer? */
+};
 
 /* Why a guest failed, for those who count. */
 enum failure {
 	FAILURE_START,	      /* keys, disk or QEMU's start */
+	FAILURE_HOST,	      /* the same, for want of something of the host's */
 	FAILURE_BOOT_TIMEOUT, /* not ready within its limit */
 	FAILURE_IMPOSTOR,     /* the same, or hung, and another host key than its own answered */
 	FAILURE_HUNG,	      /* was ready, and did not answer for hang-timeout */
@@ -119,6 +149,10 @@ struct childhurd {
 	char *why;    /* why it is in this state */
 	char *phase;  /* what is being waited for, or the last thing that went wrong; may be NULL */
 	gint64 deadline; /* monotonic ms; -1: none */
+	/* While one of these is so nothing can be said of the guest, and its limit waits. */
+	gboolean unasked; /* it cannot be probed, by the host's doing */
+	gboolean paused;  /* QEMU does not let it run */
+	gint64 left;	  /* ms that are left of the limit then; -1: none */
 
 	gboolean want_up;      /* people want it running: what follows a stop is a start */
 	gboolean drained;      /* people want it unpublished */
@@ -135,7 +169,16 @@ struct childhurd {
 	enum room room;
 	char *room_text;      /* how much there is, for people */
 	enum listing listing; /* as was told by the last change */
+	gboolean clock_off;   /* its clock is further off than clock-skew-limit */
+	gboolean setting_clock;
+	gint64 clock_set_at; /* monotonic ms of a try that has not helped yet; 0: none */
+	char *clock_text;    /* how far it is off, for people */
+	enum going_down going_down;
+	gboolean goes_for_reboot; /* with going_down */
+	gboolean up_again;	  /* with going_down: people want it up since */
 	enum rung rung;
+	gint64 rung_until; /* monotonic ms: the end of the rung in any case */
+	gboolean now;	   /* people want no gentle way that takes long */
 	int kills;
 	enum verdict verdict;
 	char *failure;	     /* with a verdict: what happened */
@@ -143,6 +186,7 @@ struct childhurd {
 	gboolean impostor;   /* the last probe met another host key than the guest's */
 
 	int failures;		  /* in a row */
+	int lacks;		  /* starts in a row that the host could not make */
 	int restarts;		  /* automatic ones since people started it */
 	gint64 launched_at;	  /* monotonic ms of QEMU's start */
 	gint64 boots[BOOTS_KEPT]; /* ms that the last ones took, the latest first; 0: none */

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "childhurdd/log_rotate.h"
+#include "config/lack.h"
 
 #define SETTLE	     0.05 /* s between two reads while something comes */
 #define QUIET_ROUNDS ((int)(CONSOLE_POLL / 1000.0 / SETTLE))
@@ -43,9 +44,10 @@ struct console {
 	enum console_meaning told; /* what was reported of the unfinished line */
 	GQueue tail;		   /* of char *, clean */
 	gint64 rotate_at;
-	gint64 heard;	/* monotonic ms of the last byte */
-	int quiet;	/* rounds without a byte */
-	gboolean muted; /* what is read is old */
+	gint64 heard;	 /* monotonic ms of the last byte */
+	int quiet;	 /* rounds without a byte */
+	gboolean muted;	 /* what is read is old */
+	gboolean missed; /* the file could not be opened, by this host's doing */
 	struct ev_stat changed;
 	struct ev_timer settle;
 	console_fn fn;
@@ -181,6 +183,7 @@ file_open(struct console *console)
 	int fd = open(console->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat status;
 
+	console->missed = fd < 0 && lack_is(errno);
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) {
@@ -273,6 +276,10 @@ console_settle(struct ev_loop *loop, struct ev_timer *watcher, int events)
 
 	if (round_read(console) > 0) {
 		console->quiet = 0;
+		return;
+	}
+	if (console->missed) {
+		settle_start(console, CONSOLE_POLL / MS_PER_SECOND);
 		return;
 	}
 	if (console->line->len > 0 && ++console->quiet < QUIET_ROUNDS)

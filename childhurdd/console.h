@@ -26,10 +26,12 @@
 /* What a line on the console means. */
 enum console_meaning {
 	CONSOLE_NOTHING,
-	CONSOLE_HALTED, /* "You can safely power off", "In tight loop": halted, QEMU stays */
-	CONSOLE_PANIC,	/* Mach's panic, bootstrap_create, the kernel debugger's prompt */
-	CONSOLE_DISK,	/* ext2fs errors and deaths */
-	CONSOLE_MEMORY, /* out of memory */
+	CONSOLE_HALTED,	   /* "You can safely power off", "In tight loop": halted, QEMU stays */
+	CONSOLE_HALTING,   /* the guest has begun to halt */
+	CONSOLE_REBOOTING, /* ... to reboot */
+	CONSOLE_PANIC,	   /* Mach's panic, bootstrap_create, the kernel debugger's prompt */
+	CONSOLE_DISK,	   /* ext2fs errors and deaths */
+	CONSOLE_MEMORY,	   /* out of memory */
 };
 /* The meaning of one line (no line end); *explanation gets what to tell people, a constant. Pure.
  */
@@ -38,7 +40,7 @@ enum console_meaning console_meaning(const char *line, const char **explanation)
  * CONSOLE_SILENCE; NULL: nothing. A constant. Pure. */
 const char *console_stall(const char *line);
 const char *
-console_meaning_name(enum console_meaning meaning); /* "halted", "panic", "disk", "memory" */
+console_meaning_name(enum console_meaning meaning); /* "halted", "halting", "panic", ... */
 
 struct console;
 /* A line with a meaning was read, or (meaning CONSOLE_NOTHING, line NULL) something was written at

@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+#define GOES_DOWN "the guest goes down by itself"
+
 enum place { ANYWHERE, AT_START };
 
 /* The first rule whose words are in the line, in this order, decides. */
@@ -29,10 +31,17 @@ static const struct rule {
      "the guest has halted, QEMU stays"},
     {ANYWHERE, "reboot: System halted", NULL, CONSOLE_HALTED, "the guest has halted, QEMU stays"},
 
+    /* startup.c, reboot_system: first it tells the servers that asked for it, one by one, and they
+     * write what they have; what follows may never come to its end */
+    {ANYWHERE, "startup: notifying ", " of halt", CONSOLE_HALTING, GOES_DOWN},
+    {ANYWHERE, "startup: notifying ", " of reboot", CONSOLE_REBOOTING, GOES_DOWN},
+    {ANYWHERE, "startup: halting ", NULL, CONSOLE_HALTING, GOES_DOWN},
+    {ANYWHERE, "startup: rebooting ", NULL, CONSOLE_REBOOTING, GOES_DOWN},
+
     /* before panics: the file system's are not the kernel's */
     {ANYWHERE, "ext2fs", ": panic: ", CONSOLE_DISK,
      "the guest's file system server gave up; its disk is damaged or too small"},
-    {ANYWHERE, "ext2fs", "Assertion `", CONSOLE_DISK,
+    {ANYWHERE, "ext2fs", "Assertion ", CONSOLE_DISK, /* glibc has changed the quotes behind it */
      "the guest's file system server died of a bug or of a damaged disk"},
     {ANYWHERE, "ext2fs", "MOUNTED READ-ONLY", CONSOLE_DISK,
      "the guest's file system was not unmounted cleanly and is mounted read-only, so that it comes "
@@ -59,7 +68,7 @@ static const struct rule {
      "Mach has panicked; the guest has to be restarted"},
     {ANYWHERE, "Kernel panic - not syncing", NULL, CONSOLE_PANIC,
      "the guest's kernel has panicked"},
-    {ANYWHERE, "{cpu", "Assertion `", CONSOLE_PANIC, "Mach has met a bug of its own"},
+    {ANYWHERE, "{cpu", "Assertion ", CONSOLE_PANIC, "Mach has met a bug of its own"},
     {ANYWHERE, "Debugger invoked: ", NULL, CONSOLE_PANIC, "Mach has met a bug of its own"},
     {ANYWHERE, "Kernel ", " trap, eip 0x", CONSOLE_PANIC,
      "Mach has crashed; the guest has to be restarted"},
@@ -146,6 +155,10 @@ console_meaning_name(enum console_meaning meaning)
 		break;
 	case CONSOLE_HALTED:
 		return "halted";
+	case CONSOLE_HALTING:
+		return "halting";
+	case CONSOLE_REBOOTING:
+		return "rebooting";
 	case CONSOLE_PANIC:
 		return "panic";
 	case CONSOLE_DISK:

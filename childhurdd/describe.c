@@ -37,12 +37,13 @@ static void
 describe_health(const struct runner *r, struct description *d, struct control_guest *guest)
 {
 	const struct health_report *health = runner_health(r);
-	guest->skew = guest->load = NAN;
+	guest->skew = guest->skew_within = guest->load = NAN;
 	guest->disk_free = guest->store_free = -1;
 	if (!health)
 		return;
 	guest->probed = wall(health->probed);
 	guest->skew = health->skew;
+	guest->skew_within = isnan(health->skew) ? NAN : health->skew_within;
 	guest->load = health->load;
 	guest->disk_free = health->disk_free;
 	guest->store_free = health->store_free;

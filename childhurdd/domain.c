@@ -127,8 +127,15 @@ write_disk(xmlTextWriter *w, const struct domain_spec *spec)
 	 * and without one a write-back cache keeps qcow2's tables in QEMU's memory for as long as
 	 * QEMU lives, so that all since the boot would be gone with it, synced or not.
 	 */
-	empty(w, "driver", "name", "qemu", "type", "qcow2", "cache",
-	      spec->guest->disk == CONFIG_DISK_EPHEMERAL ? "unsafe" : "writethrough");
+	start(w, "driver");
+	attribute(w, "name", "qemu");
+	attribute(w, "type", "qcow2");
+	attribute(w, "cache",
+		  spec->guest->disk == CONFIG_DISK_EPHEMERAL ? "unsafe" : "writethrough");
+	/* What this host cannot read or write is no fault of the guest's disk: it waits. */
+	attribute(w, "error_policy", "stop");
+	attribute(w, "rerror_policy", "stop");
+	end(w);
 	empty(w, "source", "file", spec->disk, NULL, NULL, NULL, NULL);
 	empty(w, "target", "dev", q35 ? "sda" : "hda", "bus", q35 ? "sata" : "ide", NULL, NULL);
 	end(w);

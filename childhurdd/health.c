@@ -23,6 +23,8 @@
 /* As `guix offload` does: Guile, Guix' modules, and a handshake with the guest's guix-daemon. */
 #define GUIX_INPUT                                                                                 \
 	"(begin (use-modules (guix store)) (close-connection (open-connection)) (+ 1 1))\n"
+#define CLOCK_COMMAND                                                                              \
+	"PATH=$PATH:/sbin:/usr/sbin:/run/current-system/profile/bin date -s @%" G_GINT64_FORMAT
 #define COLLECT_COMMAND                                                                            \
 	"PATH=$PATH:/run/current-system/profile/bin guix gc --free-space=%" G_GINT64_FORMAT "MiB"
 
@@ -36,11 +38,15 @@ struct health {
 	void *data;
 	struct ssh_session *session; /* the administrator's; logged in when `open` */
 	struct ssh_session *visit;   /* the coordinator's user, now and then */
-	gboolean open, halting;
+	struct ssh_session *door;    /* looks whether sshd greets, more often */
+	gboolean open, halting, paused;
 	gboolean visited;		  /* the first proof needs that, too */
-	int asking;			  /* commands of the present probe that have not ended */
+	int asking;			  /* parts of the present probe that have not ended */
+	char *unasked;			  /* why one of them could not be made; NULL: all could */
 	gint64 began, asked, visit_began; /* monotonic µs */
+	gint64 door_seen, visit_seen;	  /* monotonic ms when they were last known to be good */
 	guint probes;			  /* since the session is open */
+	gint64 took[HEALTH_PROBES_KEPT];  /* ms, the latest first; 0: not known */
 	ev_timer timer;			  /* the next attempt, or the next probe */
 	struct health_report last;
 };
@@ -101,18 +107,45 @@ drop_sessions(struct health *h)
 {
 	ssh_session_free(h->session);
 	ssh_session_free(h->visit);
-	h->session = h->visit = NULL;
+	ssh_session_free(h->door);
+	h->session = h->visit = h->door = NULL;
 	h->open = FALSE;
 	h->asking = 0;
+	g_clear_pointer(&h->unasked, g_free);
 }
 
 static void
 failed(struct health *h, const char *text, gboolean impostor, double retry)
 {
 	drop_sessions(h);
+	memset(h->took, 0, sizeof h->took); /* it may be slower now: it has all the time again */
 	h->last.probed = g_get_monotonic_time() / 1000;
 	again(h, retry);
-	h->report(EVENT_PROBE_FAILED, text, impostor, h->data);
+	if (!h->paused)
+		h->report(EVENT_PROBE_FAILED, text, impostor, h->data);
+}
+
+/* The guest was not asked, by the host's doing. */
+static void
+unasked(struct health *h, const char *text)
+{
+	again(h, HEALTH_RETRY_ODD);
+	h->report(EVENT_UNASKED, text, FALSE, h->data);
+}
+
+/* An error of this host's, or of its daemon's. */
+static gboolean
+is_ours(const GError *error)
+{
+	return g_error_matches(error, SSH_ERROR, SSH_ERROR_HOST) ||
+	       g_error_matches(error, SSH_ERROR, SSH_ERROR_KEY);
+}
+
+static char *
+unasked_text(const GError *error)
+{
+	return g_strdup_printf("it cannot be probed, and is taken to be as it was: %s",
+			       error->message);
 }
 
 /* Where a session's step stands in the report. */
@@ -136,6 +169,12 @@ static void
 session_failed(struct health *h, enum ssh_step step, const GError *error)
 {
 	gboolean impostor = g_error_matches(error, SSH_ERROR, SSH_ERROR_IMPOSTOR);
+	if (is_ours(error)) {
+		g_autofree char *why = unasked_text(error);
+		drop_sessions(h);
+		unasked(h, why);
+		return;
+	}
 	double retry = HEALTH_RETRY_ODD;
 	if (impostor)
 		retry = HEALTH_RETRY_IMPOSTOR;
@@ -149,12 +188,41 @@ session_failed(struct health *h, enum ssh_step step, const GError *error)
 
 /* --- commands --- */
 
-/* Something that a proof needs is there: was it the last? */
 static void
-proven(struct health *h)
+learn(struct health *h, gint64 ms)
 {
-	if (!h->visited || h->asking)
+	memmove(&h->took[1], h->took, sizeof h->took - sizeof *h->took);
+	h->took[0] = MAX(ms, 1);
+}
+
+/* What a probe may take: so much more than the last ones that it is none of them. */
+static gint64
+probe_limit(const struct health *h)
+{
+	gint64 longest = 0;
+	for (int i = 0; i < HEALTH_PROBES_KEPT; i++) {
+		if (!h->took[i])
+			return HEALTH_PROBE_LIMIT;
+		longest = MAX(longest, h->took[i]);
+	}
+	return CLAMP(longest * HEALTH_PROBE_PATIENCE, HEALTH_PROBE_LEAST, HEALTH_PROBE_LIMIT);
+}
+
+/* Part of a probe has ended; error: of this host's, or NULL. Was it the last? */
+static void
+part_ended(struct health *h, const GError *error)
+{
+	if (error) {
+		g_free(h->unasked);
+		h->unasked = unasked_text(error);
+	}
+	if (--h->asking > 0)
 		return;
+	if (h->unasked) {
+		g_autofree char *why = g_steal_pointer(&h->unasked);
+		unasked(h, why);
+		return;
+	}
 	h->last.probed = g_get_monotonic_time() / 1000;
 	next_probe(h);
 	h->report(EVENT_PROBE_OK, NULL, FALSE, h->data);
@@ -167,6 +235,19 @@ bytes_of(gint64 kib)
 	return kib < 0 || kib > G_MAXINT64 / 1024 ? -1 : kib * 1024;
 }
 
+/*
+ * The guest read its clock at some time between our question and its answer, most likely in the
+ * middle; and tells whole seconds.
+ */
+static void
+note_clock(struct health *h, double seconds)
+{
+	double way = (double)(g_get_monotonic_time() - h->asked) / 1e6;
+	double then = (double)g_get_real_time() / 1e6 - way / 2;
+	h->last.skew = seconds + 0.5 - then;
+	h->last.skew_within = way / 2 + 0.5;
+}
+
 static void
 note_facts(struct health *h, const char *output)
 {
@@ -177,7 +258,7 @@ note_facts(struct health *h, const char *output)
 		double value;
 		gint64 kib = -1;
 		if (sscanf(*line, "time %lf", &value) == 1)
-			h->last.skew = round(value - (double)g_get_real_time() / 1e6);
+			note_clock(h, value);
 		else if (sscanf(*line, "load %lf", &value) == 1)
 			h->last.load = value;
 		else if (sscanf(*line, "disk %*s %*s %*s %" G_GINT64_FORMAT, &kib) == 1)
@@ -197,8 +278,7 @@ on_facts(struct ssh_session *session, int status, const char *output, const GErr
 		return;
 	if (!error)
 		note_facts(h, output);
-	h->asking--;
-	proven(h);
+	part_ended(h, NULL);
 }
 
 static void
@@ -210,6 +290,10 @@ on_probe(struct ssh_session *session, int status, const char *output, const GErr
 	g_autofree char *text = NULL;
 	if (h->halting)
 		return;
+	if (error && is_ours(error)) {
+		part_ended(h, error);
+		return;
+	}
 	if (error)
 		text = g_strdup_printf("command: %s", error->message);
 	else if (guix && !strstr(output, "(values (value 2))"))
@@ -226,24 +310,27 @@ on_probe(struct ssh_session *session, int status, const char *output, const GErr
 		failed(h, g_strchomp(text), FALSE, HEALTH_RETRY_ODD);
 		return;
 	}
-	h->asking--;
-	proven(h);
+	learn(h, h->last.ms[HEALTH_COMMAND]);
+	part_ended(h, NULL);
 }
 
 static void visit(struct health *h);
+static void look_at_door(struct health *h);
 
 static void
 probe(struct health *h)
 {
-	if (h->probes % HEALTH_LADDER == HEALTH_LADDER - 1)
-		visit(h);
 	gboolean guix = !strcmp(h->guest->probe_command, "guix");
 	h->asked = g_get_monotonic_time();
 	h->asking = 2;
 	again(h, HEALTH_LOOK);
+	if (!h->visited || h->asked / 1000 - h->visit_seen >= HEALTH_VISIT)
+		visit(h);
+	else if (h->asked / 1000 - h->door_seen >= HEALTH_DOOR)
+		look_at_door(h);
 	ssh_session_run(h->session, FACTS_COMMAND, NULL, HEALTH_FACTS_LIMIT, on_facts, h);
 	ssh_session_run(h->session, guix ? GUIX_COMMAND : h->guest->probe_command,
-			guix ? GUIX_INPUT : NULL, HEALTH_PROBE_LIMIT, on_probe, h);
+			guix ? GUIX_INPUT : NULL, probe_limit(h), on_probe, h);
 }
 
 /* --- sessions --- */
@@ -275,29 +362,62 @@ static void
 on_visit(struct ssh_session *session, enum ssh_step step, const GError *error, void *data)
 {
 	struct health *h = data;
+	gboolean ours = error && is_ours(error);
 	g_autofree char *text =
 	    error ? g_strdup_printf("login as %s: %s", visitor(h), error->message) : NULL;
-	note(h, HEALTH_USER, text ? text : "ok", h->visit_began);
+	if (!ours)
+		note(h, HEALTH_USER, text ? text : "ok", h->visit_began);
 	ssh_session_free(h->visit);
 	h->visit = NULL;
-	if (text) {
+	if (text && !ours) {
 		failed(h, text, FALSE, HEALTH_RETRY_ODD);
 		return;
 	}
-	if (!h->visited) {
+	if (!ours) {
 		h->visited = TRUE;
-		proven(h);
+		h->visit_seen = h->door_seen = g_get_monotonic_time() / 1000;
 	}
+	part_ended(h, error);
 }
 
-/* A new login, all the way. */
+/* A new login, all the way; part of a probe. */
 static void
 visit(struct health *h)
 {
-	if (h->visit)
-		return;
+	h->asking++;
 	h->visit_began = g_get_monotonic_time();
 	h->visit = connect_as(h, visitor(h), on_visit, NULL);
+}
+
+static void
+on_door(struct ssh_session *session, enum ssh_step step, const GError *error, void *data)
+{
+	struct health *h = data;
+	gboolean ours = error && is_ours(error);
+	g_autofree char *text =
+	    error ? g_strdup_printf("a new connection: %s", error->message) : NULL;
+	ssh_session_free(h->door);
+	h->door = NULL;
+	if (text && !ours) {
+		note(h, HEALTH_BANNER, text, 0);
+		failed(h, text, FALSE, HEALTH_RETRY_ODD);
+		return;
+	}
+	if (!ours)
+		h->door_seen = g_get_monotonic_time() / 1000;
+	part_ended(h, error);
+}
+
+/*
+ * Does sshd still greet who comes? It takes a new process in the guest, and no handshake. OpenSSH
+ * 9.8 gives a penalty of 1 s for each of these visitors, and closes the door at 15 s: it is
+ * forgotten long before the next one.
+ */
+static void
+look_at_door(struct health *h)
+{
+	h->asking++;
+	h->door = connect_as(h, NULL, on_door, NULL);
 }
 
 static void
@@ -338,8 +458,7 @@ on_ready(struct ssh_session *session, enum ssh_step step, const GError *error, v
 	h->open = TRUE;
 	ev_timer_stop(h->loop, &h->timer);
 	h->probes = 0;
-	if (!h->visited)
-		visit(h);
+	h->door_seen = g_get_monotonic_time() / 1000;
 	probe(h);
 }
 
@@ -347,6 +466,10 @@ static void
 on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct health *h = w->data;
+	if (h->paused && !h->halting) {
+		again(h, HEALTH_LOOK);
+		return;
+	}
 	if (life_stopped(h->qemu)) {
 		g_autofree char *text = g_strdup_printf(
 		    "QEMU is stopped by a signal; kill -CONT %d lets it go on", (int)h->qemu);
@@ -361,7 +484,7 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	}
 	if (h->halting && h->session) /* it is being connected */
 		return;
-	if (h->open && (h->asking || !h->visited)) { /* their own limits count */
+	if (h->open && h->asking) { /* their own limits count */
 		again(h, HEALTH_LOOK);
 		return;
 	}
@@ -398,7 +521,12 @@ halt(struct health *h, const GError *error)
 		return;
 	}
 	g_autofree char *text = g_strdup_printf("no SSH session: %s", error->message);
+	gboolean ours = is_ours(error);
 	drop_sessions(h);
+	if (ours) { /* stop-timeout is the limit */
+		again(h, HEALTH_RETRY_ODD);
+		return;
+	}
 	h->report(EVENT_HALT_REFUSED, text, FALSE, h->data);
 }
 
@@ -406,8 +534,9 @@ void
 health_halt(struct health *h)
 {
 	h->halting = TRUE;
-	ssh_session_free(h->visit); /* how it ends says nothing any more */
-	h->visit = NULL;
+	ssh_session_free(h->visit); /* how they end says nothing any more */
+	ssh_session_free(h->door);
+	h->visit = h->door = NULL;
 	if (h->open)
 		halt(h, NULL);
 	else
@@ -440,10 +569,51 @@ health_collect(struct health *h, gint64 bytes)
 	ssh_session_run(h->session, command, NULL, HEALTH_COLLECT_LIMIT, on_collected, h);
 }
 
+/* --- the clock --- */
+
+static void
+on_clock_set(struct ssh_session *session, int status, const char *output, const GError *error,
+	     void *data)
+{
+	struct health *h = data;
+	if (h->halting)
+		return;
+	g_autofree char *text =
+	    error    ? g_strdup_printf("its clock cannot be set: %s", error->message)
+	    : status ? g_strdup_printf("its clock cannot be set: `date -s' as %s ended with status "
+				       "%d: %.200s",
+				       h->guest->admin_user, status, output)
+		     : g_strdup("its clock is set");
+	health_ask(h); /* what has it brought? */
+	h->report(EVENT_CLOCK_SET, g_strchomp(text), FALSE, h->data);
+}
+
+void
+health_set_clock(struct health *h)
+{
+	double way = h->last.skew_within - 0.5; /* what half of an answer took */
+	double then = (double)g_get_real_time() / 1e6 + way;
+	g_autofree char *command = g_strdup_printf(CLOCK_COMMAND, (gint64)round(then));
+	ssh_session_run(h->session, command, NULL, HEALTH_CLOCK_LIMIT, on_clock_set, h);
+}
+
+void
+health_ask(struct health *h)
+{
+	if (!h->halting && !(h->open && h->asking) && (h->open || !h->session))
+		again(h, 0);
+}
+
+void
+health_pause(struct health *h, gboolean paused)
+{
+	h->paused = paused;
+}
+
 gsize
 health_ports(const struct health *h, int *ports)
 {
-	const struct ssh_session *sessions[HEALTH_SESSIONS] = {h->session, h->visit};
+	const struct ssh_session *sessions[HEALTH_SESSIONS] = {h->session, h->visit, h->door};
 	gsize n = 0;
 	for (gsize i = 0; i < HEALTH_SESSIONS; i++)
 		if (sessions[i] && (ports[n] = ssh_session_port(sessions[i])))
@@ -476,6 +646,7 @@ health_new(struct ev_loop *loop, const struct config_guest *guest, pid_t qemu, c
 	h->report = report;
 	h->data = data;
 	h->visited = !guest->offloading || !strcmp(guest->user, guest->admin_user);
+	h->visit_seen = g_get_monotonic_time() / 1000;
 	h->last.skew = h->last.load = NAN;
 	h->last.disk_free = h->last.store_free = -1;
 	h->last.probed = -1;

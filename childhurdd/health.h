@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Is a guest ready? An SSH session as the administrator that stays open, commands on it as probes,
- * and once in each boot, and with every HEALTH_LADDERth probe, a login of its own as the
- * coordinator's user: an old session may live on in a guest that takes no new one.
+ * Is a guest ready? An SSH session as the administrator that stays open, and commands on it as
+ * probes. An old session may live on in a guest that takes no new one. So with a probe, every
+ * HEALTH_DOOR at most, a new connection has to bring sshd's banner, and once in each boot and every
+ * HEALTH_VISIT a login as the coordinator's user has to succeed.
  */
 #ifndef CHILDHURDD_HEALTH_H
 #define CHILDHURDD_HEALTH_H
@@ -18,9 +19,14 @@
 #define HEALTH_RETRY_IMPOSTOR 10000   /* after another host key: sshd may be changing it just now */
 #define HEALTH_LOOK	      2000    /* while a probe is under way: is QEMU stopped? */
 #define HEALTH_PROBE_LIMIT    60000   /* for one probe-command */
+#define HEALTH_PROBE_LEAST    10000   /* ... of a guest that is known to be fast */
+#define HEALTH_PROBES_KEPT    5	      /* probes that have to be known for that */
+#define HEALTH_PROBE_PATIENCE 4	      /* its limit: the longest of them, times this */
+#define HEALTH_DOOR	      25000   /* ms between two looks whether sshd greets, at least */
+#define HEALTH_VISIT	      300000  /* ms between two new logins, at least */
+#define HEALTH_CLOCK_LIMIT    10000   /* for setting the clock */
 #define HEALTH_FACTS_LIMIT    10000   /* for clock, load and free disk */
 #define HEALTH_COLLECT_LIMIT  1800000 /* for `guix gc` */
-#define HEALTH_LADDER	      10      /* every so many probes sshd has to take a new login, too */
 
 enum health_step {
 	HEALTH_BANNER,
@@ -38,14 +44,16 @@ struct health_report {
 	gint64 probed;		       /* monotonic ms of the last probe's end; -1: never */
 	gint64 heard;		       /* monotonic ms of the guest's last word; 0: never */
 	char *banner;
-	double skew;		      /* the guest's clock minus ours, seconds; NAN unknown */
-	double load;		      /* NAN unknown */
+	double skew;	    /* the guest's clock minus ours, seconds; NAN unknown */
+	double skew_within; /* seconds that it may be wrong by, for the time of the answer */
+	double load;	    /* NAN unknown */
 	gint64 disk_free, store_free; /* bytes on / and on /gnu/store; -1 unknown */
 };
 const char *health_step_name(enum health_step step);
 
 struct health;
-/* EVENT_PROBE_OK, EVENT_PROBE_FAILED or EVENT_HALT_REFUSED. impostor: another host key answered. */
+/* EVENT_PROBE_OK, EVENT_PROBE_FAILED, EVENT_UNASKED or EVENT_HALT_REFUSED. impostor: another host
+ * key answered. */
 typedef void (*health_fn)(enum event event, const char *text, gboolean impostor, void *data);
 
 /*
@@ -61,8 +69,16 @@ void health_free(struct health *health); /* NULL is allowed */
  * the session ends before. */
 void health_collect(struct health *health, gint64 bytes);
 
+/* Set the guest's clock to ours: EVENT_CLOCK_SET, unless the session ends before. */
+void health_set_clock(struct health *health);
+
+/* Probe now, and not only when it is time. */
+void health_ask(struct health *health);
+/* QEMU does not let the guest run: it is not asked, and what it does not say is no failure. */
+void health_pause(struct health *health, gboolean paused);
+
 /* The ports that our own connections to the guest come from; returns how many. */
-enum { HEALTH_SESSIONS = 2 };
+enum { HEALTH_SESSIONS = 3 };
 gsize health_ports(const struct health *health, int *ports);
 
 /* Say `halt` as the administrator, and probe no more. EVENT_HALT_REFUSED when there is no session

@@ -6,21 +6,16 @@
  */
 #include <stdarg.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "childhurdd/descriptors.h"
 #include "childhurdd/domain.h"
 #include "childhurdd/hostcheck_parts.h"
 #include "childhurdd/image.h"
 #include "childhurdd/process.h"
 #include "childhurdd/starts.h"
-
-/* Descriptors: clients, workers and libvirt, and for each guest its process, console and sessions,
- * and libvirt's two. */
-#define DESCRIPTORS	  400
-#define DESCRIPTORS_GUEST 12
 
 void
 findings_add(const struct findings *findings, const char *result, const char *format, ...)
@@ -155,14 +150,16 @@ check_disk(const struct config *config, const struct findings *findings)
 static void
 check_descriptors(const struct config *config, const struct findings *findings)
 {
-	struct rlimit limit;
-	rlim_t wanted = DESCRIPTORS + DESCRIPTORS_GUEST * (rlim_t)config->guests->len;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted)
-		findings_add(findings, "note",
-			     "%u guests may take %lu open files, and the limit is %lu; raise it "
-			     "with ulimit -n, or LimitNOFILE= of the service",
-			     config->guests->len, (unsigned long)wanted,
-			     (unsigned long)limit.rlim_cur);
+	gulong limit = descriptors_attainable(), guests = config->guests->len;
+	gulong good_for =
+	    limit > DESCRIPTORS_DAEMON ? (limit - DESCRIPTORS_DAEMON) / DESCRIPTORS_GUEST : 0;
+	findings_add(findings, good_for >= guests ? "ok" : "note",
+		     "open files: the hard limit of %lu is good for %lu guests, and %lu are "
+		     "configured%s",
+		     limit, good_for, guests,
+		     good_for >= guests ? ""
+					: "; raise it with ulimit -Hn, or LimitNOFILE= of the "
+					  "service");
 }
 
 void

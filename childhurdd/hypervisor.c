@@ -24,6 +24,8 @@
 
 /* ms that a new start waits for libvirt to be done with the old domain */
 #define STALE_DOMAIN_LIMIT 5000
+/* ms that a guest which goes on has to meet what it was paused for once more */
+#define RESUME_SETTLE 200
 
 G_DEFINE_QUARK(childhurd - hypervisor, hypervisor_error)
 
@@ -42,7 +44,15 @@ struct hypervisor {
 	gboolean opened;	  /* there was one; under lock */
 };
 
-enum call_kind { CALL_START, CALL_DESTROY, CALL_POWER_BUTTON, CALL_MONITOR, CALL_LIST };
+enum call_kind {
+	CALL_START,
+	CALL_DESTROY,
+	CALL_POWER_BUTTON,
+	CALL_MONITOR,
+	CALL_LOOK,
+	CALL_RESUME,
+	CALL_LIST
+};
 
 struct hypervisor_call {
 	struct hypervisor *hypervisor;
@@ -55,6 +65,7 @@ struct hypervisor_call {
 	GError *error;
 	char *answer;
 	pid_t pid;
+	enum hypervisor_running running;
 	GPtrArray *domains;
 	gboolean counted; /* in the hypervisor's table */
 };
@@ -153,22 +164,13 @@ stop_detail(int detail)
 	}
 }
 
-static const char *
-pause_detail(int detail)
-{
-	if (detail == VIR_DOMAIN_EVENT_SUSPENDED_IOERROR)
-		return "QEMU has paused the guest: its disk cannot be written to; is the state "
-		       "directory's file system full?";
-	return "the guest is paused; virsh resume lets it go on";
-}
-
 static int
 on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail, void *data)
 {
 	if (event == VIR_DOMAIN_EVENT_STARTED)
 		post(data, HYPERVISOR_STARTED, virDomainGetName(domain), NULL);
-	if (event == VIR_DOMAIN_EVENT_SUSPENDED)
-		post(data, HYPERVISOR_PAUSED, virDomainGetName(domain), pause_detail(detail));
+	if (event == VIR_DOMAIN_EVENT_SUSPENDED || event == VIR_DOMAIN_EVENT_RESUMED)
+		post(data, HYPERVISOR_PAUSED, virDomainGetName(domain), NULL);
 	if (event == VIR_DOMAIN_EVENT_STOPPED)
 		post(data, HYPERVISOR_STOPPED, virDomainGetName(domain), stop_detail(detail));
 	return 0;
@@ -411,6 +413,68 @@ do_list(virConnectPtr connection, struct hypervisor_call *call)
 		embed_take_reserve(call->hypervisor->root);
 }
 
+/* What QEMU says to a command of its machine protocol (QMP), NULL: an error. */
+static JsonNode *
+ask_qemu(virDomainPtr domain, const char *command, GError **error)
+{
+	char *answer = NULL;
+	if (virDomainQemuMonitorCommand(domain, command, &answer, 0) < 0) {
+		set_libvirt_error(error, "QEMU's monitor");
+		return NULL;
+	}
+	JsonNode *node = json_from_string(answer, error);
+	free(answer);
+	return node;
+}
+
+/* The io-status of its disks in query-block (qapi/block-core.json) tells a lack of room from other
+ * errors. */
+static enum hypervisor_running
+disk_error(virDomainPtr domain, GError **error)
+{
+	g_autoptr(JsonNode) node = ask_qemu(domain, "{\"execute\":\"query-block\"}", error);
+	g_autofree char *text = node ? json_to_string(node, FALSE) : NULL;
+	return text && strstr(text, "\"io-status\":\"nospace\"") ? HYPERVISOR_NO_ROOM
+								 : HYPERVISOR_IO_ERROR;
+}
+
+/* By its RunState (qapi/run-state.json). */
+static void
+do_look(virDomainPtr domain, struct hypervisor_call *call)
+{
+	static const char *const others[] = {
+	    "paused",	   "suspended",	     "save-vm", "restore-vm", "prelaunch", "inmigrate",
+	    "postmigrate", "finish-migrate", "colo",	"debug",      NULL};
+	g_autoptr(JsonNode) node = ask_qemu(domain, "{\"execute\":\"query-status\"}", &call->error);
+	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+		return;
+	JsonObject *said = json_node_get_object(node);
+	JsonObject *status = json_object_has_member(said, "return")
+				 ? json_object_get_object_member(said, "return")
+				 : NULL;
+	call->answer = g_strdup(
+	    status ? json_object_get_string_member_with_default(status, "status", "") : "");
+	if (!strcmp(call->answer, "io-error"))
+		call->running = disk_error(domain, &call->error);
+	else if (!strcmp(call->answer, "internal-error") || !strcmp(call->answer, "guest-panicked"))
+		call->running = HYPERVISOR_BROKEN;
+	else if (g_strv_contains(others, call->answer))
+		call->running = HYPERVISOR_SUSPENDED;
+	else /* running; shutdown, after which it ends; watchdog */
+		call->running = HYPERVISOR_RUNS;
+}
+
+static void
+do_resume(virDomainPtr domain, struct hypervisor_call *call)
+{
+	if (virDomainResume(domain) < 0) {
+		set_libvirt_error(&call->error, "the guest cannot go on");
+		return;
+	}
+	g_usleep(RESUME_SETTLE * 1000);
+	do_look(domain, call);
+}
+
 static void
 do_with_domain(virConnectPtr connection, struct hypervisor_call *call)
 {
@@ -430,6 +494,12 @@ do_with_domain(virConnectPtr connection, struct hypervisor_call *call)
 	case CALL_POWER_BUTTON:
 		if (virDomainShutdownFlags(domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) < 0)
 			set_libvirt_error(&call->error, "the power button");
+		break;
+	case CALL_LOOK:
+		do_look(domain, call);
+		break;
+	case CALL_RESUME:
+		do_resume(domain, call);
 		break;
 	default: {
 		char *answer = NULL;
@@ -468,7 +538,11 @@ static void
 call_done(void *data)
 {
 	struct hypervisor_call *call = data;
-	struct hypervisor_result result = {call->error, call->answer, call->pid, call->domains};
+	struct hypervisor_result result = {.error = call->error,
+					   .text = call->answer,
+					   .running = call->running,
+					   .pid = call->pid,
+					   .domains = call->domains};
 	if (call->done)
 		call->done(&result, call->data);
 }
@@ -547,6 +621,18 @@ hypervisor_monitor(struct hypervisor *hypervisor, const char *name, const char *
 		   hypervisor_fn done, void *data)
 {
 	return call_run(hypervisor, CALL_MONITOR, name, NULL, command, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_look(struct hypervisor *hypervisor, const char *name, hypervisor_fn done, void *data)
+{
+	return call_run(hypervisor, CALL_LOOK, name, NULL, NULL, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_resume(struct hypervisor *hypervisor, const char *name, hypervisor_fn done, void *data)
+{
+	return call_run(hypervisor, CALL_RESUME, name, NULL, NULL, done, data);
 }
 
 struct hypervisor_call *

@@ -27,7 +27,7 @@ enum hypervisor_event {
 	HYPERVISOR_RESET_ASKED,	    /* the guest asked for a reset; its QEMU ends */
 	HYPERVISOR_POWER_OFF_ASKED, /* the guest powered itself off; its QEMU ends */
 	HYPERVISOR_STOPPED,	    /* libvirt is done with the domain; detail says why it ended */
-	HYPERVISOR_PAUSED,	    /* its QEMU runs on, but not the guest; detail says why */
+	HYPERVISOR_PAUSED, /* its QEMU runs on, but not the guest; or the guest runs again */
 	HYPERVISOR_LOST, /* the connection is gone (name NULL); it is opened again by the next call
 			  */
 };
@@ -61,13 +61,23 @@ gboolean hypervisor_embedded(const struct hypervisor *hypervisor);
 gboolean hypervisor_of_system(const struct hypervisor *hypervisor);
 
 struct hypervisor_call;
+/* Does QEMU let its guest run? */
+enum hypervisor_running {
+	HYPERVISOR_RUNS,
+	HYPERVISOR_NO_ROOM,   /* no: there was no room for what it wrote */
+	HYPERVISOR_IO_ERROR,  /* no: its disk could not be read or written on the host */
+	HYPERVISOR_SUSPENDED, /* no: somebody wanted that */
+	HYPERVISOR_BROKEN,    /* no, and never again: an error in QEMU or KVM, a panic */
+};
+
 /* The end of a call. result: text, domain list..., owned by the callee of the callback only while
  * it runs. */
 struct hypervisor_result {
 	const GError *error; /* NULL: done */
-	const char *text;    /* of a monitor command */
-	pid_t pid;	     /* of a started domain; 0: unknown */
-	GPtrArray *domains;  /* of struct hypervisor_domain, for hypervisor_list */
+	const char *text;    /* of a monitor command; of a look: QEMU's word for how it runs */
+	enum hypervisor_running running; /* of a look */
+	pid_t pid;			 /* of a started domain; 0: unknown */
+	GPtrArray *domains;		 /* of struct hypervisor_domain, for hypervisor_list */
 };
 typedef void (*hypervisor_fn)(const struct hypervisor_result *result, void *data);
 
@@ -94,6 +104,12 @@ struct hypervisor_call *hypervisor_power_button(struct hypervisor *hypervisor, c
  * does not answer, and the call fails at once: it would only keep a worker from other guests. */
 struct hypervisor_call *hypervisor_monitor(struct hypervisor *hypervisor, const char *name,
 					   const char *command, hypervisor_fn done, void *data);
+/* How it runs. */
+struct hypervisor_call *hypervisor_look(struct hypervisor *hypervisor, const char *name,
+					hypervisor_fn done, void *data);
+/* Let it go on: what could not be read or written is tried again. Then how it runs. */
+struct hypervisor_call *hypervisor_resume(struct hypervisor *hypervisor, const char *name,
+					  hypervisor_fn done, void *data);
 /* All running domains. */
 struct hypervisor_call *hypervisor_list(struct hypervisor *hypervisor, hypervisor_fn done,
 					void *data);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "childhurdd/life.h"
 
+#include <errno.h>
 #include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "childhurdd/process.h"
+#include "config/lack.h"
 
 gboolean
 life_stopped(pid_t pid)
@@ -37,6 +39,8 @@ measure(struct life *life, gint64 now)
 		life->share = (double)(look.cpu - life->cpu) / (double)(now - life->looked);
 	if (known)
 		life->cpu = look.cpu;
+	else if (life->pid && lack_is(errno))
+		life_sign(life, "it could not be looked at", now);
 }
 
 void

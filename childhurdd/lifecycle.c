@@ -34,16 +34,25 @@ static const char *const event_names[N_EVENTS] = {
     [EVENT_PREPARED] = "prepared",
     [EVENT_LAUNCHED] = "launched",
     [EVENT_START_FAILED] = "start-failed",
+    [EVENT_START_LACKED] = "start-lacked",
     [EVENT_GREETED] = "greeted",
     [EVENT_ENROLLED] = "enrolled",
     [EVENT_PROBE_OK] = "probe-ok",
     [EVENT_PROBE_FAILED] = "probe-failed",
+    [EVENT_UNASKED] = "unasked",
     [EVENT_HALT_REFUSED] = "halt-refused",
     [EVENT_BUILD_ENDED] = "build-ended",
     [EVENT_ROOM] = "room",
     [EVENT_LOW] = "low",
     [EVENT_FULL] = "full",
     [EVENT_COLLECTED] = "collected",
+    [EVENT_CLOCK_GOOD] = "clock-good",
+    [EVENT_CLOCK_OFF] = "clock-off",
+    [EVENT_CLOCK_SET] = "clock-set",
+    [EVENT_PAUSED] = "paused",
+    [EVENT_RESUMED] = "resumed",
+    [EVENT_HALTING] = "halting",
+    [EVENT_REBOOTING] = "rebooting",
     [EVENT_HALTED] = "halted",
     [EVENT_BROKEN] = "broken",
     [EVENT_REBOOTED] = "rebooted",
@@ -60,16 +69,29 @@ static const char *const event_names[N_EVENTS] = {
 	[EVENT_ROOM] = ACTION_IGNORE, [EVENT_LOW] = ACTION_IGNORE, [EVENT_FULL] = ACTION_IGNORE,   \
 	[EVENT_COLLECTED] = ACTION_IGNORE
 
+/* What is seen of a guest that runs, and of one that does not, or not for long. */
+#define SIGHT_IS_NOTED                                                                             \
+	[EVENT_UNASKED] = ACTION_UNASKED, [EVENT_CLOCK_GOOD] = ACTION_CLOCK,                       \
+	[EVENT_CLOCK_OFF] = ACTION_CLOCK, [EVENT_PAUSED] = ACTION_PAUSED,                          \
+	[EVENT_RESUMED] = ACTION_RESUMED, [EVENT_HALTING] = ACTION_GOING_DOWN,                     \
+	[EVENT_REBOOTING] = ACTION_GOING_DOWN
+#define SIGHT_IS_STALE                                                                             \
+	[EVENT_UNASKED] = ACTION_IGNORE, [EVENT_CLOCK_GOOD] = ACTION_IGNORE,                       \
+	[EVENT_CLOCK_OFF] = ACTION_IGNORE, [EVENT_CLOCK_SET] = ACTION_IGNORE,                      \
+	[EVENT_PAUSED] = ACTION_IGNORE, [EVENT_RESUMED] = ACTION_IGNORE
+#define NOTHING_GOES_DOWN [EVENT_HALTING] = ACTION_IGNORE, [EVENT_REBOOTING] = ACTION_IGNORE
+
 /* In a state without QEMU nothing but a person, the hird or a timer matters; what an earlier life
  * still reports is stale. */
 #define WORLD_IS_STALE                                                                             \
 	[EVENT_PREPARED] = ACTION_IGNORE, [EVENT_LAUNCHED] = ACTION_UNWANTED,                      \
-	[EVENT_START_FAILED] = ACTION_IGNORE, [EVENT_GREETED] = ACTION_IGNORE,                     \
-	[EVENT_ENROLLED] = ACTION_IGNORE, [EVENT_PROBE_OK] = ACTION_IGNORE,                        \
-	[EVENT_PROBE_FAILED] = ACTION_IGNORE, [EVENT_HALT_REFUSED] = ACTION_IGNORE,                \
-	[EVENT_BUILD_ENDED] = ACTION_IGNORE, [EVENT_HALTED] = ACTION_IGNORE,                       \
-	[EVENT_BROKEN] = ACTION_IGNORE, [EVENT_REBOOTED] = ACTION_IGNORE,                          \
-	[EVENT_POWERED_OFF] = ACTION_IGNORE, [EVENT_DIED] = ACTION_IGNORE, STORE_IS_STALE
+	[EVENT_START_FAILED] = ACTION_IGNORE, [EVENT_START_LACKED] = ACTION_IGNORE,                \
+	[EVENT_GREETED] = ACTION_IGNORE, [EVENT_ENROLLED] = ACTION_IGNORE,                         \
+	[EVENT_PROBE_OK] = ACTION_IGNORE, [EVENT_PROBE_FAILED] = ACTION_IGNORE,                    \
+	[EVENT_HALT_REFUSED] = ACTION_IGNORE, [EVENT_BUILD_ENDED] = ACTION_IGNORE,                 \
+	[EVENT_HALTED] = ACTION_IGNORE, [EVENT_BROKEN] = ACTION_IGNORE,                            \
+	[EVENT_REBOOTED] = ACTION_IGNORE, [EVENT_POWERED_OFF] = ACTION_IGNORE,                     \
+	[EVENT_DIED] = ACTION_IGNORE, STORE_IS_STALE, SIGHT_IS_STALE, NOTHING_GOES_DOWN
 
 /* QEMU runs, and nobody asked for its end. */
 #define QEMU_MAY_END                                                                               \
@@ -111,6 +133,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_PREPARED] = ACTION_LAUNCH,
 	    [EVENT_LAUNCHED] = ACTION_BOOT,
 	    [EVENT_START_FAILED] = ACTION_FAIL,
+	    [EVENT_START_LACKED] = ACTION_LACK,
 	    [EVENT_GREETED] = ACTION_IGNORE,
 	    [EVENT_ENROLLED] = ACTION_IGNORE,
 	    [EVENT_PROBE_OK] = ACTION_IGNORE,
@@ -118,6 +141,8 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
 	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
 	    STORE_IS_STALE,
+	    SIGHT_IS_STALE,
+	    NOTHING_GOES_DOWN,
 	    [EVENT_HALTED] = ACTION_IGNORE,
 	    [EVENT_BROKEN] = ACTION_IGNORE,
 	    [EVENT_REBOOTED] = ACTION_IGNORE, /* start-failed follows */
@@ -141,6 +166,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_PREPARED] = ACTION_IGNORE,
 	    [EVENT_LAUNCHED] = ACTION_IGNORE,
 	    [EVENT_START_FAILED] = ACTION_NOTE, /* a forward could not be opened: tried again */
+	    [EVENT_START_LACKED] = ACTION_NOTE,
 	    [EVENT_GREETED] = ACTION_ENROLL,
 	    [EVENT_ENROLLED] = ACTION_CONNECT,
 	    [EVENT_PROBE_OK] = ACTION_READY,
@@ -149,6 +175,8 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
 	    [EVENT_DEADLINE] = ACTION_FAIL,
 	    STORE_IS_NOTED,
+	    SIGHT_IS_NOTED,
+	    [EVENT_CLOCK_SET] = ACTION_IGNORE,
 	    [EVENT_COLLECTED] = ACTION_IGNORE,
 	    QEMU_MAY_END,
 	},
@@ -168,6 +196,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_PREPARED] = ACTION_IGNORE,
 	    [EVENT_LAUNCHED] = ACTION_IGNORE,
 	    [EVENT_START_FAILED] = ACTION_NOTE,
+	    [EVENT_START_LACKED] = ACTION_NOTE,
 	    [EVENT_GREETED] = ACTION_IGNORE, /* a second attempt, after a broken one */
 	    [EVENT_ENROLLED] = ACTION_CONNECT,
 	    [EVENT_PROBE_OK] = ACTION_READY,
@@ -176,6 +205,8 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
 	    [EVENT_DEADLINE] = ACTION_FAIL,
 	    STORE_IS_NOTED,
+	    SIGHT_IS_NOTED,
+	    [EVENT_CLOCK_SET] = ACTION_IGNORE,
 	    [EVENT_COLLECTED] = ACTION_IGNORE,
 	    QEMU_MAY_END,
 	},
@@ -195,6 +226,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_PREPARED] = ACTION_IGNORE,
 	    [EVENT_LAUNCHED] = ACTION_IGNORE,
 	    [EVENT_START_FAILED] = ACTION_IGNORE,
+	    [EVENT_START_LACKED] = ACTION_IGNORE,
 	    [EVENT_GREETED] = ACTION_IGNORE,
 	    [EVENT_ENROLLED] = ACTION_IGNORE,
 	    [EVENT_PROBE_OK] = ACTION_IGNORE, /* as it should be */
@@ -203,6 +235,8 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
 	    [EVENT_DEADLINE] = ACTION_IGNORE,
 	    STORE_IS_NOTED,
+	    SIGHT_IS_NOTED,
+	    [EVENT_CLOCK_SET] = ACTION_CLOCK_SET,
 	    [EVENT_COLLECTED] = ACTION_COLLECTED,
 	    QEMU_MAY_END,
 	},
@@ -219,11 +253,12 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_PROBE_OK] = ACTION_IGNORE,	  [EVENT_PROBE_FAILED] = ACTION_DOUBT,
 	    [EVENT_HALT_REFUSED] = ACTION_IGNORE, [EVENT_BUILD_ENDED] = ACTION_BUILD_ENDED,
 	    [EVENT_DEADLINE] = ACTION_IGNORE,	  STORE_IS_NOTED, [EVENT_COLLECTED] = ACTION_COLLECTED,
+	    SIGHT_IS_NOTED, [EVENT_CLOCK_SET] = ACTION_CLOCK_SET, [EVENT_START_LACKED] = ACTION_IGNORE,
 	    QEMU_MAY_END,
 	},
     [STATE_UNRESPONSIVE] =
 	{
-	    [EVENT_START] = ACTION_IGNORE,	  [EVENT_STOP] = ACTION_WIND_DOWN,
+	    [EVENT_START] = ACTION_UNDRAIN,	  [EVENT_STOP] = ACTION_WIND_DOWN,
 	    [EVENT_STOP_NOW] = ACTION_STOP,	  [EVENT_RESTART] = ACTION_WIND_DOWN,
 	    [EVENT_RESTART_NOW] = ACTION_STOP,	  [EVENT_RESET] = ACTION_WIND_DOWN,
 	    [EVENT_RESET_NOW] = ACTION_STOP,	  [EVENT_DRAIN] = ACTION_DRAIN,
@@ -234,6 +269,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_PROBE_OK] = ACTION_READY,	  [EVENT_PROBE_FAILED] = ACTION_NOTE,
 	    [EVENT_HALT_REFUSED] = ACTION_IGNORE, [EVENT_BUILD_ENDED] = ACTION_BUILD_ENDED,
 	    [EVENT_DEADLINE] = ACTION_HANG,	  STORE_IS_NOTED, [EVENT_COLLECTED] = ACTION_IGNORE,
+	    SIGHT_IS_NOTED, [EVENT_CLOCK_SET] = ACTION_IGNORE, [EVENT_START_LACKED] = ACTION_IGNORE,
 	    QEMU_MAY_END,
 	},
     [STATE_STOPPING] =
@@ -249,7 +285,8 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_GREETED] = ACTION_IGNORE,	     [EVENT_ENROLLED] = ACTION_IGNORE,
 	    [EVENT_PROBE_OK] = ACTION_IGNORE,	     [EVENT_PROBE_FAILED] = ACTION_IGNORE,
 	    [EVENT_HALT_REFUSED] = ACTION_NEXT_RUNG, [EVENT_BUILD_ENDED] = ACTION_IGNORE,
-	    STORE_IS_STALE,
+	    [EVENT_START_LACKED] = ACTION_STOPPED,   STORE_IS_STALE, SIGHT_IS_STALE,
+	    [EVENT_HALTING] = ACTION_GOING_DOWN,     [EVENT_REBOOTING] = ACTION_GOING_DOWN,
 	    [EVENT_HALTED] = ACTION_FINISH,	     [EVENT_BROKEN] = ACTION_FINISH,
 	    [EVENT_REBOOTED] = ACTION_STOPPED,	     [EVENT_POWERED_OFF] = ACTION_STOPPED,
 	    [EVENT_DIED] = ACTION_STOPPED,	     [EVENT_DEADLINE] = ACTION_NEXT_RUNG,
@@ -288,6 +325,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_PREPARED] = ACTION_IGNORE,
 	    [EVENT_LAUNCHED] = ACTION_UNWANTED,
 	    [EVENT_START_FAILED] = ACTION_GONE,
+	    [EVENT_START_LACKED] = ACTION_GONE,
 	    [EVENT_GREETED] = ACTION_IGNORE,
 	    [EVENT_ENROLLED] = ACTION_IGNORE,
 	    [EVENT_PROBE_OK] = ACTION_IGNORE,
@@ -295,6 +333,8 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
 	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
 	    STORE_IS_STALE,
+	    SIGHT_IS_STALE,
+	    NOTHING_GOES_DOWN,
 	    [EVENT_HALTED] = ACTION_IGNORE,
 	    [EVENT_BROKEN] = ACTION_IGNORE,
 	    [EVENT_REBOOTED] = ACTION_GONE,

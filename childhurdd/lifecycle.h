@@ -42,17 +42,27 @@ enum event {
 	EVENT_PREPARED,	    /* keys, secret root and disk are there */
 	EVENT_LAUNCHED,	    /* QEMU runs */
 	EVENT_START_FAILED, /* one of the two could not be done */
+	EVENT_START_LACKED, /* ... because the host lacks something: no failure of the guest's */
 	EVENT_GREETED,	    /* the guest's secret service said hello */
 	EVENT_ENROLLED, /* it took its secrets; or none are to be delivered and its network answers
 			 */
 	EVENT_PROBE_OK,
 	EVENT_PROBE_FAILED,
+	EVENT_UNASKED, /* a probe could not be made, for want of something of the host's: no verdict
+			*/
 	EVENT_HALT_REFUSED, /* `halt` could not be run in the guest */
 	EVENT_BUILD_ENDED,  /* no slot is taken any more */
 	EVENT_ROOM,	    /* a probe found that its store has room */
 	EVENT_LOW,	    /* ... has less than store-floor */
 	EVENT_FULL,	    /* ... has so little that Guix gives it no build */
 	EVENT_COLLECTED,    /* the garbage in its store was collected, or could not be */
+	EVENT_CLOCK_GOOD,   /* a probe found its clock within clock-skew-limit */
+	EVENT_CLOCK_OFF,    /* ... beyond it */
+	EVENT_CLOCK_SET,    /* its clock was set, or could not be */
+	EVENT_PAUSED,	    /* QEMU runs, and does not let the guest run */
+	EVENT_RESUMED,	    /* the guest runs again */
+	EVENT_HALTING,	    /* the console says that the guest begins to halt */
+	EVENT_REBOOTING,    /* ... to reboot */
 	EVENT_HALTED,	    /* the console says that the guest has halted; QEMU stays */
 	EVENT_BROKEN,	    /* the console says that the guest cannot go on: a panic, its disk */
 	EVENT_REBOOTED,	    /* QEMU ended because the guest asked for a reset */
@@ -63,20 +73,26 @@ enum event {
 };
 
 enum action {
-	ACTION_UNDEFINED, /* no entry in the table: a bug */
-	ACTION_IGNORE,	  /* it can happen, and nothing follows from it */
-	ACTION_WANT_UP,	  /* what is under way ends with the guest up */
-	ACTION_WANT_DOWN, /* what is under way ends with the guest stopped */
-	ACTION_START,	  /* queue for a start */
-	ACTION_PREPARE,	  /* make keys and disk ready */
-	ACTION_LAUNCH,	  /* start QEMU */
-	ACTION_ABANDON,	  /* give up a start, at once when QEMU does not run yet */
-	ACTION_BOOT,	  /* QEMU runs: wait for the guest */
-	ACTION_TAKE_OVER, /* QEMU runs since before this daemon */
-	ACTION_ENROLL,	  /* secrets are under way */
-	ACTION_CONNECT,	  /* secrets are there: wait for SSH */
-	ACTION_READY,	  /* proven: publish */
-	ACTION_DOUBT,	  /* a probe failed: unpublish, try again until hang-timeout */
+	ACTION_UNDEFINED,  /* no entry in the table: a bug */
+	ACTION_IGNORE,	   /* it can happen, and nothing follows from it */
+	ACTION_WANT_UP,	   /* what is under way ends with the guest up */
+	ACTION_WANT_DOWN,  /* what is under way ends with the guest stopped */
+	ACTION_START,	   /* queue for a start */
+	ACTION_PREPARE,	   /* make keys and disk ready */
+	ACTION_LAUNCH,	   /* start QEMU */
+	ACTION_ABANDON,	   /* give up a start, at once when QEMU does not run yet */
+	ACTION_BOOT,	   /* QEMU runs: wait for the guest */
+	ACTION_TAKE_OVER,  /* QEMU runs since before this daemon */
+	ACTION_ENROLL,	   /* secrets are under way */
+	ACTION_CONNECT,	   /* secrets are there: wait for SSH */
+	ACTION_READY,	   /* proven: publish */
+	ACTION_DOUBT,	   /* a probe failed: unpublish, try again until hang-timeout */
+	ACTION_UNASKED,	   /* all stays as it is, and its limit waits */
+	ACTION_PAUSED,	   /* unpublish; its limit waits */
+	ACTION_RESUMED,	   /* ... and goes on */
+	ACTION_GOING_DOWN, /* unpublish, and see what becomes of it */
+	ACTION_CLOCK,	   /* note whether its clock is right: unpublish, set it */
+	ACTION_CLOCK_SET,
 	ACTION_HANG,  /* hang-timeout passed: a failure, unless a build runs in what still lives */
 	ACTION_NOTE,  /* note why it is not ready yet, and go on trying */
 	ACTION_DRAIN, /* unpublish, and stay so */
@@ -91,6 +107,7 @@ enum action {
 	ACTION_UNWANTED,  /* a QEMU came up that was given up long ago: end it */
 	ACTION_STOPPED,	  /* QEMU ended, as was wanted */
 	ACTION_FAIL,	  /* something is wrong: end QEMU, then try again as `restart` says */
+	ACTION_LACK,	  /* the host cannot start it now: again, later */
 	ACTION_HALTED,	  /* the guest halted by itself and QEMU stays: end it, as if it had powered
 			     off */
 	ACTION_ENDED,	  /* QEMU ended though nobody here asked for it */

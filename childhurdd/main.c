@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "childhurdd/descriptors.h"
 #include "childhurdd/folder.h"
 #include "childhurdd/hird.h"
 #include "childhurdd/hostcheck.h"
@@ -111,6 +112,7 @@ run(struct config *config)
 		return EXIT_FAILURE;
 
 	warn_of_others(config);
+	descriptors_raise();
 	/* Not the default loop: that one would wait for every child of this process, libvirt's
 	 * among them. */
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
@@ -183,8 +185,7 @@ main(int argc, char **argv)
 	/* Whatever the administrator's is: QEMU's user has to pass what libvirt makes, and
 	 * coordinators read what is published. What is secret has a mode of its own. */
 	umask(022);
-	/* Private keys pass through this process: no core files. Every QEMU costs a few
-	 * descriptors. */
+	/* Private keys pass through this process: no core files. */
 	const struct rlimit no_core = {0, 0};
 	setrlimit(RLIMIT_CORE, &no_core);
 	signal(SIGPIPE, SIG_IGN);

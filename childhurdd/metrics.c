@@ -306,6 +306,12 @@ of_skew(const struct control_guest *guest)
 }
 
 static double
+of_skew_within(const struct control_guest *guest)
+{
+	return guest->skew_within;
+}
+
+static double
 of_load(const struct control_guest *guest)
 {
 	return guest->load;
@@ -339,6 +345,8 @@ static const struct figure {
     {"guest_slots", NULL, "Builds that may run on it at a time.", of_slots},
     {"guest_memory_bytes", "bytes", "Memory that its QEMU has.", of_memory},
     {"guest_clock_skew_seconds", "seconds", "The guest's clock minus the host's.", of_skew},
+    {"guest_clock_skew_within_seconds", "seconds",
+     "How far that may be wrong, as the guest's answer takes time.", of_skew_within},
     {"guest_load", NULL, "The guest's load average over a minute.", of_load},
     {"guest_disk_free_bytes", "bytes", "What is free on the guest's root file system.", of_disk},
     {"guest_store_free_bytes", "bytes", "What is free on the guest's /gnu/store.", of_store},

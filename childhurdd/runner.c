@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <gio/gio.h>
+#include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -125,6 +126,24 @@ tell_room(struct runner *r)
 		childhurd_event(r->c, EVENT_ROOM, text);
 }
 
+/* One whose clock is right, or that lives at another date, or that does not say. */
+static void
+tell_clock(struct runner *r)
+{
+	const struct health_report *report = health_report(r->health);
+	const struct config_guest *guest = guest_of(r);
+	if (guest->clock || isnan(report->skew))
+		return;
+	gboolean off =
+	    fabs(report->skew) - report->skew_within > (double)guest->clock_skew_limit / 1000;
+	g_autofree char *text =
+	    g_strdup_printf("its clock is %.0f s %s the host's%s", fabs(report->skew),
+			    report->skew < 0 ? "behind" : "ahead of",
+			    off ? ": it is not published, and set when no build runs"
+				: ", within clock-skew-limit");
+	childhurd_event(r->c, off ? EVENT_CLOCK_OFF : EVENT_CLOCK_GOOD, text);
+}
+
 static void
 on_health(enum event event, const char *text, gboolean impostor, void *data)
 {
@@ -135,11 +154,13 @@ on_health(enum event event, const char *text, gboolean impostor, void *data)
 	life_look(&r->life, runner_now());
 	if (impostor && g_strcmp0(r->c->phase, text))
 		runner_note(r, NOTE_IMPOSTOR, text);
-	r->c->impostor = impostor;
+	if (event != EVENT_UNASKED)
+		r->c->impostor = impostor;
 	if (event == EVENT_PROBE_OK) {
 		metrics_probe(r->host->metrics,
 			      (double)health_report(r->health)->ms[HEALTH_COMMAND] / 1000);
 		tell_room(r);
+		tell_clock(r);
 		enroll_finish(r->enroll); /* whatever the record said */
 	}
 	childhurd_event(r->c, event, text);
@@ -152,6 +173,7 @@ world_watch(struct childhurd *c)
 	health_free(r->health);
 	r->health = health_new(r->host->loop, c->config, r->pid, r->host_keys, r->offload_key,
 			       on_health, r);
+	health_pause(r->health, r->pause != HYPERVISOR_RUNS);
 }
 
 static void
@@ -281,6 +303,14 @@ world_changed(struct childhurd *c, gboolean state_changed, const char *text)
 
 /* --- builds: by the slots that are taken, and where those cannot be seen, by the sessions --- */
 
+/* What cannot be seen for want of descriptors, say, may be a build: it is one, then. (Slots that we
+ * may never look at are another matter.) errno: why they are not visible. */
+static int
+unseen(int builds)
+{
+	return lack_is(errno) ? MAX(builds, 1) : builds;
+}
+
 static int
 sessions(const struct runner *r, gboolean slots_visible)
 {
@@ -288,7 +318,7 @@ sessions(const struct runner *r, gboolean slots_visible)
 	gsize n = r->health ? health_ports(r->health, own) : 0;
 	struct callers callers;
 	if (!callers_count(CALLERS_TABLE, guest_of(r)->ssh_port, own, n, &callers))
-		return slots_visible ? 0 : -1;
+		return unseen(slots_visible ? 0 : -1);
 	return callers.elsewhere + (slots_visible ? 0 : callers.here);
 }
 
@@ -308,7 +338,8 @@ look_at_builds(const struct runner *r)
 	gboolean visible;
 	int taken = slots_taken(config->guix_state_directory, config->host_name,
 				guest_of(r)->ssh_port, &visible);
-	return with_sessions(r, taken, visible);
+	int seen = visible ? taken : unseen(taken);
+	return seen != taken ? seen : with_sessions(r, taken, visible);
 }
 
 static int
@@ -351,10 +382,30 @@ world_collect(struct childhurd *c)
 	health_collect(runner_from(c)->health, 2 * c->config->store_floor);
 }
 
+static void
+world_set_clock(struct childhurd *c)
+{
+	health_set_clock(runner_from(c)->health);
+}
+
+static void
+world_ask(struct childhurd *c)
+{
+	struct runner *r = runner_from(c);
+	if (r->health)
+		health_ask(r->health);
+}
+
 static gint64
 world_sign(struct childhurd *c)
 {
 	return runner_from(c)->life.sign;
+}
+
+static gint64
+world_spoke(struct childhurd *c)
+{
+	return runner_from(c)->spoke;
 }
 
 static const struct world_ops world = {
@@ -376,7 +427,10 @@ static const struct world_ops world = {
     .hold = world_hold,
     .release = world_release,
     .collect = world_collect,
+    .set_clock = world_set_clock,
+    .ask = world_ask,
     .sign = world_sign,
+    .spoke = world_spoke,
     .changed = world_changed,
 };
 
@@ -434,6 +488,7 @@ runner_take_over(struct runner *r, pid_t pid)
 	r->begun = TRUE;
 	runner_watch_qemu(r, pid);
 	childhurd_event(c, EVENT_FOUND, text);
+	runner_look_at_pause(r);
 	if (c->config != wanted) /* as a reload does with what has changed meanwhile */
 		g_strfreev(runner_configure(r, wanted));
 }
@@ -528,11 +583,22 @@ runner_free(struct runner *r)
 
 /* What QEMU, the overlay or the guest's secrets are not made from. */
 static const char *const live_keys[] = {
-    "autostart",	  "restart",	  "probe-interval",
-    "boot-timeout",	  "hang-timeout", "stop-timeout",
-    "probe-command",	  "speed",	  "systems",
-    "features",		  "count",	  "parallel-builds",
-    "overload-threshold", "store-floor",  NULL,
+    "autostart",
+    "restart",
+    "probe-interval",
+    "boot-timeout",
+    "hang-timeout",
+    "stop-timeout",
+    "probe-command",
+    "speed",
+    "systems",
+    "features",
+    "count",
+    "parallel-builds",
+    "overload-threshold",
+    "store-floor",
+    "clock-skew-limit",
+    NULL,
 };
 
 static gboolean

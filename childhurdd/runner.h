@@ -17,6 +17,9 @@
 #include "childhurdd/record.h"
 #include "childhurdd/tasks.h"
 
+#define PAUSE_RETRY 5000 /* ms between two tries to let a guest go on that QEMU paused */
+#define PAUSE_CONFIRM                                                                              \
+	2000 /* ms that it has to have gone on for: what it was paused for may come again */
 #define EXIT_FALLBACK 2000 /* ms that libvirt may take to say why a QEMU ended that is gone */
 
 struct hird;

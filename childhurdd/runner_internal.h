@@ -6,6 +6,7 @@
 #include "childhurdd/flood.h"
 #include "childhurdd/life.h"
 #include "childhurdd/runner.h"
+#include "config/lack.h"
 
 /* What a guest can have said of it as often as it likes. */
 enum note { NOTE_DISK, NOTE_MEMORY, NOTE_IMPOSTOR, N_NOTES };
@@ -41,6 +42,11 @@ struct runner {
 	gboolean begun;	   /* libvirt has reported its start, or it was taken over */
 	gboolean pictured; /* its screen was kept before it was ended */
 	ev_timer screen_limit;
+	struct hypervisor_call *pause_call; /* a look at whether it runs, or a try to let it */
+	gboolean look_again;		    /* something has changed meanwhile */
+	gboolean goes_on;		    /* it was paused, and runs: for how long? */
+	enum hypervisor_running pause;
+	ev_timer pause_timer; /* the next try */
 	char *exit_text;
 	/* its guest */
 	struct console *console;
@@ -49,6 +55,7 @@ struct runner {
 	struct enroll *enroll;
 	struct health *health;
 	struct life life;
+	gint64 spoke;	     /* monotonic ms of the console's last output */
 	struct slots *slots; /* kept from builds; NULL: none */
 	gboolean boots_kvm;  /* the boots that are known ran with KVM */
 	ev_timer deadline;
@@ -75,10 +82,12 @@ runner_now(void)
 	return g_get_monotonic_time() / 1000;
 }
 
+/* Is it the guest's image, its configuration, its port? Or does the host lack something just now?
+ */
 static inline void
 start_failed(struct runner *r, const char *text)
 {
-	childhurd_event(r->c, EVENT_START_FAILED, text);
+	childhurd_event(r->c, lack_says(text) ? EVENT_START_LACKED : EVENT_START_FAILED, text);
 }
 
 /* runner.c: log and tell it, unless the guest had so much of this kind told lately. */
@@ -98,6 +107,9 @@ void runner_kill(struct childhurd *c);
 void runner_console_start(struct runner *r);
 /* Watch a QEMU that runs: its end, its signs of life. pid: 0 unknown. */
 void runner_watch_qemu(struct runner *r, pid_t pid);
+/* Find out whether QEMU lets its guest run: EVENT_PAUSED, EVENT_RESUMED, EVENT_BROKEN, or nothing.
+ */
+void runner_look_at_pause(struct runner *r);
 void runner_qemu_init(struct runner *r);
 /* Watches nothing any more; a QEMU that runs goes on. */
 void runner_qemu_clear(struct runner *r);

@@ -194,6 +194,10 @@ static void
 on_acceleration(gboolean usable, const char *why, void *data)
 {
 	struct runner *r = data;
+	if (!usable && lack_says(why)) { /* it is not known whether KVM is good */
+		start_failed(r, why);
+		return;
+	}
 	if (!usable && guest_of(r)->acceleration == CONFIG_ACCELERATION_KVM) {
 		g_autofree char *text =
 		    g_strdup_printf("acceleration = kvm, but %s; use tcg or auto", why);

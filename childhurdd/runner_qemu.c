@@ -10,6 +10,7 @@
 
 #include "childhurdd/child.h"
 #include "childhurdd/console.h"
+#include "childhurdd/descriptors.h"
 #include "childhurdd/domain.h"
 #include "childhurdd/failure.h"
 #include "childhurdd/guest_folder.h"
@@ -19,6 +20,17 @@
 #include "ssh/reach.h"
 
 /* --- QEMU's end --- */
+
+/* How it runs is asked of a QEMU that runs. */
+static void
+pause_forget(struct runner *r)
+{
+	ev_timer_stop(r->host->loop, &r->pause_timer);
+	hypervisor_forget(r->pause_call);
+	r->pause_call = NULL;
+	r->look_again = r->goes_on = FALSE;
+	r->pause = HYPERVISOR_RUNS;
+}
 
 static void
 exit_watch_stop(struct runner *r)
@@ -34,6 +46,7 @@ static void
 guest_gone(struct runner *r)
 {
 	exit_watch_stop(r);
+	pause_forget(r);
 	r->pid = 0;
 	/* a picture of its screen, or its end, is asked for no more: the next QEMU has its name */
 	ev_timer_stop(r->host->loop, &r->screen_limit);
@@ -130,8 +143,103 @@ exit_watch_start(struct runner *r, pid_t pid)
 void
 runner_watch_qemu(struct runner *r, pid_t pid)
 {
+	pause_forget(r);
 	life_begin(&r->life, pid, r->console_log, runner_now());
 	exit_watch_start(r, pid);
+}
+
+/* --- a QEMU that does not let its guest run --- */
+
+static void
+pause_retry(struct runner *r, gint64 after)
+{
+	ev_timer_stop(r->host->loop, &r->pause_timer);
+	ev_timer_set(&r->pause_timer, (double)after / 1000, 0);
+	ev_timer_start(r->host->loop, &r->pause_timer);
+}
+
+static char *
+pause_text(const struct runner *r)
+{
+	switch (r->pause) {
+	case HYPERVISOR_NO_ROOM:
+		return g_strdup_printf("paused by QEMU: there is no room left for its disk in %s; "
+				       "make room there, and it goes on by itself",
+				       r->directory);
+	case HYPERVISOR_IO_ERROR:
+		return g_strdup_printf("paused by QEMU: this host cannot read or write its disk "
+				       "(%s%s%s); when it can again, the guest goes on by itself",
+				       r->disk, guest_of(r)->image ? ", on top of " : "",
+				       guest_of(r)->image ? guest_of(r)->image : "");
+	default:
+		return g_strdup("paused by somebody; virsh resume lets it go on");
+	}
+}
+
+static void
+on_pause_known(const struct hypervisor_result *result, void *data)
+{
+	struct runner *r = data;
+	gboolean was = r->pause != HYPERVISOR_RUNS;
+	r->pause_call = NULL;
+	if (!r->c->running)
+		return;
+	if (r->look_again) {
+		runner_look_at_pause(r);
+		return;
+	}
+	if (result->error) { /* a QEMU that ends is told of elsewhere */
+		g_debug("%s: is it paused? %s", guest_of(r)->name, result->error->message);
+		pause_retry(r, PAUSE_RETRY);
+		return;
+	}
+	if (was && result->running == HYPERVISOR_RUNS && !r->goes_on) {
+		r->goes_on = TRUE;
+		pause_retry(r, PAUSE_CONFIRM);
+		return;
+	}
+	r->goes_on = FALSE;
+	r->pause = result->running;
+	if (r->pause == HYPERVISOR_BROKEN) {
+		g_autofree char *text =
+		    g_strdup_printf("QEMU cannot go on with the guest: %s", result->text);
+		childhurd_event(r->c, EVENT_BROKEN, text);
+		return;
+	}
+	gboolean paused = r->pause != HYPERVISOR_RUNS;
+	if (r->health)
+		health_pause(r->health, paused);
+	if (paused) {
+		g_autofree char *text = pause_text(r);
+		pause_retry(r, PAUSE_RETRY);
+		childhurd_event(r->c, EVENT_PAUSED, text);
+	} else if (was) {
+		childhurd_event(r->c, EVENT_RESUMED, "QEMU lets the guest go on");
+	}
+}
+
+void
+runner_look_at_pause(struct runner *r)
+{
+	r->look_again = r->pause_call != NULL;
+	if (r->look_again || !r->c->running)
+		return;
+	ev_timer_stop(r->host->loop, &r->pause_timer);
+	r->pause_call = hypervisor_look(r->host->hypervisor, guest_of(r)->name, on_pause_known, r);
+}
+
+static void
+on_pause_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct runner *r = w->data;
+	gboolean ours = r->pause == HYPERVISOR_NO_ROOM || r->pause == HYPERVISOR_IO_ERROR;
+	if (!ours || r->goes_on) { /* who paused it lets it go on */
+		runner_look_at_pause(r);
+		return;
+	}
+	r->look_again = FALSE;
+	r->pause_call =
+	    hypervisor_resume(r->host->hypervisor, guest_of(r)->name, on_pause_known, r);
 }
 
 void
@@ -162,7 +270,7 @@ runner_domain_event(struct runner *r, enum hypervisor_event event, const char *d
 		judge_exit(r);
 		break;
 	case HYPERVISOR_PAUSED:
-		childhurd_event(r->c, EVENT_PROBE_FAILED, detail);
+		runner_look_at_pause(r);
 		break;
 	case HYPERVISOR_LOST:
 		break;
@@ -176,11 +284,16 @@ on_console(struct console *console, enum console_meaning meaning, const char *li
 	   const char *explanation, void *data)
 {
 	struct runner *r = data;
+	r->spoke = runner_now();
 	if (meaning == CONSOLE_NOTHING)
 		return;
 	g_autofree char *text = g_strdup_printf("%s: \"%s\"", explanation, line);
 	if (meaning == CONSOLE_HALTED)
 		childhurd_event(r->c, EVENT_HALTED, text);
+	else if (meaning == CONSOLE_HALTING)
+		childhurd_event(r->c, EVENT_HALTING, text);
+	else if (meaning == CONSOLE_REBOOTING)
+		childhurd_event(r->c, EVENT_REBOOTING, text);
 	else if (meaning == CONSOLE_PANIC)
 		childhurd_event(r->c, EVENT_BROKEN, text);
 	else { /* it may live on; whether it does, the probes find out */
@@ -232,6 +345,8 @@ on_started(const struct hypervisor_result *result, void *data)
 		return;
 	}
 	runner_watch_qemu(r, result->pid);
+	if (result->pid && hypervisor_embedded(r->host->hypervisor))
+		descriptors_give_back(result->pid);
 	check_privileges(r, result->pid);
 	g_autofree char *text =
 	    g_strdup_printf("QEMU runs (process %d, %s)", (int)result->pid, r->kvm ? "kvm" : "tcg");
@@ -338,7 +453,8 @@ runner_qemu_init(struct runner *r)
 {
 	ev_timer_init(&r->exit_timer, on_exit_timer, 0, 0);
 	ev_timer_init(&r->screen_limit, on_screen_limit, 0, 0);
-	r->exit_timer.data = r->screen_limit.data = r;
+	ev_timer_init(&r->pause_timer, on_pause_timer, 0, 0);
+	r->exit_timer.data = r->screen_limit.data = r->pause_timer.data = r;
 }
 
 void
@@ -346,6 +462,7 @@ runner_qemu_clear(struct runner *r)
 {
 	ev_timer_stop(r->host->loop, &r->screen_limit);
 	exit_watch_stop(r);
+	pause_forget(r);
 	hypervisor_forget(r->call);
 	life_clear(&r->life);
 	g_free(r->complaint);

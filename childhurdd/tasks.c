@@ -5,10 +5,14 @@
  */
 #include "childhurdd/tasks.h"
 
+#define TASKS_RETRY 1.0 /* s between two tries to start a thread */
+
 struct tasks {
 	struct ev_loop *loop;
 	ev_async wake;
 	GThreadPool *pool;
+	int workers;
+	ev_timer lack; /* no thread could be started: what waits for one is tried again */
 	GAsyncQueue *ended;
 };
 
@@ -49,13 +53,27 @@ on_wake(struct ev_loop *loop, ev_async *w, int revents)
 	}
 }
 
+/* Starts a thread for each task in the queue, as far as there may be more. */
+static void
+on_lack(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct tasks *tasks = w->data;
+	if (g_thread_pool_unprocessed(tasks->pool) &&
+	    !g_thread_pool_set_max_threads(tasks->pool, tasks->workers, NULL))
+		return;
+	ev_timer_stop(loop, w);
+}
+
 struct tasks *
 tasks_new(struct ev_loop *loop, int workers)
 {
 	struct tasks *tasks = g_new0(struct tasks, 1);
 	tasks->loop = loop;
 	tasks->ended = g_async_queue_new();
+	tasks->workers = workers;
 	tasks->pool = g_thread_pool_new(work, NULL, workers, FALSE, NULL);
+	ev_timer_init(&tasks->lack, on_lack, 0, TASKS_RETRY);
+	tasks->lack.data = tasks;
 	ev_async_init(&tasks->wake, on_wake);
 	tasks->wake.data = tasks;
 	ev_async_start(loop, &tasks->wake);
@@ -65,6 +83,7 @@ tasks_new(struct ev_loop *loop, int workers)
 void
 tasks_finish(struct tasks *tasks)
 {
+	ev_timer_stop(tasks->loop, &tasks->lack);
 	g_thread_pool_free(tasks->pool, FALSE, TRUE);
 	on_wake(tasks->loop, &tasks->wake, 0);
 	ev_async_stop(tasks->loop, &tasks->wake);
@@ -88,7 +107,8 @@ struct task *
 task_run(struct tasks *tasks, task_fn fn, task_fn done, GDestroyNotify destroy, void *data)
 {
 	struct task *task = task_new(tasks, fn, done, destroy, data);
-	g_thread_pool_push(tasks->pool, task, NULL);
+	if (!g_thread_pool_push(tasks->pool, task, NULL))
+		ev_timer_again(tasks->loop, &tasks->lack);
 	return task;
 }
 

@@ -65,6 +65,7 @@ struct config_guest {
 	char **qemu_options; /* argv split like a shell does, may be empty */
 	char *
 	    clock; /* NULL: now; else "YYYY-MM-DDTHH:MM:SS" in UTC, as QEMU's -rtc base= takes it */
+	gint64 clock_skew_limit; /* ms */
 	enum config_inject inject;
 
 	gboolean offloading;

@@ -106,6 +106,9 @@ const struct key keys[] = {
 	{"clock", KEY_DATE, G(clock), "now", NULL, 0, 0, NULL,
 	 "A date (2020-01-31) or date and time (2020-01-31T12:00:00, UTC) at which the guest lives from each start; now: "
 	 "the present."},
+	{"clock-skew-limit", KEY_TIME, G(clock_skew_limit), "30s", NULL, SECOND, 365 * 24 * HOUR, NULL,
+	 "How far the guest's clock may be from the host's. Beyond it the guest is not published, and admin-user sets its "
+	 "clock when no build runs. Never with clock."},
 	{"inject", KEY_CHOICE, G(inject), "secret-service", NULL, 0, 0, injections,
 	 "How secrets get into the guest. secret-service: Guix' protocol; none: they are in it already, and its public host "
 	 "keys are among the guest's extra files. image is not supported yet."},

@@ -97,10 +97,18 @@ slots_taken(const char *guix_state_directory, const char *host_name, int port, g
 		return 0;
 	}
 	*visible = slots_present(directory, present);
-	for (int slot = 0; slot < SLOTS_MAX; slot++)
+	int problem = errno;
+	for (int slot = 0; slot < SLOTS_MAX; slot++) {
+		gboolean seen = TRUE;
+
 		if (present[slot])
-			taken += slot_locked(directory, slot, visible);
+			taken += slot_locked(directory, slot, &seen);
+		if (!seen)
+			problem = errno;
+		*visible &= seen;
+	}
 	close(directory);
+	errno = problem;
 	return taken;
 }
 

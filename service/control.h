@@ -65,6 +65,7 @@ struct control_guest {
 	gsize n_steps;
 	gint64 probed;		      /* when the last probe ended, wall clock µs; 0: never */
 	double skew;		      /* guest's clock minus ours in seconds; NAN unknown */
+	double skew_within;	      /* seconds that it may be wrong by; NAN unknown */
 	double load;		      /* NAN unknown */
 	gint64 disk_free, store_free; /* bytes on / and on /gnu/store; -1 unknown */
 	const char *failure;	      /* path of what was kept of the last failure; NULL: none */

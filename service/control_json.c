@@ -111,6 +111,7 @@ details_json(const struct control_guest *guest)
 	set_number(o, "probed", guest->probed != 0, seconds(guest->probed));
 	json_object_set_array_member(o, "steps", steps_json(guest->steps, guest->n_steps));
 	set_number(o, "skew", TRUE, guest->skew);
+	set_number(o, "skew_within", TRUE, guest->skew_within);
 	set_number(o, "load", TRUE, guest->load);
 	set_integer(o, "disk_free", guest->disk_free >= 0, guest->disk_free);
 	set_integer(o, "store_free", guest->store_free >= 0, guest->store_free);

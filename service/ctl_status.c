@@ -99,10 +99,14 @@ print_probe(JsonObject *details, double now)
 static void
 print_measures(JsonObject *details)
 {
+	double within = ctl_number(details, "skew_within", 0);
 	double skew = ctl_number(details, "skew", NAN), load = ctl_number(details, "load", NAN);
 	if (!isnan(skew))
-		line("clock", g_strdup_printf("%.1f s %s the host's", fabs(skew),
-					      skew < 0 ? "behind" : "ahead of"));
+		line("clock",
+		     fabs(skew) <= within
+			 ? g_strdup_printf("the host's, within %.1f s", within)
+			 : g_strdup_printf("%.1f s %s the host's, give or take %.1f s", fabs(skew),
+					   skew < 0 ? "behind" : "ahead of", within));
 	if (!isnan(load))
 		line("load", g_strdup_printf("%.2f", load));
 	double disk = ctl_number(details, "disk_free", -1),

@@ -37,6 +37,7 @@ struct ssh_command {
 	GString *output;
 	gsize heard; /* bytes of output that came */
 	gboolean has_status, is_eof, is_closed, in_grace;
+	gboolean late; /* its limit has passed */
 	int status;
 };
 
@@ -164,7 +165,7 @@ command_open(struct ssh_command *command)
 		ssh_callbacks_init(&command->callbacks);
 		if (!command->channel ||
 		    ssh_add_channel_callbacks(command->channel, &command->callbacks) != SSH_OK) {
-			command_fail(command, SSH_ERROR_PROTOCOL, "libssh cannot make a channel");
+			command_fail(command, SSH_ERROR_HOST, "libssh cannot make a channel");
 			return FALSE;
 		}
 	}
@@ -300,6 +301,9 @@ command_timer(struct ev_loop *loop, ev_timer *timer, int events)
 		command_fail(command, SSH_ERROR_CLOSED, "the session is not open");
 	} else if (command->has_status) {
 		command_end(command, NULL);
+	} else if (!command->late) { /* what came while the loop was kept is read first */
+		command->late = TRUE;
+		command_limit(command, SSH_LAST_LOOK);
 	} else {
 		g_autofree char *what = g_strdup_printf(
 		    "no exit status within %" G_GINT64_FORMAT " ms", command->limit);

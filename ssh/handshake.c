@@ -65,7 +65,7 @@ end_without_banner(struct ssh_session *session, int problem)
 		return;
 	}
 	session_end(session,
-		    session_error(session, SSH_ERROR_REFUSED, "%s before a banner%s%s",
+		    session_error(session, session_code(problem), "%s before a banner%s%s",
 				  problem ? g_strerror(problem) : "the guest closed the connection",
 				  session->prelude ? "; it said " : "",
 				  session->prelude ? session->prelude : ""));
@@ -123,9 +123,9 @@ session_hand_over(struct ssh_session *session)
 		session->libssh = libssh;
 		return TRUE;
 	}
-	session_end(session,
-		    session_error(session, SSH_ERROR_PROTOCOL, "libssh refuses an option: %s",
-				  libssh ? ssh_get_error(libssh) : "out of memory"));
+	session_end(session, session_error(session, libssh ? SSH_ERROR_PROTOCOL : SSH_ERROR_HOST,
+					   "libssh refuses an option: %s",
+					   libssh ? ssh_get_error(libssh) : "out of memory"));
 	ssh_free(libssh);
 	return FALSE;
 }
@@ -140,6 +140,10 @@ banner_found(struct ssh_session *session, const char *line, gsize length)
 	if (!g_str_has_prefix(session->banner, "SSH-2.0-") &&
 	    !g_str_has_prefix(session->banner, "SSH-1.99-")) {
 		end_protocol(session, line, length);
+		return;
+	}
+	if (!session->user) {
+		session_answered(session);
 		return;
 	}
 	setsockopt(session->fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);

@@ -14,9 +14,11 @@
 #include "ssh/session_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "config/lack.h"
 #include "ssh/wire.h"
 
 #define DRIVE_ROUNDS_MAX 16
@@ -69,6 +71,7 @@ void
 session_limit(struct ssh_session *session, gint64 milliseconds)
 {
 	ev_timer_stop(session->loop, &session->timer);
+	session->late = FALSE;
 	if (milliseconds <= 0)
 		return;
 	ev_timer_set(&session->timer, (double)milliseconds / 1000., 0.);
@@ -176,10 +179,17 @@ session_succeed(struct ssh_session *session)
 	session->event = ssh_event_new();
 	if (!session->event || ssh_event_add_session(session->event, session->libssh) != SSH_OK) {
 		session->state = SESSION_LOGIN;
-		session_end(session, session_error(session, SSH_ERROR_PROTOCOL,
+		session_end(session, session_error(session, SSH_ERROR_HOST,
 						   "libssh cannot poll the session"));
 		return;
 	}
+	session->ready(session, session->step, NULL, session->data);
+}
+
+void
+session_answered(struct ssh_session *session)
+{
+	session_stop(session);
 	session->ready(session, session->step, NULL, session->data);
 }
 
@@ -207,14 +217,30 @@ session_drive(struct ssh_session *session)
 		ev_feed_event(session->loop, &session->io, EV_READ);
 }
 
+enum ssh_error
+session_code(int problem)
+{
+	/* connect(2): a local port is not to be had, or a rule of this host's is against it */
+	if (lack_is(problem) || problem == EADDRNOTAVAIL || problem == EACCES || problem == EPERM ||
+	    problem == ENETDOWN)
+		return SSH_ERROR_HOST;
+	return SSH_ERROR_REFUSED;
+}
+
+static void
+end_unconnected(struct ssh_session *session, int problem)
+{
+	session_end(session,
+		    session_error(session, session_code(problem), "%s", g_strerror(problem)));
+}
+
 static void
 session_connected(struct ssh_session *session)
 {
 	int problem = wire_error(session->fd);
 
 	if (problem) {
-		session_end(session,
-			    session_error(session, SSH_ERROR_REFUSED, "%s", g_strerror(problem)));
+		end_unconnected(session, problem);
 		return;
 	}
 	session->state = SESSION_BANNER;
@@ -256,25 +282,34 @@ session_event(struct ev_loop *loop, ev_io *io, int events)
 	session_leave(session);
 }
 
+/* FALSE: the session has ended. libssh does not say why it cannot read a file. */
+static gboolean
+session_read_key(struct ssh_session *session)
+{
+	int fd = open(session->private_key, O_RDONLY | O_CLOEXEC);
+	const char *problem = fd < 0 ? g_strerror(errno) : "is no private key without passphrase";
+
+	if (fd >= 0)
+		close(fd);
+	if (fd >= 0 && ssh_pki_import_privkey_file(session->private_key, NULL, NULL, NULL,
+						   &session->key) == SSH_OK)
+		return TRUE;
+	session_end(session,
+		    session_error(session, SSH_ERROR_KEY, "%s: %s", session->private_key, problem));
+	return FALSE;
+}
+
 static void
 session_start(struct ssh_session *session)
 {
 	int problem = 0;
 
 	session->state = SESSION_CONNECTING;
-	if (ssh_pki_import_privkey_file(session->private_key, NULL, NULL, NULL, &session->key) !=
-	    SSH_OK) {
-		session_end(
-		    session,
-		    session_error(session, SSH_ERROR_KEY,
-				  "%s: is not a private key without passphrase that we can read",
-				  session->private_key));
+	if (session->user && !session_read_key(session))
 		return;
-	}
 	session->fd = wire_connect(session->address, session->port, &problem);
 	if (session->fd == -1) {
-		session_end(session,
-			    session_error(session, SSH_ERROR_REFUSED, "%s", g_strerror(problem)));
+		end_unconnected(session, problem);
 		return;
 	}
 	session_limit(session, session->limits.connect);
@@ -299,6 +334,13 @@ session_timeout(struct ssh_session *session)
 }
 
 static void
+session_last_look(struct ssh_session *session)
+{
+	session_limit(session, SSH_LAST_LOOK);
+	session->late = TRUE;
+}
+
+static void
 session_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct ssh_session *session = timer->data;
@@ -308,6 +350,8 @@ session_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	session_enter(session);
 	if (session->state == SESSION_NEW)
 		session_start(session);
+	else if (!session->late) /* what came while the loop was kept is read first */
+		session_last_look(session);
 	else
 		session_timeout(session);
 	session_leave(session);

@@ -34,6 +34,7 @@ enum ssh_error {
 	SSH_ERROR_DENIED,   /* login refused */
 	SSH_ERROR_CLOSED,   /* the session ended */
 	SSH_ERROR_KEY,	    /* one of our own key files cannot be used */
+	SSH_ERROR_HOST,	    /* this host lacks something, and so the guest was not asked */
 };
 
 /* Limits of the steps, in milliseconds. SSH_LIMITS_DEFAULT is what the manual lists. */
@@ -48,7 +49,7 @@ struct ssh_limits {
 struct ssh_session_spec {
 	const char *address; /* IPv4/IPv6 literal; no name look-up is made */
 	int port;
-	const char *user;
+	const char *user;	 /* NULL: the banner is enough, there is no login */
 	const char *private_key; /* path of an OpenSSH private key */
 	char **host_keys; /* acceptable "TYPE BASE64" lines; only their algorithms are negotiated */
 	struct ssh_limits limits;
@@ -57,7 +58,8 @@ struct ssh_session_spec {
 struct ssh_session;
 
 /*
- * Called once: error NULL, the session is logged in; else it is dead, step says how far it came.
+ * Called once: error NULL, the session is logged in (or, without a user, the banner came, and it is
+ * dead); else it is dead, step says how far it came.
  * The callback may free the session. error is owned by the caller of the callback.
  */
 typedef void (*ssh_session_ready_fn)(struct ssh_session *session, enum ssh_step step,

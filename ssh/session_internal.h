@@ -11,6 +11,10 @@
 
 #include "ssh/session.h"
 
+/* ms from the end of a limit to the verdict: the loop may have been kept from reading for longer
+ * than the limit, by others' work or by a stopped process. */
+#define SSH_LAST_LOOK 50
+
 enum session_state {
 	SESSION_NEW,	    /* the loop has not run yet */
 	SESSION_CONNECTING, /* TCP */
@@ -46,6 +50,7 @@ struct ssh_session {
 	gsize peeked;			   /* bytes that were there at the last look */
 	struct ssh_counter_struct counter; /* what libssh read from the socket */
 	GQueue commands;		   /* struct ssh_command, in the order they were run */
+	gboolean late;			   /* the step's limit has passed */
 	int busy; /* depth of calls of ours on the stack: a free is put off */
 	gboolean freed;
 };
@@ -70,6 +75,10 @@ void session_handshake(struct ssh_session *session);
 void session_login(struct ssh_session *session);
 /* Logged in: ready is called. */
 void session_succeed(struct ssh_session *session);
+/* The banner came, and that is all: ready is called. */
+void session_answered(struct ssh_session *session);
+/* What a connection's errno is: SSH_ERROR_REFUSED, or SSH_ERROR_HOST. */
+enum ssh_error session_code(int problem);
 
 /* command.c: move all commands on, after libssh has read. */
 void session_drive_commands(struct ssh_session *session);

@@ -120,7 +120,8 @@ call_done(void *data)
 	struct hypervisor_call *call = data;
 	struct hypervisor *h = call->hypervisor;
 	g_autoptr(GPtrArray) none = g_ptr_array_new();
-	const struct hypervisor_result result = {call->error, "", call->pid, none};
+	const struct hypervisor_result result = {
+	    .error = call->error, .text = "", .pid = call->pid, .domains = none};
 	pid_t runs = call->name ? GPOINTER_TO_INT(g_hash_table_lookup(h->pids, call->name)) : 0;
 	if (call->pid)
 		g_hash_table_insert(h->pids, g_strdup(call->name), GINT_TO_POINTER(call->pid));
@@ -225,6 +226,19 @@ hypervisor_power_button(struct hypervisor *h, const char *name, hypervisor_fn do
 struct hypervisor_call *
 hypervisor_monitor(struct hypervisor *h, const char *name, const char *command, hypervisor_fn done,
 		   void *data)
+{
+	return call_run(h, name, NULL, FALSE, done, data);
+}
+
+/* They all run. */
+struct hypervisor_call *
+hypervisor_look(struct hypervisor *h, const char *name, hypervisor_fn done, void *data)
+{
+	return call_run(h, name, NULL, FALSE, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_resume(struct hypervisor *h, const char *name, hypervisor_fn done, void *data)
 {
 	return call_run(h, name, NULL, FALSE, done, data);
 }

@@ -739,6 +739,324 @@ test_reset_over_daemons(void)
 	fake_clear(&f);
 }
 
+/* What the host lacks says nothing of a guest: it stays what it is, and where it is. */
+static void
+test_unasked(void)
+{
+	struct fake f;
+	start_ready(&f);
+	int logged = f.logged;
+	for (int i = 0; i < 3; i++)
+		happen(&f, EVENT_UNASKED);
+	assert_state(&f, STATE_READY);
+	g_assert_true(childhurd_published(f.c));
+	g_assert_cmpint(f.logged - logged, ==, 1); /* once */
+	g_assert_cmpstr(f.c->phase, ==, "unasked");
+	happen(&f, EVENT_PROBE_OK);
+	g_assert_cmpstr(f.log, ==, "it can be asked again");
+	g_assert_null(f.c->phase);
+
+	happen(&f, EVENT_PROBE_FAILED);
+	f.now += 100000;
+	happen(&f, EVENT_UNASKED);
+	assert_state(&f, STATE_UNRESPONSIVE);
+	g_assert_cmpint(f.timer, ==, -1); /* its limit waits */
+	f.now += 86400000;
+	happen(&f, EVENT_UNASKED);
+	happen(&f, EVENT_PROBE_FAILED);
+	g_assert_cmpint(f.timer - f.now, ==, 80000); /* and goes on */
+	expire(&f);
+	assert_state(&f, STATE_STOPPING);
+	fake_clear(&f);
+
+	fake_init(&f);
+	happen(&f, EVENT_START);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	happen(&f, EVENT_LAUNCHED);
+	happen(&f, EVENT_UNASKED);
+	f.now += 3600000;
+	happen(&f, EVENT_GREETED);
+	assert_state(&f, STATE_ENROLLING);
+	g_assert_cmpint(f.timer, ==, -1);
+	happen(&f, EVENT_ENROLLED);
+	happen(&f, EVENT_PROBE_OK);
+	assert_state(&f, STATE_READY);
+	fake_clear(&f);
+}
+
+static void
+test_start_lacks(void)
+{
+	struct fake f;
+	fake_init(&f);
+	f.config.restart = CONFIG_RESTART_NEVER;
+	happen(&f, EVENT_START);
+	for (int i = 0; i < 5 * BACKOFF_TRIES; i++) {
+		happen(&f, EVENT_ADMITTED);
+		if (i % 3 == 0) {
+			happen(&f, EVENT_START_LACKED);
+		} else if (i % 3 == 1) {
+			happen(&f, EVENT_PREPARED);
+			happen(&f, EVENT_START_LACKED);
+		} else {
+			expire(&f); /* keys or disk are never there: a dead file server */
+		}
+		assert_state(&f, STATE_BACKOFF);
+		g_assert_cmpint(f.timer - f.now, >, 0);
+		g_assert_cmpint(f.timer - f.now, <=, LACK_LONGEST);
+		expire(&f);
+		assert_state(&f, STATE_STARTING);
+	}
+	g_assert_cmpint(f.c->failures, ==, 0);
+	g_assert_cmpint(f.c->restarts, ==, 0);
+	boot(&f);
+	g_assert_cmpint(f.c->lacks, ==, 0);
+	fake_clear(&f);
+}
+
+static void
+test_paused(void)
+{
+	struct fake f;
+	start_ready(&f);
+	f.builds = 1;
+	happen(&f, EVENT_PAUSED);
+	assert_state(&f, STATE_UNRESPONSIVE);
+	g_assert_false(childhurd_published(f.c));
+	g_assert_true(childhurd_coming_up(f.c));
+	g_assert_cmpint(f.timer, ==, -1);
+	int logged = f.logged;
+	happen(&f, EVENT_PAUSED); /* tried in vain */
+	happen(&f, EVENT_PROBE_FAILED);
+	happen(&f, EVENT_PROBE_OK); /* of before */
+	assert_state(&f, STATE_UNRESPONSIVE);
+	g_assert_cmpint(f.logged, ==, logged);
+	g_assert_cmpstr(f.c->phase, ==, "paused");
+	f.now += 86400000;
+	happen(&f, EVENT_RESUMED);
+	g_assert_cmpint(f.asks, ==, 1);
+	g_assert_cmpint(f.timer - f.now, ==, 180000);
+	happen(&f, EVENT_PROBE_OK);
+	assert_state(&f, STATE_READY);
+	g_assert_true(childhurd_published(f.c));
+	g_assert_cmpint(f.kills, ==, 0);
+
+	happen(&f, EVENT_PAUSED); /* a person's wish still counts */
+	happen(&f, EVENT_STOP_NOW);
+	assert_state(&f, STATE_STOPPING);
+	for (int i = 0; i < 2; i++)
+		expire(&f);
+	g_assert_cmpint(f.kills, ==, 1);
+	fake_clear(&f);
+
+	fake_init(&f); /* by the next daemon */
+	f.c->want_up = f.c->proven = TRUE;
+	happen(&f, EVENT_FOUND);
+	happen(&f, EVENT_PAUSED);
+	assert_state(&f, STATE_UNRESPONSIVE);
+	g_assert_cmpint(f.timer, ==, -1);
+	happen(&f, EVENT_RESUMED);
+	happen(&f, EVENT_PROBE_OK);
+	assert_state(&f, STATE_READY);
+	fake_clear(&f);
+}
+
+static void
+test_goes_down(void)
+{
+	struct fake f;
+	start_ready(&f);
+	happen(&f, EVENT_HALTING);
+	assert_state(&f, STATE_UNRESPONSIVE);
+	g_assert_false(childhurd_published(f.c));
+	g_assert_cmpint(f.timer - f.now, ==, 60000);
+	happen(&f, EVENT_HALTING); /* its further lines give it no more time */
+	f.now += 30000;
+	happen(&f, EVENT_PROBE_OK); /* it is on its way, or the line is not true */
+	happen(&f, EVENT_HALTING);
+	assert_state(&f, STATE_UNRESPONSIVE);
+	g_assert_cmpint(f.timer - f.now, ==, 30000);
+	expire(&f);
+	g_assert_cmpint(f.asks, ==, 1);
+	assert_state(&f, STATE_UNRESPONSIVE);
+	expire(&f);
+	assert_state(&f, STATE_STOPPING);
+	g_assert_cmpint(f.kills, ==, 1);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STOPPED); /* as if it had powered itself off */
+	fake_clear(&f);
+
+	start_ready(&f);
+	happen(&f, EVENT_REBOOTING);
+	expire(&f);
+	expire(&f);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STARTING);
+	g_assert_cmpint(f.c->restarts, ==, 1);
+	g_assert_cmpint(f.c->failures, ==, 0);
+	fake_clear(&f);
+
+	start_ready(&f); /* it was only said */
+	f.builds = 1;
+	happen(&f, EVENT_HALTING);
+	expire(&f);
+	happen(&f, EVENT_PROBE_OK);
+	assert_state(&f, STATE_READY);
+	happen(&f, EVENT_PROBE_FAILED); /* and is forgotten */
+	g_assert_cmpint(f.timer - f.now, ==, 180000);
+	fake_clear(&f);
+
+	fake_init(&f); /* while it boots */
+	happen(&f, EVENT_START);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	happen(&f, EVENT_LAUNCHED);
+	happen(&f, EVENT_HALTING);
+	g_assert_cmpint(f.timer - f.now, ==, 60000);
+	expire(&f);
+	expire(&f);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_BACKOFF);
+	fake_clear(&f);
+
+	start_ready(&f); /* it ends as it should */
+	happen(&f, EVENT_HALTING);
+	happen(&f, EVENT_HALTED);
+	assert_state(&f, STATE_STOPPING);
+	happen(&f, EVENT_DIED);
+	assert_state(&f, STATE_STOPPED);
+	fake_clear(&f);
+}
+
+/* --now gives a gentle way time only as long as something is seen of it. */
+static void
+test_stop_now_is_soon(void)
+{
+	struct fake f;
+	start_ready(&f);
+	gint64 asked = f.now;
+	happen(&f, EVENT_STOP_NOW); /* halt hangs, and the console is silent */
+	expire(&f);
+	g_assert_cmpint(f.buttons, ==, 1);
+	expire(&f);
+	g_assert_cmpint(f.kills, ==, 1);
+	g_assert_cmpint(f.now - asked, ==, NOW_SILENCE + NOW_BUTTON);
+	fake_clear(&f);
+
+	start_ready(&f); /* it stops halfway */
+	asked = f.now;
+	happen(&f, EVENT_STOP_NOW);
+	f.spoke = f.now += 10000;
+	happen(&f, EVENT_HALTING);
+	expire(&f);
+	g_assert_cmpint(f.now - asked, ==, 10000 + GOING_DOWN_SILENCE);
+	g_assert_cmpint(f.buttons, ==, 0);
+	g_assert_cmpint(f.kills, ==, 1);
+	fake_clear(&f);
+
+	start_ready(&f); /* it says something all the time */
+	asked = f.now;
+	happen(&f, EVENT_STOP_NOW);
+	while (!f.buttons) {
+		f.spoke = f.timer - 1;
+		expire(&f);
+	}
+	g_assert_cmpint(f.now - asked, ==, f.config.stop_timeout);
+	fake_clear(&f);
+
+	start_ready(&f); /* somebody gets impatient */
+	happen(&f, EVENT_STOP);
+	f.now += 5000;
+	g_assert_cmpint(f.timer - f.now, ==, 55000);
+	happen(&f, EVENT_STOP_NOW);
+	g_assert_cmpint(f.timer - f.now, ==, NOW_SILENCE - 5000);
+	fake_clear(&f);
+
+	start_ready(&f); /* GNU Mach, loaded by QEMU */
+	f.config.kernel = (char *)"/gnumach";
+	happen(&f, EVENT_STOP_NOW);
+	expire(&f);
+	g_assert_cmpint(f.buttons, ==, 0);
+	g_assert_cmpint(f.kills, ==, 1);
+	fake_clear(&f);
+}
+
+static void
+test_clock(void)
+{
+	struct fake f;
+	fake_init(&f);
+	f.config.offloading = TRUE;
+	happen(&f, EVENT_START);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	happen(&f, EVENT_LAUNCHED);
+	happen(&f, EVENT_GREETED);
+	happen(&f, EVENT_ENROLLED);
+	happen(&f, EVENT_CLOCK_OFF);
+	g_assert_cmpint(f.clocks, ==, 0);
+	happen(&f, EVENT_PROBE_OK);
+	assert_state(&f, STATE_READY);
+	g_assert_false(childhurd_published(f.c));
+	g_assert_true(childhurd_coming_up(f.c));
+	g_assert_true(f.held);
+	g_assert_cmpint(f.clocks, ==, 1); /* at once */
+	g_assert_cmpstr(f.c->phase, ==, "clock-off");
+	happen(&f, EVENT_CLOCK_SET);
+	happen(&f, EVENT_CLOCK_GOOD);
+	g_assert_true(childhurd_published(f.c));
+	g_assert_false(f.held);
+	g_assert_null(f.c->phase);
+
+	f.builds = 1;
+	happen(&f, EVENT_CLOCK_OFF);
+	g_assert_false(childhurd_published(f.c));
+	g_assert_cmpint(f.clocks, ==, 1); /* not in the middle of a build */
+	f.builds = 0;
+	happen(&f, EVENT_CLOCK_OFF);
+	g_assert_cmpint(f.clocks, ==, 2);
+	happen(&f, EVENT_CLOCK_SET);
+	happen(&f, EVENT_CLOCK_OFF); /* it was in vain */
+	g_assert_cmpint(f.clocks, ==, 2);
+	f.now += CLOCK_AGAIN;
+	happen(&f, EVENT_CLOCK_OFF);
+	g_assert_cmpint(f.clocks, ==, 3);
+	fake_clear(&f);
+}
+
+/* What waits for a build is taken back by a start or an undrain, wherever it waits. */
+static void
+test_stop_is_taken_back(void)
+{
+	static const enum event stops[] = {EVENT_STOP, EVENT_RESTART, EVENT_RESET},
+				backs[] = {EVENT_START, EVENT_UNDRAIN};
+	for (gsize i = 0; i < G_N_ELEMENTS(stops) * G_N_ELEMENTS(backs) * 2; i++) {
+		struct fake f;
+		gboolean doubted = i % 2;
+		enum event stop = stops[i / 2 % G_N_ELEMENTS(stops)];
+		start_ready(&f);
+		f.builds = 1;
+		if (doubted)
+			happen(&f, EVENT_PROBE_FAILED);
+		happen(&f, stop);
+		assert_state(&f, doubted ? STATE_UNRESPONSIVE : STATE_DRAINING);
+		g_assert_true(f.c->winding_down);
+		happen(&f, backs[i / 2 / G_N_ELEMENTS(stops)]);
+		g_assert_false(f.c->winding_down);
+		g_assert_true(f.c->want_up);
+		g_assert_false(f.c->discard);
+		if (doubted)
+			happen(&f, EVENT_PROBE_OK);
+		assert_state(&f, STATE_READY);
+		g_assert_false(f.held);
+		f.builds = 0;
+		happen(&f, EVENT_BUILD_ENDED);
+		assert_state(&f, STATE_READY);
+		fake_clear(&f);
+	}
+}
+
 /* The promises that can be seen from here, after any event whatever. */
 static void
 check_promises(struct fake *f)
@@ -751,8 +1069,14 @@ check_promises(struct fake *f)
 	gboolean limited = c->state == STATE_BOOTING || c->state == STATE_ENROLLING ||
 			   c->state == STATE_STOPPING || c->state == STATE_BACKOFF ||
 			   (c->state == STATE_UNRESPONSIVE);
-	if (limited)
+	gboolean stalled =
+	    (c->unasked || c->paused) && c->state != STATE_STOPPING && c->state != STATE_BACKOFF;
+	if (limited && stalled)
+		g_assert_cmpint(c->left, >, 0);
+	else if (limited)
 		g_assert_cmpint(f->timer, >=, 0); /* nothing waits for ever */
+	if (c->paused || c->going_down || c->clock_off)
+		g_assert_false(childhurd_published(c));
 	if (c->state == STATE_BACKOFF)
 		g_assert_false(c->launching);
 	g_assert_cmpint(c->failures, <=, BACKOFF_TRIES);
@@ -828,6 +1152,14 @@ main(int argc, char **argv)
 			test_unanswered_launch);
 	g_test_add_func("/childhurd/a-running-guest-is-taken-over", test_take_over);
 	g_test_add_func("/childhurd/a-reset-goes-on-over-daemons", test_reset_over_daemons);
+	g_test_add_func("/childhurd/what-cannot-be-asked-stays-what-it-is", test_unasked);
+	g_test_add_func("/childhurd/a-start-that-the-host-cannot-make-is-no-failure",
+			test_start_lacks);
+	g_test_add_func("/childhurd/what-qemu-has-paused-is-not-hung", test_paused);
+	g_test_add_func("/childhurd/who-says-that-it-goes-down-is-off-the-list", test_goes_down);
+	g_test_add_func("/childhurd/stop-now-does-not-wait-for-the-dead", test_stop_now_is_soon);
+	g_test_add_func("/childhurd/a-wrong-clock-is-set-and-unpublished-until-then", test_clock);
+	g_test_add_func("/childhurd/a-stop-that-waits-can-be-taken-back", test_stop_is_taken_back);
 	g_test_add_func("/childhurd/promises-hold-under-any-events", test_any_events);
 	return g_test_run();
 }

@@ -15,10 +15,10 @@ struct fake {
 	struct config_guest config;
 	gint64 now, timer;
 	int queued, prepared, launched, enrolled, watched, quieted, halted, buttons, kills,
-	    discarded, collected;
+	    discarded, collected, clocks, asks;
 	int builds;
 	gboolean held; /* builds are kept out */
-	gint64 sign;
+	gint64 sign, spoke;
 	gboolean published_when_stopping;
 	gboolean coming_up;	 /* as was told last */
 	struct starts *starts;	 /* NULL: the test itself says whose turn it is */
@@ -66,6 +66,8 @@ COUNTS(power_button, buttons)
 COUNTS(kill, kills)
 COUNTS(discard, discarded)
 COUNTS(collect, collected)
+COUNTS(set_clock, clocks)
+COUNTS(ask, asks)
 
 static inline void
 fake_queue(struct childhurd *c)
@@ -107,6 +109,12 @@ fake_sign(struct childhurd *c)
 	return fake_of(c)->sign;
 }
 
+static inline gint64
+fake_spoke(struct childhurd *c)
+{
+	return fake_of(c)->spoke;
+}
+
 static inline void
 fake_changed(struct childhurd *c, gboolean state_changed, const char *text)
 {
@@ -143,7 +151,10 @@ static const struct world_ops fake_world = {
     .hold = fake_hold,
     .release = fake_release,
     .collect = fake_collect,
+    .set_clock = fake_set_clock,
+    .ask = fake_ask,
     .sign = fake_sign,
+    .spoke = fake_spoke,
     .changed = fake_changed,
 };
 

@@ -135,6 +135,15 @@ lines_mean_what_they_say(void)
 	    {"ext2fs: device:hd0s1: panic: main: Not enough memory", CONSOLE_DISK},
 	    {"ext2fs.static: ../../ext2fs/inode.c:140: read_node: Assertion `0' failed.",
 	     CONSOLE_DISK},
+	    {"/srv/hurd/ext2fs.static: ../../../src/hurd/libdiskfs/rdwr-internal.c:38: "
+	     "_diskfs_rdwr_internal: Assertion '!diskfs_readonly' failed.",
+	     CONSOLE_DISK},
+	    {"startup: notifying ext2fs.static device:hd0 of halt...done", CONSOLE_HALTING},
+	    {"# startup: notifying pfinet of halt...", CONSOLE_HALTING},
+	    {"startup: notifying random of reboot...done", CONSOLE_REBOOTING},
+	    {"startup: halting Hurd...", CONSOLE_HALTING},
+	    {"startup: halting Mach (flags 0x8)...", CONSOLE_HALTING},
+	    {"startup: rebooting Mach (flags 0)...", CONSOLE_REBOOTING},
 	    {"ext2fs: device:hd0s1: warning: MOUNTED READ-ONLY; MUST USE `fsysopts --writable'",
 	     CONSOLE_DISK},
 	    {"ext2fs: device:hd0: ext2_new_block: block >= blocks count", CONSOLE_DISK},
@@ -161,7 +170,8 @@ lines_mean_what_they_say(void)
 	     "startup proc "
 	     "auth.",
 	     CONSOLE_NOTHING},
-	    {"startup: notifying ext2fs.static device:hd0 of halt...done", CONSOLE_NOTHING},
+	    {"startup: notifying of nothing", CONSOLE_NOTHING},
+	    {"a program that says halting Hurd...", CONSOLE_NOTHING},
 	    {"Shutdown completed successfully, now in tight loop.", CONSOLE_NOTHING},
 	    {"foo.c:1: main: Assertion `x' failed.", CONSOLE_NOTHING},
 	};
@@ -176,28 +186,78 @@ lines_mean_what_they_say(void)
 	}
 }
 
+/* Read a real guest's console, which is in tests/data. */
+static void
+read_real(struct place *place, const char *name)
+{
+	g_autofree char *built = g_test_build_filename(G_TEST_DIST, "../data", name, NULL);
+	g_autofree char *here = g_build_filename("tests/data", name, NULL);
+	g_autofree char *text = NULL;
+	gsize length;
+
+	if (!g_file_get_contents(built, &text, &length, NULL)) /* run from the top folder */
+		g_assert_true(g_file_get_contents(here, &text, &length, NULL));
+	place_make(place);
+	append(place, text, length);
+	watch(place, TRUE);
+	console_drain(place->console);
+}
+
 static void
 a_real_boot_and_halt_tells_the_halt_and_nothing_else(void)
 {
-	g_autofree char *log =
-	    g_test_build_filename(G_TEST_DIST, "../data/hurd-boot-and-halt.log", NULL);
-	g_autofree char *text = NULL;
 	struct place place;
-	gsize length;
 
-	if (!g_file_get_contents(log, &text, &length, NULL)) /* run from the top folder */
-		g_assert_true(
-		    g_file_get_contents("tests/data/hurd-boot-and-halt.log", &text, &length, NULL));
-	place_make(&place);
-	append(&place, text, length);
-	watch(&place, TRUE);
-	console_drain(place.console);
+	read_real(&place, "hurd-boot-and-halt.log");
 	g_assert_cmpstr(
 	    place.told->str, ==,
+	    "halting: startup: notifying pfinet of halt...done\n"
+	    "halting: startup: notifying random of halt...done\n"
+	    "halting: startup: notifying ext2fs.static device:hd0 of halt...done\n"
+	    "halting: startup: halting Hurd...\n"
+	    "halting: startup: halting Mach (flags 0x8)...\n"
 	    "halted: You can safely power off the system or hit ctl-alt-del to reboot\n");
 	expect_tail(&place, 2,
 		    "Shutdown completed successfully, now in tight loop.|"
 		    "You can safely power off the system or hit ctl-alt-del to reboot");
+	place_remove(&place);
+}
+
+/* A reboot, and a halt that never comes to its end. */
+static void
+a_real_halt_that_is_stuck_tells_that_it_has_begun(void)
+{
+	struct place place;
+
+	read_real(&place, "hurd-halt-stuck.log");
+	g_assert_cmpstr(
+	    place.told->str, ==,
+	    "rebooting: # startup: notifying pfinet of reboot...done\n"
+	    "rebooting: startup: notifying random of reboot...done\n"
+	    "rebooting: startup: notifying ext2fs.static device:hd0s1 of reboot...done\n"
+	    "disk: /srv/hurd/ext2fs.static: ../../../src/hurd/libdiskfs/rdwr-internal.c:38: "
+	    "_diskfs_rdwr_internal: Assertion '!diskfs_readonly' failed.\n"
+	    "rebooting: startup: rebooting Mach (flags 0)...\n"
+	    "halting: # startup: notifying pfinet of halt...done\n"
+	    "halting: startup: notifying random of halt...done\n"
+	    "halting: startup: notifying ext2fs.static device:hd0s1 of halt...done\n"
+	    "disk: /srv/hurd/ext2fs.static: ../../../src/hurd/libdiskfs/rdwr-internal.c:38: "
+	    "_diskfs_rdwr_internal: Assertion '!diskfs_readonly' failed.\n"
+	    "halting: startup: halting Hurd...\n");
+	place_remove(&place);
+}
+
+static void
+a_real_crash_is_told_apart_from_the_halts_behind_it(void)
+{
+	struct place place;
+
+	read_real(&place, "hurd-crash-boot-halt.log");
+	g_assert_nonnull(strstr(place.told->str, "panic: "));
+	g_assert_nonnull(strstr(place.told->str, "halting: # startup: notifying pfinet of halt"));
+	g_assert_true(g_str_has_suffix(
+	    place.told->str,
+	    "halted: You can safely power off the system or hit ctl-alt-del to reboot\n"));
 	place_remove(&place);
 }
 
@@ -553,6 +613,10 @@ main(int argc, char **argv)
 	TEST("lines-mean-what-they-say", lines_mean_what_they_say);
 	TEST("a-real-boot-and-halt-tells-the-halt-and-nothing-else",
 	     a_real_boot_and_halt_tells_the_halt_and_nothing_else);
+	TEST("a-real-halt-that-is-stuck-tells-that-it-has-begun",
+	     a_real_halt_that_is_stuck_tells_that_it_has_begun);
+	TEST("a-real-crash-is-told-apart-from-the-halts-behind-it",
+	     a_real_crash_is_told_apart_from_the_halts_behind_it);
 	TEST("what-is-appended-is-told", what_is_appended_is_told);
 	TEST("a-file-that-comes-later-is-read-from-its-start",
 	     a_file_that_comes_later_is_read_from_its_start);

@@ -189,7 +189,8 @@ BED_TEST(test_status)
 	    "{\"guests\":[{\"guest\":{\"name\":\"alpha\"*},\"pid\":null,\"acceleration\":null,"
 	    "\"cpu\":null,"
 	    "\"next_try\":null,\"deadline\":null,\"user\":\"\",*\"probed\":null,\"steps\":[],"
-	    "\"skew\":null,\"load\":null,\"disk_free\":null,\"store_free\":4096,\"failure\":null,"
+	    "\"skew\":null,\"skew_within\":null,\"load\":null,\"disk_free\":null,\"store_free\":"
+	    "4096,\"failure\":null,"
 	    "\"console_tail\":[\"last \357\277\275 line\"],"
 	    "\"restart_needed\":[]}]}");
 	peer_call(peer, "Status", "\"names\":[\"beta1\"]", "");
@@ -197,7 +198,8 @@ BED_TEST(test_status)
 	    peer, "*\"pid\":42,*\"steps\":["
 		  "{\"name\":\"banner\",\"result\":\"ok\",\"seconds\":0.12*},"
 		  "{\"name\":\"command\",\"result\":\"no \357\277\275 answer\",\"seconds\":null}],"
-		  "\"skew\":-2.5,\"load\":null,*\"restart_needed\":[\"memory-size\"]}]}");
+		  "\"skew\":-2.5,\"skew_within\":0.75,\"load\":null,*\"restart_needed\":[\"memory-"
+		  "size\"]}]}");
 }
 
 BED_TEST(test_machines)

@@ -87,6 +87,7 @@ bed_describe(void *data, const char *name, gboolean details, struct control_gues
 		    .steps = steps,
 		    .n_steps = i ? G_N_ELEMENTS(steps) : 0,
 		    .skew = i ? -2.5 : NAN,
+		    .skew_within = i ? 0.75 : NAN,
 		    .load = i ? INFINITY : NAN,
 		    .disk_free = -1,
 		    .store_free = 4096,

@@ -38,6 +38,8 @@ enum thing {
 	THING_ENDED, /* nothing was there to be killed */
 	THING_TEND,
 	THING_COLLECTED,
+	THING_CLOCK_SET,
+	THING_LOOKS,  /* whether QEMU lets its guest run */
 	THING_REPORT, /* of QEMU's end */
 	N_DAEMON_THINGS,
 	/* the world's */
@@ -45,6 +47,8 @@ enum thing {
 	THING_EXIT,
 	THING_CONSOLE,
 	THING_WAKES, /* from a hang */
+	THING_ROOM,  /* there is room again for what a paused guest writes */
+	THING_LACK,  /* the host begins or ceases to lack something; guest 0's */
 	THING_BUILD,
 	THING_BUILD_ENDS,
 	THING_MISFORTUNE,
@@ -80,7 +84,10 @@ struct being {
 	gint64 born;
 	guint boot, proven_boot;
 	gboolean secrets, hung;
-	gint64 hung_at; /* 0: it hangs in what it does, and still shows signs of life */
+	gboolean paused; /* by QEMU */
+	gboolean skewed; /* its clock */
+	gint64 spoke;	 /* on its console */
+	gint64 hung_at;	 /* 0: it hangs in what it does, and still shows signs of life */
 	enum event death;
 	/* builds */
 	int builds;
@@ -107,6 +114,7 @@ struct world {
 	guint n, parallel;
 	gboolean good;	/* nothing bad happens any more */
 	gboolean dying; /* between two daemons: nothing is published */
+	gboolean lacks; /* no probe can be made, and no guest started */
 	gint64 memory, pressure;
 	struct starts *starts;
 	struct being beings[WORLD_GUESTS];
@@ -255,6 +263,10 @@ check_being(struct being *b)
 	PROMISE(b, !c->drained || b->as == PUBLISHED_NOT);
 	PROMISE(b, b->as != PUBLISHED_READY || !b->held);
 	PROMISE(b, b->as != PUBLISHED_READY || c->room != ROOM_NONE);
+	PROMISE(b, b->as != PUBLISHED_READY || !c->clock_off);
+	PROMISE(b, b->as != PUBLISHED_READY || !c->paused);
+	PROMISE(b, b->as != PUBLISHED_READY || !c->going_down);
+	PROMISE(b, !c->setting_clock || b->held || b->invisible);
 	PROMISE(b, c->state != STATE_STOPPED || !b->held);
 	PROMISE(b, !c->collecting || b->held);
 	/* no QEMU without a master, nor a second one */
@@ -264,10 +276,13 @@ check_being(struct being *b)
 		PROMISE(b, !b->alive && !b->launching);
 	if (c->state == STATE_FAILED)
 		PROMISE(b, c->running || c->launching || (!b->alive && !b->launching));
-	/* nothing waits for ever */
-	if (c->state == STATE_BOOTING || c->state == STATE_ENROLLING ||
-	    c->state == STATE_UNRESPONSIVE || c->state == STATE_STOPPING ||
-	    c->state == STATE_BACKOFF || (c->state == STATE_STARTING && b->place))
+	/* nothing waits for ever, but for what the host lacks */
+	gboolean watched = c->state == STATE_BOOTING || c->state == STATE_ENROLLING ||
+			   c->state == STATE_UNRESPONSIVE;
+	if (watched && (c->unasked || c->paused))
+		PROMISE(b, c->left > 0 && b->timer < 0);
+	else if (watched || c->state == STATE_STOPPING || c->state == STATE_BACKOFF ||
+		 (c->state == STATE_STARTING && b->place))
 		PROMISE(b, b->timer >= w->now);
 	if (c->state == STATE_STARTING && !b->place)
 		PROMISE(b, b->queued);
@@ -315,7 +330,8 @@ happen_as(struct being *b, enum event event, const char *text)
 	struct world *w = b->world;
 	w->events++;
 	w->seen_events[event]++;
-	if ((event == EVENT_HALTED || event == EVENT_POWERED_OFF || event == EVENT_REBOOTED) &&
+	if ((event == EVENT_HALTED || event == EVENT_POWERED_OFF || event == EVENT_REBOOTED ||
+	     event == EVENT_HALTING || event == EVENT_REBOOTING) &&
 	    b->c->state != STATE_STOPPING)
 		b->wish_up = FALSE; /* `restart' has the word */
 	childhurd_event(b->c, event, text);
@@ -336,7 +352,9 @@ born(struct being *b)
 {
 	g_assert_false(b->alive);
 	b->alive = TRUE;
-	b->hung = b->secrets = b->excused = FALSE;
+	b->hung = b->secrets = b->excused = b->paused = FALSE;
+	b->skewed = bad(b->world, 5);
+	b->spoke = b->world->now;
 	b->hung_at = 0;
 	b->watched = b->reporting = FALSE;
 	b->born = b->world->now;
@@ -355,6 +373,7 @@ dies(struct being *b, enum event how)
 	call_off(b, THING_EXIT);
 	call_off(b, THING_CONSOLE);
 	call_off(b, THING_WAKES);
+	call_off(b, THING_ROOM);
 	if (b->builds) /* Guix notices */
 		due_in(b, THING_BUILD_ENDS, 0, 5 * WORLD_SECOND, 0);
 	if (b->watched) {
@@ -458,7 +477,9 @@ sim_prepare(struct childhurd *c)
 		call_off(b, THING_PREPARED); /* for ever */
 	else
 		due_in(b, THING_PREPARED, 1, bad(w, 2) ? START_LIMIT * 2 : 2 * WORLD_SECOND,
-		       bad(w, 5));
+		       w->lacks	   ? EVENT_START_LACKED
+		       : bad(w, 5) ? EVENT_START_FAILED
+				   : EVENT_PREPARED);
 }
 
 static inline void
@@ -509,6 +530,7 @@ sim_quiet(struct childhurd *c)
 	call_off(b, THING_PROBE);
 	call_off(b, THING_REFUSED);
 	call_off(b, THING_COLLECTED);
+	call_off(b, THING_CLOCK_SET);
 }
 
 /* The guest goes down by itself: QEMU ends, or Mach has halted and QEMU stays. */
@@ -602,6 +624,27 @@ sim_collect(struct childhurd *c)
 	due_in(b, THING_COLLECTED, WORLD_SECOND, 10 * WORLD_MINUTE, 0);
 }
 
+static inline void
+sim_set_clock(struct childhurd *c)
+{
+	struct being *b = being_of(c);
+	PROMISE(b, b->alive || b->reporting);
+	PROMISE(b, !b->builds || b->invisible || b->build_boot != b->boot);
+	due_in(b, THING_CLOCK_SET, 10, WORLD_SECOND, 0);
+}
+
+static inline void
+sim_ask(struct childhurd *c)
+{
+	due_in(being_of(c), THING_PROBE, 0, WORLD_SECOND, 0);
+}
+
+static inline gint64
+sim_spoke(struct childhurd *c)
+{
+	return being_of(c)->spoke;
+}
+
 static inline gint64
 sim_sign(struct childhurd *c)
 {
@@ -649,7 +692,10 @@ static const struct world_ops sim_ops = {
     .hold = sim_hold,
     .release = sim_release,
     .collect = sim_collect,
+    .set_clock = sim_set_clock,
+    .ask = sim_ask,
     .sign = sim_sign,
+    .spoke = sim_spoke,
     .changed = sim_changed,
 };
 
@@ -751,7 +797,7 @@ misfortune(struct being *b)
 	due_in(b, THING_MISFORTUNE, WORLD_SECOND, WORLD_HOUR, 0);
 	if (!b->alive || w->good)
 		return;
-	switch (g_rand_int_range(w->rand, 0, 7)) {
+	switch (g_rand_int_range(w->rand, 0, 10)) {
 	case 0:
 		dies(b, EVENT_DIED);
 		break;
@@ -772,6 +818,24 @@ misfortune(struct being *b)
 	case 5:
 		b->hung = TRUE;
 		b->hung_at = chance(w, 50) ? w->now : 0;
+		break;
+	case 6: /* the line is true, or somebody in the guest has written it */
+		due_in(b, THING_CONSOLE, 0, WORLD_SECOND,
+		       chance(w, 50) ? EVENT_HALTING : EVENT_REBOOTING);
+		if (chance(w, 30))
+			break;
+		b->hung = b->excused = TRUE;
+		b->hung_at = 0;
+		if (chance(w, 50))
+			goes_down(b, 30 * WORLD_SECOND);
+		break;
+	case 7: /* its disk cannot be written */
+		b->paused = TRUE;
+		due_in(b, THING_LOOKS, 0, WORLD_SECOND, 0);
+		due_in(b, THING_ROOM, WORLD_SECOND, WORLD_HOUR, 0);
+		break;
+	case 8:
+		b->skewed = TRUE;
 		break;
 	default:
 		b->hung = TRUE;
@@ -824,6 +888,8 @@ daemon_dies(struct world *w)
 		w->events++;
 		w->seen_events[event]++;
 		childhurd_event(b->c, event, "a new daemon");
+		if (b->alive)
+			due_in(b, THING_LOOKS, 0, WORLD_SECOND, 0);
 	}
 	w->dying = FALSE;
 	for (guint i = 0; i < w->n; i++)
@@ -869,12 +935,14 @@ on_guest(struct being *b, enum thing thing, int detail)
 		b->timer = -1;
 		if (b->c->state == STATE_UNRESPONSIVE && hangs(b))
 			b->excused = TRUE;
+		if (b->c->going_down == GOING_DOWN_ASKED && b->hung)
+			b->excused = TRUE; /* it said so itself, and does not answer */
 		happen(b, EVENT_DEADLINE);
 		break;
 	case THING_PREPARED:
 		b->keys = TRUE;
 		write_list(b);
-		happen(b, detail ? EVENT_START_FAILED : EVENT_PREPARED);
+		happen(b, detail);
 		break;
 	case THING_LAUNCHED:
 		b->launching = FALSE;
@@ -899,12 +967,22 @@ on_guest(struct being *b, enum thing thing, int detail)
 		happen(b, EVENT_ENROLLED);
 		break;
 	case THING_PROBE: {
+		if (w->lacks) {
+			due_in(b, THING_PROBE, 2 * WORLD_SECOND, 3 * WORLD_SECOND, 0);
+			happen(b, EVENT_UNASKED);
+			break;
+		}
+		if (b->paused) { /* nothing it does not say counts */
+			due_in(b, THING_PROBE, 2 * WORLD_SECOND, 3 * WORLD_SECOND, 0);
+			break;
+		}
 		gboolean ok = b->alive && !b->hung && b->secrets && !bad(w, 1);
 		gint64 next = ok ? b->config.probe_interval : 2 * WORLD_SECOND;
 		due_in(b, THING_PROBE, next * 9 / 10, next * 11 / 10, 0);
 		if (ok) {
 			b->proven_boot = b->boot;
 			happen(b, store_of(b));
+			happen(b, b->skewed ? EVENT_CLOCK_OFF : EVENT_CLOCK_GOOD);
 		}
 		happen(b, ok ? EVENT_PROBE_OK : EVENT_PROBE_FAILED);
 		break;
@@ -930,6 +1008,20 @@ on_guest(struct being *b, enum thing thing, int detail)
 			b->store = EVENT_ROOM;
 		happen(b, EVENT_COLLECTED);
 		break;
+	case THING_CLOCK_SET:
+		if (!b->alive || b->hung)
+			break;
+		b->skewed &= bad(w, 20);
+		due_in(b, THING_PROBE, 0, WORLD_SECOND, 0);
+		happen(b, EVENT_CLOCK_SET);
+		break;
+	case THING_LOOKS:
+		if (!b->alive || !b->c->running)
+			break;
+		if (b->paused)
+			due_in(b, THING_LOOKS, 5 * WORLD_SECOND, 6 * WORLD_SECOND, 0);
+		happen(b, b->paused ? EVENT_PAUSED : EVENT_RESUMED);
+		break;
 	case THING_REPORT:
 		b->reporting = FALSE;
 		happen(b, b->death);
@@ -941,11 +1033,21 @@ on_guest(struct being *b, enum thing thing, int detail)
 		dies(b, detail);
 		break;
 	case THING_CONSOLE:
-		b->hung = b->excused = TRUE;
+		b->spoke = w->now;
+		if (detail != EVENT_HALTING && detail != EVENT_REBOOTING)
+			b->hung = b->excused = TRUE;
 		happen(b, detail);
 		break;
 	case THING_WAKES:
 		b->hung = FALSE;
+		break;
+	case THING_ROOM:
+		b->paused = FALSE;
+		break;
+	case THING_LACK:
+		w->lacks = !w->lacks && !w->good;
+		due_in(b, THING_LACK, WORLD_SECOND, w->lacks ? 10 * WORLD_MINUTE : 8 * WORLD_HOUR,
+		       0);
 		break;
 	case THING_BUILD:
 		build_begins(b);
@@ -1036,6 +1138,7 @@ world_new(guint n, guint32 seed)
 		due_in(b, THING_BUILD, 0, WORLD_MINUTE, 0);
 		due_in(b, THING_MISFORTUNE, 0, WORLD_HOUR, 0);
 	}
+	due_in(&w->beings[0], THING_LACK, 0, 8 * WORLD_HOUR, 0);
 	world_due(w, THING_OPERATOR, 0, WORLD_SECOND);
 	world_due(w, THING_PRESSURE, 0, WORLD_SECOND);
 	world_due(w, THING_DAEMON_DIES, WORLD_HOUR, 8 * WORLD_HOUR);
@@ -1058,6 +1161,7 @@ static inline void
 world_becomes_good(struct world *w)
 {
 	w->good = TRUE;
+	w->lacks = FALSE;
 	w->memory = 1024 * WORLD_GIB;
 	w->pressure = 0;
 	for (guint i = 0; i < w->n; i++)

@@ -31,6 +31,7 @@ text_of(struct fake *f)
 					    .builds = -1,
 					    .slots = 2,
 					    .skew = NAN,
+					    .skew_within = NAN,
 					    .load = 1.25,
 					    .disk_free = -1,
 					    .store_free = 4096};
@@ -111,7 +112,8 @@ static const struct path {
 	enum event events[8]; /* EVENT_START ends them */
 } paths[] = {
     {FAILURE_START, FALSE, FALSE, {EVENT_ADMITTED, EVENT_START_FAILED}},
-    {FAILURE_START, FALSE, FALSE, {EVENT_ADMITTED, EVENT_DEADLINE}},
+    {FAILURE_HOST, FALSE, FALSE, {EVENT_ADMITTED, EVENT_START_LACKED}},
+    {FAILURE_HOST, FALSE, FALSE, {EVENT_ADMITTED, EVENT_DEADLINE}},
     {FAILURE_BOOT_TIMEOUT,
      FALSE,
      FALSE,
@@ -139,8 +141,7 @@ static const struct path {
     {FAILURE_KILL,
      TRUE,
      FALSE,
-     {EVENT_STOP_NOW, EVENT_DEADLINE, EVENT_DEADLINE, EVENT_DEADLINE, EVENT_DEADLINE,
-      EVENT_DEADLINE}},
+     {EVENT_STOP, EVENT_DEADLINE, EVENT_DEADLINE, EVENT_DEADLINE, EVENT_DEADLINE, EVENT_DEADLINE}},
 };
 
 static void

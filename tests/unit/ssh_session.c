@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -598,6 +599,69 @@ test_no_key(void)
 	assert_failed(&trial, SSH_STEP_CONNECT, SSH_ERROR_KEY, "/nonexistent/key");
 }
 
+/* All descriptors are in use, as in a daemon with too many guests. */
+static void
+test_no_descriptor(void)
+{
+	struct trial trial = {.over = FALSE};
+	struct rlimit limit, tight;
+	int taken[64], n = 0;
+
+	prepare(&trial);
+	ev_run(trial.loop, EVRUN_NOWAIT); /* it has its own by now */
+	g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+	tight = limit;
+	tight.rlim_cur = (rlim_t)descriptors() + 8;
+	g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &tight), ==, 0);
+	trial.spec.user = NULL;
+	while (n < 64 && (taken[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+		n++;
+	attempt(&trial);
+	while (n > 0)
+		close(taken[--n]);
+	g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+	assert_failed(&trial, SSH_STEP_CONNECT, SSH_ERROR_HOST, g_strerror(EMFILE));
+}
+
+static void
+test_banner_alone(void)
+{
+	struct trial trial = {.over = FALSE};
+	guint before = descriptors();
+
+	prepare(&trial);
+	trial.spec.user = trial.spec.private_key = NULL;
+	attempt(&trial);
+	g_assert_no_error(trial.error);
+	g_assert_cmpint(trial.step, ==, SSH_STEP_BANNER);
+	g_assert_true(g_str_has_prefix(ssh_session_banner(trial.session), "SSH-2.0-OpenSSH"));
+	g_assert_true(ssh_session_ended(trial.session));
+	ev_run(trial.loop, EVRUN_NOWAIT);
+	g_assert_cmpint(trial.closes, ==, 0);
+	finish(&trial);
+	g_assert_cmpuint(descriptors(), ==, before);
+}
+
+/* A loop that was kept for longer than the limit reads what came meanwhile before it judges. */
+static void
+test_stopped_meanwhile(void)
+{
+	struct trial trial = {.over = FALSE};
+	struct result result = {.trial = &trial};
+
+	log_in(&trial);
+	ssh_session_run(trial.session, "echo done", NULL, 1000, on_command, &result);
+	for (int i = 0; i < 3; i++) { /* the request is on its way */
+		ev_run(trial.loop, EVRUN_ONCE);
+	}
+	g_usleep(1500000); /* no waiting for something: this is what happens */
+	loop_until(trial.loop, &trial.over, 20.);
+	g_assert_no_error(result.error);
+	g_assert_cmpint(result.status, ==, 0);
+	result_clear(&result);
+	finish(&trial);
+}
+
 static void
 test_refused(void)
 {
@@ -791,6 +855,9 @@ main(int argc, char **argv)
 	TEST("an-unknown-key-is-denied", test_wrong_key);
 	TEST("an-unreadable-key-of-ours-is-named", test_no_key);
 	TEST("nobody-there-is-refused", test_refused);
+	TEST("a-lack-of-descriptors-is-the-hosts", test_no_descriptor);
+	TEST("without-a-user-the-banner-is-enough", test_banner_alone);
+	TEST("what-came-while-the-loop-was-kept-counts", test_stopped_meanwhile);
 	TEST("an-sshd-that-accepts-and-says-nothing-has-a-limit", test_silent);
 	TEST("closed-before-a-banner-is-refused", test_closes);
 	TEST("turned-away-by-sshd-is-refused", test_turned_away);

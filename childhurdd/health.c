@@ -41,6 +41,7 @@ struct health {
 	struct ssh_session *door;    /* looks whether sshd greets, more often */
 	gboolean open, halting, paused;
 	gboolean visited;		  /* the first proof needs that, too */
+	gboolean once_more;		  /* the present probe began too early to count */
 	int asking;			  /* parts of the present probe that have not ended */
 	char *unasked;			  /* why one of them could not be made; NULL: all could */
 	gint64 began, asked, visit_began; /* monotonic µs */
@@ -109,7 +110,7 @@ drop_sessions(struct health *h)
 	ssh_session_free(h->visit);
 	ssh_session_free(h->door);
 	h->session = h->visit = h->door = NULL;
-	h->open = FALSE;
+	h->open = h->once_more = FALSE;
 	h->asking = 0;
 	g_clear_pointer(&h->unasked, g_free);
 }
@@ -218,6 +219,12 @@ part_ended(struct health *h, const GError *error)
 	}
 	if (--h->asking > 0)
 		return;
+	if (h->once_more) {
+		h->once_more = FALSE;
+		g_clear_pointer(&h->unasked, g_free);
+		again(h, 0);
+		return;
+	}
 	if (h->unasked) {
 		g_autofree char *why = g_steal_pointer(&h->unasked);
 		unasked(h, why);
@@ -600,7 +607,11 @@ health_set_clock(struct health *h)
 void
 health_ask(struct health *h)
 {
-	if (!h->halting && !(h->open && h->asking) && (h->open || !h->session))
+	if (h->halting)
+		return;
+	if (h->open && h->asking)
+		h->once_more = TRUE; /* half of it may have been answered long ago */
+	else if (h->open || !h->session)
 		again(h, 0);
 }
 

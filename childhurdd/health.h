@@ -72,7 +72,8 @@ void health_collect(struct health *health, gint64 bytes);
 /* Set the guest's clock to ours: EVENT_CLOCK_SET, unless the session ends before. */
 void health_set_clock(struct health *health);
 
-/* Probe now, and not only when it is time. */
+/* Probe now, and not only when it is time: the next report is of a probe that begins from now on,
+ * unless it is of one that failed. */
 void health_ask(struct health *health);
 /* QEMU does not let the guest run: it is not asked, and what it does not say is no failure. */
 void health_pause(struct health *health, gboolean paused);

@@ -39,8 +39,8 @@ struct hypervisor;
 /*
  * Make a hypervisor; it connects with its first call. uri: qemu:///embed means the embedded driver
  * with its root in state_directory/libvirt, whose qemu.conf is written here: QEMU runs as user. It
- * may be given a link to that in runtime_directory (see embed_path). NULL and an error when that cannot
- * be done. It lives as long as the process, and the guests live on after it.
+ * may be given a link to that in runtime_directory (see embed_path). NULL and an error when that
+ * cannot be done. It lives as long as the process, and the guests live on after it.
  */
 struct hypervisor *hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
 				  const char *runtime_directory, const struct qemu_user *user,

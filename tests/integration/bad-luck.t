@@ -346,11 +346,12 @@ SKIP: {
         deaf    => 'ignore-halt:ignore-power',
     );
     my $id   = Childhurd::free_id(9);
-    # Those that are never ready have a limit that this machine boots a guest in, the others have the usual one.
+    # Those that are never ready have a limit that this machine boots a guest in, the others have the usual one; and one that
+    # says no hello is told of at its limit before the wait for a hello ends.
     my $boot = 'boot-timeout = ' . Childhurd::seconds(60) . 's';
     my $text = "[defaults]\nimage = $image\nrestart = never\nautostart = no\nmemory-size = 256M\nstop-timeout = 5s\n";
     $text .= "[guest $_]\nid = " . $id++ . "\nqemu-options = -fw_cfg name=opt/childhurd/flags,string=$flags{$_}\n"
-      . (/^(nohello|silent|nosshd|wrong)$/ ? "$boot\n" : '') for sort keys %flags;
+      . (/^(silent|nosshd|wrong)$/ ? "$boot\n" : /^nohello$/ ? "boot-timeout = 60s\n" : '') for sort keys %flags;
     $text .= "[guest nouser]\nid = " . $id++ . "\nuser = nobody-here\n$boot\n";
     my $d = Childhurd->new(guests => $text, daemon => 'parallel-starts = 4')->start;
     my $never_listed = sub { $d->machines !~ /\(port (?!1\))/ };

@@ -557,7 +557,7 @@ an_image_with_its_data_in_another_file_is_refused(void)
 	struct place place;
 
 	place_make(&place);
-	g_autofree char *data = raw_make(&place, "secret", MIB);
+	g_free(raw_make(&place, "secret", MIB));
 	g_autofree char *before = NULL, *after = NULL, *name = path_in(&place, "data.qcow2");
 	/* its own data file first: what names another one is made from it, as an attacker would */
 	const char *const argv[] = {

@@ -108,7 +108,8 @@ static void
 test_damaged(struct place *p, gconstpointer data)
 {
 	g_autoptr(GError) error = NULL;
-	g_autofree char *made = root_make(p, p->secrets), *brought = root_make(p, p->extra);
+	g_free(root_make(p, p->secrets));
+	g_free(root_make(p, p->extra));
 	g_autofree char *folder = g_build_filename(p->extra, "etc/ssh", NULL);
 	g_autofree char *path = g_build_filename(folder, "ssh_host_ed25519_key.pub", NULL);
 	g_assert_true(g_file_set_contents(path, "no key\n", -1, NULL));

@@ -337,11 +337,12 @@ shows_effect(struct childhurd *c)
 	return c->deadline > now + 1;
 }
 
-/* A Mach that QEMU loads itself has no power button, and who goes down already needs none. */
+/* A Mach that QEMU loads itself heeds no power button as a rule, which --now does not wait for; who
+ * goes down already needs none. */
 static enum rung
 rung_without_ssh(const struct childhurd *c)
 {
-	return c->config->kernel || c->going_down ? RUNG_KILL : RUNG_POWER_BUTTON;
+	return (c->now && c->config->kernel) || c->going_down ? RUNG_KILL : RUNG_POWER_BUTTON;
 }
 
 static void

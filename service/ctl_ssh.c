@@ -112,7 +112,12 @@ command_line(struct ctl *ctl, JsonObject *guest)
 	add(argv, "-o");
 	g_ptr_array_add(argv, g_strconcat("HostKeyAlias=", name, NULL));
 	add_path(argv, "UserKnownHostsFile", known_hosts);
-	add_path(argv, "IdentityFile", key);
+	if (strpbrk(key, "%\"\\")) { /* -i looks for the file before it expands what % stands for */
+		add_path(argv, "IdentityFile", key);
+	} else {
+		add(argv, "-i");
+		add(argv, key);
+	}
 	add(argv, "-p");
 	g_ptr_array_add(argv, g_strdup_printf("%d", (int)port));
 	add(argv, "-l");

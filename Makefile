@@ -164,7 +164,7 @@ check-unit: $(UNIT)
 
 # The unit tests under valgrind. The one of Debian 12 does not know pidfd_open, by which some watch their children, and
 # keeps limits on descriptors for itself.
-NO_VALGRIND = $(addprefix $(B)/tests/unit/,accelerator child disk qemu_user)
+NO_VALGRIND = $(addprefix $(B)/tests/unit/,accelerator child descriptors disk embed qemu_user)
 
 valgrind: $(UNIT)
 	CHILDHURD_WRAP='valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite' \

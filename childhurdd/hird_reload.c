@@ -132,6 +132,7 @@ reload(struct hird *h, GPtrArray *messages)
 	struct config *config = config_load(old->file, messages);
 	if (!config)
 		return FALSE;
+	config_resolve(config);
 	char *missing = config_missing(config);
 	if (missing) {
 		g_ptr_array_add(messages, missing);

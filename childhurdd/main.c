@@ -201,6 +201,8 @@ main(int argc, char **argv)
 		print_all(messages);
 		return EXIT_FAILURE;
 	}
+	if (!prepare)
+		config_resolve(config);
 	if (check) {
 		gboolean good = hostcheck_run(config, stdout);
 		config_free(config);

@@ -728,26 +728,6 @@ is_named(const gboolean *given, const char *key, const char *from_service)
 	return made || given[key_find(key, TRUE) - keys];
 }
 
-/*
- * The folder itself, whatever links lead to it, or would lead to it once it is made: it is what
- * guests are known by, so it may have one name only. Caller frees.
- */
-static char *
-resolved(const char *path)
-{
-	char *real = realpath(path, NULL);
-	if (real) {
-		char *copy = g_strdup(real);
-		free(real);
-		return copy;
-	}
-	if (errno != ENOENT || !strcmp(path, "/"))
-		return g_strdup(path);
-	g_autofree char *above = g_path_get_dirname(path), *name = g_path_get_basename(path);
-	g_autofree char *real_above = resolved(above);
-	return g_build_filename(real_above, name, NULL);
-}
-
 static void
 set_daemon(struct loader *l)
 {
@@ -760,8 +740,6 @@ set_daemon(struct loader *l)
 	config->secrets_directory = g_build_filename(l->folder, "secrets", NULL);
 	config->parallel_starts = (int)g_get_num_processors();
 	apply(l, "daemon", config, TRUE, given);
-	g_autofree char *spelled = config->state_directory;
-	config->state_directory = resolved(spelled);
 	config->folders_named = is_named(given, "state-directory", "STATE_DIRECTORY") &&
 				is_named(given, "runtime-directory", "RUNTIME_DIRECTORY");
 	if (strlen(config->runtime_directory) + strlen("/control") > SOCKET_PATH_MAX) {
@@ -865,4 +843,31 @@ config_find_guest(const struct config *config, const char *name)
 			return guest;
 	}
 	return NULL;
+}
+
+/*
+ * The folder itself, whatever links lead to it, or would lead to it once it is made: it is what
+ * guests are known by, so it may have one name only. Caller frees.
+ */
+static char *
+resolved(const char *path)
+{
+	char *real = realpath(path, NULL);
+	if (real) {
+		char *copy = g_strdup(real);
+		free(real);
+		return copy;
+	}
+	if (errno != ENOENT || !strcmp(path, "/"))
+		return g_strdup(path);
+	g_autofree char *above = g_path_get_dirname(path), *name = g_path_get_basename(path);
+	g_autofree char *real_above = resolved(above);
+	return g_build_filename(real_above, name, NULL);
+}
+
+void
+config_resolve(struct config *config)
+{
+	g_autofree char *spelled = config->state_directory;
+	config->state_directory = resolved(spelled);
 }

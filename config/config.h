@@ -132,6 +132,10 @@ char *config_missing(const struct config *config);
 
 void config_free(struct config *config);
 
+/* Give the state directory its own path, with all links followed: for the daemon, which knows its
+ * guests by it. Not for who must not follow a link of somebody else's. */
+void config_resolve(struct config *config);
+
 /* The guest of that name, owned by the configuration; NULL when there is none. */
 const struct config_guest *config_find_guest(const struct config *config, const char *name);
 

@@ -172,20 +172,6 @@ struct status {
 	char *path; /* by which the driver was given its root when the domain was started */
 };
 
-static char *
-child_text(xmlNode *parent, const char *name)
-{
-	for (xmlNode *node = parent ? parent->children : NULL; node; node = node->next) {
-		if (g_strcmp0((const char *)node->name, name))
-			continue;
-		xmlChar *text = xmlNodeGetContent(node);
-		char *copy = g_strdup((const char *)text);
-		xmlFree(text);
-		return copy;
-	}
-	return NULL;
-}
-
 static xmlNode *
 child_of(xmlNode *parent, const char *name)
 {
@@ -219,7 +205,9 @@ status_read(const char *folder, const char *entry)
 	g_autofree char *pid = attribute_of(top, "pid");
 	if (pid && g_strcmp0(reason, "starting up"))
 		status.pid = (pid_t)g_ascii_strtoll(pid, NULL, 10);
-	status.uuid = child_text(child_of(top, "domain"), "uuid");
+	xmlChar *uuid = xmlNodeGetContent(child_of(child_of(top, "domain"), "uuid"));
+	status.uuid = g_strdup((const char *)uuid);
+	xmlFree(uuid);
 	status.path = attribute_of(child_of(top, "monitor"), "path");
 	char *end = status.path ? strstr(status.path, "/lib/qemu/") : NULL;
 	if (end)
@@ -302,12 +290,6 @@ embed_note(const char *root, const char *name, pid_t pid)
 		g_warning("%s: %s", file, error ? error->message : g_strerror(errno));
 }
 
-static gboolean
-has_uuid(pid_t pid, char **words, void *data)
-{
-	return g_strcmp0(process_option(words, "-uuid"), data) == 0;
-}
-
 /* Is the domain's QEMU there? The number alone may be anybody's by now. */
 static gboolean
 status_lives(const char *root, const struct status *status, uid_t user)
@@ -331,7 +313,7 @@ status_lives(const char *root, const struct status *status, uid_t user)
 		if (pid == status->pid)
 			return start == look.start;
 	}
-	return process_is(status->pid, has_uuid, uuid) && process_is_of(status->pid, user);
+	return process_is(status->pid, process_has_uuid, uuid) && process_is_of(status->pid, user);
 }
 
 /* Files of an earlier boot of the host name nobody who still lives, whatever their numbers say. */

@@ -70,12 +70,9 @@ void
 hird_renew(struct hird *h)
 {
 	g_autoptr(GError) error = NULL;
-	if (h->control && !control_renew(h->control, &error))
-		tell_once(&h->unrenewed, error);
-	else if (!hypervisor_renew(h->host.hypervisor, &error))
-		tell_once(&h->unrenewed, error);
-	else
-		tell_once(&h->unrenewed, NULL);
+	if (!h->control || control_renew(h->control, &error))
+		hypervisor_renew(h->host.hypervisor, &error);
+	tell_once(&h->unrenewed, error);
 }
 
 void

@@ -293,12 +293,6 @@ connection_get(struct hypervisor *h, GError **error)
 	return connection;
 }
 
-static gboolean
-has_uuid(pid_t pid, char **words, void *data)
-{
-	return g_strcmp0(process_option(words, "-uuid"), data) == 0;
-}
-
 /*
  * libvirt tells nobody the pid of a QEMU. Its command line has the UUID; but so may that of any
  * other process, and be taken for QEMU's. The embedded driver writes a file that is ours alone; a
@@ -313,10 +307,10 @@ find_pid(const struct hypervisor *h, const char *name, const char *uuid)
 		if (!g_file_get_contents(path, &text, NULL, NULL))
 			return 0;
 		pid_t pid = (pid_t)g_ascii_strtoll(text, NULL, 10);
-		return process_is(pid, has_uuid, (void *)uuid) ? pid : 0;
+		return process_is(pid, process_has_uuid, (void *)uuid) ? pid : 0;
 	}
-	pid_t pid = process_find(h->user, has_uuid, (void *)uuid);
-	return pid ? pid : process_find(PROCESS_ANYBODY, has_uuid, (void *)uuid);
+	pid_t pid = process_find(h->user, process_has_uuid, (void *)uuid);
+	return pid ? pid : process_find(PROCESS_ANYBODY, process_has_uuid, (void *)uuid);
 }
 
 static gboolean

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "childhurdd/process.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -130,6 +131,12 @@ process_option(char **words, const char *option)
 	return NULL;
 }
 
+gboolean
+process_has_uuid(pid_t pid, char **words, void *uuid)
+{
+	return g_strcmp0(process_option(words, "-uuid"), uuid) == 0;
+}
+
 /* The descriptor is there before the look: what is seen then is the process that gets the signal,
  * or the signal gets nobody. */
 gboolean
@@ -137,11 +144,12 @@ process_end(pid_t pid, process_fn fn, void *data, int limit)
 {
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (fd < 0)
-		return FALSE;
+		return errno == ESRCH;
 	struct pollfd gone = {.fd = fd, .events = POLLIN};
-	gboolean ended = process_is(pid, fn, data) &&
-			 syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0 &&
-			 (!limit || poll(&gone, 1, limit) == 1);
+	gboolean ended =
+	    !process_is(pid, fn, data) || (syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0
+					       ? !limit || poll(&gone, 1, limit) == 1
+					       : errno == ESRCH);
 	close(fd);
 	return ended;
 }

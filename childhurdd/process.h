@@ -40,10 +40,13 @@ pid_t process_find(uid_t user, process_fn fn, void *data);
 /* The word behind option, NULL: it is not there. */
 const char *process_option(char **words, const char *option);
 
+/* A process_fn: does QEMU's -uuid say uuid (a string)? */
+gboolean process_has_uuid(pid_t pid, char **words, void *uuid);
+
 /*
  * SIGKILL to the process that has this number, if fn says that it is the one, and not to another
  * that gets the number meanwhile. limit: ms that it may take to be gone; 0: that is not waited for.
- * FALSE: it is another one, or it is not gone.
+ * FALSE: it is still there.
  */
 gboolean process_end(pid_t pid, process_fn fn, void *data, int limit);
 

@@ -41,8 +41,17 @@ path_is_fit(const char *path)
 	return strlen(path) <= EMBED_PATH_MAX && !strpbrk(path, " \t\r\n\v\f,=:");
 }
 
+/* A short path for root, and for this user: the folder of a link to it, and of nothing else. */
+static char *
+own_folder(const char *root)
+{
+	g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, root, -1);
+	return g_strdup_printf("%s/childhurd-%u-%.8s", geteuid() ? "/tmp" : "/run", geteuid(),
+			       hash);
+}
+
 char *
-embed_path(const char *state_directory, const char *runtime_directory, GError **error)
+embed_path(const char *state_directory, const char *runtime_directory)
 {
 	g_autofree char *link = g_build_filename(runtime_directory, "libvirt", NULL);
 	g_autofree char *root = g_build_filename(state_directory, "libvirt", NULL);
@@ -50,19 +59,39 @@ embed_path(const char *state_directory, const char *runtime_directory, GError **
 		return g_steal_pointer(&root);
 	if (path_is_fit(link))
 		return g_steal_pointer(&link);
+	g_autofree char *folder = own_folder(root);
+	return g_build_filename(folder, "libvirt", NULL);
+}
+
+/* The folder of a link. In /tmp anybody may have made one of that name; who could change the link
+ * would have us start, and end, what he likes. QEMU's user passes it. */
+static gboolean
+make_link_folder(const char *link, GError **error)
+{
+	g_autofree char *folder = g_path_get_dirname(link);
+	struct stat st;
+	if ((mkdir(folder, 0700) == 0 && chmod(folder, 0711) < 0) || lstat(folder, &st) < 0)
+		return io_error(error, folder, NULL);
+	if (S_ISDIR(st.st_mode) && (!st.st_uid || st.st_uid == geteuid()) &&
+	    !(st.st_mode & S_IWOTH))
+		return TRUE;
 	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
-		    "runtime-directory %s: libvirt's sockets can be neither there nor in "
-		    "state-directory %s: one of them has to have at most %d bytes, and no blank, "
-		    "comma, equals sign or colon",
-		    runtime_directory, state_directory, EMBED_PATH_MAX - (int)strlen("/libvirt"));
-	return NULL;
+		    "%s: is not a directory of this user (%u) that others may not write to, and "
+		    "libvirt's sockets are to be there; remove it, or give state-directory a path "
+		    "of at most %d bytes without blank, comma, equals sign and colon",
+		    folder, geteuid(), EMBED_PATH_MAX - (int)strlen("/libvirt"));
+	return FALSE;
 }
 
 gboolean
 embed_link(const char *root, const char *path, GError **error)
 {
 	g_autofree char *present = g_file_read_link(path, NULL);
-	if (!strcmp(root, path) || !g_strcmp0(present, root))
+	if (!strcmp(root, path))
+		return TRUE;
+	if (!make_link_folder(path, error))
+		return FALSE;
+	if (!g_strcmp0(present, root))
 		return TRUE;
 	g_autofree char *new = g_strconcat(path, ".new", NULL);
 	unlink(new);
@@ -430,4 +459,7 @@ embed_leave(const char *root, const char *path, uid_t user)
 	pid_t pid = process_find(user, is_asked, &search);
 	if (pid)
 		process_end(pid, is_asked, &search, 0);
+	g_autofree char *folder = own_folder(root);
+	if (g_str_has_prefix(path, folder) && unlink(path) == 0)
+		rmdir(folder);
 }

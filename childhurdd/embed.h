@@ -19,15 +19,17 @@
 /*
  * The path by which the driver is given its root, state_directory/libvirt: that one, when it is
  * short and has nothing in it that libvirt or QEMU take for something else (a blank, a comma, an
- * equals sign, a colon); else a link to it in runtime_directory. Caller frees. NULL: neither is
- * fit; the error says what would be.
+ * equals sign, a colon); else a link to it in runtime_directory; where that is not fit either, in a
+ * folder of our own: /run/childhurd-UID-HASH for root, /tmp/childhurd-UID-HASH for others. Caller
+ * frees.
  */
-char *embed_path(const char *state_directory, const char *runtime_directory, GError **error);
+char *embed_path(const char *state_directory, const char *runtime_directory);
 
 /* Make root with its qemu.conf, by which QEMU runs as user. FALSE and an error that names the path
  * when that cannot be done. */
 gboolean embed_make(const char *root, const struct qemu_user *user, GError **error);
-/* Make the link at path, where it is not there. FALSE and an error when that cannot be done. */
+/* Make the link at path, where it is not there, and its folder. FALSE and an error when that cannot
+ * be done, or the folder is not ours alone. */
 gboolean embed_link(const char *root, const char *path, GError **error);
 
 /*
@@ -56,7 +58,8 @@ void embed_tidy(const char *root, const char *path, uid_t user);
 void embed_note(const char *root, const char *name, pid_t pid);
 /* Take the reserve, or as much of it as there is room for, once the driver has found its QEMUs. */
 void embed_take_reserve(const char *root);
-/* The daemon ends: only the QEMUs that libvirt asks what they can. Does not block. */
+/* The daemon ends: only the QEMUs that libvirt asks what they can, and a link that stands in a
+ * folder of our own. Does not block. */
 void embed_leave(const char *root, const char *path, uid_t user);
 
 #endif

@@ -14,7 +14,6 @@
 
 #include "childhurdd/accelerator.h"
 #include "childhurdd/disk.h"
-#include "childhurdd/embed.h"
 #include "childhurdd/guest_keys.h"
 #include "childhurdd/hostcheck_parts.h"
 #include "childhurdd/image.h"
@@ -78,19 +77,6 @@ check_kvm_access(struct check *c)
 	say(c, "note",
 	    "/dev/kvm is not for %s; usermod -aG kvm %s, and log in or start the service anew",
 	    user->pw_name, user->pw_name);
-}
-
-/* Where libvirt's sockets are to be. */
-static void
-check_sockets(struct check *c)
-{
-	g_autoptr(GError) error = NULL;
-	if (!g_str_has_prefix(c->config->uri, "qemu:///embed"))
-		return;
-	g_autofree char *path =
-	    embed_path(c->config->state_directory, c->config->runtime_directory, &error);
-	if (!path)
-		say(c, "problem", "%s", error->message);
 }
 
 /* The driver of qemu:///embed is loaded by libvirt when it is asked for; it stands beside the
@@ -374,7 +360,6 @@ hostcheck_run(const struct config *config, FILE *out)
 	check_metrics_file(&c);
 	check_folder(&c, config->state_directory);
 	check_folder(&c, config->runtime_directory);
-	check_sockets(&c);
 	check_group(&c);
 	check_qemu_user(&c);
 	check_tool(&c, "qemu-img", "qemu-utils");

@@ -651,8 +651,8 @@ hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory
 	g_autofree char *log = g_build_filename(state_directory, "libvirt.log", NULL);
 	if (!strcmp(uri, "qemu:///embed")) {
 		root = g_build_filename(state_directory, "libvirt", NULL);
-		path = embed_path(state_directory, runtime_directory, error);
-		if (!path || !embed_make(root, user, error))
+		path = embed_path(state_directory, runtime_directory);
+		if (!embed_make(root, user, error) || !embed_link(root, path, error))
 			return NULL;
 		embed_find_home(root);
 		g_autofree char *escaped = g_uri_escape_string(path, "/", FALSE);

@@ -3,7 +3,9 @@
 #include "childhurdd/embed.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -219,18 +221,44 @@ test_path(void)
 	g_autofree char *state = g_strconcat("/", long_one, NULL);
 	static const char *const unfit[] = {"/a b", "/a,b", "/a=b", "/a:b", "/a\tb"};
 	for (gsize i = 0; i < G_N_ELEMENTS(unfit); i++) {
-		g_autoptr(GError) error = NULL;
-		g_autofree char *link = embed_path(unfit[i], "/run/childhurd", NULL);
-		g_autofree char *root = embed_path("/var/lib/childhurd", unfit[i], NULL);
-		g_autofree char *none = embed_path(state, unfit[i], &error);
-		g_autofree char *long_link = embed_path(state, "/run/childhurd", NULL);
+		g_autofree char *link = embed_path(unfit[i], "/run/childhurd");
+		g_autofree char *root = embed_path("/var/lib/childhurd", unfit[i]);
+		g_autofree char *own = embed_path(state, unfit[i]);
+		g_autofree char *other = embed_path(unfit[i], state);
+		g_autofree char *long_link = embed_path(state, "/run/childhurd");
 		g_assert_cmpstr(link, ==, "/run/childhurd/libvirt");
 		g_assert_cmpstr(long_link, ==, "/run/childhurd/libvirt");
 		g_assert_cmpstr(root, ==, "/var/lib/childhurd/libvirt");
-		g_assert_null(none);
-		g_assert_nonnull(strstr(error->message, unfit[i]));
-		g_assert_nonnull(strstr(error->message, "at most 42 bytes"));
+		g_assert_true(g_str_has_prefix(own, geteuid() ? "/tmp/childhurd-" : "/run/child"));
+		g_assert_cmpint(strlen(own), <=, EMBED_PATH_MAX);
+		g_assert_cmpstr(own, !=, other); /* another state directory, another link */
 	}
+}
+
+/* The folder of a link may have been made by somebody else before us. */
+static void
+test_link_folder(void)
+{
+	struct place p = place_make();
+	g_autoptr(GError) error = NULL;
+	g_autofree char *folder = g_build_filename(p.root, "f", NULL);
+	g_autofree char *link = g_build_filename(folder, "libvirt", NULL);
+	g_autofree char *aside = g_build_filename(p.root, "aside", NULL);
+	struct stat st;
+	g_assert_true(embed_link(p.root, link, &error));
+	g_assert_no_error(error);
+	g_assert_cmpint(stat(folder, &st), ==, 0);
+	g_assert_cmpint(st.st_mode & 0777, ==, 0711);
+	g_assert_cmpint(chmod(folder, 0777), ==, 0);
+	g_assert_false(embed_link(p.root, link, &error));
+	g_assert_nonnull(strstr(error->message, folder));
+	g_clear_error(&error);
+	g_assert_cmpint(chmod(folder, 0711), ==, 0);
+	g_assert_cmpint(rename(folder, aside), ==, 0);
+	g_assert_cmpint(symlink(aside, folder), ==, 0);
+	g_assert_false(embed_link(p.root, link, &error));
+	g_assert_nonnull(strstr(error->message, folder));
+	place_clear(&p);
 }
 
 static void
@@ -264,5 +292,6 @@ main(int argc, char **argv)
 	g_test_add_func("/embed/domains-follow-the-path-to-the-root", test_moved);
 	g_test_add_func("/embed/the-path-is-short-and-has-nothing-odd-in-it", test_path);
 	g_test_add_func("/embed/the-link-is-made-anew", test_link);
+	g_test_add_func("/embed/the-folder-of-the-link-is-ours", test_link_folder);
 	return g_test_run();
 }

@@ -8,12 +8,8 @@ use Childhurd;
 my $image = Childhurd::need_image('linux');
 my $id    = Childhurd::free_id(2);
 my $d     = Childhurd->new(guests => '');
-# The emulator of the second guest: as the daemon starts it, but with the write cache that it had.
-my $emulator = "$d->{dir}/qemu-write-back";
-open my $f, '>', $emulator or die "$emulator: $!\n";
-print $f qq(#!/bin/bash\nexec qemu-system-x86_64 "\${@//\\"write-cache\\":\\"off\\"/\\"write-cache\\":\\"on\\"}"\n);
-close $f;
-chmod 0755, $emulator;
+# The second guest's QEMU is as the daemon starts it, but with the write cache that it had.
+my $emulator = Childhurd::write_back_emulator($d->{dir});
 $d->configure(<<"END");
 [defaults]
 image = $image
@@ -42,4 +38,11 @@ for my $name (qw(through back)) {
         unlike($found, qr/^synced$/m, 'with a write-back cache it would be gone');
     }
 }
+
+# Its file system is then unclean, and a Hurd mounts it so that nothing can be written, and is half up; its console says it, and
+# status has to.
+$d->ctl('ssh', 'through', q(echo "ext2fs: device:hd0s1: warning: MOUNTED READ-ONLY; MUST USE 'fsysopts --writable'" > /dev/ttyS0; killall sshd));
+ok($d->wait_until(100, 'status tells of it', sub { $d->ctl('status', 'through') =~ /mounted read-only.*e2fsck/s }),
+    'status tells of a file system that is mounted read-only, and what to do')
+    or diag $d->ctl('status', 'through');
 done_testing;

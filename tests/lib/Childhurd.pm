@@ -223,6 +223,17 @@ sub note_boots {
     rename "$BUILD/slowest-boot.$$", "$BUILD/slowest-boot";
 }
 
+# An emulator that gives every disk the write-back cache that QEMU has of itself; its path.
+sub write_back_emulator {
+    my ($folder) = @_;
+    my $path = "$folder/qemu-write-back";
+    open my $f, '>', $path or die "$path: $!\n";
+    print $f qq(#!/bin/bash\nexec qemu-system-x86_64 "\${@//\\"write-cache\\":\\"off\\"/\\"write-cache\\":\\"on\\"}"\n);
+    close $f or die "$path: $!\n";
+    chmod 0755, $path;
+    return $path;
+}
+
 # Wait for a condition, at most limit seconds of an idle machine, and give what it gives; dies with what was waited for.
 sub limited {
     my ($limit, $what, $condition) = @_;

@@ -142,6 +142,9 @@ embed_make(const char *root, const struct qemu_user *user, GError **error)
 			    g_strerror(errno));
 		return FALSE;
 	}
+	g_autofree char *log = g_build_filename(root, EMBED_LOG, NULL);
+	if (symlink("../" EMBED_LOG, log) < 0 && errno != EEXIST)
+		return io_error(error, log, NULL);
 	if (!close_lock(root, error))
 		return FALSE;
 	g_autofree char *present = NULL;

@@ -12,6 +12,10 @@
  * on a full disk. */
 #define EMBED_RESERVE 4194304
 
+/* In the root: a link to the log of libvirt in the state directory, by a path that libvirt can
+ * take. */
+#define EMBED_LOG "libvirt.log"
+
 /* The driver makes sockets below the path that it is given: this many bytes leave room for them
  * (sockaddr_un; libvirt, src/qemu/qemu_domain.c, qemuDomainSetPrivatePaths). */
 #define EMBED_PATH_MAX 50

@@ -658,9 +658,8 @@ hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory
 		g_autofree char *escaped = g_uri_escape_string(path, "/", FALSE);
 		g_free(full);
 		full = g_strdup_printf("qemu:///embed?root=%s", escaped);
-		/* The same file; behind a link, the folder above is the root's. */
 		g_free(log);
-		log = g_build_filename(path, "..", "libvirt.log", NULL);
+		log = g_build_filename(path, EMBED_LOG, NULL);
 	}
 	if (!libvirt_start(log, error))
 		return NULL;

@@ -6,10 +6,11 @@
  * at once that nothing happened, and a digest tells a copy (cp, rsync, a restored backup) from
  * another image.
  *
- * The digest is made of samples, at whole MiB: that is where partitions begin, and so their file
- * systems' superblocks, which change when anything is written to them. All else that is between
- * samples also moves or changes what a sample has when an image is built anew. A hole reads as
- * zeros, so a sparse copy has the same digest.
+ * The digest is made of samples, at every 64 KiB: partitions begin there, and a qcow2 image's
+ * clusters, so that a sample has the superblock of each file system (ext2's is 1 KiB behind its
+ * beginning), which changes when anything is written to it. All else that is between samples also
+ * moves or changes what a sample has when an image is built anew. A hole reads as zeros, so a
+ * sparse copy has the same digest.
  */
 #include "childhurdd/base.h"
 
@@ -24,7 +25,8 @@
 #include "config/atomic_file.h"
 
 #define MIB    G_GINT64_CONSTANT(1048576)
-#define SAMPLE 4096
+#define STEP   G_GINT64_CONSTANT(65536)
+#define SAMPLE 2048
 
 char *
 base_record(const char *overlay)
@@ -44,7 +46,7 @@ fail(const char *image, GError **error)
 static gboolean
 add(GChecksum *sum, int fd, gint64 offset, gint64 length)
 {
-	guint8 buffer[16 * SAMPLE];
+	guint8 buffer[65536];
 	while (length > 0) {
 		ssize_t n = pread(fd, buffer, (gsize)MIN(length, (gint64)sizeof buffer), offset);
 		if (n < 0 && errno == EINTR)
@@ -62,7 +64,7 @@ static gboolean
 digest(int fd, struct base *now)
 {
 	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-	gint64 step = (now->size / BASE_SAMPLES_MAX / MIB + 1) * MIB;
+	gint64 step = (now->size / BASE_SAMPLES_MAX / STEP + 1) * STEP;
 	g_autofree char *size = g_strdup_printf("%" G_GINT64_FORMAT "\n", now->size);
 	g_checksum_update(sum, (const guint8 *)size, -1);
 	gboolean good = add(sum, fd, 0, MIB) && add(sum, fd, MAX(0, now->size - MIB), MIB);

@@ -5,7 +5,7 @@
 
 #include <glib.h>
 
-#define BASE_SAMPLES_MAX 4096 /* 4 KiB each of an image that its digest is made of */
+#define BASE_SAMPLES_MAX 262144 /* 2 KiB each of an image that its digest is made of */
 
 struct base {
 	gint64 size;
@@ -26,7 +26,7 @@ char *base_record(const char *overlay);
 
 /*
  * Compare the image with its record, and fill *now. Only when file, size or times differ from the
- * record's is the image read: 20 MiB at most. Blocks on disk; thread-safe.
+ * record's is the image read: a 32nd of it, 514 MiB at most. Blocks on disk; thread-safe.
  */
 enum base_verdict base_compare(const char *record, const char *image, struct base *now,
 			       GError **error);

@@ -26,11 +26,12 @@ close_lock(const char *root, GError **error)
 	if (g_mkdir_with_parents(folder, 0755) < 0)
 		return io_error(error, folder, NULL);
 	int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0 || fchmod(fd, 0600) < 0)
+	gboolean good = fd >= 0 && fchmod(fd, 0600) == 0;
+	if (!good)
 		io_error(error, path, NULL);
-	else if (close(fd) == 0)
-		return TRUE;
-	return FALSE;
+	if (fd >= 0)
+		close(fd);
+	return good;
 }
 
 /* libvirt splits its settings for logs at blanks and colons, and gives QEMU "unix:PATH,server=on"

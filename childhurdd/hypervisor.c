@@ -176,6 +176,15 @@ on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detai
 	return 0;
 }
 
+/* "" when it is missing or no text: a QEMU that was broken out of says what it likes. */
+static const char *
+string_member(JsonObject *object, const char *name)
+{
+	JsonNode *node = json_object_get_member(object, name);
+	const char *text = node && JSON_NODE_HOLDS_VALUE(node) ? json_node_get_string(node) : NULL;
+	return text ? text : "";
+}
+
 /* QEMU's SHUTDOWN event says whether the guest or the host wanted it (qapi/run-state.json,
  * ShutdownCause). */
 static void
@@ -185,8 +194,7 @@ on_monitor_event(virConnectPtr connection, virDomainPtr domain, const char *even
 	g_autoptr(JsonNode) node = details ? json_from_string(details, NULL) : NULL;
 	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
 		return;
-	const char *reason =
-	    json_object_get_string_member_with_default(json_node_get_object(node), "reason", "");
+	const char *reason = string_member(json_node_get_object(node), "reason");
 	if (!strcmp(reason, "guest-reset"))
 		post(data, HYPERVISOR_RESET_ASKED, virDomainGetName(domain), NULL);
 	else if (!strcmp(reason, "guest-shutdown"))
@@ -442,12 +450,10 @@ do_look(virDomainPtr domain, struct hypervisor_call *call)
 	g_autoptr(JsonNode) node = ask_qemu(domain, "{\"execute\":\"query-status\"}", &call->error);
 	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
 		return;
-	JsonObject *said = json_node_get_object(node);
-	JsonObject *status = json_object_has_member(said, "return")
-				 ? json_object_get_object_member(said, "return")
-				 : NULL;
-	call->answer = g_strdup(
-	    status ? json_object_get_string_member_with_default(status, "status", "") : "");
+	JsonNode *status = json_object_get_member(json_node_get_object(node), "return");
+	call->answer = g_strdup(status && JSON_NODE_HOLDS_OBJECT(status)
+				    ? string_member(json_node_get_object(status), "status")
+				    : "");
 	if (!strcmp(call->answer, "io-error"))
 		call->running = disk_error(domain, &call->error);
 	else if (!strcmp(call->answer, "internal-error") || !strcmp(call->answer, "guest-panicked"))

@@ -104,8 +104,10 @@ rotate_fd(int fd, gint64 size, const char *path, gint64 limit, int copies, gint6
 		int number = errno;
 
 		unlink(temporary);
-		if (size > LOG_HOPELESS * limit && ftruncate(fd, 0) == 0)
+		if (size > LOG_HOPELESS * limit && ftruncate(fd, 0) == 0) {
 			good = TRUE;
+			*ahead = -size; /* no copy has any of it */
+		}
 		errno = number;
 	}
 	if (to >= 0)

@@ -14,7 +14,8 @@
  * Of more than size and a quarter the copy has the last size bytes, behind a line that says so.
  * Safe while another process appends to it (O_APPEND); only what it writes between the copy's last
  * read and the truncation, microseconds, is lost. A missing file is fine. *ahead (NULL: not asked
- * for): how much further back a byte stands in the copy.
+ * for): how much further back a byte stands in the copy; minus the size, where the file was cut
+ * without one.
  */
 gboolean log_rotate(const char *path, gint64 size, int copies, gint64 *ahead, GError **error);
 

@@ -39,7 +39,7 @@ record_read(const char *path)
 		return record;
 	JsonObject *o = json_node_get_object(node);
 	g_autofree char *boot = process_boot();
-	if (strcmp(json_object_get_string_member_with_default(o, "boot", "?"), boot))
+	if (g_strcmp0(json_object_get_string_member_with_default(o, "boot", "?"), boot))
 		return record;
 	record.known = TRUE;
 	record.kept = (struct childhurd_kept){

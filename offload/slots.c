@@ -258,8 +258,12 @@ slots_hold(struct slots *slots, int parallel_builds, gboolean *visible)
 	int taken = 0, folder = open(slots->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	*visible = folder >= 0 || errno == ENOENT;
-	if (folder < 0 || fstat(folder, &owner) == -1)
+	if (folder < 0)
 		return 0;
+	if (fstat(folder, &owner) < 0) {
+		close(folder);
+		return 0;
+	}
 	folder = machine_open(folder, slots->machine, &owner);
 	*visible = folder >= 0 && slots_present(folder, present);
 	for (int slot = 0; folder >= 0 && slot < SLOTS_MAX; slot++) {
@@ -358,7 +362,7 @@ gboolean
 slots_share(const char *guix_state_directory, const char *host_name, int port, uid_t uid,
 	    gboolean *changed, GError **error)
 {
-	struct stat owner;
+	struct stat owner = {0};
 	g_autofree char *machine = machine_name(host_name, port);
 	int folder = open(guix_state_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 

@@ -733,8 +733,8 @@ checked(const struct place *place, const char *image, char **note)
 static void
 an_image_that_was_replaced_is_not_the_disks(void)
 {
-	/* the first MiB, a partition's superblock, the end, and the size */
-	static const gint64 changes[] = {4096, 3 * MIB + 1080, 8 * MIB - 1};
+	/* the first MiB, superblocks of a partition and of one in a cluster, and the end */
+	static const gint64 changes[] = {4096, 3 * MIB + 1080, 5 * MIB + 65536 + 1068, 8 * MIB - 1};
 	for (gsize i = 0; i < G_N_ELEMENTS(changes); i++) {
 		struct place place;
 		place_make(&place);

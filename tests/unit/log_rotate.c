@@ -98,6 +98,13 @@ test_hopeless(void)
 	g_assert_cmpint(ftruncate(bed.fd, (off_t)64 << 30), ==, 0);
 	log_rotate_all(bed.folder);
 	g_assert_cmpint(size_of(bed.log), ==, 0);
+	/* an older copy is none of it: who reads on there begins behind its end */
+	gint64 ahead = 0;
+	write_lines(&bed, 5 * LOG_LIMIT);
+	gint64 size = size_of(bed.log);
+	g_assert_true(log_rotate(bed.log, LOG_LIMIT, 1, &ahead, NULL));
+	g_assert_cmpint(size_of(bed.log), ==, 0);
+	g_assert_cmpint(ahead, ==, -size);
 	write_lines(&bed, 2 * LOG_LIMIT);
 	log_rotate_all(bed.folder); /* but one that is not so long waits for better times */
 	g_assert_cmpint(size_of(bed.log), >=, 2 * LOG_LIMIT);

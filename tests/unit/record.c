@@ -42,8 +42,14 @@ test_round_trip(void)
 static void
 test_damaged(void)
 {
-	const char *const texts[] = {
-	    "", "{", "[]", "null", "{}", "{\"boot\": \"another\", \"want-up\": true}", "\xff\xfe"};
+	const char *const texts[] = {"",
+				     "{",
+				     "[]",
+				     "null",
+				     "{}",
+				     "{\"boot\": 1}",
+				     "{\"boot\": \"another\", \"want-up\": true}",
+				     "\xff\xfe"};
 	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
 		g_autofree char *path = place(texts[i]);
 		g_assert_false(record_read(path).known);

@@ -42,15 +42,6 @@ path_is_fit(const char *path)
 	return strlen(path) <= EMBED_PATH_MAX && !strpbrk(path, " \t\r\n\v\f,=:");
 }
 
-/* A short path for root, and for this user: the folder of a link to it, and of nothing else. */
-static char *
-own_folder(const char *root)
-{
-	g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, root, -1);
-	return g_strdup_printf("%s/childhurd-%u-%.8s", geteuid() ? "/tmp" : "/run", geteuid(),
-			       hash);
-}
-
 char *
 embed_path(const char *state_directory, const char *runtime_directory)
 {
@@ -60,8 +51,9 @@ embed_path(const char *state_directory, const char *runtime_directory)
 		return g_steal_pointer(&root);
 	if (path_is_fit(link))
 		return g_steal_pointer(&link);
-	g_autofree char *folder = own_folder(root);
-	return g_build_filename(folder, "libvirt", NULL);
+	g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, root, -1);
+	return g_strdup_printf("%s/childhurd-%u-%.8s/libvirt", geteuid() ? "/tmp" : "/run",
+			       geteuid(), hash);
 }
 
 /* The folder of a link. In /tmp anybody may have made one of that name; who could change the link
@@ -96,6 +88,11 @@ embed_link(const char *root, const char *path, GError **error)
 		return TRUE;
 	g_autofree char *new = g_strconcat(path, ".new", NULL);
 	unlink(new);
+	/* libvirt makes its folders anew when the link was removed and it did not wait for us */
+	g_autofree char *aside = g_strdup_printf("%s.%" G_GINT64_FORMAT, path, g_get_real_time());
+	if (!present && g_file_test(path, G_FILE_TEST_IS_DIR) && rename(path, aside) == 0)
+		g_warning("%s: was no link to %s any more; what is there has been moved to %s",
+			  path, root, aside);
 	if (symlink(root, new) == 0 && rename(new, path) == 0)
 		return TRUE;
 	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
@@ -463,7 +460,4 @@ embed_leave(const char *root, const char *path, uid_t user)
 	pid_t pid = process_find(user, is_asked, &search);
 	if (pid)
 		process_end(pid, is_asked, &search, 0);
-	g_autofree char *folder = own_folder(root);
-	if (g_str_has_prefix(path, folder) && unlink(path) == 0)
-		rmdir(folder);
 }

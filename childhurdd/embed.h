@@ -62,8 +62,8 @@ void embed_tidy(const char *root, const char *path, uid_t user);
 void embed_note(const char *root, const char *name, pid_t pid);
 /* Take the reserve, or as much of it as there is room for, once the driver has found its QEMUs. */
 void embed_take_reserve(const char *root);
-/* The daemon ends: only the QEMUs that libvirt asks what they can, and a link that stands in a
- * folder of our own. Does not block. */
+/* The daemon ends: only the QEMUs that libvirt asks what they can. Does not block. The link stays:
+ * libvirt's threads still use it. */
 void embed_leave(const char *root, const char *path, uid_t user);
 
 #endif

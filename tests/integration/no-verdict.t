@@ -103,7 +103,9 @@ SKIP: {
     $d->end('KILL');
     $d->{wrap} = ['nsenter', '--mount', '--target', $qemu];
     $d->start;
-    system("dd if=/dev/zero of=$inside/filler bs=1M oflag=append conv=notrunc 2>/dev/null"); # the daemon gave up its reserve
+    # The daemon gave up its reserve, which libvirt needs until it has found QEMU again; only then is that room taken, too.
+    $d->wait_until(60, 'QEMU is asked how it runs', sub { $paused->() || $d->state('a') eq 'ready' });
+    system("dd if=/dev/zero of=$inside/filler bs=1M oflag=append conv=notrunc 2>/dev/null");
     ok($d->wait_until(60, 'a is paused', $paused), 'the next daemon sees that, too');
     is($d->qemu('a'), $qemu, 'and its QEMU');
     ok(nothing_for($d, 40, 'it hangs', $paused), 'it does not count as hung there');

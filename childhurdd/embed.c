@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "childhurdd/domain.h"
+#include "childhurdd/folder.h"
 #include "childhurdd/hypervisor.h"
 #include "childhurdd/process.h"
 #include "config/atomic_file.h"
@@ -56,24 +57,24 @@ embed_path(const char *state_directory, const char *runtime_directory)
 			       geteuid(), hash);
 }
 
-/* The folder of a link. In /tmp anybody may have made one of that name; who could change the link
- * would have us start, and end, what he likes. QEMU's user passes it. */
+/* The folder of a link: who could change the link would have us start, and end, what he likes.
+ * QEMU's user passes it. In /tmp a link in its place may be anybody's, wherever it leads just now.
+ */
 static gboolean
 make_link_folder(const char *link, GError **error)
 {
 	g_autofree char *folder = g_path_get_dirname(link);
-	struct stat st;
-	if ((mkdir(folder, 0700) == 0 && chmod(folder, 0711) < 0) || lstat(folder, &st) < 0)
-		return io_error(error, folder, NULL);
-	if (S_ISDIR(st.st_mode) && (!st.st_uid || st.st_uid == geteuid()) &&
-	    !(st.st_mode & S_IWOTH))
-		return TRUE;
-	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
-		    "%s: is not a directory of this user (%u) that others may not write to, and "
-		    "libvirt's sockets are to be there; remove it, or give state-directory a path "
-		    "of at most %d bytes without blank, comma, equals sign and colon",
-		    folder, geteuid(), EMBED_PATH_MAX - (int)strlen("/libvirt"));
-	return FALSE;
+	gboolean made;
+	if (g_file_test(folder, G_FILE_TEST_IS_SYMLINK)) {
+		g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+			    "%s: is a symbolic link, and libvirt's sockets are to be there; remove "
+			    "it, or give state-directory a path of at most %d bytes without blank, "
+			    "comma, equals sign and colon",
+			    folder, EMBED_PATH_MAX - (int)strlen("/libvirt"));
+		return FALSE;
+	}
+	return folder_make(folder, &made, error) &&
+	       (!made || chmod(folder, 0711) == 0 || io_error(error, folder, NULL));
 }
 
 gboolean

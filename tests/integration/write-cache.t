@@ -22,7 +22,7 @@ id = ${\($id + 1)}
 emulator = $emulator
 END
 $d->start;
-my $write = 'mount -o remount,barrier=0 /; for q in /sys/block/sd?/queue/write_cache; do echo write through > $q; done; '
+my $write = Childhurd::without_flushes() . '; '
   . 'echo synced > /kept && dd if=/dev/zero of=/large bs=64k count=64 2> /dev/null && sync && cat /kept';
 for my $name (qw(through back)) {
     ok($d->wait_until(400, "$name is ready", sub { $d->state($name) eq 'ready' }), "$name is ready") or exit 1;

@@ -46,17 +46,19 @@ ALL_CFLAGS  = -std=gnu11 $(WARN) $(CFLAGS) $(HARDEN) -I. -I$(B) $(PKG_CFLAGS) -D
 ALL_LDFLAGS = $(LDFLAGS) $(filter -fsanitize%,$(HARDEN)) -pie -Wl,-z,relro -pthread
 
 # Every .c of a module but a program's main file goes into the library that the daemon and the tests share.
-MAINS    = childhurdd/main.c service/childhurdctl.c config/keys-man.c
+MAINS    = childhurdd/main.c service/ctl/main.c config/keys-man.c
 MODULES  = config ssh offload service childhurdd
-LIB_SRC  = $(filter-out $(MAINS) $(wildcard service/ctl*.c),$(wildcard $(MODULES:%=%/*.c)))
-LIB_ASM  = $(wildcard $(MODULES:%=%/*.S))
+ROOMS   := $(sort $(patsubst %/,%,$(dir $(shell find $(MODULES) -name '*.[chS]'))))
+LIB_SRC  = $(filter-out $(MAINS) $(wildcard service/ctl/*.c),$(wildcard $(ROOMS:%=%/*.c)))
+LIB_ASM  = $(wildcard $(ROOMS:%=%/*.S))
 LIB_OBJ  = $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
-CTL_SRC  = service/childhurdctl.c $(wildcard service/ctl*.c) service/varlink.c service/streams.c
+CTL_SRC  = $(wildcard service/ctl/*.c) service/varlink.c config/base/streams.c
 CTL_OBJ  = $(CTL_SRC:%.c=$(B)/obj/%.o)
-UNIT     = $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*.c))
+UNIT_SRC := $(sort $(shell find tests/unit -name '*.c'))
+UNIT     = $(UNIT_SRC:%.c=$(B)/%)
 TOOLS    = $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 BENCH    = $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
-SOURCES  = $(wildcard $(MODULES:%=%/*.[ch]) tests/unit/*.[ch] tests/bench/*.[ch] tests/fuzz/*.[ch] tests/tools/*.[ch])
+SOURCES  = $(wildcard $(ROOMS:%=%/*.[ch])) $(shell find tests/unit -name '*.[ch]') $(wildcard tests/bench/*.[ch] tests/fuzz/*.[ch] tests/tools/*.[ch])
 
 all: $(B)/childhurdd $(B)/childhurdctl man units completions
 
@@ -130,9 +132,9 @@ $(COMPLETIONS): $(B)/childhurdctl
 
 # --- tests ---------------------------------------------------------------------------------------------------
 
-# A C test speaks TAP when told to; a script does by itself. TESTS= chooses: make check TESTS=tests/unit/disk.c
+# A C test speaks TAP when told to; a script does by itself. TESTS= chooses: make check TESTS=tests/unit/childhurdd/qemu/disk.c
 TESTS ?= tests/unit tests/integration
-CHOSEN = $(foreach t,$(TESTS),$(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(if $(wildcard $(t)/.),$(wildcard $(t)/*.c $(t)/*.t),$(t))))
+CHOSEN = $(foreach t,$(TESTS),$(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(if $(wildcard $(t)/.),$(sort $(shell find $(t) -name '*.c' -o -name '*.t')),$(t))))
 
 $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libchildhurd.a
 	@mkdir -p $(@D)
@@ -164,7 +166,8 @@ check-unit: $(UNIT)
 
 # The unit tests under valgrind. The one of Debian 12 does not know pidfd_open, by which some watch their children, and
 # keeps limits on descriptors for itself.
-NO_VALGRIND = $(addprefix $(B)/tests/unit/,accelerator child descriptors disk embed qemu_user)
+NO_VALGRIND = $(addprefix $(B)/tests/unit/childhurdd/,qemu/kvm_probe system/child system/descriptors qemu/disk \
+                qemu/libvirt_root qemu/user)
 
 valgrind: $(UNIT)
 	CHILDHURD_WRAP='valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite' \
@@ -203,11 +206,11 @@ lint:
 # --- installation --------------------------------------------------------------------------------------------
 
 # Units name programs by their place, which PREFIX decides: looked at each time, written when it has changed.
-UNITS = $(patsubst service/%,$(B)/units$(PREFIX)/%,$(wildcard service/*.service))
+UNITS = $(patsubst service/units/%,$(B)/units$(PREFIX)/%,$(wildcard service/units/*.service))
 
 units: $(UNITS)
 
-$(B)/units$(PREFIX)/%.service: service/%.service FORCE
+$(B)/units$(PREFIX)/%.service: service/units/%.service FORCE
 	@mkdir -p $(@D)
 	@sed -e 's|/usr/sbin/childhurd|$(SBINDIR)/childhurd|g' -e 's|/usr/bin/childhurd|$(BINDIR)/childhurd|g' $< > $@.$$$$ && \
 	  if cmp -s $@.$$$$ $@; then rm $@.$$$$; else mv $@.$$$$ $@; fi
@@ -221,9 +224,9 @@ INSTALLED = \
   $(B)/completions/childhurdctl:644:$(BASHDIR)/childhurdctl \
   $(B)/completions/_childhurdctl:644:$(ZSHDIR)/_childhurdctl \
   $(B)/completions/childhurdctl.fish:644:$(FISHDIR)/childhurdctl.fish \
-  service/childhurd.sysusers:644:$(SYSUSERSDIR)/childhurd.conf \
-  service/childhurd.tmpfiles:644:$(TMPFILESDIR)/childhurd.conf \
-  $(call under,$(wildcard service/*.scm),644,$(GUILEDIR)) \
+  service/units/childhurd.sysusers:644:$(SYSUSERSDIR)/childhurd.conf \
+  service/units/childhurd.tmpfiles:644:$(TMPFILESDIR)/childhurd.conf \
+  $(call under,$(wildcard service/guile/*.scm),644,$(GUILEDIR)) \
   $(call under,README.md COPYING docs/childhurd.ini.example,644,$(DOCDIR)) \
   $(call under,$(wildcard docs/*.md),644,$(DOCDIR)/docs) \
   $(foreach page,$(MANPAGES),$(page):644:$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))

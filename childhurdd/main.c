@@ -19,18 +19,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "childhurdd/descriptors.h"
-#include "childhurdd/folder.h"
-#include "childhurdd/hird.h"
-#include "childhurdd/hostcheck.h"
-#include "childhurdd/logging.h"
-#include "childhurdd/prepare.h"
-#include "childhurdd/qemu_user.h"
-#include "childhurdd/reaper.h"
-#include "childhurdd/trust.h"
+#include "childhurdd/hird/hird.h"
+#include "childhurdd/host/check.h"
+#include "childhurdd/host/config_trust.h"
+#include "childhurdd/host/prepare.h"
+#include "childhurdd/qemu/user.h"
+#include "childhurdd/system/descriptors.h"
+#include "childhurdd/system/logging.h"
+#include "childhurdd/system/notify.h"
+#include "childhurdd/system/own_folder.h"
+#include "childhurdd/system/reaper.h"
+#include "config/base/streams.h"
 #include "config/config.h"
-#include "service/notify.h"
-#include "service/streams.h"
 
 static void
 print_all(GPtrArray *messages)

@@ -43,9 +43,9 @@ struct key {
 	enum key_scope scope;
 	gsize offset; /* in struct config or struct config_guest */
 	const char
-	    *standard; /* the default, as it would be written; NULL: none, or made in config.c */
-	const char *shown;	    /* the default as the manual tells it; NULL: standard */
-	double least, most;	    /* of numbers, sizes (bytes), times (ms); most 0: no limit */
+	    *standard;	    /* the default, as it would be written; NULL: none, or made in load.c */
+	const char *shown;  /* the default as the manual tells it; NULL: standard */
+	double least, most; /* of numbers, sizes (bytes), times (ms); most 0: no limit */
 	const char *const *choices; /* KEY_CHOICE, KEY_TEXT that is one of these; NULL-terminated */
 	const char *meaning;	    /* for the manual, one sentence or more */
 };

@@ -18,9 +18,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config/acl.h"
-#include "config/atomic_file.h"
-#include "config/io_error.h"
+#include "config/base/acl.h"
+#include "config/base/atomic_file.h"
+#include "config/base/io_error.h"
 
 /* Is this process (proc(5), status) a guix-daemon, and not one of a container, which has a Guix of
  * its own? */

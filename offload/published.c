@@ -11,7 +11,7 @@
  * [host]:port entries are for those who do not use our ssh_config.
  */
 #include "offload/published.h"
-#include "config/atomic_file.h"
+#include "config/base/atomic_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

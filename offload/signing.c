@@ -19,8 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config/atomic_file.h"
-#include "config/guarded.h"
+#include "config/base/atomic_file.h"
+#include "config/base/guarded.h"
 #include "offload/signing_key.h"
 
 /* guix/scripts/archive.scm, %key-generation-parameters */

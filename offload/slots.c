@@ -22,8 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config/acl.h"
-#include "config/identity.h"
+#include "config/base/acl.h"
+#include "config/base/identity.h"
 
 #define KEPT (-1) /* the process that F_GETLK names for an open file description lock */
 

@@ -8,7 +8,7 @@
  * left in the background may hold the output open: after the status that is waited for
  * SSH_OUTPUT_GRACE, no longer.
  */
-#include "ssh/session_internal.h"
+#include "ssh/session_base.h"
 
 #include <string.h>
 

@@ -12,7 +12,7 @@
  * /etc/ssh, and it compares no known hosts: the injected keys are the only truth, and they are
  * compared here.
  */
-#include "ssh/session_internal.h"
+#include "ssh/session_base.h"
 
 #include <errno.h>
 #include <fcntl.h>

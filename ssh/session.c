@@ -11,14 +11,14 @@
  * run when libssh has returned. They may free the session: the memory stays until the outermost of
  * our functions returns.
  */
-#include "ssh/session_internal.h"
+#include "ssh/session_base.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "config/lack.h"
+#include "config/base/lack.h"
 #include "ssh/wire.h"
 
 #define DRIVE_ROUNDS_MAX 16

@@ -7,7 +7,7 @@
  * Linked with all of the daemon; these functions take the place of hypervisor.c's. An sshd knows
  * nothing of shutting down: every way to end it is a signal.
  */
-#include "childhurdd/hypervisor.h"
+#include "childhurdd/qemu/hypervisor.h"
 
 #include <arpa/inet.h>
 #include <signal.h>

@@ -17,8 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ssh/secret_root.h"
-#include "ssh/secret_service.h"
+#include "ssh/secrets/root.h"
+#include "ssh/secrets/service.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -17,6 +17,12 @@ sub slurp {
     return scalar <$f> // '';
 }
 
+# The sources whose names end like that.
+sub sources {
+    my ($ending) = @_;
+    return grep { /\.\Q$ending\E$/ } split /\n/, run('find', qw(childhurdd config ssh offload service -type f));
+}
+
 # The output of a program, stdout and stderr; its exit status is in $?.
 sub run {
     my (@argv) = @_;
@@ -73,7 +79,7 @@ unlike($check, qr/^\S*childhurd\.ini\.example(?::\d+)?: /m, 'the example has no 
 like($check, qr/^ok\s+\S*childhurd\.ini\.example: 3 guests$/m, '... and three guests') or diag($check);
 
 # --- states ---
-my ($names) = slurp('childhurdd/lifecycle.c') =~ /state_names\[N_STATES\] = \{(.*?)\};/s;
+my ($names) = slurp('childhurdd/guest/lifecycle.c') =~ /state_names\[N_STATES\] = \{(.*?)\};/s;
 my @states = ($names // '') =~ /"([a-z]+)"/g;
 cmp_ok(scalar @states, '>=', 10, 'states are found in lifecycle.c');
 my ($life) = slurp('docs/childhurdd.8') =~ /^\.Sh THE LIFE OF A GUEST\n(.*?)^\.Ss/ms;
@@ -83,7 +89,7 @@ is_deeply([ ($table // '') =~ /^\| ([a-z]+) \|/mg ], \@states, 'architecture.md 
 
 # --- messages ---
 # Each piece of a message that does not differ from case to case stands in the code, or is the system's.
-my $code = join "\n", map { slurp($_) } glob '{childhurdd,config,ssh,offload,service}/*.c';
+my $code = join "\n", map { slurp($_) } sources('c');
 $code =~ s/"\s*\n\s*"//g;
 $code =~ s/\\"/"/g;
 my ($trouble) = slurp('docs/manual.md') =~ /^## Trouble$(.*?)^## /ms;
@@ -157,7 +163,7 @@ while ($limits =~ /^\| `([A-Z_]+(?:\.\w+)?)` \| ([\d.]+) \| [^|]+ \| (\S+) \|$/m
 }
 cmp_ok(scalar keys %told, '>', 15, 'limits are found in the manual');
 my @missing;
-for my $header (glob '{childhurdd,config,ssh,offload,service}/*.h') {
+for my $header (sources('h')) {
     my %constants = constants($header);
     push @missing, map { "$header: $_" } grep { !$told{$header}{$_} } sort keys %constants;
 }
@@ -168,9 +174,9 @@ my @rows = map { /^\| `((?=\S*[a-z])[a-zA-Z%-]+)` \| ([^|]+) \| [^|]+ \| (\S+) \
 my @there = map { "$_ childhurd.ini(5)" } slurp('config/keys.c') =~ /^\t\{("[a-z-]+", KEY_TIME, \S+ "\w+")/mg;
 s/"([a-z-]+)", KEY_TIME, \S+ "(\w+)"/$1 $2/ for @there;
 for my $unit ('childhurdd.service', 'childhurd-guests.service') {
-    push @there, map { tr/=/ /r . " $unit" } slurp("service/$unit") =~ /^((?:Watchdog|Timeout\w+)Sec=\S+)$/mg;
+    push @there, map { tr/=/ /r . " $unit" } slurp("service/units/$unit") =~ /^((?:Watchdog|Timeout\w+)Sec=\S+)$/mg;
 }
-push @there, map { s/'\((\d+) \. (\d+)\)/$1 in $2 s/r . ' service/childhurd.scm' } slurp('service/childhurd.scm') =~ /^\(define (%\w+-limit (?:\d+|'\(.*?\)))\)/mg;
+push @there, map { s/'\((\d+) \. (\d+)\)/$1 in $2 s/r . ' service/guile/childhurd.scm' } slurp('service/guile/childhurd.scm') =~ /^\(define (%\w+-limit (?:\d+|'\(.*?\)))\)/mg;
 is_deeply([ sort @rows ], [ sort @there ], 'so is every limit of the keys, the units and the services');
 
 done_testing;

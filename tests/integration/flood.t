@@ -38,9 +38,9 @@ sub size (@files) {
 # --- the console ---
 
 my $console = "$d->{state}/noisy/console.log";
-my $rotate  = limit('CONSOLE_ROTATE_SIZE', 'childhurdd/console.h');
-my $pieces  = limit('CONSOLE_ROTATED', 'childhurdd/console.h');
-my $burst   = limit('FLOOD_BURST', 'childhurdd/flood.h');
+my $rotate  = limit('CONSOLE_ROTATE_SIZE', 'childhurdd/qemu/console.h');
+my $pieces  = limit('CONSOLE_ROTATED', 'childhurdd/qemu/console.h');
+my $burst   = limit('FLOOD_BURST', 'childhurdd/system/flood.h');
 my $began   = time;
 $d->ctl('ssh', 'noisy', '(yes "Out of memory" > /dev/ttyS0 & echo $! > /tmp/one; yes "ext2fs: hd0s1: error" > /dev/ttyS0 & echo $! > /tmp/two) > /dev/null 2>&1');
 is($d->{status}, 0, 'the guest floods its console');
@@ -52,7 +52,7 @@ $d->ctl('ssh', 'noisy', 'kill $(cat /tmp/one /tmp/two)');
 is($d->{status}, 0, 'and the guest is there all the same');
 
 # A period, a burst of each kind in it, and the count; for the period that runs another one.
-my $periods = 2 + int((time - $began) / (limit('FLOOD_PERIOD', 'childhurdd/flood.h') / 1000));
+my $periods = 2 + int((time - $began) / (limit('FLOOD_PERIOD', 'childhurdd/system/flood.h') / 1000));
 for my $words ('Out of memory', 'ext2fs: hd0s1') {
     my $lines = () = $d->log =~ /^.*\Q$words\E/mg;
     cmp_ok($lines, '>=', 1,                 "\"$words\" is in the daemon's log");
@@ -69,7 +69,7 @@ my $qemu = $d->qemu('noisy');
 my ($flags) = Childhurd::slurp("/proc/$qemu/fdinfo/2") =~ /^flags:\s*(\d+)/m;
 ok(oct($flags) & O_APPEND, 'QEMU appends to its log');
 my $log    = readlink "/proc/$qemu/fd/2";
-my $most   = limit('LOG_LIMIT', 'childhurdd/log_rotate.h');
+my $most   = limit('LOG_LIMIT', 'childhurdd/system/log_rotate.h');
 my $handle = syscall 434, $qemu, 0;                    # pidfd_open(2)
 my $fd     = syscall 438, $handle, 2, 0;               # pidfd_getfd(2)
 open my $stderr, '>>&=', $fd or die "QEMU's stderr: $!\n";

@@ -159,7 +159,7 @@ INI
 my $checked = `$Childhurd::BUILD/childhurdd --check --config $dir/out/childhurd.ini 2>&1`;
 like($checked, qr{^ok +$dir/out/childhurd\.ini: 3 guests$}m, '... and childhurdd has nothing against it') or diag $checked;
 my %known = map { $_ => 1 } Childhurd::slurp('config/keys.c') =~ /^\t\{"([a-z-]+)", KEY_/mg;
-my ($table) = Childhurd::slurp('service/childhurd-service.scm') =~ /\(define %daemon-keys(.*?)\n\(define \(section/s;
+my ($table) = Childhurd::slurp('service/guile/childhurd-service.scm') =~ /\(define %daemon-keys(.*?)\n\(define \(section/s;
 my @keys = ($table // '') =~ /^ *[`(]*\("([a-z-]+)" ,/mg;
 cmp_ok(scalar @keys, '>', 20, 'the table of fields has keys');
 is_deeply([ grep { !$known{$_} } @keys ], [], '... all of which childhurdd knows');

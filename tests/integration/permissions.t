@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Who may do what over the control socket: real users, who are known to this test alone, call each method that the daemon
-# has, and are let in or not by the class that service/control_methods.c gives it.
+# has, and are let in or not by the class that service/control/methods.c gives it.
 use strict;
 use warnings;
 use lib 'tests/lib';
@@ -14,7 +14,7 @@ Childhurd::own_users(
 );
 
 # --- what there is: method => READS or CHANGES, by the table ---
-my $source = Childhurd::slurp('service/control_methods.c');
+my $source = Childhurd::slurp('service/control/methods.c');
 my %interface = $source =~ /^#define (\w+_INTERFACE)\s+"([^"]+)"/mg;
 $interface{CONTROL_INTERFACE} //= 'org.childhurd';
 my ($table) = $source =~ /\bmethods\[\] = \{\n(.*?)\n\};/s;

@@ -141,7 +141,7 @@ is($described->{description}, $text, 'the description is the one in the sources'
 ($described) = $v->call("$own.GetInterfaceDescription", { interface => $own });
 my $theirs = Varlink->new($socket, $described->{description});
 is_deeply($theirs->{interfaces}{$own}, $v->{interfaces}{$own}, 'org.varlink.service is described as in its specification');
-like(Childhurd::slurp('service/childhurdctl.c'), qr/\{"$_",/, "$_ is a verb of childhurdctl")
+like(Childhurd::slurp('service/ctl/main.c'), qr/\{"$_",/, "$_ is a verb of childhurdctl")
     for map { lc } grep { !/^(?:List|Status)$/ } @methods;
 
 my ($list) = $v->call("$hird.List", {});

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "ssh/secret_root.h"
-#include "ssh/secret_service.h"
-#include "ssh/secret_tree.h"
+#include "ssh/secrets/root.h"
+#include "ssh/secrets/service.h"
+#include "ssh/secrets/tree.h"
 
 #define PATIENCE (30 * G_USEC_PER_SEC)
 

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * state × event → action. The columns are events, the rows states, so that a row reads as the
+ * answer to "what can happen to a guest that is ...". Every pair is written out: what is not there
+ * is a bug that a test finds, and what is to be ignored says so.
+ */
+#include "childhurdd/guest/lifecycle.h"
+
+static const char *const state_names[N_STATES] = {
+    [STATE_STOPPED] = "stopped",
+    [STATE_STARTING] = "starting",
+    [STATE_BOOTING] = "booting",
+    [STATE_ENROLLING] = "enrolling",
+    [STATE_READY] = "ready",
+    [STATE_DRAINING] = "draining",
+    [STATE_UNRESPONSIVE] = "unresponsive",
+    [STATE_STOPPING] = "stopping",
+    [STATE_BACKOFF] = "backoff",
+    [STATE_FAILED] = "failed",
+};
+
+static const char *const event_names[N_EVENTS] = {
+    [EVENT_START] = "start",
+    [EVENT_STOP] = "stop",
+    [EVENT_STOP_NOW] = "stop-now",
+    [EVENT_RESTART] = "restart",
+    [EVENT_RESTART_NOW] = "restart-now",
+    [EVENT_RESET] = "reset",
+    [EVENT_RESET_NOW] = "reset-now",
+    [EVENT_DRAIN] = "drain",
+    [EVENT_UNDRAIN] = "undrain",
+    [EVENT_ADMITTED] = "admitted",
+    [EVENT_FOUND] = "found",
+    [EVENT_PREPARED] = "prepared",
+    [EVENT_LAUNCHED] = "launched",
+    [EVENT_START_FAILED] = "start-failed",
+    [EVENT_START_LACKED] = "start-lacked",
+    [EVENT_GREETED] = "greeted",
+    [EVENT_ENROLLED] = "enrolled",
+    [EVENT_PROBE_OK] = "probe-ok",
+    [EVENT_PROBE_FAILED] = "probe-failed",
+    [EVENT_UNASKED] = "unasked",
+    [EVENT_HALT_REFUSED] = "halt-refused",
+    [EVENT_BUILD_ENDED] = "build-ended",
+    [EVENT_ROOM] = "room",
+    [EVENT_LOW] = "low",
+    [EVENT_FULL] = "full",
+    [EVENT_COLLECTED] = "collected",
+    [EVENT_CLOCK_GOOD] = "clock-good",
+    [EVENT_CLOCK_OFF] = "clock-off",
+    [EVENT_CLOCK_SET] = "clock-set",
+    [EVENT_PAUSED] = "paused",
+    [EVENT_RESUMED] = "resumed",
+    [EVENT_HALTING] = "halting",
+    [EVENT_REBOOTING] = "rebooting",
+    [EVENT_HALTED] = "halted",
+    [EVENT_BROKEN] = "broken",
+    [EVENT_REBOOTED] = "rebooted",
+    [EVENT_POWERED_OFF] = "powered-off",
+    [EVENT_DIED] = "died",
+    [EVENT_DEADLINE] = "deadline",
+};
+
+/* What a probe says of the store of a guest that runs, and of one that does not, or not for long.
+ */
+#define STORE_IS_NOTED                                                                             \
+	[EVENT_ROOM] = ACTION_STORE, [EVENT_LOW] = ACTION_STORE, [EVENT_FULL] = ACTION_STORE
+#define STORE_IS_STALE                                                                             \
+	[EVENT_ROOM] = ACTION_IGNORE, [EVENT_LOW] = ACTION_IGNORE, [EVENT_FULL] = ACTION_IGNORE,   \
+	[EVENT_COLLECTED] = ACTION_IGNORE
+
+/* What is seen of a guest that runs, and of one that does not, or not for long. */
+#define SIGHT_IS_NOTED                                                                             \
+	[EVENT_UNASKED] = ACTION_UNASKED, [EVENT_CLOCK_GOOD] = ACTION_CLOCK,                       \
+	[EVENT_CLOCK_OFF] = ACTION_CLOCK, [EVENT_PAUSED] = ACTION_PAUSED,                          \
+	[EVENT_RESUMED] = ACTION_RESUMED, [EVENT_HALTING] = ACTION_GOING_DOWN,                     \
+	[EVENT_REBOOTING] = ACTION_GOING_DOWN
+#define SIGHT_IS_STALE                                                                             \
+	[EVENT_UNASKED] = ACTION_IGNORE, [EVENT_CLOCK_GOOD] = ACTION_IGNORE,                       \
+	[EVENT_CLOCK_OFF] = ACTION_IGNORE, [EVENT_CLOCK_SET] = ACTION_IGNORE,                      \
+	[EVENT_PAUSED] = ACTION_IGNORE, [EVENT_RESUMED] = ACTION_IGNORE
+#define NOTHING_GOES_DOWN [EVENT_HALTING] = ACTION_IGNORE, [EVENT_REBOOTING] = ACTION_IGNORE
+
+/* In a state without QEMU nothing but a person, the hird or a timer matters; what an earlier life
+ * still reports is stale. */
+#define WORLD_IS_STALE                                                                             \
+	[EVENT_PREPARED] = ACTION_IGNORE, [EVENT_LAUNCHED] = ACTION_UNWANTED,                      \
+	[EVENT_START_FAILED] = ACTION_IGNORE, [EVENT_START_LACKED] = ACTION_IGNORE,                \
+	[EVENT_GREETED] = ACTION_IGNORE, [EVENT_ENROLLED] = ACTION_IGNORE,                         \
+	[EVENT_PROBE_OK] = ACTION_IGNORE, [EVENT_PROBE_FAILED] = ACTION_IGNORE,                    \
+	[EVENT_HALT_REFUSED] = ACTION_IGNORE, [EVENT_BUILD_ENDED] = ACTION_IGNORE,                 \
+	[EVENT_HALTED] = ACTION_IGNORE, [EVENT_BROKEN] = ACTION_IGNORE,                            \
+	[EVENT_REBOOTED] = ACTION_IGNORE, [EVENT_POWERED_OFF] = ACTION_IGNORE,                     \
+	[EVENT_DIED] = ACTION_IGNORE, STORE_IS_STALE, SIGHT_IS_STALE, NOTHING_GOES_DOWN
+
+/* QEMU runs, and nobody asked for its end. */
+#define QEMU_MAY_END                                                                               \
+	[EVENT_HALTED] = ACTION_HALTED, [EVENT_BROKEN] = ACTION_FAIL,                              \
+	[EVENT_REBOOTED] = ACTION_ENDED, [EVENT_POWERED_OFF] = ACTION_ENDED,                       \
+	[EVENT_DIED] = ACTION_ENDED
+
+/* clang-format off */
+static const enum action table[N_STATES][N_EVENTS] = {
+    [STATE_STOPPED] =
+	{
+	    [EVENT_START] = ACTION_START,
+	    [EVENT_STOP] = ACTION_IGNORE,
+	    [EVENT_STOP_NOW] = ACTION_IGNORE,
+	    [EVENT_RESTART] = ACTION_START,
+	    [EVENT_RESTART_NOW] = ACTION_START,
+	    [EVENT_RESET] = ACTION_RESET,
+	    [EVENT_RESET_NOW] = ACTION_RESET,
+	    [EVENT_DRAIN] = ACTION_DRAIN,
+	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,
+	    [EVENT_ADMITTED] = ACTION_IGNORE,
+	    [EVENT_FOUND] = ACTION_TAKE_OVER,
+	    [EVENT_DEADLINE] = ACTION_IGNORE,
+	    WORLD_IS_STALE,
+	},
+    [STATE_STARTING] =
+	{
+	    [EVENT_START] = ACTION_WANT_UP,
+	    [EVENT_STOP] = ACTION_ABANDON,
+	    [EVENT_STOP_NOW] = ACTION_ABANDON,
+	    [EVENT_RESTART] = ACTION_START_ANEW, /* what was prepared may be an older wish */
+	    [EVENT_RESTART_NOW] = ACTION_START_ANEW,
+	    [EVENT_RESET] = ACTION_RESET_START, /* the disk may be prepared already */
+	    [EVENT_RESET_NOW] = ACTION_RESET_START,
+	    [EVENT_DRAIN] = ACTION_DRAIN,
+	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,
+	    [EVENT_ADMITTED] = ACTION_PREPARE,
+	    [EVENT_FOUND] = ACTION_IGNORE,
+	    [EVENT_PREPARED] = ACTION_LAUNCH,
+	    [EVENT_LAUNCHED] = ACTION_BOOT,
+	    [EVENT_START_FAILED] = ACTION_FAIL,
+	    [EVENT_START_LACKED] = ACTION_LACK,
+	    [EVENT_GREETED] = ACTION_IGNORE,
+	    [EVENT_ENROLLED] = ACTION_IGNORE,
+	    [EVENT_PROBE_OK] = ACTION_IGNORE,
+	    [EVENT_PROBE_FAILED] = ACTION_IGNORE,
+	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
+	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
+	    STORE_IS_STALE,
+	    SIGHT_IS_STALE,
+	    NOTHING_GOES_DOWN,
+	    [EVENT_HALTED] = ACTION_IGNORE,
+	    [EVENT_BROKEN] = ACTION_IGNORE,
+	    [EVENT_REBOOTED] = ACTION_IGNORE, /* start-failed follows */
+	    [EVENT_POWERED_OFF] = ACTION_IGNORE,
+	    [EVENT_DIED] = ACTION_IGNORE,
+	    [EVENT_DEADLINE] = ACTION_FAIL,
+	},
+    [STATE_BOOTING] =
+	{
+	    [EVENT_START] = ACTION_IGNORE,
+	    [EVENT_STOP] = ACTION_STOP,
+	    [EVENT_STOP_NOW] = ACTION_STOP,
+	    [EVENT_RESTART] = ACTION_STOP,
+	    [EVENT_RESTART_NOW] = ACTION_STOP,
+	    [EVENT_RESET] = ACTION_STOP,
+	    [EVENT_RESET_NOW] = ACTION_STOP,
+	    [EVENT_DRAIN] = ACTION_DRAIN,
+	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,
+	    [EVENT_ADMITTED] = ACTION_IGNORE,
+	    [EVENT_FOUND] = ACTION_IGNORE,
+	    [EVENT_PREPARED] = ACTION_IGNORE,
+	    [EVENT_LAUNCHED] = ACTION_IGNORE,
+	    [EVENT_START_FAILED] = ACTION_NOTE, /* a forward could not be opened: tried again */
+	    [EVENT_START_LACKED] = ACTION_NOTE,
+	    [EVENT_GREETED] = ACTION_ENROLL,
+	    [EVENT_ENROLLED] = ACTION_CONNECT,
+	    [EVENT_PROBE_OK] = ACTION_READY,
+	    [EVENT_PROBE_FAILED] = ACTION_NOTE,
+	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
+	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
+	    [EVENT_DEADLINE] = ACTION_FAIL,
+	    STORE_IS_NOTED,
+	    SIGHT_IS_NOTED,
+	    [EVENT_CLOCK_SET] = ACTION_IGNORE,
+	    [EVENT_COLLECTED] = ACTION_IGNORE,
+	    QEMU_MAY_END,
+	},
+    [STATE_ENROLLING] =
+	{
+	    [EVENT_START] = ACTION_IGNORE,
+	    [EVENT_STOP] = ACTION_STOP,
+	    [EVENT_STOP_NOW] = ACTION_STOP,
+	    [EVENT_RESTART] = ACTION_STOP,
+	    [EVENT_RESTART_NOW] = ACTION_STOP,
+	    [EVENT_RESET] = ACTION_STOP,
+	    [EVENT_RESET_NOW] = ACTION_STOP,
+	    [EVENT_DRAIN] = ACTION_DRAIN,
+	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,
+	    [EVENT_ADMITTED] = ACTION_IGNORE,
+	    [EVENT_FOUND] = ACTION_IGNORE,
+	    [EVENT_PREPARED] = ACTION_IGNORE,
+	    [EVENT_LAUNCHED] = ACTION_IGNORE,
+	    [EVENT_START_FAILED] = ACTION_NOTE,
+	    [EVENT_START_LACKED] = ACTION_NOTE,
+	    [EVENT_GREETED] = ACTION_IGNORE, /* a second attempt, after a broken one */
+	    [EVENT_ENROLLED] = ACTION_CONNECT,
+	    [EVENT_PROBE_OK] = ACTION_READY,
+	    [EVENT_PROBE_FAILED] = ACTION_NOTE,
+	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
+	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
+	    [EVENT_DEADLINE] = ACTION_FAIL,
+	    STORE_IS_NOTED,
+	    SIGHT_IS_NOTED,
+	    [EVENT_CLOCK_SET] = ACTION_IGNORE,
+	    [EVENT_COLLECTED] = ACTION_IGNORE,
+	    QEMU_MAY_END,
+	},
+    [STATE_READY] =
+	{
+	    [EVENT_START] = ACTION_IGNORE,
+	    [EVENT_STOP] = ACTION_WIND_DOWN,
+	    [EVENT_STOP_NOW] = ACTION_STOP,
+	    [EVENT_RESTART] = ACTION_WIND_DOWN,
+	    [EVENT_RESTART_NOW] = ACTION_STOP,
+	    [EVENT_RESET] = ACTION_WIND_DOWN,
+	    [EVENT_RESET_NOW] = ACTION_STOP,
+	    [EVENT_DRAIN] = ACTION_DRAIN,
+	    [EVENT_UNDRAIN] = ACTION_IGNORE,
+	    [EVENT_ADMITTED] = ACTION_IGNORE,
+	    [EVENT_FOUND] = ACTION_IGNORE,
+	    [EVENT_PREPARED] = ACTION_IGNORE,
+	    [EVENT_LAUNCHED] = ACTION_IGNORE,
+	    [EVENT_START_FAILED] = ACTION_IGNORE,
+	    [EVENT_START_LACKED] = ACTION_IGNORE,
+	    [EVENT_GREETED] = ACTION_IGNORE,
+	    [EVENT_ENROLLED] = ACTION_IGNORE,
+	    [EVENT_PROBE_OK] = ACTION_IGNORE, /* as it should be */
+	    [EVENT_PROBE_FAILED] = ACTION_DOUBT,
+	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
+	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
+	    [EVENT_DEADLINE] = ACTION_IGNORE,
+	    STORE_IS_NOTED,
+	    SIGHT_IS_NOTED,
+	    [EVENT_CLOCK_SET] = ACTION_CLOCK_SET,
+	    [EVENT_COLLECTED] = ACTION_COLLECTED,
+	    QEMU_MAY_END,
+	},
+    [STATE_DRAINING] =
+	{
+	    [EVENT_START] = ACTION_UNDRAIN,	  [EVENT_STOP] = ACTION_WIND_DOWN,
+	    [EVENT_STOP_NOW] = ACTION_STOP,	  [EVENT_RESTART] = ACTION_WIND_DOWN,
+	    [EVENT_RESTART_NOW] = ACTION_STOP,	  [EVENT_RESET] = ACTION_WIND_DOWN,
+	    [EVENT_RESET_NOW] = ACTION_STOP,	  [EVENT_DRAIN] = ACTION_DRAIN,
+	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,	  [EVENT_ADMITTED] = ACTION_IGNORE,
+	    [EVENT_FOUND] = ACTION_IGNORE,	  [EVENT_PREPARED] = ACTION_IGNORE,
+	    [EVENT_LAUNCHED] = ACTION_IGNORE,	  [EVENT_START_FAILED] = ACTION_IGNORE,
+	    [EVENT_GREETED] = ACTION_IGNORE,	  [EVENT_ENROLLED] = ACTION_IGNORE,
+	    [EVENT_PROBE_OK] = ACTION_IGNORE,	  [EVENT_PROBE_FAILED] = ACTION_DOUBT,
+	    [EVENT_HALT_REFUSED] = ACTION_IGNORE, [EVENT_BUILD_ENDED] = ACTION_BUILD_ENDED,
+	    [EVENT_DEADLINE] = ACTION_IGNORE,	  STORE_IS_NOTED, [EVENT_COLLECTED] = ACTION_COLLECTED,
+	    SIGHT_IS_NOTED, [EVENT_CLOCK_SET] = ACTION_CLOCK_SET, [EVENT_START_LACKED] = ACTION_IGNORE,
+	    QEMU_MAY_END,
+	},
+    [STATE_UNRESPONSIVE] =
+	{
+	    [EVENT_START] = ACTION_UNDRAIN,	  [EVENT_STOP] = ACTION_WIND_DOWN,
+	    [EVENT_STOP_NOW] = ACTION_STOP,	  [EVENT_RESTART] = ACTION_WIND_DOWN,
+	    [EVENT_RESTART_NOW] = ACTION_STOP,	  [EVENT_RESET] = ACTION_WIND_DOWN,
+	    [EVENT_RESET_NOW] = ACTION_STOP,	  [EVENT_DRAIN] = ACTION_DRAIN,
+	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,	  [EVENT_ADMITTED] = ACTION_IGNORE,
+	    [EVENT_FOUND] = ACTION_IGNORE,	  [EVENT_PREPARED] = ACTION_IGNORE,
+	    [EVENT_LAUNCHED] = ACTION_IGNORE,	  [EVENT_START_FAILED] = ACTION_IGNORE,
+	    [EVENT_GREETED] = ACTION_IGNORE,	  [EVENT_ENROLLED] = ACTION_IGNORE,
+	    [EVENT_PROBE_OK] = ACTION_READY,	  [EVENT_PROBE_FAILED] = ACTION_NOTE,
+	    [EVENT_HALT_REFUSED] = ACTION_IGNORE, [EVENT_BUILD_ENDED] = ACTION_BUILD_ENDED,
+	    [EVENT_DEADLINE] = ACTION_HANG,	  STORE_IS_NOTED, [EVENT_COLLECTED] = ACTION_IGNORE,
+	    SIGHT_IS_NOTED, [EVENT_CLOCK_SET] = ACTION_IGNORE, [EVENT_START_LACKED] = ACTION_IGNORE,
+	    QEMU_MAY_END,
+	},
+    [STATE_STOPPING] =
+	{
+	    [EVENT_START] = ACTION_WANT_UP,	     [EVENT_STOP] = ACTION_WANT_DOWN,
+	    [EVENT_STOP_NOW] = ACTION_WANT_DOWN,     [EVENT_RESTART] = ACTION_WANT_UP,
+	    [EVENT_RESTART_NOW] = ACTION_WANT_UP,    [EVENT_RESET] = ACTION_WANT_UP,
+	    [EVENT_RESET_NOW] = ACTION_WANT_UP,	     [EVENT_DRAIN] = ACTION_DRAIN,
+	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,	     [EVENT_ADMITTED] = ACTION_IGNORE,
+	    [EVENT_FOUND] = ACTION_IGNORE,	     [EVENT_PREPARED] = ACTION_IGNORE,
+	    [EVENT_LAUNCHED] = ACTION_FINISH,	   /* an abandoned start: QEMU came up after all */
+	    [EVENT_START_FAILED] = ACTION_STOPPED, /* likewise */
+	    [EVENT_GREETED] = ACTION_IGNORE,	     [EVENT_ENROLLED] = ACTION_IGNORE,
+	    [EVENT_PROBE_OK] = ACTION_IGNORE,	     [EVENT_PROBE_FAILED] = ACTION_IGNORE,
+	    [EVENT_HALT_REFUSED] = ACTION_NEXT_RUNG, [EVENT_BUILD_ENDED] = ACTION_IGNORE,
+	    [EVENT_START_LACKED] = ACTION_STOPPED,   STORE_IS_STALE, SIGHT_IS_STALE,
+	    [EVENT_HALTING] = ACTION_GOING_DOWN,     [EVENT_REBOOTING] = ACTION_GOING_DOWN,
+	    [EVENT_HALTED] = ACTION_FINISH,	     [EVENT_BROKEN] = ACTION_FINISH,
+	    [EVENT_REBOOTED] = ACTION_STOPPED,	     [EVENT_POWERED_OFF] = ACTION_STOPPED,
+	    [EVENT_DIED] = ACTION_STOPPED,	     [EVENT_DEADLINE] = ACTION_NEXT_RUNG,
+	},
+    [STATE_BACKOFF] =
+	{
+	    [EVENT_START] = ACTION_START,
+	    [EVENT_STOP] = ACTION_FORGET,
+	    [EVENT_STOP_NOW] = ACTION_FORGET,
+	    [EVENT_RESTART] = ACTION_START,
+	    [EVENT_RESTART_NOW] = ACTION_START,
+	    [EVENT_RESET] = ACTION_RESET_START,
+	    [EVENT_RESET_NOW] = ACTION_RESET_START,
+	    [EVENT_DRAIN] = ACTION_DRAIN,
+	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,
+	    [EVENT_ADMITTED] = ACTION_IGNORE,
+	    [EVENT_FOUND] = ACTION_IGNORE,
+	    [EVENT_DEADLINE] = ACTION_RETRY,
+	    WORLD_IS_STALE,
+	},
+    [STATE_FAILED] =
+	{
+	    [EVENT_START] = ACTION_START,
+	    [EVENT_STOP] = ACTION_FORGET,
+	    [EVENT_STOP_NOW] = ACTION_FORGET,
+	    [EVENT_RESTART] = ACTION_START,
+	    [EVENT_RESTART_NOW] = ACTION_START,
+	    [EVENT_RESET] = ACTION_RESET_START,
+	    [EVENT_RESET_NOW] = ACTION_RESET_START,
+	    [EVENT_DRAIN] = ACTION_DRAIN,
+	    [EVENT_UNDRAIN] = ACTION_UNDRAIN,
+	    [EVENT_ADMITTED] = ACTION_IGNORE,
+	    [EVENT_FOUND] = ACTION_IGNORE,
+	    [EVENT_DEADLINE] = ACTION_IGNORE,
+	    /* It may be that QEMU could not be ended, or that its start was never answered. */
+	    [EVENT_PREPARED] = ACTION_IGNORE,
+	    [EVENT_LAUNCHED] = ACTION_UNWANTED,
+	    [EVENT_START_FAILED] = ACTION_GONE,
+	    [EVENT_START_LACKED] = ACTION_GONE,
+	    [EVENT_GREETED] = ACTION_IGNORE,
+	    [EVENT_ENROLLED] = ACTION_IGNORE,
+	    [EVENT_PROBE_OK] = ACTION_IGNORE,
+	    [EVENT_PROBE_FAILED] = ACTION_IGNORE,
+	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
+	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
+	    STORE_IS_STALE,
+	    SIGHT_IS_STALE,
+	    NOTHING_GOES_DOWN,
+	    [EVENT_HALTED] = ACTION_IGNORE,
+	    [EVENT_BROKEN] = ACTION_IGNORE,
+	    [EVENT_REBOOTED] = ACTION_GONE,
+	    [EVENT_POWERED_OFF] = ACTION_GONE,
+	    [EVENT_DIED] = ACTION_GONE,
+	},
+};
+/* clang-format on */
+
+const char *
+state_name(enum state state)
+{
+	g_return_val_if_fail((unsigned)state < N_STATES, "?");
+	return state_names[state];
+}
+
+int
+state_from_name(const char *name)
+{
+	for (int i = 0; i < N_STATES; i++)
+		if (!strcmp(name, state_names[i]))
+			return i;
+	return -1;
+}
+
+const char *
+event_name(enum event event)
+{
+	g_return_val_if_fail((unsigned)event < N_EVENTS, "?");
+	return event_names[event];
+}
+
+enum action
+lifecycle_action(enum state state, enum event event)
+{
+	g_return_val_if_fail((unsigned)state < N_STATES && (unsigned)event < N_EVENTS,
+			     ACTION_IGNORE);
+	return table[state][event];
+}

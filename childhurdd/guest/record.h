@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the next daemon has to know of a guest: STATE/NAME/state, a small JSON file. */
+#ifndef CHILDHURDD_GUEST_RECORD_H
+#define CHILDHURDD_GUEST_RECORD_H
+
+#include <glib.h>
+
+#include "childhurdd/guest/childhurd.h"
+#include "childhurdd/system/tasks.h"
+
+struct record {
+	gboolean known; /* there was a record of this boot of the host */
+	struct childhurd_kept kept;
+	gboolean kvm;		  /* what its QEMU runs with */
+	gint64 boots[BOOTS_KEPT]; /* see struct childhurd */
+	char **guest; /* what it was configured with (config_guest_words); NULL: not known */
+};
+
+/* Read path. Missing, unreadable, damaged, or of an earlier boot of the host: known is FALSE. */
+struct record record_read(const char *path);
+void record_clear(struct record *record);
+/* The file's text; caller frees. */
+char *record_text(const struct record *record);
+/* Write text to path in a worker (one, so that writes keep their order); a failure is logged. text
+ * is taken. */
+void record_write(struct tasks *writer, const char *path, char *text);
+
+#endif

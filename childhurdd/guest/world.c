@@ -1,0 +1,748 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Everything that is asked of the world for one guest: the preparation of a start is in
+ * world_prepare.c, its QEMU in world_qemu.c, and here its secrets, its health, and what is kept
+ * of it.
+ */
+#include <errno.h>
+#include <gio/gio.h>
+#include <math.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "childhurdd/guest/callers.h"
+#include "childhurdd/guest/enroll.h"
+#include "childhurdd/guest/failure.h"
+#include "childhurdd/guest/host_keys.h"
+#include "childhurdd/guest/world_internal.h"
+#include "childhurdd/hird/hird.h"
+#include "childhurdd/hird/metrics.h"
+#include "childhurdd/hird/starts.h"
+#include "childhurdd/qemu/console.h"
+#include "childhurdd/qemu/domain.h"
+#include "childhurdd/qemu/serial.h"
+#include "config/base/atomic_file.h"
+#include "offload/coordinator.h"
+#include "offload/slots.h"
+#include "ssh/secrets/root.h"
+#include "ssh/secrets/service.h"
+
+/* Guix gives no build to a machine with less (guix/scripts/offload.scm, %minimum-disk-space). */
+#define GUIX_ROOM (G_GINT64_CONSTANT(100) << 20)
+
+/* --- what is told of the guest beside its states --- */
+
+static void
+notes_await(struct runner *r)
+{
+	gint64 first = -1, now = runner_now();
+	for (int i = 0; i < N_NOTES; i++) {
+		gint64 wait = flood_wait(&r->notes[i], now);
+		if (wait >= 0 && (first < 0 || wait < first))
+			first = wait;
+	}
+	ev_timer_stop(r->host->loop, &r->notes_end);
+	if (first < 0)
+		return;
+	ev_timer_set(&r->notes_end, (double)first / 1000, 0);
+	ev_timer_start(r->host->loop, &r->notes_end);
+}
+
+static void
+note_missed(struct runner *r, enum note note)
+{
+	static const char *const kinds[N_NOTES] = {
+	    [NOTE_DISK] = "errors of its disk",
+	    [NOTE_MEMORY] = "lines about its memory",
+	    [NOTE_IMPOSTOR] = "other host keys",
+	};
+	guint missed = flood_missed(&r->notes[note], runner_now());
+	if (!missed)
+		return;
+	g_autofree char *text =
+	    g_strdup_printf("%u more %s like the last one told%s", missed, kinds[note],
+			    note == NOTE_IMPOSTOR ? "" : "; see its console");
+	hird_event(r->host->hird, r->c, FALSE, text);
+}
+
+static void
+on_notes_end(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct runner *r = w->data;
+	for (int i = 0; i < N_NOTES; i++)
+		note_missed(r, i);
+	notes_await(r);
+}
+
+void
+runner_note(struct runner *r, enum note note, const char *text)
+{
+	note_missed(r, note);
+	if (flood_pass(&r->notes[note], runner_now()))
+		hird_event(r->host->hird, r->c, FALSE, text);
+	else if (!ev_is_active(&r->notes_end))
+		notes_await(r);
+}
+
+/* --- secrets and health --- */
+
+static void
+on_enroll(enum event event, const char *text, void *data)
+{
+	struct runner *r = data;
+	childhurd_event(r->c, event, text);
+	if (event ==
+	    EVENT_ENROLLED) /* which is no state of its own, and the next daemon's to know */
+		runner_record(r);
+}
+
+static void
+world_enroll(struct childhurd *c)
+{
+	struct runner *r = runner_from(c);
+	enroll_free(r->enroll);
+	r->enroll = enroll_new(r->host->loop, r->host->hypervisor, c->config, r->pid, r->message,
+			       c->launched_at != 0, on_enroll, r);
+}
+
+/* Before the guest is called ready: one without room for a build is not published. */
+static void
+tell_room(struct runner *r)
+{
+	gint64 room = health_report(r->health)->store_free, floor = guest_of(r)->store_floor;
+	if (room < 0 || !guest_of(r)->offloading)
+		return;
+	g_autofree char *text =
+	    g_strdup_printf("its store has %" G_GINT64_FORMAT " MiB free", room >> 20);
+	g_autofree char *full =
+	    g_strdup_printf("%s, and Guix wants 100 MiB: it is not published", text);
+	g_autofree char *low = g_strdup_printf(
+	    "%s, less than store-floor (%" G_GINT64_FORMAT " MiB)", text, floor >> 20);
+	if (room < GUIX_ROOM)
+		childhurd_event(r->c, EVENT_FULL, full);
+	else if (room < floor)
+		childhurd_event(r->c, EVENT_LOW, low);
+	else
+		childhurd_event(r->c, EVENT_ROOM, text);
+}
+
+/* One whose clock is right, or that lives at another date, or that does not say. */
+static void
+tell_clock(struct runner *r)
+{
+	const struct health_report *report = health_report(r->health);
+	const struct config_guest *guest = guest_of(r);
+	if (guest->clock || isnan(report->skew))
+		return;
+	gboolean off =
+	    fabs(report->skew) - report->skew_within > (double)guest->clock_skew_limit / 1000;
+	g_autofree char *text =
+	    g_strdup_printf("its clock is %.0f s %s the host's%s", fabs(report->skew),
+			    report->skew < 0 ? "behind" : "ahead of",
+			    off ? ": it is not published, and set when no build runs"
+				: ", within clock-skew-limit");
+	childhurd_event(r->c, off ? EVENT_CLOCK_OFF : EVENT_CLOCK_GOOD, text);
+}
+
+static void
+on_health(enum event event, const char *text, gboolean impostor, void *data)
+{
+	struct runner *r = data;
+	gint64 heard = health_report(r->health)->heard;
+	if (heard > r->life.sign)
+		life_sign(&r->life, "an SSH answer", heard);
+	life_look(&r->life, runner_now());
+	if (impostor && g_strcmp0(r->c->phase, text))
+		runner_note(r, NOTE_IMPOSTOR, text);
+	if (event != EVENT_UNASKED)
+		r->c->impostor = impostor;
+	if (event == EVENT_PROBE_OK) {
+		metrics_probe(r->host->metrics,
+			      (double)health_report(r->health)->ms[HEALTH_COMMAND] / 1000);
+		tell_room(r);
+		tell_clock(r);
+		enroll_finish(r->enroll); /* whatever the record said */
+	}
+	childhurd_event(r->c, event, text);
+}
+
+static void
+world_watch(struct childhurd *c)
+{
+	struct runner *r = runner_from(c);
+	health_free(r->health);
+	r->health = health_new(r->host->loop, c->config, r->pid, r->host_keys, r->offload_key,
+			       on_health, r);
+	health_pause(r->health, r->pause != HYPERVISOR_RUNS);
+}
+
+static void
+world_halt(struct childhurd *c)
+{
+	struct runner *r = runner_from(c);
+	enroll_free(r->enroll);
+	r->enroll = NULL;
+	if (!r->health)
+		world_watch(c);
+	health_halt(r->health);
+}
+
+static void
+world_quiet(struct childhurd *c)
+{
+	struct runner *r = runner_from(c);
+	runner_prepare_abandon(r);
+	enroll_free(r->enroll);
+	r->enroll = NULL;
+	health_free(r->health);
+	r->health = NULL;
+}
+
+/* --- the rest of the world --- */
+
+static gint64
+world_now(struct childhurd *c)
+{
+	return runner_now();
+}
+
+static void
+world_discard(struct childhurd *c)
+{
+	struct runner *r = runner_from(c);
+	if (unlink(r->disk) < 0 && errno != ENOENT)
+		g_warning("%s: cannot discard the disk %s: %s", c->config->name, r->disk,
+			  g_strerror(errno));
+}
+
+static double
+world_random(struct childhurd *c)
+{
+	return g_random_double();
+}
+
+char *
+runner_complaint(const struct runner *r)
+{
+	enum state state = r->c->state;
+	if (state != STATE_BOOTING && state != STATE_ENROLLING && state != STATE_UNRESPONSIVE)
+		return NULL;
+	g_autofree char *line = NULL;
+	const char *stall = r->console ? console_stalled(r->console, runner_now(), &line) : NULL;
+	return stall ? g_strdup_printf("%s: \"%s\"", stall, line) : g_strdup(r->complaint);
+}
+
+static void
+on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct runner *r = w->data;
+	struct childhurd *c = r->c;
+	g_autofree char *text = NULL;
+	if (c->state != STATE_BACKOFF && c->state != STATE_STOPPING) {
+		life_look(&r->life, runner_now());
+		g_autofree char *seen = c->running ? life_text(&r->life, runner_now()) : NULL;
+		g_autofree char *complaint = runner_complaint(r);
+		text = g_strdup_printf("%s: no success within its limit%s%s%s%s%s%s",
+				       state_name(c->state), c->phase ? "; last: " : "",
+				       c->phase ? c->phase : "", seen ? "; seen: " : "",
+				       seen ? seen : "", complaint ? "; its console: " : "",
+				       complaint ? complaint : "");
+	}
+	childhurd_event(c, EVENT_DEADLINE, text);
+}
+
+static void
+world_timer(struct childhurd *c, gint64 at)
+{
+	struct runner *r = runner_from(c);
+	ev_timer_stop(r->host->loop, &r->deadline);
+	if (at < 0)
+		return;
+	ev_now_update(r->host->loop);
+	ev_timer_set(&r->deadline, MAX(0.0, (double)(at - runner_now()) / 1000), 0);
+	ev_timer_start(r->host->loop, &r->deadline);
+}
+
+static void
+world_queue(struct childhurd *c)
+{
+	struct runner *r = runner_from(c);
+	if (!r->host_keys && !r->keys) /* then it can be told of, however long it waits */
+		runner_make_keys(r);
+	starts_queue(hird_starts(r->host->hird), c);
+}
+
+static void
+world_leave(struct childhurd *c)
+{
+	starts_leave(hird_starts(runner_from(c)->host->hird), c);
+}
+
+static void
+keep_failure(struct runner *r)
+{
+	g_auto(GStrv) lines = runner_console_tail(r, FAILURE_LINES);
+	if (!r->pictured) /* one that is there is of an earlier failure */
+		unlink(r->screen);
+	record_write(r->host->writer, r->failure,
+		     failure_text(r->c, r->pictured ? r->screen : NULL, lines));
+	r->pictured = FALSE;
+}
+
+static void
+world_changed(struct childhurd *c, gboolean state_changed, const char *text)
+{
+	struct runner *r = runner_from(c);
+	if (state_changed)
+		runner_record(r);
+	/* without a text it is a wish that changed the list */
+	if (state_changed && text && (c->state == STATE_BACKOFF || c->state == STATE_FAILED))
+		keep_failure(r);
+	hird_event(r->host->hird, c, state_changed, text);
+}
+
+/* --- builds: by the slots that are taken, and where those cannot be seen, by the sessions --- */
+
+/* What cannot be seen for want of descriptors, say, may be a build: it is one, then. (Slots that we
+ * may never look at are another matter.) errno: why they are not visible. */
+static int
+unseen(int builds)
+{
+	return lack_is(errno) ? MAX(builds, 1) : builds;
+}
+
+static int
+sessions(const struct runner *r, gboolean slots_visible)
+{
+	int own[HEALTH_SESSIONS];
+	gsize n = r->health ? health_ports(r->health, own) : 0;
+	struct callers callers;
+	if (!callers_count(CALLERS_TABLE, guest_of(r)->ssh_port, own, n, &callers))
+		return unseen(slots_visible ? 0 : -1);
+	return callers.elsewhere + (slots_visible ? 0 : callers.here);
+}
+
+static int
+with_sessions(const struct runner *r, int taken, gboolean slots_visible)
+{
+	if (slots_visible && g_str_has_prefix(guest_of(r)->listen_address, "127."))
+		return taken; /* nobody can come from elsewhere */
+	int more = sessions(r, slots_visible);
+	return more < 0 ? more : taken + more;
+}
+
+static int
+look_at_builds(const struct runner *r)
+{
+	const struct config *config = r->host->config;
+	gboolean visible;
+	int taken = slots_taken(config->guix_state_directory, config->host_name,
+				guest_of(r)->ssh_port, &visible);
+	int seen = visible ? taken : unseen(taken);
+	return seen != taken ? seen : with_sessions(r, taken, visible);
+}
+
+static int
+world_hold(struct childhurd *c)
+{
+	const struct config_guest *guest = c->config;
+	struct runner *r = runner_from(c);
+	const struct config *config = r->host->config;
+	gboolean visible;
+	if (!guest->offloading)
+		return 0;
+	if (!r->slots)
+		r->slots =
+		    slots_new(config->guix_state_directory, config->host_name, guest->ssh_port);
+	int taken = slots_hold(r->slots, guest->parallel_builds, &visible);
+	/* those that cannot be kept can perhaps be looked at */
+	return visible ? with_sessions(r, taken, visible) : look_at_builds(r);
+}
+
+/* Whoever is told that no build runs in a guest that is to get none relies on it: what was given
+ * back since is kept before. */
+static int
+world_builds(struct childhurd *c)
+{
+	const struct runner *r = runner_from(c);
+	if (!c->config->offloading)
+		return 0;
+	return r->slots ? world_hold(c) : look_at_builds(r);
+}
+
+static void
+world_release(struct childhurd *c)
+{
+	g_clear_pointer(&runner_from(c)->slots, slots_free);
+}
+
+static void
+world_collect(struct childhurd *c)
+{
+	health_collect(runner_from(c)->health, 2 * c->config->store_floor);
+}
+
+static void
+world_set_clock(struct childhurd *c)
+{
+	health_set_clock(runner_from(c)->health);
+}
+
+static void
+world_ask(struct childhurd *c)
+{
+	struct runner *r = runner_from(c);
+	if (r->health)
+		health_ask(r->health);
+}
+
+static gint64
+world_sign(struct childhurd *c)
+{
+	return runner_from(c)->life.sign;
+}
+
+static gint64
+world_spoke(struct childhurd *c)
+{
+	return runner_from(c)->spoke;
+}
+
+static const struct world_ops world = {
+    .now = world_now,
+    .random = world_random,
+    .timer = world_timer,
+    .queue = world_queue,
+    .leave = world_leave,
+    .prepare = runner_prepare,
+    .launch = runner_launch,
+    .enroll = world_enroll,
+    .watch = world_watch,
+    .quiet = world_quiet,
+    .halt = world_halt,
+    .power_button = runner_power_button,
+    .kill = runner_kill,
+    .discard = world_discard,
+    .builds = world_builds,
+    .hold = world_hold,
+    .release = world_release,
+    .collect = world_collect,
+    .set_clock = world_set_clock,
+    .ask = world_ask,
+    .sign = world_sign,
+    .spoke = world_spoke,
+    .changed = world_changed,
+};
+
+static char **
+known_host_keys(const struct runner *r, GError **error)
+{
+	const struct config_guest *guest = guest_of(r);
+	g_autofree char *extra =
+	    g_build_filename(r->host->config->secrets_directory, guest->name, NULL);
+	return guest_host_keys(guest->inject, extra, r->secrets, error);
+}
+
+/* The secrets of the earlier daemon's start, for a guest that did not get them yet. */
+static void
+load_secrets(struct runner *r)
+{
+	g_autoptr(GError) error = NULL;
+	g_strfreev(r->host_keys);
+	r->host_keys = known_host_keys(r, &error);
+	if (r->host_keys && !r->c->enrolled &&
+	    guest_of(r)->inject == CONFIG_INJECT_SECRET_SERVICE) {
+		GPtrArray *files = secret_root_read(r->secrets, &error);
+		if (files) {
+			r->message = secret_service_message(files, &error);
+			g_ptr_array_unref(files);
+		}
+	}
+	if (error)
+		g_warning("%s: %s", r->c->config->name, error->message);
+}
+
+void
+runner_take_over(struct runner *r, pid_t pid)
+{
+	struct childhurd *c = r->c;
+	const struct record *record = &r->last_record;
+	const struct config_guest *wanted = c->config;
+	if (!r->found && record->guest)
+		r->found =
+		    config_guest_from(wanted->name, (const char *const *)record->guest, wanted);
+	if (r->found)
+		c->config = r->found;
+	childhurd_recall(c, &record->kept);
+	if (!record->known)
+		c->want_up = TRUE;
+	r->kvm = record->kvm;
+	/* What stays to be read when it is down. */
+	g_autofree char *text =
+	    record->kept.going_down
+		? g_strdup("it was on its way down when the daemon before ended")
+		: g_strdup_printf("taken over from the daemon before (process %d)", (int)pid);
+	load_secrets(r);
+	runner_console_start(r);
+	console_recall(r->console);
+	r->begun = TRUE;
+	runner_watch_qemu(r, pid);
+	childhurd_event(c, EVENT_FOUND, text);
+	runner_look_at_pause(r);
+	if (c->config != wanted) /* as a reload does with what has changed meanwhile */
+		g_strfreev(runner_configure(r, wanted));
+}
+
+struct runner *
+runner_adopt(const struct host *host, const char *name)
+{
+	g_autofree char *path =
+	    g_build_filename(host->config->state_directory, name, "state", NULL);
+	struct record record = record_read(path);
+	struct config_guest *guest =
+	    record.guest ? config_guest_from(name, (const char *const *)record.guest, NULL) : NULL;
+	struct runner *r = guest ? runner_new(host, guest) : NULL;
+	if (r)
+		r->found = guest;
+	record_clear(&record);
+	return r;
+}
+
+void
+runner_record(struct runner *r)
+{
+	const struct childhurd *c = r->c;
+	struct record record = {
+	    .kept = childhurd_keep(c), .kvm = r->kvm, .guest = config_guest_words(c->config)};
+	memcpy(record.boots, c->boots, sizeof record.boots);
+	record_write(r->host->writer, r->record_file, record_text(&record));
+	record_clear(&record);
+}
+
+struct runner *
+runner_new(const struct host *host, const struct config_guest *guest)
+{
+	struct runner *r = g_new0(struct runner, 1);
+	r->host = host;
+	r->directory = g_build_filename(host->config->state_directory, guest->name, NULL);
+	r->disk = g_build_filename(r->directory, "disk.qcow2", NULL);
+	r->secrets = g_build_filename(r->directory, "secrets", NULL);
+	r->offload_key = g_build_filename(r->directory, "offload_key", NULL);
+	r->console_log = g_build_filename(r->directory, "console.log", NULL);
+	r->serial = serial_path(r->directory);
+	r->record_file = g_build_filename(r->directory, "state", NULL);
+	r->failure = g_build_filename(r->directory, "failure.txt", NULL);
+	r->screen = g_build_filename(r->directory, "failure.png", NULL);
+	r->uuid = domain_uuid(host->config->state_directory, guest->name);
+	atomic_file_tidy(r->record_file);
+	atomic_file_tidy(r->failure);
+	r->last_record = record_read(r->record_file);
+	g_mkdir_with_parents(r->directory, 0700); /* a start says what is wrong with it */
+	ev_timer_init(&r->deadline, on_deadline, 0, 0);
+	ev_timer_init(&r->notes_end, on_notes_end, 0, 0);
+	r->deadline.data = r->notes_end.data = r;
+	runner_qemu_init(r);
+	r->c = childhurd_new(guest, &world, r);
+	memcpy(r->c->boots, r->last_record.boots, sizeof r->c->boots);
+	r->boots_kvm = r->last_record.kvm;
+	if (access(r->offload_key, F_OK) == 0) /* before its first start it cannot be told of */
+		r->host_keys = known_host_keys(r, NULL);
+	return r;
+}
+
+void
+runner_free(struct runner *r)
+{
+	if (!r)
+		return;
+	ev_timer_stop(r->host->loop, &r->deadline);
+	ev_timer_stop(r->host->loop, &r->notes_end);
+	world_quiet(r->c);
+	runner_qemu_clear(r);
+	childhurd_free(r->c);
+	g_clear_pointer(&r->message, g_bytes_unref);
+	g_strfreev(r->host_keys);
+	g_free(r->directory);
+	g_free(r->disk);
+	g_free(r->secrets);
+	g_free(r->offload_key);
+	g_free(r->coordinator_key);
+	g_free(r->console_log);
+	g_free(r->serial);
+	g_free(r->record_file);
+	g_free(r->uuid);
+	g_free(r->failure);
+	g_free(r->screen);
+	g_free(r->emulator);
+	g_free(r->exit_text);
+	slots_free(r->slots);
+	record_clear(&r->last_record);
+	config_guest_free(r->found);
+	g_free(r);
+}
+
+/* What QEMU, the overlay or the guest's secrets are not made from. */
+static const char *const live_keys[] = {
+    "autostart",
+    "restart",
+    "probe-interval",
+    "boot-timeout",
+    "hang-timeout",
+    "stop-timeout",
+    "probe-command",
+    "speed",
+    "systems",
+    "features",
+    "count",
+    "parallel-builds",
+    "overload-threshold",
+    "store-floor",
+    "clock-skew-limit",
+    NULL,
+};
+
+static gboolean
+all_live(char **keys)
+{
+	for (; *keys; keys++)
+		if (!g_strv_contains(live_keys, *keys))
+			return FALSE;
+	return TRUE;
+}
+
+char **
+runner_configure(struct runner *r, const struct config_guest *guest)
+{
+	struct childhurd *c = r->c;
+	char **keys = config_guest_differences(c->config, guest);
+	gboolean idle =
+	    c->state == STATE_STOPPED || c->state == STATE_BACKOFF || c->state == STATE_FAILED;
+	r->next = NULL;
+	if (idle || all_live(keys)) {
+		c->config = guest;
+		if (r->health)
+			health_configure(r->health, guest);
+		return keys;
+	}
+	r->next = guest;
+	g_autofree char *list = g_strjoinv(", ", keys);
+	g_autofree char *why = g_strdup_printf("the configuration changed: %s", list);
+	if (c->want_up)
+		childhurd_event(c, EVENT_RESTART, why);
+	return keys;
+}
+
+void
+runner_apply(struct runner *r)
+{
+	if (r->next) {
+		r->c->config = r->next;
+		memset(r->c->boots, 0, sizeof r->c->boots);
+	}
+	r->next = NULL;
+}
+
+char **
+runner_restart_needed(const struct runner *r)
+{
+	return r->next ? config_guest_differences(r->c->config, r->next) : NULL;
+}
+
+struct childhurd *
+runner_childhurd(const struct runner *r)
+{
+	return r->c;
+}
+
+struct runner *
+runner_of(const struct childhurd *c)
+{
+	return c->runner;
+}
+
+const struct record *
+runner_last_record(const struct runner *r)
+{
+	return &r->last_record;
+}
+
+const char *
+runner_uuid(const struct runner *r)
+{
+	return r->uuid;
+}
+
+const char *
+runner_console_log(const struct runner *r)
+{
+	return r->console_log;
+}
+
+char *
+runner_failure(const struct runner *r)
+{
+	return access(r->failure, F_OK) == 0 ? g_strdup(r->failure) : NULL;
+}
+
+const char *
+runner_private_key(const struct runner *r)
+{
+	return r->offload_key;
+}
+
+/* Keys that a start has made before it was given up count, too. */
+const char *
+runner_coordinator_key(struct runner *r)
+{
+	if (!r->coordinator_key)
+		r->coordinator_key = coordinator_key(r->offload_key);
+	return r->coordinator_key;
+}
+
+char **
+runner_host_keys(const struct runner *r)
+{
+	return r->host_keys;
+}
+
+pid_t
+runner_pid(const struct runner *r)
+{
+	return r->pid;
+}
+
+gint64
+runner_memory(const struct runner *r)
+{
+	return life_memory(&r->life);
+}
+
+const char *
+runner_acceleration(const struct runner *r)
+{
+	if (!r->c->running)
+		return NULL;
+	return r->kvm ? "kvm" : "tcg";
+}
+
+char **
+runner_console_tail(const struct runner *r, guint lines)
+{
+	return r->console ? console_tail(r->console, lines) : NULL;
+}
+
+int
+runner_console_connect(const struct runner *r, GError **error)
+{
+	if (r->c->running)
+		return serial_connect(r->serial, error);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_CONNECTED,
+		    "it is %s and has no console: QEMU does not run", state_name(r->c->state));
+	return -1;
+}
+
+const struct health_report *
+runner_health(const struct runner *r)
+{
+	return r->health ? health_report(r->health) : NULL;
+}

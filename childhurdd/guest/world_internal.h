@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the parts of a runner share: its preparation of a start, its QEMU, and all the rest. */
+#ifndef CHILDHURDD_GUEST_WORLD_INTERNAL_H
+#define CHILDHURDD_GUEST_WORLD_INTERNAL_H
+
+#include "childhurdd/guest/vitals.h"
+#include "childhurdd/guest/world.h"
+#include "childhurdd/system/flood.h"
+#include "config/base/lack.h"
+
+/* What a guest can have said of it as often as it likes. */
+enum note { NOTE_DISK, NOTE_MEMORY, NOTE_IMPOSTOR, N_NOTES };
+
+struct runner {
+	const struct host *host;
+	struct childhurd *c;
+	char *directory, *disk, *secrets, *offload_key, *console_log, *record_file, *uuid;
+	char *serial;		/* path of the console's socket; NULL: there is none */
+	char *coordinator_key;	/* what Guix reads in place of offload_key; NULL: that one */
+	char *failure, *screen; /* paths of what is kept of the last failure */
+	struct record last_record;
+	struct config_guest *found; /* what a QEMU that was taken over was started with, or NULL */
+	const struct config_guest
+	    *next; /* a changed configuration that waits for a restart; NULL: none */
+	/* a start under way */
+	struct keys_job *keys;
+	struct disk_job *disk_job;
+	gboolean have_acceleration, have_keys, have_disk;
+	char *emulator;
+	gboolean kvm;
+	/* what a start has made */
+	GBytes *message; /* the secrets; NULL when none are delivered */
+	char **host_keys;
+	/* QEMU */
+	struct hypervisor_call *call;
+	pid_t pid;
+	ev_io exit_watch; /* on the pidfd */
+	ev_timer exit_timer;
+	gboolean gone;	   /* the process has ended */
+	gboolean reported; /* libvirt has said so */
+	gboolean reset_asked, power_off_asked;
+	gboolean begun;	   /* libvirt has reported its start, or it was taken over */
+	gboolean pictured; /* its screen was kept before it was ended */
+	ev_timer screen_limit;
+	struct hypervisor_call *pause_call; /* a look at whether it runs, or a try to let it */
+	gboolean look_again;		    /* something has changed meanwhile */
+	gboolean goes_on;		    /* it was paused, and runs: for how long? */
+	enum hypervisor_running pause;
+	ev_timer pause_timer; /* the next try */
+	char *exit_text;
+	/* its guest */
+	struct console *console;
+	char *
+	    complaint; /* what its console has last said of its disk or memory in this boot; NULL */
+	struct enroll *enroll;
+	struct health *health;
+	struct life life;
+	gint64 spoke;	     /* monotonic ms of the console's last output */
+	struct slots *slots; /* kept from builds; NULL: none */
+	gboolean boots_kvm;  /* the boots that are known ran with KVM */
+	ev_timer deadline;
+	struct flood notes[N_NOTES];
+	ev_timer notes_end; /* of a period in which some were held back */
+};
+
+static inline struct runner *
+runner_from(struct childhurd *c)
+{
+	return c->runner;
+}
+
+static inline const struct config_guest *
+guest_of(const struct runner *r)
+{
+	return r->c->config;
+}
+
+/* Monotonic ms. */
+static inline gint64
+runner_now(void)
+{
+	return g_get_monotonic_time() / 1000;
+}
+
+/* Is it the guest's image, its configuration, its port? Or does the host lack something just now?
+ */
+static inline void
+start_failed(struct runner *r, const char *text)
+{
+	childhurd_event(r->c, lack_says(text) ? EVENT_START_LACKED : EVENT_START_FAILED, text);
+}
+
+/* world.c: log and tell it, unless the guest had so much of this kind told lately. */
+void runner_note(struct runner *r, enum note note, const char *text);
+
+/* world_prepare.c: EVENT_PREPARED or EVENT_START_FAILED follows. */
+void runner_prepare(struct childhurd *c);
+/* Keys and secret root alone; sets host_keys and message. */
+void runner_make_keys(struct runner *r);
+void runner_prepare_abandon(struct runner *r);
+
+/* world_qemu.c: the calls of struct world_ops. */
+void runner_launch(struct childhurd *c);
+void runner_power_button(struct childhurd *c);
+void runner_kill(struct childhurd *c);
+/* Read what is new in the console's log. */
+void runner_console_start(struct runner *r);
+/* Watch a QEMU that runs: its end, its signs of life. pid: 0 unknown. */
+void runner_watch_qemu(struct runner *r, pid_t pid);
+/* Find out whether QEMU lets its guest run: EVENT_PAUSED, EVENT_RESUMED, EVENT_BROKEN, or nothing.
+ */
+void runner_look_at_pause(struct runner *r);
+void runner_qemu_init(struct runner *r);
+/* Watches nothing any more; a QEMU that runs goes on. */
+void runner_qemu_clear(struct runner *r);
+
+#endif

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A runner's QEMU: started by libvirt, watched, ended. Its end is known through a pidfd at once,
+ * and judged when libvirt has said why, which it does a few milliseconds later.
+ */
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "childhurdd/guest/failure.h"
+#include "childhurdd/guest/world_internal.h"
+#include "childhurdd/hird/hird.h"
+#include "childhurdd/qemu/console.h"
+#include "childhurdd/qemu/domain.h"
+#include "childhurdd/qemu/folder.h"
+#include "childhurdd/system/child.h"
+#include "childhurdd/system/descriptors.h"
+#include "childhurdd/system/process.h"
+#include "ssh/reach.h"
+
+/* --- QEMU's end --- */
+
+/* How it runs is asked of a QEMU that runs. */
+static void
+pause_forget(struct runner *r)
+{
+	ev_timer_stop(r->host->loop, &r->pause_timer);
+	hypervisor_forget(r->pause_call);
+	r->pause_call = NULL;
+	r->look_again = r->goes_on = FALSE;
+	r->pause = HYPERVISOR_RUNS;
+}
+
+static void
+exit_watch_stop(struct runner *r)
+{
+	ev_timer_stop(r->host->loop, &r->exit_timer);
+	if (ev_is_active(&r->exit_watch)) {
+		ev_io_stop(r->host->loop, &r->exit_watch);
+		close(r->exit_watch.fd);
+	}
+}
+
+static void
+guest_gone(struct runner *r)
+{
+	exit_watch_stop(r);
+	pause_forget(r);
+	r->pid = 0;
+	/* a picture of its screen, or its end, is asked for no more: the next QEMU has its name */
+	ev_timer_stop(r->host->loop, &r->screen_limit);
+	if (!r->c->launching)
+		g_clear_pointer(&r->call, hypervisor_forget);
+	if (r->console)
+		console_drain(r->console);
+	g_autofree char *text = NULL;
+	enum event event = EVENT_DIED;
+	if (r->reset_asked) {
+		event = EVENT_REBOOTED;
+		text = g_strdup("the guest rebooted");
+	} else if (r->power_off_asked) {
+		event = EVENT_POWERED_OFF;
+		text = g_strdup("the guest powered itself off");
+	} else {
+		text = g_strdup(r->exit_text ? r->exit_text : "QEMU ended");
+	}
+	g_clear_pointer(&r->exit_text, g_free);
+	childhurd_event(r->c, event, text);
+}
+
+static void
+on_exit_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	guest_gone(w->data);
+}
+
+/* Both have to be: the process gone, and libvirt's word why. One of them alone is enough after a
+ * while. */
+static void
+judge_exit(struct runner *r)
+{
+	if (r->gone && r->reported) {
+		guest_gone(r);
+		return;
+	}
+	ev_timer_stop(r->host->loop, &r->exit_timer);
+	ev_timer_init(&r->exit_timer, on_exit_timer, (double)EXIT_FALLBACK / 1000, 0);
+	r->exit_timer.data = r;
+	ev_timer_start(r->host->loop, &r->exit_timer);
+}
+
+static void
+on_exit_watch(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct runner *r = w->data;
+	siginfo_t info = {0};
+	ev_io_stop(loop, w);
+	/* We are the subreaper of the QEMUs we started; those of an earlier daemon are init's. */
+	if (waitid(P_PIDFD, (id_t)w->fd, &info, WEXITED | WNOHANG) == 0 && info.si_pid) {
+		int status =
+		    info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : info.si_status;
+		g_autofree char *text = child_status_text(status);
+		g_free(r->exit_text);
+		r->exit_text = g_strconcat("QEMU ", text, NULL);
+	}
+	close(w->fd);
+	r->gone = TRUE;
+	judge_exit(r);
+}
+
+/* One that has ended, and that nobody has waited for yet, has no words. */
+static gboolean
+is_another(pid_t pid, char **words, void *data)
+{
+	return g_strcmp0(process_option(words, "-uuid"), data) != 0;
+}
+
+static void
+exit_watch_start(struct runner *r, pid_t pid)
+{
+	exit_watch_stop(r);
+	g_clear_pointer(&r->exit_text, g_free);
+	r->pid = pid;
+	r->gone = r->reported = r->reset_asked = r->power_off_asked = FALSE;
+	int fd = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	if (fd >= 0 && process_is(pid, is_another, r->uuid)) { /* the number went on meanwhile */
+		close(fd);
+		fd = -1;
+		errno = ESRCH;
+	}
+	if (fd < 0) {
+		r->gone = TRUE;		   /* only libvirt will tell, */
+		if (pid && errno == ESRCH) /* or has told already, before anybody listened */
+			judge_exit(r);
+		return;
+	}
+	ev_io_init(&r->exit_watch, on_exit_watch, fd, EV_READ);
+	r->exit_watch.data = r;
+	ev_io_start(r->host->loop, &r->exit_watch);
+}
+
+void
+runner_watch_qemu(struct runner *r, pid_t pid)
+{
+	pause_forget(r);
+	life_begin(&r->life, pid, r->console_log, runner_now());
+	exit_watch_start(r, pid);
+}
+
+/* --- a QEMU that does not let its guest run --- */
+
+static void
+pause_retry(struct runner *r, gint64 after)
+{
+	ev_timer_stop(r->host->loop, &r->pause_timer);
+	ev_timer_set(&r->pause_timer, (double)after / 1000, 0);
+	ev_timer_start(r->host->loop, &r->pause_timer);
+}
+
+static char *
+pause_text(const struct runner *r)
+{
+	switch (r->pause) {
+	case HYPERVISOR_NO_ROOM:
+		return g_strdup_printf("paused by QEMU: there is no room left for its disk in %s; "
+				       "make room there, and it goes on by itself",
+				       r->directory);
+	case HYPERVISOR_IO_ERROR:
+		return g_strdup_printf("paused by QEMU: this host cannot read or write its disk "
+				       "(%s%s%s); when it can again, the guest goes on by itself",
+				       r->disk, guest_of(r)->image ? ", on top of " : "",
+				       guest_of(r)->image ? guest_of(r)->image : "");
+	default:
+		return g_strdup("paused by somebody; virsh resume lets it go on");
+	}
+}
+
+static void
+on_pause_known(const struct hypervisor_result *result, void *data)
+{
+	struct runner *r = data;
+	gboolean was = r->pause != HYPERVISOR_RUNS;
+	r->pause_call = NULL;
+	if (!r->c->running)
+		return;
+	if (r->look_again) {
+		runner_look_at_pause(r);
+		return;
+	}
+	if (result->error) { /* a QEMU that ends is told of elsewhere */
+		g_debug("%s: is it paused? %s", guest_of(r)->name, result->error->message);
+		pause_retry(r, PAUSE_RETRY);
+		return;
+	}
+	if (was && result->running == HYPERVISOR_RUNS && !r->goes_on) {
+		r->goes_on = TRUE;
+		pause_retry(r, PAUSE_CONFIRM);
+		return;
+	}
+	r->goes_on = FALSE;
+	r->pause = result->running;
+	if (r->pause == HYPERVISOR_BROKEN) {
+		g_autofree char *text =
+		    g_strdup_printf("QEMU cannot go on with the guest: %s", result->text);
+		childhurd_event(r->c, EVENT_BROKEN, text);
+		return;
+	}
+	gboolean paused = r->pause != HYPERVISOR_RUNS;
+	if (r->health)
+		health_pause(r->health, paused);
+	if (paused) {
+		g_autofree char *text = pause_text(r);
+		pause_retry(r, PAUSE_RETRY);
+		childhurd_event(r->c, EVENT_PAUSED, text);
+	} else if (was) {
+		childhurd_event(r->c, EVENT_RESUMED, "QEMU lets the guest go on");
+	}
+}
+
+void
+runner_look_at_pause(struct runner *r)
+{
+	r->look_again = r->pause_call != NULL;
+	if (r->look_again || !r->c->running)
+		return;
+	ev_timer_stop(r->host->loop, &r->pause_timer);
+	r->pause_call = hypervisor_look(r->host->hypervisor, guest_of(r)->name, on_pause_known, r);
+}
+
+static void
+on_pause_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct runner *r = w->data;
+	gboolean ours = r->pause == HYPERVISOR_NO_ROOM || r->pause == HYPERVISOR_IO_ERROR;
+	if (!ours || r->goes_on) { /* who paused it lets it go on */
+		runner_look_at_pause(r);
+		return;
+	}
+	r->look_again = FALSE;
+	r->pause_call =
+	    hypervisor_resume(r->host->hypervisor, guest_of(r)->name, on_pause_known, r);
+}
+
+void
+runner_domain_event(struct runner *r, enum hypervisor_event event, const char *detail)
+{
+	/* libvirt reports in order, but later than it acts: the end of the QEMU before may come
+	 * when the next one runs. What does not stand behind the start of this one is not about it.
+	 */
+	if (event == HYPERVISOR_STARTED)
+		r->begun = TRUE;
+	if (!r->begun && event != HYPERVISOR_LOST)
+		return;
+	switch (event) {
+	case HYPERVISOR_STARTED:
+		break;
+	case HYPERVISOR_RESET_ASKED:
+		r->reset_asked = TRUE;
+		break;
+	case HYPERVISOR_POWER_OFF_ASKED:
+		r->power_off_asked = TRUE;
+		break;
+	case HYPERVISOR_STOPPED:
+		if (!r->c->running) /* a start that failed: its call says so */
+			break;
+		if (!r->exit_text)
+			r->exit_text = g_strdup(detail);
+		r->reported = TRUE;
+		judge_exit(r);
+		break;
+	case HYPERVISOR_PAUSED:
+		runner_look_at_pause(r);
+		break;
+	case HYPERVISOR_LOST:
+		break;
+	}
+}
+
+/* --- QEMU's start, and the gentle and less gentle ways to end it --- */
+
+static void
+on_console(struct console *console, enum console_meaning meaning, const char *line,
+	   const char *explanation, void *data)
+{
+	struct runner *r = data;
+	r->spoke = runner_now();
+	if (meaning == CONSOLE_NOTHING)
+		return;
+	g_autofree char *text = g_strdup_printf("%s: \"%s\"", explanation, line);
+	if (meaning == CONSOLE_HALTED)
+		childhurd_event(r->c, EVENT_HALTED, text);
+	else if (meaning == CONSOLE_HALTING)
+		childhurd_event(r->c, EVENT_HALTING, text);
+	else if (meaning == CONSOLE_REBOOTING)
+		childhurd_event(r->c, EVENT_REBOOTING, text);
+	else if (meaning == CONSOLE_PANIC)
+		childhurd_event(r->c, EVENT_BROKEN, text);
+	else { /* it may live on; whether it does, the probes find out */
+		g_free(r->complaint);
+		r->complaint = g_strdup(text);
+		runner_note(r, meaning == CONSOLE_DISK ? NOTE_DISK : NOTE_MEMORY, text);
+	}
+}
+
+void
+runner_console_start(struct runner *r)
+{
+	console_free(r->console);
+	g_clear_pointer(&r->complaint, g_free);
+	r->console = console_new(r->host->loop, r->console_log, FALSE, on_console, r);
+}
+
+static gboolean
+has_no_sandbox(pid_t pid, char **words, void *data)
+{
+	return !process_option(words, "-sandbox");
+}
+
+/* A driver that is not ours may have its own mind. */
+static void
+check_privileges(struct runner *r, pid_t pid)
+{
+	g_autofree char *folder = g_strdup_printf("/proc/%d", (int)pid);
+	struct stat st;
+	if (!pid || hypervisor_embedded(r->host->hypervisor))
+		return;
+	if (stat(folder, &st) == 0 && st.st_uid == 0)
+		hird_event(r->host->hird, r->c, FALSE,
+			   "its QEMU runs as root: libvirtd does not do as it is told; name an "
+			   "ordinary user in its qemu.conf");
+	if (process_is(pid, has_no_sandbox, NULL))
+		hird_event(r->host->hird, r->c, FALSE,
+			   "its QEMU runs without a sandbox: say seccomp_sandbox = 1 in libvirtd's "
+			   "qemu.conf");
+}
+
+static void
+on_started(const struct hypervisor_result *result, void *data)
+{
+	struct runner *r = data;
+	r->call = NULL;
+	if (result->error) {
+		start_failed(r, result->error->message);
+		return;
+	}
+	runner_watch_qemu(r, result->pid);
+	if (result->pid && hypervisor_embedded(r->host->hypervisor))
+		descriptors_give_back(result->pid);
+	check_privileges(r, result->pid);
+	g_autofree char *text =
+	    g_strdup_printf("QEMU runs (process %d, %s)", (int)result->pid, r->kvm ? "kvm" : "tcg");
+	childhurd_event(r->c, EVENT_LAUNCHED, text);
+}
+
+void
+runner_launch(struct childhurd *c)
+{
+	struct runner *r = runner_from(c);
+	const struct config_guest *guest = c->config;
+	struct domain_spec spec = {
+	    .guest = guest,
+	    .uuid = r->uuid,
+	    .emulator = r->emulator,
+	    .kvm = r->kvm,
+	    .disk = guest->image ? r->disk : NULL,
+	    .console_log = r->console_log,
+	    .serial_socket = r->serial,
+	    .secrets_guest_port = REACH_UNUSED_PORT,
+	    .label = hypervisor_of_system(r->host->hypervisor) ? r->host->qemu_user : NULL};
+	g_autofree char *xml = domain_xml(&spec);
+	g_debug("%s: %s", guest->name, xml);
+	if (r->kvm != r->boots_kvm) /* what is known of boots says nothing of this one */
+		memset(c->boots, 0, sizeof c->boots);
+	r->boots_kvm = r->kvm;
+	runner_console_start(r);
+	hypervisor_forget(r->call);
+	r->begun = FALSE;
+	r->call = hypervisor_start(r->host->hypervisor, guest->name, r->uuid, xml, on_started, r);
+}
+
+static void
+on_ended(const struct hypervisor_result *result, void *data)
+{
+	struct runner *r = data;
+	r->call = NULL;
+	if (result->error)
+		hird_event(r->host->hird, r->c, FALSE, result->error->message);
+	else if (!r->pid && r->c->state == STATE_STOPPING) /* there was nothing to end */
+		childhurd_event(r->c, EVENT_DIED, "QEMU is gone");
+}
+
+static void
+end_qemu(struct runner *r)
+{
+	ev_timer_stop(r->host->loop, &r->screen_limit);
+	hypervisor_forget(r->call);
+	r->call = hypervisor_destroy(r->host->hypervisor, guest_of(r)->name, on_ended, r);
+}
+
+static void
+on_screen(const struct hypervisor_result *result, void *data)
+{
+	struct runner *r = data;
+	r->call = NULL;
+	r->pictured = !result->error && !(result->text && *result->text);
+	end_qemu(r);
+}
+
+static void
+on_screen_limit(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	end_qemu(w->data);
+}
+
+/* What is on its screen says more than any log when a kernel has crashed. (QEMU 7.1 and later
+ * write a PNG by themselves.) */
+static void
+keep_screen(struct runner *r)
+{
+	g_autofree char *command = g_strdup_printf("screendump \"%s\" -f png", r->screen);
+	ev_timer_set(&r->screen_limit, (double)FAILURE_SCREEN_LIMIT / 1000, 0);
+	ev_timer_start(r->host->loop, &r->screen_limit);
+	hypervisor_forget(r->call);
+	guest_folder_lay_out(r->screen, r->host->qemu_user); /* else QEMU says why not */
+	r->call = hypervisor_monitor(r->host->hypervisor, guest_of(r)->name, command, on_screen, r);
+}
+
+void
+runner_power_button(struct childhurd *c)
+{
+	struct runner *r = runner_from(c);
+	hypervisor_power_button(r->host->hypervisor, c->config->name, NULL, NULL);
+}
+
+void
+runner_kill(struct childhurd *c)
+{
+	struct runner *r = runner_from(c);
+	if (r->call && c->launching)
+		return; /* it cannot be ended before it is there; EVENT_LAUNCHED comes first */
+	if (c->verdict == VERDICT_FAILURE && c->kills == 1 && r->pid && !life_stopped(r->pid)) {
+		keep_screen(r);
+		return;
+	}
+	if (c->kills > 1 && ev_is_active(&r->exit_watch)) /* libvirt could not */
+		syscall(SYS_pidfd_send_signal, r->exit_watch.fd, SIGKILL, NULL, 0);
+	end_qemu(r);
+}
+
+void
+runner_qemu_init(struct runner *r)
+{
+	ev_timer_init(&r->exit_timer, on_exit_timer, 0, 0);
+	ev_timer_init(&r->screen_limit, on_screen_limit, 0, 0);
+	ev_timer_init(&r->pause_timer, on_pause_timer, 0, 0);
+	r->exit_timer.data = r->screen_limit.data = r->pause_timer.data = r;
+}
+
+void
+runner_qemu_clear(struct runner *r)
+{
+	ev_timer_stop(r->host->loop, &r->screen_limit);
+	exit_watch_stop(r);
+	pause_forget(r);
+	hypervisor_forget(r->call);
+	life_clear(&r->life);
+	g_free(r->complaint);
+	console_free(r->console);
+}

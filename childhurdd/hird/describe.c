@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "childhurdd/hird/describe.h"
+
+#include <math.h>
+
+#include "childhurdd/system/process.h"
+
+#define CLOCK_STEP (100 * G_TIME_SPAN_MILLISECOND) /* less is how the clocks were read */
+
+void
+description_clear(struct description *d)
+{
+	g_clear_pointer(&d->console_tail, g_strfreev);
+	g_clear_pointer(&d->restart_needed, g_strfreev);
+	g_clear_pointer(&d->known_hosts, g_free);
+	g_clear_pointer(&d->failure, g_free);
+	g_clear_pointer(&d->why, g_free);
+	g_clear_pointer(&d->phase, g_free);
+}
+
+/*
+ * From monotonic milliseconds to the wall clock's microseconds, as people would have read it then
+ * by the clock of now: times stay true when it is set. The clocks are read one after the other, so
+ * small differences are none; the same moment has the same time in each answer.
+ */
+static gint64
+wall(gint64 at)
+{
+	static gint64 ahead;
+	gint64 now_ahead = g_get_real_time() - g_get_monotonic_time();
+	if (ABS(now_ahead - ahead) >= CLOCK_STEP)
+		ahead = now_ahead;
+	return at < 0 ? 0 : at * 1000 + ahead;
+}
+
+static void
+describe_health(const struct runner *r, struct description *d, struct control_guest *guest)
+{
+	const struct health_report *health = runner_health(r);
+	guest->skew = guest->skew_within = guest->load = NAN;
+	guest->disk_free = guest->store_free = -1;
+	if (!health)
+		return;
+	guest->probed = wall(health->probed);
+	guest->skew = health->skew;
+	guest->skew_within = isnan(health->skew) ? NAN : health->skew_within;
+	guest->load = health->load;
+	guest->disk_free = health->disk_free;
+	guest->store_free = health->store_free;
+	guest->banner = health->banner;
+	guest->steps = d->steps;
+	for (enum health_step s = 0; s < N_HEALTH_STEPS; s++)
+		if (health->results[s])
+			d->steps[guest->n_steps++] = (struct control_step){
+			    health_step_name(s), health->results[s], health->ms[s]};
+}
+
+void
+describe(const struct host *host, const struct runner *r, gboolean details, struct description *d,
+	 struct control_guest *guest)
+{
+	struct childhurd *c = runner_childhurd(r);
+	const struct config_guest *config = c->config;
+	description_clear(d);
+	d->known_hosts = g_build_filename(host->config->runtime_directory, "known_hosts", NULL);
+	gboolean unsaid = c->drained && c->state != STATE_DRAINING;
+	d->why = unsaid && c->why ? g_strconcat("drained; ", c->why, NULL)
+				  : g_strdup(unsaid ? "drained" : c->why);
+	g_autofree char *complaint = runner_complaint(r);
+	d->phase = c->phase && complaint ? g_strconcat(c->phase, "; its console: ", complaint, NULL)
+		   : complaint		 ? g_strconcat("its console: ", complaint, NULL)
+					 : g_strdup(c->phase);
+	*guest = (struct control_guest){
+	    .name = config->name,
+	    .state = state_name(c->state),
+	    .since = wall(c->since),
+	    .why = d->why,
+	    .phase = d->phase,
+	    .published = childhurd_published(c) && config->offloading,
+	    .autostart = config->autostart,
+	    .listen_address = config->listen_address,
+	    .ssh_port = config->ssh_port,
+	    .builds = c->world->builds(c),
+	    .slots = config->offloading ? config->parallel_builds : 0,
+	    .memory = runner_memory(r),
+	    .restarts = c->restarts,
+	    .next_try = c->state == STATE_BACKOFF ? wall(c->deadline) : 0,
+	    .deadline = c->state == STATE_BACKOFF ? 0 : wall(c->deadline),
+	    .pid = runner_pid(r),
+	    .acceleration = runner_acceleration(r),
+	    .admin_user = config->admin_user,
+	    .user = config->user,
+	    .private_key = runner_private_key(r),
+	    .known_hosts = d->known_hosts,
+	    .host_keys = (const char *const *)runner_host_keys(r),
+	    .console_log = runner_console_log(r),
+	};
+	describe_health(r, d, guest);
+	struct process_look look;
+	guest->cpu = details && guest->pid && process_look(guest->pid, &look) ? look.cpu : -1;
+	if (details) {
+		d->console_tail = runner_console_tail(r, DESCRIBE_CONSOLE_LINES);
+		guest->console_tail = d->console_tail;
+		d->restart_needed = runner_restart_needed(r);
+		guest->restart_needed = d->restart_needed;
+		guest->failure = d->failure = runner_failure(r);
+	}
+}

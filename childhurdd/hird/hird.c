@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The daemon's heart: it owns the runners, and publishes on every change of a state. Old
+ * configurations are kept until the end: runners borrow from them.
+ */
+#include <gio/gio.h>
+#include <stdio.h>
+
+#include "childhurdd/hird/hird_internal.h"
+#include "childhurdd/hird/metrics.h"
+#include "childhurdd/hird/publisher.h"
+#include "childhurdd/qemu/domain.h"
+#include "childhurdd/qemu/kvm.h"
+#include "childhurdd/system/log_rotate.h"
+#include "childhurdd/system/logging.h"
+#include "childhurdd/system/notify.h"
+
+#define WORKERS	      32  /* libvirt calls and other blocking work at a time */
+#define LIST_RETRY    2.0 /* s until the hypervisor is asked again which guests run */
+#define LIST_LIMIT    5.0 /* s that clients wait for its first answer; then they are told so */
+#define PUBLISH_RETRY 5.0 /* s until what could not be published is tried again */
+
+struct runner *
+hird_find(const struct hird *h, const char *name)
+{
+	for (guint i = 0; i < h->runners->len; i++) {
+		struct runner *r = g_ptr_array_index(h->runners, i);
+		if (!strcmp(runner_childhurd(r)->config->name, name))
+			return r;
+	}
+	return NULL;
+}
+
+struct runner *
+hird_find_any(const struct hird *h, const char *name)
+{
+	struct runner *r = hird_find(h, name);
+	for (guint i = 0; !r && i < h->removed->len; i++) {
+		struct runner *candidate = g_ptr_array_index(h->removed, i);
+		if (!strcmp(runner_childhurd(candidate)->config->name, name))
+			r = candidate;
+	}
+	return r;
+}
+
+/* --- events and publishing --- */
+
+/* What is tried again and again, and fails for the same reason, is told once. error NULL: it does
+ * not fail. */
+static void
+tell_once(char **told, const GError *error)
+{
+	if (error && g_strcmp0(*told, error->message))
+		g_warning("%s", error->message);
+	g_free(*told);
+	*told = error ? g_strdup(error->message) : NULL;
+}
+
+static void
+tell_init(struct hird *h)
+{
+	guint ready = 0;
+	for (guint i = 0; i < h->runners->len; i++)
+		ready += runner_childhurd(g_ptr_array_index(h->runners, i))->state == STATE_READY;
+	g_autofree char *text = g_strdup_printf("STATUS=%u of %u ready", ready, h->runners->len);
+	notify_send(text);
+}
+
+void
+hird_renew(struct hird *h)
+{
+	g_autoptr(GError) error = NULL;
+	if (!h->control || control_renew(h->control, &error))
+		hypervisor_renew(h->host.hypervisor, &error);
+	tell_once(&h->unrenewed, error);
+}
+
+void
+hird_publish(struct hird *h)
+{
+	g_autoptr(GError) error = NULL;
+	gboolean made = FALSE;
+	ev_timer_stop(h->host.loop, &h->publish_again);
+	if (!publisher_update(&h->host, h->runners, &made, &error)) {
+		ev_timer_set(&h->publish_again, PUBLISH_RETRY, 0);
+		ev_timer_start(h->host.loop, &h->publish_again);
+	}
+	tell_once(&h->unpublished, error);
+	if (made) {
+		g_warning("%s was gone and is made again", h->host.config->runtime_directory);
+		hird_renew(h);
+	}
+	tell_init(h);
+}
+
+static void
+on_publish_again(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	hird_publish(w->data);
+}
+
+/* Somebody may remove the runtime directory, or what is in it, while the daemon runs: systemd does,
+ * an ordinary user's, at his last logout, unless he lingers. */
+static void
+look_at_runtime(struct hird *h)
+{
+	if (!h->listed || h->unpublished)
+		return; /* nothing is published yet; or on_publish_again is at it */
+	if (!published_is_there(h->host.config->runtime_directory))
+		hird_publish(h);
+	hird_renew(h);
+}
+
+static void
+log_event(const struct childhurd *c, gboolean state_changed, const char *said)
+{
+	/* a guest's own words may be in it: a line stays one, and does nothing to a terminal */
+	g_autofree char *text = logging_clean(said ? said : "");
+	GLogLevelFlags level = G_LOG_LEVEL_MESSAGE;
+	if (state_changed && (c->state == STATE_FAILED || c->state == STATE_BACKOFF ||
+			      c->state == STATE_UNRESPONSIVE))
+		level = G_LOG_LEVEL_WARNING;
+	if (state_changed)
+		g_log(G_LOG_DOMAIN, level, "%s: %s: %s", c->config->name, state_name(c->state),
+		      text);
+	else
+		g_log(G_LOG_DOMAIN, level, "%s: %s", c->config->name, text);
+}
+
+void
+hird_event(struct hird *h, struct childhurd *c, gboolean state_changed, const char *text)
+{
+	if (state_changed && h->listed)
+		hird_publish(h);
+	if (state_changed)
+		metrics_state(h->host.metrics, c);
+	if (text)
+		log_event(c, state_changed, text);
+	if (!h->control)
+		return;
+	struct control_event event = {.number = text ? ++h->event_number : 0,
+				      .time = g_get_real_time(),
+				      .guest = c->config->name,
+				      .state = state_changed ? state_name(c->state) : NULL,
+				      .text = text};
+	control_event(h->control, &event);
+	if (state_changed || c->winding_down) /* an unresponsive guest's stop changes no state */
+		ev_timer_start(h->host.loop, &h->tend);
+}
+
+/* --- starts --- */
+
+struct childhurd *
+hird_guest(const struct hird *h, guint i)
+{
+	if (i < h->runners->len)
+		return runner_childhurd(g_ptr_array_index(h->runners, i));
+	i -= h->runners->len;
+	return i < h->removed->len ? runner_childhurd(g_ptr_array_index(h->removed, i)) : NULL;
+}
+
+/* Of one that is no longer configured: nothing of it runs, and nothing follows. */
+static gboolean
+is_over(const struct childhurd *c)
+{
+	return c->state == STATE_STOPPED ||
+	       (c->state == STATE_FAILED && !c->running && !c->launching);
+}
+
+static gboolean
+has_port_of(const struct config_guest *a, const struct config_guest *b)
+{
+	g_autoptr(GArray) ports = config_guest_ports(a);
+	g_autoptr(GArray) others = config_guest_ports(b);
+	for (guint i = 0; i < ports->len; i++)
+		for (guint j = 0; j < others->len; j++)
+			if (config_port_meets(&g_array_index(ports, struct config_port, i),
+					      &g_array_index(others, struct config_port, j)))
+				return TRUE;
+	return FALSE;
+}
+
+static char *
+starts_hindrance(void *data, const struct childhurd *c)
+{
+	const struct hird *h = data;
+	const struct childhurd *other;
+	for (guint i = 0; (other = hird_guest(h, i)); i++) {
+		gboolean removed = i >= h->runners->len;
+		gboolean there = removed ? !is_over(other) : other->running || other->launching;
+		if (other != c && there && has_port_of(c->config, other->config))
+			return g_strdup_printf(
+			    "waiting for %s, %s", other->config->name,
+			    removed ? "which is no longer configured and has its ports until it is "
+				      "stopped"
+				    : "which has its ports until it is restarted");
+	}
+	return NULL;
+}
+
+static guint
+starts_places(void *data)
+{
+	const struct hird *h = data;
+	return (guint)h->host.config->parallel_starts;
+}
+
+static void
+starts_apply(void *data, struct childhurd *c)
+{
+	runner_apply(runner_of(c));
+}
+
+static gint64
+starts_memory_free(void *data)
+{
+	return starts_memory_host();
+}
+
+static gint64
+starts_memory_taken(void *data, const struct childhurd *c)
+{
+	return runner_memory(runner_of(c));
+}
+
+static void
+starts_look_after(void *data, gint64 after)
+{
+	struct hird *h = data;
+	ev_timer_stop(h->host.loop, &h->admit);
+	ev_timer_set(&h->admit, (double)after / 1000, 0);
+	ev_timer_start(h->host.loop, &h->admit);
+}
+
+static struct childhurd *
+starts_guest(void *data, guint i)
+{
+	return hird_guest(data, i);
+}
+
+static const struct starts_ops starts_ops = {
+    .guest = starts_guest,
+    .places = starts_places,
+    .apply = starts_apply,
+    .memory_free = starts_memory_free,
+    .hindrance = starts_hindrance,
+    .memory_taken = starts_memory_taken,
+    .look = starts_look_after,
+};
+
+static void
+on_admit(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct hird *h = w->data;
+	starts_look(h->starts);
+}
+
+struct starts *
+hird_starts(const struct hird *h)
+{
+	return h->starts;
+}
+
+/* --- beside events: builds that are waited for, guests no longer configured --- */
+
+/* Builds end one by one, and what each leaves is kept from others at once: in a drained guest, too.
+ */
+static gboolean
+tend_builds(struct hird *h, GPtrArray *runners)
+{
+	gboolean waiting = FALSE;
+	for (guint i = 0; i < runners->len; i++) {
+		struct childhurd *c = runner_childhurd(g_ptr_array_index(runners, i));
+		if (!c->winding_down && c->state != STATE_DRAINING)
+			continue;
+		int builds = c->world->hold(c);
+		if (c->winding_down && builds <= 0)
+			childhurd_event(c, EVENT_BUILD_ENDED, NULL);
+		waiting |= c->winding_down || builds > 0;
+	}
+	return waiting;
+}
+
+static void
+on_tend(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct hird *h = w->data;
+	gboolean waiting = tend_builds(h, h->runners);
+	waiting |= tend_builds(h, h->removed);
+	for (guint i = h->removed->len; i-- > 0;) {
+		struct runner *r = g_ptr_array_index(h->removed, i);
+		if (is_over(runner_childhurd(r))) {
+			g_message("%s: gone, it is no longer configured",
+				  runner_childhurd(r)->config->name);
+			g_ptr_array_remove_index(h->removed, i);
+			runner_free(r);
+		}
+	}
+	if (!waiting && !h->removed->len)
+		ev_timer_stop(loop, w);
+}
+
+/* --- which guests run already --- */
+
+/* Ours, but not configured any more: it is stopped as after a reload, when no build runs. Where
+ * nothing is known of it, it is just ended. */
+static void
+end_stranger(struct hird *h, const struct hypervisor_domain *domain)
+{
+	struct runner *r = domain->pid ? runner_adopt(&h->host, domain->name) : NULL;
+	g_warning("%s: runs, but is no longer configured; %s", domain->name,
+		  r ? "it is stopped, when no build runs" : "it is ended");
+	if (!r) {
+		hypervisor_destroy(h->host.hypervisor, domain->name, NULL, NULL);
+		return;
+	}
+	g_ptr_array_add(h->removed, r);
+	runner_take_over(r, domain->pid);
+	childhurd_event(runner_childhurd(r), EVENT_STOP, "no longer configured");
+}
+
+static void
+end_strangers(struct hird *h, GPtrArray *domains)
+{
+	for (guint i = 0; i < domains->len; i++) {
+		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
+		g_autofree char *uuid = domain_uuid(h->host.config->state_directory, domain->name);
+		if (!hird_find(h, domain->name) && !strcmp(uuid, domain->uuid))
+			end_stranger(h, domain);
+	}
+}
+
+static void
+take_over(struct hird *h, GPtrArray *domains)
+{
+	for (guint i = 0; i < domains->len; i++) {
+		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
+		struct runner *r = hird_find(h, domain->name);
+		if (r && !strcmp(runner_uuid(r), domain->uuid) && domain->pid)
+			runner_take_over(r, domain->pid); /* without a process, libvirt has yet to
+							     learn of its end */
+	}
+}
+
+/*
+ * The connection was lost and is there again. What ended meanwhile is known by its pidfd. A start
+ * whose answer was lost may have come to something: a QEMU that its guest knows nothing of.
+ */
+static void
+end_unknown(struct hird *h, GPtrArray *domains)
+{
+	for (guint i = 0; i < domains->len; i++) {
+		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
+		struct runner *r = hird_find(h, domain->name);
+		if (!r || strcmp(runner_uuid(r), domain->uuid))
+			continue;
+		const struct childhurd *c = runner_childhurd(r);
+		if (!c->running && !c->launching) {
+			g_warning("%s: its QEMU came up while the hypervisor was away; it is ended",
+				  domain->name);
+			hypervisor_destroy(h->host.hypervisor, domain->name, NULL, NULL);
+		}
+	}
+}
+
+static void
+start_at_begin(struct runner *r)
+{
+	struct childhurd *c = runner_childhurd(r);
+	const struct record *record = runner_last_record(r);
+	const struct childhurd_kept *kept = &record->kept;
+	if (kept->drained)
+		c->drained = TRUE;
+	if (kept->discard) {
+		childhurd_event(c, EVENT_RESET, "reset before the daemon was started");
+		runner_record(r);
+	}
+	if (record->known && !kept->want_up)
+		c->why = g_strdup("stopped before the daemon was started");
+	else if (c->config->autostart || kept->want_up)
+		childhurd_event(c, EVENT_START, record->known ? "it was up before" : "autostart");
+}
+
+/* Who is answered sees what runs, and can start and stop it: not before that is known, or it is
+ * known that it is not. */
+static void
+open_control(struct hird *h)
+{
+	if (h->opened)
+		return;
+	h->opened = TRUE;
+	ev_timer_stop(h->host.loop, &h->open);
+	control_open(h->control);
+	notify_send(h->listed ? "READY=1" : "READY=1\nSTATUS=the hypervisor does not answer yet");
+}
+
+static void
+on_list_limit(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	open_control(w->data);
+}
+
+static void
+on_listed(const struct hypervisor_result *result, void *data)
+{
+	struct hird *h = data;
+	if (result->error && hypervisor_embedded(h->host.hypervisor)) {
+		g_critical("%s", result->error->message);
+		h->broken = TRUE;
+		ev_break(h->host.loop, EVBREAK_ALL);
+		return;
+	}
+	if (result->error) {
+		g_warning("%s; trying again", result->error->message);
+		open_control(h);
+		ev_timer_stop(h->host.loop, &h->list);
+		ev_timer_set(&h->list, LIST_RETRY, 0);
+		ev_timer_start(h->host.loop, &h->list);
+		return;
+	}
+	if (h->listed) {
+		g_message("the hypervisor is there again");
+		end_unknown(h, result->domains);
+		return;
+	}
+	h->listed = TRUE;
+	take_over(h, result->domains);
+	for (guint i = 0; i < h->runners->len; i++) {
+		struct runner *r = g_ptr_array_index(h->runners, i);
+		if (runner_childhurd(r)->state == STATE_STOPPED)
+			start_at_begin(r);
+	}
+	hird_publish(h);
+	end_strangers(h, result->domains); /* which are off the list now */
+	open_control(h);
+}
+
+static void
+on_list(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct hird *h = w->data;
+	hypervisor_list(h->host.hypervisor, on_listed, h);
+}
+
+static void
+on_domain(enum hypervisor_event event, const char *name, const char *detail, void *data)
+{
+	struct hird *h = data;
+	if (event == HYPERVISOR_LOST) {
+		g_warning("the connection to the hypervisor is lost; the guests run on");
+		ev_timer_stop(h->host.loop, &h->list);
+		ev_timer_set(&h->list, LIST_RETRY, 0);
+		ev_timer_start(h->host.loop, &h->list);
+		return;
+	}
+	struct runner *r = hird_find_any(h, name);
+	if (r)
+		runner_domain_event(r, event, detail);
+}
+
+/* --- logs that guests can make others write --- */
+
+static void
+look_at_logs(const struct hird *h)
+{
+	const char *folder = hypervisor_logs(h->host.hypervisor);
+	g_autofree char *own =
+	    g_build_filename(h->host.config->state_directory, "libvirt.log", NULL);
+	if (folder)
+		log_rotate_all(folder);
+	log_rotate(own, LOG_LIMIT, LOG_COPIES, NULL, NULL);
+}
+
+static void
+on_look(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	look_at_logs(w->data);
+	look_at_runtime(w->data);
+}
+
+/* --- the whole --- */
+
+static void
+timers_init(struct hird *h)
+{
+	ev_timer_init(&h->admit, on_admit, 0, 0);
+	ev_timer_init(&h->tend, on_tend, BUILD_POLL, BUILD_POLL);
+	ev_timer_init(&h->list, on_list, 0, 0);
+	ev_timer_init(&h->open, on_list_limit, LIST_LIMIT, 0);
+	ev_timer_init(&h->publish_again, on_publish_again, 0, 0);
+	ev_timer_init(&h->look, on_look, 0, LOG_LOOK);
+	h->admit.data = h->tend.data = h->list.data = h->open.data = h->publish_again.data =
+	    h->look.data = h;
+}
+
+struct hird *
+hird_new(struct ev_loop *loop, struct config *config, GError **error)
+{
+	struct hird *h = g_new0(struct hird, 1);
+	h->configs = g_ptr_array_new_with_free_func((GDestroyNotify)config_free);
+	g_ptr_array_add(h->configs, config);
+	h->runners = g_ptr_array_new();
+	h->removed = g_ptr_array_new();
+	h->starts = starts_new(&starts_ops, h);
+	h->names = g_ptr_array_new();
+	timers_init(h);
+	h->host = (struct host){.loop = loop, .config = config, .hird = h};
+	h->host.tasks = tasks_new(loop, WORKERS);
+	h->host.writer = tasks_new(loop, 1);
+	h->host.qemu_user = qemu_user_find(config->qemu_user, error);
+	h->host.acceleration = acceleration_new(loop, config->state_directory, h->host.qemu_user);
+	h->host.metrics = metrics_new();
+	h->metrics_file = metrics_file_new(loop, METRICS_FILE_PERIOD, hird_metrics, h);
+	h->selfcheck = selfcheck_new(loop);
+	selfcheck_loaded(h->selfcheck, config);
+	if (h->host.qemu_user && h->host.qemu_user->note)
+		g_warning("%s", h->host.qemu_user->note);
+	if (h->host.qemu_user)
+		h->host.hypervisor = hypervisor_new(
+		    h->host.tasks, config->uri, config->state_directory, config->runtime_directory,
+		    h->host.qemu_user, on_domain, h, error);
+	struct control_hird serve = hird_serve(h);
+	g_autofree char *socket = g_build_filename(config->runtime_directory, "control", NULL);
+	if (h->host.hypervisor)
+		h->control = control_new(loop, socket, config->control_group, &serve, error);
+	if (!h->control) {
+		hird_free(h);
+		return NULL;
+	}
+	for (guint i = 0; i < config->guests->len; i++)
+		g_ptr_array_add(h->runners,
+				runner_new(&h->host, g_ptr_array_index(config->guests, i)));
+	metrics_file_set(h->metrics_file, config->metrics_file);
+	on_list(loop, &h->list, 0);
+	ev_timer_start(loop, &h->open);
+	ev_timer_start(loop, &h->look);
+	return h;
+}
+
+gboolean
+hird_broken(const struct hird *h)
+{
+	return h->broken;
+}
+
+static gboolean
+any_runs(const GPtrArray *runners)
+{
+	for (guint i = 0; i < runners->len; i++) {
+		const struct childhurd *c = runner_childhurd(g_ptr_array_index(runners, i));
+		if (c->running || c->launching)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+gboolean
+hird_guests_run(const struct hird *h)
+{
+	return !h->listed || any_runs(h->runners) || any_runs(h->removed);
+}
+
+static void
+free_runners(GPtrArray *runners)
+{
+	for (guint i = 0; i < runners->len; i++)
+		runner_free(g_ptr_array_index(runners, i));
+	g_ptr_array_unref(runners);
+}
+
+void
+hird_free(struct hird *h)
+{
+	ev_timer_stop(h->host.loop, &h->admit);
+	ev_timer_stop(h->host.loop, &h->tend);
+	ev_timer_stop(h->host.loop, &h->list);
+	ev_timer_stop(h->host.loop, &h->open);
+	ev_timer_stop(h->host.loop, &h->publish_again);
+	ev_timer_stop(h->host.loop, &h->look);
+	if (h->control)
+		control_free(h->control);
+	selfcheck_free(h->selfcheck);
+	metrics_file_free(h->metrics_file);
+	free_runners(h->runners);
+	free_runners(h->removed);
+	starts_free(h->starts);
+	g_ptr_array_unref(h->names);
+	g_free(h->unpublished);
+	g_free(h->unrenewed);
+	g_clear_pointer(&h->machines, g_array_unref);
+	description_clear(&h->description);
+	metrics_free(h->host.metrics);
+	acceleration_free(h->host.acceleration);
+	tasks_finish(h->host.writer);
+	if (h->host.hypervisor)
+		hypervisor_leave(h->host.hypervisor);
+	/* The hypervisor's threads may still report: the tasks and this structure stay for as long
+	 * as the process. */
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The hird: all childhurds of the configuration. Who may start when, what is published, what is
+ * told to whom.
+ */
+#ifndef CHILDHURDD_HIRD_HIRD_H
+#define CHILDHURDD_HIRD_HIRD_H
+
+#include <ev.h>
+#include <glib.h>
+
+#include "childhurdd/guest/childhurd.h"
+#include "childhurdd/guest/world.h"
+#include "config/config.h"
+
+#define BUILD_POLL 1.0 /* s between two looks at the slots while a stop waits for a build */
+
+/*
+ * config is taken over. Connects to the hypervisor, takes over the guests that run, and starts
+ * those that are to be started, all from the loop. The control socket listens when this returns.
+ */
+struct hird *hird_new(struct ev_loop *loop, struct config *config, GError **error);
+/* Lets go of everything; the guests run on. */
+void hird_free(struct hird *hird);
+
+/* Does any guest's QEMU run, or is that not known yet? */
+gboolean hird_guests_run(const struct hird *hird);
+
+/* The loop was left because the hypervisor cannot be used; that was logged. */
+gboolean hird_broken(const struct hird *hird);
+
+/* Read the configuration again and apply the difference, and log what came of it. messages: what is
+ * wrong, or what was done. FALSE: it has errors, and nothing was changed. */
+gboolean hird_reload(struct hird *hird, GPtrArray *messages);
+
+/* For the runners: */
+/* Write what coordinators read, where it differs from what is there. */
+void hird_publish(struct hird *hird);
+/* The places among the parallel starts; owned by the hird. */
+struct starts *hird_starts(const struct hird *hird);
+/* Log it, tell it to who listens, and, when the state changed, publish: done when this returns.
+ * text may be NULL. */
+void hird_event(struct hird *hird, struct childhurd *c, gboolean state_changed, const char *text);
+
+#endif

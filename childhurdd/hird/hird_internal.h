@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the parts of the hird share: the guests themselves (hird.c), what clients ask for
+ * (serve.c), and another configuration (reload.c). */
+#ifndef CHILDHURDD_HIRD_HIRD_INTERNAL_H
+#define CHILDHURDD_HIRD_HIRD_INTERNAL_H
+
+#include "childhurdd/hird/describe.h"
+#include "childhurdd/hird/hird.h"
+#include "childhurdd/hird/metrics_file.h"
+#include "childhurdd/hird/selfcheck.h"
+#include "childhurdd/hird/starts.h"
+#include "service/control/control.h"
+
+struct hird {
+	struct host host;
+	GPtrArray *configs; /* of struct config; the last is the present one */
+	GPtrArray *runners; /* of struct runner, in the order of the configuration */
+	GPtrArray *removed; /* of struct runner: no longer configured, on their way down */
+	struct starts *starts;
+	ev_timer admit, tend, list, open, publish_again, look;
+	char *unpublished; /* why the last publication failed; NULL: it did not */
+	char *unrenewed;   /* why the rest of the runtime directory cannot be made anew; ditto */
+	guint photos;	   /* bits of the screenshots that are being taken */
+	gboolean listed;   /* the hypervisor has said which guests run */
+	gboolean broken;   /* it never will */
+	gboolean opened;   /* clients are answered */
+	struct control *control;
+	gint64 event_number;
+	struct description description;
+	struct metrics_file *metrics_file;
+	struct selfcheck *selfcheck;
+	GPtrArray *names; /* of the runners; borrowed strings, NULL-terminated */
+	GArray *machines;
+};
+
+/* The runner of that name, NULL: there is none. */
+struct runner *hird_find(const struct hird *hird, const char *name);
+/* Also among those that are no longer configured. */
+struct runner *hird_find_any(const struct hird *hird, const char *name);
+/* The guests, in their order, and behind them those that are on their way out; NULL: no more. */
+struct childhurd *hird_guest(const struct hird *hird, guint i);
+/* What else is in the runtime directory, where somebody has deleted it: the control socket, and
+ * libvirt's link. */
+void hird_renew(struct hird *hird);
+
+/* serve.c: what is done for clients of the control socket. */
+struct control_hird hird_serve(struct hird *hird);
+/* The figures; data: the hird. Caller frees. */
+char *hird_metrics(void *data);
+
+#endif

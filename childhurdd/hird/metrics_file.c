@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One worker of its own does all that touches the file, in order: a disk that hangs holds up
+ * nothing but the daemon's end, and a removal comes after the writing before it. The key may name
+ * anything, by a mistake; only a file that is empty or begins as ours do is replaced or removed.
+ */
+#include "childhurdd/hird/metrics_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "childhurdd/system/tasks.h"
+#include "config/base/atomic_file.h"
+#include "config/base/guarded.h"
+
+struct metrics_file {
+	struct ev_loop *loop;
+	struct tasks *tasks; /* one worker */
+	double period;
+	char *(*text)(void *data);
+	void *data;
+	char *path; /* NULL: none */
+	ev_timer timer;
+	struct task *task; /* NULL: none is writing */
+	char *complaint;   /* what was said last to be wrong with this path; NULL: nothing is */
+};
+
+struct writing {
+	struct metrics_file *file;
+	char *path, *text;
+	GError *error;
+};
+
+/* Does the file begin as ours do, or is it empty? */
+static gboolean
+is_ours(const char *path)
+{
+	char start[sizeof METRICS_FILE_MARK - 1];
+	struct stat st;
+	g_autofree char *above = g_path_get_dirname(path);
+	g_autofree char *name = g_path_get_basename(path);
+	g_auto(guarded) folder = {.fd = -1};
+	if (!guarded_open(above, &folder, NULL))
+		return FALSE;
+	guarded_enter(&folder);
+	int fd = openat(folder.fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	guarded_leave(&folder);
+	if (fd < 0)
+		return FALSE;
+	gboolean ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	ssize_t n = ours ? read(fd, start, sizeof start) : -1;
+	close(fd);
+	return n == 0 || (n == sizeof start && !memcmp(start, METRICS_FILE_MARK, sizeof start));
+}
+
+gboolean
+metrics_file_possible(const char *path, GError **error)
+{
+	struct stat st;
+	g_autofree char *folder = g_path_get_dirname(path);
+	if (access(folder, W_OK | X_OK) < 0) {
+		int why = errno;
+		g_set_error(
+		    error, G_IO_ERROR, (gint)g_io_error_from_errno(why), "%s: its folder: %s; %s",
+		    path, g_strerror(why),
+		    why == ENOENT ? "make it, and let the daemon's user write there"
+		    : why == EROFS
+			? "if that is systemd's sandbox, ReadWritePaths= in a drop-in opens it"
+			: "let the daemon's user write there");
+		return FALSE;
+	}
+	if (lstat(path, &st) < 0 || is_ours(path))
+		return TRUE;
+	g_set_error(
+	    error, G_IO_ERROR, G_IO_ERROR_EXISTS,
+	    "%s: is there, and is no file of childhurd's figures; name another one, or take "
+	    "it away",
+	    path);
+	return FALSE;
+}
+
+static void
+writing_work(void *data)
+{
+	struct writing *w = data;
+	if (metrics_file_possible(w->path, &w->error))
+		atomic_file_write(w->path, w->text, -1, 0644, &w->error);
+}
+
+static void
+writing_done(void *data)
+{
+	struct writing *w = data;
+	struct metrics_file *file = w->file;
+	file->task = NULL;
+	if (w->error && g_strcmp0(w->error->message, file->complaint))
+		g_warning("metrics-file: %s (tried again every %g s, and not said again)",
+			  w->error->message, file->period);
+	else if (!w->error && file->complaint)
+		g_message("metrics-file: %s is written again", w->path);
+	g_free(file->complaint);
+	file->complaint = w->error ? g_strdup(w->error->message) : NULL;
+}
+
+static void
+writing_free(void *data)
+{
+	struct writing *w = data;
+	g_free(w->path);
+	g_free(w->text);
+	g_clear_error(&w->error);
+	g_free(w);
+}
+
+static void
+on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct metrics_file *file = timer->data;
+	if (file->task)
+		return;
+	struct writing *w = g_new0(struct writing, 1);
+	w->file = file;
+	w->path = g_strdup(file->path);
+	w->text = file->text(file->data);
+	file->task = task_run(file->tasks, writing_work, writing_done, writing_free, w);
+}
+
+static void
+removing_work(void *path)
+{
+	if (is_ours(path))
+		guarded_unlink(path);
+	atomic_file_tidy(path);
+}
+
+static void
+nothing_done(void *data)
+{
+}
+
+struct metrics_file *
+metrics_file_new(struct ev_loop *loop, double period, char *(*text)(void *data), void *data)
+{
+	struct metrics_file *file = g_new0(struct metrics_file, 1);
+	file->loop = loop;
+	file->tasks = tasks_new(loop, 1);
+	file->period = period;
+	file->text = text;
+	file->data = data;
+	ev_init(&file->timer, on_timer);
+	file->timer.data = file;
+	return file;
+}
+
+void
+metrics_file_set(struct metrics_file *file, const char *path)
+{
+	if (g_strcmp0(path, file->path) == 0)
+		return;
+	ev_timer_stop(file->loop, &file->timer);
+	task_forget(file->task);
+	file->task = NULL;
+	if (file->path)
+		task_run(file->tasks, removing_work, nothing_done, g_free, file->path);
+	file->path = g_strdup(path);
+	g_clear_pointer(&file->complaint, g_free);
+	if (!path)
+		return;
+	ev_timer_set(&file->timer, 0, file->period);
+	ev_timer_start(file->loop, &file->timer);
+}
+
+void
+metrics_file_free(struct metrics_file *file)
+{
+	if (!file)
+		return;
+	metrics_file_set(file, NULL);
+	tasks_finish(file->tasks);
+	g_free(file);
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The control protocol's side of the hird. Guests that are on their way out are there until they
+ * are gone. */
+#include <gio/gio.h>
+#include <stdio.h>
+
+#include "childhurdd/hird/hird_internal.h"
+#include "childhurdd/hird/metrics.h"
+#include "childhurdd/hird/publisher.h"
+#include "childhurdd/qemu/folder.h"
+
+#define PHOTOS_MAX 8 /* screenshots at a time */
+
+static const char *const *
+serve_names(void *data)
+{
+	struct hird *h = data;
+	g_ptr_array_set_size(h->names, 0);
+	const struct childhurd *c;
+	for (guint i = 0; (c = hird_guest(h, i)); i++)
+		g_ptr_array_add(h->names, c->config->name);
+	g_ptr_array_add(h->names, NULL);
+	return (const char *const *)h->names->pdata;
+}
+
+static gboolean
+serve_describe(void *data, const char *name, gboolean details, struct control_guest *guest)
+{
+	struct hird *h = data;
+	struct runner *r = hird_find_any(h, name);
+	if (r)
+		describe(&h->host, r, details, &h->description, guest);
+	return r != NULL;
+}
+
+static gboolean
+serve_command(void *data, const char *name, enum control_verb verb, gboolean now, const char *who,
+	      GError **error)
+{
+	static const struct {
+		enum event event, event_now;
+		const char *text;
+	} verbs[] = {
+	    [CONTROL_START] = {EVENT_START, EVENT_START, "started"},
+	    [CONTROL_STOP] = {EVENT_STOP, EVENT_STOP_NOW, "stopped"},
+	    [CONTROL_RESTART] = {EVENT_RESTART, EVENT_RESTART_NOW, "restarted"},
+	    [CONTROL_RESET] = {EVENT_RESET, EVENT_RESET_NOW, "reset"},
+	    [CONTROL_DRAIN] = {EVENT_DRAIN, EVENT_DRAIN, "drained"},
+	    [CONTROL_UNDRAIN] = {EVENT_UNDRAIN, EVENT_UNDRAIN, "undrained"},
+	};
+	struct hird *h = data;
+	struct runner *r = hird_find_any(h, name);
+	if (!r || !h->listed) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_INITIALIZED,
+			    "the hypervisor does not answer yet; see the daemon's log");
+		return FALSE;
+	}
+	if (verb != CONTROL_STOP && r != hird_find(h, name)) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED,
+			    "it is no longer configured, and can only be stopped");
+		return FALSE;
+	}
+	g_autofree char *why = g_strdup_printf("%s by %s", verbs[verb].text, who);
+	childhurd_event(runner_childhurd(r), now ? verbs[verb].event_now : verbs[verb].event, why);
+	runner_record(r);
+	return TRUE;
+}
+
+static const struct published_guest *
+serve_machines(void *data, gsize *n)
+{
+	struct hird *h = data;
+	g_clear_pointer(&h->machines, g_array_unref);
+	h->machines = publisher_guests(&h->host, h->runners);
+	*n = h->machines->len;
+	return (const struct published_guest *)h->machines->data;
+}
+
+struct keeping {
+	void (*done)(void *done_data);
+	void *done_data;
+};
+
+static void
+nothing(void *data)
+{
+}
+
+static void
+keeping_done(void *data)
+{
+	struct keeping *keeping = data;
+	keeping->done(keeping->done_data);
+}
+
+/* The writer has one worker: what it is given is done when all before it is. */
+static void
+serve_kept(void *data, void (*done)(void *done_data), void *done_data)
+{
+	struct hird *h = data;
+	struct keeping *keeping = g_new(struct keeping, 1);
+	*keeping = (struct keeping){done, done_data};
+	task_run(h->host.writer, nothing, keeping_done, g_free, keeping);
+}
+
+static gboolean
+serve_reload(void *data, GPtrArray *messages)
+{
+	return hird_reload(data, messages);
+}
+
+struct photo {
+	struct hird *hird;
+	guint number; /* of its bit in photos */
+	char *path;
+	void (*done)(GBytes *png, const GError *error, void *done_data);
+	void *done_data;
+};
+
+static void
+on_photo(const struct hypervisor_result *result, void *data)
+{
+	struct photo *photo = data;
+	photo->hird->photos &= ~(1u << photo->number);
+	g_autoptr(GError) error = result->error ? g_error_copy(result->error) : NULL;
+	g_autoptr(GBytes) png = NULL;
+	if (!error && result->text && *result->text)
+		g_set_error(&error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR, "screendump: %s",
+			    result->text);
+	else if (!error)
+		png = guest_folder_collect(photo->path, &error);
+	remove(photo->path);
+	photo->done(png, error, photo->done_data);
+	g_free(photo->path);
+	g_free(photo);
+}
+
+/* QEMU (7.1 and later) writes a PNG by itself. */
+static void
+serve_screenshot(void *data, const char *name,
+		 void (*done)(GBytes *png, const GError *error, void *done_data), void *done_data)
+{
+	struct hird *h = data;
+	g_autoptr(GError) busy = NULL;
+	guint number = 0;
+	while (h->photos & 1u << number)
+		number++;
+	if (number >= PHOTOS_MAX) { /* each has a worker that others may need */
+		g_set_error(&busy, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR,
+			    "%d screenshots are being taken, and none of them gets ready; try it "
+			    "again later",
+			    PHOTOS_MAX);
+		done(NULL, busy, done_data);
+		return;
+	}
+	h->photos |= 1u << number;
+	struct photo *photo = g_new0(struct photo, 1);
+	photo->hird = h;
+	photo->number = number;
+	/* one that a killed daemon has left is replaced some day */
+	g_autofree char *file = g_strdup_printf("screen-%u.png", number);
+	photo->path = g_build_filename(h->host.config->state_directory, name, file, NULL);
+	photo->done = done;
+	photo->done_data = done_data;
+	guest_folder_lay_out(photo->path, h->host.qemu_user); /* else QEMU says why not */
+	g_autofree char *command = g_strdup_printf("screendump \"%s\" -f png", photo->path);
+	hypervisor_monitor(h->host.hypervisor, name, command, on_photo, photo);
+}
+
+char *
+hird_metrics(void *data)
+{
+	struct hird *h = data;
+	g_autoptr(GArray) guests = g_array_new(FALSE, TRUE, sizeof(struct control_guest));
+	const struct childhurd *c;
+	for (guint i = 0; (c = hird_guest(h, i)); i++) {
+		struct control_guest guest;
+		/* of its strings only those are used that stay: name and state */
+		describe(&h->host, runner_of(c), FALSE, &h->description, &guest);
+		g_array_append_val(guests, guest);
+	}
+	return metrics_text(h->host.metrics, (const struct control_guest *)guests->data,
+			    guests->len);
+}
+
+static void
+serve_check(void *data, selfcheck_fn done, void *done_data)
+{
+	struct hird *h = data;
+	selfcheck_ask(h->selfcheck, done, done_data);
+}
+
+static int
+serve_console(void *data, const char *name, GError **error)
+{
+	const struct runner *r = hird_find_any(data, name);
+	if (r)
+		return runner_console_connect(r, error);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "it is gone");
+	return -1;
+}
+
+struct control_hird
+hird_serve(struct hird *h)
+{
+	return (struct control_hird){.data = h,
+				     .names = serve_names,
+				     .describe = serve_describe,
+				     .command = serve_command,
+				     .kept = serve_kept,
+				     .reload = serve_reload,
+				     .machines = serve_machines,
+				     .screenshot = serve_screenshot,
+				     .metrics = hird_metrics,
+				     .check = serve_check,
+				     .console = serve_console};
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A daemon needs root for three things only, and all of them can be done before it starts: folders
+ * below /var/lib and /run, entries in Guix' acl, and Guix' build slots. So that it can run without,
+ * this process does them and ends.
+ *
+ * The daemon's user may have been taken over by a guest. What is in his folders is therefore read
+ * and made as him (qemu_user_become): a link that he laid leads nowhere that he could not go
+ * himself. What root takes from there is the text of a public key, once it has the shape of one
+ * that Guix makes.
+ *
+ * Root believes the configuration, so nobody else may be able to change it, and gives away only
+ * what is empty: a slip in it, `state-directory = /var/lib', is not to hand over all that is there.
+ *
+ * Without its folders a daemon cannot run. What goes wrong with one guest's key or slots is only a
+ * warning: the daemon comes up, and its other guests with it.
+ */
+#include "childhurdd/host/prepare.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "childhurdd/guest/signing_files.h"
+#include "childhurdd/host/config_trust.h"
+#include "childhurdd/qemu/user.h"
+#include "config/base/io_error.h"
+#include "config/base/trusted_path.h"
+#include "offload/signing.h"
+#include "offload/slots.h"
+
+/* The first thing in the folder that is not the administrator's own doing, nor a file system's;
+ * NULL: nothing is. */
+static char *
+find_content(const char *path)
+{
+	g_autoptr(GDir) folder = g_dir_open(path, 0, NULL);
+	const char *name;
+	if (!folder)
+		return g_strdup("what cannot be listed");
+	while ((name = g_dir_read_name(folder)))
+		if (strcmp(name, "images") && strcmp(name, "lost+found"))
+			return g_strdup(name);
+	return NULL;
+}
+
+static gboolean
+refuse(const char *path, const struct stat *st, const char *content, const struct qemu_user *user,
+       GError **error)
+{
+	g_autofree char *quoted = g_shell_quote(path);
+	g_set_error(
+	    error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+	    "%s: belongs to user %u%s%s%s; if user %s is to have it with all that is in it, "
+	    "end any daemon that uses it, and its guests, then: chmod go-w %s && chown -hR "
+	    "%s: %s",
+	    path, (unsigned)st->st_uid,
+	    st->st_mode & (S_IWGRP | S_IWOTH) ? ", others can write to it" : "",
+	    content ? ", and is not empty: it has " : "", content ? content : "", user->name,
+	    quoted, user->name, quoted);
+	return FALSE;
+}
+
+/* Where only root can change what is there. */
+static gboolean
+make_as_root(const char *path, const struct qemu_user *user, GError **error)
+{
+	struct stat st;
+	if (g_mkdir_with_parents(path, 0755) < 0 || lstat(path, &st) < 0)
+		return io_error(error, path, NULL);
+	if (st.st_uid == user->uid)
+		return TRUE;
+	g_autofree char *content = find_content(path);
+	if (st.st_uid != 0 || content || (st.st_mode & (S_IWGRP | S_IWOTH)))
+		return refuse(path, &st, content, user, error);
+	if (chown(path, user->uid, user->gid) < 0)
+		return io_error(error, path, NULL);
+	g_message("%s: it is user %s's now", path, user->name);
+	return TRUE;
+}
+
+/* Where others can, he himself for instance. */
+static gboolean
+make_as_user(const char *path, const char *whose, const struct qemu_user *user, GError **error)
+{
+	struct stat st;
+	qemu_user_become(user);
+	gboolean made = g_mkdir_with_parents(path, 0755) == 0 && stat(path, &st) == 0;
+	int code = errno;
+	qemu_user_return(user);
+	errno = code;
+	if (made && st.st_uid == user->uid)
+		return TRUE;
+	/* No more about what is there, and no command: it may be where a link of his leads. */
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+		    "%s: %s; others than root can write to %s, so that root makes and gives away "
+		    "nothing there, and user %s has to have or to make it himself",
+		    path, made ? "belongs to another user" : g_strerror(errno), whose, user->name);
+	return FALSE;
+}
+
+static gboolean
+make_folder(const char *path, const struct qemu_user *user, GError **error)
+{
+	g_autofree char *whose = NULL;
+	g_autofree char *real = way_find(path, &whose);
+	return real ? make_as_root(real, user, error) : make_as_user(path, whose, user, error);
+}
+
+/* As the user: the guest's secret root with its signing key. Returns the public half, NULL on
+ * error. */
+static char *
+make_key(const struct config *config, const struct config_guest *guest, GError **error)
+{
+	g_autofree char *folder = g_build_filename(config->state_directory, guest->name, NULL);
+	g_autofree char *secrets = g_build_filename(folder, "secrets", NULL);
+	g_autofree char *key = g_build_filename(folder, "offload_key", NULL);
+	g_autofree char *extra = g_build_filename(config->secrets_directory, guest->name, NULL);
+	const char *users[] = {guest->admin_user, NULL, NULL};
+	if (strcmp(guest->user, guest->admin_user))
+		users[1] = guest->user;
+	struct secret_root_spec spec = {.name = guest->name,
+					.directory = secrets,
+					.extra = extra,
+					.offload_key = key,
+					.users = users};
+	if (g_mkdir_with_parents(folder, 0700) < 0) {
+		io_error(error, folder, NULL);
+		return NULL;
+	}
+	if (!secret_root_ensure(&spec, error))
+		return NULL;
+	return guest_signing_make(&spec, config->guix_configuration_directory, error);
+}
+
+static void
+exchange_keys(const struct config *config, const struct config_guest *guest,
+	      const struct qemu_user *user)
+{
+	const char *guix = config->guix_configuration_directory;
+	g_autoptr(GError) error = NULL;
+	gboolean added = FALSE;
+	if (guest->inject != CONFIG_INJECT_SECRET_SERVICE || !signing_possible(guix))
+		return;
+	qemu_user_become(user);
+	g_autofree char *public_key = make_key(config, guest, &error);
+	qemu_user_return(user);
+	if (!public_key || !signing_authorize(guix, public_key, &added, &error))
+		g_warning("%s: its signing key is not in %s/acl, and what it builds is not taken "
+			  "before it is: %s",
+			  guest->name, guix, error->message);
+	else if (added)
+		g_message("%s: its signing key is in %s/acl now", guest->name, guix);
+}
+
+static void
+share_slots(const struct config *config, const struct config_guest *guest,
+	    const struct qemu_user *user)
+{
+	const char *state = config->guix_state_directory;
+	g_autoptr(GError) error = NULL;
+	gboolean changed;
+	if (!slots_share(state, config->host_name, guest->ssh_port, user->uid, &changed, &error))
+		g_warning(
+		    "%s: user %s can only look at its build slots, not keep them from new builds "
+		    "while it drains: %s%s",
+		    guest->name, user->name, error->message,
+		    g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED)
+			? "; put that folder on a file system with access control lists, "
+			  "such as ext4, XFS or Btrfs"
+			: "; mend that, and start the daemon again");
+	else if (changed)
+		g_message("%s: user %s may keep its build slots in %s/offload now", guest->name,
+			  user->name, state);
+}
+
+static gboolean
+prepare(const struct config *config, const struct qemu_user *user, GError **error)
+{
+	if (!make_folder(config->state_directory, user, error) ||
+	    !make_folder(config->runtime_directory, user, error))
+		return FALSE;
+	for (guint i = 0; i < config->guests->len; i++) {
+		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
+		if (!guest->offloading)
+			continue;
+		exchange_keys(config, guest, user);
+		share_slots(config, guest, user);
+	}
+	return TRUE;
+}
+
+/* The first file that was read, or folder or link on the way to one, that others than root can
+ * change; NULL: none. */
+static char *
+find_others(const struct config *config)
+{
+	char *whose = NULL;
+	for (guint i = 0; i < config->files->len && !whose; i++)
+		whose = trust_find_others(g_ptr_array_index(config->files, i));
+	return whose;
+}
+
+/* Nobody but root has a say in it, and the folders are those that the user's daemon will take. */
+static gboolean
+is_for_root(const struct config *config, const char *name, const struct qemu_user *user,
+	    GError **error)
+{
+	g_autofree char *whose = find_others(config);
+	if (user->uid == 0)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+			    "--user %s: is root, whose daemon needs no preparation", name);
+	else if (whose)
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+		    "%s: others than root can change it, and say with it what root does; take "
+		    "that from them (chown root, chmod go-w), or name a configuration that is "
+		    "root's alone with --config",
+		    whose);
+	else if (strcmp(name, QEMU_USER) && !config->folders_named)
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+		    "--user %s: %s does not say which folders are his: set state-directory "
+		    "and runtime-directory in [daemon]; without them his daemon takes those "
+		    "in his home, and root's are %s and %s",
+		    name, config->looked_for, config->state_directory, config->runtime_directory);
+	else
+		return TRUE;
+	return FALSE;
+}
+
+gboolean
+prepare_run(const struct config *config, const char *name, GError **error)
+{
+	if (geteuid() != 0) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+			    "--prepare is root's part; run it as root");
+		return FALSE;
+	}
+	struct qemu_user *user = qemu_user_named(name, error);
+	if (!user) {
+		g_prefix_error(error, "--user: ");
+		return FALSE;
+	}
+	gboolean good = is_for_root(config, name, user, error) && prepare(config, user, error);
+	qemu_user_free(user);
+	return good;
+}

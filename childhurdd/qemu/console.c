@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reading along with a guest's console.
+ *
+ * QEMU writes the serial port byte by byte, so the file changes thousands of times while a guest
+ * boots. ev_stat (inotify) only wakes us from rest; then it is stopped and the file read every
+ * SETTLE ms until nothing comes any more. An idle guest costs nothing, one that floods its console
+ * costs a bounded number of reads.
+ *
+ * A line without its end is looked at when it has been quiet for CONSOLE_POLL ms: Mach's debugger
+ * waits at its prompt, and a panic may stop in the middle of a line.
+ *
+ * The file is rotated while QEMU holds it open (log_rotate.c), and opened anew for each look: no
+ * descriptor is held.
+ *
+ * What a guest writes never reaches anybody's terminal as it is: see text_clean.
+ */
+#include "childhurdd/qemu/console.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "childhurdd/system/log_rotate.h"
+#include "config/base/lack.h"
+
+#define SETTLE	     0.05 /* s between two reads while something comes */
+#define QUIET_ROUNDS ((int)(CONSOLE_POLL / 1000.0 / SETTLE))
+#define READ_SIZE    (16 * 1024)
+#define ROUND_MAX                                                                                  \
+	(256 * 1024) /* bytes read in one round, so that no guest keeps the loop to itself */
+#define MS_PER_SECOND 1000.0
+
+struct console {
+	struct ev_loop *loop;
+	char *path;
+	gint64 offset;
+	dev_t device; /* of the file that offset belongs to; inode 0: none yet */
+	ino_t inode;
+	GString *line; /* what came since the last line end, at most CONSOLE_LINE_MAX bytes */
+	enum console_meaning told; /* what was reported of the unfinished line */
+	GQueue tail;		   /* of char *, clean */
+	gint64 rotate_at;
+	gint64 heard;	 /* monotonic ms of the last byte */
+	int quiet;	 /* rounds without a byte */
+	gboolean muted;	 /* what is read is old */
+	gboolean missed; /* the file could not be opened, by this host's doing */
+	struct ev_stat changed;
+	struct ev_timer settle;
+	console_fn fn;
+	void *data;
+};
+
+/* The length of the escape sequence at text (which begins with ESC), by ECMA-48: CSI, strings, and
+ * short ones. */
+static gsize
+escape_length(const char *text)
+{
+	const char *at = text + 1;
+
+	if (*at == '[') {
+		at++;
+		while (*at >= 0x20 && *at <= 0x3f)
+			at++;
+		return (gsize)(at - text) + (*at >= 0x40 && *at <= 0x7e);
+	}
+	if (*at && strchr("]PX^_", *at)) { /* ends with BEL or ESC \ */
+		while (*at && *at != '\a' && *at != '\033')
+			at++;
+		if (at[0] == '\033' && at[1] == '\\')
+			at++;
+		return (gsize)(at - text) + (*at == '\a' || *at == '\\');
+	}
+	while (*at >= 0x20 && *at <= 0x2f)
+		at++;
+	return (gsize)(at - text) + (*at >= 0x30 && *at <= 0x7e);
+}
+
+/* Valid UTF-8 of printable characters only: no escapes, no controls, nothing that turns the
+ * direction of text. */
+static char *
+text_clean(const GString *line)
+{
+	g_autoptr(GString) clean = g_string_sized_new(line->len);
+	const char *end = line->str + line->len;
+
+	for (const char *at = line->str; at < end;) {
+		gunichar c = g_utf8_get_char_validated(at, end - at);
+
+		if (*at == '\033') {
+			at += escape_length(at);
+			continue;
+		}
+		if (*at && (c == (gunichar)-1 || c == (gunichar)-2)) {
+			g_string_append_c(clean, '?');
+			at++;
+			continue;
+		}
+		if (*at == '\t')
+			g_string_append_c(clean, ' ');
+		else if (*at && g_unichar_isprint(c))
+			g_string_append_unichar(clean, c);
+		at += *at ? g_utf8_next_char(at) - at : 1;
+	}
+	return g_string_free(g_steal_pointer(&clean), FALSE);
+}
+
+/* Report the line that is in console->line, unless that was done when it was unfinished. */
+static void
+line_tell(struct console *console, const char *text)
+{
+	const char *explanation;
+	enum console_meaning meaning = console_meaning(text, &explanation);
+
+	if (meaning == CONSOLE_NOTHING || meaning == console->told || console->muted)
+		return;
+	console->told = meaning;
+	console->fn(console, meaning, text, explanation, console->data);
+}
+
+static void
+line_end(struct console *console)
+{
+	g_autofree char *text = text_clean(console->line);
+
+	line_tell(console, text);
+	g_queue_push_tail(&console->tail, g_steal_pointer(&text));
+	if (console->tail.length > CONSOLE_TAIL_LINES)
+		g_free(g_queue_pop_head(&console->tail));
+	g_string_truncate(console->line, 0);
+	console->told = CONSOLE_NOTHING;
+}
+
+static void
+bytes_take(struct console *console, const char *bytes, gsize length)
+{
+	const char *end = bytes + length;
+
+	while (bytes < end) {
+		const char *stop = memchr(bytes, '\n', (gsize)(end - bytes));
+		gsize part = (gsize)((stop ? stop : end) - bytes);
+		gsize room = CONSOLE_LINE_MAX - console->line->len;
+
+		g_string_append_len(console->line, bytes, (gssize)MIN(part, room));
+		if (stop)
+			line_end(console);
+		bytes += part + (stop != NULL);
+	}
+}
+
+/* Read a file on from console->offset, at most max bytes. Returns how many. */
+static gint64
+fd_read(struct console *console, int fd, gint64 max)
+{
+	gint64 total = 0;
+
+	while (total < max) {
+		char buffer[READ_SIZE];
+		ssize_t got = pread(fd, buffer, sizeof(buffer), console->offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		if (total == 0 && !console->muted)
+			console->fn(console, CONSOLE_NOTHING, NULL, NULL, console->data);
+		console->heard = g_get_monotonic_time() / 1000;
+		console->offset += got;
+		total += got;
+		bytes_take(console, buffer, (gsize)got);
+	}
+	return total;
+}
+
+/* Open the file if it is there, and begin at its start if it is another one or was truncated. -1:
+ * not there. */
+static int
+file_open(struct console *console)
+{
+	int fd = open(console->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat status;
+
+	console->missed = fd < 0 && lack_is(errno);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) {
+		close(fd);
+		return -1;
+	}
+	if (console->inode &&
+	    (status.st_ino != console->inode || status.st_dev != console->device ||
+	     status.st_size < console->offset)) {
+		if (console->line->len > 0)
+			line_end(console);
+		console->offset = 0;
+		console->rotate_at = CONSOLE_ROTATE_SIZE;
+	}
+	console->inode = status.st_ino;
+	console->device = status.st_dev;
+	return fd;
+}
+
+static gint64
+file_read(struct console *console, gint64 max)
+{
+	int fd = file_open(console);
+	gint64 total;
+
+	if (fd < 0)
+		return 0;
+	total = fd_read(console, fd, max);
+	close(fd);
+	return total;
+}
+
+/* The file has grown too large. What came between our last read and the rotation is read from the
+ * copy. */
+static void
+rotate(struct console *console)
+{
+	g_autofree char *copy = g_strconcat(console->path, ".1", NULL);
+	g_autoptr(GError) error = NULL;
+	gint64 ahead;
+	int fd;
+
+	console->rotate_at =
+	    console->offset + CONSOLE_ROTATE_SIZE; /* if it does not work, not at once again */
+	if (!log_rotate(console->path, CONSOLE_ROTATE_SIZE, CONSOLE_ROTATED, &ahead, &error)) {
+		g_warning("%s; the console is not rotated", error->message);
+		return;
+	}
+	fd = open(copy, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		console->offset = MAX(console->offset - ahead, 0);
+		fd_read(console, fd, CONSOLE_COPY_MAX);
+		close(fd);
+	}
+	console->offset = 0;
+	console->rotate_at = CONSOLE_ROTATE_SIZE;
+}
+
+static gint64
+round_read(struct console *console)
+{
+	gint64 got = file_read(console, ROUND_MAX);
+
+	if (console->offset > console->rotate_at)
+		rotate(console);
+	return got;
+}
+
+static void
+partial_tell(struct console *console)
+{
+	g_autofree char *text = text_clean(console->line);
+
+	line_tell(console, text);
+}
+
+static void
+settle_start(struct console *console, double after)
+{
+	ev_timer_stop(console->loop, &console->settle);
+	ev_timer_set(&console->settle, after, SETTLE);
+	ev_timer_start(console->loop, &console->settle);
+}
+
+/* While awake: read until it is quiet, then go to rest. */
+static void
+console_settle(struct ev_loop *loop, struct ev_timer *watcher, int events)
+{
+	struct console *console = watcher->data;
+
+	if (round_read(console) > 0) {
+		console->quiet = 0;
+		return;
+	}
+	if (console->missed) {
+		settle_start(console, CONSOLE_POLL / MS_PER_SECOND);
+		return;
+	}
+	if (console->line->len > 0 && ++console->quiet < QUIET_ROUNDS)
+		return;
+	if (console->line->len > 0)
+		partial_tell(console);
+	ev_timer_stop(loop, watcher);
+	ev_stat_start(loop, &console->changed);
+	if (round_read(console) > 0) { /* came just before we watched again */
+		ev_stat_stop(loop, &console->changed);
+		console->quiet = 0;
+		settle_start(console, SETTLE);
+	}
+}
+
+static void
+console_changed(struct ev_loop *loop, struct ev_stat *watcher, int revents)
+{
+	struct console *console = watcher->data;
+
+	ev_stat_stop(loop, watcher);
+	console->quiet = 0;
+	settle_start(console, SETTLE);
+}
+
+struct console *
+console_new(struct ev_loop *loop, const char *path, gboolean from_start, console_fn fn, void *data)
+{
+	struct console *console = g_new0(struct console, 1);
+	struct stat status;
+
+	console->loop = loop;
+	console->path = g_strdup(path);
+	console->line = g_string_new(NULL);
+	console->fn = fn;
+	console->data = data;
+	console->rotate_at = CONSOLE_ROTATE_SIZE;
+	g_queue_init(&console->tail);
+	if (!from_start && stat(path, &status) == 0) {
+		console->offset = status.st_size;
+		console->inode = status.st_ino;
+		console->device = status.st_dev;
+	}
+	console->changed.data = console->settle.data = console;
+	ev_stat_init(&console->changed, console_changed, console->path,
+		     CONSOLE_POLL / MS_PER_SECOND);
+	ev_timer_init(&console->settle, console_settle, 0., SETTLE);
+	ev_timer_start(loop, &console->settle);
+	return console;
+}
+
+void
+console_free(struct console *console)
+{
+	if (!console)
+		return;
+	ev_stat_stop(console->loop, &console->changed);
+	ev_timer_stop(console->loop, &console->settle);
+	g_queue_clear_full(&console->tail, g_free);
+	g_string_free(console->line, TRUE);
+	g_free(console->path);
+	g_free(console);
+}
+
+void
+console_drain(struct console *console)
+{
+	/* a round at a time: rotation belongs between them; the limit is for a QEMU that writes as
+	 * fast as we read */
+	for (gint64 total = 0, got = 1; got > 0 && total <= CONSOLE_ROTATE_SIZE; total += got)
+		got = round_read(console);
+	if (console->line->len > 0)
+		partial_tell(console);
+}
+
+const char *
+console_stalled(const struct console *console, gint64 now, char **line)
+{
+	g_autofree char *text = NULL;
+	const char *explanation;
+
+	if (console->line->len == 0 || now - console->heard < CONSOLE_SILENCE)
+		return NULL;
+	text = text_clean(console->line);
+	explanation = console_stall(text);
+	if (explanation)
+		*line = g_steal_pointer(&text);
+	return explanation;
+}
+
+char **
+console_tail(const struct console *console, guint n)
+{
+	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+	gboolean partial = console->line->len > 0;
+	guint wanted = MIN(n, console->tail.length + partial);
+	guint complete = wanted - (partial && wanted > 0);
+
+	for (guint i = console->tail.length - complete; i < console->tail.length; i++)
+		g_ptr_array_add(lines, g_strdup(g_queue_peek_nth((GQueue *)&console->tail, i)));
+	if (partial && wanted > 0)
+		g_ptr_array_add(lines, text_clean(console->line));
+	g_ptr_array_add(lines, NULL);
+	return (char **)g_ptr_array_free(g_steal_pointer(&lines), FALSE);
+}
+
+void
+console_recall(struct console *console)
+{
+	int fd = open(console->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	gint64 size = MIN(console->offset, CONSOLE_RECALL);
+
+	if (fd < 0)
+		return;
+	console->muted = TRUE;
+	console->offset -= size;
+	fd_read(console, fd, size);
+	console->muted = FALSE;
+	close(fd);
+}
+
+gboolean
+console_rotate(const char *path, GError **error)
+{
+	return log_rotate(path, CONSOLE_ROTATE_SIZE, CONSOLE_ROTATED, NULL, error);
+}

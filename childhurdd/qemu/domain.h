@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The libvirt domain of a guest, as XML (https://libvirt.org/formatdomain.html). */
+#ifndef CHILDHURDD_QEMU_DOMAIN_H
+#define CHILDHURDD_QEMU_DOMAIN_H
+
+#include <glib.h>
+
+#include "childhurdd/qemu/user.h"
+#include "config/config.h"
+
+/* The user network's id in QEMU's monitor: hostfwd_add DOMAIN_NETDEV ... */
+#define DOMAIN_NETDEV "net0"
+
+struct domain_spec {
+	const struct config_guest *guest;
+	const char *uuid;
+	const char *emulator;	       /* absolute path */
+	gboolean kvm;		       /* as probed or demanded */
+	const char *disk;	       /* path of the overlay (qcow2), NULL: no disk */
+	const char *console_log;       /* path */
+	const char *serial_socket;     /* path, NULL: nobody can type into the console */
+	const struct qemu_user *label; /* whom the driver is to run QEMU as; NULL: it knows */
+	int secrets_guest_port; /* where the secrets port leads at first; 0: no such forward */
+};
+
+/* The domain's XML; caller frees. Never fails: what cannot be said in XML was refused by config/.
+ */
+char *domain_xml(const struct domain_spec *spec);
+
+/* The UUID of a guest: the same for the same name and state directory, so that a domain of another
+ * daemon with the same name is never taken for ours. Caller frees. */
+char *domain_uuid(const char *state_directory, const char *name);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Who owns what in a guest's folder when root's daemon runs QEMU as another user.
+ *
+ * The folder stays root's. QEMU's user may pass it (an access control list with u:USER:x), and owns
+ * in it disk.qcow2, and a screenshot while it is taken. So a QEMU that a guest has broken out of
+ * reads and spoils disks, which it could anyway, and nothing else: keys, secrets and state have
+ * names that it cannot open, and it can put nothing in their place. Were the folder that user's,
+ * each file that root opens, makes or renames in it would have to be safe from links that he lays,
+ * in libvirt and qemu-img as well as here; as it is, no path of ours ever leads through a folder
+ * that somebody else can write to.
+ *
+ * console.log is root's too: libvirt opens it and hands QEMU the descriptor.
+ *
+ * For a daemon that is not root's QEMU's user is its own, and none of this applies.
+ */
+#include "childhurdd/qemu/folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/base/acl.h"
+#include "config/base/io_error.h"
+
+/* What another user has in his folder may be links that lead us astray. */
+static gboolean
+check_owner(const char *folder, GError **error)
+{
+	struct stat st;
+	if (lstat(folder, &st) < 0)
+		return io_error(error, folder, NULL);
+	if (S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 022))
+		return TRUE;
+	g_autofree char *quoted = g_shell_quote(folder);
+	if (!S_ISDIR(st.st_mode))
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_DIRECTORY,
+			    "%s: is no folder; move it away", folder);
+	else if (st.st_uid != geteuid())
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+			    "%s: belongs to user %u, and has to belong to user %u, who runs "
+			    "childhurdd; look what is in it, then: chown -hR %u %s",
+			    folder, (unsigned)st.st_uid, (unsigned)geteuid(), (unsigned)geteuid(),
+			    quoted);
+	else
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+			    "%s: other users may write there; look what is in it, then: chmod "
+			    "go-w %s",
+			    folder, quoted);
+	return FALSE;
+}
+
+/* Where a file system has no lists everybody may pass; what is inside is closed by itself. */
+static gboolean
+let_pass(const char *folder, const struct qemu_user *user, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	if (acl_grant(folder, ACL_FOR_USER, user->uid, ACL_MAY_PASS, NULL, &problem))
+		return TRUE;
+	if (!g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED)) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return FALSE;
+	}
+	return chmod(folder, 0711) == 0 || io_error(error, folder, NULL);
+}
+
+static gboolean
+check_reach(const char *folder, const struct qemu_user *user, GError **error)
+{
+	struct stat st;
+	g_autofree char *inside = g_build_filename(folder, ".", NULL);
+	qemu_user_enter(user);
+	gboolean reached = stat(inside, &st) == 0;
+	int why = errno;
+	qemu_user_leave(user);
+	if (!reached)
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(why),
+			    "%s: %s: QEMU runs as user %s, who has to be able to pass it and each "
+			    "folder above it: chmod o+x, or setfacl -m u:%s:x",
+			    folder, g_strerror(why), user->name, user->name);
+	return reached;
+}
+
+gboolean
+guest_folder_make(const char *folder, const struct qemu_user *user, GError **error)
+{
+	if (g_mkdir_with_parents(folder, 0700) < 0)
+		return io_error(error, folder, NULL);
+	if (!check_owner(folder, error))
+		return FALSE;
+	g_autofree char *above = g_path_get_dirname(folder);
+	qemu_user_let(user, above, ACL_MAY_PASS);
+	return !user->other || (let_pass(folder, user, error) && check_reach(folder, user, error));
+}
+
+gboolean
+guest_folder_lay_out(const char *path, const struct qemu_user *user)
+{
+	if (unlink(path) < 0 && errno != ENOENT)
+		return FALSE;
+	if (!user->other)
+		return TRUE;
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return FALSE;
+	gboolean given = fchown(fd, user->uid, user->gid) == 0;
+	close(fd);
+	return given;
+}
+
+GBytes *
+guest_folder_collect(const char *path, GError **error)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) {
+		io_error(error, path, NULL);
+		return NULL;
+	}
+	gsize length = 0;
+	g_autofree char *content = NULL;
+	if (fstat(fd, &st) < 0) {
+		io_error(error, path, NULL);
+	} else if (st.st_size > GUEST_FOLDER_COLLECT_MAX) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED,
+			    "%s: %" G_GINT64_FORMAT " bytes are no picture of a screen", path,
+			    (gint64)st.st_size);
+	} else {
+		/* not a byte more than that, should it grow meanwhile */
+		content = g_malloc((gsize)st.st_size + 1);
+		ssize_t n;
+		while (length < (gsize)st.st_size &&
+		       (n = read(fd, content + length, (gsize)st.st_size - length)) > 0)
+			length += (gsize)n;
+	}
+	close(fd);
+	return content ? g_bytes_new_take(g_steal_pointer(&content), length) : NULL;
+}

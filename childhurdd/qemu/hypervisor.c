@@ -1,0 +1,690 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Threads: the loop's thread makes calls and gets results; workers run them; one more thread runs
+ * libvirt's event loop. Only the connection is shared, under its lock. libvirt's threads may report
+ * at any time, so a hypervisor is never freed: it lives as long as the process.
+ *
+ * The embedded driver (https://libvirt.org/drvqemu.html, "Embedded driver") lives in this process;
+ * its QEMUs do not: they are daemonized, go on when this process dies, and are found again in
+ * ROOT/run/qemu by the next one.
+ */
+#include "childhurdd/qemu/hypervisor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <json-glib/json-glib.h>
+#include <libvirt/libvirt-qemu.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "childhurdd/qemu/libvirt_root.h"
+#include "childhurdd/system/process.h"
+
+/* ms that a new start waits for libvirt to be done with the old domain */
+#define STALE_DOMAIN_LIMIT 5000
+/* ms that a guest which goes on has to meet what it was paused for once more */
+#define RESUME_SETTLE 200
+
+G_DEFINE_QUARK(childhurd - hypervisor, hypervisor_error)
+
+struct hypervisor {
+	struct tasks *tasks;
+	char *uri;
+	char *root; /* of the embedded driver, NULL: another uri */
+	char *path; /* to root, as libvirt has it */
+	uid_t user; /* whom QEMU runs as */
+	char *logs; /* of its QEMUs; NULL: another uri */
+	hypervisor_event_fn event;
+	void *data;
+	GHashTable *asked; /* name => number of calls to its monitor under way; the loop's */
+	GMutex lock;
+	virConnectPtr connection; /* under lock */
+	gboolean opened;	  /* there was one; under lock */
+};
+
+enum call_kind {
+	CALL_START,
+	CALL_DESTROY,
+	CALL_POWER_BUTTON,
+	CALL_MONITOR,
+	CALL_LOOK,
+	CALL_RESUME,
+	CALL_LIST
+};
+
+struct hypervisor_call {
+	struct hypervisor *hypervisor;
+	struct task *task;
+	enum call_kind kind;
+	char *name, *uuid, *text;
+	hypervisor_fn done;
+	void *data;
+	/* written by the worker */
+	GError *error;
+	char *answer;
+	pid_t pid;
+	enum hypervisor_running running;
+	GPtrArray *domains;
+	gboolean counted; /* in the hypervisor's table */
+};
+
+static guint
+calls_of(const struct hypervisor *h, const char *name)
+{
+	return GPOINTER_TO_UINT(g_hash_table_lookup(h->asked, name));
+}
+
+static void
+calls_count(struct hypervisor *h, const char *name, int more)
+{
+	guint n = calls_of(h, name) + (guint)more;
+	if (n)
+		g_hash_table_replace(h->asked, g_strdup(name), GUINT_TO_POINTER(n));
+	else
+		g_hash_table_remove(h->asked, name);
+}
+
+static void
+call_free(void *data)
+{
+	struct hypervisor_call *call = data;
+	if (call->counted)
+		calls_count(call->hypervisor, call->name, -1);
+	g_free(call->name);
+	g_free(call->uuid);
+	g_free(call->text);
+	g_free(call->answer);
+	g_clear_error(&call->error);
+	g_clear_pointer(&call->domains, g_ptr_array_unref);
+	g_free(call);
+}
+
+static void
+domain_free(void *data)
+{
+	struct hypervisor_domain *domain = data;
+	g_free(domain->name);
+	g_free(domain->uuid);
+	g_free(domain);
+}
+
+/* An event on its way from libvirt's thread to the loop. */
+struct report {
+	struct hypervisor *hypervisor;
+	enum hypervisor_event event;
+	char *name, *detail;
+};
+
+static void
+report_free(void *data)
+{
+	struct report *report = data;
+	g_free(report->name);
+	g_free(report->detail);
+	g_free(report);
+}
+
+static void
+report_deliver(void *data)
+{
+	struct report *report = data;
+	report->hypervisor->event(report->event, report->name, report->detail,
+				  report->hypervisor->data);
+}
+
+/* --- in libvirt's event thread --- */
+
+static void
+post(struct hypervisor *h, enum hypervisor_event event, const char *name, const char *detail)
+{
+	struct report *report = g_new0(struct report, 1);
+	report->hypervisor = h;
+	report->event = event;
+	report->name = g_strdup(name);
+	report->detail = g_strdup(detail);
+	tasks_post(h->tasks, report_deliver, report_free, report);
+}
+
+static const char *
+stop_detail(int detail)
+{
+	switch (detail) {
+	case VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN:
+		return "QEMU was shut down";
+	case VIR_DOMAIN_EVENT_STOPPED_DESTROYED:
+		return "QEMU was destroyed";
+	case VIR_DOMAIN_EVENT_STOPPED_CRASHED:
+		return "QEMU crashed";
+	case VIR_DOMAIN_EVENT_STOPPED_FAILED:
+		return "QEMU ended unexpectedly";
+	default:
+		return "QEMU ended";
+	}
+}
+
+static int
+on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail, void *data)
+{
+	if (event == VIR_DOMAIN_EVENT_STARTED)
+		post(data, HYPERVISOR_STARTED, virDomainGetName(domain), NULL);
+	if (event == VIR_DOMAIN_EVENT_SUSPENDED || event == VIR_DOMAIN_EVENT_RESUMED)
+		post(data, HYPERVISOR_PAUSED, virDomainGetName(domain), NULL);
+	if (event == VIR_DOMAIN_EVENT_STOPPED)
+		post(data, HYPERVISOR_STOPPED, virDomainGetName(domain), stop_detail(detail));
+	return 0;
+}
+
+/* "" when it is missing or no text: a QEMU that was broken out of says what it likes. */
+static const char *
+string_member(JsonObject *object, const char *name)
+{
+	JsonNode *node = json_object_get_member(object, name);
+	const char *text = node && JSON_NODE_HOLDS_VALUE(node) ? json_node_get_string(node) : NULL;
+	return text ? text : "";
+}
+
+/* QEMU's SHUTDOWN event says whether the guest or the host wanted it (qapi/run-state.json,
+ * ShutdownCause). */
+static void
+on_monitor_event(virConnectPtr connection, virDomainPtr domain, const char *event,
+		 long long seconds, unsigned int microseconds, const char *details, void *data)
+{
+	g_autoptr(JsonNode) node = details ? json_from_string(details, NULL) : NULL;
+	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+		return;
+	const char *reason = string_member(json_node_get_object(node), "reason");
+	if (!strcmp(reason, "guest-reset"))
+		post(data, HYPERVISOR_RESET_ASKED, virDomainGetName(domain), NULL);
+	else if (!strcmp(reason, "guest-shutdown"))
+		post(data, HYPERVISOR_POWER_OFF_ASKED, virDomainGetName(domain), NULL);
+}
+
+static void
+on_close(virConnectPtr connection, int reason, void *data)
+{
+	post(data, HYPERVISOR_LOST, NULL, NULL);
+}
+
+static void
+no_op_timer(int timer, void *data)
+{
+}
+
+static void *
+run_events(void *data)
+{
+	virEventAddTimeout(3600 * 1000, no_op_timer, NULL,
+			   NULL); /* the loop wants something to wait for */
+	for (;;)
+		if (virEventRunDefaultImpl() < 0)
+			g_usleep(100000);
+	return NULL;
+}
+
+static void
+silent(void *data, virErrorPtr error)
+{
+}
+
+/* libvirt's process-wide set-up, once. Its event thread lives as long as the process. What libvirt
+ * has to say beside the errors of its calls goes to a file, unless its own variable says otherwise.
+ */
+static gboolean
+libvirt_start(const char *log, GError **error)
+{
+	static gsize started;
+	if (g_once_init_enter(&started)) {
+		g_autofree char *output = g_strdup_printf("3:file:%s", log);
+		g_setenv("LIBVIRT_LOG_OUTPUTS", output, FALSE);
+		gsize ok = virInitialize() == 0 && virEventRegisterDefaultImpl() == 0 ? 2 : 1;
+		virSetErrorFunc(NULL, silent);
+		if (ok == 2)
+			g_thread_unref(g_thread_new("libvirt-events", run_events, NULL));
+		g_once_init_leave(&started, ok);
+	}
+	if (started == 2)
+		return TRUE;
+	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+		    "libvirt: cannot be initialized: %s", virGetLastErrorMessage());
+	return FALSE;
+}
+
+/* --- in the workers --- */
+
+static void
+set_libvirt_error(GError **error, const char *what)
+{
+	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: %s", what,
+		    virGetLastErrorMessage());
+}
+
+/* A reference on a living connection; opened, or opened again, when there is none. */
+static virConnectPtr
+connection_get(struct hypervisor *h, GError **error)
+{
+	g_mutex_lock(&h->lock);
+	if (h->connection && virConnectIsAlive(h->connection) != 1) {
+		virConnectClose(h->connection);
+		h->connection = NULL;
+	}
+	if (!h->connection) {
+		virConnectPtr c = NULL;
+		if (h->root && !h->opened)
+			embed_tidy(h->root, h->path, h->user);
+		if (!h->root || embed_link(h->root, h->path, error))
+			c = virConnectOpen(h->uri);
+		if (c) {
+			virConnectSetKeepAlive(c, 5, 3);
+			virConnectRegisterCloseCallback(c, on_close, h, NULL);
+			virConnectDomainEventRegisterAny(c, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+							 VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), h,
+							 NULL);
+			virConnectDomainQemuMonitorEventRegister(c, NULL, "SHUTDOWN",
+								 on_monitor_event, h, NULL, 0);
+			h->connection = c;
+			h->opened = TRUE;
+		} else if (!error || !*error) {
+			set_libvirt_error(error, h->uri);
+			if (error && strstr((*error)->message, "Failed to parse user"))
+				g_prefix_error(
+				    error,
+				    "libvirt wants the user it was built for, even if no QEMU runs "
+				    "as that one (useradd --system --user-group NAME): ");
+		}
+	}
+	virConnectPtr connection = h->connection;
+	if (connection)
+		virConnectRef(connection);
+	g_mutex_unlock(&h->lock);
+	return connection;
+}
+
+/*
+ * libvirt tells nobody the pid of a QEMU. Its command line has the UUID; but so may that of any
+ * other process, and be taken for QEMU's. The embedded driver writes a file that is ours alone; a
+ * libvirtd may run QEMU as somebody whom only it knows. 0: not found.
+ */
+static pid_t
+find_pid(const struct hypervisor *h, const char *name, const char *uuid)
+{
+	if (h->root) {
+		g_autofree char *path = g_strdup_printf("%s/run/qemu/%s.pid", h->root, name);
+		g_autofree char *text = NULL;
+		if (!g_file_get_contents(path, &text, NULL, NULL))
+			return 0;
+		pid_t pid = (pid_t)g_ascii_strtoll(text, NULL, 10);
+		return process_is(pid, process_has_uuid, (void *)uuid) ? pid : 0;
+	}
+	pid_t pid = process_find(h->user, process_has_uuid, (void *)uuid);
+	return pid ? pid : process_find(PROCESS_ANYBODY, process_has_uuid, (void *)uuid);
+}
+
+static gboolean
+is_missing(void)
+{
+	return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN;
+}
+
+/* The domain of our guest, or NULL: none (no error), or an error. */
+static virDomainPtr
+domain_get(virConnectPtr connection, const char *name, GError **error)
+{
+	virDomainPtr domain = virDomainLookupByName(connection, name);
+	if (!domain && !is_missing())
+		set_libvirt_error(error, "libvirt");
+	return domain;
+}
+
+/* A domain whose QEMU has just died may still be in libvirt's list: its event thread is about to
+ * clean up. */
+static gboolean
+wait_for_stale(virConnectPtr connection, const struct hypervisor_call *call, GError **error)
+{
+	for (int waited = 0; waited < STALE_DOMAIN_LIMIT; waited += 20) {
+		virDomainPtr domain = domain_get(connection, call->name, error);
+		if (!domain)
+			return !error || !*error;
+		char uuid[VIR_UUID_STRING_BUFLEN];
+		gboolean ours =
+		    virDomainGetUUIDString(domain, uuid) == 0 && !strcmp(uuid, call->uuid);
+		virDomainFree(domain);
+		if (!ours) {
+			g_set_error(
+			    error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+			    "a domain named %s that is not ours runs already; rename one of them",
+			    call->name);
+			return FALSE;
+		}
+		if (find_pid(call->hypervisor, call->name, call->uuid)) {
+			g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+				    "its QEMU runs already");
+			return FALSE;
+		}
+		g_usleep(20000);
+	}
+	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+		    "libvirt still lists the domain of an ended QEMU");
+	return FALSE;
+}
+
+static void
+do_start(virConnectPtr connection, struct hypervisor_call *call)
+{
+	if (!wait_for_stale(connection, call, &call->error))
+		return;
+	const char *root = call->hypervisor->root;
+	if (root)
+		embed_note(root, call->name, 0);
+	virDomainPtr domain = virDomainCreateXML(connection, call->text, 0);
+	if (!domain) {
+		set_libvirt_error(&call->error, "QEMU does not start");
+		return;
+	}
+	call->pid = find_pid(call->hypervisor, call->name, call->uuid);
+	if (root && call->pid)
+		embed_note(root, call->name, call->pid);
+	virDomainFree(domain);
+}
+
+static void
+do_list(virConnectPtr connection, struct hypervisor_call *call)
+{
+	virDomainPtr *list = NULL;
+	int n = virConnectListAllDomains(connection, &list, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+	if (n < 0) {
+		set_libvirt_error(&call->error, "cannot list the domains");
+		return;
+	}
+	call->domains = g_ptr_array_new_with_free_func(domain_free);
+	for (int i = 0; i < n; i++) {
+		char uuid[VIR_UUID_STRING_BUFLEN] = "";
+		virDomainGetUUIDString(list[i], uuid);
+		struct hypervisor_domain *domain = g_new0(struct hypervisor_domain, 1);
+		domain->name = g_strdup(virDomainGetName(list[i]));
+		domain->uuid = g_strdup(uuid);
+		domain->pid = find_pid(call->hypervisor, domain->name, uuid);
+		if (call->hypervisor->root && domain->pid)
+			embed_note(call->hypervisor->root, domain->name, domain->pid);
+		g_ptr_array_add(call->domains, domain);
+		virDomainFree(list[i]);
+	}
+	free(list);
+	if (call->hypervisor->root)
+		embed_take_reserve(call->hypervisor->root);
+}
+
+/* What QEMU says to a command of its machine protocol (QMP), NULL: an error. */
+static JsonNode *
+ask_qemu(virDomainPtr domain, const char *command, GError **error)
+{
+	char *answer = NULL;
+	if (virDomainQemuMonitorCommand(domain, command, &answer, 0) < 0) {
+		set_libvirt_error(error, "QEMU's monitor");
+		return NULL;
+	}
+	JsonNode *node = json_from_string(answer, error);
+	free(answer);
+	return node;
+}
+
+/* The io-status of its disks in query-block (qapi/block-core.json) tells a lack of room from other
+ * errors. */
+static enum hypervisor_running
+disk_error(virDomainPtr domain, GError **error)
+{
+	g_autoptr(JsonNode) node = ask_qemu(domain, "{\"execute\":\"query-block\"}", error);
+	g_autofree char *text = node ? json_to_string(node, FALSE) : NULL;
+	return text && strstr(text, "\"io-status\":\"nospace\"") ? HYPERVISOR_NO_ROOM
+								 : HYPERVISOR_IO_ERROR;
+}
+
+/* By its RunState (qapi/run-state.json). */
+static void
+do_look(virDomainPtr domain, struct hypervisor_call *call)
+{
+	static const char *const others[] = {
+	    "paused",	   "suspended",	     "save-vm", "restore-vm", "prelaunch", "inmigrate",
+	    "postmigrate", "finish-migrate", "colo",	"debug",      NULL};
+	g_autoptr(JsonNode) node = ask_qemu(domain, "{\"execute\":\"query-status\"}", &call->error);
+	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+		return;
+	JsonNode *status = json_object_get_member(json_node_get_object(node), "return");
+	call->answer = g_strdup(status && JSON_NODE_HOLDS_OBJECT(status)
+				    ? string_member(json_node_get_object(status), "status")
+				    : "");
+	if (!strcmp(call->answer, "io-error"))
+		call->running = disk_error(domain, &call->error);
+	else if (!strcmp(call->answer, "internal-error") || !strcmp(call->answer, "guest-panicked"))
+		call->running = HYPERVISOR_BROKEN;
+	else if (g_strv_contains(others, call->answer))
+		call->running = HYPERVISOR_SUSPENDED;
+	else /* running; shutdown, after which it ends; watchdog */
+		call->running = HYPERVISOR_RUNS;
+}
+
+static void
+do_resume(virDomainPtr domain, struct hypervisor_call *call)
+{
+	if (virDomainResume(domain) < 0) {
+		set_libvirt_error(&call->error, "the guest cannot go on");
+		return;
+	}
+	g_usleep(RESUME_SETTLE * 1000);
+	do_look(domain, call);
+}
+
+static void
+do_with_domain(virConnectPtr connection, struct hypervisor_call *call)
+{
+	virDomainPtr domain = domain_get(connection, call->name, &call->error);
+	if (!domain) {
+		if (!call->error && call->kind != CALL_DESTROY)
+			g_set_error(&call->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+				    "it does not run");
+		return;
+	}
+	switch (call->kind) {
+	case CALL_DESTROY:
+		if (virDomainDestroy(domain) < 0 && !is_missing() &&
+		    virGetLastErrorCode() != VIR_ERR_OPERATION_INVALID)
+			set_libvirt_error(&call->error, "QEMU cannot be ended");
+		break;
+	case CALL_POWER_BUTTON:
+		if (virDomainShutdownFlags(domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) < 0)
+			set_libvirt_error(&call->error, "the power button");
+		break;
+	case CALL_LOOK:
+		do_look(domain, call);
+		break;
+	case CALL_RESUME:
+		do_resume(domain, call);
+		break;
+	default: {
+		char *answer = NULL;
+		if (virDomainQemuMonitorCommand(domain, call->text, &answer,
+						VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP) < 0)
+			set_libvirt_error(&call->error, "QEMU's monitor");
+		call->answer = g_strdup(answer);
+		free(answer);
+		break;
+	}
+	}
+	virDomainFree(domain);
+}
+
+static void
+call_work(void *data)
+{
+	struct hypervisor_call *call = data;
+	if (call->error) /* it is not to be made */
+		return;
+	virConnectPtr connection = connection_get(call->hypervisor, &call->error);
+	if (!connection)
+		return;
+	if (call->kind == CALL_START)
+		do_start(connection, call);
+	else if (call->kind == CALL_LIST)
+		do_list(connection, call);
+	else
+		do_with_domain(connection, call);
+	virConnectClose(connection);
+}
+
+/* --- in the loop --- */
+
+static void
+call_done(void *data)
+{
+	struct hypervisor_call *call = data;
+	struct hypervisor_result result = {.error = call->error,
+					   .text = call->answer,
+					   .running = call->running,
+					   .pid = call->pid,
+					   .domains = call->domains};
+	if (call->done)
+		call->done(&result, call->data);
+}
+
+static struct hypervisor_call *
+call_run(struct hypervisor *h, enum call_kind kind, const char *name, const char *uuid,
+	 const char *text, hypervisor_fn done, void *data)
+{
+	struct hypervisor_call *call = g_new0(struct hypervisor_call, 1);
+	call->hypervisor = h;
+	call->kind = kind;
+	call->name = g_strdup(name);
+	call->uuid = g_strdup(uuid);
+	call->text = g_strdup(text);
+	call->done = done;
+	call->data = data;
+	if (kind == CALL_MONITOR && calls_of(h, name) >= HYPERVISOR_CALLS_MAX)
+		g_set_error(&call->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR,
+			    "QEMU's monitor: %d calls wait for an answer already",
+			    HYPERVISOR_CALLS_MAX);
+	else if (kind == CALL_MONITOR)
+		calls_count(h, name, 1);
+	call->counted = kind == CALL_MONITOR && !call->error;
+	call->task = task_run(h->tasks, call_work, call_done, call_free, call);
+	return call;
+}
+
+void
+hypervisor_leave(struct hypervisor *h)
+{
+	if (h->root)
+		embed_leave(h->root, h->path, h->user);
+}
+
+gboolean
+hypervisor_embedded(const struct hypervisor *h)
+{
+	return h->root != NULL;
+}
+
+const char *
+hypervisor_logs(const struct hypervisor *h)
+{
+	return h->logs;
+}
+
+gboolean
+hypervisor_of_system(const struct hypervisor *h)
+{
+	g_autoptr(GUri) uri = g_uri_parse(h->uri, G_URI_FLAGS_NONE, NULL);
+	return uri && g_str_has_prefix(h->uri, "qemu") && !strcmp(g_uri_get_path(uri), "/system");
+}
+
+struct hypervisor_call *
+hypervisor_start(struct hypervisor *hypervisor, const char *name, const char *uuid, const char *xml,
+		 hypervisor_fn done, void *data)
+{
+	return call_run(hypervisor, CALL_START, name, uuid, xml, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_destroy(struct hypervisor *hypervisor, const char *name, hypervisor_fn done, void *data)
+{
+	return call_run(hypervisor, CALL_DESTROY, name, NULL, NULL, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_power_button(struct hypervisor *hypervisor, const char *name, hypervisor_fn done,
+			void *data)
+{
+	return call_run(hypervisor, CALL_POWER_BUTTON, name, NULL, NULL, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_monitor(struct hypervisor *hypervisor, const char *name, const char *command,
+		   hypervisor_fn done, void *data)
+{
+	return call_run(hypervisor, CALL_MONITOR, name, NULL, command, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_look(struct hypervisor *hypervisor, const char *name, hypervisor_fn done, void *data)
+{
+	return call_run(hypervisor, CALL_LOOK, name, NULL, NULL, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_resume(struct hypervisor *hypervisor, const char *name, hypervisor_fn done, void *data)
+{
+	return call_run(hypervisor, CALL_RESUME, name, NULL, NULL, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_list(struct hypervisor *hypervisor, hypervisor_fn done, void *data)
+{
+	return call_run(hypervisor, CALL_LIST, NULL, NULL, NULL, done, data);
+}
+
+void
+hypervisor_forget(struct hypervisor_call *call)
+{
+	if (call)
+		task_forget(call->task);
+}
+
+struct hypervisor *
+hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
+	       const char *runtime_directory, const struct qemu_user *user,
+	       hypervisor_event_fn event, void *data, GError **error)
+{
+	g_autofree char *full = g_strdup(uri), *root = NULL, *path = NULL;
+	g_autofree char *log = g_build_filename(state_directory, "libvirt.log", NULL);
+	if (!strcmp(uri, "qemu:///embed")) {
+		root = g_build_filename(state_directory, "libvirt", NULL);
+		path = embed_path(state_directory, runtime_directory);
+		if (!embed_make(root, user, error) || !embed_link(root, path, error))
+			return NULL;
+		embed_find_home(root);
+		g_autofree char *escaped = g_uri_escape_string(path, "/", FALSE);
+		g_free(full);
+		full = g_strdup_printf("qemu:///embed?root=%s", escaped);
+		g_free(log);
+		log = g_build_filename(path, EMBED_LOG, NULL);
+	}
+	if (!libvirt_start(log, error))
+		return NULL;
+	struct hypervisor *h = g_new0(struct hypervisor, 1);
+	h->tasks = tasks;
+	h->uri = g_steal_pointer(&full);
+	h->root = g_steal_pointer(&root);
+	h->logs = h->root ? g_build_filename(h->root, "log", "qemu", NULL) : NULL;
+	h->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	h->path = g_steal_pointer(&path);
+	h->user = user ? user->uid : geteuid();
+	h->event = event;
+	h->data = data;
+	g_mutex_init(&h->lock);
+	return h;
+}
+
+gboolean
+hypervisor_renew(struct hypervisor *h, GError **error)
+{
+	return !h->root || embed_link(h->root, h->path, error);
+}

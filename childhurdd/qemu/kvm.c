@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The answers of kvm_probe.c, kept for the daemon's life, and the guests that wait for them. */
+#include "childhurdd/qemu/kvm.h"
+
+#include "childhurdd/qemu/kvm_probe.h"
+#include "config/base/lack.h"
+
+struct emulator {
+	struct acceleration *acceleration;
+	char *path;
+	struct accelerator_probe *probe; /* NULL: answered */
+	gboolean usable;
+	gboolean again; /* it could not be probed, by this host's doing */
+	char *why;
+};
+
+struct asker {
+	struct emulator *emulator;
+	acceleration_fn done;
+	void *data;
+};
+
+struct acceleration {
+	struct ev_loop *loop;
+	char *state_directory;
+	const struct qemu_user *user;
+	GHashTable *emulators; /* path -> struct emulator */
+	GPtrArray *askers;     /* of struct asker */
+	ev_timer answer;       /* at once, but from the loop */
+};
+
+static void
+emulator_free(void *data)
+{
+	struct emulator *e = data;
+	accelerator_probe_free(e->probe);
+	g_free(e->path);
+	g_free(e->why);
+	g_free(e);
+}
+
+static void
+on_answer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct acceleration *a = w->data;
+	for (guint i = 0; i < a->askers->len;) {
+		struct asker *asker = g_ptr_array_index(a->askers, i);
+		if (asker->emulator->probe) {
+			i++;
+			continue;
+		}
+		g_ptr_array_steal_index(a->askers, i);
+		asker->done(asker->emulator->usable, asker->emulator->why, asker->data);
+		g_free(asker);
+		i = 0; /* the call may have changed the list */
+	}
+}
+
+static gboolean
+is_awaited(const struct acceleration *a, const struct emulator *e)
+{
+	for (guint i = 0; i < a->askers->len; i++)
+		if (((const struct asker *)g_ptr_array_index(a->askers, i))->emulator == e)
+			return TRUE;
+	return FALSE;
+}
+
+static void
+answer_soon(struct acceleration *a)
+{
+	ev_timer_set(&a->answer, 0, 0);
+	ev_timer_start(a->loop, &a->answer);
+}
+
+static void
+on_probed(struct accelerator_probe *probe, gboolean usable, const char *why, void *data)
+{
+	struct emulator *e = data;
+	e->usable = usable;
+	e->why = g_strdup(why);
+	e->again = !usable && lack_says(why);
+	g_message("acceleration with %s: %s (%s)", e->path, usable ? "kvm" : "tcg", why);
+	accelerator_probe_free(e->probe);
+	e->probe = NULL;
+	answer_soon(e->acceleration);
+}
+
+void
+acceleration_ask(struct acceleration *a, const char *path, acceleration_fn done, void *data)
+{
+	struct emulator *e = g_hash_table_lookup(a->emulators, path);
+	if (e && e->again && !e->probe && !is_awaited(a, e)) {
+		g_hash_table_remove(a->emulators, path);
+		e = NULL;
+	}
+	if (!e) {
+		e = g_new0(struct emulator, 1);
+		e->acceleration = a;
+		e->path = g_strdup(path);
+		g_hash_table_insert(a->emulators, e->path, e);
+		e->probe =
+		    accelerator_probe_new(a->loop, path, a->state_directory, a->user, on_probed, e);
+	}
+	struct asker *asker = g_new0(struct asker, 1);
+	asker->emulator = e;
+	asker->done = done;
+	asker->data = data;
+	g_ptr_array_add(a->askers, asker);
+	answer_soon(a);
+}
+
+void
+acceleration_forget(struct acceleration *a, const void *data)
+{
+	for (guint i = a->askers->len; i-- > 0;) {
+		struct asker *asker = g_ptr_array_index(a->askers, i);
+		if (asker->data == data)
+			g_ptr_array_remove_index(a->askers, i);
+	}
+}
+
+struct acceleration *
+acceleration_new(struct ev_loop *loop, const char *state_directory, const struct qemu_user *user)
+{
+	struct acceleration *a = g_new0(struct acceleration, 1);
+	a->loop = loop;
+	a->state_directory = g_strdup(state_directory);
+	a->user = user;
+	a->emulators = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, emulator_free);
+	a->askers = g_ptr_array_new_with_free_func(g_free);
+	ev_timer_init(&a->answer, on_answer, 0, 0);
+	a->answer.data = a;
+	return a;
+}
+
+void
+acceleration_free(struct acceleration *a)
+{
+	if (!a)
+		return;
+	ev_timer_stop(a->loop, &a->answer);
+	g_ptr_array_unref(a->askers);
+	g_hash_table_unref(a->emulators);
+	g_free(a->state_directory);
+	g_free(a);
+}

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The KVM probe: QEMU runs the boot sector of kvm_probe.S under `-accel kvm`, and its exit status
+ * is the answer. See kvm_probe.h for why nothing less will do.
+ *
+ * The memory is a text file of one line an emulator: boot id, emulator, its size and time, the
+ * device's time, yes or no, why; separated by tabs. Lines of earlier boots are dropped when it is
+ * written. It is a convenience: a memory that cannot be read or written costs a probe, and is no
+ * error.
+ */
+#include "childhurdd/qemu/kvm_probe.h"
+#include "childhurdd/system/child.h"
+#include "childhurdd/system/process.h"
+#include "config/base/atomic_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KVM_DEVICE    "/dev/kvm"
+#define MEMORY_NAME   "kvm-probe"
+#define SECTOR_PREFIX "kvm-probe.sector-"
+#define SECTOR_SIZE   512
+#define MEMORY_MAX    (64 * 1024) /* bytes; more is not ours */
+#define STALE_AGE     60	  /* s after which a boot sector is a killed daemon's */
+#define WORDS_MAX     300	  /* characters of QEMU's own words */
+#define EXIT_GOOD     85	  /* (42 << 1) | 1, as kvm_probe.S says */
+#define EXIT_QEMU     1		  /* QEMU itself complains: no verdict on KVM */
+
+#if defined(__x86_64__) || defined(__i386__)
+#define HOST_IS_X86 1
+extern const char kvm_probe_sector[SECTOR_SIZE];
+#else
+#define HOST_IS_X86 0
+static const char kvm_probe_sector[SECTOR_SIZE];
+#endif
+
+struct accelerator_probe {
+	struct ev_loop *loop;
+	char *emulator; /* full path */
+	char *directory;
+	const struct qemu_user *user;
+	char *key;    /* the line of the memory up to the answer */
+	char *sector; /* path of the temporary boot sector */
+	struct child *child;
+	struct ev_timer answer; /* done is always called from the loop */
+	gboolean usable;
+	char *why;
+	accelerator_fn done;
+	void *data;
+};
+
+/* Does QEMU run as somebody else than we? */
+static gboolean
+other(const struct accelerator_probe *probe)
+{
+	return probe->user && probe->user->other;
+}
+
+static void
+probe_answered(struct ev_loop *loop, struct ev_timer *watcher, int events)
+{
+	struct accelerator_probe *probe = watcher->data;
+
+	probe->done(probe, probe->usable, probe->why, probe->data);
+}
+
+/* Takes why. */
+static void
+answer_set(struct accelerator_probe *probe, gboolean usable, char *why)
+{
+	g_free(probe->why);
+	probe->usable = usable;
+	probe->why = why;
+}
+
+static char *
+memory_path(const struct accelerator_probe *probe)
+{
+	return g_build_filename(probe->directory, MEMORY_NAME, NULL);
+}
+
+/* What an answer holds for; NULL: nothing can be remembered here. */
+static char *
+memory_key(const char *emulator, const char *device)
+{
+	g_autofree char *boot = process_boot();
+	g_autofree char *escaped = g_strescape(emulator, NULL);
+	struct stat binary, node;
+
+	if (!*boot || stat(emulator, &binary) < 0 || stat(device, &node) < 0)
+		return NULL;
+	/* the device's time: loading KVM's module anew (with nesting, say) makes a new one */
+	return g_strdup_printf("%s\t%s\t%" G_GINT64_FORMAT "\t%" G_GINT64_FORMAT ".%09ld"
+			       "\t%" G_GINT64_FORMAT ".%09ld\t",
+			       boot, escaped, (gint64)binary.st_size, (gint64)binary.st_mtim.tv_sec,
+			       binary.st_mtim.tv_nsec, (gint64)node.st_ctim.tv_sec,
+			       node.st_ctim.tv_nsec);
+}
+
+/* The memory's lines; empty when there is none. Free with g_strfreev. */
+static char **
+memory_read(const char *path)
+{
+	g_autofree char *text = NULL;
+	gsize length;
+
+	if (!g_file_get_contents(path, &text, &length, NULL) || length > MEMORY_MAX ||
+	    !g_utf8_validate(text, (gssize)length, NULL))
+		return g_new0(char *, 1);
+	return g_strsplit(text, "\n", -1);
+}
+
+/* TRUE: the answer is known and set. */
+static gboolean
+memory_recall(struct accelerator_probe *probe)
+{
+	g_autofree char *path = memory_path(probe);
+	g_auto(GStrv) lines = memory_read(path);
+
+	for (char **line = lines; probe->key && *line; line++) {
+		const char *answer;
+
+		if (!g_str_has_prefix(*line, probe->key))
+			continue;
+		answer = *line + strlen(probe->key);
+		if (!g_str_has_prefix(answer, "yes\t") && !g_str_has_prefix(answer, "no\t"))
+			return FALSE;
+		answer_set(
+		    probe, answer[0] == 'y',
+		    g_strdup_printf("%s (remembered in %s)", strchr(answer, '\t') + 1, path));
+		return TRUE;
+	}
+	return FALSE;
+}
+
+static void
+memory_store(const struct accelerator_probe *probe)
+{
+	g_autofree char *path = memory_path(probe);
+	g_auto(GStrv) lines = memory_read(path);
+	g_auto(GStrv) mine = g_strsplit(probe->key ? probe->key : "", "\t", 3);
+	g_autoptr(GString) text = g_string_new(NULL);
+	g_autoptr(GError) error = NULL;
+
+	if (!probe->key)
+		return;
+	for (char **line = lines; *line; line++) {
+		g_auto(GStrv) theirs = g_strsplit(*line, "\t", 3);
+
+		if (g_strv_length(theirs) == 3 && g_str_equal(theirs[0], mine[0]) &&
+		    !g_str_equal(theirs[1], mine[1]))
+			g_string_append_printf(text, "%s\n", *line);
+	}
+	g_string_append_printf(text, "%s%s\t%s\n", probe->key, probe->usable ? "yes" : "no",
+			       probe->why);
+	if (!atomic_file_write(path, text->str, (gssize)text->len, 0600, &error))
+		g_info("the KVM probe's answer is not remembered: %s", error->message);
+}
+
+/* QEMU's words on one line. */
+static char *
+words(const char *output)
+{
+	g_autofree char *valid = g_utf8_make_valid(output, -1);
+	g_autofree char *cut = NULL;
+
+	g_strdelimit(g_strstrip(valid), "\n\r\t", ' ');
+	cut = g_utf8_substring(valid, 0, MIN(g_utf8_strlen(valid, -1), WORDS_MAX));
+	return *cut ? g_steal_pointer(&cut) : g_strdup("it said nothing");
+}
+
+static void
+sector_remove(struct accelerator_probe *probe)
+{
+	if (probe->sector)
+		unlink(probe->sector);
+	g_clear_pointer(&probe->sector, g_free);
+}
+
+static void
+probe_ran(struct child *child, int status, const char *output, const GError *error, void *data)
+{
+	struct accelerator_probe *probe = data;
+	gboolean verdict = TRUE;
+
+	if (error && WIFSIGNALED(status)) {
+		answer_set(
+		    probe, FALSE,
+		    g_strdup_printf("KVM does not run 32-bit guests here (the probe was killed "
+				    "after %d s)",
+				    ACCELERATOR_PROBE_LIMIT / 1000));
+	} else if (error) {
+		verdict = FALSE;
+		answer_set(probe, FALSE, g_strdup_printf("the KVM probe: %s", error->message));
+	} else if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_GOOD) {
+		answer_set(probe, TRUE, g_strdup("KVM runs 32-bit guests here"));
+	} else if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_QEMU) {
+		g_autofree char *said = words(output);
+
+		verdict = FALSE;
+		answer_set(probe, FALSE,
+			   g_strdup_printf("%s cannot use KVM: %s", probe->emulator, said));
+	} else {
+		g_autofree char *ended = child_status_text(status);
+
+		answer_set(
+		    probe, FALSE,
+		    g_strdup_printf("KVM does not run 32-bit guests here (the probe %s)", ended));
+	}
+	if (verdict)
+		memory_store(probe);
+	sector_remove(probe);
+	child_free(g_steal_pointer(&probe->child));
+	probe_answered(probe->loop, &probe->answer, 0);
+}
+
+/* Boot sectors that a killed daemon left. Young ones may be another probe's of this moment. */
+static void
+sectors_tidy(const char *directory)
+{
+	g_autoptr(GDir) open = g_dir_open(directory, 0, NULL);
+	const char *name;
+
+	while (open && (name = g_dir_read_name(open))) {
+		g_autofree char *path = g_build_filename(directory, name, NULL);
+		struct stat status;
+
+		if (g_str_has_prefix(name, SECTOR_PREFIX) && lstat(path, &status) == 0 &&
+		    status.st_mtime < time(NULL) - STALE_AGE)
+			unlink(path);
+	}
+}
+
+/* FALSE: the answer says why. */
+static gboolean
+sector_make(struct accelerator_probe *probe)
+{
+	gboolean written;
+	int fd;
+
+	sectors_tidy(probe->directory);
+	probe->sector = g_build_filename(probe->directory, SECTOR_PREFIX "XXXXXX", NULL);
+	fd = g_mkstemp_full(probe->sector, O_RDWR | O_CLOEXEC, 0600);
+	written = fd >= 0 && write(fd, kvm_probe_sector, SECTOR_SIZE) == SECTOR_SIZE &&
+		  (!other(probe) || fchown(fd, probe->user->uid, probe->user->gid) == 0);
+	if (!written)
+		answer_set(probe, FALSE,
+			   g_strdup_printf("the KVM probe cannot write its boot sector in %s: %s",
+					   probe->directory, g_strerror(errno)));
+	if (fd >= 0)
+		close(fd);
+	else
+		g_clear_pointer(&probe->sector, g_free); /* a name without a file */
+	return written;
+}
+
+static void
+probe_run(struct accelerator_probe *probe)
+{
+	g_auto(GStrv) parts = g_strsplit(probe->sector, ",", -1);
+	g_autofree char *escaped = g_strjoinv(",,", parts); /* how QEMU wants a comma in a value */
+	g_autofree char *drive = g_strdup_printf("file=%s,format=raw,if=ide", escaped);
+	const char *const argv[] = {probe->emulator,
+				    "-accel",
+				    "kvm",
+				    "-m",
+				    "16",
+				    "-nodefaults",
+				    "-no-user-config",
+				    "-no-reboot",
+				    "-display",
+				    "none",
+				    "-device",
+				    "isa-debug-exit,iobase=0xf4,iosize=4",
+				    "-drive",
+				    drive,
+				    NULL};
+
+	probe->child =
+	    child_run_as(probe->loop, probe->user, argv, ACCELERATOR_PROBE_LIMIT, probe_ran, probe);
+}
+
+/* FALSE: the answer says why. */
+static gboolean
+device_opens(struct accelerator_probe *probe, const char *device)
+{
+	const char *advice = "";
+
+	qemu_user_enter(probe->user);
+	int fd = open(device, O_RDWR | O_CLOEXEC);
+	int problem = errno;
+	qemu_user_leave(probe->user);
+	if (fd >= 0) {
+		close(fd);
+		return TRUE;
+	}
+	if (problem == ENOENT || problem == ENXIO || problem == ENODEV)
+		advice = "; load the module kvm_intel or kvm_amd, and see that the firmware allows "
+			 "virtualization";
+	else if (problem == EACCES || problem == EPERM)
+		advice = "; add the user to the group kvm";
+	answer_set(probe, FALSE,
+		   g_strdup_printf("%s%s%s: %s%s", device, other(probe) ? " for user " : "",
+				   other(probe) ? probe->user->name : "", g_strerror(problem),
+				   advice));
+	return FALSE;
+}
+
+static void
+probe_start(struct accelerator_probe *probe, const char *emulator, const char *device)
+{
+	if (!HOST_IS_X86) {
+		answer_set(probe, FALSE, g_strdup("not an x86 host: KVM cannot run a Hurd guest"));
+		return;
+	}
+	probe->emulator = g_find_program_in_path(emulator);
+	if (!probe->emulator) {
+		answer_set(
+		    probe, FALSE,
+		    g_strdup_printf("the emulator %s is not there, or not a program", emulator));
+		return;
+	}
+	if (!device_opens(probe, device))
+		return;
+	probe->key = memory_key(probe->emulator, device);
+	if (!memory_recall(probe) && sector_make(probe))
+		probe_run(probe);
+}
+
+struct accelerator_probe *
+accelerator_probe_device(struct ev_loop *loop, const char *emulator, const char *directory,
+			 const char *device, const struct qemu_user *user, accelerator_fn done,
+			 void *data)
+{
+	struct accelerator_probe *probe = g_new0(struct accelerator_probe, 1);
+
+	probe->loop = loop;
+	probe->directory = g_canonicalize_filename(directory, NULL);
+	probe->user = user;
+	probe->done = done;
+	probe->data = data;
+	probe->answer.data = probe;
+	ev_timer_init(&probe->answer, probe_answered, 0., 0.);
+	probe_start(probe, emulator, device);
+	if (!probe->child)
+		ev_timer_start(loop, &probe->answer);
+	return probe;
+}
+
+struct accelerator_probe *
+accelerator_probe_new(struct ev_loop *loop, const char *emulator, const char *directory,
+		      const struct qemu_user *user, accelerator_fn done, void *data)
+{
+	return accelerator_probe_device(loop, emulator, directory, KVM_DEVICE, user, done, data);
+}
+
+void
+accelerator_probe_free(struct accelerator_probe *probe)
+{
+	if (!probe)
+		return;
+	child_free(probe->child);
+	sector_remove(probe);
+	ev_timer_stop(probe->loop, &probe->answer);
+	g_free(probe->emulator);
+	g_free(probe->directory);
+	g_free(probe->key);
+	g_free(probe->why);
+	g_free(probe);
+}

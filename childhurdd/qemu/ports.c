@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A bind tells the truth; /proc/net/tcp and the open files in /proc tell who is in the way, or at
+ * the other end (proc(5)). */
+#include "childhurdd/qemu/ports.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <gio/gio.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum tcp_state { TCP_ANY, TCP_ESTABLISHED, TCP_LISTEN = 10 }; /* Linux, include/net/tcp_states.h */
+
+struct tcp_socket {
+	unsigned long inode;
+	unsigned int uid;
+};
+
+static gboolean
+find_in(const char *table, enum tcp_state wanted, unsigned int local, unsigned int remote,
+	struct tcp_socket *found)
+{
+	g_autofree char *text = NULL;
+	if (!g_file_get_contents(table, &text, NULL, NULL))
+		return FALSE;
+	for (char *next, *line = strtok_r(text, "\n", &next); line;
+	     line = strtok_r(NULL, "\n", &next)) {
+		unsigned int at, to, state;
+		if (sscanf(line, "%*d: %*x:%x %*x:%x %x %*x:%*x %*x:%*x %*x %u %*d %lu", &at, &to,
+			   &state, &found->uid, &found->inode) == 5 &&
+		    at == local && (wanted == TCP_ANY || (state == wanted && to == remote)))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* The socket in this state at port local, its other end at port remote (0 when it listens). FALSE:
+ * there is none. One of IPv6 may have the port in IPv4, too. */
+static gboolean
+find_socket(enum tcp_state wanted, unsigned int local, unsigned int remote,
+	    struct tcp_socket *found)
+{
+	return find_in("/proc/net/tcp", wanted, local, remote, found) ||
+	       find_in("/proc/net/tcp6", wanted, local, remote, found);
+}
+
+static gboolean
+has_socket(const char *pid, unsigned long inode)
+{
+	g_autofree char *folder = g_strdup_printf("/proc/%s/fd", pid);
+	g_autofree char *wanted = g_strdup_printf("socket:[%lu]", inode);
+	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+	const char *entry;
+	while (dir && (entry = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename(folder, entry, NULL);
+		g_autofree char *target = g_file_read_link(path, NULL);
+		if (g_strcmp0(target, wanted) == 0)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* The process that has this socket open; 0: none, or it cannot be seen. */
+static pid_t
+holder(const struct tcp_socket *socket)
+{
+	g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
+	const char *entry;
+	while (proc && (entry = g_dir_read_name(proc))) {
+		if (g_ascii_isdigit(*entry) && has_socket(entry, socket->inode))
+			return (pid_t)g_ascii_strtoll(entry, NULL, 10);
+	}
+	return 0;
+}
+
+pid_t
+port_owner(int port)
+{
+	struct tcp_socket socket;
+	return find_socket(TCP_LISTEN, (unsigned int)port, 0, &socket) ? holder(&socket) : 0;
+}
+
+/* "process 4711 (sshd)", as far as that can be seen. Caller frees. */
+static char *
+words_for(pid_t pid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/comm", (int)pid);
+	g_autofree char *name = NULL;
+	if (!pid)
+		return g_strdup("another process");
+	g_file_get_contents(path, &name, NULL, NULL);
+	return g_strdup_printf("process %d (%s)", (int)pid, name ? g_strchomp(name) : "?");
+}
+
+static void
+say_taken(const char *address, int port, GError **error)
+{
+	struct tcp_socket socket;
+	gboolean listens = find_socket(TCP_LISTEN, (unsigned int)port, 0, &socket);
+	if (!listens && find_socket(TCP_ANY, (unsigned int)port, 0, &socket)) {
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
+		    "port %d on %s is taken by a connection of this host, until a minute after its "
+		    "end; reserve it (sysctl net.ipv4.ip_local_reserved_ports), or give this guest "
+		    "another port or id",
+		    port, address);
+		return;
+	}
+	g_autofree char *who = words_for(listens ? holder(&socket) : 0);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
+		    "port %d on %s is taken by %s; end that, or give this guest another port or id",
+		    port, address, who);
+}
+
+gboolean
+port_peer_is(int fd, pid_t pid)
+{
+	struct sockaddr_in ours = {0}, theirs = {0};
+	socklen_t length = sizeof ours;
+	struct tcp_socket socket;
+	struct stat st;
+	g_autofree char *name = g_strdup_printf("%d", (int)pid);
+	g_autofree char *folder = g_strdup_printf("/proc/%d", (int)pid);
+	g_autofree char *files = g_build_filename(folder, "fd", NULL);
+	if (getsockname(fd, (struct sockaddr *)&ours, &length) < 0 ||
+	    getpeername(fd, (struct sockaddr *)&theirs, &length) < 0 ||
+	    !find_socket(TCP_ESTABLISHED, ntohs(theirs.sin_port), ntohs(ours.sin_port), &socket))
+		return FALSE;
+	if (access(files, R_OK) == 0)
+		return has_socket(name, socket.inode);
+	return stat(folder, &st) == 0 && st.st_uid == socket.uid;
+}
+
+/* A port below this one is for root, and QEMU never is (ip(7)). */
+static int
+first_for_all(void)
+{
+	g_autofree char *text = NULL;
+	if (!g_file_get_contents("/proc/sys/net/ipv4/ip_unprivileged_port_start", &text, NULL,
+				 NULL))
+		return 1024;
+	return (int)g_ascii_strtoll(text, NULL, 10);
+}
+
+/* Why it cannot be bound, for another reason than that it is taken. */
+static void
+say_why(const char *address, int port, int why, GError **error)
+{
+	if (why == EADDRNOTAVAIL)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+			    "listen-address %s: no interface of this host has it; name one that "
+			    "`ip address` shows, or 127.0.0.1",
+			    address);
+	else if (why == EACCES)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+			    "port %d on %s: ports below %d are for root, whom QEMU never runs as; "
+			    "give the guest a higher one, or lower sysctl "
+			    "net.ipv4.ip_unprivileged_port_start",
+			    port, address, first_for_all());
+	else if (why == EAFNOSUPPORT)
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+		    "port %d on %s: this kernel has no IPv4, which QEMU's user network needs", port,
+		    address);
+	else
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(why), "port %d on %s: %s",
+			    port, address, g_strerror(why));
+}
+
+gboolean
+port_is_free(const char *address, int port, GError **error)
+{
+	struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((guint16)port)};
+	if (inet_pton(AF_INET, address, &name.sin_addr) != 1) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+			    "%s: not an IPv4 address", address);
+		return FALSE;
+	}
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		say_why(address, port, errno, error);
+		return FALSE;
+	}
+	int yes = 1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+	int bound = bind(fd, (struct sockaddr *)&name, sizeof name) == 0 && listen(fd, 1) == 0;
+	int why = errno;
+	close(fd);
+	if (bound && geteuid() == 0 && port < first_for_all()) {
+		bound = FALSE;
+		why = EACCES;
+	}
+	if (!bound && why == EADDRINUSE)
+		say_taken(address, port, error);
+	else if (!bound)
+		say_why(address, port, why, error);
+	return bound;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Who breaks out of a guest is whom QEMU runs as, so that is nobody who matters. As root, libvirt
+ * drops to the user of its qemu.conf (libvirt_root.c); what the daemon does with files that this
+ * user can write to, and the programs that it runs on them (qemu-img, the probe of KVM), is done as
+ * him too.
+ */
+#include "childhurdd/qemu/user.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/base/identity.h"
+#include "config/base/trusted_path.h"
+
+#define ENTRY_BYTES 16384 /* of a user's entry (getpwnam_r(3)) */
+
+static struct qemu_user *
+user_new(const struct passwd *entry)
+{
+	struct qemu_user *user = g_new0(struct qemu_user, 1);
+	user->name = g_strdup(entry->pw_name);
+	user->uid = entry->pw_uid;
+	user->gid = entry->pw_gid;
+	user->other = entry->pw_uid != geteuid();
+	getgrouplist(entry->pw_name, entry->pw_gid, NULL, &user->n_groups);
+	user->groups = g_new(gid_t, MAX(user->n_groups, 1));
+	if (getgrouplist(entry->pw_name, entry->pw_gid, user->groups, &user->n_groups) < 0) {
+		user->groups[0] = user->gid;
+		user->n_groups = 1;
+	}
+	return user;
+}
+
+/* NULL: there is no such user. */
+static struct qemu_user *
+find(const char *name)
+{
+	struct passwd entry, *found = NULL;
+	g_autofree char *buffer = g_malloc(ENTRY_BYTES);
+	if (getpwnam_r(name, &entry, buffer, ENTRY_BYTES, &found) || !found)
+		return NULL;
+	return user_new(found);
+}
+
+/* The daemon's own user, for whom there may be no entry. */
+static struct qemu_user *
+find_own(void)
+{
+	struct passwd entry, *found = NULL;
+	g_autofree char *buffer = g_malloc(ENTRY_BYTES);
+	g_autofree char *name = g_strdup_printf("uid %u", (unsigned)geteuid());
+	struct passwd unknown = {.pw_name = name, .pw_uid = geteuid(), .pw_gid = getegid()};
+	if (getpwuid_r(geteuid(), &entry, buffer, ENTRY_BYTES, &found))
+		found = NULL;
+	return user_new(found ? found : &unknown);
+}
+
+struct qemu_user *
+qemu_user_named(const char *name, GError **error)
+{
+	struct qemu_user *user = find(name);
+	if (!user)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+			    "user %s: there is no such user; make him with: useradd --system "
+			    "--user-group --no-create-home --shell /usr/sbin/nologin %s",
+			    name, name);
+	return user;
+}
+
+/* When none is named: the first of two who is there. */
+static struct qemu_user *
+find_default(GError **error)
+{
+	struct qemu_user *user = find(QEMU_USER);
+	if (user || !(user = find(QEMU_USER_FALLBACK)))
+		return user ? user : qemu_user_named(QEMU_USER, error);
+	user->note = g_strdup("there is no user childhurd, so QEMU runs as libvirt-qemu; make him "
+			      "with: useradd --system --user-group --no-create-home --shell "
+			      "/usr/sbin/nologin childhurd, and --groups kvm where that group "
+			      "exists, or name another with qemu-user");
+	return user;
+}
+
+static struct qemu_user *
+refuse(struct qemu_user *user, GError **error, const char *why)
+{
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED, "qemu-user %s: %s", user->name,
+		    why);
+	qemu_user_free(user);
+	return NULL;
+}
+
+static struct identity
+identity_of_user(const struct qemu_user *user)
+{
+	return (struct identity){user->uid, user->gid, user->groups, user->n_groups};
+}
+
+/* Root of a name space may have nobody else in it. */
+static gboolean
+is_possible(const struct qemu_user *user)
+{
+	const struct identity identity = identity_of_user(user);
+	return identity_possible(&identity);
+}
+
+struct qemu_user *
+qemu_user_find(const char *named, GError **error)
+{
+	struct qemu_user *user = named	     ? qemu_user_named(named, error)
+				 : geteuid() ? find_own()
+					     : find_default(error);
+	if (!user && named)
+		g_prefix_error(error, "qemu-user: ");
+	if (user && user->uid == 0)
+		return refuse(user, error,
+			      "is root, and a guest that breaks out of QEMU would be root; name "
+			      "an ordinary user, or leave the key out");
+	if (user && user->other && geteuid())
+		return refuse(user, error,
+			      "only root's childhurdd can run QEMU as somebody else; leave the key "
+			      "out, or run childhurdd as that user");
+	if (user && user->other && !is_possible(user))
+		return refuse(user, error,
+			      "this root may not run programs as another user (is it one of a user "
+			      "name space?); run childhurdd as an ordinary user");
+	return user;
+}
+
+void
+qemu_user_free(struct qemu_user *user)
+{
+	if (!user)
+		return;
+	g_free(user->name);
+	g_free(user->groups);
+	g_free(user->note);
+	g_free(user);
+}
+
+void
+qemu_user_enter(const struct qemu_user *user)
+{
+	if (!user || !user->other)
+		return;
+	const struct identity identity = identity_of_user(user);
+	identity_enter(&identity);
+}
+
+void
+qemu_user_leave(const struct qemu_user *user)
+{
+	if (!user || !user->other)
+		return;
+	const struct identity identity = identity_of_user(user);
+	identity_leave(&identity);
+}
+
+void
+qemu_user_become(const struct qemu_user *user)
+{
+	if (!user || !user->other)
+		return;
+	const struct identity identity = identity_of_user(user);
+	identity_become(&identity);
+}
+
+void
+qemu_user_return(const struct qemu_user *user)
+{
+	if (!user || !user->other)
+		return;
+	const struct identity identity = identity_of_user(user);
+	identity_return(&identity);
+}
+
+/* Is it possible for him already? access(2) would ask for another one of our ids. */
+static gboolean
+is_open(const struct qemu_user *user, const char *path, int may)
+{
+	g_autofree char *inside = g_build_filename(path, ".", NULL);
+	qemu_user_enter(user);
+	int fd = may == ACL_MAY_READ ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+				     : open(inside, O_PATH | O_CLOEXEC);
+	qemu_user_leave(user);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* By a descriptor, and no file that has another name: that may be in a folder of somebody else's,
+ * who has put something of ours there. */
+static void
+let(const struct qemu_user *user, const char *path, int may)
+{
+	struct stat st;
+	gboolean changed = FALSE;
+	if (is_open(user, path, may))
+		return;
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	g_autofree char *same = g_strdup_printf("/proc/self/fd/%d", fd);
+	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+	    (may == ACL_MAY_READ ? S_ISREG(st.st_mode) && st.st_nlink == 1 : S_ISDIR(st.st_mode)) &&
+	    acl_grant(same, ACL_FOR_USER, user->uid, may, &changed, NULL) && changed)
+		g_message("%s: user %s, whom QEMU runs as, may %s it from now on (setfacl -x u:%s "
+			  "takes that back)",
+			  path, user->name, may == ACL_MAY_READ ? "read" : "pass", user->name);
+	close(fd);
+}
+
+void
+qemu_user_let(const struct qemu_user *user, const char *path, int may)
+{
+	g_autofree char *real = user && user->other ? way_find(path, NULL) : NULL;
+	if (!real)
+		return;
+	/* from the top: who cannot pass one sees none below */
+	for (char *end = real; (end = strchr(end + 1, '/'));) {
+		g_autofree char *above = g_strndup(real, (gsize)(end - real));
+		let(user, above, ACL_MAY_PASS);
+	}
+	let(user, real, may);
+}
+
+gboolean
+qemu_user_may_read(const struct qemu_user *user, const char *what, const char *file, GError **error)
+{
+	qemu_user_let(user, file, ACL_MAY_READ);
+	return qemu_user_check(user, what, file, error);
+}
+
+const char *
+qemu_user_sandbox(const char *file)
+{
+	static const char *const hidden[] = {"/home/", "/root/", "/run/user/", "/tmp/",
+					     "/var/tmp/"};
+	if (!g_getenv("INVOCATION_ID")) /* systemd.exec(5) */
+		return NULL;
+	for (gsize i = 0; i < G_N_ELEMENTS(hidden); i++)
+		if (g_str_has_prefix(file, hidden[i]))
+			return "the service's sandbox hides /home, /root and /tmp: move it to "
+			       "/var/lib/childhurd/images, or lift that with systemctl edit "
+			       "childhurdd (ProtectHome=read-only, PrivateTmp=no)";
+	return NULL;
+}
+
+gboolean
+qemu_user_check(const struct qemu_user *user, const char *what, const char *file, GError **error)
+{
+	qemu_user_enter(user);
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int problem = errno;
+	qemu_user_leave(user);
+	if (fd >= 0)
+		return close(fd) == 0;
+	const char *advice = qemu_user_sandbox(file);
+	if (problem != EACCES || !user || advice) {
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(problem), "%s %s: %s%s%s",
+			    what, file, g_strerror(problem), advice ? "; " : "",
+			    advice ? advice : "");
+		return FALSE;
+	}
+	g_autofree char *quoted = g_shell_quote(file), *whose = NULL;
+	g_free(way_find(file, &whose));
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+		    "%s %s: QEMU runs as user %s, who cannot read it; let him with: setfacl -m "
+		    "u:%s:r %s (and u:%s:x for each folder above it), or chmod o+r and o+x%s%s%s",
+		    what, file, user->name, user->name, quoted, user->name,
+		    whose ? " (it is not done for you because others than root can write to " : "",
+		    whose ? whose : "", whose ? ")" : "");
+	return FALSE;
+}

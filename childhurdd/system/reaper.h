@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Waits for orphans: this process is their subreaper (prctl(2), PR_SET_CHILD_SUBREAPER). */
+#ifndef CHILDHURDD_SYSTEM_REAPER_H
+#define CHILDHURDD_SYSTEM_REAPER_H
+
+#include <ev.h>
+
+#define REAPER_DELAY 0.05 /* s that an ended child may wait for the watcher of its pidfd */
+#define REAPER_PATIENCE                                                                            \
+	5.0 /* s that an ended child may wait for whoever started it, before it is taken for an    \
+	       orphan */
+
+/* From now on, for as long as the process lives. */
+void reaper_start(struct ev_loop *loop);
+
+#endif

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Console: after the reply the connection is the guest's serial line, bytes both ways.
+ *
+ * What the guest says is read from its log, into which QEMU writes it whether somebody is connected
+ * or not: a reader may be as slow as it likes, and neither the guest nor the log suffers. What is
+ * typed goes to QEMU's socket, and we are connected to it only until QEMU has taken it. QEMU writes
+ * each byte by itself, some 280 fill the socket, and one that does not fit is logged once more each
+ * time it is tried again (QEMU 7.2, chardev/char.c, qemu_chr_write_buffer); so what comes that way
+ * is taken at once, and thrown away.
+ *
+ * How a session ends is said in its stream: a NUL, then the error ConsoleEnded, as any Varlink
+ * message with a NUL at its end. NULs of the guest are left out, which no terminal misses. A stream
+ * that ends without it has lost its daemon.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "service/control/internal.h"
+
+#define READ_CHUNK (16 * 1024)
+#define HANG_UP	   0.005 /* s to the first look whether QEMU has taken all; then twice as long, */
+#define LOOK_MAX   0.5	 /* and so on, up to this: it may be stopped for hours */
+
+struct console {
+	struct request *request;
+	char *name, *log; /* log: path */
+	pid_t pid;	  /* QEMU's; with it the session ends */
+	off_t offset;	  /* of the log's next byte */
+	ev_stat stat;
+	int fd; /* to QEMU; -1: nothing is to be typed */
+	ev_io reading, writing;
+	ev_timer hang_up, recheck;
+	GByteArray *typed; /* what QEMU has not taken yet */
+	gint64 refused; /* monotonic µs: since when QEMU does not take a connection; 0: it does */
+	gint64 since;	/* wall clock µs */
+};
+
+static struct ev_loop *
+loop_of(const struct console *console)
+{
+	return console->request->client->control->loop;
+}
+
+/* The session of that guest, or NULL. */
+static struct console *
+session_of(const struct control *control, const char *name)
+{
+	for (guint i = 0; i < control->clients->len; i++) {
+		const struct control_client *client = g_ptr_array_index(control->clients, i);
+		if (!client->upgraded || !client->request)
+			continue;
+		struct console *console = client->request->state;
+		if (strcmp(console->name, name) == 0)
+			return console;
+	}
+	return NULL;
+}
+
+/* Say why, and let the client go. by: who took it over, or NULL. */
+static void
+session_end(struct console *console, const char *why, const char *by)
+{
+	JsonObject *o = json_object_new();
+	json_set_text(o, "name", console->name);
+	json_set_text(o, "why", why);
+	json_set_text(o, "by", by);
+	client_write(console->request->client, "", 1);
+	request_hang_up(console->request, CONTROL_INTERFACE ".ConsoleEnded", o);
+}
+
+static void
+disconnect(struct console *console)
+{
+	struct ev_loop *loop = loop_of(console);
+	ev_io_stop(loop, &console->reading);
+	ev_io_stop(loop, &console->writing);
+	ev_timer_stop(loop, &console->hang_up);
+	if (console->fd >= 0)
+		close(console->fd);
+	console->fd = -1;
+	console->hang_up.repeat = HANG_UP;
+}
+
+static void
+console_release(struct request *request)
+{
+	struct console *console = request->state;
+	struct ev_loop *loop = loop_of(console);
+	g_message("%s: the session of %s at its console has ended", console->name,
+		  client_who(request->client));
+	disconnect(console);
+	ev_stat_stop(loop, &console->stat);
+	ev_timer_stop(loop, &console->recheck);
+	g_byte_array_unref(console->typed);
+	g_free(console->name);
+	g_free(console->log);
+	g_free(console);
+}
+
+/* --- from the guest --- */
+
+/* The log's next bytes to the client. FALSE: there are none. */
+static gboolean
+show(struct console *console)
+{
+	char bytes[READ_CHUNK];
+	struct stat st;
+	int fd = open(console->log, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return FALSE;
+	if (fstat(fd, &st) == 0 && st.st_size < console->offset)
+		console->offset = 0; /* rotated; see childhurdd/qemu/console.c */
+	gssize n = pread(fd, bytes, sizeof bytes, console->offset);
+	close(fd);
+	console->offset += MAX(n, 0);
+	for (const char *at = bytes, *end = bytes + MAX(n, 0); at < end;) {
+		const char *nul = memchr(at, 0, (gsize)(end - at));
+		client_write(console->request->client, at, (gsize)((nul ? nul : end) - at));
+		at = nul ? nul + 1 : end;
+	}
+	return n > 0;
+}
+
+/* Its last words, as far as there is room. NULs, which a log can be full of, take none, but time.
+ */
+static void
+show_rest(struct console *console)
+{
+	for (gsize n = 0; n < CONTROL_BACKLOG_MAX / 2; n += READ_CHUNK)
+		if (client_backlog(console->request->client) > CONTROL_BACKLOG_MAX / 2 ||
+		    !show(console))
+			return;
+}
+
+/* Is the QEMU gone whose console it is? */
+static gboolean
+has_ended(struct console *console)
+{
+	const struct control *control = console->request->client->control;
+	struct control_guest guest = {0};
+	if (control->hird.describe(control->hird.data, console->name, FALSE, &guest) &&
+	    guest.pid == console->pid)
+		return FALSE;
+	show_rest(console);
+	session_end(console, "its QEMU has ended", NULL);
+	return TRUE;
+}
+
+/* Something was written, or happened, or the client has taken what was queued for it. */
+static void
+console_pump(struct request *request)
+{
+	struct console *console = request->state;
+	if (has_ended(console))
+		return;
+	if (client_backlog(request->client) <= CONTROL_LOW_WATER && show(console))
+		client_wake(request->client);
+}
+
+static void
+on_stat(struct ev_loop *loop, ev_stat *watcher, int events)
+{
+	const struct console *console = watcher->data;
+	client_wake(console->request->client);
+}
+
+/* What comes by the socket stands in the log, too. */
+static void
+on_output(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct console *console = watcher->data;
+	char bytes[READ_CHUNK];
+	gssize n = recv(console->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		disconnect(console);
+		client_wake(console->request->client);
+	}
+}
+
+/* --- to the guest --- */
+
+/* Keys are taken while there is room. */
+static void
+set_full(struct console *console)
+{
+	gboolean full = console->typed->len >= CONTROL_TYPED_MAX;
+	if (console->request->full == full)
+		return;
+	console->request->full = full;
+	client_wake(console->request->client);
+}
+
+/* QEMU took something: it may soon have taken all. */
+static void
+look_soon(struct console *console)
+{
+	console->hang_up.repeat = HANG_UP;
+	ev_timer_again(loop_of(console), &console->hang_up);
+}
+
+static void
+on_input(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct console *console = watcher->data;
+	gssize n = send(console->fd, console->typed->data, console->typed->len,
+			MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n > 0) {
+		g_byte_array_remove_range(console->typed, 0, (guint)n);
+		look_soon(console);
+	} else if (errno != EAGAIN && errno != EINTR) /* that it is gone is said by reading */
+		g_byte_array_set_size(console->typed, 0);
+	if (!console->typed->len)
+		ev_io_stop(loop, watcher);
+	set_full(console);
+}
+
+/* fd is taken over, for as long as QEMU has not taken all that is typed. */
+static void
+use(struct console *console, int fd)
+{
+	struct ev_loop *loop = loop_of(console);
+	console->fd = fd;
+	console->refused = 0;
+	ev_io_set(&console->reading, fd, EV_READ);
+	ev_io_set(&console->writing, fd, EV_WRITE);
+	ev_io_start(loop, &console->reading);
+	look_soon(console);
+}
+
+/* QEMU takes one connection at a time. */
+static gboolean
+is_taken(const GError *error)
+{
+	return g_error_matches(error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK);
+}
+
+/* Has the one before not been let go for too long? */
+static gboolean
+waited_enough(struct console *console)
+{
+	gint64 now = g_get_monotonic_time();
+	if (!console->refused)
+		console->refused = now;
+	return now - console->refused > CONTROL_TYPING_LIMIT * 1000;
+}
+
+/* Connect for what is typed. When the connection before is not let go yet, it is tried again. */
+static void
+send_typed(struct console *console)
+{
+	const struct control_hird *hird = &console->request->client->control->hird;
+	g_autoptr(GError) error = NULL;
+	int fd = console->fd < 0 ? hird->console(hird->data, console->name, &error) : -1;
+	if (fd >= 0)
+		use(console, fd);
+	if (console->fd >= 0)
+		ev_io_start(loop_of(console), &console->writing);
+	else if (is_taken(error) && !waited_enough(console))
+		ev_timer_again(loop_of(console), &console->hang_up);
+	else
+		session_end(console, error->message, NULL);
+}
+
+static void
+on_hang_up(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct console *console = watcher->data;
+	int left = 0;
+	watcher->repeat = MIN(2 * watcher->repeat, LOOK_MAX);
+	ev_timer_again(loop, watcher);
+	if (console->typed->len)
+		send_typed(console);
+	else if (console->fd < 0 || ioctl(console->fd, SIOCOUTQ, &left) < 0 || !left)
+		disconnect(console);
+}
+
+static void
+console_take(struct request *request, const char *bytes, gsize n)
+{
+	struct console *console = request->state;
+	g_byte_array_append(console->typed, (const guint8 *)bytes, (guint)n);
+	set_full(console);
+	send_typed(console);
+}
+
+/* While nothing is read from the client, nobody says that it is gone. */
+static gboolean
+is_gone(const struct console *console)
+{
+	struct pollfd ask = {.fd = console->request->client->fd};
+	return poll(&ask, 1, 0) == 1 && (ask.revents & (POLLHUP | POLLERR));
+}
+
+static void
+on_recheck(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	const struct console *console = watcher->data;
+	struct control_client *client = console->request->client;
+	client->cut = client->cut || is_gone(console);
+	client_wake(client);
+}
+
+/* --- the beginning --- */
+
+/* name and fd are taken over. fd -1: QEMU is connected to when something is typed. */
+static void
+session_begin(struct request *request, char *name, int fd)
+{
+	const struct control *control = request->client->control;
+	struct control_guest guest = {0};
+	struct stat st;
+	struct console *console = g_new0(struct console, 1);
+	control->hird.describe(control->hird.data, name, FALSE, &guest);
+	*console = (struct console){.request = request,
+				    .name = name,
+				    .log = g_strdup(guest.console_log ? guest.console_log : ""),
+				    .pid = guest.pid,
+				    .fd = -1,
+				    .typed = g_byte_array_new(),
+				    .since = g_get_real_time()};
+	console->offset = stat(console->log, &st) == 0 ? st.st_size : 0;
+	ev_stat_init(&console->stat, on_stat, console->log, 0.);
+	ev_init(&console->reading, on_output);
+	ev_init(&console->writing, on_input);
+	ev_timer_init(&console->hang_up, on_hang_up, 0., HANG_UP);
+	ev_timer_init(&console->recheck, on_recheck, control->recheck, control->recheck);
+	console->stat.data = console->reading.data = console->writing.data = console->hang_up.data =
+	    console->recheck.data = console;
+	request->state = console;
+	request->take = console_take;
+	request->pump = console_pump;
+	request->release = console_release;
+	if (fd >= 0)
+		use(console, fd);
+	ev_stat_start(control->loop, &console->stat);
+	ev_timer_start(control->loop, &console->recheck);
+	g_message("%s: %s is at its console", name, client_who(request->client));
+	JsonObject *o = json_object_new();
+	json_set_text(o, "name", name);
+	request_upgrade(request, o);
+}
+
+/* "alice (process 4711) has been at its console since 12:03:04". Caller frees. */
+static char *
+who_is_there(const struct console *console)
+{
+	struct control_client *client = console->request->client;
+	g_autoptr(GDateTime) since =
+	    g_date_time_new_from_unix_local(console->since / G_USEC_PER_SEC);
+	g_autofree char *time = since ? g_date_time_format(since, "%T") : g_strdup("?");
+	return g_strdup_printf("%s (process %d) has been at its console since %s; --force takes it "
+			       "over",
+			       client_who(client), (int)client->peer.pid, time);
+}
+
+/* The connection of the session before, which QEMU would refuse us beside it; -1: it has none. */
+static int
+hand_over(struct console *other)
+{
+	int fd = other->fd;
+	other->fd = -1;
+	if (fd >= 0)
+		disconnect(other);
+	return fd;
+}
+
+void
+method_console(struct request *request)
+{
+	const struct control *control = request->client->control;
+	const struct control_hird *hird = &control->hird;
+	gboolean force = FALSE;
+	if (!request->message->upgrade || request->message->oneway) {
+		request_invalid(request, "upgrade", "has to be true, and the call not oneway");
+		return;
+	}
+	if (!hird->console) {
+		request_unknown(request);
+		return;
+	}
+	if (!request_boolean(request, "force", &force))
+		return;
+	g_autofree char *name = request_name(request);
+	if (!name)
+		return;
+	struct console *other = session_of(control, name);
+	g_autofree char *there = other && !force && !is_gone(other) ? who_is_there(other) : NULL;
+	g_autoptr(GError) error = NULL;
+	int fd = other && !there ? hand_over(other) : -1;
+	if (fd < 0 && !there)
+		fd = hird->console(hird->data, name, &error);
+	/* One that was a session's a moment ago still stands in QEMU's way. */
+	if (there || (fd < 0 && !is_taken(error))) {
+		request_not_possible(request, name, there ? there : error->message);
+		return;
+	}
+	if (other) {
+		g_autofree char *why =
+		    g_strdup_printf("%s has taken it over", client_who(request->client));
+		session_end(other, why, client_who(request->client));
+	}
+	session_begin(request, g_steal_pointer(&name), fd);
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The control socket: how it comes to be, who is let in, and what is remembered of what happened.
+ *
+ * The daemon has a lock of its own on its state directory, so that a socket at our path is nearly
+ * always one that a dead daemon left behind. Nearly: two configurations may name one runtime
+ * directory. So we knock first, and only a socket that nobody answers at is replaced.
+ */
+#include "service/control/control.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "config/base/acl.h"
+#include "config/base/io_error.h"
+#include "service/control/internal.h"
+
+/* Make sure that nothing is at path, but never take it from a daemon that lives. */
+static gboolean
+make_way(const char *path, const struct sockaddr_un *address, GError **error)
+{
+	struct stat st;
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT || io_error(error, path, "cannot look at it");
+	if (!S_ISSOCK(st.st_mode)) {
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_EXISTS,
+		    "%s: is there and no socket; remove it, or set another runtime-directory",
+		    path);
+		return FALSE;
+	}
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return io_error(error, path, "no socket to be had");
+	int code = connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 ? errno : 0;
+	close(fd);
+	if (code != ECONNREFUSED && code != ENOENT) {
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
+		    "%s: another daemon listens there; stop it, or set another runtime-directory",
+		    path);
+		return FALSE;
+	}
+	return unlink(path) == 0 || errno == ENOENT ||
+	       io_error(error, path, "cannot remove the old socket");
+}
+
+/* Let the group in when there is one; otherwise nobody but the owner. */
+static gboolean
+share(const char *path, const char *name, GError **error)
+{
+	struct group *group = name ? getgrnam(name) : NULL;
+	if (!name)
+		return TRUE;
+	if (!group && geteuid() != 0)
+		g_debug("%s: there is no group %s", path, name); /* nobody misses it */
+	else if (!group)
+		g_message("%s: there is no group %s, so only we and root may use it (groupadd "
+			  "--system %s)",
+			  path, name, name);
+	else if (chown(path, (uid_t)-1, group->gr_gid) < 0)
+		g_message(
+		    "%s: cannot be given to the group %s (%s), so only we and root may use it",
+		    path, name, g_strerror(errno));
+	else if (chmod(path, 0660) < 0)
+		return io_error(error, path, "cannot be made accessible to its group");
+	return TRUE;
+}
+
+/* The group that may change things has not to be in the other one, where the socket can have both.
+ */
+static void
+share_with_admins(const char *path)
+{
+	g_autoptr(GError) error = NULL;
+	const struct group *group = getgrnam(CONTROL_ADMIN_GROUP);
+	if (group && !acl_grant(path, ACL_FOR_GROUP, group->gr_gid, ACL_MAY_READ | ACL_MAY_WRITE,
+				NULL, &error))
+		g_message("%s; only members of the control-group can use the socket",
+			  error->message);
+}
+
+static gboolean
+listen_at(struct control *control, GError **error)
+{
+	const char *path = control->path;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct stat st;
+	if (strlen(path) >= sizeof address.sun_path) {
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_FILENAME_TOO_LONG,
+		    "%s: longer than the %zu bytes that a socket's path may have; set a shorter "
+		    "runtime-directory",
+		    path, sizeof address.sun_path - 1);
+		return FALSE;
+	}
+	memcpy(address.sun_path, path, strlen(path));
+	if (!make_way(path, &address, error))
+		return FALSE;
+	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* The mode before bind is the mode it is made with (unix(7)); umask belongs to all our
+	 * threads. */
+	if (control->fd < 0 || fchmod(control->fd, 0600) < 0)
+		return io_error(error, path, "no socket to be had");
+	if (bind(control->fd, (struct sockaddr *)&address, sizeof address) < 0)
+		return io_error(error, path, "cannot make the socket");
+	if (lstat(path, &st) < 0)
+		return io_error(error, path, "cannot look at it");
+	control->device = st.st_dev;
+	control->inode = st.st_ino;
+	if (!share(path, control->group, error))
+		return FALSE;
+	if (control->group)
+		share_with_admins(path);
+	return listen(control->fd, CONTROL_LISTEN) == 0 || io_error(error, path, "cannot listen");
+}
+
+static void
+on_accept_again(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct control *control = watcher->data;
+	ev_timer_stop(loop, watcher);
+	ev_io_start(loop, &control->accepting);
+}
+
+/*
+ * Everybody is accepted, and client_new refuses whom there is no place for: nobody waits in the
+ * backlog for another's idle connections. A listening socket stays readable when no descriptor can
+ * be had: without a pause we would spin.
+ */
+static void
+on_connection(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct control *control = watcher->data;
+	int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd >= 0) {
+		client_new(control, fd);
+	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+		g_warning("%s: cannot accept (%s); trying again soon", control->path,
+			  g_strerror(errno));
+		ev_io_stop(loop, watcher);
+		ev_timer_set(&control->accept_again, control->accept_retry, 0.);
+		ev_timer_start(loop, &control->accept_again);
+	}
+}
+
+static void
+kept_event_free(gpointer data)
+{
+	struct kept_event *event = data;
+	g_free(event->guest);
+	g_free(event->state);
+	g_free(event->text);
+	g_free(event);
+}
+
+struct control *
+control_new(struct ev_loop *loop, const char *path, const char *control_group,
+	    const struct control_hird *hird, GError **error)
+{
+	struct control *control = g_new0(struct control, 1);
+	control->loop = loop;
+	control->hird = *hird;
+	control->path = g_strdup(path);
+	control->group = g_strdup(control_group);
+	control->fd = -1;
+	control->clients = g_ptr_array_new();
+	control->events = g_ptr_array_new_with_free_func(kept_event_free);
+	control->request_timeout = CONTROL_REQUEST_TIMEOUT_MS / 1000.;
+	control->accept_retry = CONTROL_ACCEPT_RETRY;
+	control->recheck = CONTROL_RECHECK;
+	ev_init(&control->accepting, on_connection);
+	ev_init(&control->accept_again, on_accept_again);
+	control->accepting.data = control->accept_again.data = control;
+	if (!listen_at(control, error)) {
+		control_free(control);
+		return NULL;
+	}
+	ev_io_set(&control->accepting, control->fd, EV_READ);
+	return control;
+}
+
+void
+control_open(struct control *control)
+{
+	if (!ev_is_active(&control->accept_again))
+		ev_io_start(control->loop, &control->accepting);
+}
+
+/* Is what is at the path our socket? */
+static gboolean
+is_there(const struct control *control)
+{
+	struct stat st;
+	return control->inode && lstat(control->path, &st) == 0 && st.st_dev == control->device &&
+	       st.st_ino == control->inode;
+}
+
+gboolean
+control_renew(struct control *control, GError **error)
+{
+	if (is_there(control))
+		return TRUE;
+	const struct control old = *control;
+	if (!listen_at(control, error)) {
+		if (control->fd >= 0 && control->fd != old.fd)
+			close(control->fd);
+		control->fd = old.fd;
+		control->device = old.device;
+		control->inode = old.inode;
+		return FALSE;
+	}
+	gboolean accepting = ev_is_active(&control->accepting);
+	ev_io_stop(control->loop, &control->accepting);
+	ev_io_set(&control->accepting, control->fd, EV_READ);
+	if (accepting)
+		ev_io_start(control->loop, &control->accepting);
+	close(old.fd);
+	g_message("%s: the control socket was gone and is there again", control->path);
+	return TRUE;
+}
+
+void
+control_free(struct control *control)
+{
+	if (!control)
+		return;
+	while (control->clients->len)
+		client_free(g_ptr_array_index(control->clients, control->clients->len - 1));
+	ev_io_stop(control->loop, &control->accepting);
+	ev_timer_stop(control->loop, &control->accept_again);
+	if (is_there(control))
+		unlink(control->path);
+	if (control->fd >= 0)
+		close(control->fd);
+	g_ptr_array_unref(control->clients);
+	g_ptr_array_unref(control->events);
+	g_free(control->path);
+	g_free(control->group);
+	g_free(control);
+}
+
+/*
+ * The index of the event that goes when there is no more room: of the guest with the most events,
+ * so that one that makes many costs the others none; and of that guest's the oldest, but of those
+ * that are no change of its state when these are the more.
+ */
+static guint
+first_to_go(const GPtrArray *events)
+{
+	g_autoptr(GHashTable) counts = g_hash_table_new(g_str_hash, g_str_equal);
+	const char *most = "";
+	guint n = 0, notes = 0;
+	for (guint i = 0; i < events->len; i++) {
+		const struct kept_event *event = g_ptr_array_index(events, i);
+		const char *guest = event->guest ? event->guest : "";
+		guint count = GPOINTER_TO_UINT(g_hash_table_lookup(counts, guest)) + 1;
+		g_hash_table_insert(counts, (void *)guest, GUINT_TO_POINTER(count));
+		if (count > n) {
+			n = count;
+			most = guest;
+		}
+	}
+	for (guint i = 0; i < events->len; i++) {
+		const struct kept_event *event = g_ptr_array_index(events, i);
+		notes += !event->state && !strcmp(event->guest ? event->guest : "", most);
+	}
+	for (guint i = 0; i < events->len; i++) {
+		const struct kept_event *event = g_ptr_array_index(events, i);
+		if (!strcmp(event->guest ? event->guest : "", most) &&
+		    (notes <= n / 2 || !event->state))
+			return i;
+	}
+	return 0;
+}
+
+static void
+keep(struct control *control, const struct control_event *event)
+{
+	struct kept_event *kept = g_new(struct kept_event, 1);
+	*kept = (struct kept_event){
+	    .number = event->number,
+	    .time = event->time,
+	    .guest = g_strdup(event->guest),
+	    .state = g_strdup(event->state),
+	    .text = g_strdup(event->text ? event->text : ""),
+	};
+	if (control->events->len >= CONTROL_EVENTS_KEPT)
+		g_ptr_array_remove_index(control->events, first_to_go(control->events));
+	g_ptr_array_add(control->events, kept);
+	control->last_event = event->number;
+}
+
+void
+control_event(struct control *control, const struct control_event *event)
+{
+	if (event->number > 0)
+		keep(control, event);
+	for (guint i = 0; i < control->clients->len; i++) {
+		struct control_client *client = g_ptr_array_index(control->clients, i);
+		if (client->request)
+			wait_notice(client->request, event);
+	}
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Metrics and Check: what is asked of the daemon as a whole. */
+#include "service/control/internal.h"
+
+void
+method_metrics(struct request *request)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	g_autofree char *text = hird->metrics(hird->data);
+	JsonObject *o = json_object_new();
+	json_object_set_string_member(o, "content_type", CONTROL_METRICS_TYPE);
+	json_set_text(o, "text", text);
+	request_reply(request, o, FALSE);
+}
+
+/* A check under way; request NULL: nobody waits for it any more. */
+struct looking {
+	struct request *request;
+};
+
+static void
+looking_release(struct request *request)
+{
+	struct looking *looking = request->state;
+	looking->request = NULL;
+}
+
+static void
+on_checked(gboolean good, const struct control_finding *findings, gsize n, void *data)
+{
+	struct looking *looking = data;
+	if (looking->request) {
+		JsonArray *array = json_array_new();
+		for (gsize i = 0; i < n; i++)
+			json_array_add_object_element(array, finding_json(&findings[i]));
+		JsonObject *o = json_object_new();
+		json_object_set_boolean_member(o, "good", good);
+		json_object_set_array_member(o, "findings", array);
+		request_reply(looking->request, o, FALSE);
+	}
+	g_free(looking);
+}
+
+void
+method_check(struct request *request)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	struct looking *looking = g_new(struct looking, 1);
+	*looking = (struct looking){request};
+	request->state = looking;
+	request->release = looking_release;
+	hird->check(hird->data, on_checked, looking);
+}

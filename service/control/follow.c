@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Events and Log: what is there, and with `follow` what comes.
+ *
+ * Neither keeps anything for a reader but where it is. A reader of events that is slower than what
+ * happens finds its place gone from the ring and is told how many it lost; one of a log reads on
+ * from the file at its own pace.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "service/control/internal.h"
+
+/* --- events --- */
+
+struct events {
+	gint64 seen; /* the number of the last event that was told, or lost */
+	gboolean follow, begun;
+};
+
+/* The index of the first kept event after number seen; looked for from the end, where readers are.
+ */
+static guint
+first_after(const GPtrArray *events, gint64 seen)
+{
+	guint i = events->len;
+	while (i > 0 &&
+	       ((const struct kept_event *)g_ptr_array_index(events, i - 1))->number > seen)
+		i--;
+	return i;
+}
+
+static void
+events_pump(struct request *request)
+{
+	const struct control *control = request->client->control;
+	struct events *state = request->state;
+	guint first = first_after(control->events, state->seen), end = control->events->len;
+	if (request->message->more)
+		end = MIN(end, first + CONTROL_EVENTS_CHUNK);
+	if (first == end && state->begun)
+		return;
+	JsonArray *array = json_array_new();
+	gint64 lost = 0;
+	for (guint i = first; i < end; i++) {
+		const struct kept_event *event = g_ptr_array_index(control->events, i);
+		lost += event->number - state->seen - 1;
+		state->seen = event->number;
+		json_array_add_object_element(array, event_json(event));
+	}
+	gboolean rest = end < control->events->len;
+	state->begun = TRUE;
+	JsonObject *o = json_object_new();
+	json_object_set_array_member(o, "events", array);
+	json_object_set_int_member(o, "lost", lost);
+	if (rest)
+		client_wake(request->client);
+	request_reply(request, o, rest || state->follow);
+}
+
+static void
+events_release(struct request *request)
+{
+	g_free(request->state);
+}
+
+void
+method_events(struct request *request)
+{
+	const struct control *control = request->client->control;
+	gint64 since = -1;
+	gboolean follow = FALSE;
+	if (!request_integer(request, "since", &since) || !request_follow(request, &follow))
+		return;
+	const struct kept_event *oldest =
+	    control->events->len ? g_ptr_array_index(control->events, 0) : NULL;
+	/* Without since, or with a number that only an earlier daemon came to: all that is kept,
+	 * and none was missed. */
+	if (since < 0 || since > control->last_event + 1)
+		since = oldest ? oldest->number : 1;
+	struct events *state = g_new0(struct events, 1);
+	state->seen = MAX(since - 1, 0);
+	state->follow = follow;
+	request->state = state;
+	request->lasting = follow;
+	request->pump = events_pump;
+	request->release = events_release;
+	events_pump(request);
+}
+
+/* --- the console's log --- */
+
+struct log {
+	struct request *request;
+	char *path;
+	int fd;	      /* -1: there is no file now */
+	off_t offset; /* of the next byte to send */
+	off_t end;    /* not followed: where it ended when we were asked */
+	gboolean follow, begun;
+	ev_stat stat;
+};
+
+/* Read n bytes or up to the end. */
+static gsize
+read_at(int fd, char *bytes, gsize n, off_t offset)
+{
+	gsize got = 0;
+	while (got < n) {
+		gssize r = pread(fd, bytes + got, n - got, offset + (off_t)got);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			break;
+		got += (gsize)r;
+	}
+	return got;
+}
+
+/* Where the last lines begin, in a file of size bytes; 0 lines: all. Not before the last
+ * CONTROL_LOG_MAX bytes, and at the start of a line. */
+static off_t
+lines_start(int fd, off_t size, gint64 lines)
+{
+	off_t start = MAX(0, size - CONTROL_LOG_MAX);
+	g_autofree char *bytes = g_malloc(CONTROL_LOG_MAX);
+	gsize n = read_at(fd, bytes, (gsize)(size - start), start), first = 0;
+	if (start > 0) {
+		const char *newline = memchr(bytes, '\n', n);
+		first = newline ? (gsize)(newline - bytes) + 1 : 0;
+	}
+	/* The newline that ends the last line does not begin another one. */
+	for (gsize i = n > 0 ? n - 1 : 0; lines > 0 && i > first; i--)
+		if (bytes[i - 1] == '\n' && --lines == 0)
+			first = i;
+	return start + (off_t)first;
+}
+
+static void
+log_open(struct log *log)
+{
+	struct stat st;
+	log->fd = open(log->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	log->offset = 0;
+	if (log->fd >= 0 && (fstat(log->fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+		close(log->fd);
+		log->fd = -1;
+	}
+}
+
+/* When the file was replaced or truncated: begin anew. What the old one still had was read before.
+ * TRUE: there is more. */
+static gboolean
+log_rotate(struct log *log)
+{
+	struct stat now, old;
+	if (stat(log->path, &now) < 0)
+		return FALSE;
+	if (log->fd >= 0 && fstat(log->fd, &old) == 0 && old.st_ino == now.st_ino &&
+	    old.st_dev == now.st_dev) {
+		if (old.st_size >= log->offset)
+			return FALSE;
+		log->offset = 0;
+		return old.st_size > 0;
+	}
+	if (log->fd >= 0)
+		close(log->fd);
+	log_open(log);
+	return log->fd >= 0 && now.st_size > 0;
+}
+
+/* How many of n bytes make whole characters; what is left over may become one with the bytes that
+ * follow. */
+static gsize
+whole_characters(const char *bytes, gsize n)
+{
+	for (gsize back = 1; back <= MIN(n, 3); back++) {
+		guchar c = (guchar)bytes[n - back];
+		gsize length = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+		if (c >= 0xc0)
+			return length > back ? n - back : n;
+		if (c < 0x80)
+			return n;
+	}
+	return n;
+}
+
+/* The next piece, or NULL. last: half a character is not waited for. */
+static char *
+log_piece(struct log *log, gsize max, gboolean last)
+{
+	if (log->fd < 0)
+		return NULL;
+	g_autofree char *bytes = g_malloc(max);
+	gsize n = read_at(log->fd, bytes, max, log->offset);
+	gsize whole = last && n < max ? n : whole_characters(bytes, n);
+	if (!whole)
+		return NULL;
+	log->offset += (off_t)whole;
+	return g_utf8_make_valid(bytes, (gssize)whole);
+}
+
+static void
+log_reply(struct request *request, const char *text, gboolean continues)
+{
+	JsonObject *o = json_object_new();
+	json_object_set_string_member(o, "text", text);
+	request_reply(request, o, continues);
+}
+
+/* One reply with all of it, for who cannot take more. */
+static void
+log_whole(struct request *request)
+{
+	struct log *log = request->state;
+	gsize n = (gsize)MAX(0, log->end - log->offset);
+	g_autofree char *text = n ? log_piece(log, n, TRUE) : NULL;
+	log_reply(request, text ? text : "", FALSE);
+}
+
+static void
+log_pump(struct request *request)
+{
+	struct log *log = request->state;
+	gsize max = CONTROL_LOG_CHUNK;
+	if (!log->follow)
+		max = (gsize)CLAMP(log->end - log->offset, 0, CONTROL_LOG_CHUNK);
+	g_autofree char *text = max ? log_piece(log, max, !log->follow) : NULL;
+	if (!text && log->follow && log_rotate(log))
+		text = log_piece(log, max, FALSE);
+	gboolean more = log->follow || (text && log->offset < log->end);
+	if (!text && more && log->begun)
+		return; /* the watcher wakes us */
+	log->begun = TRUE;
+	if (more && text)
+		client_wake(request->client);
+	log_reply(request, text ? text : "", more);
+}
+
+static void
+on_stat(struct ev_loop *loop, ev_stat *watcher, int events)
+{
+	struct log *log = watcher->data;
+	client_wake(log->request->client);
+}
+
+static void
+log_release(struct request *request)
+{
+	struct log *log = request->state;
+	ev_stat_stop(request->client->control->loop, &log->stat);
+	if (log->fd >= 0)
+		close(log->fd);
+	g_free(log->path);
+	g_free(log);
+}
+
+static struct log *
+log_new(struct request *request, const char *path, gint64 lines, gboolean follow)
+{
+	struct log *log = g_new0(struct log, 1);
+	struct stat st;
+	log->request = request;
+	log->path = g_strdup(path);
+	log->follow = follow;
+	ev_stat_init(&log->stat, on_stat, log->path, 0.);
+	log->stat.data = log;
+	log_open(log);
+	if (log->fd >= 0 && fstat(log->fd, &st) == 0) {
+		log->end = st.st_size;
+		log->offset = lines_start(log->fd, st.st_size, lines);
+	}
+	return log;
+}
+
+void
+method_log(struct request *request)
+{
+	struct control *control = request->client->control;
+	gint64 lines = 0;
+	gboolean follow = FALSE;
+	if (!request_integer(request, "lines", &lines) || !request_follow(request, &follow))
+		return;
+	g_autofree char *name = request_name(request);
+	if (!name)
+		return;
+	struct control_guest guest = {0};
+	gboolean there = control->hird.describe(control->hird.data, name, FALSE, &guest);
+	request->state =
+	    log_new(request, there && guest.console_log ? guest.console_log : "", lines, follow);
+	request->lasting = follow;
+	request->release = log_release;
+	request->pump = log_pump;
+	if (follow) /* before the first look, so that nothing falls between */
+		ev_stat_start(control->loop, &((struct log *)request->state)->stat);
+	if (request->message->more)
+		log_pump(request);
+	else
+		log_whole(request);
+}

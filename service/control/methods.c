@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The methods of the control socket: the table of them, their parameters, and those that are
+ * answered at once. */
+#include <fnmatch.h>
+#include <string.h>
+
+#include "service/control/internal.h"
+
+#define SERVICE_INTERFACE "org.varlink.service"
+
+/* The interface that every Varlink service has (https://varlink.org/Service). */
+static const char service_description[] =
+    "# The Varlink Service Interface is provided by every varlink service.\n"
+    "interface org.varlink.service\n\n"
+    "method GetInfo() -> (vendor: string, product: string, version: string, url: string, "
+    "interfaces: []string)\n"
+    "method GetInterfaceDescription(interface: string) -> (description: string)\n\n"
+    "error InterfaceNotFound (interface: string)\n"
+    "error MethodNotFound (method: string)\n"
+    "error MethodNotImplemented (method: string)\n"
+    "error InvalidParameter (parameter: string)\n"
+    "error PermissionDenied ()\n"
+    "error ExpectedMore ()\n";
+
+/* The error name with one member. */
+static void
+fail_with(struct request *request, const char *error, const char *member, const char *value)
+{
+	JsonObject *parameters = json_object_new();
+	json_set_text(parameters, member, value);
+	request_fail(request, error, parameters);
+}
+
+void
+request_unknown(struct request *request)
+{
+	fail_with(request, VARLINK_METHOD_NOT_IMPLEMENTED, "method", request->message->method);
+}
+
+/* --- parameters --- */
+
+/* The value's node; NULL: missing or null. *bad: it is there, and not a value of this type. */
+static JsonNode *
+parameter(struct request *request, const char *name, GType type, gboolean *bad)
+{
+	JsonNode *node = json_object_get_member(request->message->parameters, name);
+	*bad = FALSE;
+	if (!node || JSON_NODE_HOLDS_NULL(node))
+		return NULL;
+	GType is = JSON_NODE_HOLDS_VALUE(node) ? json_node_get_value_type(node) : G_TYPE_INVALID;
+	*bad = is != type && !(type == G_TYPE_DOUBLE && is == G_TYPE_INT64);
+	return *bad ? NULL : node;
+}
+
+gboolean
+request_boolean(struct request *request, const char *name, gboolean *value)
+{
+	gboolean bad;
+	JsonNode *node = parameter(request, name, G_TYPE_BOOLEAN, &bad);
+	if (bad)
+		request_invalid(request, name, NULL);
+	else if (node)
+		*value = json_node_get_boolean(node);
+	return !bad;
+}
+
+gboolean
+request_integer(struct request *request, const char *name, gint64 *value)
+{
+	gboolean bad;
+	JsonNode *node = parameter(request, name, G_TYPE_INT64, &bad);
+	if (bad || (node && json_node_get_int(node) < 0)) {
+		request_invalid(request, name, bad ? NULL : "not a whole number from 0 on");
+		return FALSE;
+	}
+	if (node)
+		*value = json_node_get_int(node);
+	return TRUE;
+}
+
+gboolean
+request_number(struct request *request, const char *name, double *value)
+{
+	gboolean bad;
+	JsonNode *node = parameter(request, name, G_TYPE_DOUBLE, &bad);
+	if (bad || (node && !(json_node_get_double(node) >= 0))) {
+		request_invalid(request, name, bad ? NULL : "not a number from 0 on");
+		return FALSE;
+	}
+	if (node)
+		*value = json_node_get_double(node);
+	return TRUE;
+}
+
+gboolean
+request_string(struct request *request, const char *name, const char **value)
+{
+	gboolean bad;
+	JsonNode *node = parameter(request, name, G_TYPE_STRING, &bad);
+	if (bad)
+		request_invalid(request, name, NULL);
+	else if (node)
+		*value = json_node_get_string(node);
+	return !bad;
+}
+
+gboolean
+request_follow(struct request *request, gboolean *follow)
+{
+	if (!request_boolean(request, "follow", follow))
+		return FALSE;
+	if (*follow && !request->message->more) {
+		request_fail(request, VARLINK_EXPECTED_MORE, NULL);
+		return FALSE;
+	}
+	return TRUE;
+}
+
+/* Mark what pattern stands for among names. FALSE: nothing. */
+static gboolean
+mark(const char *pattern, const char *const *names, gboolean *chosen)
+{
+	gboolean found = FALSE;
+	for (gsize i = 0; names[i]; i++)
+		if (strcmp(pattern, names[i]) == 0 || fnmatch(pattern, names[i], 0) == 0)
+			chosen[i] = found = TRUE;
+	return found;
+}
+
+static GPtrArray *
+expand(struct request *request, JsonArray *patterns)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	const char *const *names = hird->names(hird->data);
+	gsize n = g_strv_length((char **)names);
+	guint n_patterns = patterns ? json_array_get_length(patterns) : 0;
+	g_autofree gboolean *chosen = g_new0(gboolean, n + 1);
+	for (guint i = 0; i < n_patterns; i++) {
+		JsonNode *node = json_array_get_element(patterns, i);
+		gboolean text =
+		    JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING;
+		if (!text || strlen(json_node_get_string(node)) > CONTROL_PATTERN_MAX) {
+			request_invalid(request, "names",
+					text ? "a name or pattern of more than 255 bytes" : NULL);
+			return NULL;
+		}
+		if (!mark(json_node_get_string(node), names, chosen)) {
+			fail_with(request, CONTROL_INTERFACE ".NoSuchGuest", "name",
+				  json_node_get_string(node));
+			return NULL;
+		}
+	}
+	GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
+	for (gsize i = 0; i < n; i++)
+		if (chosen[i] || !n_patterns)
+			g_ptr_array_add(found, g_strdup(names[i]));
+	return found;
+}
+
+GPtrArray *
+request_names(struct request *request, gboolean optional)
+{
+	JsonNode *node = json_object_get_member(request->message->parameters, "names");
+	if (optional && (!node || JSON_NODE_HOLDS_NULL(node)))
+		return expand(request, NULL);
+	if (!node || !JSON_NODE_HOLDS_ARRAY(node)) {
+		request_invalid(request, "names", NULL);
+		return NULL;
+	}
+	if (json_array_get_length(json_node_get_array(node)) > CONTROL_NAMES_MAX) {
+		request_invalid(request, "names", "more than 1024 names or patterns");
+		return NULL;
+	}
+	return expand(request, json_node_get_array(node));
+}
+
+char *
+request_name(struct request *request)
+{
+	const char *name = NULL;
+	if (!request_string(request, "name", &name))
+		return NULL;
+	if (!name) {
+		request_invalid(request, "name", NULL);
+		return NULL;
+	}
+	g_autoptr(JsonArray) patterns = json_array_new();
+	json_array_add_string_element(patterns, name);
+	g_autoptr(GPtrArray) names = expand(request, patterns);
+	if (!names)
+		return NULL;
+	if (names->len > 1) {
+		request_invalid(request, "name", "a pattern that stands for several guests");
+		return NULL;
+	}
+	return g_strdup(g_ptr_array_index(names, 0));
+}
+
+/* --- org.varlink.service --- */
+
+static void
+method_get_info(struct request *request)
+{
+	static const char *const interfaces[] = {SERVICE_INTERFACE, CONTROL_INTERFACE, NULL};
+	JsonObject *o = json_object_new();
+	json_object_set_string_member(o, "vendor", "childhurd");
+	json_object_set_string_member(o, "product", "childhurdd");
+	json_object_set_string_member(o, "version", CHILDHURD_VERSION);
+	json_object_set_string_member(o, "url", "https://varlink.org/");
+	json_object_set_array_member(o, "interfaces", strings_json(interfaces));
+	request_reply(request, o, FALSE);
+}
+
+static void
+method_get_interface_description(struct request *request)
+{
+	const char *interface = NULL;
+	if (!request_string(request, "interface", &interface))
+		return;
+	if (!interface) {
+		request_invalid(request, "interface", NULL);
+		return;
+	}
+	g_autofree char *text = NULL;
+	if (strcmp(interface, CONTROL_INTERFACE) == 0)
+		text = g_strdup(service_interface);
+	else if (strcmp(interface, SERVICE_INTERFACE) == 0)
+		text = g_strdup(service_description);
+	if (!text) {
+		fail_with(request, VARLINK_INTERFACE_NOT_FOUND, "interface", interface);
+		return;
+	}
+	JsonObject *o = json_object_new();
+	json_object_set_string_member(o, "description", text);
+	request_reply(request, o, FALSE);
+}
+
+/* --- reading --- */
+
+static void
+reply_guests(struct request *request, gboolean details)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	g_autoptr(GPtrArray) names = request_names(request, TRUE);
+	if (!names)
+		return;
+	JsonArray *guests = json_array_new();
+	for (guint i = 0; i < names->len; i++) {
+		struct control_guest guest = {0};
+		if (hird->describe(hird->data, g_ptr_array_index(names, i), details, &guest))
+			json_array_add_object_element(guests, details ? details_json(&guest)
+								      : guest_json(&guest));
+	}
+	JsonObject *o = json_object_new();
+	json_object_set_array_member(o, "guests", guests);
+	request_reply(request, o, FALSE);
+}
+
+static void
+method_list(struct request *request)
+{
+	reply_guests(request, FALSE);
+}
+
+static void
+method_status(struct request *request)
+{
+	reply_guests(request, TRUE);
+}
+
+static void
+method_machines(struct request *request)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	gsize n = 0;
+	const struct published_guest *guests = hird->machines(hird->data, &n);
+	JsonArray *machines = json_array_new();
+	for (gsize i = 0; i < n; i++)
+		if (guests[i].as == PUBLISHED_READY)
+			json_array_add_object_element(machines, machine_json(&guests[i]));
+	g_autofree char *text = published_machines(guests, n);
+	JsonObject *o = json_object_new();
+	json_object_set_array_member(o, "machines", machines);
+	json_set_text(o, "text", text);
+	request_reply(request, o, FALSE);
+}
+
+/* A screenshot under way; request NULL: nobody waits for it any more. */
+struct shot {
+	struct request *request;
+	char *name;
+};
+
+static void
+shot_release(struct request *request)
+{
+	struct shot *shot = request->state;
+	shot->request = NULL;
+}
+
+void
+request_not_possible(struct request *request, const char *name, const char *why)
+{
+	JsonObject *parameters = json_object_new();
+	json_set_text(parameters, "name", name);
+	json_set_text(parameters, "why", why);
+	request_fail(request, CONTROL_INTERFACE ".NotPossible", parameters);
+}
+
+static void
+on_shot(GBytes *png, const GError *error, void *data)
+{
+	struct shot *shot = data;
+	if (shot->request && png) {
+		gsize n;
+		const guchar *bytes = g_bytes_get_data(png, &n);
+		g_autofree char *text = g_base64_encode(bytes, n);
+		JsonObject *o = json_object_new();
+		json_object_set_string_member(o, "png", text);
+		request_reply(shot->request, o, FALSE);
+	} else if (shot->request) {
+		request_not_possible(shot->request, shot->name,
+				     error ? error->message : "the hypervisor gave no picture");
+	}
+	g_free(shot->name);
+	g_free(shot);
+}
+
+static void
+method_screenshot(struct request *request)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	if (!hird->screenshot) {
+		request_unknown(request);
+		return;
+	}
+	char *name = request_name(request);
+	if (!name)
+		return;
+	struct shot *shot = g_new(struct shot, 1);
+	*shot = (struct shot){request, name};
+	request->state = shot;
+	request->release = shot_release;
+	hird->screenshot(hird->data, name, on_shot, shot);
+}
+
+/* What ssh(1) has to be told. */
+static void
+method_ssh(struct request *request)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	g_autofree char *name = request_name(request);
+	struct control_guest guest = {0};
+	if (!name)
+		return;
+	if (hird->describe(hird->data, name, FALSE, &guest))
+		request_reply(request, ssh_json(&guest), FALSE);
+	else
+		fail_with(request, CONTROL_INTERFACE ".NoSuchGuest", "name", name);
+}
+
+/* --- changing --- */
+
+/* A command that was done and is not kept yet; request NULL: nobody waits for it any more. */
+struct order {
+	struct request *request;
+	JsonObject *reply;
+};
+
+static void
+order_release(struct request *request)
+{
+	struct order *order = request->state;
+	order->request = NULL;
+}
+
+static void
+on_kept(void *data)
+{
+	struct order *order = data;
+	if (order->request)
+		request_reply(order->request, g_steal_pointer(&order->reply), FALSE);
+	g_clear_pointer(&order->reply, json_object_unref);
+	g_free(order);
+}
+
+/* Do it to each, and answer when a daemon that is killed then loses none of it. What failed first
+ * is what the reply says; that there was more is added to it. */
+static void
+command(struct request *request, enum control_verb verb)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	gboolean now = FALSE;
+	if (!request_boolean(request, "now", &now))
+		return;
+	g_autoptr(GPtrArray) names = request_names(request, FALSE);
+	if (!names)
+		return;
+	const char *failed = NULL;
+	g_autoptr(GString) why = g_string_new(NULL);
+	JsonArray *done = json_array_new();
+	for (guint i = 0; i < names->len; i++) {
+		const char *name = g_ptr_array_index(names, i);
+		g_autoptr(GError) error = NULL;
+		if (hird->command(hird->data, name, verb, now, client_who(request->client),
+				  &error)) {
+			json_array_add_string_element(done, name);
+			continue;
+		}
+		const char *message = error ? error->message : "refused";
+		if (failed)
+			g_string_append_printf(why, "; %s: %s", name, message);
+		else
+			g_string_append(why, message);
+		failed = failed ? failed : name;
+	}
+	if (failed) {
+		json_array_unref(done);
+		request_not_possible(request, failed, why->str);
+		return;
+	}
+	JsonObject *o = json_object_new();
+	json_object_set_array_member(o, "names", done);
+	struct order *order = g_new(struct order, 1);
+	*order = (struct order){request, o};
+	request->state = order;
+	request->release = order_release;
+	hird->kept(hird->data, on_kept, order);
+}
+
+static void
+method_start(struct request *request)
+{
+	command(request, CONTROL_START);
+}
+
+static void
+method_stop(struct request *request)
+{
+	command(request, CONTROL_STOP);
+}
+
+static void
+method_restart(struct request *request)
+{
+	command(request, CONTROL_RESTART);
+}
+
+static void
+method_reset(struct request *request)
+{
+	command(request, CONTROL_RESET);
+}
+
+static void
+method_drain(struct request *request)
+{
+	command(request, CONTROL_DRAIN);
+}
+
+static void
+method_undrain(struct request *request)
+{
+	command(request, CONTROL_UNDRAIN);
+}
+
+static void
+method_reload(struct request *request)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	g_autoptr(GPtrArray) messages = g_ptr_array_new_with_free_func(g_free);
+	gboolean done = hird->reload(hird->data, messages);
+	g_ptr_array_add(messages, NULL);
+	JsonObject *o = json_object_new();
+	json_object_set_array_member(o, "messages",
+				     strings_json((const char *const *)messages->pdata));
+	if (done)
+		request_reply(request, o, FALSE);
+	else
+		request_fail(request, CONTROL_INTERFACE ".ConfigurationErrors", o);
+}
+
+/* --- the table --- */
+
+enum access { READS, CHANGES };
+
+static const struct method {
+	const char *interface, *name;
+	void (*handle)(struct request *request);
+	enum access access;
+} methods[] = {
+    {SERVICE_INTERFACE, "GetInfo", method_get_info, READS},
+    {SERVICE_INTERFACE, "GetInterfaceDescription", method_get_interface_description, READS},
+    {CONTROL_INTERFACE, "List", method_list, READS},
+    {CONTROL_INTERFACE, "Status", method_status, READS},
+    {CONTROL_INTERFACE, "Wait", method_wait, READS},
+    {CONTROL_INTERFACE, "Events", method_events, READS},
+    {CONTROL_INTERFACE, "Log", method_log, READS},
+    {CONTROL_INTERFACE, "Screenshot", method_screenshot, READS},
+    {CONTROL_INTERFACE, "Machines", method_machines, READS},
+    {CONTROL_INTERFACE, "Ssh", method_ssh, READS},
+    {CONTROL_INTERFACE, "Check", method_check, READS},
+    {CONTROL_INTERFACE, "Metrics", method_metrics, READS},
+    {CONTROL_INTERFACE, "Start", method_start, CHANGES},
+    {CONTROL_INTERFACE, "Stop", method_stop, CHANGES},
+    {CONTROL_INTERFACE, "Restart", method_restart, CHANGES},
+    {CONTROL_INTERFACE, "Reset", method_reset, CHANGES},
+    {CONTROL_INTERFACE, "Drain", method_drain, CHANGES},
+    {CONTROL_INTERFACE, "Undrain", method_undrain, CHANGES},
+    {CONTROL_INTERFACE, "Reload", method_reload, CHANGES},
+    {CONTROL_INTERFACE, "Console", method_console, CHANGES},
+};
+
+static void
+deny(struct request *request)
+{
+	g_autofree char *why = g_strdup_printf(
+	    "%s is for root and members of the group " CONTROL_ADMIN_GROUP ", and you are %s",
+	    request->method, client_who(request->client));
+	fail_with(request, CONTROL_INTERFACE ".PermissionDenied", "why", why);
+}
+
+/* Is it a parameter of the method, as the interface's description has it? There a member's name is
+ * followed by a colon, and stands on its own before it. */
+static gboolean
+is_parameter(const char *description, const char *method, const char *name)
+{
+	g_autofree char *start = g_strdup_printf("\nmethod %s(", method);
+	g_autofree char *member = g_strconcat(name, ":", NULL);
+	const char *at = strstr(description, start), *end = at ? strstr(at, "->") : NULL;
+	for (at = end ? at + strlen(start) - 1 : NULL; at; at++) {
+		at = strstr(at, member);
+		if (!at || at > end)
+			return FALSE;
+		if (strchr("(, \n", at[-1]))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* What the method does not know it would leave out, and do more than was asked for: "name" for
+ * "names" must not stop all guests. FALSE: answered and gone. */
+static gboolean
+known_parameters(struct request *request, const char *description)
+{
+	g_autoptr(GList) names = json_object_get_members(request->message->parameters);
+	for (const GList *l = names; l; l = l->next)
+		if (!is_parameter(description, request->method, l->data)) {
+			request_invalid(request, l->data, NULL);
+			return FALSE;
+		}
+	return TRUE;
+}
+
+void
+request_dispatch(struct request *request)
+{
+	const char *full = request->message->method, *dot = strrchr(full, '.');
+	g_autofree char *interface = dot ? g_strndup(full, (gsize)(dot - full)) : g_strdup("");
+	gboolean known = FALSE;
+	request->method = dot ? dot + 1 : full;
+	for (gsize i = 0; i < G_N_ELEMENTS(methods); i++) {
+		const struct method *method = &methods[i];
+		if (strcmp(method->interface, interface) != 0)
+			continue;
+		known = TRUE;
+		if (strcmp(method->name, request->method) != 0)
+			continue;
+		if (request->message->upgrade && method->handle != method_console)
+			request_invalid(request, "upgrade",
+					"this method does not lead to another protocol");
+		else if (method->access == CHANGES && !client_may_change(request->client))
+			deny(request);
+		else if (known_parameters(request, strcmp(interface, CONTROL_INTERFACE)
+						       ? service_description
+						       : service_interface))
+			method->handle(request);
+		return;
+	}
+	if (known)
+		fail_with(request, VARLINK_METHOD_NOT_FOUND, "method", full);
+	else
+		fail_with(request, VARLINK_INTERFACE_NOT_FOUND, "interface", interface);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Wait: answered when all the guests are in a state, or as soon as one of them cannot get there by
+ * itself.
+ *
+ * A wait is judged by what describe says, at once and then when the loop comes round after an
+ * event; so a state that is passed through within one action of the daemon (stopped, in the midst
+ * of a restart) is no verdict.
+ */
+#include <string.h>
+
+#include "service/control/internal.h"
+
+/* The states of lifecycle.h, which this module does not know, and one that is made of two facts. */
+static const char *const states[] = {"stopped",	 "starting", "booting", "enrolling",
+				     "ready",	 "draining", "drained", "unresponsive",
+				     "stopping", "backoff",  "failed",	NULL};
+
+struct wait {
+	struct request *request;
+	GPtrArray *names;
+	const char *state; /* of the message */
+	gboolean changed;  /* since the last reply */
+	ev_timer timeout, recheck;
+};
+
+static struct control *
+control_of(const struct wait *wait)
+{
+	return wait->request->client->control;
+}
+
+static gboolean
+is_in(const struct control_guest *guest, const char *state)
+{
+	if (strcmp(state, "drained") == 0) /* no build runs in it, and none will */
+		return guest->builds <= 0 && (strcmp(guest->state, "draining") == 0 ||
+					      strcmp(guest->state, "stopped") == 0 ||
+					      strcmp(guest->state, "failed") == 0);
+	return strcmp(guest->state, state) == 0;
+}
+
+/* It stays as it is until a person does something. */
+static gboolean
+is_stuck(const struct control_guest *guest, const char *state)
+{
+	if (strcmp(state, "stopped") == 0 || strcmp(state, "failed") == 0 ||
+	    strcmp(state, "drained") == 0)
+		return FALSE;
+	return strcmp(guest->state, "failed") == 0 || strcmp(guest->state, "stopped") == 0;
+}
+
+static void
+fail_stuck(struct request *request, const struct control_guest *guest)
+{
+	JsonObject *o = json_object_new();
+	json_set_text(o, "name", guest->name);
+	json_set_text(o, "state", guest->state);
+	json_set_text(o, "why", guest->why ? guest->why : "");
+	request_fail(request, CONTROL_INTERFACE ".WaitFailed", o);
+}
+
+/* The guests as they are, or NULL when the request was answered with an error. *all: they are in
+ * the state. */
+static JsonArray *
+judge(struct wait *wait, gboolean *all)
+{
+	const struct control_hird *hird = &control_of(wait)->hird;
+	JsonArray *guests = json_array_new();
+	*all = TRUE;
+	for (guint i = 0; i < wait->names->len; i++) {
+		const char *name = g_ptr_array_index(wait->names, i);
+		struct control_guest guest = {0};
+		gboolean there = hird->describe(hird->data, name, FALSE, &guest);
+		if (there && (is_in(&guest, wait->state) || !is_stuck(&guest, wait->state))) {
+			*all = *all && is_in(&guest, wait->state);
+			json_array_add_object_element(guests, guest_json(&guest));
+			continue;
+		}
+		json_array_unref(guests);
+		if (there) {
+			fail_stuck(wait->request, &guest);
+		} else { /* a reload took it away */
+			JsonObject *o = json_object_new();
+			json_set_text(o, "name", name);
+			request_fail(wait->request, CONTROL_INTERFACE ".NoSuchGuest", o);
+		}
+		return NULL;
+	}
+	return guests;
+}
+
+static JsonObject *
+guests_object(JsonArray *guests)
+{
+	JsonObject *o = json_object_new();
+	json_object_set_array_member(o, "guests", guests);
+	return o;
+}
+
+static void
+wait_pump(struct request *request)
+{
+	struct wait *wait = request->state;
+	gboolean all;
+	JsonArray *guests = judge(wait, &all);
+	if (!guests)
+		return;
+	gboolean tell = all || (wait->changed && request->message->more);
+	wait->changed = FALSE;
+	if (tell)
+		request_reply(request, guests_object(guests), !all);
+	else
+		json_array_unref(guests);
+}
+
+static void
+on_timeout(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct wait *wait = watcher->data;
+	gboolean all;
+	JsonArray *guests = judge(wait, &all);
+	if (guests && all)
+		request_reply(wait->request, guests_object(guests), FALSE);
+	else if (guests)
+		request_fail(wait->request, CONTROL_INTERFACE ".TimedOut", guests_object(guests));
+}
+
+static void
+on_recheck(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct wait *wait = watcher->data;
+	client_wake(wait->request->client);
+}
+
+static void
+wait_release(struct request *request)
+{
+	struct wait *wait = request->state;
+	ev_timer_stop(control_of(wait)->loop, &wait->timeout);
+	ev_timer_stop(control_of(wait)->loop, &wait->recheck);
+	g_ptr_array_unref(wait->names);
+	g_free(wait);
+}
+
+void
+wait_notice(struct request *request, const struct control_event *event)
+{
+	if (request->pump != wait_pump) {
+		if (request->pump)
+			client_wake(request->client);
+		return;
+	}
+	struct wait *wait = request->state;
+	for (guint i = 0; i < wait->names->len && event->guest; i++)
+		if (strcmp(event->guest, g_ptr_array_index(wait->names, i)) == 0)
+			wait->changed = TRUE;
+	client_wake(request->client);
+}
+
+void
+method_wait(struct request *request)
+{
+	struct control *control = request->client->control;
+	const char *state = NULL;
+	double timeout = 0;
+	if (!request_string(request, "state", &state) ||
+	    !request_number(request, "timeout", &timeout))
+		return;
+	if (!state) {
+		request_invalid(request, "state", NULL);
+		return;
+	}
+	if (!g_strv_contains(states, state)) {
+		g_autofree char *known = g_strjoinv(", ", (char **)states);
+		g_autofree char *why = g_strdup_printf("not one of %s", known);
+		request_invalid(request, "state", why);
+		return;
+	}
+	GPtrArray *names = request_names(request, FALSE);
+	if (!names)
+		return;
+	struct wait *wait = g_new0(struct wait, 1);
+	wait->request = request;
+	wait->names = names;
+	wait->state = state;
+	request->state = wait;
+	request->lasting = TRUE;
+	request->pump = wait_pump;
+	request->release = wait_release;
+	ev_timer_init(&wait->timeout, on_timeout, MIN(timeout, 1e9), 0.);
+	ev_timer_init(&wait->recheck, on_recheck, control->recheck, control->recheck);
+	wait->timeout.data = wait->recheck.data = wait;
+	ev_now_update(control->loop);
+	if (timeout > 0)
+		ev_timer_start(control->loop, &wait->timeout);
+	if (strcmp(state, "drained") == 0)
+		ev_timer_start(control->loop, &wait->recheck);
+	wait_pump(request);
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * childhurdctl's connection: a blocking socket, and poll for its limits. No GIO: most runs are one
+ * question and one answer, and are over in the time that a main loop takes to be set up.
+ */
+#include "service/ctl/ctl.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+G_DEFINE_QUARK(ctl - error - quark, ctl_error)
+
+static volatile sig_atomic_t interrupted;
+static sigset_t waiting_mask; /* while poll waits: SIGINT gets through */
+static gboolean catching;
+
+static void
+note_interrupt(int number)
+{
+	interrupted = number;
+}
+
+void
+ctl_catch_interrupt(void)
+{
+	struct sigaction action = {.sa_handler = note_interrupt};
+	sigset_t set;
+	if (catching)
+		return;
+	sigemptyset(&action.sa_mask);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, &waiting_mask);
+	sigdelset(&waiting_mask, SIGINT);
+	sigaction(SIGINT, &action, NULL);
+	catching = TRUE;
+}
+
+/* Where the daemon listens, when nobody says so. */
+static char *
+default_socket(gboolean *searched)
+{
+	const char *named = g_getenv("CHILDHURD_SOCKET");
+	if (named && *named)
+		return g_strdup(named);
+	*searched = TRUE;
+	if (geteuid() == 0)
+		return g_strdup(CTL_SYSTEM);
+	char *own = g_build_filename(g_get_user_runtime_dir(), "childhurd", "control", NULL);
+	if (!access(CTL_SYSTEM, F_OK) && access(own, F_OK)) {
+		g_free(own);
+		return g_strdup(CTL_SYSTEM);
+	}
+	return own;
+}
+
+void
+ctl_find_socket(struct ctl *ctl)
+{
+	g_free(ctl->socket);
+	ctl->socket = default_socket(&ctl->searched);
+}
+
+static gboolean
+no_daemon(const struct ctl *ctl, int problem, GError **error)
+{
+	/* There is one: its socket, or the folder, is closed to us. */
+	if (problem == EACCES || problem == EPERM) {
+		g_set_error(error, CTL_ERROR, CTL_NO_DAEMON,
+			    "%s: %s; root, and members of the control-group (childhurd by default) "
+			    "and of childhurd-admin may use it",
+			    ctl->socket, g_strerror(problem));
+		return FALSE;
+	}
+	/* su, sudo and cron lose the variable, and with it a user's own daemon. */
+	gboolean lost = problem == ENOENT && ctl->searched && strcmp(ctl->socket, CTL_SYSTEM) &&
+			!g_getenv("XDG_RUNTIME_DIR");
+	g_set_error(
+	    error, CTL_ERROR, CTL_NO_DAEMON,
+	    "no childhurdd at %s%s: %s; %sstart the daemon (as a service, or childhurdd), or name "
+	    "another socket with --socket or CHILDHURD_SOCKET",
+	    ctl->socket,
+	    ctl->searched && strcmp(ctl->socket, CTL_SYSTEM) ? ", nor at " CTL_SYSTEM : "",
+	    g_strerror(problem),
+	    lost ? "XDG_RUNTIME_DIR is not set: was it when the daemon was started? If there "
+		   "is none, "
+		 : "");
+	return FALSE;
+}
+
+/* *absent: nobody listens there, but somebody may yet. */
+static gboolean
+open_socket(struct ctl *ctl, gboolean *absent, GError **error)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const struct timeval limit = {.tv_sec = CTL_REPLY_LIMIT / 1000};
+	*absent = FALSE;
+	if (!*ctl->socket || strlen(ctl->socket) >= sizeof address.sun_path) {
+		g_set_error(error, CTL_ERROR, CTL_USAGE,
+			    "%s: a socket's path has 1 to %zu characters", ctl->socket,
+			    sizeof address.sun_path - 1);
+		return FALSE;
+	}
+	memcpy(address.sun_path, ctl->socket, strlen(ctl->socket));
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* It also limits how long connect waits for a place in the daemon's backlog. */
+	if (fd >= 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+		int problem = errno;
+		if (fd >= 0)
+			close(fd);
+		*absent = problem == ENOENT || problem == ECONNREFUSED;
+		return no_daemon(ctl, problem, error);
+	}
+	ctl->fd = fd;
+	varlink_buffer_init(&ctl->input, CTL_REPLY_MAX);
+	return TRUE;
+}
+
+gboolean
+ctl_await_daemon(struct ctl *ctl, gint64 until, GError **error)
+{
+	gint64 latest = g_get_monotonic_time() + CTL_DAEMON_LIMIT * 1000;
+	if (until < 0 || until > latest)
+		until = latest;
+	while (ctl->fd == -1) {
+		GError *why = NULL;
+		gboolean absent;
+		if (open_socket(ctl, &absent, &why))
+			break;
+		if (!absent || g_get_monotonic_time() >= until) {
+			g_propagate_error(error, why);
+			return FALSE;
+		}
+		g_clear_error(&why);
+		poll(NULL, 0, CTL_DAEMON_RETRY);
+		/* It may come up at the other of the two places. */
+		if (ctl->searched)
+			ctl_find_socket(ctl);
+	}
+	return TRUE;
+}
+
+void
+ctl_disconnect(struct ctl *ctl)
+{
+	if (ctl->fd == -1)
+		return;
+	close(ctl->fd);
+	ctl->fd = -1;
+	varlink_buffer_clear(&ctl->input);
+}
+
+/* The connection broke in the middle: that is as good as no daemon. */
+static gboolean
+broken(const struct ctl *ctl, const char *why, GError **error)
+{
+	g_set_error(error, CTL_ERROR, CTL_NO_DAEMON, "the connection to %s broke: %s", ctl->socket,
+		    why);
+	return FALSE;
+}
+
+static gboolean
+send_text(struct ctl *ctl, const char *text, GError **error)
+{
+	gsize length = strlen(text) + 1;
+	gboolean absent;
+	if (ctl->fd == -1 && !open_socket(ctl, &absent, error))
+		return FALSE;
+	for (gsize at = 0; at < length;) {
+		ssize_t n = send(ctl->fd, text + at, length - at, MSG_NOSIGNAL);
+		/* A daemon that refuses us says why and closes: its words may be there to be read.
+		 */
+		if (n < 0 && errno == EPIPE)
+			return TRUE;
+		if (n < 0 && errno != EINTR)
+			return broken(ctl, g_strerror(errno), error);
+		if (n > 0)
+			at += (gsize)n;
+	}
+	return TRUE;
+}
+
+gboolean
+ctl_send(struct ctl *ctl, const char *method, JsonObject *parameters, gboolean more, GError **error)
+{
+	g_autofree char *text = varlink_call(method, parameters, more);
+	return send_text(ctl, text, error);
+}
+
+/* Wait until there is something to read. until: monotonic µs, -1: for ever. */
+static gboolean
+wait_for_input(const struct ctl *ctl, gint64 until, GError **error)
+{
+	struct pollfd ready = {.fd = ctl->fd, .events = POLLIN};
+	for (;;) {
+		gint64 left = until < 0 ? 0 : MAX(until - g_get_monotonic_time(), 0);
+		struct timespec time = {left / G_USEC_PER_SEC, left % G_USEC_PER_SEC * 1000};
+		int n = ppoll(&ready, 1, until < 0 ? NULL : &time, catching ? &waiting_mask : NULL);
+		if (n > 0)
+			return TRUE;
+		if (n < 0 && errno == EINTR && !interrupted)
+			continue;
+		if (n < 0 && interrupted)
+			g_set_error(error, CTL_ERROR, CTL_INTERRUPTED, "interrupted");
+		else if (n < 0)
+			broken(ctl, g_strerror(errno), error);
+		else
+			g_set_error(error, CTL_ERROR, CTL_TIMED_OUT,
+				    "the daemon at %s does not answer", ctl->socket);
+		return FALSE;
+	}
+}
+
+static struct varlink_message *
+take_message(struct ctl *ctl, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+	const char *text = varlink_buffer_take(&ctl->input, &why);
+	struct varlink_message *message = text ? varlink_parse(text, &why) : NULL;
+	if (why)
+		g_set_error(error, CTL_ERROR, CTL_FAILED,
+			    "%s does not answer as childhurdd does: %s", ctl->socket, why->message);
+	return message;
+}
+
+struct varlink_message *
+ctl_receive(struct ctl *ctl, gint64 limit, GError **error)
+{
+	gint64 until = limit < 0 ? -1 : g_get_monotonic_time() + limit * 1000;
+	for (;;) {
+		GError *why = NULL;
+		struct varlink_message *message = take_message(ctl, &why);
+		if (message || why) {
+			if (why)
+				g_propagate_error(error, why);
+			return message;
+		}
+		if (!wait_for_input(ctl, until, error))
+			return NULL;
+		char bytes[65536];
+		ssize_t n = recv(ctl->fd, bytes, sizeof bytes, 0);
+		if (n > 0)
+			varlink_buffer_append(&ctl->input, bytes, (gsize)n);
+		else if (n == 0 || errno != EINTR) {
+			broken(ctl, n ? g_strerror(errno) : "the daemon closed it", error);
+			return NULL;
+		}
+	}
+}
+
+/* The answer to what was sent; the daemon's error becomes error. */
+static struct varlink_message *
+take_answer(struct ctl *ctl, GError **error)
+{
+	struct varlink_message *message = ctl_receive(ctl, CTL_REPLY_LIMIT, error);
+	if (message && ctl_refused(message, error))
+		g_clear_pointer(&message, varlink_message_free);
+	return message;
+}
+
+struct varlink_message *
+ctl_call(struct ctl *ctl, const char *method, JsonObject *parameters, GError **error)
+{
+	return ctl_send(ctl, method, parameters, FALSE, error) ? take_answer(ctl, error) : NULL;
+}
+
+struct varlink_message *
+ctl_upgrade(struct ctl *ctl, const char *method, JsonObject *parameters, GError **error)
+{
+	g_autofree char *text = varlink_upgrade(method, parameters);
+	return send_text(ctl, text, error) ? take_answer(ctl, error) : NULL;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The verbs about the daemon itself, and a guest's picture. */
+#include "service/ctl/ctl.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+int
+ctl_machines(struct ctl *ctl, GError **error)
+{
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Machines", NULL, error);
+	if (!reply)
+		return CTL_FAILED;
+	if (ctl->json)
+		return ctl_print_json(reply);
+	g_autofree char *text = ctl_clean(ctl_text(reply->parameters, "text"), FALSE);
+	fputs(text, stdout);
+	if (*text && !g_str_has_suffix(text, "\n"))
+		putchar('\n');
+	return CTL_DONE;
+}
+
+int
+ctl_metrics(struct ctl *ctl, GError **error)
+{
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Metrics", NULL, error);
+	if (!reply)
+		return CTL_FAILED;
+	g_autofree char *text = ctl_clean(ctl_text(reply->parameters, "text"), FALSE);
+	fputs(text, stdout);
+	return CTL_DONE;
+}
+
+int
+ctl_reload(struct ctl *ctl, GError **error)
+{
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Reload", NULL, error);
+	if (!reply)
+		return CTL_FAILED;
+	g_autoptr(GPtrArray) messages = ctl_texts(reply->parameters, "messages");
+	for (guint i = 0; i < messages->len; i++) {
+		g_autofree char *clean = ctl_clean(g_ptr_array_index(messages, i), TRUE);
+		puts(clean);
+	}
+	if (!messages->len)
+		puts("nothing has changed");
+	return CTL_DONE;
+}
+
+int
+ctl_screenshot(struct ctl *ctl, GError **error)
+{
+	static const guchar magic[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+	const char *file = ctl->arguments[1];
+	g_autofree char *name = ctl_only_name(ctl, error);
+	if (!name)
+		return CTL_FAILED;
+	JsonObject *parameters = json_object_new();
+	GError *why = NULL;
+	json_object_set_string_member(parameters, "name", name);
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Screenshot", parameters, &why);
+	if (!reply && why->code == CTL_TIMED_OUT) {
+		/* The daemon has just answered who that is: it is QEMU that it waits for. */
+		g_clear_error(&why);
+		g_set_error(error, CTL_ERROR, CTL_TIMED_OUT,
+			    "%s: its QEMU does not answer: no picture within %d s", name,
+			    CTL_REPLY_LIMIT / 1000);
+		return CTL_TIMED_OUT;
+	}
+	if (!reply) {
+		g_propagate_error(error, why);
+		return CTL_FAILED;
+	}
+	const char *text = ctl_text(reply->parameters, "png");
+	gsize length = 0;
+	g_autofree guchar *png = g_base64_decode(text ? text : "", &length);
+	if (length < sizeof magic || memcmp(png, magic, sizeof magic)) {
+		g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: what the daemon sent is no PNG",
+			    name);
+		return CTL_FAILED;
+	}
+	if (!strcmp(file, "-"))
+		fwrite(png, 1, length, stdout);
+	else if (!g_file_set_contents(file, (const char *)png, (gssize)length, error))
+		return CTL_FAILED;
+	return CTL_DONE;
+}
+
+int
+ctl_version(struct ctl *ctl, GError **error)
+{
+	printf("childhurdctl %s\n", CHILDHURD_VERSION);
+	ctl_auto_message reply = ctl_call(ctl, "org.varlink.service.GetInfo", NULL, error);
+	if (!reply)
+		return CTL_FAILED;
+	const char *product = ctl_text(reply->parameters, "product"),
+		   *version = ctl_text(reply->parameters, "version");
+	g_autofree char *text =
+	    g_strdup_printf("%s %s", product ? product : "?", version ? version : "?");
+	g_autofree char *clean = ctl_clean(text, TRUE);
+	puts(clean);
+	return CTL_DONE;
+}
+
+/* --- check: the daemon's program does it, for the daemon or for us --- */
+
+/* The childhurdd that belongs to this childhurdctl: both are installed, or built, side by side.
+ * Caller frees; NULL: there is none. */
+static char *
+daemon_program(void)
+{
+	static const char *const places[] = {"", "../sbin", "../childhurdd"};
+	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+	g_autofree char *folder = self ? g_path_get_dirname(self) : NULL;
+	for (gsize i = 0; folder && i < G_N_ELEMENTS(places); i++) {
+		char *path = g_build_filename(folder, places[i], "childhurdd", NULL);
+		if (g_file_test(path, G_FILE_TEST_IS_REGULAR) && !access(path, X_OK))
+			return path;
+		g_free(path);
+	}
+	return g_find_program_in_path("childhurdd");
+}
+
+/* No daemon is needed. */
+static int
+check_here(const char *file, GError **error)
+{
+	g_autofree char *program = daemon_program();
+	const char *const argv[] = {"childhurdd", "--check", file ? "--config" : NULL, file, NULL};
+	if (program)
+		execv(program, (char **)argv);
+	g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s", program ? program : "childhurdd",
+		    program ? g_strerror(errno)
+			    : "neither beside childhurdctl, nor in ../sbin, nor in PATH");
+	return CTL_FAILED;
+}
+
+/* A daemon that runs knows which file is its own, and looks at the host as who it runs as. */
+int
+ctl_check(struct ctl *ctl, GError **error)
+{
+	GError *why = NULL;
+	if (ctl->n_arguments)
+		return check_here(ctl->arguments[0], error);
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Check", NULL, &why);
+	if (!reply && why->code == CTL_NO_DAEMON) {
+		g_error_free(why);
+		return check_here(NULL, error);
+	}
+	if (!reply) {
+		g_propagate_error(error, why);
+		return CTL_FAILED;
+	}
+	g_autoptr(GPtrArray) findings = ctl_objects(reply->parameters, "findings");
+	for (guint i = 0; i < findings->len; i++) {
+		JsonObject *finding = g_ptr_array_index(findings, i);
+		g_autofree char *result = ctl_clean(ctl_text(finding, "result"), TRUE);
+		g_autofree char *text = ctl_clean(ctl_text(finding, "text"), TRUE);
+		printf("%-8s %s\n", result, text);
+	}
+	return ctl_flag(reply->parameters, "good") ? CTL_DONE : CTL_FAILED;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* childhurdctl list, and which guests the names on a command line stand for. */
+#include "service/ctl/ctl.h"
+
+/* --- names --- */
+
+/* Add what argument (NULL: all) stands for to names; known has those that are there. */
+static gboolean
+expand_one(struct ctl *ctl, const char *argument, GPtrArray *names, GHashTable *known,
+	   GError **error)
+{
+	ctl_auto_message reply =
+	    ctl_call(ctl, "org.childhurd.List", ctl_names(&argument, argument ? 1 : 0), error);
+	if (!reply)
+		return FALSE;
+	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
+	for (guint i = 0; i < guests->len; i++) {
+		JsonObject *guest = g_ptr_array_index(guests, i);
+		const char *name = ctl_text(guest, "name");
+		if (ctl->autostart && !ctl_flag(guest, "autostart"))
+			continue;
+		if (name && g_hash_table_add(known, g_strdup(name)))
+			g_ptr_array_add(names, g_strdup(name));
+	}
+	return TRUE;
+}
+
+GPtrArray *
+ctl_expand(struct ctl *ctl, int *status, GError **error)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GHashTable) known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	if (!ctl->n_arguments && !expand_one(ctl, NULL, names, known, error))
+		return NULL;
+	for (guint i = 0; i < ctl->n_arguments; i++) {
+		GError *why = NULL;
+		if (expand_one(ctl, ctl->arguments[i], names, known, &why))
+			continue;
+		if (why->code == CTL_NO_DAEMON) {
+			g_propagate_error(error, why);
+			return NULL;
+		}
+		*status = ctl_complain(why);
+	}
+	return g_steal_pointer(&names);
+}
+
+/* Do these guests, which the first argument stands for, suit a verb that takes one? */
+static gboolean
+is_one(const struct ctl *ctl, const GPtrArray *guests, GError **error)
+{
+	if (guests->len == 1)
+		return TRUE;
+	g_set_error(error, CTL_ERROR, CTL_USAGE, "%s fits %u guests; %s takes one",
+		    ctl->arguments[0], guests->len, ctl->verb->name);
+	return FALSE;
+}
+
+char *
+ctl_only_name(struct ctl *ctl, GError **error)
+{
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.List",
+					  ctl_names((const char *const *)ctl->arguments, 1), error);
+	if (!reply)
+		return NULL;
+	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
+	if (!is_one(ctl, guests, error))
+		return NULL;
+	const char *name = ctl_text(g_ptr_array_index(guests, 0), "name");
+	return g_strdup(name ? name : ctl->arguments[0]);
+}
+
+/* --- list --- */
+
+static void
+print_table(GPtrArray *guests)
+{
+	static const enum ctl_column columns[] = {
+	    CTL_COLUMN_NAME,   CTL_COLUMN_STATE,     CTL_COLUMN_SINCE,
+	    CTL_COLUMN_PORT,   CTL_COLUMN_PUBLISHED, CTL_COLUMN_BUILD,
+	    CTL_COLUMN_MEMORY, CTL_COLUMN_RESTARTS,  CTL_COLUMN_WHY};
+	g_autofree struct ctl_row *rows = g_new0(struct ctl_row, guests->len);
+	for (guint i = 0; i < guests->len; i++)
+		rows[i].guest = g_ptr_array_index(guests, i);
+	g_autoptr(GPtrArray) lines = ctl_table(columns, G_N_ELEMENTS(columns), rows, guests->len);
+	for (guint i = 0; i < lines->len; i++)
+		puts(g_ptr_array_index(lines, i));
+}
+
+int
+ctl_list(struct ctl *ctl, GError **error)
+{
+	ctl_auto_message reply =
+	    ctl_call(ctl, "org.childhurd.List",
+		     ctl_names((const char *const *)ctl->arguments, ctl->n_arguments), error);
+	if (!reply)
+		return CTL_FAILED;
+	if (ctl->json)
+		return ctl_print_json(reply);
+	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
+	if (guests->len)
+		print_table(guests);
+	else
+		puts("no guest is configured; add a [guest NAME] to childhurd.ini (see "
+		     "childhurd.ini(5)) and reload");
+	return CTL_DONE;
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * childhurdctl: the command line. One table says which verbs there are and what each may be given;
+ * the ctl_*.c files do the work.
+ *
+ * GOption parses twice: up to the verb, then what follows it with the verb's own options, so that
+ * they may stand before or after the names, and --help knows what it is asked about.
+ */
+#include "config/base/streams.h"
+#include "service/ctl/ctl.h"
+
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MANY G_MAXUINT
+
+static int show_help(struct ctl *ctl, GError **error);
+
+/* In the order of the help. ssh's options stand before NAME: what follows it is the command's. */
+static const struct ctl_verb verbs[] = {
+    {"list", "[NAME...]", "all guests, a line each", CTL_OPTION_JSON, 0, MANY, ctl_list},
+    {"status", "[NAME...]", "all that is known of a guest; without NAME, all of them in short",
+     CTL_OPTION_JSON, 0, MANY, ctl_status},
+    {"top", "[NAME...]", "all guests, looked at again each second, until q", 0, 0, MANY, ctl_top},
+    {"start", "NAME...|--all|--autostart", "start guests",
+     CTL_OPTION_ALL | CTL_OPTION_AUTOSTART | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY,
+     ctl_start},
+    {"stop", "NAME...|--all", "stop guests, when no build runs on them (--now: at once)",
+     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_stop},
+    {"restart", "NAME...|--all", "stop and start again",
+     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_restart},
+    {"reset", "NAME...|--all", "throw the disk away; a running guest is stopped and started for it",
+     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_reset},
+    {"drain", "NAME...|--all", "give guests no new work",
+     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_drain},
+    {"undrain", "NAME...|--all", "give them work again",
+     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_undrain},
+    {"wait", "NAME...|--all --for STATE", "wait until guests are in a state",
+     CTL_OPTION_ALL | CTL_OPTION_FOR | CTL_OPTION_TIMEOUT, 1, MANY, ctl_wait},
+    {"ssh", "NAME [COMMAND...]", "log in as the administrator, or run a command",
+     CTL_OPTION_TERMINAL, 1, MANY, ctl_ssh},
+    {"console", "NAME", "type into a guest's console, until ^]",
+     CTL_OPTION_FORCE | CTL_OPTION_ESCAPE, 1, 1, ctl_console},
+    {"log", "NAME", "what a guest's console said", CTL_OPTION_FOLLOW | CTL_OPTION_LINES, 1, 1,
+     ctl_log},
+    {"events", "", "what happened", CTL_OPTION_FOLLOW | CTL_OPTION_SINCE | CTL_OPTION_JSON, 0, 0,
+     ctl_events},
+    {"machines", "", "what Guix is told: the machines.scm that is published now", CTL_OPTION_JSON,
+     0, 0, ctl_machines},
+    {"metrics", "", "figures for Prometheus: OpenMetrics text", 0, 0, 0, ctl_metrics},
+    {"screenshot", "NAME FILE.png", "a picture of a guest's screen; - for stdout", 0, 2, 2,
+     ctl_screenshot},
+    {"reload", "", "apply the configuration anew", 0, 0, 0, ctl_reload},
+    {"check", "[FILE]", "what is wrong with the configuration and the host", 0, 0, 1, ctl_check},
+    {"version", "", "the versions of childhurdctl and of the daemon", 0, 0, 0, ctl_version},
+    {"help", "[VERB]", "this help, or a verb's", 0, 0, 1, show_help},
+};
+
+static int usage_error(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+static int
+usage_error(GError **error, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	g_autofree char *text = g_strdup_vprintf(format, list);
+	va_end(list);
+	g_set_error_literal(error, CTL_ERROR, CTL_USAGE, text);
+	return CTL_USAGE;
+}
+
+/* The verb of that name, or the only one that begins with it. */
+static const struct ctl_verb *
+find_verb(const char *name, GError **error)
+{
+	const struct ctl_verb *found = NULL;
+	g_autoptr(GString) candidates = g_string_new(NULL);
+	guint n = 0;
+	for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++) {
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+		if (!*name || !g_str_has_prefix(verbs[i].name, name))
+			continue;
+		found = &verbs[i];
+		g_string_append_printf(candidates, "%s%s", n++ ? ", " : "", verbs[i].name);
+	}
+	if (n == 1)
+		return found;
+	if (n)
+		usage_error(error, "%s may be %s", name, candidates->str);
+	else
+		usage_error(error, "there is no verb \"%s\"; see childhurdctl --help", name);
+	return NULL;
+}
+
+static char *
+verbs_help(void)
+{
+	g_autoptr(GString) text = g_string_new("Verbs:\n");
+	for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
+		g_string_append_printf(text, "  %-10s %-25s %s\n", verbs[i].name,
+				       verbs[i].arguments, verbs[i].help);
+	g_string_append(
+	    text,
+	    "\nNAME may be a pattern (in quotes: 'childhurd*'). A verb may be shortened while it is"
+	    " unique.\nchildhurdctl VERB --help shows a verb's options. Exit status: 0 done, 1 "
+	    "failed,"
+	    " 2 usage, 3 no daemon,\n4 timed out. See childhurdctl(1).");
+	return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+/* --- options --- */
+
+struct parsed {
+	char *timeout, *since, *escape;
+	char *lines;
+	char *completion; /* a shell; NULL: none wanted */
+	gboolean names;
+};
+
+static GArray *
+option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
+{
+	const struct {
+		guint option;
+		GOptionEntry entry;
+	} all[] = {
+	    {CTL_OPTION_JSON,
+	     {"json", 0, 0, G_OPTION_ARG_NONE, &ctl->json, "Print JSON, as in the protocol", NULL}},
+	    {CTL_OPTION_ALL, {"all", 'a', 0, G_OPTION_ARG_NONE, &ctl->all, "All guests", NULL}},
+	    {CTL_OPTION_AUTOSTART,
+	     {"autostart", 0, 0, G_OPTION_ARG_NONE, &ctl->autostart,
+	      "All guests that are configured with autostart", NULL}},
+	    {CTL_OPTION_WAIT,
+	     {"wait", 'w', 0, G_OPTION_ARG_NONE, &ctl->wait, "Wait until it is done", NULL}},
+	    {CTL_OPTION_NOW,
+	     {"now", 0, 0, G_OPTION_ARG_NONE, &ctl->now,
+	      "Do not wait for a running build: it is lost", NULL}},
+	    {CTL_OPTION_FOR,
+	     {"for", 0, 0, G_OPTION_ARG_STRING, &ctl->state,
+	      "The state: ready, stopped, drained, ...", "STATE"}},
+	    {CTL_OPTION_TIMEOUT,
+	     {"timeout", 't', 0, G_OPTION_ARG_STRING, &parsed->timeout,
+	      "Wait no longer: 90 (seconds), 500ms, 5min, 1h", "TIME"}},
+	    {CTL_OPTION_FOLLOW,
+	     {"follow", 'f', 0, G_OPTION_ARG_NONE, &ctl->follow, "Go on with what is new", NULL}},
+	    {CTL_OPTION_LINES,
+	     {"lines", 'n', 0, G_OPTION_ARG_STRING, &parsed->lines, "Only the last N lines", "N"}},
+	    {CTL_OPTION_SINCE,
+	     {"since", 0, 0, G_OPTION_ARG_STRING, &parsed->since, "Only events from number N on",
+	      "N"}},
+	    {CTL_OPTION_TERMINAL,
+	     {"tty", 't', 0, G_OPTION_ARG_NONE, &ctl->terminal,
+	      "A terminal for the command, as with ssh -t", NULL}},
+	    {CTL_OPTION_FORCE,
+	     {"force", 0, 0, G_OPTION_ARG_NONE, &ctl->force,
+	      "Take the console from who is connected to it", NULL}},
+	    {CTL_OPTION_ESCAPE,
+	     {"escape", 'e', 0, G_OPTION_ARG_STRING, &parsed->escape,
+	      "The character that ends it: ^] (the default), ^A, '~'", "CHAR"}},
+	};
+	GArray *entries = g_array_new(TRUE, TRUE, sizeof(GOptionEntry));
+	for (gsize i = 0; i < G_N_ELEMENTS(all); i++)
+		if (allowed & all[i].option)
+			g_array_append_val(entries, all[i].entry);
+	const GOptionEntry socket = {
+	    "socket", 's', 0, G_OPTION_ARG_FILENAME, &ctl->socket, "The daemon's socket", "PATH"};
+	g_array_append_val(entries, socket);
+	return entries;
+}
+
+/* What is parsed before the verb (verb NULL), or after it; its help. */
+static GOptionContext *
+context_new(struct ctl *ctl, const struct ctl_verb *verb, struct parsed *parsed)
+{
+	const GOptionEntry hidden[] = {
+	    {"completion", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &parsed->completion, "",
+	     "SHELL"},
+	    {"names", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &parsed->names, "", NULL},
+	    {0}};
+	GOptionContext *context = g_option_context_new(verb ? verb->arguments : "VERB [NAME...]");
+	g_autoptr(GArray) entries = option_entries(ctl, parsed, verb ? verb->options : 0);
+	g_autofree char *help = NULL;
+	g_autofree char *program =
+	    verb ? g_strdup_printf("childhurdctl %s", verb->name) : g_strdup("childhurdctl");
+	g_set_prgname(program);
+	if (verb)
+		help = g_strdup_printf("%c%s.", g_ascii_toupper(verb->help[0]), verb->help + 1);
+	else
+		help = verbs_help();
+	g_option_context_set_summary(context, help);
+	g_option_context_add_main_entries(context, (const GOptionEntry *)entries->data, NULL);
+	if (!verb)
+		g_option_context_add_main_entries(context, hidden, NULL);
+	g_option_context_set_strict_posix(context, !verb || verb->run == ctl_ssh);
+	return context;
+}
+
+/* Parse argv, which loses what was parsed. verb NULL: what comes before the verb. */
+static gboolean
+parse_options(struct ctl *ctl, const struct ctl_verb *verb, struct parsed *parsed, char ***argv,
+	      GError **error)
+{
+	g_autoptr(GOptionContext) context = context_new(ctl, verb, parsed);
+	g_autoptr(GError) why = NULL;
+	if (g_option_context_parse_strv(context, argv, &why))
+		return TRUE;
+	usage_error(error, "%s; see %s --help", why->message, g_get_prgname());
+	return FALSE;
+}
+
+static int
+show_help(struct ctl *ctl, GError **error)
+{
+	struct ctl nobody = {0};
+	struct parsed nothing = {0};
+	const struct ctl_verb *verb = ctl->n_arguments ? find_verb(ctl->arguments[0], error) : NULL;
+	if (ctl->n_arguments && !verb)
+		return CTL_USAGE;
+	g_autoptr(GOptionContext) context = context_new(&nobody, verb, &nothing);
+	g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
+	fputs(help, stdout);
+	return CTL_DONE;
+}
+
+/* For completions, which store nothing. */
+static GArray *
+options_of(const struct ctl_verb *verb)
+{
+	static struct ctl nobody;
+	static struct parsed nothing;
+	return option_entries(&nobody, &nothing, verb ? verb->options : 0);
+}
+
+/* A number from 0 to most. */
+static gboolean
+parse_number(const char *option, const char *text, gint64 most, gint64 *number, GError **error)
+{
+	guint64 value;
+	if (!g_ascii_string_to_unsigned(text, 10, 0, (guint64)most, &value, NULL)) {
+		usage_error(error, "%s %s: not a number from 0 to %" G_GINT64_FORMAT, option, text,
+			    most);
+		return FALSE;
+	}
+	*number = (gint64)value;
+	return TRUE;
+}
+
+static gboolean
+take_values(struct ctl *ctl, const struct parsed *parsed, GError **error)
+{
+	gint64 lines = -1;
+	if (parsed->timeout &&
+	    (!ctl_parse_time(parsed->timeout, &ctl->timeout) || ctl->timeout <= 0)) {
+		usage_error(
+		    error, "--timeout %s: not a time; write a number with ms, s, min or h, as 5min",
+		    parsed->timeout);
+		return FALSE;
+	}
+	if (parsed->timeout && !ctl->wait && !(ctl->verb->options & CTL_OPTION_FOR)) {
+		usage_error(error, "--timeout goes with --wait");
+		return FALSE;
+	}
+	if (parsed->lines && !parse_number("--lines", parsed->lines, G_MAXINT, &lines, error))
+		return FALSE;
+	ctl->lines = (gint)lines;
+	ctl->escape = ctl_escape_character(parsed->escape ? parsed->escape : "^]");
+	if (ctl->escape < 0) {
+		usage_error(error, "--escape %s: not a character; write one, or ^] for Ctrl + ]",
+			    parsed->escape);
+		return FALSE;
+	}
+	return !parsed->since ||
+	       parse_number("--since", parsed->since, G_MAXINT64 / 2, &ctl->since, error);
+}
+
+/* The word for argument number n in a verb's help: "NAME" of "NAME...|--all". Caller frees. */
+static char *
+argument_word(const struct ctl_verb *verb, guint n)
+{
+	g_auto(GStrv) words = g_strsplit(verb->arguments, " ", -1);
+	const char *word = words[MIN(n, g_strv_length(words) - 1)], *end = strstr(word, "...");
+	return g_strndup(word, end ? (gsize)(end - word) : strlen(word));
+}
+
+static gboolean
+take_arguments(struct ctl *ctl, char **words, GError **error)
+{
+	const struct ctl_verb *verb = ctl->verb;
+	/* What GOption leaves of "--". */
+	if (*words && !strcmp(*words, "--"))
+		words++;
+	ctl->arguments = words;
+	ctl->n_arguments = g_strv_length(words);
+	if (ctl->all + ctl->autostart + (ctl->n_arguments > 0) > 1)
+		usage_error(error, "either %s or names, not both",
+			    ctl->autostart ? "--all or --autostart" : "--all");
+	else if (ctl->n_arguments < verb->least && !ctl->all && !ctl->autostart) {
+		g_autofree char *missing = argument_word(verb, ctl->n_arguments);
+		usage_error(error, "%s is missing: childhurdctl %s %s", missing, verb->name,
+			    verb->arguments);
+	} else if (ctl->n_arguments > verb->most)
+		usage_error(error, "%s is too much: childhurdctl %s%s%s", words[verb->most],
+			    verb->name, *verb->arguments ? " " : "", verb->arguments);
+	else
+		return TRUE;
+	return FALSE;
+}
+
+/* argv without its first word. */
+static void
+drop_first(char **argv)
+{
+	g_free(argv[0]);
+	memmove(argv, argv + 1, g_strv_length(argv + 1) * sizeof *argv + sizeof *argv);
+}
+
+static int
+run(struct ctl *ctl, struct parsed *parsed, char ***argv, GError **error)
+{
+	const struct ctl_table_of_verbs table = {verbs, G_N_ELEMENTS(verbs), options_of};
+	if (!parse_options(ctl, NULL, parsed, argv, error))
+		return CTL_USAGE;
+	if (parsed->completion)
+		return ctl_completion(parsed->completion, &table, error);
+	if (parsed->names && !ctl->socket)
+		ctl_find_socket(ctl);
+	if (parsed->names)
+		return ctl_print_names(ctl, error);
+	if (!(*argv)[1])
+		return usage_error(error, "no verb; see childhurdctl --help");
+	/* Then the verb is where the program's name was, and what follows it is parsed. */
+	drop_first(*argv);
+	ctl->verb = find_verb((*argv)[0], error);
+	if (!ctl->verb || !parse_options(ctl, ctl->verb, parsed, argv, error) ||
+	    !take_values(ctl, parsed, error) || !take_arguments(ctl, *argv + 1, error))
+		return CTL_USAGE;
+	if (!ctl->socket)
+		ctl_find_socket(ctl);
+	return ctl->verb->run(ctl, error);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ctl ctl = {.fd = -1, .lines = -1, .since = -1};
+	struct parsed parsed = {0};
+	g_auto(GStrv) words = g_strdupv(argv);
+	GError *error = NULL;
+	(void)argc;
+	streams_fill();
+	setlocale(LC_ALL, "");
+	int status = run(&ctl, &parsed, &words, &error);
+	if (error)
+		status = ctl_complain(error);
+	ctl_disconnect(&ctl);
+	g_free(ctl.socket);
+	g_free(ctl.state);
+	g_free(parsed.timeout);
+	g_free(parsed.since);
+	g_free(parsed.escape);
+	g_free(parsed.completion);
+	g_free(parsed.lines);
+	if (fflush(stdout) || ferror(stdout)) {
+		perror("childhurdctl: standard output");
+		return status ? status : CTL_FAILED;
+	}
+	return status;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * childhurdctl ssh: ssh(1) as the guest's administrator, with the key and the host key that the
+ * daemon made. Nothing of the caller's own configuration plays a part (-F none), so that it works,
+ * or fails, in the same way for everybody.
+ */
+#include "service/ctl/ctl.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Who may read file, which we may not: root, and its owner, or that of the folder that hides it.
+ * Caller frees. */
+static char *
+who_may_read(const char *file)
+{
+	struct stat status;
+	g_autofree char *path = g_strdup(file);
+	while (stat(path, &status) && strchr(path + 1, '/')) {
+		char *folder = g_path_get_dirname(path);
+		g_free(path);
+		path = folder;
+	}
+	const struct passwd *owner =
+	    !stat(path, &status) && status.st_uid ? getpwuid(status.st_uid) : NULL;
+	return owner ? g_strdup_printf("root or %s", owner->pw_name) : g_strdup("root");
+}
+
+/* Can it be tried? Says so when the guest is not ready. */
+static gboolean
+check_state(JsonObject *guest, GError **error)
+{
+	const char *name = ctl_text(guest, "name"), *state = ctl_text(guest, "state"),
+		   *phase = ctl_text(guest, "phase"), *why = ctl_text(guest, "why"),
+		   *key = ctl_text(guest, "identity_file");
+	if (ctl_number(guest, "pid", 0) <= 0) {
+		g_set_error(error, CTL_ERROR, CTL_FAILED,
+			    "%s: is %s, QEMU does not run%s%s; childhurdctl start %s starts it",
+			    name, state, why ? ": " : "", why ? why : "", name);
+		return FALSE;
+	}
+	if (key && access(key, R_OK)) {
+		int problem = errno;
+		g_autofree char *who = problem == EACCES ? who_may_read(key) : NULL;
+		g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s: %s%s%s", name, key,
+			    g_strerror(problem), who ? "; run it as " : "", who ? who : "");
+		return FALSE;
+	}
+	if (g_strcmp0(state, "ready") && g_strcmp0(state, "draining")) {
+		g_autofree char *text =
+		    g_strdup_printf("%s: is not ready but %s%s%s; trying nevertheless", name, state,
+				    phase ? ": " : "", phase ? phase : "");
+		g_autofree char *clean = ctl_clean(text, TRUE);
+		fprintf(stderr, "childhurdctl: %s\n", clean);
+	}
+	return TRUE;
+}
+
+static void
+add(GPtrArray *argv, const char *text)
+{
+	g_ptr_array_add(argv, g_strdup(text));
+}
+
+/* `-o NAME="PATH"`: in quotes, as ssh_config(5) takes a list of files; % is a token there. */
+static void
+add_path(GPtrArray *argv, const char *name, const char *path)
+{
+	GString *option = g_string_new(name);
+	g_string_append(option, "=\"");
+	for (; *path; path++) {
+		if (*path == '"' || *path == '\\')
+			g_string_append_c(option, '\\');
+		if (*path == '%')
+			g_string_append_c(option, '%');
+		g_string_append_c(option, *path);
+	}
+	g_string_append_c(option, '"');
+	add(argv, "-o");
+	g_ptr_array_add(argv, g_string_free(option, FALSE));
+}
+
+/* NULL: something is missing that ssh has to have. */
+static GPtrArray *
+command_line(struct ctl *ctl, JsonObject *guest)
+{
+	const char *name = ctl_text(guest, "name"), *address = ctl_text(guest, "address"),
+		   *user = ctl_text(guest, "user"), *key = ctl_text(guest, "identity_file"),
+		   *known_hosts = ctl_text(guest, "known_hosts");
+	double port = ctl_number(guest, "port", 0);
+	if (!name || !address || *address == '-' || !user || !key || !known_hosts || port < 1 ||
+	    port > 65535)
+		return NULL;
+	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
+	static const char *const fixed[] = {"ssh",
+					    "-F",
+					    "none",
+					    "-o",
+					    "StrictHostKeyChecking=yes",
+					    "-o",
+					    "IdentitiesOnly=yes",
+					    "-o",
+					    "GlobalKnownHostsFile=/dev/null"};
+	for (gsize i = 0; i < G_N_ELEMENTS(fixed); i++)
+		add(argv, fixed[i]);
+	/* QEMU accepts for a guest that hangs, too, and may hang itself. */
+	add(argv, "-o");
+	g_ptr_array_add(argv, g_strdup_printf("ConnectTimeout=%d", CTL_SSH_CONNECT));
+	add(argv, "-o");
+	g_ptr_array_add(argv, g_strconcat("HostKeyAlias=", name, NULL));
+	add_path(argv, "UserKnownHostsFile", known_hosts);
+	if (strpbrk(key, "%\"\\")) { /* -i looks for the file before it expands what % stands for */
+		add_path(argv, "IdentityFile", key);
+	} else {
+		add(argv, "-i");
+		add(argv, key);
+	}
+	add(argv, "-p");
+	g_ptr_array_add(argv, g_strdup_printf("%d", (int)port));
+	add(argv, "-l");
+	add(argv, user);
+	if (ctl->terminal)
+		add(argv, "-t");
+	add(argv, address);
+	char **command = ctl->arguments + 1;
+	if (*command && !strcmp(*command, "--"))
+		command++;
+	if (*command)
+		add(argv, "--");
+	for (; *command; command++)
+		add(argv, *command);
+	g_ptr_array_add(argv, NULL);
+	return argv;
+}
+
+int
+ctl_ssh(struct ctl *ctl, GError **error)
+{
+	g_autofree char *name = ctl_only_name(ctl, error);
+	if (!name)
+		return CTL_FAILED;
+	JsonObject *parameters = json_object_new();
+	json_object_set_string_member(parameters, "name", name);
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Ssh", parameters, error);
+	if (!reply || !check_state(reply->parameters, error))
+		return CTL_FAILED;
+	g_autoptr(GPtrArray) argv = command_line(ctl, reply->parameters);
+	if (!argv) {
+		g_set_error(error, CTL_ERROR, CTL_FAILED,
+			    "%s: the daemon does not say how to reach it", ctl->arguments[0]);
+		return CTL_FAILED;
+	}
+	ctl_disconnect(ctl);
+	execvp("ssh", (char **)argv->pdata);
+	g_set_error(error, CTL_ERROR, CTL_FAILED, "ssh: %s; is OpenSSH's client installed?",
+		    g_strerror(errno));
+	return CTL_FAILED;
+}

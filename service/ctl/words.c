@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Numbers, times and texts as people read them. What a guest or a log says must not steer a
+ * terminal. */
+#include "service/ctl/ctl.h"
+
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+const char *const ctl_states[] = {"stopped",  "starting", "booting", "enrolling",
+				  "ready",    "draining", "drained", "unresponsive",
+				  "stopping", "backoff",  "failed",  NULL};
+
+double
+ctl_now(void)
+{
+	return (double)g_get_real_time() / G_USEC_PER_SEC;
+}
+
+char *
+ctl_duration(double seconds)
+{
+	/* Half of a clock that was set back is no reason to show a negative time. */
+	gint64 s = seconds > 0 && seconds < 1e12 ? (gint64)seconds : 0;
+	if (s < 120)
+		return g_strdup_printf("%" G_GINT64_FORMAT "s", s);
+	if (s < 120 * 60)
+		return g_strdup_printf("%" G_GINT64_FORMAT "min", s / 60);
+	if (s < 48 * 3600)
+		return g_strdup_printf("%" G_GINT64_FORMAT "h", s / 3600);
+	return g_strdup_printf("%" G_GINT64_FORMAT "d", s / 86400);
+}
+
+char *
+ctl_size(double bytes)
+{
+	if (bytes <= 0)
+		return g_strdup("-");
+	if (bytes < 1024 * 1024)
+		return g_strdup_printf("%.0fK", bytes / 1024);
+	if (bytes < 1024. * 1024 * 1024)
+		return g_strdup_printf("%.0fM", bytes / (1024 * 1024));
+	return g_strdup_printf("%.1fG", bytes / (1024. * 1024 * 1024));
+}
+
+char *
+ctl_date(double at)
+{
+	time_t seconds = (time_t)CLAMP(at, 0., 1e11);
+	struct tm tm;
+	char text[32] = "?";
+	if (localtime_r(&seconds, &tm))
+		text[strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm)] = '\0';
+	return g_strdup(text);
+}
+
+char *
+ctl_time(double at, double now)
+{
+	g_autofree char *date = ctl_date(at), *today = ctl_date(now);
+	const gsize day = strlen("2026-11-21 ");
+	return g_strdup(strncmp(date, today, day) ? date : date + day);
+}
+
+gboolean
+ctl_is_terminal(void)
+{
+	static int answer = -1; /* asked for each word of a table */
+	if (answer < 0)
+		answer = isatty(STDOUT_FILENO);
+	return answer;
+}
+
+static struct winsize
+window(void)
+{
+	struct winsize size = {0};
+	if (ctl_is_terminal())
+		ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	return size;
+}
+
+int
+ctl_width(void)
+{
+	int columns = window().ws_col;
+	return columns || !ctl_is_terminal() ? columns : 80;
+}
+
+int
+ctl_height(void)
+{
+	int rows = window().ws_row;
+	return rows || !ctl_is_terminal() ? rows : 24;
+}
+
+char *
+ctl_clean(const char *text, gboolean line)
+{
+	const char *plain = text;
+	while (plain && *plain >= ' ' && *plain <= '~')
+		plain++;
+	if (plain && !*plain)
+		return g_strdup(text);
+	g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
+	GString *out = g_string_new(NULL);
+	gboolean terminal = ctl_is_terminal();
+	for (const char *p = valid ? valid : ""; *p; p = g_utf8_next_char(p)) {
+		gunichar c = g_utf8_get_char(p);
+		if (line && (c == '\n' || c == '\r'))
+			g_string_append_c(out, ' ');
+		else if (!terminal || c == '\n' || c == '\t' || !g_unichar_iscntrl(c))
+			g_string_append_unichar(out, c);
+	}
+	return g_string_free(out, FALSE);
+}
+
+char *
+ctl_coloured(const char *state, const char *text)
+{
+	static const char *const green[] = {"ready", NULL},
+				 *const red[] = {"failed", "unresponsive", NULL},
+				 *const plain[] = {"stopped", "asleep", NULL};
+	const char *none = g_getenv("NO_COLOR"), *kind = g_getenv("TERM");
+	if (!ctl_is_terminal() || (none && *none) || !kind || !strcmp(kind, "dumb") ||
+	    g_strv_contains(plain, state))
+		return g_strdup(text);
+	return g_strdup_printf("\033[%dm%s\033[m",
+			       g_strv_contains(green, state) ? 32
+			       : g_strv_contains(red, state) ? 31
+							     : 33,
+			       text);
+}
+
+char *
+ctl_cut(const char *text, int width)
+{
+	if (width <= 0 || g_utf8_strlen(text, -1) <= width)
+		return g_strdup(text);
+	g_autofree char *start = g_utf8_substring(text, 0, width - 1);
+	return g_strconcat(start, "…", NULL);
+}
+
+gboolean
+ctl_parse_time(const char *text, double *seconds)
+{
+	static const struct {
+		const char *name;
+		double seconds;
+	} units[] = {{"", 1}, {"ms", 0.001}, {"s", 1}, {"min", 60}, {"h", 3600}};
+	char *end;
+	/* strtod also knows signs, hexadecimal numbers, "inf" and white space. */
+	gsize digits = strspn(text, "0123456789.");
+	double number = g_ascii_strtod(text, &end);
+	if (!g_ascii_isdigit(text[0]) || end != text + digits)
+		return FALSE;
+	while (*end == ' ')
+		end++;
+	for (gsize i = 0; i < G_N_ELEMENTS(units); i++)
+		if (!strcmp(units[i].name, end) && number * units[i].seconds <= 366 * 86400.) {
+			*seconds = number * units[i].seconds;
+			return TRUE;
+		}
+	return FALSE;
+}

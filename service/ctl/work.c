@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The verbs that set guests to work, and waiting for its end. Each guest is asked for on its own,
+ * so that one that refuses does not keep the others from it.
+ */
+#include "service/ctl/ctl.h"
+
+#include <string.h>
+
+/* --- waiting --- */
+
+struct waiting {
+	struct ctl *ctl;
+	const char *state;
+	GPtrArray *names; /* those that may still get there */
+	struct ctl_progress *progress;
+	gint64 began; /* monotonic µs */
+	int status;
+};
+
+static JsonObject *
+wait_parameters(const struct waiting *w)
+{
+	JsonObject *parameters = ctl_names((const char *const *)w->names->pdata, w->names->len);
+	double passed = (double)(g_get_monotonic_time() - w->began) / G_USEC_PER_SEC;
+	json_object_set_string_member(parameters, "state", w->state);
+	/* 0 would be no limit. */
+	if (w->ctl->timeout > 0)
+		json_object_set_double_member(parameters, "timeout",
+					      MAX(w->ctl->timeout - passed, 0.001));
+	return parameters;
+}
+
+/* The last line of a guest. */
+static void
+say_end(const struct waiting *w, const char *name, const char *verb)
+{
+	g_autofree char *passed =
+	    ctl_duration((double)(g_get_monotonic_time() - w->began) / G_USEC_PER_SEC);
+	g_autofree char *state = ctl_coloured(w->state, w->state);
+	printf("%s %s %s (%s)\n", name, verb, state, passed);
+}
+
+static void
+say_late(const struct waiting *w, GPtrArray *guests)
+{
+	g_autofree char *passed = w->ctl->timeout < 1
+				      ? g_strdup_printf("%.0fms", w->ctl->timeout * 1000)
+				      : ctl_duration(w->ctl->timeout);
+	ctl_progress_hide(w->progress);
+	for (guint i = 0; i < guests->len; i++) {
+		JsonObject *guest = g_ptr_array_index(guests, i);
+		const char *phase = ctl_text(guest, "phase"), *why = ctl_text(guest, "why");
+		const char *text = phase && *phase ? phase : why;
+		if (!g_strcmp0(ctl_text(guest, "state"), w->state))
+			continue;
+		ctl_complain(
+		    g_error_new(CTL_ERROR, CTL_TIMED_OUT, "%s: not %s within %s, but %s%s%s",
+				ctl_text(guest, "name"), w->state, passed, ctl_text(guest, "state"),
+				text ? ": " : "", text ? text : ""));
+	}
+}
+
+/* One guest will not get there: the others are waited for again. */
+static gboolean
+give_up_one(struct waiting *w, const struct varlink_message *reply)
+{
+	const char *name = ctl_text(reply->parameters, "name");
+	guint i = 0;
+	while (i < w->names->len && g_strcmp0(g_ptr_array_index(w->names, i), name))
+		i++;
+	if (i == w->names->len)
+		return FALSE;
+	GError *error = NULL;
+	const char *why = ctl_text(reply->parameters, "why");
+	const char *state = ctl_text(reply->parameters, "state");
+	ctl_progress_hide(w->progress);
+	ctl_progress_drop(w->progress, name);
+	if (ctl_is_error(reply, "WaitFailed"))
+		g_set_error(&error, CTL_ERROR, CTL_FAILED, "%s: is %s and not going to be %s%s%s",
+			    name, state ? state : "?", w->state, why && *why ? ": " : "",
+			    why ? why : "");
+	else
+		ctl_refused(reply, &error);
+	w->status = ctl_complain(error);
+	g_ptr_array_remove_index(w->names, i);
+	return TRUE;
+}
+
+/* The next answer, with the time on the terminal going on meanwhile. */
+static struct varlink_message *
+next_reply(struct waiting *w, GError **error)
+{
+	for (;;) {
+		GError *why = NULL;
+		struct varlink_message *reply =
+		    ctl_receive(w->ctl, ctl_is_terminal() ? CTL_TICK : -1, &why);
+		if (reply || why->code != CTL_TIMED_OUT) {
+			if (why)
+				g_propagate_error(error, why);
+			return reply;
+		}
+		g_clear_error(&why);
+		ctl_progress_tick(w->progress);
+	}
+}
+
+/* One call of Wait, to its end. TRUE: nothing more to wait for, or error. FALSE: call again with
+ * the names that are left. */
+static gboolean
+wait_once(struct waiting *w, GError **error)
+{
+	if (!ctl_send(w->ctl, "org.childhurd.Wait", wait_parameters(w), TRUE, error))
+		return TRUE;
+	for (;;) {
+		ctl_auto_message reply = next_reply(w, error);
+		if (!reply)
+			return TRUE;
+		if (ctl_is_error(reply, "WaitFailed") || ctl_is_error(reply, "NoSuchGuest"))
+			if (give_up_one(w, reply))
+				return FALSE;
+		g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
+		if (ctl_is_error(reply, "TimedOut")) {
+			say_late(w, guests);
+			w->status = CTL_TIMED_OUT;
+			return TRUE;
+		}
+		if (ctl_refused(reply, error))
+			return TRUE;
+		ctl_progress_show(w->progress, guests);
+		if (reply->continues)
+			continue;
+		ctl_progress_hide(w->progress);
+		for (guint i = 0; i < w->names->len; i++)
+			say_end(w, g_ptr_array_index(w->names, i), "is");
+		return TRUE;
+	}
+}
+
+/* Wait until the guests of names, which is used up, are in state. began: monotonic µs. */
+static int
+wait_for(struct ctl *ctl, GPtrArray *names, const char *state, gint64 began, GError **error)
+{
+	struct waiting w = {.ctl = ctl,
+			    .state = state,
+			    .names = names,
+			    .progress = ctl_progress_new(),
+			    .began = began};
+	GError *why = NULL;
+	ctl_catch_interrupt();
+	while (names->len && !wait_once(&w, &why))
+		;
+	ctl_progress_free(w.progress);
+	if (why && why->code == CTL_INTERRUPTED) {
+		g_autoptr(GString) again = g_string_new(ctl->all ? " --all" : NULL);
+		for (guint i = 0; i < names->len && !ctl->all; i++)
+			g_string_append_printf(again, " %s", (char *)g_ptr_array_index(names, i));
+		g_clear_error(&why);
+		g_set_error(error, CTL_ERROR, CTL_INTERRUPTED,
+			    "not waiting any more; the daemon goes on with it, and childhurdctl "
+			    "wait%s --for %s waits again",
+			    again->str, state);
+	} else if (why)
+		g_propagate_error(error, why);
+	return w.status;
+}
+
+int
+ctl_wait(struct ctl *ctl, GError **error)
+{
+	int status = CTL_DONE;
+	gint64 began = g_get_monotonic_time();
+	gint64 until =
+	    ctl->timeout > 0 ? began + (gint64)(MIN(ctl->timeout, 1e9) * G_USEC_PER_SEC) : -1;
+	if (!ctl->state || !g_strv_contains(ctl_states, ctl->state)) {
+		g_autofree char *all = g_strjoinv(", ", (char **)ctl_states);
+		g_set_error(error, CTL_ERROR, CTL_USAGE, "--for %s; one of %s",
+			    ctl->state ? ctl->state : "is missing", all);
+		return CTL_USAGE;
+	}
+	if (!ctl_await_daemon(ctl, until, error))
+		return CTL_NO_DAEMON;
+	g_autoptr(GPtrArray) names = ctl_expand(ctl, &status, error);
+	if (!names)
+		return CTL_FAILED;
+	int waited = wait_for(ctl, names, ctl->state, began, error);
+	return waited ? waited : status;
+}
+
+/* --- the work --- */
+
+/* What the guests do now, a line each. */
+static int
+say_now(struct ctl *ctl, GPtrArray *names, GError **error)
+{
+	ctl_auto_message reply =
+	    ctl_call(ctl, "org.childhurd.List",
+		     ctl_names((const char *const *)names->pdata, names->len), error);
+	if (!reply)
+		return CTL_FAILED;
+	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
+	for (guint i = 0; i < guests->len; i++) {
+		JsonObject *guest = g_ptr_array_index(guests, i);
+		g_autofree char *name = ctl_clean(ctl_text(guest, "name"), TRUE);
+		g_autofree char *state = ctl_clean(ctl_text(guest, "state"), TRUE);
+		g_autofree char *shown = ctl_coloured(state, state);
+		g_autofree char *why = ctl_clean(ctl_text(guest, "why"), TRUE);
+		g_autofree char *phase = ctl_clean(ctl_text(guest, "phase"), TRUE);
+		printf("%s: %s%s%s%s%s\n", name, shown, *why ? ": " : "", why, *phase ? "; " : "",
+		       phase);
+	}
+	return CTL_DONE;
+}
+
+/* Ask for the work on each of names; those that refuse are complained about and removed. FALSE: the
+ * daemon is gone. */
+static gboolean
+ask_each(struct ctl *ctl, const char *method, GPtrArray *names, int *status, GError **error)
+{
+	for (guint i = 0; i < names->len;) {
+		const char *name = g_ptr_array_index(names, i);
+		JsonObject *parameters = ctl_names(&name, 1);
+		GError *why = NULL;
+		if (ctl->now)
+			json_object_set_boolean_member(parameters, "now", TRUE);
+		ctl_auto_message reply = ctl_call(ctl, method, parameters, &why);
+		if (reply) {
+			i++;
+			continue;
+		}
+		if (why->code == CTL_NO_DAEMON || why->code == CTL_TIMED_OUT) {
+			g_propagate_error(error, why);
+			return FALSE;
+		}
+		if (!strstr(why->message, name))
+			g_prefix_error(&why, "%s: ", name);
+		*status = ctl_complain(why);
+		g_ptr_array_remove_index(names, i);
+	}
+	return TRUE;
+}
+
+/* A guest that is stopped stays so when its disk is thrown away: there is nothing to wait for. */
+static gboolean
+drop_stopped(struct ctl *ctl, GPtrArray *names, GError **error)
+{
+	ctl_auto_message reply =
+	    ctl_call(ctl, "org.childhurd.List",
+		     ctl_names((const char *const *)names->pdata, names->len), error);
+	if (!reply)
+		return FALSE;
+	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
+	for (guint i = 0; i < guests->len; i++) {
+		const char *name = ctl_text(g_ptr_array_index(guests, i), "name");
+		guint at;
+		if (g_strcmp0(ctl_text(g_ptr_array_index(guests, i), "state"), "stopped") ||
+		    !g_ptr_array_find_with_equal_func(names, name, g_str_equal, &at))
+			continue;
+		printf("%s is reset, and stopped as before\n", name);
+		g_ptr_array_remove_index(names, at);
+	}
+	return TRUE;
+}
+
+static int
+work(struct ctl *ctl, const char *method, const char *goal, GError **error)
+{
+	int status = CTL_DONE;
+	g_autoptr(GPtrArray) names = ctl_expand(ctl, &status, error);
+	if (!names)
+		return CTL_FAILED;
+	if (!names->len && !status)
+		puts(ctl->autostart ? "no guest is configured with autostart"
+				    : "no guest is configured");
+	if (!ask_each(ctl, method, names, &status, error))
+		return CTL_FAILED;
+	if (names->len && ctl->wait && ctl->verb->run == ctl_reset &&
+	    !drop_stopped(ctl, names, error))
+		return CTL_FAILED;
+	if (!names->len)
+		return status;
+	int later = ctl->wait ? wait_for(ctl, names, goal, g_get_monotonic_time(), error)
+			      : say_now(ctl, names, error);
+	return later ? later : status;
+}
+
+int
+ctl_start(struct ctl *ctl, GError **error)
+{
+	return work(ctl, "org.childhurd.Start", "ready", error);
+}
+
+int
+ctl_stop(struct ctl *ctl, GError **error)
+{
+	return work(ctl, "org.childhurd.Stop", "stopped", error);
+}
+
+int
+ctl_restart(struct ctl *ctl, GError **error)
+{
+	return work(ctl, "org.childhurd.Restart", "ready", error);
+}
+
+int
+ctl_reset(struct ctl *ctl, GError **error)
+{
+	return work(ctl, "org.childhurd.Reset", "ready", error);
+}
+
+int
+ctl_drain(struct ctl *ctl, GError **error)
+{
+	return work(ctl, "org.childhurd.Drain", "drained", error);
+}
+
+int
+ctl_undrain(struct ctl *ctl, GError **error)
+{
+	return work(ctl, "org.childhurd.Undrain", "ready", error);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Key pairs for guests and for coordinators.
+ *
+ * libssh writes private keys as OpenSSH's own format for Ed25519 (openssh-key-v1, PROTOCOL.key of
+ * OpenSSH) and as PEM for ECDSA; OpenSSH, libssh and so Guile-SSH read both. The public half is
+ * compared with what the private one says every time, so a pair that does not belong together is
+ * put right and never published. Where bytes of a private key are in our hands they are wiped;
+ * libssh wipes its own.
+ */
+#include "ssh/key_pair.h"
+
+#include <errno.h>
+#include <libssh/libssh.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/base/atomic_file.h"
+
+#undef SSH_ERROR /* libssh's result code; ours is an error domain */
+#include "ssh/session.h"
+
+#define PUBLIC_LINE_MAX (16 * 1024)
+
+G_DEFINE_AUTO_CLEANUP_FREE_FUNC(ssh_key, ssh_key_free, NULL)
+
+/* Make a new key and write its private half. */
+static ssh_key
+key_make(const char *path, enum ssh_key_kind kind, GError **error)
+{
+	g_auto(ssh_key) key = NULL;
+	char *text = NULL;
+	int result;
+
+	if (kind == SSH_KEY_ED25519)
+		result = ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &key);
+	else
+		result = ssh_pki_generate(SSH_KEYTYPE_ECDSA_P256, 0, &key);
+	if (result == SSH_OK)
+		result = ssh_pki_export_privkey_base64(key, NULL, NULL, NULL, &text);
+	if (result != SSH_OK) {
+		g_set_error(error, SSH_ERROR, SSH_ERROR_KEY, "%s: libssh cannot make a key", path);
+		return NULL;
+	}
+	gboolean written = atomic_file_write(path, text, -1, 0600, error);
+	explicit_bzero(text, strlen(text));
+	ssh_string_free_char(text);
+	return written ? g_steal_pointer(&key) : NULL;
+}
+
+static ssh_key
+key_load(const char *path, GError **error)
+{
+	ssh_key key = NULL;
+
+	/* No passphrase can be asked for: an encrypted key is one that cannot be read. */
+	if (ssh_pki_import_privkey_file(path, NULL, NULL, NULL, &key) == SSH_OK)
+		return key;
+	if (access(path, R_OK) == -1)
+		g_set_error(error, SSH_ERROR, SSH_ERROR_KEY, "%s: %s", path, g_strerror(errno));
+	else
+		g_set_error(error, SSH_ERROR, SSH_ERROR_KEY,
+			    "%s: is not a private key without passphrase that OpenSSH would read; "
+			    "put the right one there, or remove it to get a new one",
+			    path);
+	return NULL;
+}
+
+/* "TYPE BASE64" of a key. */
+static char *
+key_line(ssh_key key)
+{
+	char *base64 = NULL;
+
+	if (ssh_pki_export_pubkey_base64(key, &base64) != SSH_OK)
+		return NULL;
+	const char *type = ssh_key_type(key) == SSH_KEYTYPE_ECDSA_P256 ||
+				   ssh_key_type(key) == SSH_KEYTYPE_ECDSA_P384 ||
+				   ssh_key_type(key) == SSH_KEYTYPE_ECDSA_P521
+			       ? ssh_pki_key_ecdsa_name(key)
+			       : ssh_key_type_to_char(ssh_key_type(key));
+	char *line = g_strdup_printf("%s %s", type, base64);
+	ssh_string_free_char(base64);
+	return line;
+}
+
+/* Is the file at path a whole public half (its line end is there) of the key of line? */
+static gboolean
+public_is_good(const char *path, const char *line)
+{
+	g_autofree char *content = NULL;
+	gsize length;
+
+	if (!g_file_get_contents(path, &content, &length, NULL) || length == 0 ||
+	    content[length - 1] != '\n')
+		return FALSE;
+	gsize compare = strlen(line);
+	return length > compare && memcmp(content, line, compare) == 0 &&
+	       (content[compare] == ' ' || content[compare] == '\n');
+}
+
+gboolean
+ssh_key_ensure(const char *path, enum ssh_key_kind kind, const char *comment, GError **error)
+{
+	g_autofree char *public = g_strconcat(path, ".pub", NULL);
+	gboolean is_there = access(path, F_OK) == 0 || errno != ENOENT;
+	g_auto(ssh_key) key = is_there ? key_load(path, error) : key_make(path, kind, error);
+
+	if (!key)
+		return FALSE;
+	g_autofree char *line = key_line(key);
+	if (!line) {
+		g_set_error(error, SSH_ERROR, SSH_ERROR_KEY,
+			    "%s: libssh cannot derive the public key", path);
+		return FALSE;
+	}
+	if (public_is_good(public, line))
+		return TRUE;
+	g_autofree char *content = g_strdup_printf("%s%s%s\n", line, comment && *comment ? " " : "",
+						   comment ? comment : "");
+	return atomic_file_write(public, content, -1, 0644, error);
+}
+
+char *
+ssh_key_public_line(const char *path, GError **error)
+{
+	g_autofree char *content = NULL;
+	g_auto(ssh_key) key = NULL;
+
+	if (!g_file_get_contents(path, &content, NULL, error))
+		return NULL;
+	g_auto(GStrv) words = g_strsplit_set(g_strstrip(content), " \t\n", 3);
+	if (strlen(content) > PUBLIC_LINE_MAX || !words[0] || !words[1] ||
+	    ssh_key_type_from_name(words[0]) == SSH_KEYTYPE_UNKNOWN ||
+	    ssh_pki_import_pubkey_base64(words[1], ssh_key_type_from_name(words[0]), &key) !=
+		SSH_OK) {
+		g_set_error(
+		    error, SSH_ERROR, SSH_ERROR_KEY,
+		    "%s: is not an OpenSSH public key (TYPE BASE64 COMMENT); make it again with: "
+		    "ssh-keygen -y",
+		    path);
+		return NULL;
+	}
+	return g_strdup_printf("%s %s", words[0], words[1]);
+}

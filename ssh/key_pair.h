@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Key pairs in OpenSSH's format, made by libssh on the host. */
+#ifndef SSH_KEY_PAIR_H
+#define SSH_KEY_PAIR_H
+
+#include <glib.h>
+
+enum ssh_key_kind { SSH_KEY_ED25519, SSH_KEY_ECDSA };
+
+/*
+ * Make sure that a key pair is at path (private, 0600) and path.pub (public, 0644, "TYPE BASE64
+ * COMMENT\n"). An existing good pair is kept as it is; a missing or half-written public half is
+ * written anew from the private one; a private key that cannot be read as one is an error (never
+ * overwritten). New files are written under a temporary name in the same folder, synced, and
+ * renamed.
+ */
+gboolean ssh_key_ensure(const char *path, enum ssh_key_kind kind, const char *comment,
+			GError **error);
+
+/* "TYPE BASE64" of the public key at path (an OpenSSH .pub file). Caller frees. NULL on error. */
+char *ssh_key_public_line(const char *path, GError **error);
+
+#endif

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Making and refreshing a guest's secret root.
+ *
+ * Both trees, ours and the administrator's, are read and checked whole before anything is changed.
+ * A file is written beside the root (DIRECTORY.new), synced, and renamed into its place, so that a
+ * half-written one is never within the tree that is sent; whatever a killed daemon left over, the
+ * next call finds and mends. The list of copied extra files (DIRECTORY.extra, names ended by NUL)
+ * is written before the first copy and again after the last removal: in between it names more than
+ * is there, never less.
+ */
+#include "ssh/secrets/root.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/base/atomic_file.h"
+#include "ssh/key_pair.h"
+#include "ssh/secrets/tree.h"
+
+#define KEY_FOLDER	  "/etc/ssh"
+#define AUTHORIZED_FOLDER "/etc/ssh/authorized_keys.d"
+
+G_DEFINE_QUARK(secret - root - error - quark, secret_root_error)
+
+static const struct {
+	const char *name;
+	enum ssh_key_kind kind;
+} host_keys[] = {
+    {KEY_FOLDER "/ssh_host_ed25519_key", SSH_KEY_ED25519},
+    {KEY_FOLDER "/ssh_host_ecdsa_key", SSH_KEY_ECDSA},
+};
+
+struct root {
+	const struct secret_root_spec *spec;
+	int fd;
+	char *temporary;     /* DIRECTORY.new */
+	char *list;	     /* DIRECTORY.extra */
+	GPtrArray *current;  /* what is in the root now, struct secret_file */
+	GPtrArray *extra;    /* what the administrator wants there, ditto */
+	GHashTable *present; /* name -> file of current, borrowed */
+	GHashTable *wanted;  /* name -> file of extra, borrowed */
+};
+
+void
+secret_file_free(struct secret_file *file)
+{
+	if (!file)
+		return;
+	g_free(file->name);
+	g_bytes_unref(file->content);
+	g_free(file);
+}
+
+static gboolean
+fail_io(const struct root *root, const char *name, GError **error)
+{
+	int problem = errno;
+
+	g_set_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_IO, "%s%s: %s",
+		    root->spec->directory, name, g_strerror(problem));
+	return FALSE;
+}
+
+/* Open the folder name ("/etc/ssh", "" is the root), made when missing, so that we can write into
+ * it. */
+static int
+folder_open(const struct root *root, const char *name, GError **error)
+{
+	g_auto(GStrv) parts = g_strsplit(name, "/", -1);
+	int fd = fcntl(root->fd, F_DUPFD_CLOEXEC, 0);
+	struct stat status;
+
+	for (char **part = parts; fd != -1 && *part; part++) {
+		if (!**part)
+			continue;
+		gboolean made = mkdirat(fd, *part, 0755) == 0;
+		int next = openat(fd, *part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		int problem = errno;
+
+		close(fd);
+		errno = problem;
+		fd = next;
+		/* umask took its share; and root may write into 0555 where an ordinary owner may
+		 * not. */
+		if (fd != -1 &&
+		    (made || (fstat(fd, &status) == 0 && !(status.st_mode & S_IWUSR))) &&
+		    fchmod(fd, 0755) == -1) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	if (fd == -1)
+		fail_io(root, name, error);
+	return fd;
+}
+
+static gboolean
+write_all(int fd, GBytes *content)
+{
+	gsize size;
+	const char *bytes = g_bytes_get_data(content, &size);
+
+	for (gsize done = 0; done < size;) {
+		ssize_t count = write(fd, bytes + done, size - done);
+
+		if (count == -1 && errno != EINTR)
+			return FALSE;
+		done += count > 0 ? (gsize)count : 0;
+	}
+	return TRUE;
+}
+
+/* Put a file into the root, unless it is there already as it should be. */
+static gboolean
+root_put(const struct root *root, const char *name, mode_t mode, GBytes *content, GError **error)
+{
+	const struct secret_file *old = g_hash_table_lookup(root->present, name);
+	g_autofree char *folder = g_path_get_dirname(name);
+	g_autofree char *leaf = g_path_get_basename(name);
+
+	mode &= 07777;
+	if (old && (old->mode & 07777) == mode && g_bytes_equal(old->content, content))
+		return TRUE;
+	int folder_fd = folder_open(root, folder, error);
+	if (folder_fd == -1)
+		return FALSE;
+	unlink(root->temporary);
+	int fd = open(root->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	gboolean good =
+	    fd != -1 && write_all(fd, content) && fchmod(fd, mode) == 0 && fsync(fd) == 0 &&
+	    renameat(AT_FDCWD, root->temporary, folder_fd, leaf) == 0 && fsync(folder_fd) == 0;
+	if (!good)
+		fail_io(root, name, error);
+	if (fd != -1)
+		close(fd);
+	if (!good)
+		unlink(root->temporary);
+	close(folder_fd);
+	return good;
+}
+
+/* Take a file out of the root, and the folders that are empty then. */
+static gboolean
+root_remove(const struct root *root, const char *name, GError **error)
+{
+	g_autofree char *path = g_strdup(name);
+	int flags = 0;
+
+	for (char *slash; (slash = strrchr(path, '/')); flags = AT_REMOVEDIR) {
+		*slash = '\0';
+		int folder = folder_open(root, path, error);
+		if (folder == -1)
+			return FALSE;
+		int result = unlinkat(folder, slash + 1, flags);
+		int problem = errno;
+		close(folder);
+		if (result == -1 && flags == AT_REMOVEDIR)
+			return TRUE; /* something is left in there */
+		if (result == -1 && problem != ENOENT) {
+			errno = problem;
+			return fail_io(root, name, error);
+		}
+	}
+	return TRUE;
+}
+
+/* A name from the list, as it could have come from a tree. */
+static gboolean
+name_is_clean(const char *name)
+{
+	g_auto(GStrv) parts = g_strsplit(name, "/", -1);
+
+	if (name[0] != '/' || !name[1])
+		return FALSE;
+	for (char **part = parts + 1; *part; part++)
+		if (!**part || strcmp(*part, ".") == 0 || strcmp(*part, "..") == 0)
+			return FALSE;
+	return TRUE;
+}
+
+/* The names that were copied before, as a set. */
+static GHashTable *
+list_read(const struct root *root)
+{
+	GHashTable *names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autofree char *content = NULL;
+	gsize length = 0;
+
+	if (g_file_get_contents(root->list, &content, &length, NULL))
+		for (const char *name = content; name < content + length; name += strlen(name) + 1)
+			if (name_is_clean(name))
+				g_hash_table_add(names, g_strdup(name));
+	return names;
+}
+
+static gboolean
+list_write(const struct root *root, GHashTable *also, GError **error)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	g_autofree char *old = NULL;
+	gsize old_length = 0;
+	GHashTableIter iter;
+	gpointer name;
+
+	for (guint i = 0; i < root->extra->len; i++) {
+		const struct secret_file *file = root->extra->pdata[i];
+
+		g_string_append_len(text, file->name, (gssize)strlen(file->name) + 1);
+	}
+	if (also) {
+		g_hash_table_iter_init(&iter, also);
+		while (g_hash_table_iter_next(&iter, &name, NULL))
+			if (!g_hash_table_contains(root->wanted, name))
+				g_string_append_len(text, name, (gssize)strlen(name) + 1);
+	}
+	gboolean is_there = g_file_get_contents(root->list, &old, &old_length, NULL);
+	if (is_there ? old_length == text->len && memcmp(old, text->str, text->len) == 0
+		     : text->len == 0)
+		return TRUE;
+	return atomic_file_write(root->list, text->str, (gssize)text->len, 0600, error);
+}
+
+/* The administrator's files: what is gone goes first, as a folder may now be where a file was. */
+static gboolean
+root_refresh_extra(const struct root *root, GError **error)
+{
+	g_autoptr(GHashTable) before = list_read(root);
+	GHashTableIter iter;
+	gpointer name;
+
+	if (!list_write(root, before, error))
+		return FALSE;
+	g_hash_table_iter_init(&iter, before);
+	while (g_hash_table_iter_next(&iter, &name, NULL)) {
+		if (g_hash_table_contains(root->wanted, name))
+			continue;
+		if (g_hash_table_contains(root->present, name) && !root_remove(root, name, error))
+			return FALSE;
+		g_hash_table_remove(root->present, name);
+	}
+	for (guint i = 0; i < root->extra->len; i++) {
+		const struct secret_file *file = root->extra->pdata[i];
+
+		if (!root_put(root, file->name, file->mode, file->content, error))
+			return FALSE;
+	}
+	return list_write(root, NULL, error);
+}
+
+static gboolean
+root_make_keys(const struct root *root, GError **error)
+{
+	g_autofree char *comment = g_strconcat("root@", root->spec->name, NULL);
+	int folder = folder_open(root, KEY_FOLDER, error);
+
+	if (folder == -1)
+		return FALSE;
+	close(folder);
+	for (gsize i = 0; i < G_N_ELEMENTS(host_keys); i++) {
+		g_autofree char *path = g_strconcat(root->spec->directory, host_keys[i].name, NULL);
+
+		if (!ssh_key_ensure(path, host_keys[i].kind, comment, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean
+root_put_files(const struct root *root, GError **error)
+{
+	for (guint i = 0; root->spec->files && i < root->spec->files->len; i++) {
+		const struct secret_file *file = root->spec->files->pdata[i];
+
+		if (!g_hash_table_contains(root->wanted, file->name) &&
+		    !root_put(root, file->name, file->mode, file->content, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* What ssh_key_ensure had begun when the daemon was killed would be sent to the guest. */
+static gboolean
+root_remove_leftovers(const struct root *root, GError **error)
+{
+	static const char *const suffixes[] = {".new", ".pub.new"};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(host_keys) * G_N_ELEMENTS(suffixes); i++) {
+		g_autofree char *name = g_strconcat(host_keys[i / 2].name, suffixes[i % 2], NULL);
+
+		if (g_hash_table_contains(root->present, name) &&
+		    !g_hash_table_contains(root->wanted, name) && !root_remove(root, name, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* Accounts that are not configured any more must not keep our key. */
+static gboolean
+root_remove_users(const struct root *root, GBytes *line, GError **error)
+{
+	for (guint i = 0; i < root->current->len; i++) {
+		const struct secret_file *file = root->current->pdata[i];
+
+		if (!g_str_has_prefix(file->name, AUTHORIZED_FOLDER "/"))
+			continue;
+		if (g_bytes_equal(file->content, line) &&
+		    !g_hash_table_contains(root->wanted, file->name) &&
+		    !g_strv_contains(root->spec->users,
+				     file->name + strlen(AUTHORIZED_FOLDER "/")) &&
+		    !root_remove(root, file->name, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean
+root_authorize(const struct root *root, GError **error)
+{
+	g_autofree char *comment = g_strconcat("childhurd@", root->spec->name, NULL);
+	g_autofree char *public = g_strconcat(root->spec->offload_key, ".pub", NULL);
+	char *text;
+	gsize length;
+
+	if (!ssh_key_ensure(root->spec->offload_key, SSH_KEY_ED25519, comment, error) ||
+	    !g_file_get_contents(public, &text, &length, error))
+		return FALSE;
+	g_autoptr(GBytes) line = g_bytes_new_take(text, length);
+	if (!root_remove_users(root, line, error))
+		return FALSE;
+	for (const char *const *user = root->spec->users; *user; user++) {
+		g_autofree char *name = g_strconcat(AUTHORIZED_FOLDER "/", *user, NULL);
+
+		if (!g_hash_table_contains(root->wanted, name) &&
+		    !root_put(root, name, 0444, line, error))
+			return FALSE;
+	}
+	int folder = folder_open(root, AUTHORIZED_FOLDER, error);
+	if (folder == -1)
+		return FALSE;
+	gboolean good = fchmod(folder, 0555) == 0 || fail_io(root, AUTHORIZED_FOLDER, error);
+	close(folder);
+	return good;
+}
+
+static gboolean
+check_users(const struct secret_root_spec *spec, GError **error)
+{
+	for (const char *const *user = spec->users; *user; user++) {
+		if (**user && !strchr(*user, '/') && **user != '.')
+			continue;
+		g_set_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_NAME,
+			    "\"%s\" is not an account's name", *user);
+		return FALSE;
+	}
+	return TRUE;
+}
+
+static GHashTable *
+index_by_name(GPtrArray *files)
+{
+	GHashTable *table = g_hash_table_new(g_str_hash, g_str_equal);
+
+	for (guint i = 0; i < files->len; i++) {
+		struct secret_file *file = files->pdata[i];
+
+		g_hash_table_insert(table, file->name, file);
+	}
+	return table;
+}
+
+static gboolean
+root_refresh(struct root *root, GError **error)
+{
+	const struct secret_root_spec *spec = root->spec;
+	gboolean no_extra = spec->extra == NULL;
+
+	if (!check_users(spec, error))
+		return FALSE;
+	if (mkdir(spec->directory, 0700) == -1 && errno != EEXIST)
+		return fail_io(root, "", error);
+	root->current = secret_tree_read(spec->directory, SECRET_TREE_CLOSED, NULL, error);
+	if (!root->current)
+		return FALSE;
+	if (spec->extra)
+		root->extra = secret_tree_read(spec->extra, SECRET_TREE_OPEN, &no_extra, error);
+	if (no_extra)
+		root->extra = g_ptr_array_new();
+	if (!root->extra)
+		return FALSE;
+	root->present = index_by_name(root->current);
+	root->wanted = index_by_name(root->extra);
+	root->fd = open(spec->directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (root->fd == -1)
+		return fail_io(root, "", error);
+	unlink(root->temporary);
+	return root_remove_leftovers(root, error) && root_refresh_extra(root, error) &&
+	       root_put_files(root, error) && root_make_keys(root, error) &&
+	       root_authorize(root, error);
+}
+
+gboolean
+secret_root_ensure(const struct secret_root_spec *spec, GError **error)
+{
+	struct root root = {.spec = spec, .fd = -1};
+
+	root.temporary = g_strconcat(spec->directory, ".new", NULL);
+	root.list = g_strconcat(spec->directory, ".extra", NULL);
+	gboolean good = root_refresh(&root, error);
+	if (!good)
+		g_prefix_error(error, "%s: ", spec->name);
+	if (root.fd != -1)
+		close(root.fd);
+	g_clear_pointer(&root.present, g_hash_table_unref);
+	g_clear_pointer(&root.wanted, g_hash_table_unref);
+	g_clear_pointer(&root.current, g_ptr_array_unref);
+	g_clear_pointer(&root.extra, g_ptr_array_unref);
+	g_free(root.temporary);
+	g_free(root.list);
+	return good;
+}
+
+GPtrArray *
+secret_root_read(const char *directory, GError **error)
+{
+	return secret_tree_read(directory, SECRET_TREE_CLOSED, NULL, error);
+}
+
+/* Ed25519 first: it costs an emulated guest least. */
+static int
+host_key_compare(gconstpointer a, gconstpointer b)
+{
+	const char *const *first = a, *const *second = b;
+	int rank =
+	    g_str_has_prefix(*second, "ssh-ed25519 ") - g_str_has_prefix(*first, "ssh-ed25519 ");
+
+	return rank ? rank : strcmp(*first, *second);
+}
+
+char **
+secret_root_host_keys(const char *directory, gboolean pairs, GError **error)
+{
+	g_autofree char *folder = g_strconcat(directory, KEY_FOLDER, NULL);
+	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GDir) entries = g_dir_open(folder, 0, error);
+	const char *leaf;
+
+	if (!entries)
+		return NULL;
+	while ((leaf = g_dir_read_name(entries))) {
+		if (!g_str_has_prefix(leaf, "ssh_host_") || !g_str_has_suffix(leaf, "_key.pub"))
+			continue;
+		g_autofree char *path = g_build_filename(folder, leaf, NULL);
+		g_autofree char *private = g_strndup(path, strlen(path) - strlen(".pub"));
+		/* A public half alone is no key that could be given to a guest. */
+		if (pairs && access(private, F_OK) == -1)
+			continue;
+		char *line = ssh_key_public_line(path, error);
+		if (!line)
+			return NULL;
+		g_ptr_array_add(lines, line);
+	}
+	if (lines->len == 0) {
+		g_set_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_ABSENT,
+			    "%s: no host key%s is there", folder, pairs ? " pair" : "");
+		return NULL;
+	}
+	g_ptr_array_sort(lines, host_key_compare);
+	g_ptr_array_add(lines, NULL);
+	return (char **)g_ptr_array_free(g_steal_pointer(&lines), FALSE);
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A guest without a world: what it asks is counted, and time passes only when a test says so. */
+#ifndef TESTS_UNIT_CHILDHURDD_GUEST_CHILDHURD_FAKE_H
+#define TESTS_UNIT_CHILDHURDD_GUEST_CHILDHURD_FAKE_H
+
+#include <glib.h>
+#include <string.h>
+
+#include "childhurdd/guest/childhurd.h"
+#include "childhurdd/hird/metrics.h"
+#include "childhurdd/hird/starts.h"
+
+struct fake {
+	struct childhurd *c;
+	struct config_guest config;
+	gint64 now, timer;
+	int queued, prepared, launched, enrolled, watched, quieted, halted, buttons, kills,
+	    discarded, collected, clocks, asks;
+	int builds;
+	gboolean held; /* builds are kept out */
+	gint64 sign, spoke;
+	gboolean published_when_stopping;
+	gboolean coming_up;	 /* as was told last */
+	struct starts *starts;	 /* NULL: the test itself says whose turn it is */
+	struct metrics *metrics; /* NULL: nobody counts */
+	int logged;
+	char *log; /* the last line of the log */
+};
+
+static inline struct fake *
+fake_of(struct childhurd *c)
+{
+	return c->runner;
+}
+
+static inline gint64
+fake_now(struct childhurd *c)
+{
+	return fake_of(c)->now;
+}
+
+static inline double
+fake_random(struct childhurd *c)
+{
+	return 0.5; /* no jitter: the factor is 1 */
+}
+
+static inline void
+fake_timer(struct childhurd *c, gint64 at)
+{
+	fake_of(c)->timer = at;
+}
+
+#define COUNTS(name, field)                                                                        \
+	static inline void fake_##name(struct childhurd *c)                                        \
+	{                                                                                          \
+		fake_of(c)->field++;                                                               \
+	}
+COUNTS(prepare, prepared)
+COUNTS(launch, launched)
+COUNTS(enroll, enrolled)
+COUNTS(watch, watched)
+COUNTS(quiet, quieted)
+COUNTS(halt, halted)
+COUNTS(power_button, buttons)
+COUNTS(kill, kills)
+COUNTS(discard, discarded)
+COUNTS(collect, collected)
+COUNTS(set_clock, clocks)
+COUNTS(ask, asks)
+
+static inline void
+fake_queue(struct childhurd *c)
+{
+	fake_of(c)->queued++;
+	if (fake_of(c)->starts)
+		starts_queue(fake_of(c)->starts, c);
+}
+
+static inline void
+fake_leave(struct childhurd *c)
+{
+	if (fake_of(c)->starts)
+		starts_leave(fake_of(c)->starts, c);
+}
+
+static inline int
+fake_builds(struct childhurd *c)
+{
+	return fake_of(c)->builds;
+}
+
+static inline int
+fake_hold(struct childhurd *c)
+{
+	fake_of(c)->held = TRUE;
+	return fake_of(c)->builds;
+}
+
+static inline void
+fake_release(struct childhurd *c)
+{
+	fake_of(c)->held = FALSE;
+}
+
+static inline gint64
+fake_sign(struct childhurd *c)
+{
+	return fake_of(c)->sign;
+}
+
+static inline gint64
+fake_spoke(struct childhurd *c)
+{
+	return fake_of(c)->spoke;
+}
+
+static inline void
+fake_changed(struct childhurd *c, gboolean state_changed, const char *text)
+{
+	struct fake *f = fake_of(c);
+	if (state_changed)
+		f->coming_up = childhurd_coming_up(c);
+	if (state_changed && f->metrics)
+		metrics_state(f->metrics, c);
+	if (state_changed && c->state == STATE_STOPPING && childhurd_published(c))
+		f->published_when_stopping = TRUE;
+	if (!text)
+		return;
+	f->logged++;
+	g_free(f->log);
+	f->log = g_strdup(text);
+}
+
+static const struct world_ops fake_world = {
+    .now = fake_now,
+    .random = fake_random,
+    .timer = fake_timer,
+    .queue = fake_queue,
+    .leave = fake_leave,
+    .prepare = fake_prepare,
+    .launch = fake_launch,
+    .enroll = fake_enroll,
+    .watch = fake_watch,
+    .quiet = fake_quiet,
+    .halt = fake_halt,
+    .power_button = fake_power_button,
+    .kill = fake_kill,
+    .discard = fake_discard,
+    .builds = fake_builds,
+    .hold = fake_hold,
+    .release = fake_release,
+    .collect = fake_collect,
+    .set_clock = fake_set_clock,
+    .ask = fake_ask,
+    .sign = fake_sign,
+    .spoke = fake_spoke,
+    .changed = fake_changed,
+};
+
+static inline void
+fake_init(struct fake *f)
+{
+	*f = (struct fake){.now = 1000000, .timer = -1};
+	f->config.name = (char *)"a";
+	f->config.restart = CONFIG_RESTART_ON_FAILURE;
+	f->config.boot_timeout = 900000;
+	f->config.hang_timeout = 180000;
+	f->config.stop_timeout = 60000;
+	f->c = childhurd_new(&f->config, &fake_world, f);
+}
+
+static inline void
+fake_clear(struct fake *f)
+{
+	g_assert_false(f->published_when_stopping);
+	childhurd_free(f->c);
+	g_free(f->log);
+}
+
+static inline void
+happen(struct fake *f, enum event event)
+{
+	childhurd_event(f->c, event, event_name(event));
+}
+
+#define assert_state(f, expected)                                                                  \
+	g_assert_cmpstr(state_name((f)->c->state), ==, state_name(expected))
+
+/* Let time pass until the deadline that is set, and have it pass. */
+static inline void
+expire(struct fake *f)
+{
+	g_assert_cmpint(f->timer, >=, 0);
+	f->now = f->timer;
+	happen(f, EVENT_DEADLINE);
+}
+
+static inline void
+boot(struct fake *f)
+{
+	happen(f, EVENT_ADMITTED);
+	happen(f, EVENT_PREPARED);
+	happen(f, EVENT_LAUNCHED);
+	assert_state(f, STATE_BOOTING);
+	happen(f, EVENT_GREETED);
+	assert_state(f, STATE_ENROLLING);
+	happen(f, EVENT_ENROLLED);
+	happen(f, EVENT_PROBE_OK);
+	assert_state(f, STATE_READY);
+}
+
+static inline void
+start_ready(struct fake *f)
+{
+	fake_init(f);
+	happen(f, EVENT_START);
+	boot(f);
+}
+
+#endif

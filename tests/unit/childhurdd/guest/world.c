@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Which of libvirt's reports are about the QEMU that runs. */
+#include "childhurdd/guest/world_internal.h"
+
+static gboolean
+judged(const struct runner *r)
+{
+	return r->reported && ev_is_active(&r->exit_timer);
+}
+
+static void
+test_late_reports(void)
+{
+	struct host host = {.loop = ev_loop_new(EVFLAG_AUTO)};
+	struct childhurd c = {.running = TRUE};
+	struct runner r = {.host = &host, .c = &c};
+	runner_qemu_init(&r);
+	/* a QEMU was started, and what comes first is the word of the one before */
+	runner_domain_event(&r, HYPERVISOR_RESET_ASKED, NULL);
+	runner_domain_event(&r, HYPERVISOR_STOPPED, "QEMU was destroyed");
+	g_assert_false(r.reset_asked);
+	g_assert_null(r.exit_text);
+	g_assert_false(judged(&r));
+	runner_domain_event(&r, HYPERVISOR_STARTED, NULL);
+	g_assert_false(judged(&r));
+	runner_domain_event(&r, HYPERVISOR_POWER_OFF_ASKED, NULL);
+	runner_domain_event(&r, HYPERVISOR_STOPPED, "QEMU was shut down");
+	g_assert_true(r.power_off_asked);
+	g_assert_cmpstr(r.exit_text, ==, "QEMU was shut down");
+	g_assert_true(judged(&r));
+	ev_timer_stop(host.loop, &r.exit_timer);
+	ev_loop_destroy(host.loop);
+	g_free(r.exit_text);
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/runner/the-end-of-one-qemu-is-not-the-next-ones", test_late_reports);
+	return g_test_run();
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A hird in a world that is not kind (hird_world.h), for a million events, a year, and many rounds:
+ * the promises hold, and when the world is good again all is as people want it. */
+#include "tests/unit/childhurdd/hird/hird_world.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define EVENTS		1000000
+#define ROUNDS		10000
+#define ROUNDS_WARM	1000
+#define GROWTH_MAX	(1 << 20)
+#define SETTLED_WITHIN	(6 * WORLD_HOUR)
+#define YEAR		(365 * 24 * WORLD_HOUR)
+#define LIST_CHECK_EACH 10000
+
+static guint32
+seed_of_this_run(void)
+{
+	guint32 seed = (guint32)g_test_rand_int();
+	g_test_message("seed %u", seed);
+	return seed;
+}
+
+/* What coordinators would read, made by the code that makes it. */
+static void
+check_machines(struct world *w)
+{
+	struct published_guest guests[WORLD_GUESTS];
+	gsize n = 0, listed = 0;
+	for (guint i = 0; i < w->n; i++) {
+		struct being *b = &w->beings[i];
+		if (b->keys)
+			guests[n++] = (struct published_guest){.name = b->name,
+							       .host_name = "127.0.0.1",
+							       .port = 10022,
+							       .user = "offloading",
+							       .private_key = "/key",
+							       .as = publisher_as(b->c)};
+	}
+	g_autofree char *machines = published_machines(guests, n);
+	for (const char *at = machines; (at = strstr(at, "(build-machine")); at++)
+		listed++;
+	guint wanted = (guint)w->listed[PUBLISHED_READY];
+	if (!wanted)
+		wanted = (guint)w->listed[PUBLISHED_COMING];
+	g_assert_cmpuint(listed, ==, wanted);
+}
+
+/* Some guests are told what to be at last; all others are left with what was said before. */
+static void
+last_words(struct world *w, gboolean *up)
+{
+	for (guint i = 0; i < w->n; i++) {
+		struct being *b = &w->beings[i];
+		if (i % 3 == 0)
+			command(b, EVENT_START);
+		else if (i % 3 == 1)
+			command(b, EVENT_STOP);
+		up[i] = b->c->want_up;
+	}
+}
+
+/* A QEMU may have withstood all that was tried before the world became good. The message says to
+ * stop such a guest once more. */
+static void
+settle(struct world *w)
+{
+	world_run_until(w, w->now + SETTLED_WITHIN);
+	for (guint i = 1; i < w->n; i += 3) {
+		if (w->beings[i].c->state == STATE_FAILED)
+			command(&w->beings[i], EVENT_STOP);
+	}
+	world_run_until(w, w->now + SETTLED_WITHIN);
+}
+
+static void
+check_settled(struct world *w, const gboolean *up)
+{
+	for (guint i = 0; i < w->n; i++) {
+		struct being *b = &w->beings[i];
+		const struct childhurd *c = b->c;
+		if (i % 3 == 0)
+			g_assert_true(up[i]);
+		else if (i % 3 == 1)
+			g_assert_false(up[i]);
+		if (!c->want_up) {
+			/* A guest may power itself off at the last moment, and then it is down. */
+			PROMISE(b, c->state == STATE_STOPPED || c->state == STATE_FAILED);
+			PROMISE(b, i % 3 != 1 || c->state == STATE_STOPPED);
+		} else if (c->state != STATE_FAILED) {
+			PROMISE(b, c->state == (c->drained ? STATE_DRAINING : STATE_READY));
+			PROMISE(b, b->alive);
+		}
+		PROMISE(b, c->running == b->alive);
+		PROMISE(b, !b->alive || c->want_up);
+	}
+	g_assert_cmpint(w->places, ==, 0);
+}
+
+static void
+report(struct world *w)
+{
+	for (int s = 0; s < N_STATES; s++)
+		g_test_message("%s: %" G_GUINT64_FORMAT " times", state_name(s), w->seen_states[s]);
+	for (int e = 0; e < N_EVENTS; e++)
+		g_test_message("%s: %" G_GUINT64_FORMAT " times", event_name(e), w->seen_events[e]);
+	g_test_message("%.1f h, %" G_GUINT64_FORMAT " daemons, %" G_GUINT64_FORMAT
+		       " waits for memory",
+		       (double)w->now / (double)WORLD_HOUR, w->daemons, w->memory_waits);
+}
+
+static void
+test_million(void)
+{
+	struct world *w = world_new(WORLD_GUESTS, seed_of_this_run());
+	gboolean up[WORLD_GUESTS];
+	gint64 begin = g_get_monotonic_time();
+	for (guint64 next = LIST_CHECK_EACH; w->events < EVENTS;) {
+		world_step(w);
+		if (w->events < next)
+			continue;
+		check_machines(w);
+		next += LIST_CHECK_EACH;
+	}
+	g_test_message("%" G_GUINT64_FORMAT " events in %.2f s", w->events,
+		       (double)(g_get_monotonic_time() - begin) / 1e6);
+	report(w);
+	/* A test that did not see these has tested nothing. */
+	for (int s = 0; s < N_STATES; s++)
+		g_assert_cmpuint(w->seen_states[s], >, 0);
+	for (int e = 0; e < N_EVENTS; e++)
+		g_assert_cmpuint(w->seen_events[e], >, 0);
+	g_assert_cmpuint(w->memory_waits, >, 0);
+
+	world_becomes_good(w);
+	last_words(w, up);
+	settle(w);
+	check_settled(w, up);
+	check_machines(w);
+	world_free(w);
+}
+
+static void
+test_year(void)
+{
+	struct world *w = world_new(1, seed_of_this_run());
+	gint64 begin = g_get_monotonic_time();
+	command(&w->beings[0], EVENT_START);
+	world_run_until(w, w->now + YEAR);
+	double took = (double)(g_get_monotonic_time() - begin) / 1e6;
+	g_test_message("%" G_GUINT64_FORMAT " events, ready %u times, in %.2f s", w->events,
+		       w->beings[0].ready_times, took);
+	g_assert_cmpuint(w->beings[0].ready_times, >, 1000);
+	world_free(w);
+}
+
+static gint64
+resident(void)
+{
+	g_autofree char *text = NULL;
+	long pages = 0;
+	g_assert_true(g_file_get_contents("/proc/self/statm", &text, NULL, NULL));
+	g_assert_cmpint(sscanf(text, "%*d %ld", &pages), ==, 1);
+	return (gint64)pages * sysconf(_SC_PAGESIZE);
+}
+
+static void
+test_no_growth(void)
+{
+	struct world *w = world_new(1, seed_of_this_run());
+	struct being *b = &w->beings[0];
+	gint64 before = 0;
+	world_becomes_good(w);
+	for (int round = 0; round < ROUNDS; round++) {
+		if (round == ROUNDS_WARM)
+			before = resident();
+		command(b, EVENT_START);
+		while (b->c->state != STATE_READY)
+			world_step(w);
+		command(b, EVENT_STOP);
+		while (b->c->state != STATE_STOPPED)
+			world_step(w);
+	}
+	gint64 grown = resident() - before;
+	g_test_message("%" G_GINT64_FORMAT " bytes more after %d rounds", grown,
+		       ROUNDS - ROUNDS_WARM);
+#ifdef __SANITIZE_ADDRESS__
+	g_test_message("not judged: AddressSanitizer keeps what was freed");
+#else
+	g_assert_cmpint(grown, <, GROWTH_MAX);
+#endif
+	world_free(w);
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/hird/promises-hold-for-a-million-events-and-all-ends-well", test_million);
+	g_test_add_func("/hird/a-year-of-a-guests-life", test_year);
+	g_test_add_func("/hird/ten-thousand-rounds-take-no-memory", test_no_growth);
+	return g_test_run();
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Key pairs: OpenSSH reads what libssh wrote, and nothing of an administrator's is overwritten. */
+#include "ssh/key_pair.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ssh/session.h"
+
+struct place {
+	char *folder, *key, *public;
+};
+
+static void
+place_open(struct place *place, gconstpointer data)
+{
+	(void)data;
+	place->folder = g_dir_make_tmp("childhurd-keys-XXXXXX", NULL);
+	place->key = g_build_filename(place->folder, "key", NULL);
+	place->public = g_strconcat(place->key, ".pub", NULL);
+}
+
+static void
+place_close(struct place *place, gconstpointer data)
+{
+	(void)data;
+	g_unlink(place->key);
+	g_unlink(place->public);
+	g_assert_cmpint(g_rmdir(place->folder), ==, 0); /* nothing else was left there */
+	g_free(place->folder);
+	g_free(place->key);
+	g_free(place->public);
+}
+
+static char *
+slurp(const char *path)
+{
+	char *content = NULL;
+
+	g_assert_true(g_file_get_contents(path, &content, NULL, NULL));
+	return content;
+}
+
+static mode_t
+mode_of(const char *path)
+{
+	struct stat status;
+
+	g_assert_cmpint(lstat(path, &status), ==, 0);
+	return status.st_mode & 07777;
+}
+
+static void
+make(struct place *place, enum ssh_key_kind kind)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(ssh_key_ensure(place->key, kind, "root@childhurd1", &error));
+	g_assert_no_error(error);
+}
+
+/* What ssh-keygen says the public half is. */
+static char *
+keygen(const char *path)
+{
+	const char *arguments[] = {"ssh-keygen", "-y", "-P", "", "-f", path, NULL};
+	char *output = NULL;
+	int status = -1;
+
+	g_assert_true(g_spawn_sync(NULL, (char **)arguments, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL,
+				   &output, NULL, &status, NULL));
+	g_assert_cmpint(status, ==, 0);
+	return output;
+}
+
+static void
+test_openssh(struct place *place, gconstpointer data)
+{
+	enum ssh_key_kind kind = GPOINTER_TO_INT(data);
+	const mode_t mask = umask(0);
+
+	make(place, kind);
+	umask(mask);
+	g_assert_cmpint(mode_of(place->key), ==, 0600);
+	g_assert_cmpint(mode_of(place->public), ==, 0644);
+	g_autofree char *said = keygen(place->key);
+	g_autofree char *public = slurp(place->public);
+	g_autofree char *line = ssh_key_public_line(place->public, NULL);
+	g_assert_nonnull(line);
+	g_assert_true(g_str_has_prefix(line, kind == SSH_KEY_ED25519 ? "ssh-ed25519 AAAA"
+								     : "ecdsa-sha2-nistp256 AAAA"));
+	g_assert_true(g_str_has_prefix(said, line));
+	g_autofree char *expected = g_strdup_printf("%s root@childhurd1\n", line);
+	g_assert_cmpstr(public, ==, expected);
+}
+
+static void
+test_kept(struct place *place, gconstpointer data)
+{
+	(void)data;
+	make(place, SSH_KEY_ED25519);
+	g_autofree char *key = slurp(place->key);
+	g_autofree char *public = slurp(place->public);
+	make(place, SSH_KEY_ED25519);
+	g_autofree char *key_again = slurp(place->key);
+	g_autofree char *public_again = slurp(place->public);
+	g_assert_cmpstr(key, ==, key_again);
+	g_assert_cmpstr(public, ==, public_again);
+}
+
+static void
+test_public_mended(struct place *place, gconstpointer data)
+{
+	(void)data;
+	make(place, SSH_KEY_ECDSA);
+	g_autofree char *whole = slurp(place->public);
+	const char *const broken[] = {"", "ecdsa-sha2-nistp256 AAAA",
+				      "ssh-ed25519 AAAAC3Nz other\n"};
+
+	for (gsize i = 0; i <= G_N_ELEMENTS(broken); i++) {
+		if (i < G_N_ELEMENTS(broken))
+			g_assert_true(g_file_set_contents(place->public, broken[i], -1, NULL));
+		else
+			g_assert_cmpint(g_unlink(place->public), ==, 0);
+		make(place, SSH_KEY_ECDSA);
+		g_autofree char *mended = slurp(place->public);
+		g_assert_cmpstr(mended, ==, whole);
+	}
+	whole[strlen(whole) - 1] = '\0'; /* killed before the line end */
+	g_assert_true(g_file_set_contents(place->public, whole, -1, NULL));
+	make(place, SSH_KEY_ECDSA);
+	g_autofree char *mended = slurp(place->public);
+	g_assert_true(g_str_has_suffix(mended, "\n"));
+}
+
+static void
+test_not_overwritten(struct place *place, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
+	g_assert_true(g_file_set_contents(place->key, "my precious\n", -1, NULL));
+	g_assert_false(ssh_key_ensure(place->key, SSH_KEY_ED25519, "", &error));
+	g_assert_error(error, SSH_ERROR, SSH_ERROR_KEY);
+	g_assert_nonnull(strstr(error->message, place->key));
+	g_autofree char *content = slurp(place->key);
+	g_assert_cmpstr(content, ==, "my precious\n");
+}
+
+static void
+test_no_folder(struct place *place, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *path = g_build_filename(place->folder, "missing", "key", NULL);
+
+	(void)data;
+	g_assert_false(ssh_key_ensure(path, SSH_KEY_ED25519, "", &error));
+	g_assert_nonnull(error);
+	g_assert_nonnull(strstr(error->message, path));
+}
+
+static void
+test_bad_public(struct place *place, gconstpointer data)
+{
+	const char *const bad[] = {"", "ssh-ed25519", "ssh-ed25519 !!!!", "nonsense AAAA",
+				   "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA cut"};
+
+	(void)data;
+	for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autoptr(GError) error = NULL;
+
+		g_assert_true(g_file_set_contents(place->public, bad[i], -1, NULL));
+		g_assert_null(ssh_key_public_line(place->public, &error));
+		g_assert_error(error, SSH_ERROR, SSH_ERROR_KEY);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+#define TEST(name, data, function)                                                                 \
+	g_test_add("/ssh-keys/" name, struct place, data, place_open, function, place_close)
+	TEST("openssh-reads-an-ed25519-key", GINT_TO_POINTER(SSH_KEY_ED25519), test_openssh);
+	TEST("openssh-reads-an-ecdsa-key", GINT_TO_POINTER(SSH_KEY_ECDSA), test_openssh);
+	TEST("a-pair-that-is-there-is-kept", NULL, test_kept);
+	TEST("a-missing-or-broken-public-half-is-made-again", NULL, test_public_mended);
+	TEST("a-file-that-is-no-key-is-an-error-and-stays", NULL, test_not_overwritten);
+	TEST("an-error-names-the-path", NULL, test_no_folder);
+	TEST("a-public-half-that-is-none-is-an-error", NULL, test_bad_public);
+	return g_test_run();
+}

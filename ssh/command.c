@@ -8,9 +8,11 @@
  * left in the background may hold the output open: after the status that is waited for
  * SSH_OUTPUT_GRACE, no longer.
  */
-#include "ssh/session_base.h"
+#include "ssh/command.h"
 
 #include <string.h>
+
+#include "ssh/session_base.h"
 
 #define INPUT_CHUNK (32 * 1024)
 
@@ -48,9 +50,6 @@ note_data(ssh_session libssh, ssh_channel channel, void *data, uint32_t length, 
 	struct ssh_command *command = user;
 	gsize room = SSH_OUTPUT_MAX - command->output->len;
 
-	(void)libssh;
-	(void)channel;
-	(void)is_stderr;
 	command->heard += length;
 	g_string_append_len(command->output, data, (gssize)MIN(room, length));
 	return (int)length;
@@ -61,8 +60,6 @@ note_eof(ssh_session libssh, ssh_channel channel, void *user)
 {
 	struct ssh_command *command = user;
 
-	(void)libssh;
-	(void)channel;
 	command->is_eof = TRUE;
 }
 
@@ -71,8 +68,6 @@ note_close(ssh_session libssh, ssh_channel channel, void *user)
 {
 	struct ssh_command *command = user;
 
-	(void)libssh;
-	(void)channel;
 	command->is_closed = TRUE;
 }
 
@@ -81,8 +76,6 @@ note_status(ssh_session libssh, ssh_channel channel, int status, void *user)
 {
 	struct ssh_command *command = user;
 
-	(void)libssh;
-	(void)channel;
 	command->has_status = TRUE;
 	command->status = status & 0xff;
 }
@@ -93,12 +86,6 @@ note_signal(ssh_session libssh, ssh_channel channel, const char *name, int core,
 {
 	struct ssh_command *command = user;
 
-	(void)libssh;
-	(void)channel;
-	(void)name;
-	(void)core;
-	(void)message;
-	(void)language;
 	command->has_status = TRUE;
 	command->status = -1;
 }
@@ -289,13 +276,11 @@ session_end_commands(struct ssh_session *session, const GError *error)
 }
 
 static void
-command_timer(struct ev_loop *loop, ev_timer *timer, int events)
+on_timer(struct ev_loop *loop, ev_timer *watcher, int revents)
 {
-	struct ssh_command *command = timer->data;
+	struct ssh_command *command = watcher->data;
 	struct ssh_session *session = command->session;
 
-	(void)loop;
-	(void)events;
 	session_enter(session);
 	if (session->state != SESSION_READY) {
 		command_fail(command, SSH_ERROR_CLOSED, "the session is not open");
@@ -334,7 +319,7 @@ ssh_session_run(struct ssh_session *session, const char *command_line, const cha
 	command->callbacks.channel_close_function = note_close;
 	command->callbacks.channel_exit_status_function = note_status;
 	command->callbacks.channel_exit_signal_function = note_signal;
-	ev_timer_init(&command->timer, command_timer, 0., 0.);
+	ev_timer_init(&command->timer, on_timer, 0., 0.);
 	command->timer.data = command;
 	g_queue_push_tail(&session->commands, command);
 	if (session->state == SESSION_READY) {

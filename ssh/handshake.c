@@ -12,7 +12,7 @@
  * /etc/ssh, and it compares no known hosts: the injected keys are the only truth, and they are
  * compared here.
  */
-#include "ssh/session_base.h"
+#include "ssh/handshake.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ssh/session_base.h"
 #include "ssh/wire.h"
 
 #define BANNER_MAX 255 /* RFC 4253, 4.2: with its line end */
@@ -39,36 +40,42 @@
 
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(ssh_key, ssh_key_free, NULL)
 
-static void
-end_protocol(struct ssh_session *session, const char *bytes, gsize length)
+/* Take over an error; the step has failed. */
+static enum handshake
+failed(GError **error, GError *ours)
+{
+	g_propagate_error(error, ours);
+	return HANDSHAKE_FAILED;
+}
+
+static enum handshake
+not_ssh(struct ssh_session *session, const char *bytes, gsize length, GError **error)
 {
 	g_autofree char *excerpt = wire_excerpt(bytes, length);
 
-	session_end(session,
-		    session_error(session, SSH_ERROR_PROTOCOL,
-				  "not an SSH server: instead of a banner it said %s", excerpt));
+	return failed(error,
+		      session_error(session, SSH_ERROR_PROTOCOL,
+				    "not an SSH server: instead of a banner it said %s", excerpt));
 }
 
 /* The far end closed or reset the connection before a banner. */
-static void
-end_without_banner(struct ssh_session *session, int problem)
+static enum handshake
+closed_before_banner(struct ssh_session *session, int problem, GError **error)
 {
 	/* sshd.c and srclimit.c of OpenSSH: too many clients, or penalties for us. */
 	gboolean turned_away =
 	    session->prelude && (strstr(session->prelude, "Exceeded MaxStartups") ||
 				 strstr(session->prelude, "Not allowed at this time"));
 
-	if (session->prelude && !turned_away) {
-		session_end(session, session_error(session, SSH_ERROR_PROTOCOL,
+	if (session->prelude && !turned_away)
+		return failed(error, session_error(session, SSH_ERROR_PROTOCOL,
 						   "not an SSH server: it said %s and closed",
 						   session->prelude));
-		return;
-	}
-	session_end(session,
-		    session_error(session, session_code(problem), "%s before a banner%s%s",
-				  problem ? g_strerror(problem) : "the guest closed the connection",
-				  session->prelude ? "; it said " : "",
-				  session->prelude ? session->prelude : ""));
+	return failed(
+	    error, session_error(session, ssh_error_of(problem), "%s before a banner%s%s",
+				 problem ? g_strerror(problem) : "the guest closed the connection",
+				 session->prelude ? "; it said " : "",
+				 session->prelude ? session->prelude : ""));
 }
 
 static gboolean
@@ -97,9 +104,8 @@ host_key_algorithms(char **lines)
 	return g_strconcat(list->str, HOST_KEY_KINDS, NULL);
 }
 
-/* Hand the socket to a new libssh session. */
-static gboolean
-session_hand_over(struct ssh_session *session)
+gboolean
+handshake_hand_over(struct ssh_session *session, GError **error)
 {
 	g_autofree char *algorithms = host_key_algorithms(session->host_keys);
 	ssh_session libssh = ssh_new();
@@ -123,48 +129,38 @@ session_hand_over(struct ssh_session *session)
 		session->libssh = libssh;
 		return TRUE;
 	}
-	session_end(session, session_error(session, libssh ? SSH_ERROR_PROTOCOL : SSH_ERROR_HOST,
-					   "libssh refuses an option: %s",
-					   libssh ? ssh_get_error(libssh) : "out of memory"));
+	g_propagate_error(error,
+			  session_error(session, libssh ? SSH_ERROR_PROTOCOL : SSH_ERROR_HOST,
+					"libssh refuses an option: %s",
+					libssh ? ssh_get_error(libssh) : "out of memory"));
 	ssh_free(libssh);
 	return FALSE;
 }
 
-static void
-banner_found(struct ssh_session *session, const char *line, gsize length)
+static enum handshake
+banner_found(struct ssh_session *session, const char *line, gsize length, GError **error)
 {
 	const int one = 1;
 
 	session->banner = g_strndup(line, length);
 	g_strchomp(session->banner);
 	if (!g_str_has_prefix(session->banner, "SSH-2.0-") &&
-	    !g_str_has_prefix(session->banner, "SSH-1.99-")) {
-		end_protocol(session, line, length);
-		return;
-	}
-	if (!session->user) {
-		session_answered(session);
-		return;
-	}
+	    !g_str_has_prefix(session->banner, "SSH-1.99-"))
+		return not_ssh(session, line, length, error);
 	setsockopt(session->fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);
-	session->step = SSH_STEP_HOST_KEY;
-	session_limit(session, session->limits.host_key);
-	if (!session_hand_over(session))
-		return;
-	session->state = SESSION_HANDSHAKE;
-	session_handshake(session);
+	return HANDSHAKE_DONE;
 }
 
 /* Take a whole line that is no banner off the socket. FALSE: that was too much. */
 static gboolean
-take_prelude(struct ssh_session *session, char *bytes, gsize length)
+take_prelude(struct ssh_session *session, char *bytes, gsize length, GError **error)
 {
 	if (!session->prelude)
 		session->prelude = wire_excerpt(bytes, length);
 	session->prelude_length += length;
 	if (session->prelude_length > SSH_PRELUDE_MAX || memchr(bytes, '\0', length) ||
 	    recv(session->fd, bytes, length, MSG_DONTWAIT) != (ssize_t)length) {
-		end_protocol(session, bytes, length);
+		not_ssh(session, bytes, length, error);
 		return FALSE;
 	}
 	session->peeked = 0;
@@ -173,58 +169,48 @@ take_prelude(struct ssh_session *session, char *bytes, gsize length)
 
 /* Nothing new since the last look, though the socket woke us: it is closed, or the kernel was
  * generous. */
-static void
-check_closed(struct ssh_session *session, const char *bytes, gsize length)
+static enum handshake
+check_closed(struct ssh_session *session, const char *bytes, gsize length, GError **error)
 {
 	struct pollfd poller = {.fd = session->fd, .events = POLLRDHUP};
 
 	if (poll(&poller, 1, 0) != 1)
-		return;
+		return HANDSHAKE_AGAIN;
 	if (!session->prelude)
 		session->prelude = wire_excerpt(bytes, length);
-	end_without_banner(session, 0);
+	return closed_before_banner(session, 0, error);
 }
 
-void
-session_look_for_banner(struct ssh_session *session)
+enum handshake
+handshake_banner(struct ssh_session *session, GError **error)
 {
 	char bytes[1024];
 
-	while (session->state == SESSION_BANNER) {
+	for (;;) {
 		ssize_t count = recv(session->fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
 
-		if (count == -1 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (count <= 0) {
-			end_without_banner(session, count == 0 ? 0 : errno);
-			return;
-		}
+		if (count < 0 && (errno == EAGAIN || errno == EINTR))
+			return HANDSHAKE_AGAIN;
+		if (count <= 0)
+			return closed_before_banner(session, count == 0 ? 0 : errno, error);
 		gsize length = (gsize)count;
 		char *end = memchr(bytes, '\n', length);
 		gsize line = end ? (gsize)(end - bytes) + 1 : length;
 		gboolean is_ssh = memcmp(bytes, "SSH-", MIN(line, 4)) == 0;
 
-		if (end && is_ssh && line > 4 && line <= BANNER_MAX) {
-			banner_found(session, bytes, line);
-			return;
-		}
-		if (is_ssh ? line > BANNER_MAX : length == sizeof bytes && !end) {
-			end_protocol(session, bytes, length);
-			return;
-		}
+		if (end && is_ssh && line > 4 && line <= BANNER_MAX)
+			return banner_found(session, bytes, line, error);
+		if (is_ssh ? line > BANNER_MAX : length == sizeof bytes && !end)
+			return not_ssh(session, bytes, length, error);
 		if (end) {
-			if (!take_prelude(session, bytes, line))
-				return;
+			if (!take_prelude(session, bytes, line, error))
+				return HANDSHAKE_FAILED;
 			continue;
 		}
-		if (!is_ssh && memchr(bytes, '\0', length)) {
-			end_protocol(session, bytes, length);
-			return;
-		}
-		if (length == session->peeked) {
-			check_closed(session, bytes, length);
-			return;
-		}
+		if (!is_ssh && memchr(bytes, '\0', length))
+			return not_ssh(session, bytes, length, error);
+		if (length == session->peeked)
+			return check_closed(session, bytes, length, error);
 		int more = (int)length + 1;
 		session->peeked = length;
 		setsockopt(session->fd, SOL_SOCKET, SO_RCVLOWAT, &more, sizeof more);
@@ -259,37 +245,34 @@ key_of_line(const char *line)
 	return key;
 }
 
-/* Compare the guest's key with the injected ones. FALSE: the session is over. */
-static gboolean
-check_host_key(struct ssh_session *session)
+/* Compare the guest's key with the injected ones. */
+static enum handshake
+check_host_key(struct ssh_session *session, GError **error)
 {
 	g_auto(ssh_key) theirs = NULL;
 	g_autoptr(GString) expected = g_string_new(NULL);
 
-	if (ssh_get_server_publickey(session->libssh, &theirs) != SSH_OK) {
-		session_end(session, session_libssh_error(session));
-		return FALSE;
-	}
+	if (ssh_get_server_publickey(session->libssh, &theirs) != SSH_OK)
+		return failed(error, session_libssh_error(session));
 	for (char **line = session->host_keys; line && *line; line++) {
 		g_auto(ssh_key) ours = key_of_line(*line);
 
 		if (!ours)
 			continue;
 		if (ssh_key_cmp(ours, theirs, SSH_KEY_CMP_PUBLIC) == 0)
-			return TRUE;
+			return HANDSHAKE_DONE;
 		g_autofree char *print = fingerprint(ours);
 		g_string_append_printf(expected, "%s%s", expected->len ? " or " : "", print);
 	}
 	g_autofree char *print = fingerprint(theirs);
-	session_end(session,
-		    session_error(session, SSH_ERROR_IMPOSTOR,
-				  "an impostor answers: its host key is %s, injected was %s", print,
-				  expected->len ? expected->str : "none"));
-	return FALSE;
+	return failed(error,
+		      session_error(session, SSH_ERROR_IMPOSTOR,
+				    "an impostor answers: its host key is %s, injected was %s",
+				    print, expected->len ? expected->str : "none"));
 }
 
-void
-session_handshake(struct ssh_session *session)
+enum handshake
+handshake_keys(struct ssh_session *session, GError **error)
 {
 	int result = ssh_connect(session->libssh);
 
@@ -298,21 +281,14 @@ session_handshake(struct ssh_session *session)
 	if (result != LIBSSH_ERROR)
 		fcntl(session->fd, F_SETFL, O_NONBLOCK);
 	if (result == SSH_AGAIN)
-		return;
-	if (result == SSH_OK) {
-		if (!check_host_key(session))
-			return;
-		session->state = SESSION_LOGIN;
-		session->step = SSH_STEP_LOGIN;
-		session_limit(session, session->limits.login);
-		session_login(session);
-		return;
-	}
-	session_end(session, session_libssh_error(session));
+		return HANDSHAKE_AGAIN;
+	if (result == SSH_OK)
+		return check_host_key(session, error);
+	return failed(error, session_libssh_error(session));
 }
 
-static void
-login_denied(struct ssh_session *session)
+static enum handshake
+login_denied(struct ssh_session *session, GError **error)
 {
 	int methods = ssh_userauth_list(session->libssh, NULL);
 	g_autoptr(GString) offers = g_string_new(NULL);
@@ -331,30 +307,26 @@ login_denied(struct ssh_session *session)
 		if (methods & names[i].bit)
 			g_string_append_printf(offers, "%s%s", offers->len ? ", " : "",
 					       names[i].name);
-	session_end(
-	    session,
-	    session_error(session, SSH_ERROR_DENIED,
-			  "user %s with key %s is refused (the guest would take: %s); does the "
-			  "account exist, and has it this key in authorized_keys?",
-			  session->user, session->private_key,
-			  offers->len ? offers->str : "nothing"));
+	return failed(
+	    error, session_error(
+		       session, SSH_ERROR_DENIED,
+		       "user %s with key %s is refused (the guest would take: %s); does the "
+		       "account exist, and has it this key in authorized_keys?",
+		       session->user, session->private_key, offers->len ? offers->str : "nothing"));
 }
 
-void
-session_login(struct ssh_session *session)
+enum handshake
+handshake_login(struct ssh_session *session, GError **error)
 {
 	switch (ssh_userauth_publickey(session->libssh, NULL, session->key)) {
 	case SSH_AUTH_SUCCESS:
-		session_succeed(session);
-		break;
+		return HANDSHAKE_DONE;
 	case SSH_AUTH_AGAIN:
-		break;
+		return HANDSHAKE_AGAIN;
 	case SSH_AUTH_DENIED:
 	case SSH_AUTH_PARTIAL:
-		login_denied(session);
-		break;
+		return login_denied(session, error);
 	default:
-		session_end(session, session_libssh_error(session));
-		break;
+		return failed(error, session_libssh_error(session));
 	}
 }

@@ -18,7 +18,7 @@
 #include "config/base/atomic_file.h"
 
 #undef SSH_ERROR /* libssh's result code; ours is an error domain */
-#include "ssh/session.h"
+#include "ssh/step.h"
 
 #define PUBLIC_LINE_MAX (16 * 1024)
 

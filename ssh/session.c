@@ -11,63 +11,20 @@
  * run when libssh has returned. They may free the session: the memory stays until the outermost of
  * our functions returns.
  */
-#include "ssh/session_base.h"
+#include "ssh/session.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "config/base/lack.h"
+#include "ssh/handshake.h"
+#include "ssh/session_base.h"
 #include "ssh/wire.h"
 
 #define DRIVE_ROUNDS_MAX 16
 
-G_DEFINE_QUARK(ssh - error - quark, ssh_error)
-
-const char *
-ssh_step_name(enum ssh_step step)
-{
-	static const char *const names[] = {
-	    [SSH_STEP_CONNECT] = "connect",   [SSH_STEP_BANNER] = "banner",
-	    [SSH_STEP_HOST_KEY] = "host key", [SSH_STEP_LOGIN] = "login",
-	    [SSH_STEP_COMMAND] = "command",
-	};
-
-	return (gsize)step < G_N_ELEMENTS(names) ? names[step] : "?";
-}
-
-GError *
-session_error(const struct ssh_session *session, enum ssh_error code, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	GError *error = g_error_new_valist(SSH_ERROR, (gint)code, format, arguments);
-	va_end(arguments);
-	g_prefix_error(&error, "ssh to %s:%d: %s: ", session->address, session->port,
-		       ssh_step_name(session->step));
-	return error;
-}
-
-GError *
-session_libssh_error(struct ssh_session *session)
-{
-	const char *said = ssh_get_error(session->libssh);
-	gboolean closed =
-	    !*said || strstr(said, "Socket error") || strstr(said, "Remote host closed");
-
-	/* libssh knows no code for a connection that ended, only these words (session.c, socket.c).
-	 */
-	if (closed)
-		return session_error(session, SSH_ERROR_CLOSED, "the guest closed the connection");
-	if (strstr(said, "Received SSH_MSG_DISCONNECT"))
-		return session_error(session, SSH_ERROR_CLOSED, "the guest ended the session: %s",
-				     said);
-	return session_error(session, SSH_ERROR_PROTOCOL, "%s", said);
-}
-
-void
+static void
 session_limit(struct ssh_session *session, gint64 milliseconds)
 {
 	ev_timer_stop(session->loop, &session->timer);
@@ -76,25 +33,6 @@ session_limit(struct ssh_session *session, gint64 milliseconds)
 		return;
 	ev_timer_set(&session->timer, (double)milliseconds / 1000., 0.);
 	ev_timer_start(session->loop, &session->timer);
-}
-
-static void
-watch(struct ssh_session *session, int events)
-{
-	if (ev_is_active(&session->io) && (session->io.events & (EV_READ | EV_WRITE)) == events)
-		return;
-	ev_io_stop(session->loop, &session->io);
-	ev_io_set(&session->io, session->fd, events);
-	ev_io_start(session->loop, &session->io);
-}
-
-void
-session_watch(struct ssh_session *session)
-{
-	if (session->state < SESSION_HANDSHAKE || session->state == SESSION_DEAD)
-		return;
-	watch(session,
-	      EV_READ | (ssh_get_poll_flags(session->libssh) & SSH_WRITE_PENDING ? EV_WRITE : 0));
 }
 
 /* Let go of the connection. Commands are ended before. */
@@ -123,31 +61,6 @@ session_stop(struct ssh_session *session)
 }
 
 static void
-session_destroy(struct ssh_session *session)
-{
-	g_free(session->address);
-	g_free(session->user);
-	g_free(session->private_key);
-	g_strfreev(session->host_keys);
-	g_free(session->banner);
-	g_free(session->prelude);
-	g_free(session);
-}
-
-void
-session_enter(struct ssh_session *session)
-{
-	session->busy++;
-}
-
-void
-session_leave(struct ssh_session *session)
-{
-	if (--session->busy == 0 && session->freed)
-		session_destroy(session);
-}
-
-void
 session_end(struct ssh_session *session, GError *error)
 {
 	gboolean was_ready = session->state == SESSION_READY;
@@ -167,7 +80,7 @@ session_end(struct ssh_session *session, GError *error)
 	session_leave(session);
 }
 
-void
+static void
 session_succeed(struct ssh_session *session)
 {
 	session->state = SESSION_READY;
@@ -186,7 +99,8 @@ session_succeed(struct ssh_session *session)
 	session->ready(session, session->step, NULL, session->data);
 }
 
-void
+/* The banner came, and that is all that was asked. */
+static void
 session_answered(struct ssh_session *session)
 {
 	session_stop(session);
@@ -217,21 +131,11 @@ session_drive(struct ssh_session *session)
 		ev_feed_event(session->loop, &session->io, EV_READ);
 }
 
-enum ssh_error
-session_code(int problem)
-{
-	/* connect(2): a local port is not to be had, or a rule of this host's is against it */
-	if (lack_is(problem) || problem == EADDRNOTAVAIL || problem == EACCES || problem == EPERM ||
-	    problem == ENETDOWN)
-		return SSH_ERROR_HOST;
-	return SSH_ERROR_REFUSED;
-}
-
 static void
-end_unconnected(struct ssh_session *session, int problem)
+session_unconnected(struct ssh_session *session, int problem)
 {
 	session_end(session,
-		    session_error(session, session_code(problem), "%s", g_strerror(problem)));
+		    session_error(session, ssh_error_of(problem), "%s", g_strerror(problem)));
 }
 
 static void
@@ -240,35 +144,82 @@ session_connected(struct ssh_session *session)
 	int problem = wire_error(session->fd);
 
 	if (problem) {
-		end_unconnected(session, problem);
+		session_unconnected(session, problem);
 		return;
 	}
 	session->state = SESSION_BANNER;
 	session->step = SSH_STEP_BANNER;
 	session_limit(session, session->limits.banner);
-	watch(session, EV_READ);
+	session_watch_for(session, EV_READ);
 }
 
 static void
-session_event(struct ev_loop *loop, ev_io *io, int events)
+session_next(struct ssh_session *session, enum session_state state, enum ssh_step step,
+	     gint64 limit)
 {
-	struct ssh_session *session = io->data;
+	session->state = state;
+	session->step = step;
+	session_limit(session, limit);
+}
 
-	(void)loop;
-	(void)events;
+/* Go on with the handshake: one step after the other, as far as they go without waiting. */
+static void
+session_handshake(struct ssh_session *session)
+{
+	GError *error = NULL;
+	enum handshake result = HANDSHAKE_DONE;
+
+	while (result == HANDSHAKE_DONE) {
+		switch (session->state) {
+		case SESSION_BANNER:
+			result = handshake_banner(session, &error);
+			if (result != HANDSHAKE_DONE)
+				break;
+			if (!session->user) {
+				session_answered(session);
+				return;
+			}
+			session_next(session, SESSION_BANNER, SSH_STEP_HOST_KEY,
+				     session->limits.host_key);
+			if (handshake_hand_over(session, &error))
+				session->state = SESSION_HANDSHAKE;
+			else
+				result = HANDSHAKE_FAILED;
+			break;
+		case SESSION_HANDSHAKE:
+			result = handshake_keys(session, &error);
+			if (result == HANDSHAKE_DONE)
+				session_next(session, SESSION_LOGIN, SSH_STEP_LOGIN,
+					     session->limits.login);
+			break;
+		case SESSION_LOGIN:
+			result = handshake_login(session, &error);
+			if (result != HANDSHAKE_DONE)
+				break;
+			session_succeed(session);
+			return;
+		default:
+			g_return_if_reached();
+		}
+	}
+	if (result == HANDSHAKE_FAILED)
+		session_end(session, error);
+}
+
+static void
+on_socket(struct ev_loop *loop, ev_io *watcher, int revents)
+{
+	struct ssh_session *session = watcher->data;
+
 	session_enter(session);
 	switch (session->state) {
 	case SESSION_CONNECTING:
 		session_connected(session);
 		break;
 	case SESSION_BANNER:
-		session_look_for_banner(session);
-		break;
 	case SESSION_HANDSHAKE:
-		session_handshake(session);
-		break;
 	case SESSION_LOGIN:
-		session_login(session);
+		session_handshake(session);
 		break;
 	case SESSION_READY:
 		session_drive(session);
@@ -309,11 +260,11 @@ session_start(struct ssh_session *session)
 		return;
 	session->fd = wire_connect(session->address, session->port, &problem);
 	if (session->fd == -1) {
-		end_unconnected(session, problem);
+		session_unconnected(session, problem);
 		return;
 	}
 	session_limit(session, session->limits.connect);
-	watch(session, EV_WRITE);
+	session_watch_for(session, EV_WRITE);
 }
 
 static void
@@ -341,12 +292,10 @@ session_last_look(struct ssh_session *session)
 }
 
 static void
-session_timer(struct ev_loop *loop, ev_timer *timer, int events)
+on_timer(struct ev_loop *loop, ev_timer *watcher, int revents)
 {
-	struct ssh_session *session = timer->data;
+	struct ssh_session *session = watcher->data;
 
-	(void)loop;
-	(void)events;
 	session_enter(session);
 	if (session->state == SESSION_NEW)
 		session_start(session);
@@ -381,9 +330,9 @@ ssh_session_new(struct ev_loop *loop, const struct ssh_session_spec *spec,
 	session->data = data;
 	session->fd = -1;
 	g_queue_init(&session->commands);
-	ev_io_init(&session->io, session_event, -1, EV_NONE);
+	ev_io_init(&session->io, on_socket, -1, EV_NONE);
 	session->io.data = session;
-	ev_timer_init(&session->timer, session_timer, 0., 0.);
+	ev_timer_init(&session->timer, on_timer, 0., 0.);
 	session->timer.data = session;
 	ev_timer_start(loop, &session->timer);
 	return session;

@@ -13,38 +13,8 @@
 #include <ev.h>
 #include <glib.h>
 
-enum ssh_step {
-	SSH_STEP_CONNECT,  /* TCP connect */
-	SSH_STEP_BANNER,   /* "SSH-2.0-..." from the guest */
-	SSH_STEP_HOST_KEY, /* key exchange, and the key is the injected one */
-	SSH_STEP_LOGIN,	   /* public key authentication */
-	SSH_STEP_COMMAND,  /* a command's exit status */
-};
-const char *
-ssh_step_name(enum ssh_step step); /* "connect", "banner", "host key", "login", "command" */
-
-#define SSH_ERROR (ssh_error_quark())
-GQuark ssh_error_quark(void);
-enum ssh_error {
-	SSH_ERROR_REFUSED,  /* nothing there: refused, reset or closed before a banner; trying again
-			       is right */
-	SSH_ERROR_TIMEOUT,  /* a step's limit passed */
-	SSH_ERROR_PROTOCOL, /* not SSH, or libssh says what */
-	SSH_ERROR_IMPOSTOR, /* another host key than the injected ones */
-	SSH_ERROR_DENIED,   /* login refused */
-	SSH_ERROR_CLOSED,   /* the session ended */
-	SSH_ERROR_KEY,	    /* one of our own key files cannot be used */
-	SSH_ERROR_HOST,	    /* this host lacks something, and so the guest was not asked */
-};
-
-/* Limits of the steps, in milliseconds. SSH_LIMITS_DEFAULT is what the manual lists. */
-struct ssh_limits {
-	gint64 connect, banner, host_key, login;
-};
-#define SSH_LIMITS_DEFAULT ((struct ssh_limits){5000, 20000, 30000, 30000})
-
-/* At most this many bytes of other lines may come before the banner (RFC 4253, 4.2). */
-#define SSH_PRELUDE_MAX 4096
+#include "ssh/command.h"
+#include "ssh/step.h"
 
 struct ssh_session_spec {
 	const char *address; /* IPv4/IPv6 literal; no name look-up is made */
@@ -55,12 +25,10 @@ struct ssh_session_spec {
 	struct ssh_limits limits;
 };
 
-struct ssh_session;
-
 /*
  * Called once: error NULL, the session is logged in (or, without a user, the banner came, and it is
- * dead); else it is dead, step says how far it came.
- * The callback may free the session. error is owned by the caller of the callback.
+ * dead); else it is dead, step says how far it came. The callback may free the session. error is
+ * owned by the caller of the callback.
  */
 typedef void (*ssh_session_ready_fn)(struct ssh_session *session, enum ssh_step step,
 				     const GError *error, void *data);
@@ -87,30 +55,5 @@ enum ssh_step ssh_session_step(const struct ssh_session *session);
 int ssh_session_port(const struct ssh_session *session);
 /* The guest's banner without its line end, or NULL; owned by the session. */
 const char *ssh_session_banner(const struct ssh_session *session);
-
-/* At most this much of a command's output is kept; the rest is read and dropped. */
-#define SSH_OUTPUT_MAX (64 * 1024)
-/* A command that writes more than this has failed: reading on would keep the loop busy for as long
- * as it likes. */
-#define SSH_OUTPUT_READ (16 << 20)
-/* How long the end of the output is waited for once the exit status is there, in milliseconds. */
-#define SSH_OUTPUT_GRACE 1000
-
-/*
- * Result of a command: error NULL: it ended with status (0..255, or -1 when a signal ended it) and
- * wrote output (stdout and stderr as they came, NUL-terminated, at most SSH_OUTPUT_MAX). Else
- * output may be partial.
- */
-typedef void (*ssh_command_fn)(struct ssh_session *session, int status, const char *output,
-			       const GError *error, void *data);
-
-/*
- * Run command on a new channel of a logged-in session. input: bytes for its stdin, then end of
- * file; NULL: an empty stdin. limit: milliseconds from now to its exit status. Several may run at
- * once. When limit passes the channel is closed and done gets SSH_ERROR_TIMEOUT; the session stays.
- * done is called exactly once, unless the session is freed before.
- */
-void ssh_session_run(struct ssh_session *session, const char *command, const char *input,
-		     gint64 limit, ssh_command_fn done, void *data);
 
 #endif

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What session.c, handshake.c and command.c share; nobody else includes this. */
+/*
+ * What session.c, handshake.c and command.c share: the session itself and its small tools. Nobody
+ * else includes this.
+ *
+ * A step of the handshake and a command only look at the session; session.c alone changes its state
+ * and ends it.
+ */
 #ifndef SSH_SESSION_BASE_H
 #define SSH_SESSION_BASE_H
 
@@ -9,7 +15,9 @@
 #undef SSH_ERROR /* libssh's result code -1; in this module SSH_ERROR is the error domain */
 #define LIBSSH_ERROR (-1)
 
-#include "ssh/session.h"
+#include <ev.h>
+
+#include "ssh/step.h"
 
 /* ms from the end of a limit to the verdict: the loop may have been kept from reading for longer
  * than the limit, by others' work or by a stopped process. */
@@ -31,8 +39,10 @@ struct ssh_session {
 	int port;
 	char **host_keys;
 	struct ssh_limits limits;
-	ssh_session_ready_fn ready;
-	ssh_session_closed_fn closed;
+	/* See session.h. */
+	void (*ready)(struct ssh_session *session, enum ssh_step step, const GError *error,
+		      void *data);
+	void (*closed)(struct ssh_session *session, const GError *error, void *data);
 	void *data;
 
 	enum session_state state;
@@ -55,34 +65,21 @@ struct ssh_session {
 	gboolean freed;
 };
 
-/* Around everything that libev calls: what is freed meanwhile goes when the outermost leaves. */
+/*
+ * Around everything that libev calls. What is freed meanwhile goes when the outermost leaves: a
+ * callback may free its session.
+ */
 void session_enter(struct ssh_session *session);
 void session_leave(struct ssh_session *session);
-/* End the session; takes the error. Calls ready, or each command's done and then closed. */
-void session_end(struct ssh_session *session, GError *error);
+/* An error of the step that the session is in; the caller frees. */
 GError *session_error(const struct ssh_session *session, enum ssh_error code, const char *format,
 		      ...) G_GNUC_PRINTF(3, 4);
-/* The error for a libssh that has given up: what it says, or that the guest closed the connection.
+/* The error of a libssh that has given up: its own words, or that the guest closed the connection.
  */
-GError *session_libssh_error(struct ssh_session *session);
-void session_limit(struct ssh_session *session, gint64 milliseconds);
+GError *session_libssh_error(const struct ssh_session *session);
 /* Watch the socket for what libssh wants now. */
 void session_watch(struct ssh_session *session);
-
-/* handshake.c: one move in the state; they end the session when it fails. */
-void session_look_for_banner(struct ssh_session *session);
-void session_handshake(struct ssh_session *session);
-void session_login(struct ssh_session *session);
-/* Logged in: ready is called. */
-void session_succeed(struct ssh_session *session);
-/* The banner came, and that is all: ready is called. */
-void session_answered(struct ssh_session *session);
-/* What a connection's errno is: SSH_ERROR_REFUSED, or SSH_ERROR_HOST. */
-enum ssh_error session_code(int problem);
-
-/* command.c: move all commands on, after libssh has read. */
-void session_drive_commands(struct ssh_session *session);
-/* End all commands with copies of error (NULL: silently, no done is called). */
-void session_end_commands(struct ssh_session *session, const GError *error);
+/* The same, for EV_READ, EV_WRITE or both. */
+void session_watch_for(struct ssh_session *session, int events);
 
 #endif

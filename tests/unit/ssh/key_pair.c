@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ssh/session.h"
+#include "ssh/step.h"
 
 struct place {
 	char *folder, *key, *public;

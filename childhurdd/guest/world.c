@@ -15,9 +15,6 @@
 #include "childhurdd/guest/failure.h"
 #include "childhurdd/guest/host_keys.h"
 #include "childhurdd/guest/world_internal.h"
-#include "childhurdd/hird/hird.h"
-#include "childhurdd/hird/metrics.h"
-#include "childhurdd/hird/starts.h"
 #include "childhurdd/qemu/console.h"
 #include "childhurdd/qemu/domain.h"
 #include "childhurdd/qemu/serial.h"
@@ -62,7 +59,7 @@ note_missed(struct runner *r, enum note note)
 	g_autofree char *text =
 	    g_strdup_printf("%u more %s like the last one told%s", missed, kinds[note],
 			    note == NOTE_IMPOSTOR ? "" : "; see its console");
-	hird_event(r->host->hird, r->c, FALSE, text);
+	tell_hird(r, FALSE, text);
 }
 
 static void
@@ -79,7 +76,7 @@ runner_note(struct runner *r, enum note note, const char *text)
 {
 	note_missed(r, note);
 	if (flood_pass(&r->notes[note], runner_now()))
-		hird_event(r->host->hird, r->c, FALSE, text);
+		tell_hird(r, FALSE, text);
 	else if (!ev_is_active(&r->notes_end))
 		notes_await(r);
 }
@@ -157,8 +154,8 @@ on_health(enum event event, const char *text, gboolean impostor, void *data)
 	if (event != EVENT_UNASKED)
 		r->c->impostor = impostor;
 	if (event == EVENT_PROBE_OK) {
-		metrics_probe(r->host->metrics,
-			      (double)health_report(r->health)->ms[HEALTH_COMMAND] / 1000);
+		r->host->ops->probed(r->host->hird,
+				     (double)health_report(r->health)->ms[HEALTH_COMMAND] / 1000);
 		tell_room(r);
 		tell_clock(r);
 		enroll_finish(r->enroll); /* whatever the record said */
@@ -269,13 +266,14 @@ world_queue(struct childhurd *c)
 	struct runner *r = runner_from(c);
 	if (!r->host_keys && !r->keys) /* then it can be told of, however long it waits */
 		runner_make_keys(r);
-	starts_queue(hird_starts(r->host->hird), c);
+	r->host->ops->queue(r->host->hird, c);
 }
 
 static void
 world_leave(struct childhurd *c)
 {
-	starts_leave(hird_starts(runner_from(c)->host->hird), c);
+	struct runner *r = runner_from(c);
+	r->host->ops->leave(r->host->hird, c);
 }
 
 static void
@@ -298,7 +296,7 @@ world_changed(struct childhurd *c, gboolean state_changed, const char *text)
 	/* without a text it is a wish that changed the list */
 	if (state_changed && text && (c->state == STATE_BACKOFF || c->state == STATE_FAILED))
 		keep_failure(r);
-	hird_event(r->host->hird, c, state_changed, text);
+	tell_hird(r, state_changed, text);
 }
 
 /* --- builds: by the slots that are taken, and where those cannot be seen, by the sessions --- */

@@ -22,21 +22,35 @@
 	2000 /* ms that it has to have gone on for: what it was paused for may come again */
 #define EXIT_FALLBACK 2000 /* ms that libvirt may take to say why a QEMU ended that is gone */
 
-struct hird;
-struct metrics;
 struct runner;
 
-/* What all runners share; owned by the hird. */
+/* What a guest's world asks of the hird it belongs to; hird is passed back. All return at once, and
+ * call nothing back. */
+struct host_ops {
+	/* Log it, report it to clients and, when the state changed, publish: done when this
+	 * returns. text may be NULL. */
+	void (*event)(void *hird, struct childhurd *c, gboolean state_changed, const char *text);
+	/* Write what coordinators read, where it differs from what is there. */
+	void (*publish)(void *hird);
+	/* Wait for a place among the parallel starts, and give it up: starts_queue and
+	 * starts_leave. */
+	void (*queue)(void *hird, struct childhurd *c);
+	void (*leave)(void *hird, struct childhurd *c);
+	/* A probe's command took so many seconds. */
+	void (*probed)(void *hird, double seconds);
+};
+
+/* What all worlds share; owned by the hird. */
 struct host {
 	struct ev_loop *loop;
 	struct tasks *tasks;  /* workers for what blocks */
 	struct tasks *writer; /* one worker: small files, in order */
 	struct hypervisor *hypervisor;
 	struct acceleration *acceleration;
-	struct metrics *metrics;
 	const struct config *config;
 	struct qemu_user *qemu_user; /* whom QEMU runs as */
-	struct hird *hird;
+	const struct host_ops *ops;
+	void *hird; /* for ops */
 };
 
 /*

@@ -82,6 +82,13 @@ runner_now(void)
 	return g_get_monotonic_time() / 1000;
 }
 
+/* See struct host_ops. */
+static inline void
+tell_hird(struct runner *r, gboolean state_changed, const char *text)
+{
+	r->host->ops->event(r->host->hird, r->c, state_changed, text);
+}
+
 /* Is it the guest's image, its configuration, its port? Or does the host lack something just now?
  */
 static inline void

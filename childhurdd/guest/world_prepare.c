@@ -6,7 +6,6 @@
 #include "childhurdd/guest/host_keys.h"
 #include "childhurdd/guest/signing_files.h"
 #include "childhurdd/guest/world_internal.h"
-#include "childhurdd/hird/hird.h"
 #include "childhurdd/qemu/console.h"
 #include "childhurdd/qemu/disk.h"
 #include "childhurdd/qemu/folder.h"
@@ -90,7 +89,7 @@ keys_done(void *data)
 	struct runner *r = job->runner;
 	r->keys = NULL;
 	for (guint i = 0; i < job->notes->len; i++)
-		hird_event(r->host->hird, r->c, FALSE, g_ptr_array_index(job->notes, i));
+		tell_hird(r, FALSE, g_ptr_array_index(job->notes, i));
 	if (job->error) {
 		start_failed(r, job->error->message);
 		return;
@@ -102,7 +101,7 @@ keys_done(void *data)
 	r->have_keys = TRUE;
 	g_free(r->coordinator_key);
 	r->coordinator_key = coordinator_key(r->offload_key);
-	hird_publish(r->host->hird); /* from now on it can be told of */
+	r->host->ops->publish(r->host->hird); /* from now on it can be told of */
 	prepared(r);
 }
 

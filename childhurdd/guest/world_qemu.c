@@ -10,7 +10,6 @@
 
 #include "childhurdd/guest/failure.h"
 #include "childhurdd/guest/world_internal.h"
-#include "childhurdd/hird/hird.h"
 #include "childhurdd/qemu/console.h"
 #include "childhurdd/qemu/domain.h"
 #include "childhurdd/qemu/folder.h"
@@ -326,13 +325,13 @@ check_privileges(struct runner *r, pid_t pid)
 	if (!pid || hypervisor_embedded(r->host->hypervisor))
 		return;
 	if (stat(folder, &st) == 0 && st.st_uid == 0)
-		hird_event(r->host->hird, r->c, FALSE,
-			   "its QEMU runs as root: libvirtd does not do as it is told; name an "
-			   "ordinary user in its qemu.conf");
+		tell_hird(r, FALSE,
+			  "its QEMU runs as root: libvirtd does not do as it is told; name an "
+			  "ordinary user in its qemu.conf");
 	if (process_is(pid, has_no_sandbox, NULL))
-		hird_event(r->host->hird, r->c, FALSE,
-			   "its QEMU runs without a sandbox: say seccomp_sandbox = 1 in libvirtd's "
-			   "qemu.conf");
+		tell_hird(r, FALSE,
+			  "its QEMU runs without a sandbox: say seccomp_sandbox = 1 in libvirtd's "
+			  "qemu.conf");
 }
 
 static void
@@ -385,7 +384,7 @@ on_ended(const struct hypervisor_result *result, void *data)
 	struct runner *r = data;
 	r->call = NULL;
 	if (result->error)
-		hird_event(r->host->hird, r->c, FALSE, result->error->message);
+		tell_hird(r, FALSE, result->error->message);
 	else if (!r->pid && r->c->state == STATE_STOPPING) /* there was nothing to end */
 		childhurd_event(r->c, EVENT_DIED, "QEMU is gone");
 }

@@ -127,13 +127,14 @@ log_event(const struct childhurd *c, gboolean state_changed, const char *said)
 		g_log(G_LOG_DOMAIN, level, "%s: %s", c->config->name, text);
 }
 
-void
-hird_event(struct hird *h, struct childhurd *c, gboolean state_changed, const char *text)
+static void
+host_event(void *hird, struct childhurd *c, gboolean state_changed, const char *text)
 {
+	struct hird *h = hird;
 	if (state_changed && h->listed)
 		hird_publish(h);
 	if (state_changed)
-		metrics_state(h->host.metrics, c);
+		metrics_state(h->metrics, c);
 	if (text)
 		log_event(c, state_changed, text);
 	if (!h->control)
@@ -255,11 +256,42 @@ on_admit(struct ev_loop *loop, ev_timer *w, int revents)
 	starts_look(h->starts);
 }
 
-struct starts *
-hird_starts(const struct hird *h)
+/* --- what guests ask of the hird --- */
+
+static void
+host_publish(void *hird)
 {
-	return h->starts;
+	hird_publish(hird);
 }
+
+static void
+host_queue(void *hird, struct childhurd *c)
+{
+	struct hird *h = hird;
+	starts_queue(h->starts, c);
+}
+
+static void
+host_leave(void *hird, struct childhurd *c)
+{
+	struct hird *h = hird;
+	starts_leave(h->starts, c);
+}
+
+static void
+host_probed(void *hird, double seconds)
+{
+	struct hird *h = hird;
+	metrics_probe(h->metrics, seconds);
+}
+
+static const struct host_ops host_ops = {
+    .event = host_event,
+    .publish = host_publish,
+    .queue = host_queue,
+    .leave = host_leave,
+    .probed = host_probed,
+};
 
 /* --- beside events: builds that are waited for, guests no longer configured --- */
 
@@ -504,12 +536,12 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->starts = starts_new(&starts_ops, h);
 	h->names = g_ptr_array_new();
 	timers_init(h);
-	h->host = (struct host){.loop = loop, .config = config, .hird = h};
+	h->host = (struct host){.loop = loop, .config = config, .ops = &host_ops, .hird = h};
 	h->host.tasks = tasks_new(loop, WORKERS);
 	h->host.writer = tasks_new(loop, 1);
 	h->host.qemu_user = qemu_user_find(config->qemu_user, error);
 	h->host.acceleration = acceleration_new(loop, config->state_directory, h->host.qemu_user);
-	h->host.metrics = metrics_new();
+	h->metrics = metrics_new();
 	h->metrics_file = metrics_file_new(loop, METRICS_FILE_PERIOD, hird_metrics, h);
 	h->selfcheck = selfcheck_new(loop);
 	selfcheck_loaded(h->selfcheck, config);
@@ -589,7 +621,7 @@ hird_free(struct hird *h)
 	g_free(h->unrenewed);
 	g_clear_pointer(&h->machines, g_array_unref);
 	description_clear(&h->description);
-	metrics_free(h->host.metrics);
+	metrics_free(h->metrics);
 	acceleration_free(h->host.acceleration);
 	tasks_finish(h->host.writer);
 	if (h->host.hypervisor)

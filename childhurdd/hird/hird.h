@@ -33,13 +33,4 @@ gboolean hird_broken(const struct hird *hird);
  * wrong, or what was done. FALSE: it has errors, and nothing was changed. */
 gboolean hird_reload(struct hird *hird, GPtrArray *messages);
 
-/* For the runners: */
-/* Write what coordinators read, where it differs from what is there. */
-void hird_publish(struct hird *hird);
-/* The places among the parallel starts; owned by the hird. */
-struct starts *hird_starts(const struct hird *hird);
-/* Log it, tell it to who listens, and, when the state changed, publish: done when this returns.
- * text may be NULL. */
-void hird_event(struct hird *hird, struct childhurd *c, gboolean state_changed, const char *text);
-
 #endif

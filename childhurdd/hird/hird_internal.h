@@ -17,6 +17,7 @@ struct hird {
 	GPtrArray *runners; /* of struct runner, in the order of the configuration */
 	GPtrArray *removed; /* of struct runner: no longer configured, on their way down */
 	struct starts *starts;
+	struct metrics *metrics;
 	ev_timer admit, tend, list, open, publish_again, look;
 	char *unpublished; /* why the last publication failed; NULL: it did not */
 	char *unrenewed;   /* why the rest of the runtime directory cannot be made anew; ditto */
@@ -33,6 +34,8 @@ struct hird {
 	GArray *machines;
 };
 
+/* Write what coordinators read, where it differs from what is there. */
+void hird_publish(struct hird *hird);
 /* The runner of that name, NULL: there is none. */
 struct runner *hird_find(const struct hird *hird, const char *name);
 /* Also among those that are no longer configured. */

@@ -179,8 +179,7 @@ hird_metrics(void *data)
 		describe(&h->host, runner_of(c), FALSE, &h->description, &guest);
 		g_array_append_val(guests, guest);
 	}
-	return metrics_text(h->host.metrics, (const struct control_guest *)guests->data,
-			    guests->len);
+	return metrics_text(h->metrics, (const struct control_guest *)guests->data, guests->len);
 }
 
 static void

@@ -8,7 +8,7 @@ static gboolean
 is_absent(const GError *error)
 {
 	return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT) ||
-	       g_error_matches(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_ABSENT);
+	       g_error_matches(error, SECRET_ERROR, SECRET_ERROR_ABSENT);
 }
 
 char **

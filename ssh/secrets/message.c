@@ -61,7 +61,7 @@ append_string(GString *out, const char *text, GError **error)
 		g_autofree char *excerpt = wire_excerpt(text, strlen(text));
 
 		g_set_error(
-		    error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_NAME,
+		    error, SECRET_ERROR, SECRET_ERROR_NAME,
 		    "the file name %s is not UTF-8, so the guest could not read it; rename it",
 		    excerpt);
 		return FALSE;
@@ -102,7 +102,7 @@ secret_service_message(GPtrArray *files, GError **error)
 	}
 	g_string_append(header, ")))");
 	if (header->len + total > G_MAXUINT / 2) {
-		g_set_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_LIMIT,
+		g_set_error(error, SECRET_ERROR, SECRET_ERROR_LIMIT,
 			    "the secrets are too large to be sent: %" G_GSIZE_FORMAT " bytes",
 			    total);
 		return NULL;

@@ -25,8 +25,6 @@
 #define KEY_FOLDER	  "/etc/ssh"
 #define AUTHORIZED_FOLDER "/etc/ssh/authorized_keys.d"
 
-G_DEFINE_QUARK(secret - root - error - quark, secret_root_error)
-
 static const struct {
 	const char *name;
 	enum ssh_key_kind kind;
@@ -46,23 +44,13 @@ struct root {
 	GHashTable *wanted;  /* name -> file of extra, borrowed */
 };
 
-void
-secret_file_free(struct secret_file *file)
-{
-	if (!file)
-		return;
-	g_free(file->name);
-	g_bytes_unref(file->content);
-	g_free(file);
-}
-
 static gboolean
 fail_io(const struct root *root, const char *name, GError **error)
 {
 	int problem = errno;
 
-	g_set_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_IO, "%s%s: %s",
-		    root->spec->directory, name, g_strerror(problem));
+	g_set_error(error, SECRET_ERROR, SECRET_ERROR_IO, "%s%s: %s", root->spec->directory, name,
+		    g_strerror(problem));
 	return FALSE;
 }
 
@@ -353,7 +341,7 @@ check_users(const struct secret_root_spec *spec, GError **error)
 	for (const char *const *user = spec->users; *user; user++) {
 		if (**user && !strchr(*user, '/') && **user != '.')
 			continue;
-		g_set_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_NAME,
+		g_set_error(error, SECRET_ERROR, SECRET_ERROR_NAME,
 			    "\"%s\" is not an account's name", *user);
 		return FALSE;
 	}
@@ -465,8 +453,8 @@ secret_root_host_keys(const char *directory, gboolean pairs, GError **error)
 		g_ptr_array_add(lines, line);
 	}
 	if (lines->len == 0) {
-		g_set_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_ABSENT,
-			    "%s: no host key%s is there", folder, pairs ? " pair" : "");
+		g_set_error(error, SECRET_ERROR, SECRET_ERROR_ABSENT, "%s: no host key%s is there",
+			    folder, pairs ? " pair" : "");
 		return NULL;
 	}
 	g_ptr_array_sort(lines, host_key_compare);

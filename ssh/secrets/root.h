@@ -11,20 +11,8 @@
 #define SSH_SECRETS_ROOT_H
 
 #include <glib.h>
-#include <sys/types.h>
 
-#define SECRET_ROOT_ERROR (secret_root_error_quark())
-GQuark secret_root_error_quark(void);
-enum secret_root_error {
-	SECRET_ROOT_ERROR_UNSAFE, /* wrong mode, owner, or a symbolic link that leaves the root */
-	SECRET_ROOT_ERROR_LIMIT,  /* too many or too large files */
-	SECRET_ROOT_ERROR_NAME,	  /* a file name that cannot be sent (not UTF-8) */
-	SECRET_ROOT_ERROR_IO,
-	SECRET_ROOT_ERROR_ABSENT, /* there are no host keys */
-};
-
-#define SECRET_ROOT_FILES_MAX 4096
-#define SECRET_ROOT_BYTES_MAX (G_GINT64_CONSTANT(256) << 20)
+#include "ssh/secrets/file.h"
 
 struct secret_root_spec {
 	const char *name;      /* the guest's, for messages and key comments */
@@ -42,18 +30,10 @@ struct secret_root_spec {
  * copied is kept beside the root as DIRECTORY.extra). Extra files win over made ones, so that an
  * administrator can bring host keys of his own. Everything below directory and extra must belong to
  * us or root, private keys must not be readable by others, symbolic links are refused:
- * SECRET_ROOT_ERROR_UNSAFE names the file, what it is, and the command that mends it. Blocks on
+ * SECRET_ERROR_UNSAFE names the file, what it is, and the command that mends it. Blocks on
  * disk (call from a worker thread); thread-safe.
  */
 gboolean secret_root_ensure(const struct secret_root_spec *spec, GError **error);
-
-/* One file of the root as it is sent. */
-struct secret_file {
-	char *name;  /* path within the root, with a leading '/' */
-	mode_t mode; /* st_mode, type bits included */
-	GBytes *content;
-};
-void secret_file_free(struct secret_file *file);
 
 /*
  * Read the whole root, sorted by name as Guix sorts (byte order): every byte that will be announced

@@ -36,7 +36,7 @@ struct secret_service_limits {
 
 /*
  * The message for these files (array of struct secret_file): header and contents. NULL and
- * SECRET_ROOT_ERROR_NAME when a name is not UTF-8. Caller unrefs; the memory is wiped with the last
+ * SECRET_ERROR_NAME when a name is not UTF-8. Caller unrefs; the memory is wiped with the last
  * reference.
  */
 GBytes *secret_service_message(GPtrArray *files, GError **error);

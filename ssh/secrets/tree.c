@@ -28,8 +28,7 @@ fail_io(const char *path, GError **error)
 {
 	int problem = errno;
 
-	g_set_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_IO, "%s: %s", path,
-		    g_strerror(problem));
+	g_set_error(error, SECRET_ERROR, SECRET_ERROR_IO, "%s: %s", path, g_strerror(problem));
 	return FALSE;
 }
 
@@ -39,8 +38,8 @@ fail_unsafe(const char *path, const char *what, const char *mend, GError **error
 {
 	g_autofree char *quoted = g_shell_quote(path);
 
-	g_set_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_UNSAFE,
-		    "%s: %s; mend it with: %s %s", path, what, mend, quoted);
+	g_set_error(error, SECRET_ERROR, SECRET_ERROR_UNSAFE, "%s: %s; mend it with: %s %s", path,
+		    what, mend, quoted);
 	return FALSE;
 }
 
@@ -140,7 +139,7 @@ file_read(int fd, gsize size, const char *path, GError **error)
 		if (count == 0 && length == size)
 			return secret_bytes_new_take(content, size);
 		if (count == 0 || length + (gsize)count > size) {
-			g_set_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_IO,
+			g_set_error(error, SECRET_ERROR, SECRET_ERROR_IO,
 				    "%s: was changed while it was read; try again", path);
 			break;
 		}
@@ -169,12 +168,12 @@ walk_file(struct walk *walk, int folder, const char *leaf, const char *path, con
 		fail_kind(path, status.st_mode, error);
 	else if (!check_status(path, &status, error))
 		;
-	else if (walk->files->len >= SECRET_ROOT_FILES_MAX ||
-		 status.st_size > SECRET_ROOT_BYTES_MAX - walk->bytes)
-		g_set_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_LIMIT,
+	else if (walk->files->len >= SECRET_FILES_MAX ||
+		 status.st_size > SECRET_BYTES_MAX - walk->bytes)
+		g_set_error(error, SECRET_ERROR, SECRET_ERROR_LIMIT,
 			    "%s: one too many: at most %d files and %" G_GINT64_FORMAT
 			    " MiB are sent to a guest",
-			    path, SECRET_ROOT_FILES_MAX, SECRET_ROOT_BYTES_MAX >> 20);
+			    path, SECRET_FILES_MAX, SECRET_BYTES_MAX >> 20);
 	else {
 		GBytes *content = file_read(fd, (gsize)status.st_size, path, error);
 
@@ -231,7 +230,7 @@ walk_folder(struct walk *walk, int fd, const char *path, const char *name, int d
 		return FALSE;
 	}
 	if (depth > SECRET_TREE_DEPTH_MAX) {
-		g_set_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_LIMIT,
+		g_set_error(error, SECRET_ERROR, SECRET_ERROR_LIMIT,
 			    "%s: is nested too deeply: at most %d folders", path,
 			    SECRET_TREE_DEPTH_MAX);
 		return FALSE;

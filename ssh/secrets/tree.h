@@ -5,9 +5,8 @@
 #define SSH_SECRETS_TREE_H
 
 #include <glib.h>
-#include <sys/types.h>
 
-#include "ssh/secrets/root.h"
+#include "ssh/secrets/file.h"
 
 #define SECRET_TREE_DEPTH_MAX 32 /* folders within folders */
 
@@ -19,7 +18,7 @@ enum secret_tree_folder {
 /*
  * Read the tree below directory: an array of struct secret_file (caller unrefs), sorted by name in
  * byte order. Everything is opened relative to its folder and checked on the open descriptor, so
- * nothing can be exchanged between the look and the reading. NULL and SECRET_ROOT_ERROR on error;
+ * nothing can be exchanged between the look and the reading. NULL and SECRET_ERROR on error;
  * is_missing (may be NULL): when the folder is not there, it is set to TRUE, NULL is returned, and
  * there is no error.
  */

@@ -99,7 +99,7 @@ test_not_utf8(void)
 
 	add(files, "/etc/caf\xe9", "", 0, S_IFREG | 0600);
 	g_assert_null(secret_service_message(files, &error));
-	g_assert_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_NAME);
+	g_assert_error(error, SECRET_ERROR, SECRET_ERROR_NAME);
 	g_assert_nonnull(strstr(error->message, "caf\\xe9"));
 }
 

@@ -307,7 +307,7 @@ test_users(struct place *place, gconstpointer data)
 	g_assert_null(find(files, "/etc/ssh/authorized_keys.d/offloading"));
 	place->users[0] = "../../evil";
 	g_assert_false(secret_root_ensure(&place->spec, &error));
-	g_assert_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_NAME);
+	g_assert_error(error, SECRET_ERROR, SECRET_ERROR_NAME);
 }
 
 static void
@@ -368,7 +368,7 @@ assert_unsafe(struct place *place, const char *path, const char *mend)
 	g_autofree char *command = g_strdup_printf("%s '%s'", mend, path);
 
 	g_assert_false(secret_root_ensure(&place->spec, &error));
-	g_assert_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_UNSAFE);
+	g_assert_error(error, SECRET_ERROR, SECRET_ERROR_UNSAFE);
 	g_assert_true(g_str_has_prefix(error->message, "childhurd1: "));
 	if (!strstr(error->message, command))
 		g_error("\"%s\" does not say \"%s\"", error->message, command);
@@ -405,7 +405,7 @@ test_modes(struct place *place, gconstpointer data)
 	g_autoptr(GError) error = NULL;
 	g_chmod(key, 0604);
 	g_assert_null(secret_root_read(place->directory, &error));
-	g_assert_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_UNSAFE);
+	g_assert_error(error, SECRET_ERROR, SECRET_ERROR_UNSAFE);
 }
 
 static void
@@ -426,7 +426,7 @@ test_links(struct place *place, gconstpointer data)
 	g_assert_cmpint(rename(place->directory, elsewhere), ==, 0);
 	g_assert_cmpint(symlink(elsewhere, place->directory), ==, 0);
 	g_assert_null(secret_root_read(place->directory, &error));
-	g_assert_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_UNSAFE);
+	g_assert_error(error, SECRET_ERROR, SECRET_ERROR_UNSAFE);
 	assert_unsafe(place, place->directory, "rm");
 }
 
@@ -507,12 +507,12 @@ test_limits(struct place *place, gconstpointer data)
 	g_autofree char *big = put(place->extra, "big", "", 0600);
 
 	(void)data;
-	g_assert_cmpint(truncate(big, SECRET_ROOT_BYTES_MAX + 1), ==, 0);
+	g_assert_cmpint(truncate(big, SECRET_BYTES_MAX + 1), ==, 0);
 	g_assert_false(secret_root_ensure(&place->spec, &error));
-	g_assert_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_LIMIT);
+	g_assert_error(error, SECRET_ERROR, SECRET_ERROR_LIMIT);
 	g_clear_error(&error);
 	g_unlink(big);
-	for (int i = 0; i <= SECRET_ROOT_FILES_MAX; i++) {
+	for (int i = 0; i <= SECRET_FILES_MAX; i++) {
 		g_autofree char *path = g_strdup_printf("%s/%d", place->extra, i);
 		int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 
@@ -520,7 +520,7 @@ test_limits(struct place *place, gconstpointer data)
 		close(fd);
 	}
 	g_assert_false(secret_root_ensure(&place->spec, &error));
-	g_assert_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_LIMIT);
+	g_assert_error(error, SECRET_ERROR, SECRET_ERROR_LIMIT);
 	g_clear_error(&error);
 	remove_tree(place->extra);
 	g_autoptr(GString) deep = g_string_new(NULL);
@@ -529,7 +529,7 @@ test_limits(struct place *place, gconstpointer data)
 	g_string_append(deep, "f");
 	put_extra(place, deep->str, "", 0600);
 	g_assert_false(secret_root_ensure(&place->spec, &error));
-	g_assert_error(error, SECRET_ROOT_ERROR, SECRET_ROOT_ERROR_LIMIT);
+	g_assert_error(error, SECRET_ERROR, SECRET_ERROR_LIMIT);
 }
 
 static void

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * childhurdctl --completion bash|zsh|fish: a shell's completions, made from the table of verbs and
- * their options. Guests are asked for when they are wanted: childhurdctl --names.
+ * childhurdctl --completion bash|zsh|fish: prints the completions for a shell, made from the table
+ * of verbs and their options. The completions call childhurdctl --names for the names of guests.
  *
- * What an argument is, is read from the word that the help has for it: NAME is a guest, FILE a
- * file. Each script has the same three parts: what verb is meant (it may be shortened), which
- * argument of it is to be completed, and what can stand there.
+ * The word for an argument in the help gives the kind of the argument: NAME is a guest, FILE a
+ * file. Each script does the same in three steps: it finds the verb (which may be shortened),
+ * counts the arguments before the cursor, and offers what fits there.
  */
 #include "service/ctl/ctl.h"
 
@@ -13,7 +13,7 @@
 
 #define INDENT "\t\t"
 
-/* What can stand for a word of the help; "none": nothing is known. */
+/* The kind of argument that a word of the help stands for; "none": unknown. */
 static const char *
 kind_of(const char *word)
 {
@@ -26,15 +26,16 @@ kind_of(const char *word)
 	return "none";
 }
 
-/* The kinds of a verb's arguments, "guest file"; the last one with a * when there may be more of
- * it. Caller frees. */
+/* The kinds of a verb's arguments, such as "guest file"; the last one has a * if it may be
+ * repeated. The caller frees. */
 static char *
 argument_kinds(const struct ctl_verb *verb)
 {
 	g_auto(GStrv) words = g_strsplit(verb->arguments, " ", -1);
 	GString *kinds = g_string_new(NULL);
 	for (char **word = words; *word; word++) {
-		if (g_str_has_prefix(*word, "--")) { /* it and its value are options */
+		/* Skip an option and its value. */
+		if (g_str_has_prefix(*word, "--")) {
 			word += word[1] != NULL;
 			continue;
 		}
@@ -46,7 +47,8 @@ argument_kinds(const struct ctl_verb *verb)
 	return g_string_free(kinds, FALSE);
 }
 
-/* text with a backslash before each of these characters, in single quotes of the shell. */
+/* text in single quotes for a shell, with a backslash before each character of special; quote
+ * stands for a single quote. */
 static char *
 quoted(const char *text, const char *special, const char *quote)
 {
@@ -64,8 +66,8 @@ quoted(const char *text, const char *special, const char *quote)
 	return g_string_free(out, FALSE);
 }
 
-/* The options of a verb, as they are written: "--json --socket", or with `values` those that take
- * one and what it is: " --socket:file -s:file ". */
+/* The options of a verb, "--json --socket"; with `values`, only those that take a value, each with
+ * its kind: " --socket:file -s:file ". */
 static char *
 option_words(const struct ctl_table_of_verbs *table, const struct ctl_verb *verb, gboolean values)
 {
@@ -111,7 +113,7 @@ static const char bash_head[] =
     "	local options='' values='' kinds='' wants='' candidates='' word i n=0\n"
     "	local -a found\n";
 
-/* verbs, states and a case of the verbs come between. */
+/* The lists of verbs and states are printed between the two. */
 static const char bash_tail[] =
     "	COMPREPLY=()\n"
     "	_childhurdctl_verb\n"
@@ -183,7 +185,7 @@ print_bash(const struct ctl_table_of_verbs *table)
 	g_autofree char *verbs = verb_words(table), *states = state_words();
 	printf("%s\tlocal verbs='%s'\n\tlocal states='%s'\n", bash_head, verbs, states);
 	fputs(bash_tail, stdout);
-	puts("\n# What may follow $verb, which is empty before there is one.\n"
+	puts("\n# What may follow $verb; $verb is empty as long as there is none.\n"
 	     "_childhurdctl_verb()\n{\n\tcase $verb in");
 	bash_verb(table, NULL);
 	for (gsize i = 0; i < table->n; i++)
@@ -193,7 +195,7 @@ print_bash(const struct ctl_table_of_verbs *table)
 
 /* --- zsh --- */
 
-/* What _arguments completes a word of that kind with. */
+/* The action of _arguments for a word of that kind. */
 static const char *
 zsh_action(const char *kind)
 {
@@ -303,7 +305,7 @@ print_zsh(const struct ctl_table_of_verbs *table)
 static const char fish_head[] =
     "# fish completion for childhurdctl(1), made by childhurdctl --completion fish\n"
     "\n"
-    "# The verb, in full, that stands before the cursor, and how many arguments it has there.\n"
+    "# Prints the full verb before the cursor, and the number of its arguments so far.\n"
     "function __childhurdctl_verb\n"
     "    set -l words (commandline -opc)\n"
     "    set -l verb ''\n"
@@ -332,7 +334,7 @@ static const char fish_tail[] =
     "    echo $n\n"
     "end\n"
     "\n"
-    "# Is it this verb, with at least, and at most, so many arguments?\n"
+    "# Whether the verb is $argv[1], with $argv[2] to $argv[3] arguments so far.\n"
     "function __childhurdctl_at\n"
     "    set -l now (__childhurdctl_verb)\n"
     "    test \"$now[1]\" = \"$argv[1]\"; and test $now[2] -ge $argv[2]; and test $now[2] -le "
@@ -355,7 +357,7 @@ static const char fish_tail[] =
     "\n"
     "complete -c childhurdctl -f\n";
 
-/* What fish completes a word of that kind with; NULL: nothing is known. Caller frees. */
+/* The candidates for a word of that kind, for fish; NULL: unknown. The caller frees. */
 static char *
 fish_words(const struct ctl_table_of_verbs *table, const char *kind)
 {
@@ -368,7 +370,7 @@ fish_words(const struct ctl_table_of_verbs *table, const char *kind)
 	return g_str_has_prefix(kind, "state") ? state_words() : NULL;
 }
 
-/* From argument `from` to `to` of the verb. */
+/* Complete the arguments number `from` to `to` of the verb with words of that kind. */
 static void
 fish_argument(const struct ctl_table_of_verbs *table, const struct ctl_verb *verb, const char *kind,
 	      guint from, guint to)
@@ -462,7 +464,8 @@ ctl_print_names(struct ctl *ctl, GError **error)
 	for (guint i = 0; i < guests->len; i++) {
 		g_autofree char *name =
 		    ctl_clean(ctl_text(g_ptr_array_index(guests, i), "name"), TRUE);
-		/* bash expands what it completes with (compgen -W), and the daemon is anybody's */
+		/* bash expands the candidates (compgen -W), and the daemon may be another user's.
+		 */
 		if (g_ascii_isalnum(*name) &&
 		    !name[strspn(name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-_.")])
 			puts(name);

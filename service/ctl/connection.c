@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * childhurdctl's connection: a blocking socket, and poll for its limits. No GIO: most runs are one
- * question and one answer, and are over in the time that a main loop takes to be set up.
+ * childhurdctl's connection: a blocking socket, with poll for the limits. It does not use GIO: most
+ * runs are one call and one reply, and end sooner than a main loop would be set up.
  */
 #include "service/ctl/ctl.h"
 
@@ -17,7 +17,7 @@
 G_DEFINE_QUARK(ctl - error - quark, ctl_error)
 
 static volatile sig_atomic_t interrupted;
-static sigset_t waiting_mask; /* while poll waits: SIGINT gets through */
+static sigset_t waiting_mask; /* while poll waits: lets SIGINT through */
 static gboolean catching;
 
 static void
@@ -42,7 +42,7 @@ ctl_catch_interrupt(void)
 	catching = TRUE;
 }
 
-/* Where the daemon listens, when nobody says so. */
+/* The default path; *searched is TRUE unless the environment names one. */
 static char *
 default_socket(gboolean *searched)
 {
@@ -53,7 +53,7 @@ default_socket(gboolean *searched)
 	if (geteuid() == 0)
 		return g_strdup(CTL_SYSTEM);
 	char *own = g_build_filename(g_get_user_runtime_dir(), "childhurd", "control", NULL);
-	if (!access(CTL_SYSTEM, F_OK) && access(own, F_OK)) {
+	if (access(CTL_SYSTEM, F_OK) == 0 && access(own, F_OK) < 0) {
 		g_free(own);
 		return g_strdup(CTL_SYSTEM);
 	}
@@ -70,15 +70,16 @@ ctl_find_socket(struct ctl *ctl)
 static gboolean
 no_daemon(const struct ctl *ctl, int problem, GError **error)
 {
-	/* There is one: its socket, or the folder, is closed to us. */
+	/* A daemon is there, but this user may not use its socket or the folder. */
 	if (problem == EACCES || problem == EPERM) {
 		g_set_error(error, CTL_ERROR, CTL_NO_DAEMON,
-			    "%s: %s; root, and members of the control-group (childhurd by default) "
-			    "and of childhurd-admin may use it",
+			    "%s: %s; only root and members of the control-group (childhurd by "
+			    "default) or of childhurd-admin may use it",
 			    ctl->socket, g_strerror(problem));
 		return FALSE;
 	}
-	/* su, sudo and cron lose the variable, and with it a user's own daemon. */
+	/* su, sudo and cron drop the variable; the socket of a user's own daemon is then not found.
+	 */
 	gboolean lost = problem == ENOENT && ctl->searched && strcmp(ctl->socket, CTL_SYSTEM) &&
 			!g_getenv("XDG_RUNTIME_DIR");
 	g_set_error(
@@ -94,7 +95,7 @@ no_daemon(const struct ctl *ctl, int problem, GError **error)
 	return FALSE;
 }
 
-/* *absent: nobody listens there, but somebody may yet. */
+/* *absent is set to whether no daemon listens there; one may do so later. */
 static gboolean
 open_socket(struct ctl *ctl, gboolean *absent, GError **error)
 {
@@ -109,7 +110,7 @@ open_socket(struct ctl *ctl, gboolean *absent, GError **error)
 	}
 	memcpy(address.sun_path, ctl->socket, strlen(ctl->socket));
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	/* It also limits how long connect waits for a place in the daemon's backlog. */
+	/* This also limits how long connect waits for a place in the daemon's backlog. */
 	if (fd >= 0)
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
@@ -141,7 +142,7 @@ ctl_await_daemon(struct ctl *ctl, gint64 until, GError **error)
 		}
 		g_clear_error(&why);
 		poll(NULL, 0, CTL_DAEMON_RETRY);
-		/* It may come up at the other of the two places. */
+		/* The daemon may appear at the other of the two default paths. */
 		if (ctl->searched)
 			ctl_find_socket(ctl);
 	}
@@ -158,7 +159,7 @@ ctl_disconnect(struct ctl *ctl)
 	varlink_buffer_clear(&ctl->input);
 }
 
-/* The connection broke in the middle: that is as good as no daemon. */
+/* A connection that breaks has the same exit status as no daemon. */
 static gboolean
 broken(const struct ctl *ctl, const char *why, GError **error)
 {
@@ -176,8 +177,8 @@ send_text(struct ctl *ctl, const char *text, GError **error)
 		return FALSE;
 	for (gsize at = 0; at < length;) {
 		ssize_t n = send(ctl->fd, text + at, length - at, MSG_NOSIGNAL);
-		/* A daemon that refuses us says why and closes: its words may be there to be read.
-		 */
+		/* A daemon that refuses the client says why and closes; its reply can still be
+		 * read. */
 		if (n < 0 && errno == EPIPE)
 			return TRUE;
 		if (n < 0 && errno != EINTR)
@@ -195,7 +196,7 @@ ctl_send(struct ctl *ctl, const char *method, JsonObject *parameters, gboolean m
 	return send_text(ctl, text, error);
 }
 
-/* Wait until there is something to read. until: monotonic µs, -1: for ever. */
+/* Wait until there is something to read. until: monotonic µs, -1: no limit. */
 static gboolean
 wait_for_input(const struct ctl *ctl, gint64 until, GError **error)
 {
@@ -227,7 +228,8 @@ take_message(struct ctl *ctl, GError **error)
 	struct varlink_message *message = text ? varlink_parse(text, &why) : NULL;
 	if (why)
 		g_set_error(error, CTL_ERROR, CTL_FAILED,
-			    "%s does not answer as childhurdd does: %s", ctl->socket, why->message);
+			    "%s: the reply is not one of childhurdd: %s", ctl->socket,
+			    why->message);
 	return message;
 }
 
@@ -256,7 +258,7 @@ ctl_receive(struct ctl *ctl, gint64 limit, GError **error)
 	}
 }
 
-/* The answer to what was sent; the daemon's error becomes error. */
+/* The reply to the call that was sent. An error of the daemon becomes error. */
 static struct varlink_message *
 take_answer(struct ctl *ctl, GError **error)
 {

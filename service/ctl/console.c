@@ -2,9 +2,9 @@
 /*
  * childhurdctl console: a guest's serial line on this terminal, until the escape character.
  *
- * What the guest writes reaches the terminal as it is: that is what a console is for. With a
- * standard input that is no terminal its bytes are typed, and it is over when the guest has been
- * silent for a while after the last of them.
+ * The guest's output reaches the terminal unchanged, as on any console. If the standard input is
+ * not a terminal, its bytes are typed into the guest, and the session ends once the guest has been
+ * silent for a while after the last byte.
  */
 #include "service/ctl/ctl.h"
 
@@ -18,13 +18,13 @@
 struct session {
 	struct ctl *ctl;
 	const char *name;
-	int escape;	    /* the character; -1: none, stdin is no terminal */
-	GByteArray *typed;  /* that the daemon has not taken yet */
-	gboolean typed_all; /* there is no more to come */
-	gboolean ending;    /* the NUL was read: what follows is the daemon's last message */
-	gboolean left;	    /* by the escape character, or after all was typed */
-	gint64 typed_at,
-	    quiet_since; /* monotonic µs: of stdin's end; of the last output after it */
+	int escape;	    /* the character; -1: none, stdin is not a terminal */
+	GByteArray *typed;  /* bytes that the daemon has not taken yet */
+	gboolean typed_all; /* stdin has ended */
+	gboolean ending;    /* the NUL was read; the daemon's last message follows */
+	gboolean left;	    /* the client ended it: the escape character, or stdin's end */
+	gint64 typed_at;    /* monotonic µs of stdin's end */
+	gint64 quiet_since; /* monotonic µs of the last output */
 };
 
 int
@@ -37,7 +37,7 @@ ctl_escape_character(const char *text)
 	return text[0] && !text[1] ? (guchar)text[0] : -1;
 }
 
-/* As people write it: "^]". Caller frees. */
+/* The name of c for people: "^]". The caller frees. */
 static char *
 escape_name(int c)
 {
@@ -47,7 +47,7 @@ escape_name(int c)
 			: g_strdup_printf("%c", c);
 }
 
-/* What came from the daemon, up to the NUL that begins its last message. */
+/* Print what came from the daemon, up to the NUL that begins its last message. */
 static gboolean
 show(struct session *s, const char *bytes, gsize n, GError **error)
 {
@@ -71,7 +71,7 @@ show(struct session *s, const char *bytes, gsize n, GError **error)
 	return TRUE;
 }
 
-/* Keys, or what stands in for them. */
+/* Read stdin: keys, or bytes to be typed. */
 static gboolean
 take_keys(struct session *s, GError **error)
 {
@@ -94,7 +94,7 @@ take_keys(struct session *s, GError **error)
 	return TRUE;
 }
 
-/* Pass on what was typed, as much as is taken. */
+/* Send what was typed, as far as the daemon takes it. */
 static void
 send_keys(struct session *s)
 {
@@ -104,13 +104,13 @@ send_keys(struct session *s)
 		if (n > 0)
 			g_byte_array_remove_range(s->typed, 0, (guint)n);
 		else if (n < 0 && errno != EAGAIN && errno != EINTR)
-			g_byte_array_set_size(s->typed, 0); /* reading tells why */
+			g_byte_array_set_size(s->typed, 0); /* the next recv has the reason */
 	}
 	if (s->typed_all && !s->typed->len)
 		shutdown(s->ctl->fd, SHUT_WR);
 }
 
-/* Why the daemon ended the session. The exit status. */
+/* Report why the daemon ended the session. Returns the exit status. */
 static int
 last_words(struct session *s, GError **error)
 {
@@ -118,7 +118,7 @@ last_words(struct session *s, GError **error)
 	if (!message)
 		return CTL_FAILED;
 	const char *why = ctl_text(message->parameters, "why");
-	g_autofree char *clean = ctl_clean(why ? why : "the daemon ended it", TRUE);
+	g_autofree char *clean = ctl_clean(why ? why : "the daemon ended the session", TRUE);
 	if (ctl_text(message->parameters, "by")) {
 		g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s", s->name, clean);
 		return CTL_FAILED;
@@ -127,7 +127,7 @@ last_words(struct session *s, GError **error)
 	return CTL_DONE;
 }
 
-/* ms until it is over, when all was typed; -1: not yet known. */
+/* ms until the session ends by itself after stdin's end; -1: not all is typed yet. */
 static gint64
 time_left(const struct session *s)
 {
@@ -139,7 +139,7 @@ time_left(const struct session *s)
 	return MAX(0, (until - now + 999) / 1000);
 }
 
-/* One round: keys to the daemon, its bytes to the terminal. FALSE: it is over. */
+/* One round: keys to the daemon, its bytes to the terminal. FALSE: the session is over. */
 static gboolean
 relay(struct session *s, GError **error)
 {

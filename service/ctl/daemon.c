@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The verbs about the daemon itself, and a guest's picture. */
+/* The verbs about the daemon itself, and screenshot. */
 #include "service/ctl/ctl.h"
 
 #include <errno.h>
@@ -61,10 +61,10 @@ ctl_screenshot(struct ctl *ctl, GError **error)
 	json_object_set_string_member(parameters, "name", name);
 	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Screenshot", parameters, &why);
 	if (!reply && why->code == CTL_TIMED_OUT) {
-		/* The daemon has just answered who that is: it is QEMU that it waits for. */
+		/* The daemon has just answered ctl_only_name, so QEMU keeps it waiting. */
 		g_clear_error(&why);
 		g_set_error(error, CTL_ERROR, CTL_TIMED_OUT,
-			    "%s: its QEMU does not answer: no picture within %d s", name,
+			    "%s: its QEMU does not answer: no screenshot within %d s", name,
 			    CTL_REPLY_LIMIT / 1000);
 		return CTL_TIMED_OUT;
 	}
@@ -76,7 +76,9 @@ ctl_screenshot(struct ctl *ctl, GError **error)
 	gsize length = 0;
 	g_autofree guchar *png = g_base64_decode(text ? text : "", &length);
 	if (length < sizeof magic || memcmp(png, magic, sizeof magic)) {
-		g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: what the daemon sent is no PNG",
+		g_set_error(error, CTL_ERROR, CTL_FAILED,
+			    "%s: the daemon's reply has no PNG; childhurdctl version shows both "
+			    "versions",
 			    name);
 		return CTL_FAILED;
 	}
@@ -103,10 +105,10 @@ ctl_version(struct ctl *ctl, GError **error)
 	return CTL_DONE;
 }
 
-/* --- check: the daemon's program does it, for the daemon or for us --- */
+/* --- check: childhurdd --check does the work, run by the daemon or from here --- */
 
-/* The childhurdd that belongs to this childhurdctl: both are installed, or built, side by side.
- * Caller frees; NULL: there is none. */
+/* The childhurdd that was installed or built together with this childhurdctl. The caller frees;
+ * NULL: there is none. */
 static char *
 daemon_program(void)
 {
@@ -115,14 +117,14 @@ daemon_program(void)
 	g_autofree char *folder = self ? g_path_get_dirname(self) : NULL;
 	for (gsize i = 0; folder && i < G_N_ELEMENTS(places); i++) {
 		char *path = g_build_filename(folder, places[i], "childhurdd", NULL);
-		if (g_file_test(path, G_FILE_TEST_IS_REGULAR) && !access(path, X_OK))
+		if (g_file_test(path, G_FILE_TEST_IS_REGULAR) && access(path, X_OK) == 0)
 			return path;
 		g_free(path);
 	}
 	return g_find_program_in_path("childhurdd");
 }
 
-/* No daemon is needed. */
+/* Become childhurdd --check. This needs no daemon. */
 static int
 check_here(const char *file, GError **error)
 {
@@ -132,11 +134,11 @@ check_here(const char *file, GError **error)
 		execv(program, (char **)argv);
 	g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s", program ? program : "childhurdd",
 		    program ? g_strerror(errno)
-			    : "neither beside childhurdctl, nor in ../sbin, nor in PATH");
+			    : "not found beside childhurdctl, in ../sbin or in PATH");
 	return CTL_FAILED;
 }
 
-/* A daemon that runs knows which file is its own, and looks at the host as who it runs as. */
+/* A running daemon checks its own configuration file, and checks the host as its own user. */
 int
 ctl_check(struct ctl *ctl, GError **error)
 {

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* childhurdctl events and log: what happened, and what a guest's console says, until Ctrl-C with
- * -f. */
+/* childhurdctl events and log: show what happened and a guest's console; with -f until Ctrl-C. */
 #include "service/ctl/ctl.h"
 
 #include <string.h>
 #include <unistd.h>
 
-#define FOLLOW_FROM 10 /* events, or lines, before those that are new, as tail has it */
+#define FOLLOW_FROM 10 /* events or lines that -f shows before the new ones, as tail(1) does */
 
 /* --- events --- */
 
@@ -32,7 +31,7 @@ print_event(JsonObject *event)
 	       state && *text ? ": " : "", text);
 }
 
-/* Those from number *next on, which moves on; at most the newest `most` of them. */
+/* Print the events from number *next on, at most the newest `most`, and advance *next. */
 static void
 print_events(struct ctl *ctl, JsonObject *parameters, gint64 *next, guint most)
 {
@@ -40,7 +39,7 @@ print_events(struct ctl *ctl, JsonObject *parameters, gint64 *next, guint most)
 	double lost = ctl_number(parameters, "lost", 0);
 	if (lost > 0 && most == G_MAXUINT) {
 		fflush(stdout);
-		fprintf(stderr, "childhurdctl: %.0f events are not kept any more\n", lost);
+		fprintf(stderr, "childhurdctl: %.0f older events are no longer kept\n", lost);
 	}
 	for (guint i = events->len > most ? events->len - most : 0; i < events->len; i++) {
 		JsonObject *event = g_ptr_array_index(events, i);
@@ -102,7 +101,7 @@ ctl_log(struct ctl *ctl, GError **error)
 						   : 0);
 	if (ctl->follow)
 		json_object_set_boolean_member(parameters, "follow", TRUE);
-	/* more even without follow: a long log comes in several answers. */
+	/* `more` even without follow, because a long log comes in several replies. */
 	if (!ctl_send(ctl, "org.childhurd.Log", parameters, TRUE, error))
 		return CTL_FAILED;
 	for (gint64 limit = CTL_REPLY_LIMIT; continues;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* childhurdctl list, and which guests the names on a command line stand for. */
+/* childhurdctl list, and the guests that the names on a command line match. */
 #include "service/ctl/ctl.h"
 
 /* --- names --- */
 
-/* Add what argument (NULL: all) stands for to names; known has those that are there. */
+/* Add the guests that argument (NULL: all) matches to names, unless they are in known, which has
+ * the names as a set. */
 static gboolean
 expand_one(struct ctl *ctl, const char *argument, GPtrArray *names, GHashTable *known,
 	   GError **error)
@@ -45,13 +46,13 @@ ctl_expand(struct ctl *ctl, int *status, GError **error)
 	return g_steal_pointer(&names);
 }
 
-/* Do these guests, which the first argument stands for, suit a verb that takes one? */
+/* Whether guests, which the first argument matches, is one guest, as the verb requires. */
 static gboolean
 is_one(const struct ctl *ctl, const GPtrArray *guests, GError **error)
 {
 	if (guests->len == 1)
 		return TRUE;
-	g_set_error(error, CTL_ERROR, CTL_USAGE, "%s fits %u guests; %s takes one",
+	g_set_error(error, CTL_ERROR, CTL_USAGE, "%s matches %u guests; %s takes one",
 		    ctl->arguments[0], guests->len, ctl->verb->name);
 	return FALSE;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * childhurdctl: the command line. One table says which verbs there are and what each may be given;
- * the ctl_*.c files do the work.
+ * childhurdctl: the command line. One table lists the verbs and what each takes; the other files of
+ * this folder do the work.
  *
- * GOption parses twice: up to the verb, then what follows it with the verb's own options, so that
- * they may stand before or after the names, and --help knows what it is asked about.
+ * GOption parses twice: first the options before the verb, then the verb's own options, which may
+ * stand before or after the names. So --help knows which verb it is asked about.
  */
 #include "config/base/streams.h"
 #include "service/ctl/ctl.h"
@@ -18,44 +18,44 @@
 
 static int show_help(struct ctl *ctl, GError **error);
 
-/* In the order of the help. ssh's options stand before NAME: what follows it is the command's. */
+/* In the order of the help. The options of ssh stand before NAME; all words after NAME belong to
+ * the command. */
 static const struct ctl_verb verbs[] = {
-    {"list", "[NAME...]", "all guests, a line each", CTL_OPTION_JSON, 0, MANY, ctl_list},
-    {"status", "[NAME...]", "all that is known of a guest; without NAME, all of them in short",
-     CTL_OPTION_JSON, 0, MANY, ctl_status},
-    {"top", "[NAME...]", "all guests, looked at again each second, until q", 0, 0, MANY, ctl_top},
+    {"list", "[NAME...]", "show all guests, a line each", CTL_OPTION_JSON, 0, MANY, ctl_list},
+    {"status", "[NAME...]", "show guests in full, or all in short", CTL_OPTION_JSON, 0, MANY,
+     ctl_status},
+    {"top", "[NAME...]", "show all guests, each second, until q", 0, 0, MANY, ctl_top},
     {"start", "NAME...|--all|--autostart", "start guests",
      CTL_OPTION_ALL | CTL_OPTION_AUTOSTART | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY,
      ctl_start},
-    {"stop", "NAME...|--all", "stop guests, when no build runs on them (--now: at once)",
+    {"stop", "NAME...|--all", "stop guests once no build runs",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_stop},
-    {"restart", "NAME...|--all", "stop and start again",
+    {"restart", "NAME...|--all", "stop guests and start them again",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_restart},
-    {"reset", "NAME...|--all", "throw the disk away; a running guest is stopped and started for it",
+    {"reset", "NAME...|--all", "discard disks; restart running guests",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_reset},
     {"drain", "NAME...|--all", "give guests no new work",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_drain},
-    {"undrain", "NAME...|--all", "give them work again",
+    {"undrain", "NAME...|--all", "give guests work again",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_undrain},
     {"wait", "NAME...|--all --for STATE", "wait until guests are in a state",
      CTL_OPTION_ALL | CTL_OPTION_FOR | CTL_OPTION_TIMEOUT, 1, MANY, ctl_wait},
-    {"ssh", "NAME [COMMAND...]", "log in as the administrator, or run a command",
-     CTL_OPTION_TERMINAL, 1, MANY, ctl_ssh},
+    {"ssh", "NAME [COMMAND...]", "log in as administrator, or run a command", CTL_OPTION_TERMINAL,
+     1, MANY, ctl_ssh},
     {"console", "NAME", "type into a guest's console, until ^]",
      CTL_OPTION_FORCE | CTL_OPTION_ESCAPE, 1, 1, ctl_console},
-    {"log", "NAME", "what a guest's console said", CTL_OPTION_FOLLOW | CTL_OPTION_LINES, 1, 1,
+    {"log", "NAME", "show the log of a guest's console", CTL_OPTION_FOLLOW | CTL_OPTION_LINES, 1, 1,
      ctl_log},
-    {"events", "", "what happened", CTL_OPTION_FOLLOW | CTL_OPTION_SINCE | CTL_OPTION_JSON, 0, 0,
-     ctl_events},
-    {"machines", "", "what Guix is told: the machines.scm that is published now", CTL_OPTION_JSON,
-     0, 0, ctl_machines},
-    {"metrics", "", "figures for Prometheus: OpenMetrics text", 0, 0, 0, ctl_metrics},
-    {"screenshot", "NAME FILE.png", "a picture of a guest's screen; - for stdout", 0, 2, 2,
-     ctl_screenshot},
-    {"reload", "", "apply the configuration anew", 0, 0, 0, ctl_reload},
-    {"check", "[FILE]", "what is wrong with the configuration and the host", 0, 0, 1, ctl_check},
-    {"version", "", "the versions of childhurdctl and of the daemon", 0, 0, 0, ctl_version},
-    {"help", "[VERB]", "this help, or a verb's", 0, 0, 1, show_help},
+    {"events", "", "show what happened", CTL_OPTION_FOLLOW | CTL_OPTION_SINCE | CTL_OPTION_JSON, 0,
+     0, ctl_events},
+    {"machines", "", "show the list of machines that Guix reads", CTL_OPTION_JSON, 0, 0,
+     ctl_machines},
+    {"metrics", "", "print metrics for Prometheus", 0, 0, 0, ctl_metrics},
+    {"screenshot", "NAME FILE.png", "save a guest's screen; - for stdout", 0, 2, 2, ctl_screenshot},
+    {"reload", "", "read and apply the configuration again", 0, 0, 0, ctl_reload},
+    {"check", "[FILE]", "check the host and the configuration", 0, 0, 1, ctl_check},
+    {"version", "", "show the versions of client and daemon", 0, 0, 0, ctl_version},
+    {"help", "[VERB]", "show this help, or that of a verb", 0, 0, 1, show_help},
 };
 
 static int usage_error(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -71,7 +71,7 @@ usage_error(GError **error, const char *format, ...)
 	return CTL_USAGE;
 }
 
-/* The verb of that name, or the only one that begins with it. */
+/* The verb of that name, or the only one that begins with name. */
 static const struct ctl_verb *
 find_verb(const char *name, GError **error)
 {
@@ -102,12 +102,11 @@ verbs_help(void)
 	for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
 		g_string_append_printf(text, "  %-10s %-25s %s\n", verbs[i].name,
 				       verbs[i].arguments, verbs[i].help);
-	g_string_append(
-	    text,
-	    "\nNAME may be a pattern (in quotes: 'childhurd*'). A verb may be shortened while it is"
-	    " unique.\nchildhurdctl VERB --help shows a verb's options. Exit status: 0 done, 1 "
-	    "failed,"
-	    " 2 usage, 3 no daemon,\n4 timed out. See childhurdctl(1).");
+	g_string_append(text,
+			"\nNAME may be a pattern, in quotes: 'childhurd*'. The first letters of a "
+			"verb are\nenough if no other verb begins with them. childhurdctl VERB "
+			"--help shows the\noptions of a verb.\n\nExit status: 0 done, 1 failed, 2 "
+			"usage, 3 no daemon, 4 timed out.\nSee childhurdctl(1).");
 	return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
@@ -116,7 +115,7 @@ verbs_help(void)
 struct parsed {
 	char *timeout, *since, *escape;
 	char *lines;
-	char *completion; /* a shell; NULL: none wanted */
+	char *completion; /* a shell; NULL: no completions are asked for */
 	gboolean names;
 };
 
@@ -137,15 +136,16 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	     {"wait", 'w', 0, G_OPTION_ARG_NONE, &ctl->wait, "Wait until it is done", NULL}},
 	    {CTL_OPTION_NOW,
 	     {"now", 0, 0, G_OPTION_ARG_NONE, &ctl->now,
-	      "Do not wait for a running build: it is lost", NULL}},
+	      "Do not wait for a running build; it is lost", NULL}},
 	    {CTL_OPTION_FOR,
 	     {"for", 0, 0, G_OPTION_ARG_STRING, &ctl->state,
-	      "The state: ready, stopped, drained, ...", "STATE"}},
+	      "Wait for this state: ready, stopped, drained, ...", "STATE"}},
 	    {CTL_OPTION_TIMEOUT,
 	     {"timeout", 't', 0, G_OPTION_ARG_STRING, &parsed->timeout,
 	      "Wait no longer: 90 (seconds), 500ms, 5min, 1h", "TIME"}},
 	    {CTL_OPTION_FOLLOW,
-	     {"follow", 'f', 0, G_OPTION_ARG_NONE, &ctl->follow, "Go on with what is new", NULL}},
+	     {"follow", 'f', 0, G_OPTION_ARG_NONE, &ctl->follow, "Continue with what is new",
+	      NULL}},
 	    {CTL_OPTION_LINES,
 	     {"lines", 'n', 0, G_OPTION_ARG_STRING, &parsed->lines, "Only the last N lines", "N"}},
 	    {CTL_OPTION_SINCE,
@@ -156,10 +156,10 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	      "A terminal for the command, as with ssh -t", NULL}},
 	    {CTL_OPTION_FORCE,
 	     {"force", 0, 0, G_OPTION_ARG_NONE, &ctl->force,
-	      "Take the console from who is connected to it", NULL}},
+	      "Take the console from the user that is connected", NULL}},
 	    {CTL_OPTION_ESCAPE,
 	     {"escape", 'e', 0, G_OPTION_ARG_STRING, &parsed->escape,
-	      "The character that ends it: ^] (the default), ^A, '~'", "CHAR"}},
+	      "End the session with this: ^] (the default), ^A, '~'", "CHAR"}},
 	};
 	GArray *entries = g_array_new(TRUE, TRUE, sizeof(GOptionEntry));
 	for (gsize i = 0; i < G_N_ELEMENTS(all); i++)
@@ -171,7 +171,7 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	return entries;
 }
 
-/* What is parsed before the verb (verb NULL), or after it; its help. */
+/* The options, with their help, of verb; verb NULL: those before a verb. */
 static GOptionContext *
 context_new(struct ctl *ctl, const struct ctl_verb *verb, struct parsed *parsed)
 {
@@ -198,7 +198,7 @@ context_new(struct ctl *ctl, const struct ctl_verb *verb, struct parsed *parsed)
 	return context;
 }
 
-/* Parse argv, which loses what was parsed. verb NULL: what comes before the verb. */
+/* Parse the options of verb (NULL: those before a verb), and remove them from argv. */
 static gboolean
 parse_options(struct ctl *ctl, const struct ctl_verb *verb, struct parsed *parsed, char ***argv,
 	      GError **error)
@@ -225,7 +225,7 @@ show_help(struct ctl *ctl, GError **error)
 	return CTL_DONE;
 }
 
-/* For completions, which store nothing. */
+/* For completions, which only read the entries. */
 static GArray *
 options_of(const struct ctl_verb *verb)
 {
@@ -276,7 +276,7 @@ take_values(struct ctl *ctl, const struct parsed *parsed, GError **error)
 	       parse_number("--since", parsed->since, G_MAXINT64 / 2, &ctl->since, error);
 }
 
-/* The word for argument number n in a verb's help: "NAME" of "NAME...|--all". Caller frees. */
+/* The word for argument number n in a verb's help: "NAME" of "NAME...|--all". The caller frees. */
 static char *
 argument_word(const struct ctl_verb *verb, guint n)
 {
@@ -289,7 +289,7 @@ static gboolean
 take_arguments(struct ctl *ctl, char **words, GError **error)
 {
 	const struct ctl_verb *verb = ctl->verb;
-	/* What GOption leaves of "--". */
+	/* GOption leaves a "--" in place. */
 	if (*words && !strcmp(*words, "--"))
 		words++;
 	ctl->arguments = words;
@@ -302,8 +302,9 @@ take_arguments(struct ctl *ctl, char **words, GError **error)
 		usage_error(error, "%s is missing: childhurdctl %s %s", missing, verb->name,
 			    verb->arguments);
 	} else if (ctl->n_arguments > verb->most)
-		usage_error(error, "%s is too much: childhurdctl %s%s%s", words[verb->most],
-			    verb->name, *verb->arguments ? " " : "", verb->arguments);
+		usage_error(error, "%s is one argument too many: childhurdctl %s%s%s",
+			    words[verb->most], verb->name, *verb->arguments ? " " : "",
+			    verb->arguments);
 	else
 		return TRUE;
 	return FALSE;
@@ -331,7 +332,7 @@ run(struct ctl *ctl, struct parsed *parsed, char ***argv, GError **error)
 		return ctl_print_names(ctl, error);
 	if (!(*argv)[1])
 		return usage_error(error, "no verb; see childhurdctl --help");
-	/* Then the verb is where the program's name was, and what follows it is parsed. */
+	/* For the second parse the verb takes the place of the program's name. */
 	drop_first(*argv);
 	ctl->verb = find_verb((*argv)[0], error);
 	if (!ctl->verb || !parse_options(ctl, ctl->verb, parsed, argv, error) ||
@@ -349,7 +350,6 @@ main(int argc, char **argv)
 	struct parsed parsed = {0};
 	g_auto(GStrv) words = g_strdupv(argv);
 	GError *error = NULL;
-	(void)argc;
 	streams_fill();
 	setlocale(LC_ALL, "");
 	int status = run(&ctl, &parsed, &words, &error);

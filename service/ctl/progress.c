@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What guests do while somebody waits for them. On a terminal each has a line that is drawn again
- * and again; elsewhere, in a log or a pipe, each change of a state is a line and nothing is drawn
- * over.
+ * Shows what guests do while childhurdctl waits. On a terminal each guest has a line that is
+ * redrawn in place; elsewhere, in a log or a pipe, each change of a state is a new line.
  */
 #include "service/ctl/ctl.h"
 
 #include <string.h>
 
 struct ctl_progress {
-	GPtrArray *guests; /* of JsonObject: Guest, as last heard of */
+	GPtrArray *guests; /* of JsonObject: the last Guest of each */
 	gboolean terminal;
-	int drawn; /* lines on the terminal that are ours, above the cursor */
-	double began;
+	int drawn;    /* lines above the cursor that this file has drawn */
+	double began; /* s since the epoch */
 };
 
 struct ctl_progress *
@@ -46,12 +45,12 @@ void
 ctl_progress_hide(struct ctl_progress *p)
 {
 	if (p->drawn)
-		printf("\033[%dA\033[J", p->drawn); /* up, and erase what is below */
+		printf("\033[%dA\033[J", p->drawn); /* up, and erase everything below */
 	p->drawn = 0;
 	fflush(stdout);
 }
 
-/* What the guest does now, in words. */
+/* What the guest does now, for people. The caller frees. */
 static char *
 words(JsonObject *guest)
 {
@@ -68,7 +67,7 @@ draw_guest(const struct ctl_progress *p, JsonObject *guest, int name_width, int 
 	g_autofree char *elapsed = ctl_duration(now - p->began);
 	g_autofree char *what = words(guest);
 	g_autofree char *rest = g_strdup_printf("%5s  %s", elapsed, what);
-	/* One column stays free: terminals differ in what they do after the last one. */
+	/* The last column stays free, as terminals differ in what they do after it. */
 	g_autofree char *cut = ctl_cut(rest, MAX(width - name_width - 12 - 4 - 1, 8));
 	g_autofree char *padded = g_strdup_printf("%-12s", state);
 	g_autofree char *coloured = ctl_coloured(state, padded);

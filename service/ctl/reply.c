@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What is in the daemon's answers. A daemon of another version may leave something out, or send it
- * otherwise: such a member counts as missing, and the rest is shown.
+ * The members of the daemon's replies. A daemon of another version may leave a member out or send
+ * another type. Such a member counts as missing, and the rest is shown.
  */
 #include "service/ctl/ctl.h"
 
@@ -96,8 +96,8 @@ ctl_is_error(const struct varlink_message *message, const char *name)
 	       !strcmp(message->error + strlen("org.childhurd."), name);
 }
 
-/* What the daemon's errors mean for people. In the text %n, %w, %s, %p, %m stand for the parameters
- * name, why, state, parameter, method. */
+/* The daemon's errors in words for people. %n, %w, %s, %p and %m stand for the error's parameters
+ * name, why, state, parameter and method. */
 static const struct {
 	const char *error, *text;
 	enum ctl_exit status;
@@ -110,14 +110,14 @@ static const struct {
     {"org.childhurd.PermissionDenied", "permission denied: %w", CTL_FAILED},
     {"org.childhurd.InvalidValue", "%p: %w", CTL_FAILED},
     {"org.childhurd.Busy", "the daemon is busy: %w", CTL_FAILED},
-    {VARLINK_INVALID_PARAMETER, "the daemon does not take this value of \"%p\"", CTL_FAILED},
+    {VARLINK_INVALID_PARAMETER, "the daemon does not accept this value of \"%p\"", CTL_FAILED},
     {VARLINK_METHOD_NOT_FOUND,
      "the daemon does not know %m; childhurdctl version shows both versions", CTL_FAILED},
     {VARLINK_METHOD_NOT_IMPLEMENTED,
      "the daemon cannot do %m; childhurdctl version shows both versions", CTL_FAILED},
 };
 
-/* The text of an error with its parameters put in. */
+/* text with the parameters filled in. The caller frees. */
 static char *
 error_text(const char *text, JsonObject *parameters)
 {
@@ -160,7 +160,7 @@ ctl_refused(const struct varlink_message *message, GError **error)
 			g_set_error_literal(error, CTL_ERROR, (int)errors[i].status, text);
 			return TRUE;
 		}
-	g_set_error(error, CTL_ERROR, CTL_FAILED, "the daemon answers with the error %s",
+	g_set_error(error, CTL_ERROR, CTL_FAILED, "the daemon replies with the error %s",
 		    message->error);
 	return TRUE;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * childhurdctl ssh: ssh(1) as the guest's administrator, with the key and the host key that the
- * daemon made. Nothing of the caller's own configuration plays a part (-F none), so that it works,
- * or fails, in the same way for everybody.
+ * childhurdctl ssh: runs ssh(1) as the guest's administrator, with the key and the host key that
+ * the daemon made. It ignores the user's own configuration (-F none), so that it works, or fails,
+ * in the same way for every user.
  */
 #include "service/ctl/ctl.h"
 
@@ -12,24 +12,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Who may read file, which we may not: root, and its owner, or that of the folder that hides it.
- * Caller frees. */
+/* The users who may read file, which this one may not: root, and the owner of file or of the folder
+ * that hides it. The caller frees. */
 static char *
 who_may_read(const char *file)
 {
 	struct stat status;
 	g_autofree char *path = g_strdup(file);
-	while (stat(path, &status) && strchr(path + 1, '/')) {
+	while (stat(path, &status) < 0 && strchr(path + 1, '/')) {
 		char *folder = g_path_get_dirname(path);
 		g_free(path);
 		path = folder;
 	}
 	const struct passwd *owner =
-	    !stat(path, &status) && status.st_uid ? getpwuid(status.st_uid) : NULL;
+	    stat(path, &status) == 0 && status.st_uid ? getpwuid(status.st_uid) : NULL;
 	return owner ? g_strdup_printf("root or %s", owner->pw_name) : g_strdup("root");
 }
 
-/* Can it be tried? Says so when the guest is not ready. */
+/* Whether ssh can be tried. Prints a note if the guest is not ready. */
 static gboolean
 check_state(JsonObject *guest, GError **error)
 {
@@ -38,11 +38,11 @@ check_state(JsonObject *guest, GError **error)
 		   *key = ctl_text(guest, "identity_file");
 	if (ctl_number(guest, "pid", 0) <= 0) {
 		g_set_error(error, CTL_ERROR, CTL_FAILED,
-			    "%s: is %s, QEMU does not run%s%s; childhurdctl start %s starts it",
+			    "%s: is %s, its QEMU does not run%s%s; childhurdctl start %s starts it",
 			    name, state, why ? ": " : "", why ? why : "", name);
 		return FALSE;
 	}
-	if (key && access(key, R_OK)) {
+	if (key && access(key, R_OK) < 0) {
 		int problem = errno;
 		g_autofree char *who = problem == EACCES ? who_may_read(key) : NULL;
 		g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s: %s%s%s", name, key,
@@ -51,7 +51,7 @@ check_state(JsonObject *guest, GError **error)
 	}
 	if (g_strcmp0(state, "ready") && g_strcmp0(state, "draining")) {
 		g_autofree char *text =
-		    g_strdup_printf("%s: is not ready but %s%s%s; trying nevertheless", name, state,
+		    g_strdup_printf("%s: is not ready but %s%s%s; trying anyway", name, state,
 				    phase ? ": " : "", phase ? phase : "");
 		g_autofree char *clean = ctl_clean(text, TRUE);
 		fprintf(stderr, "childhurdctl: %s\n", clean);
@@ -83,7 +83,7 @@ add_path(GPtrArray *argv, const char *name, const char *path)
 	g_ptr_array_add(argv, g_string_free(option, FALSE));
 }
 
-/* NULL: something is missing that ssh has to have. */
+/* The arguments of ssh; NULL: the reply lacks something that ssh needs. */
 static GPtrArray *
 command_line(struct ctl *ctl, JsonObject *guest)
 {
@@ -106,7 +106,7 @@ command_line(struct ctl *ctl, JsonObject *guest)
 					    "GlobalKnownHostsFile=/dev/null"};
 	for (gsize i = 0; i < G_N_ELEMENTS(fixed); i++)
 		add(argv, fixed[i]);
-	/* QEMU accepts for a guest that hangs, too, and may hang itself. */
+	/* QEMU accepts connections even while its guest hangs, and QEMU itself may hang. */
 	add(argv, "-o");
 	g_ptr_array_add(argv, g_strdup_printf("ConnectTimeout=%d", CTL_SSH_CONNECT));
 	add(argv, "-o");
@@ -149,8 +149,11 @@ ctl_ssh(struct ctl *ctl, GError **error)
 		return CTL_FAILED;
 	g_autoptr(GPtrArray) argv = command_line(ctl, reply->parameters);
 	if (!argv) {
-		g_set_error(error, CTL_ERROR, CTL_FAILED,
-			    "%s: the daemon does not say how to reach it", ctl->arguments[0]);
+		g_set_error(
+		    error, CTL_ERROR, CTL_FAILED,
+		    "%s: the daemon's reply lacks its address or keys; childhurdctl version "
+		    "shows both versions",
+		    ctl->arguments[0]);
 		return CTL_FAILED;
 	}
 	ctl_disconnect(ctl);

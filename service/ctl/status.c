@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* childhurdctl status: all that is known of a guest, on one screen, the reason first. */
+/* childhurdctl status: everything about a guest on one screen, the reason of its state first. */
 #include "service/ctl/ctl.h"
 
 #include <math.h>
 #include <string.h>
 
-/* One labelled line; text is taken over. */
+/* Print a line with a label. Takes over text. */
 static void
 line(const char *label, char *text)
 {
@@ -81,7 +81,7 @@ print_probe(JsonObject *details, double now)
 	double probed = ctl_number(details, "probed", 0);
 	g_autofree char *age = ctl_duration(now - probed);
 	g_autofree char *banner = ctl_clean(ctl_text(details, "banner"), TRUE);
-	line("probe", probed > 0 ? g_strdup_printf("%s ago", age) : g_strdup("none ended yet"));
+	line("probe", probed > 0 ? g_strdup_printf("%s ago", age) : g_strdup("none has ended yet"));
 	for (guint i = 0; i < steps->len; i++) {
 		JsonObject *step = g_ptr_array_index(steps, i);
 		g_autofree char *name = ctl_clean(ctl_text(step, "name"), TRUE);
@@ -127,7 +127,7 @@ print_restart_needed(JsonObject *details)
 	g_ptr_array_add(keys, NULL);
 	g_autofree char *joined = g_strjoinv(", ", (char **)keys->pdata);
 	g_autofree char *clean = ctl_clean(joined, TRUE);
-	line("changed", g_strdup_printf("%s; takes effect with the next start", clean));
+	line("changed", g_strdup_printf("%s; takes effect at the next start", clean));
 }
 
 static void
@@ -162,7 +162,7 @@ print_details(JsonObject *details)
 	print_console(details);
 }
 
-/* Without names: two lines a guest. */
+/* Two or three lines a guest, for status without names. */
 static void
 print_brief(JsonObject *details)
 {
@@ -198,7 +198,7 @@ ctl_status(struct ctl *ctl, GError **error)
 	g_autoptr(GPtrArray) names = ctl_expand(ctl, &status, error);
 	if (!names)
 		return CTL_FAILED;
-	/* No names would mean all guests to the daemon. */
+	/* The daemon takes an empty list of names for all guests. */
 	if (names->len) {
 		int printed = print_status(ctl, names, error);
 		return printed ? printed : status;

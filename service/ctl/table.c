@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Guests as a table, a line each: the columns that there are, and how they stand side by side. */
+/* Guests as a table, a line each: the columns, and the layout. */
 #include "service/ctl/ctl.h"
 
 #include <math.h>
@@ -104,7 +104,7 @@ static const struct {
     [CTL_COLUMN_WHY] = {"WHY", why_cell, FALSE},
 };
 
-/* Cells side by side; the last one gets what is left of the terminal's width. Caller frees. */
+/* The cells side by side; the last one gets the rest of the terminal's width. The caller frees. */
 static char *
 line(const enum ctl_column *wanted, guint n, char **cells, const int *widths, int terminal,
      gboolean heading)
@@ -121,7 +121,8 @@ line(const enum ctl_column *wanted, guint n, char **cells, const int *widths, in
 				       right ? 0 : pad, "");
 		used += widths[i] + 2;
 	}
-	/* A terminal too narrow for the columns gets at least the reason's beginning. */
+	/* On a terminal too narrow for the columns, at least the beginning of the reason is shown.
+	 */
 	g_autofree char *last = ctl_cut(cells[n - 1], terminal ? MAX(terminal - used, 8) : 0);
 	g_string_append(text, last);
 	return g_strchomp(g_string_free(text, FALSE));

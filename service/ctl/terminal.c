@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The terminal in raw mode, for the verbs that take keys. It is given back however childhurdctl
- * ends, but for SIGKILL: at exit, and when a signal ends it, which it then still does.
+ * The terminal in raw mode, for the verbs that read keys. Its settings are restored at exit, and
+ * before a signal ends childhurdctl; only after SIGKILL they are not.
  *
- * The signals are blocked but while ctl_terminal_wait waits, so none is missed between a look at it
- * and the wait.
+ * The signals are blocked except while ctl_terminal_wait waits. So none can arrive unnoticed
+ * between a check for it and the wait.
  */
 #include "service/ctl/ctl.h"
 
@@ -21,13 +21,14 @@ static const int endings[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 static volatile sig_atomic_t ended;
 static struct termios before;
 static gboolean is_raw;
-static const char *farewell; /* what the screen gets first */
+static const char *farewell; /* written to the screen before raw mode ends; NULL: nothing */
 static sigset_t waiting_mask;
 
 static void
 note_signal(int number)
 {
-	if (number != SIGWINCH) /* that one only ends the wait */
+	/* SIGWINCH only ends the wait. */
+	if (number != SIGWINCH)
 		ended = number;
 }
 
@@ -38,12 +39,13 @@ ctl_terminal_signals(void)
 	sigset_t set;
 	sigemptyset(&action.sa_mask);
 	sigemptyset(&set);
-	signal(SIGPIPE, SIG_IGN); /* writing fails, and the terminal is given back */
+	signal(SIGPIPE, SIG_IGN); /* a write fails instead, and the terminal is restored */
 	sigaction(SIGWINCH, &action, NULL);
 	sigaddset(&set, SIGWINCH);
 	for (gsize i = 0; i < G_N_ELEMENTS(endings); i++) {
 		sigaction(endings[i], NULL, &before_us);
-		if (before_us.sa_handler != SIG_IGN) /* nohup(1) */
+		/* nohup(1) starts programs with SIGHUP ignored; it stays so. */
+		if (before_us.sa_handler != SIG_IGN)
 			sigaction(endings[i], &action, NULL);
 		sigaddset(&set, endings[i]);
 	}
@@ -53,7 +55,8 @@ ctl_terminal_signals(void)
 	sigdelset(&waiting_mask, SIGWINCH);
 }
 
-/* write(2) that does not wait. The open file is not ours alone, so it does not stay that way. */
+/* write(2) that does not block. Other processes share the open file, so O_NONBLOCK is set only
+ * during the call. */
 static ssize_t
 write_some(const char *bytes, gsize n)
 {
@@ -88,7 +91,8 @@ ctl_terminal_write(const char *bytes, gsize n)
 	return TRUE;
 }
 
-/* When a signal ends us nothing is waited for: who reads the terminal may have stopped. */
+/* Restore the terminal. After a signal this waits for nothing: the other end of the terminal may
+ * have stopped reading. */
 static void
 restore(void)
 {
@@ -117,12 +121,12 @@ gboolean
 ctl_terminal_raw(const char *greeting, const char *goodbye)
 {
 	struct termios raw;
-	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &before))
+	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &before) < 0)
 		return FALSE;
 	raw = before;
 	cfmakeraw(&raw);
 	atexit(restore);
-	is_raw = !tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+	is_raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
 	if (is_raw && greeting) {
 		ctl_terminal_write(greeting, strlen(greeting));
 		farewell = goodbye;

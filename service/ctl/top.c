@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * childhurdctl top: the guests as a table that is drawn anew each second, until q.
+ * childhurdctl top: the guests as a table that is redrawn each second, until q.
  *
- * Plain ECMA-48: the other screen of the terminal, without a cursor and without wrapping, so that a
- * line too long is cut by the terminal itself. The daemon is asked over one connection; when it
- * goes away the last table stays, with a line that says so, and it is looked for.
+ * Plain ECMA-48: the terminal's alternate screen, without a cursor and without wrapping, so that
+ * the terminal itself cuts long lines. All requests go over one connection. If the daemon goes
+ * away, the last table stays, a line says so, and top keeps trying to reconnect.
  */
 #include "service/ctl/ctl.h"
 
@@ -17,19 +17,20 @@
 
 #define CTRL_C 3
 
-/* What was seen of a QEMU when it was looked at last. */
+/* The last reply about a QEMU. */
 struct sample {
 	double pid, cpu; /* cpu: s */
 	gint64 at;	 /* monotonic µs */
-	double share;	 /* of a core, between the two looks before that; NAN unknown */
+	double share;	 /* of a core, since the reply before it; NAN: unknown */
 };
 
 struct top {
 	struct ctl *ctl;
 	GHashTable *samples;		/* name => struct sample */
-	struct varlink_message *answer; /* the last one; NULL: none yet */
-	char *problem;			/* why there is no newer one; NULL: there is none */
-	gint64 asked, next; /* monotonic µs: of the question under way (0: none), of the next */
+	struct varlink_message *answer; /* the last reply; NULL: none yet */
+	char *problem;			/* why there is no newer reply; NULL: no problem */
+	gint64 asked;			/* monotonic µs of the request under way; 0: none */
+	gint64 next;			/* monotonic µs of the next request */
 	gboolean quit;
 };
 
@@ -37,7 +38,7 @@ static const enum ctl_column columns[] = {
     CTL_COLUMN_NAME, CTL_COLUMN_STATE,	CTL_COLUMN_SINCE, CTL_COLUMN_PUBLISHED, CTL_COLUMN_BUILD,
     CTL_COLUMN_CPU,  CTL_COLUMN_MEMORY, CTL_COLUMN_LOAD,  CTL_COLUMN_RESTARTS,	CTL_COLUMN_WHY};
 
-/* --- the figures --- */
+/* --- samples --- */
 
 static void
 note_sample(struct top *top, JsonObject *details, gint64 now)
@@ -68,7 +69,7 @@ take_answer(struct top *top, struct varlink_message *answer)
 	g_clear_pointer(&top->problem, g_free);
 }
 
-/* "4 guests, 3 ready, 1 build, 87% CPU, 1.2G" */
+/* "3 of 4 ready, 1 build, CPU 87%, memory 1.2G"; the caller frees. */
 static char *
 summary(const struct ctl_row *rows, guint n)
 {
@@ -85,7 +86,7 @@ summary(const struct ctl_row *rows, guint n)
 			       builds, builds == 1 ? "" : "s", cpu * 100, size);
 }
 
-/* The lines to be shown, summary first. The caller unrefs. */
+/* The lines to show, the summary first. The caller unrefs. */
 static GPtrArray *
 table(const struct top *top)
 {
@@ -129,17 +130,18 @@ draw(struct top *top)
 		g_string_append_printf(screen, "\r\n... and %u more\033[K", there - shown);
 	g_string_append(screen, "\033[J");
 	if (!ctl_terminal_write(screen->str, screen->len))
-		top->quit = TRUE; /* nobody sees it any more */
+		top->quit = TRUE; /* the screen is gone */
 }
 
 /* --- asking --- */
 
-/* A daemon that refuses, as it does when the guest is gone, is there. */
+/* Show why, and take over its memory. refused: the daemon replied with an error, as it does when a
+ * guest is gone; the connection is kept. */
 static void
 take_problem(struct top *top, GError *why, gboolean refused)
 {
 	g_free(top->problem);
-	top->problem = g_strconcat(refused ? "" : "looking for the daemon: ", why->message, NULL);
+	top->problem = g_strconcat(refused ? "" : "trying to reconnect: ", why->message, NULL);
 	g_error_free(why);
 	if (!refused)
 		ctl_disconnect(top->ctl);
@@ -183,7 +185,7 @@ take_key(struct top *top)
 			top->quit = TRUE;
 }
 
-/* Wait for a key, an answer, or the next look, and draw. */
+/* Wait for a key, a reply or the time of the next request, and draw. */
 static void
 go_round(struct top *top)
 {
@@ -210,7 +212,7 @@ go_round(struct top *top)
 	draw(top);
 }
 
-/* For who is no terminal: once, with figures over one interval. */
+/* Where stdout is not a terminal: the table once, with the use of the CPU over one interval. */
 static int
 print_once(struct top *top)
 {
@@ -234,7 +236,7 @@ ctl_top(struct ctl *ctl, GError **error)
 	    .ctl = ctl, .samples = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free)};
 	int status = CTL_FAILED;
 	gboolean refused;
-	/* The first question is answered, or there is nothing to be shown. */
+	/* Without a first reply there is nothing to show. */
 	if (ask(&top, error) && hear(&top, &refused, error)) {
 		status = CTL_DONE;
 		if (can_draw()) {

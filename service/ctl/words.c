@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Numbers, times and texts as people read them. What a guest or a log says must not steer a
- * terminal. */
+/* Numbers, times and texts for people. Text from a guest or a log must not control the terminal. */
 #include "service/ctl/ctl.h"
 
 #include <string.h>
@@ -21,7 +20,7 @@ ctl_now(void)
 char *
 ctl_duration(double seconds)
 {
-	/* Half of a clock that was set back is no reason to show a negative time. */
+	/* A clock that was set back must not give a negative time. */
 	gint64 s = seconds > 0 && seconds < 1e12 ? (gint64)seconds : 0;
 	if (s < 120)
 		return g_strdup_printf("%" G_GINT64_FORMAT "s", s);
@@ -66,7 +65,7 @@ ctl_time(double at, double now)
 gboolean
 ctl_is_terminal(void)
 {
-	static int answer = -1; /* asked for each word of a table */
+	static int answer = -1; /* kept, because each cell of a table asks */
 	if (answer < 0)
 		answer = isatty(STDOUT_FILENO);
 	return answer;
@@ -150,7 +149,7 @@ ctl_parse_time(const char *text, double *seconds)
 		double seconds;
 	} units[] = {{"", 1}, {"ms", 0.001}, {"s", 1}, {"min", 60}, {"h", 3600}};
 	char *end;
-	/* strtod also knows signs, hexadecimal numbers, "inf" and white space. */
+	/* strtod alone would also take signs, hexadecimal numbers, "inf" and leading spaces. */
 	gsize digits = strspn(text, "0123456789.");
 	double number = g_ascii_strtod(text, &end);
 	if (!g_ascii_isdigit(text[0]) || end != text + digits)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The verbs that set guests to work, and waiting for its end. Each guest is asked for on its own,
- * so that one that refuses does not keep the others from it.
+ * The verbs that change what guests do, and wait. Each guest is a call of its own, so that the
+ * others go on if one is refused.
  */
 #include "service/ctl/ctl.h"
 
@@ -12,7 +12,7 @@
 struct waiting {
 	struct ctl *ctl;
 	const char *state;
-	GPtrArray *names; /* those that may still get there */
+	GPtrArray *names; /* the guests that may still reach the state */
 	struct ctl_progress *progress;
 	gint64 began; /* monotonic µs */
 	int status;
@@ -24,14 +24,14 @@ wait_parameters(const struct waiting *w)
 	JsonObject *parameters = ctl_names((const char *const *)w->names->pdata, w->names->len);
 	double passed = (double)(g_get_monotonic_time() - w->began) / G_USEC_PER_SEC;
 	json_object_set_string_member(parameters, "state", w->state);
-	/* 0 would be no limit. */
+	/* 0 would mean no limit. */
 	if (w->ctl->timeout > 0)
 		json_object_set_double_member(parameters, "timeout",
 					      MAX(w->ctl->timeout - passed, 0.001));
 	return parameters;
 }
 
-/* The last line of a guest. */
+/* Print the last line about a guest. */
 static void
 say_end(const struct waiting *w, const char *name, const char *verb)
 {
@@ -61,7 +61,8 @@ say_late(const struct waiting *w, GPtrArray *guests)
 	}
 }
 
-/* One guest will not get there: the others are waited for again. */
+/* Report the guest that will not reach the state, and remove it from the names. FALSE: reply names
+ * none of them. */
 static gboolean
 give_up_one(struct waiting *w, const struct varlink_message *reply)
 {
@@ -87,7 +88,7 @@ give_up_one(struct waiting *w, const struct varlink_message *reply)
 	return TRUE;
 }
 
-/* The next answer, with the time on the terminal going on meanwhile. */
+/* The next reply. Until it comes, the time on the terminal is redrawn. */
 static struct varlink_message *
 next_reply(struct waiting *w, GError **error)
 {
@@ -105,8 +106,8 @@ next_reply(struct waiting *w, GError **error)
 	}
 }
 
-/* One call of Wait, to its end. TRUE: nothing more to wait for, or error. FALSE: call again with
- * the names that are left. */
+/* One call of Wait, to its end. TRUE: done, or error. FALSE: call again with the names that are
+ * left. */
 static gboolean
 wait_once(struct waiting *w, GError **error)
 {
@@ -137,7 +138,8 @@ wait_once(struct waiting *w, GError **error)
 	}
 }
 
-/* Wait until the guests of names, which is used up, are in state. began: monotonic µs. */
+/* Wait until the guests of names are in state; removes those that will not be. began: monotonic µs.
+ * Returns the exit status. */
 static int
 wait_for(struct ctl *ctl, GPtrArray *names, const char *state, gint64 began, GError **error)
 {
@@ -157,8 +159,8 @@ wait_for(struct ctl *ctl, GPtrArray *names, const char *state, gint64 began, GEr
 			g_string_append_printf(again, " %s", (char *)g_ptr_array_index(names, i));
 		g_clear_error(&why);
 		g_set_error(error, CTL_ERROR, CTL_INTERRUPTED,
-			    "not waiting any more; the daemon goes on with it, and childhurdctl "
-			    "wait%s --for %s waits again",
+			    "stopped waiting; the daemon goes on with it, and childhurdctl wait%s "
+			    "--for %s waits again",
 			    again->str, state);
 	} else if (why)
 		g_propagate_error(error, why);
@@ -189,7 +191,7 @@ ctl_wait(struct ctl *ctl, GError **error)
 
 /* --- the work --- */
 
-/* What the guests do now, a line each. */
+/* Print what the guests do now, a line each. */
 static int
 say_now(struct ctl *ctl, GPtrArray *names, GError **error)
 {
@@ -212,8 +214,8 @@ say_now(struct ctl *ctl, GPtrArray *names, GError **error)
 	return CTL_DONE;
 }
 
-/* Ask for the work on each of names; those that refuse are complained about and removed. FALSE: the
- * daemon is gone. */
+/* Call method for each of names. A guest that is refused is reported and removed. FALSE: the daemon
+ * is gone. */
 static gboolean
 ask_each(struct ctl *ctl, const char *method, GPtrArray *names, int *status, GError **error)
 {
@@ -240,7 +242,7 @@ ask_each(struct ctl *ctl, const char *method, GPtrArray *names, int *status, GEr
 	return TRUE;
 }
 
-/* A guest that is stopped stays so when its disk is thrown away: there is nothing to wait for. */
+/* A stopped guest stays stopped when its disk is discarded, so there is nothing to wait for. */
 static gboolean
 drop_stopped(struct ctl *ctl, GPtrArray *names, GError **error)
 {
@@ -256,7 +258,7 @@ drop_stopped(struct ctl *ctl, GPtrArray *names, GError **error)
 		if (g_strcmp0(ctl_text(g_ptr_array_index(guests, i), "state"), "stopped") ||
 		    !g_ptr_array_find_with_equal_func(names, name, g_str_equal, &at))
 			continue;
-		printf("%s is reset, and stopped as before\n", name);
+		printf("%s is reset and stays stopped\n", name);
 		g_ptr_array_remove_index(names, at);
 	}
 	return TRUE;

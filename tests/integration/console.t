@@ -184,7 +184,7 @@ kill 'KILL', $d->{pid};
 waitpid delete $d->{pid}, 0;
 $lost->expect(qr/childhurdctl: a: the connection to \S+ broke; the guest runs on without it/, 'a killed daemon ends the session');
 ends_well($lost, 3, 'a killed daemon');
-$top->expect(qr/looking for the daemon: no childhurdd at/, 'top says that it is gone');
+$top->expect(qr/trying to reconnect: no childhurdd at/, 'top says that it is gone');
 $d->start;
 is($d->qemu('a'), $qemu, 'the guest was not disturbed');
 $top->expect(qr/1 of 2 ready[^\n]*\(q: quit\)\e\[K\r\n\e\[K/, 'top finds the next one');

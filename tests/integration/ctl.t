@@ -267,17 +267,17 @@ for my $case (
     [['stop', 'slow', '--timeout', '5'],   qr/--timeout goes with --wait/],
     [['log', 'slow', '-n', 'ten'],         qr/--lines ten: not a number/],
     [['events', '--since', '-1'],          qr/--since -1: not a number/],
-    [['events', 'slow'],                   qr/slow is too much/],
+    [['events', 'slow'],                   qr/slow is one argument too many/],
     [['screenshot', 'slow'],               qr/FILE[.]png is missing: childhurdctl screenshot/],
     [['ssh'],                              qr/NAME is missing: childhurdctl ssh/],
     [['wait', '--for', 'ready'],           qr/NAME is missing: childhurdctl wait NAME/],
-    [['ssh', 'childhurd*'],                qr/childhurd\* fits 3 guests; ssh takes one/],
-    [['log', 'childhurd*'],                qr/childhurd\* fits 3 guests; log takes one/],
+    [['ssh', 'childhurd*'],                qr/childhurd\* matches 3 guests; ssh takes one/],
+    [['log', 'childhurd*'],                qr/childhurd\* matches 3 guests; log takes one/],
     [['console', 'slow', '-e', 'ab'],      qr/--escape ab: not a character/],
-    [['console', 'childhurd*'],            qr/childhurd\* fits 3 guests; console takes one/],
+    [['console', 'childhurd*'],            qr/childhurd\* matches 3 guests; console takes one/],
     [['help', 'frobnicate'],               qr/no verb "frobnicate"/],
     [['--completion', 'tcsh'],             qr/--completion tcsh: not one of bash, zsh, fish/],
-    [['screenshot', 'childhurd*', '-'],    qr/childhurd\* fits 3 guests; screenshot takes one/],
+    [['screenshot', 'childhurd*', '-'],    qr/childhurd\* matches 3 guests; screenshot takes one/],
   )
 {
     my ($arguments, $message) = @$case;
@@ -330,7 +330,7 @@ SKIP: {
     chmod 0600, "$dir/closed";
     run(@as_nobody, 'list', '--socket', "$dir/closed");
     is($status, 3, 'a user without rights');
-    is($err, "childhurdctl: $dir/closed: Permission denied; root, and members of the control-group (childhurd by default) and of childhurd-admin may use it\n",
+    is($err, "childhurdctl: $dir/closed: Permission denied; only root and members of the control-group (childhurd by default) or of childhurd-admin may use it\n",
         'is told who has them');
 }
 run($ctl, 'list', '--socket', "$dir/" . 'x' x 200);
@@ -338,7 +338,7 @@ is($status, 2, 'a path that is too long for a socket');
 daemon("$dir/garbage", sub { sysread $_[0], my $x, 4096; syswrite $_[0], "HTTP/1.1 400 Bad Request\0" });
 run($ctl, 'list', '--socket', "$dir/garbage");
 is($status, 1, 'a daemon that is none');
-like($err, qr/does not answer as childhurdd does/, 'and the message says so');
+like($err, qr/the reply is not one of childhurdd/, 'and the message says so');
 daemon("$dir/deep", sub { sysread $_[0], my $x, 4096; syswrite $_[0], '{"parameters":' . '[' x 50000 . "\0" });
 run($ctl, 'list', '--socket', "$dir/deep");
 is($status, 1, 'a deeply nested answer');
@@ -474,7 +474,7 @@ for my $case (['stop', 'stopped'], ['restart', 'ready'], ['reset', 'ready'], ['u
 }
 ctl('reset', 'childhurd1', 'childhurd2', '--wait');
 is($status, 0, 'reset --wait of a guest that is stopped');
-like($out, qr/^childhurd2 is reset, and stopped as before$/m, 'has nothing to wait for');
+like($out, qr/^childhurd2 is reset and stays stopped$/m, 'has nothing to wait for');
 like($out, qr/^childhurd1 is ready \(0s\)$/m, 'but the other one is waited for');
 $shown = on_terminal(70, 'start', 'childhurd2', '--wait');
 like($shown, qr/\e\[1A\e\[J/, 'on a terminal the line is drawn again in place');
@@ -551,7 +551,7 @@ close $f;
     like($err, qr/slow: is not ready but booting: waiting for the SSH banner/, 'after saying so');
     ctl('ssh', 'childhurd2', 'true');
     is($status, 1, 'one that does not run is not');
-    like($err, qr/childhurd2: is stopped, QEMU does not run: stopped by root; childhurdctl start childhurd2/, 'and what to do is said');
+    like($err, qr/childhurd2: is stopped, its QEMU does not run: stopped by root; childhurdctl start childhurd2/, 'and what to do is said');
 }
 
 SKIP: {
@@ -589,7 +589,7 @@ is_deeply([map { decode_json($_)->{number} } split /\n/, $out], [29, 30], 'event
 ctl('events', '-f');
 is(() = $out =~ /\n/g, 11, 'events -f: the last ones, and what is new');
 like($out, qr/slow: failed: new$/m, 'the new one');
-like($err, qr/9 events are not kept any more/, 'lost ones are told');
+like($err, qr/9 older events are no longer kept/, 'lost ones are told');
 
 # --- the rest ---
 
@@ -614,7 +614,7 @@ is($status, 1, 'what is no PNG');
 ok(!-e "$dir/b.png", 'is not written');
 waitpid $hanging, 0;
 is($? >> 8, 4, 'a screenshot of a QEMU that hangs: exit 4');
-is(slurp("$dir/hanging.err"), "childhurdctl: childhurd3: its QEMU does not answer: no picture within 15 s\n", 'it is not the daemon that is blamed');
+is(slurp("$dir/hanging.err"), "childhurdctl: childhurd3: its QEMU does not answer: no screenshot within 15 s\n", 'it is not the daemon that is blamed');
 is(ctl('version'), "childhurdctl 0.1.0\nchildhurdd 0.9\n", 'version: both');
 run($ctl, 'version', '-s', "$dir/nobody");
 is($status, 3, 'version without a daemon');

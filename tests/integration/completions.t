@@ -101,7 +101,7 @@ waitpid $foreign, 0;
 
 sub ask_fish ($line) { return join "\n", map { s/\t.*//r } split /\n/, `fish -N -c 'source $made/childhurdctl.fish; complete -C "$line"' 2>&1` }
 offers('fish', \&ask_fish);
-like(`fish -N -c 'source $made/childhurdctl.fish; complete -C "childhurdctl scr"'`, qr/^screenshot\ta picture/, 'fish: says what a verb does');
+like(`fish -N -c 'source $made/childhurdctl.fish; complete -C "childhurdctl scr"'`, qr/^screenshot\tsave a guest/, 'fish: says what a verb does');
 
 # zsh completes on a terminal only: what it would add is written down.
 open my $rc, '>', "$dir/home/.zshrc" or die;

@@ -1,16 +1,16 @@
 ;; SPDX-License-Identifier: GPL-3.0-or-later
 ;;
-;; childhurdd as a service of Guix System. In a system's configuration, read by `guix system -L CHECKOUT/service ...':
+;; childhurdd as a service of Guix System. In a system's configuration, for `guix system -L CHECKOUT/service/guile ...':
 ;;
 ;;   (use-modules (childhurd-service))
 ;;   (service childhurd-service-type
 ;;            (childhurd-configuration (count 4)))
 ;;
-;; A field that Guix' hurd-vm-configuration has too (gnu services virtualization) means the same here. What childhurdd
-;; does in its own way has no field of that name, so that nobody takes it for heeded: `net-options', as it makes network
-;; and ports itself, and `secret-root', as each guest has its own.
+;; A field that Guix' hurd-vm-configuration has too (gnu services virtualization) means the same here. Two of its fields
+;; are missing, because they would have no effect: `net-options', as childhurdd makes network and ports itself, and
+;; `secret-root', as each guest has its own.
 ;;
-;; The daemon is root's: it authorizes the guests' signing keys, and it keeps Guix' build slots while a guest goes down.
+;; The daemon runs as root: it authorizes the guests' signing keys, and keeps Guix' build slots while a guest goes down.
 
 (define-module (childhurd-service)
   #:use-module (gnu image)
@@ -57,12 +57,12 @@
 (define %here (dirname (canonicalize-path (search-path %load-path "childhurd-service.scm"))))
 
 (define (checkout)
-  "The sources that this file is among; an error where it has been installed."
-  (define root (dirname %here))
+  "The sources that this file belongs to.  It is an error if this file has been installed."
+  (define root (dirname (dirname %here)))
 
   (unless (file-exists? (string-append root "/childhurdd/main.c"))
     (raise (formatted-message (G_ "childhurd: ~a is not in a checkout of childhurd, from which the package would be \
-built; use 'guix system -L CHECKOUT/service', or give the field 'childhurd' a package")
+built; use 'guix system -L CHECKOUT/service/guile', or give the field 'childhurd' a package")
                               %here)))
   (local-file root "childhurd-checkout"
               #:recursive? #t
@@ -80,19 +80,19 @@ built; use 'guix system -L CHECKOUT/service', or give the field 'childhurd' a pa
       (arguments
        (list #:make-flags #~(list (string-append "PREFIX=" #$output)
                                   (string-append "CC=" #$(cc-for-target)))
-             #:tests? #f                ;they make guests from Debian's packages
+             #:tests? #f                ;the tests make guests from Debian's packages
              #:phases #~(modify-phases %standard-phases
                           (delete 'configure))))
       (native-inputs (list pkg-config))
       (inputs (list acl glib json-glib libev libgcrypt libinih libssh libvirt libxml2))
       (home-page "https://www.gnu.org/software/hurd/")
       (synopsis "GNU/Hurd virtual machines as build machines")
-      (description "childhurdd boots and watches GNU/Hurd virtual machines and publishes those that are proven ready as
-build machines, so that Guix offloads builds to them.  childhurdctl steers it.")
+      (description "childhurdd boots and watches GNU/Hurd virtual machines, and publishes those that have proven to be
+ready as build machines, so that Guix offloads builds to them.  childhurdctl controls it.")
       (license license:gpl3+))))
 
 (define (childhurd-from-checkout)
-  "The package, built from the sources that this file is among."
+  "The package, built from the sources that this file belongs to."
   (force package-from-checkout))
 
 
@@ -104,13 +104,13 @@ build machines, so that Guix offloads builds to them.  childhurdctl steers it.")
   (raise (formatted-message (G_ "childhurd-configuration: ~a: ~s is not ~a") field value expected)))
 
 (define-syntax-rule (define-check (name value) good? expected)
-  "Define NAME: called with a field's name it gives a sanitizer, which refuses a VALUE that is not GOOD?."
+  "Define NAME.  Called with a field's name, it returns a sanitizer, which refuses a VALUE that is not GOOD?."
   (define (name field)
     (lambda (value)
       (if good? value (refuse field value expected)))))
 
 (define (line? value)
-  ;; What childhurd.ini(5) can hold: there, a semicolon behind a blank begins a comment.
+  ;; In childhurd.ini(5) a semicolon after a space begins a comment.
   (and (string? value)
        (not (string-index value (char-set #\newline #\return #\nul)))
        (not (string-contains value " ;"))
@@ -119,7 +119,7 @@ build machines, so that Guix offloads builds to them.  childhurdctl steers it.")
 (define (whole? value)
   (and (integer? value) (exact? value)))
 
-(define a-line (G_ "a string of one line, without a semicolon behind a blank"))
+(define a-line (G_ "a string of one line, without a semicolon after a space"))
 
 (define-check (positive value) (and (whole? value) (positive? value)) (G_ "a whole number above 0"))
 (define-check (positive/not value) (or (not value) (and (whole? value) (positive? value)))
@@ -144,7 +144,7 @@ build machines, so that Guix offloads builds to them.  childhurdctl steers it.")
 
 (define (options field)
   (lambda (value)
-    ;; It is the default of Guix' hurd-vm, so that people bring it with them.
+    ;; The default of Guix' hurd-vm, so configurations written for it may have it.
     (when (and (list? value) (any (lambda (option) (member option '("--snapshot" "-snapshot"))) value))
       (raise (formatted-message (G_ "childhurd-configuration: ~a: --snapshot has no place here: \
 (disk 'ephemeral), the default, gives a guest a new disk at each start") field)))
@@ -180,7 +180,7 @@ build machines, so that Guix offloads builds to them.  childhurdctl steers it.")
   (offloading?  childhurd-configuration-offloading?      ;Boolean
                 (default #t)
                 (sanitize (boolean 'offloading?)))
-  ;; childhurd.ini(5) has the meaning of those that name a key; with #f it is left out.
+  ;; childhurd.ini(5) describes the fields that have the name of a key.  #f omits the key.
   (name         childhurd-configuration-name             ;string
                 (default "childhurd")
                 (sanitize (guest-name 'name)))
@@ -232,7 +232,7 @@ build machines, so that Guix offloads builds to them.  childhurdctl steers it.")
   (extra-content childhurd-configuration-extra-content   ;string, at the section's end
                 (default "")
                 (sanitize (text 'extra-content)))
-  ;; What concerns the daemon; only in the configuration that is the service's.
+  ;; These concern the daemon.  Only the service's own configuration may have them, not those in `guests'.
   (childhurd    childhurd-configuration-childhurd        ;file-like
                 (thunked)
                 (default (childhurd-from-checkout)))
@@ -245,19 +245,19 @@ build machines, so that Guix offloads builds to them.  childhurdctl steers it.")
   (host-name    childhurd-configuration-host-name        ;#f or string
                 (default #f)
                 (sanitize (line/not 'host-name)))
-  (guest-services childhurd-configuration-guest-services ;list of strings: guests with a shepherd service each
+  (guest-services childhurd-configuration-guest-services ;list of strings: guests with a shepherd service of their own
                 (default '())
                 (sanitize (lines 'guest-services)))
   (shepherd-requirement childhurd-configuration-shepherd-requirement ;list of symbols
                 (default '(user-processes loopback networking))
                 (sanitize (symbols 'shepherd-requirement))))
 
-;; For who comes before the record: its own predicate is a macro.
+;; For code above the record: the record's own predicate is a macro.
 (define (configuration? value)
   (childhurd-configuration? value))
 
 (define (default-image config)
-  "What Guix' hurd-vm would start."
+  "The image that Guix' hurd-vm would start."
   (hurd-vm-disk-image (hurd-vm-configuration
                        (os (childhurd-configuration-os config))
                        (type (childhurd-configuration-type config))
@@ -281,8 +281,8 @@ build machines, so that Guix offloads builds to them.  childhurdctl steers it.")
 
   (and (pair? value) (string-join (map quoted value) " ")))
 
-;; Key, field, and how the value is written; #f: not at all.  A field without a key of its own has a row with the key that
-;; says the same.
+;; Key, field, and how to write the value; #f: omit the key.  A field without a key of its own has a row with the key
+;; that has the same effect.
 (define %daemon-keys
   `(("parallel-starts" ,childhurd-configuration-parallel-starts ,integer)
     ("host-name" ,childhurd-configuration-host-name ,identity)))
@@ -328,12 +328,12 @@ build machines, so that Guix offloads builds to them.  childhurdctl steers it.")
                   keys)))
 
 (define (check-guest config)
-  "Refuse what concerns the daemon in CONFIG, which is one of the field `guests'."
+  "Refuse CONFIG, one of the field `guests', if it has fields that concern the daemon."
   (unless (and (null? (childhurd-configuration-guests config))
                (null? (childhurd-configuration-guest-services config))
                (every (match-lambda ((key field _) (not (field config)))) %daemon-keys))
     (raise (formatted-message (G_ "childhurd-configuration: ~a: guests, guest-services, parallel-starts and host-name \
-concern the daemon: they belong to the configuration that is the service's, not to one of its guests")
+concern the daemon: move them to the service's own configuration, out of those in 'guests'")
                               (childhurd-configuration-name config))))
   config)
 
@@ -372,7 +372,7 @@ concern the daemon: they belong to the configuration that is the service's, not 
       exp)))
 
 (define (shepherd-services config)
-  "The services of childhurd.scm.  Guix wants each in a file of its own, which makes both and takes its one."
+  "The services of childhurd.scm.  Guix requires a file for each service; each file makes both services and takes one."
   (define requirement (childhurd-configuration-shepherd-requirement config))
   (define package (childhurd-configuration-childhurd config))
   (define control #~(list #:control #$(file-append package "/bin/childhurdctl")))
@@ -419,7 +419,7 @@ concern the daemon: they belong to the configuration that is the service's, not 
          (system? #t))))
 
 (define (activation config)
-  "Make the folders.  /etc/childhurd is no part of /etc/static, for secrets/ is filled by hand."
+  "Make the folders.  /etc/childhurd is not in /etc/static, because the administrator fills secrets/."
   (with-imported-modules '((guix build utils))
     #~(begin
         (use-modules (guix build utils))
@@ -430,7 +430,7 @@ concern the daemon: they belong to the configuration that is the service's, not 
         (chmod "/etc/childhurd/secrets" #o700)
         (mkdir-p "/var/lib/childhurd")
         (chmod "/var/lib/childhurd" #o755)
-        ;; What somebody wrote there is kept, as is done with /etc/guix/machines.scm.
+        ;; Keep a file that the administrator wrote, as Guix does with /etc/guix/machines.scm.
         (let ((stat (false-if-exception (lstat file))))
           (when (and stat (eq? 'regular (stat:type stat)))
             (rename-file file (string-append file ".bak"))))
@@ -439,7 +439,7 @@ concern the daemon: they belong to the configuration that is the service's, not 
         (rename-file new file))))
 
 (define (guix-machines config)
-  "What is ready at the time of a build; the file is there once the daemon has published the first."
+  "The machines that are ready at the time of a build.  The file exists once the daemon has first published."
   (if (any childhurd-configuration-offloading? (all-guests config))
       (guix-extension
        (build-machines
@@ -461,4 +461,4 @@ concern the daemon: they belong to the configuration that is the service's, not 
                                (filter package? (list (childhurd-configuration-childhurd config)))))))
    (default-value (childhurd-configuration))
    (description
-    "Run childhurdd: a flock of virtual machines with GNU/Hurd, @dfn{childhurds}, to which Guix offloads builds.")))
+    "Run childhurdd: several GNU/Hurd virtual machines, @dfn{childhurds}, to which Guix offloads builds.")))

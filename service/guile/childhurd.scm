@@ -1,19 +1,19 @@
 ;; SPDX-License-Identifier: GPL-3.0-or-later
 ;;
 ;; Services for the GNU Shepherd 1.0: `childhurdd', the daemon, and `childhurd', alias `hurd-vm', its guests. In the
-;; configuration of root's shepherd, or of a user's:
+;; configuration of root's shepherd, or of a user's own:
 ;;
 ;;   (add-to-load-path "/usr/local/share/childhurd/guile")
 ;;   (use-modules (childhurd))
 ;;   (register-services (append (childhurd-services) (childhurd-guest-services '("childhurd1"))))
 ;;   (start-in-the-background '(childhurd))
 ;;
-;; The guests outlive the daemon, and shepherd stops whatever requires a service before it stops or restarts that
-;; service. So `childhurd' does not name `childhurdd' among its requirements: it starts the daemon itself, and `herd
-;; restart childhurdd' leaves the guests alone. The one thing for which a requirement would be missed, the order in which
-;; shepherd stops everything before it ends, is up to childhurdd's `stop': the guests first.
+;; The guests outlive the daemon. Before shepherd stops or restarts a service, it stops all services that require it. So
+;; `childhurd' does not require `childhurdd': it starts the daemon itself, and `herd restart childhurdd' leaves the guests
+;; alone. A requirement would have one use: the order in which shepherd stops all services before it ends. There the
+;; `stop' of childhurdd stops the guests first.
 ;;
-;; Nothing here blocks shepherd: what waits is a fiber.
+;; Nothing here blocks shepherd: code that waits runs in a fiber.
 
 (define-module (childhurd)
   #:use-module ((fibers) #:select ((sleep . wait)))
@@ -27,13 +27,13 @@
   #:export (childhurd-services
             childhurd-guest-services))
 
-;; In seconds; the manual tells of them.
+;; In seconds; the table of limits in the documentation has them.
 (define %ready-limit 30)      ;from the daemon's start until its socket answers
-(define %end-limit 30)        ;from SIGTERM to SIGKILL, with which nothing is lost either
-(define %stop-limit 300)      ;until guests are stopped whose builds are waited for, unless #:stop-limit says otherwise
-(define %now-limit 300)       ;then, until they are stopped in spite of their builds
-(define %proof-limit 60)      ;until a daemon that is started only to stop guests can log in to them
-(define %respawn-limit '(5 . 300)) ;so many respawns of the daemon in so much time, unless #:respawn-limit says otherwise
+(define %end-limit 30)        ;from SIGTERM to SIGKILL, which loses nothing either
+(define %stop-limit 300)      ;for guests to stop once their builds have ended; the default of #:stop-limit
+(define %now-limit 300)       ;after that, for guests to stop with --now
+(define %proof-limit 60)      ;for a daemon that is started only to stop guests, to log in to them
+(define %respawn-limit '(5 . 300)) ;respawns of the daemon, in that time; the default of #:respawn-limit
 
 
 ;;;
@@ -41,7 +41,7 @@
 ;;;
 
 (define (environment)
-  "What shepherd gives its services, without what says that systemd has started shepherd."
+  "The environment that shepherd gives its services, without the variables of a systemd that started shepherd."
   (remove (lambda (variable)
             (any (lambda (name) (string-prefix? name variable))
                  '("JOURNAL_STREAM=" "NOTIFY_SOCKET=")))
@@ -51,7 +51,7 @@
   (cons program (if socket (list "--socket" socket) '())))
 
 (define (relay port)
-  "Write each line from PORT where this service's messages go: to the log, and to who waits at a terminal."
+  "Pass each line from PORT on to this service's messages: to the log, and to the terminal of a waiting herd."
   (match (read-line port)
     ((? eof-object?) #t)
     (line
@@ -59,18 +59,18 @@
      (relay port))))
 
 (define* (run command #:key quiet?)
-  "Run COMMAND, a list of strings, and give its exit status; 255 if a signal ended it.  Unless QUIET?, pass on what it
-says."
+  "Run COMMAND, a list of strings, and return its exit status; 255 if a signal ended it.  Unless QUIET?, pass on its
+output."
   (match (pipe O_CLOEXEC)
     ((input . output)
-     ;; Only this end: what COMMAND writes shall not get lost in a full pipe.
+     ;; Only this end: with a non-blocking end of its own, COMMAND would lose output when the pipe is full.
      (non-blocking-port input)
      (set-port-encoding! input "UTF-8")
      (set-port-conversion-strategy! input 'substitute)
      (let-values (((pid end)
-                   ;; A process started on behalf of the service would be taken for the service's own.
+                   ;; Otherwise shepherd would take the process for the service's own.
                    (parameterize ((current-service #f))
-                     ;; Descriptors 1 and 2 are shepherd's, for its log.
+                     ;; Shepherd connects descriptors 1 and 2 to its log.
                      (start-command (cons* "/bin/sh" "-c" "exec \"$@\" >&3 2>&3 3>&-" "sh" command)
                                     #:extra-ports (list output)
                                     #:environment-variables (environment)))))
@@ -82,7 +82,7 @@ says."
        (or (status:exit-val (get-message end)) 255)))))
 
 (define (answers? control)
-  "Whether the daemon is there."
+  "Whether the daemon answers."
   (zero? (run (append control '("version")) #:quiet? #t)))
 
 
@@ -91,7 +91,7 @@ says."
 ;;;
 
 (define (user-environment user)
-  "What lets USER's daemon find the folders that root's would use."
+  "The environment with which USER's daemon uses the same folders as root's."
   (append '("XDG_CONFIG_HOME=/etc" "XDG_STATE_HOME=/var/lib" "XDG_RUNTIME_DIR=/run")
           (remove (lambda (variable) (string-prefix? "XDG_" variable))
                   (user-environment-variables user (environment)))))
@@ -102,17 +102,18 @@ says."
     (const #f)))
 
 (define (await-answer process control)
-  "PROCESS when the daemon that it is answers; #f when it has ended, or was ended as it did not answer in time."
+  "Return PROCESS, the daemon's, once the daemon answers.  Return #f if it has ended; if it does not answer in time, end
+it and return #f."
   (define pid (process-id process))
 
   (let loop ((tries (* 10 %ready-limit)))
     (cond ((not (alive? pid))
-           (local-output "childhurdd has ended at once; the log has its last words.")
+           (local-output "childhurdd has ended at once; its last messages, in the log, say why.")
            #f)
           ((answers? control)
            process)
           ((zero? tries)
-           (local-output "childhurdd does not answer within ~a s." %ready-limit)
+           (local-output "childhurdd did not answer within ~a s, and is ended; see its log." %ready-limit)
            (terminate-process pid SIGTERM #:grace-period %end-limit)
            #f)
           (else
@@ -120,11 +121,11 @@ says."
            (loop (- tries 1))))))
 
 (define (start-daemon launch control)
-  "Give the daemon's `start'; LAUNCH gives its process."
+  "Return the daemon's `start'; LAUNCH returns the daemon's process."
   (lambda _
     (if (answers? control)
         (begin
-          (local-output "A childhurdd answers already that shepherd did not start; end that one first.")
+          (local-output "A childhurdd runs already that shepherd did not start; end that one first.")
           #f)
         (await-answer (launch) control))))
 
@@ -132,14 +133,14 @@ says."
 (define %guest-services '())
 
 (define (services . names)
-  "Those of NAMES that are registered; the last argument is a list, as apply's."
+  "Return the registered ones of NAMES; the last argument is a list, as with apply."
   (filter-map lookup-service (apply cons* names)))
 
 (define (up? service)
   (memq (service-status service) '(starting running)))
 
 (define (stop-those-up services)
-  ;; Guile's filter cannot be left for another fiber.
+  ;; Not with Guile's filter: stop-service waits, and a fiber cannot wait inside filter.
   (for-each (lambda (service)
               (when (up? service)
                 (stop-service service)))
@@ -151,18 +152,18 @@ says."
 (define (stop-daemon process . _)
   (when (shutting-down?)
     (stop-those-up (services 'childhurd %guest-services)))
-  ;; It alone: make-kill-destructor would end the qemu-img that is making a disk, too.
+  ;; Only the daemon: make-kill-destructor would also end a qemu-img that is making a disk.
   (terminate-process (process-id process) SIGTERM #:grace-period %end-limit)
   #f)
 
 (define (with-daemon proc)
-  "Call PROC when childhurdd runs, for which it is started.  Give #f when it cannot be."
+  "Start childhurdd if it does not run, and call PROC.  Return #f if it cannot be started."
   (define daemon (lookup-service 'childhurdd))
 
   (cond ((not daemon)
-         (local-output "There is no service childhurdd: (childhurd-services) has to be registered, too.")
+         (local-output "There is no service childhurdd; register (childhurd-services), too.")
          #f)
-        ;; One that is being stopped answers until this has ended: see stop-daemon.
+        ;; A daemon that is being stopped answers until the guests are stopped: see stop-daemon.
         ((eq? 'stopping (service-status daemon))
          (proc))
         (else
@@ -173,7 +174,7 @@ says."
   (action 'reload
           (lambda _
             (zero? (run (append control '("reload")))))
-          "Apply the configuration anew, and tell what has changed or what is wrong with it."))
+          "Read and apply the configuration again, and print what has changed or what is wrong."))
 
 
 ;;;
@@ -183,7 +184,7 @@ says."
 (define all-guests '("--all"))
 
 (define (guest-actions control guests)
-  "What herd can do with GUESTS, words of childhurdctl's command line, beside starting and stopping them."
+  "Return the actions of herd for GUESTS, words of childhurdctl's command line, beside start and stop."
   (define (act verb documentation)
     (action verb
             (lambda _
@@ -194,18 +195,18 @@ says."
                 (lambda _
                   (run `(,@control "list" ,@(delete "--all" guests)))
                   (current-service))
-                "Tell how the guests are, and then what shepherd tells of every service.")
+                "Show the guests, and then what shepherd shows of every service.")
         (act 'drain "Give the guests no new builds.")
         (act 'undrain "Give the guests builds again.")))
 
 (define (start-guests control guests good)
-  "Tell the daemon to start GUESTS; whether childhurdctl's exit status is among those that are GOOD."
+  "Let the daemon start GUESTS, and return whether childhurdctl's exit status is one of GOOD."
   (with-daemon
    (lambda ()
      (->bool (memv (run `(,@control "start" ,@(if (equal? guests all-guests) '("--autostart") guests))) good)))))
 
 (define (stop-guests control guests limit)
-  "Stop GUESTS gracefully, and what is not stopped after LIMIT seconds with --now.  Give #f when they are stopped, as a
+  "Stop GUESTS gracefully, and those that run after LIMIT seconds with --now.  Return #f if they are stopped, as a
 service's `stop' does."
   (define (stop limit . options)
     (zero? (run `(,@control "stop" ,@guests ,@options "--wait" "--timeout" ,(format #f "~as" limit)))))
@@ -215,12 +216,12 @@ service's `stop' does."
   (define stopped?
     (with-daemon
      (lambda ()
-       ;; Who is not known to be ready cannot be halted, only turned off.
+       ;; The daemon can halt a guest only once it is ready; before that it can only turn it off.
        (when alone?
          (run `(,@control "wait" ,@guests "--for" "ready" "--timeout" ,(format #f "~as" %proof-limit)) #:quiet? #t))
        (or (stop limit)
            (begin
-             (local-output "Not stopped within ~a s: builds that still run are given up." limit)
+             (local-output "Not stopped within ~a s; stopping in spite of running builds, which are lost." limit)
              (stop %now-limit "--now"))))))
 
   (when (and alone? (up? daemon))
@@ -243,7 +244,7 @@ service's `stop' does."
                              (socket #f)
                              (guests #f)
                              (user #f)
-                             (group user) ;without one, shepherd would leave it those of root
+                             (group user) ;without a group, shepherd would leave root's
                              (supplementary-groups (if user '("kvm") '()))
                              (requirement '())
                              (environment-variables '())
@@ -253,11 +254,11 @@ service's `stop' does."
                              (respawn-limit %respawn-limit))
   "Return the services `childhurdd' and `childhurd', alias `hurd-vm'.
 
-DAEMON and CONTROL are the programs; CONFIGURATION and SOCKET files, where they are not in their usual places.  GUESTS
-are the names, or patterns, of those that `childhurd' stands for; all without it.  The daemon runs as shepherd does, or
-as USER, with GROUP, which has the same name if nothing is said, and SUPPLEMENTARY-GROUPS; its folders have to be there
-then.  It gets ENVIRONMENT-VARIABLES in addition to shepherd's; it logs to LOG-FILE, or to shepherd's log, at LOG-LEVEL.  Both services have the REQUIREMENT.
-Builds are waited for during STOP-LIMIT seconds when guests are stopped."
+DAEMON and CONTROL are the programs; CONFIGURATION and SOCKET are files, if not in their usual places.  GUESTS are the
+names, or patterns, of the guests that `childhurd' starts and stops; #f stands for all.  The daemon runs as the same user
+as shepherd, or as USER with GROUP, by default of the same name, and SUPPLEMENTARY-GROUPS; then its folders must exist.
+It gets ENVIRONMENT-VARIABLES in addition to shepherd's, and logs to LOG-FILE, or to shepherd's log, at LOG-LEVEL.  Both
+services have the REQUIREMENT.  When guests are stopped, running builds get STOP-LIMIT seconds to end."
   (check #:daemon daemon string? "a program")
   (check #:control control string? "a program")
   (check #:configuration configuration string-or-not? "a file's name")
@@ -308,14 +309,14 @@ Builds are waited for during STOP-LIMIT seconds when guests are stopped."
                                    (control "childhurdctl")
                                    (socket #f)
                                    (stop-limit %stop-limit))
-  "Return a service for each guest of NAMES, a list of strings: to start and stop it alone.  The keywords are those of
-childhurd-services."
+  "Return a service for each guest of NAMES, a list of strings, which starts and stops that guest alone.  The keywords
+are those of childhurd-services."
   (check "the argument" names names? "a list of guests' names")
   (check #:stop-limit stop-limit limit? "a number of seconds")
   (let ((tool (control-command control socket))
         (symbols (map string->symbol names)))
     (check "the argument" symbols (lambda (x) (null? (lset-intersection eq? x '(childhurd hurd-vm childhurdd))))
-           "without the name of a service that there is already")
+           "without the names childhurd, hurd-vm and childhurdd, which other services have")
     (set! %guest-services (lset-union eq? %guest-services symbols))
     (map (lambda (name symbol)
            (service (list symbol)

@@ -25,7 +25,7 @@ is(system("tar -c --exclude=./build --exclude=./.git . | tar -x -C $dir/checkout
 sub scheme {
     my ($limit, $text, @load) = @_;
     Guix::spew("$dir/script.scm", $text);
-    return $g->run($limit, qw(guix repl), (map { ('-L', $_) } @load ? @load : "$dir/checkout/service"), '--', "$dir/script.scm");
+    return $g->run($limit, qw(guix repl), (map { ('-L', $_) } @load ? @load : "$dir/checkout/service/guile"), '--', "$dir/script.scm");
 }
 
 # --- lowered: childhurd.ini, what other services are extended with, and the whole system ---
@@ -183,7 +183,7 @@ for my $name (qw(childhurdd childhurd childhurd1)) {
   (set-current-module env)
   (write (service-provision (load-compiled "$dir/out/$name.go"))))
 SCM
-    my $provides = $g->run(60, qw(guile --no-auto-compile -L), "$dir/checkout/service", "$dir/load.scm");
+    my $provides = $g->run(60, qw(guile --no-auto-compile -L), "$dir/checkout/service/guile", "$dir/load.scm");
     like($provides, qr/^\($name(?: hurd-vm)?\)$/m, "shepherd takes the file of $name") or diag $provides;
 }
 note at 'the shepherd files are loaded';
@@ -246,7 +246,7 @@ my @mistakes = (
     ['(disk "ephemeral")',            qr/disk: "ephemeral" is not ephemeral or persistent/],
     ['(options \'("--snapshot"))',    qr/options: --snapshot has no place here/],
     ['(name "a]\n[guest b")',         qr/name: .* is not a guest's name/s],
-    ['(probe-command "true ; false")', qr/probe-command: .* without a semicolon behind a blank/],
+    ['(probe-command "true ; false")', qr/probe-command: .* without a semicolon after a space/],
     ['(image "/i\nclock = now")',      qr/image: .* is not a string of one line/s],
     ['(net-options \'())',            qr/extraneous field initializers \(net-options\)/],
     ['(secret-root "/etc/childhurd")', qr/extraneous field initializers \(secret-root\)/],
@@ -282,7 +282,7 @@ note at 'mistakes are told';
 
 # What a person sees.
 Guix::spew("$dir/wrong.scm", Childhurd::slurp("$dir/os.scm") =~ s/\(memory-size 4096\)/(memory-size 'much)/r);
-$said = $g->run(120, qw(guix system build -d --no-grafts -L), "$dir/checkout/service", "$dir/wrong.scm");
+$said = $g->run(120, qw(guix system build -d --no-grafts -L), "$dir/checkout/service/guile", "$dir/wrong.scm");
 is($g->{status}, 1, 'guix system with a mistake fails');
 like($said, qr/error: childhurd-configuration: memory-size: much is not a whole number above 0/, '... and says which') or diag $said;
 

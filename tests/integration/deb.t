@@ -139,7 +139,7 @@ sub fake_qemu {
 fake_qemu();
 $text = apt('purge', 'childhurd');
 isnt($m->{status}, 0, 'it is not purged below a QEMU');
-like($text, qr/nothing is purged below QEMUs that run.*: \d+ $/m, 'and says which');
+like($text, qr/nothing is purged while QEMUs run.*: \d+ $/m, 'and says which');
 $m->must('test', '-d', '/var/lib/childhurd/childhurd1/secrets');
 $m->must('systemctl', 'stop', 'fake');
 $text = apt('purge', 'childhurd');
@@ -160,7 +160,7 @@ $m->must('sh', '-exc', 'mv /var/lib/childhurd /srv/state; ln -s /srv/state /var/
 fake_qemu();
 $text = apt('purge', 'childhurd');
 is($m->{status}, 0, 'it is purged') or diag($text);
-like($text, qr/no daemon stops these QEMUs, which are ended: \d+ $/m, 'which ends QEMUs that no daemon stops');
+like($text, qr/ending QEMUs that no daemon could stop: \d+ $/m, 'which ends QEMUs that no daemon stops');
 is_deeply([ $m->pids(qr/^qemu-system/) ], [], 'none of them is left');
 is_deeply([ sort split /\n/, $m->must('find', '/srv/state', '-mindepth', 1, '-printf', '%P\n') ], [qw(a images images/hurd.qcow2)],
     'the link was followed, and the mount point is left') or diag($text);

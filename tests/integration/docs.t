@@ -152,7 +152,7 @@ sub constants {
     return %value;
 }
 
-my $limits = slurp('docs/manual.md') =~ s/.*^## Limits$//msr;
+my $limits = slurp('docs/limits.md');
 my (%told, %of);
 while ($limits =~ /^\| `([A-Z_]+(?:\.\w+)?)` \| ([\d.]+) \| [^|]+ \| (\S+) \|$/mg) {
     my ($name, $value, $file) = ($1, $2, $3);
@@ -161,14 +161,14 @@ while ($limits =~ /^\| `([A-Z_]+(?:\.\w+)?)` \| ([\d.]+) \| [^|]+ \| (\S+) \|$/m
         or diag('it is ' . ($of{$file}{$name} // 'not there'));
     $told{$file}{$name} = 1;
 }
-cmp_ok(scalar keys %told, '>', 15, 'limits are found in the manual');
+cmp_ok(scalar keys %told, '>', 15, 'limits are found in docs/limits.md');
 my @missing;
 for my $header (sources('h')) {
     my %constants = constants($header);
     push @missing, map { "$header: $_" } grep { !$told{$header}{$_} } sort keys %constants;
 }
-is_deeply(\@missing, [], 'every number in a header is in the manual')
-    or diag('put it into the table of docs/manual.md, below "Limits"');
+is_deeply(\@missing, [], 'every number in a header is in docs/limits.md')
+    or diag('put it into the table of docs/limits.md');
 # The limits that are not in the code, as "NAME VALUE PLACE".
 my @rows = map { /^\| `((?=\S*[a-z])[a-zA-Z%-]+)` \| ([^|]+) \| [^|]+ \| (\S+) \|$/ ? "$1 $2 $3" : () } split /\n/, $limits;
 my @there = map { "$_ childhurd.ini(5)" } slurp('config/keys.c') =~ /^\t\{("[a-z-]+", KEY_TIME, \S+ "\w+")/mg;
@@ -178,5 +178,36 @@ for my $unit ('childhurdd.service', 'childhurd-guests.service') {
 }
 push @there, map { s/'\((\d+) \. (\d+)\)/$1 in $2 s/r . ' service/guile/childhurd.scm' } slurp('service/guile/childhurd.scm') =~ /^\(define (%\w+-limit (?:\d+|'\(.*?\)))\)/mg;
 is_deeply([ sort @rows ], [ sort @there ], 'so is every limit of the keys, the units and the services');
+
+# The manual has some of them in words: the value of the constant, in its unit, as the row says it.
+my ($words) = slurp('docs/manual.md') =~ /^## Limits$(.*)/ms;
+my %unit = (s => 1000, min => 60_000, h => 3_600_000, MiB => 1 << 20, '' => 1);
+for (['guest/childhurd.h', 'START_LIMIT', qr/guest's turn to QEMU's start \| (\d+) (min)/],
+    ['guest/childhurd.h', 'POWER_BUTTON_LIMIT', qr/power button to work \| (\d+) (s)/],
+    ['guest/childhurd.h', 'KILL_TRIES', qr/does not stop \| (\d+)() tries/],
+    ['guest/childhurd.h', 'KILL_LIMIT', qr/tries of (\d+) (s) each/],
+    ['guest/childhurd.h', 'BACKOFF_FIRST', qr/back-off after a failure \| (\d+) (s)/],
+    ['guest/childhurd.h', 'BACKOFF_LONGEST', qr/each further failure, up to (\d+) (min)/],
+    ['guest/childhurd.h', 'BACKOFF_TRIES', qr/until the guest is failed \| (\d+)()/],
+    ['guest/childhurd.h', 'BACKOFF_FORGET', qr/once the guest was ready for (\d+) (min)/],
+    ['guest/childhurd.h', 'HANG_LONGEST', qr/sign of life, and (\d+) (h) in any case/],
+    ['guest/childhurd.h', 'BOOT_LEAST', qr/four times the longest, at least (\d+) (min)/],
+    ['guest/health.h', 'HEALTH_PROBE_LIMIT', qr/probe's command \| (\d+) (s)/],
+    ['hird/starts.h', 'STARTS_MEMORY_RESERVE', qr/reserved for the host \| (\d+) (MiB)/],
+    ['qemu/console.h', 'CONSOLE_ROTATE_SIZE', qr/one console.log \| (\d+) (MiB)/],
+    ['qemu/console.h', 'CONSOLE_ROTATED', qr/console.log \| \d+ MiB; (\d+)() older/],
+    ['../ssh/step.h', 'SSH_LIMITS_DEFAULT.login', qr/probe's login \| (\d+) (s)/],
+    ['../service/control/control.h', 'CONTROL_CLIENTS_MAX', qr/control socket \| (\d+)(),/],
+    ['../service/control/control.h', 'CONTROL_CLIENTS_PER_USER', qr/control socket \| \d+, and (\d+)() for each/],
+    ['../service/ctl/ctl.h', 'CTL_REPLY_LIMIT', qr/to reply to `childhurdctl` \| (\d+) (s)/]) {
+    my ($file, $name, $row) = @$_;
+    my ($number, $unit) = ($words // '') =~ $row;
+    my %constants = constants("childhurdd/$file");
+    is(defined $number ? $number * $unit{$unit} : undef, $constants{$name}, "the manual says what $name is");
+}
+for (map { /^(\S+) (\S+) childhurd[.]ini/ ? [ $1, $2 ] : () } @there) {
+    my ($key, $default) = ($_->[0], $_->[1] =~ s/(\d)([a-z])/$1 $2/r);
+    like($words // '', qr/^\| [^|]+ \| \Q$default\E\b[^|]* \| `$key` \|$/m, "... and the default of $key");
+}
 
 done_testing;

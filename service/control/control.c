@@ -75,12 +75,11 @@ share(const char *path, const char *name, GError **error)
 /* The group that may change things has not to be in the other one, where the socket can have both.
  */
 static void
-share_with_admins(const char *path)
+share_with_admins(const char *path, gid_t admins)
 {
 	g_autoptr(GError) error = NULL;
-	const struct group *group = getgrnam(CONTROL_ADMIN_GROUP);
-	if (group && !acl_grant(path, ACL_FOR_GROUP, group->gr_gid, ACL_MAY_READ | ACL_MAY_WRITE,
-				NULL, &error))
+	if (admins != (gid_t)-1 &&
+	    !acl_grant(path, ACL_FOR_GROUP, admins, ACL_MAY_READ | ACL_MAY_WRITE, NULL, &error))
 		g_message("%s; only members of the control-group can use the socket",
 			  error->message);
 }
@@ -115,8 +114,10 @@ listen_at(struct control *control, GError **error)
 	control->inode = st.st_ino;
 	if (!share(path, control->group, error))
 		return FALSE;
+	const struct group *admins = getgrnam(CONTROL_ADMIN_GROUP);
+	control->admins = admins ? admins->gr_gid : (gid_t)-1;
 	if (control->group)
-		share_with_admins(path);
+		share_with_admins(path, control->admins);
 	return listen(control->fd, CONTROL_LISTEN) == 0 || io_error(error, path, "cannot listen");
 }
 

@@ -19,10 +19,11 @@
 #ifndef SERVICE_CONTROL_INTERNAL_H
 #define SERVICE_CONTROL_INTERNAL_H
 
+#include <ev.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#include "service/control/control.h"
+#include "service/control/hird.h"
 #include "service/varlink.h"
 
 #define CONTROL_INTERFACE     "org.childhurd"
@@ -52,6 +53,7 @@ struct kept_event {
 struct control {
 	struct ev_loop *loop;
 	struct control_hird hird;
+	gid_t admins;	    /* of CONTROL_ADMIN_GROUP; -1: there is no such group */
 	char *path, *group; /* group: NULL: none is to be let in */
 	dev_t device;	    /* of our socket: another one at its path is not ours to remove */
 	ino_t inode;
@@ -129,8 +131,9 @@ const char *client_who(struct control_client *client);
 gboolean client_may_change(struct control_client *client);
 /* Is this root, or whom the daemon runs as? */
 gboolean peer_is_owner(uid_t uid);
-/* Is this user, whose process has this group, in the group? No such group: FALSE. */
-gboolean peer_in_group(uid_t uid, gid_t gid, const char *group);
+/* Is the process at the other end of fd, whose own group is primary, in the group? -1: no group,
+ * and FALSE. */
+gboolean peer_in_group(int fd, gid_t primary, gid_t group);
 
 /* control/methods.c */
 /* Do what the request's message says. The request may be gone when this returns. */

@@ -1,49 +1,64 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Who is at the other end of a connection, by what the kernel says (SO_PEERCRED, unix(7)), and what
- * that one may do.
+ * The process at the other end of a connection, as the kernel knows it (SO_PEERCRED, SO_PEERGROUPS;
+ * unix(7)), and what it may do.
  *
- * Who can connect may read: the socket's mode and access control list decide about that. Changing
- * things is for root, for whom the daemon runs as, and for a group. User databases are asked only
- * when a change is asked for, and once in a connection.
+ * Any process that can connect may read: the socket's mode and access control list decide about
+ * that. Changing things is for root, for the daemon's own user, and for a group. The user database
+ * is not asked, because the answer may have to come over a network: the groups are those that the
+ * process had when it connected, and a name comes from this host's own file.
  */
-#include <grp.h>
+#include <errno.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "service/control/internal.h"
 
+#define GROUPS_MAX 65536 /* NGROUPS_MAX of the kernel (limits.h) */
+
+/* NULL: the file has none for it. */
+static char *
+name_of(uid_t uid)
+{
+	FILE *users = fopen("/etc/passwd", "re");
+	char *name = NULL;
+	for (struct passwd *user; users && !name && (user = fgetpwent(users));)
+		if (user->pw_uid == uid)
+			name = g_strdup(user->pw_name);
+	if (users)
+		fclose(users);
+	return name;
+}
+
 const char *
 client_who(struct control_client *client)
 {
-	if (!client->who) {
-		struct passwd *user = client->peer.uid ? getpwuid(client->peer.uid) : NULL;
-		client->who = !client->peer.uid ? g_strdup("root")
-			      : user		? g_strdup(user->pw_name)
-				     : g_strdup_printf("uid %u", (unsigned)client->peer.uid);
-	}
+	if (!client->who)
+		client->who = client->peer.uid ? name_of(client->peer.uid) : g_strdup("root");
+	if (!client->who)
+		client->who = g_strdup_printf("uid %u", (unsigned)client->peer.uid);
 	return client->who;
 }
 
 gboolean
-peer_in_group(uid_t uid, gid_t gid, const char *name)
+peer_in_group(int fd, gid_t primary, gid_t group)
 {
-	struct group *group = getgrnam(name);
-	if (!group)
+	g_autofree gid_t *groups = NULL;
+	socklen_t length = 0;
+	if (group == (gid_t)-1)
 		return FALSE;
-	gid_t wanted = group->gr_gid;
-	if (gid == wanted)
+	if (primary == group)
 		return TRUE;
-	struct passwd *user = getpwuid(uid);
-	if (!user)
+	/* with too little room the kernel says how much there has to be */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &length) == 0 || errno != ERANGE ||
+	    length > GROUPS_MAX * sizeof *groups)
 		return FALSE;
-	int n = 0;
-	getgrouplist(user->pw_name, gid, NULL, &n);
-	g_autofree gid_t *groups = g_new(gid_t, MAX(n, 1));
-	if (getgrouplist(user->pw_name, gid, groups, &n) < 0)
+	groups = g_malloc0(length);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &length) < 0)
 		return FALSE;
-	for (int i = 0; i < n; i++)
-		if (groups[i] == wanted)
+	for (gsize i = 0; i < length / sizeof *groups; i++)
+		if (groups[i] == group)
 			return TRUE;
 	return FALSE;
 }
@@ -60,6 +75,6 @@ client_may_change(struct control_client *client)
 	if (client->may_change < 0)
 		client->may_change =
 		    peer_is_owner(client->peer.uid) ||
-		    peer_in_group(client->peer.uid, client->peer.gid, CONTROL_ADMIN_GROUP);
+		    peer_in_group(client->fd, client->peer.gid, client->control->admins);
 	return client->may_change;
 }

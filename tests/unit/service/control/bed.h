@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "service/control/control.h"
 #include "service/control/internal.h"
 
 #define BED_PATIENCE 100. /* s; a test that waits longer has failed */

@@ -196,6 +196,7 @@ format:
 	clang-format -i $(SOURCES)
 
 lint:
+	tests/lint/house
 	clang-format --dry-run --Werror $(SOURCES)
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr \
 	  --suppressions-list=.cppcheck -I. --library=posix --library=gtk -j2 $(MODULES)

@@ -30,7 +30,6 @@
 #define LOCK_TRIES     50 /* 100 ms each */
 #define MERGE_TRIES    5  /* of an acl that others write at the same time */
 
-G_DEFINE_QUARK(signing - error - quark, signing_error)
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gcry_sexp_t, gcry_sexp_release, NULL)
 
 /* Its text on one line. */

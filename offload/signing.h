@@ -12,13 +12,7 @@
 
 #include <glib.h>
 
-#define SIGNING_ERROR (signing_error_quark())
-GQuark signing_error_quark(void);
-enum signing_error {
-	SIGNING_ERROR_SYNTAX, /* a file is not what Guix writes; nothing was changed */
-	SIGNING_ERROR_WRITE,  /* the acl cannot be changed by us */
-	SIGNING_ERROR_IO,
-};
+#include "offload/signing_key.h"
 
 /* Is Guix on this host, with a signing key of its own? configuration_directory: /etc/guix. */
 gboolean signing_possible(const char *configuration_directory);

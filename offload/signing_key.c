@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "offload/signing.h"
+G_DEFINE_QUARK(signing - error - quark, signing_error)
 
 /* A public key as Guix makes it, for gcry_sexp_build */
 static const struct {

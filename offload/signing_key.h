@@ -2,7 +2,7 @@
 /*
  * Reading files with signing keys, and lists of them, that anybody may have written. libgcrypt ends
  * the process for some of them; what gets to it has passed the limits here. All errors are
- * SIGNING_ERROR (offload/signing.h) and name the file. Thread-safe.
+ * SIGNING_ERROR and name the file. Thread-safe.
  */
 #ifndef OFFLOAD_SIGNING_KEY_H
 #define OFFLOAD_SIGNING_KEY_H
@@ -10,6 +10,14 @@
 #include <gcrypt.h>
 #include <glib.h>
 #include <sys/stat.h>
+
+#define SIGNING_ERROR (signing_error_quark())
+GQuark signing_error_quark(void);
+enum signing_error {
+	SIGNING_ERROR_SYNTAX, /* a file is not what Guix writes; nothing was changed */
+	SIGNING_ERROR_WRITE,  /* the acl cannot be changed by us */
+	SIGNING_ERROR_IO,
+};
 
 #define SIGNING_KEY_MAX	  16384	  /* bytes of a key's file, and of a word in an acl */
 #define SIGNING_ACL_MAX	  1048576 /* bytes of an acl */

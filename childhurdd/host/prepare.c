@@ -5,7 +5,7 @@
  * this process does them and ends.
  *
  * The daemon's user may have been taken over by a guest. What is in his folders is therefore read
- * and made as him (qemu_user_become): a link that he laid leads nowhere that he could not go
+ * and made as him (identity_become): a link that he laid leads nowhere that he could not go
  * himself. What root takes from there is the text of a public key, once it has the shape of one
  * that Guix makes.
  *
@@ -69,12 +69,12 @@ make_as_root(const char *path, const struct qemu_user *user, GError **error)
 	struct stat st;
 	if (g_mkdir_with_parents(path, 0755) < 0 || lstat(path, &st) < 0)
 		return io_error(error, path, NULL);
-	if (st.st_uid == user->uid)
+	if (st.st_uid == user->identity.uid)
 		return TRUE;
 	g_autofree char *content = find_content(path);
 	if (st.st_uid != 0 || content || (st.st_mode & (S_IWGRP | S_IWOTH)))
 		return refuse(path, &st, content, user, error);
-	if (chown(path, user->uid, user->gid) < 0)
+	if (chown(path, user->identity.uid, user->identity.gid) < 0)
 		return io_error(error, path, NULL);
 	g_message("%s: it is user %s's now", path, user->name);
 	return TRUE;
@@ -85,12 +85,12 @@ static gboolean
 make_as_user(const char *path, const char *whose, const struct qemu_user *user, GError **error)
 {
 	struct stat st;
-	qemu_user_become(user);
+	identity_become(qemu_user_identity(user));
 	gboolean made = g_mkdir_with_parents(path, 0755) == 0 && stat(path, &st) == 0;
 	int code = errno;
-	qemu_user_return(user);
+	identity_return(qemu_user_identity(user));
 	errno = code;
-	if (made && st.st_uid == user->uid)
+	if (made && st.st_uid == user->identity.uid)
 		return TRUE;
 	/* No more about what is there, and no command: it may be where a link of his leads. */
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
@@ -143,9 +143,9 @@ exchange_keys(const struct config *config, const struct config_guest *guest,
 	gboolean added = FALSE;
 	if (guest->inject != CONFIG_INJECT_SECRET_SERVICE || !signing_possible(guix))
 		return;
-	qemu_user_become(user);
+	identity_become(qemu_user_identity(user));
 	g_autofree char *public_key = make_key(config, guest, &error);
-	qemu_user_return(user);
+	identity_return(qemu_user_identity(user));
 	if (!public_key || !signing_authorize(guix, public_key, &added, &error))
 		g_warning("%s: its signing key is not in %s/acl, and what it builds is not taken "
 			  "before it is: %s",
@@ -161,7 +161,8 @@ share_slots(const struct config *config, const struct config_guest *guest,
 	const char *state = config->guix_state_directory;
 	g_autoptr(GError) error = NULL;
 	gboolean changed;
-	if (!slots_share(state, config->host_name, guest->ssh_port, user->uid, &changed, &error))
+	if (!slots_share(state, config->host_name, guest->ssh_port, user->identity.uid, &changed,
+			 &error))
 		g_warning(
 		    "%s: user %s can only look at its build slots, not keep them from new builds "
 		    "while it drains: %s%s",
@@ -208,7 +209,7 @@ is_for_root(const struct config *config, const char *name, const struct qemu_use
 	    GError **error)
 {
 	g_autofree char *whose = find_others(config);
-	if (user->uid == 0)
+	if (user->identity.uid == 0)
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
 			    "--user %s: is root, whose daemon needs no preparation", name);
 	else if (whose)

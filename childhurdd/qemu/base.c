@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "childhurdd/qemu/disk.h"
+#include "childhurdd/qemu/image.h"
 #include "config/base/atomic_file.h"
 
 #define MIB    G_GINT64_CONSTANT(1048576)

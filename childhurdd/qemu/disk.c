@@ -13,7 +13,6 @@
  */
 #include "childhurdd/qemu/disk.h"
 #include "childhurdd/qemu/base.h"
-#include "childhurdd/qemu/image.h"
 #include "childhurdd/system/child.h"
 
 #include <errno.h>
@@ -26,8 +25,6 @@
 
 #define SECTOR	  512
 #define WORDS_MAX 400 /* characters of qemu-img's own words that go into a message */
-
-G_DEFINE_QUARK(childhurd - disk - error - quark, disk_error)
 
 struct disk_job {
 	struct ev_loop *loop;
@@ -122,7 +119,8 @@ overlay_sync(const char *path)
 static gboolean
 give(const struct disk_job *job, const char *path)
 {
-	return !job->user || !job->user->other || lchown(path, job->user->uid, job->user->gid) == 0;
+	return !job->user || !job->user->other ||
+	       lchown(path, job->user->identity.uid, job->user->identity.gid) == 0;
 }
 
 static void
@@ -189,17 +187,17 @@ overlay_grow(struct disk_job *job)
 	const char *const argv[] = {"qemu-img", "resize",     "-q", "-f", "qcow2",
 				    "--",	job->overlay, size, NULL};
 
-	job->child =
-	    child_run_as(job->loop, job->user, argv, DISK_QEMU_IMG_LIMIT, resize_done, job);
+	job->child = child_run_as(job->loop, qemu_user_identity(job->user), argv,
+				  DISK_QEMU_IMG_LIMIT, resize_done, job);
 }
 
 /* As the user whom QEMU runs as: he could have had an overlay name any file as its backing file. */
 static gboolean
 probe_overlay(const struct disk_job *job, struct image *image, GError **error)
 {
-	qemu_user_enter(job->user);
+	identity_enter(qemu_user_identity(job->user));
 	gboolean good = image_probe_overlay(job->overlay, image, error);
-	qemu_user_leave(job->user);
+	identity_leave(qemu_user_identity(job->user));
 	return good;
 }
 
@@ -339,8 +337,8 @@ overlay_rebase(struct disk_job *job)
 
 	g_message("%s: its image is now %s, and was %s: the same content", job->overlay, job->image,
 		  job->old.backing);
-	job->child =
-	    child_run_as(job->loop, job->user, argv, DISK_QEMU_IMG_LIMIT, rebase_done, job);
+	job->child = child_run_as(job->loop, qemu_user_identity(job->user), argv,
+				  DISK_QEMU_IMG_LIMIT, rebase_done, job);
 }
 
 static void
@@ -408,9 +406,9 @@ disk_check(const struct disk_spec *spec, char **note, GError **error)
 	*note = NULL;
 	if (access(spec->overlay, F_OK) < 0)
 		return TRUE;
-	qemu_user_enter(spec->user);
+	identity_enter(qemu_user_identity(spec->user));
 	gboolean good = image_probe_overlay(spec->overlay, &old, error);
-	qemu_user_leave(spec->user);
+	identity_leave(qemu_user_identity(spec->user));
 	good = good && image_probe(image, spec->format, &base, error);
 	if (good) {
 		enum base_verdict verdict = base_compare(record, image, &now, error);

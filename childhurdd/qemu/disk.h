@@ -7,17 +7,9 @@
 #include <ev.h>
 #include <glib.h>
 
+#include "childhurdd/qemu/image.h"
 #include "childhurdd/qemu/user.h"
 #include "childhurdd/system/tasks.h"
-
-#define DISK_ERROR (disk_error_quark())
-GQuark disk_error_quark(void);
-enum disk_error {
-	DISK_ERROR_IMAGE, /* the image is missing, unreadable, truncated, or of another format than
-			     stated */
-	DISK_ERROR_TOOL,  /* no qemu-img */
-	DISK_ERROR_IO,	  /* the overlay cannot be made: full, read-only, ... */
-};
 
 #define DISK_QEMU_IMG_LIMIT 60000 /* ms for one run of qemu-img */
 

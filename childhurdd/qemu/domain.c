@@ -187,18 +187,18 @@ static void
 write_label(xmlTextWriter *w, const struct domain_spec *spec)
 {
 	const struct qemu_user *user = spec->label;
-	gid_t gid = user->gid;
+	gid_t gid = user->identity.gid;
 	struct stat kvm;
 	if (spec->kvm && stat("/dev/kvm", &kvm) == 0)
-		for (int i = 0; i < user->n_groups; i++)
-			if (user->groups[i] == kvm.st_gid)
+		for (int i = 0; i < user->identity.n_groups; i++)
+			if (user->identity.groups[i] == kvm.st_gid)
 				gid = kvm.st_gid;
 	start(w, "seclabel");
 	attribute(w, "type", "static");
 	attribute(w, "model", "dac");
 	attribute(w, "relabel", "no");
 	start(w, "label");
-	xmlTextWriterWriteFormatString(w, "+%u:+%u", (unsigned)user->uid, (unsigned)gid);
+	xmlTextWriterWriteFormatString(w, "+%u:+%u", (unsigned)user->identity.uid, (unsigned)gid);
 	end(w);
 	end(w);
 }

@@ -57,7 +57,7 @@ static gboolean
 let_pass(const char *folder, const struct qemu_user *user, GError **error)
 {
 	g_autoptr(GError) problem = NULL;
-	if (acl_grant(folder, ACL_FOR_USER, user->uid, ACL_MAY_PASS, NULL, &problem))
+	if (acl_grant(folder, ACL_FOR_USER, user->identity.uid, ACL_MAY_PASS, NULL, &problem))
 		return TRUE;
 	if (!g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED)) {
 		g_propagate_error(error, g_steal_pointer(&problem));
@@ -71,10 +71,10 @@ check_reach(const char *folder, const struct qemu_user *user, GError **error)
 {
 	struct stat st;
 	g_autofree char *inside = g_build_filename(folder, ".", NULL);
-	qemu_user_enter(user);
+	identity_enter(qemu_user_identity(user));
 	gboolean reached = stat(inside, &st) == 0;
 	int why = errno;
-	qemu_user_leave(user);
+	identity_leave(qemu_user_identity(user));
 	if (!reached)
 		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(why),
 			    "%s: %s: QEMU runs as user %s, who has to be able to pass it and each "
@@ -105,7 +105,7 @@ guest_folder_lay_out(const char *path, const struct qemu_user *user)
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return FALSE;
-	gboolean given = fchown(fd, user->uid, user->gid) == 0;
+	gboolean given = fchown(fd, user->identity.uid, user->identity.gid) == 0;
 	close(fd);
 	return given;
 }

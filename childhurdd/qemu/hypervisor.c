@@ -27,8 +27,6 @@
 /* ms that a guest which goes on has to meet what it was paused for once more */
 #define RESUME_SETTLE 200
 
-G_DEFINE_QUARK(childhurd - hypervisor, hypervisor_error)
-
 struct hypervisor {
 	struct tasks *tasks;
 	char *uri;
@@ -676,7 +674,7 @@ hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory
 	h->logs = h->root ? g_build_filename(h->root, "log", "qemu", NULL) : NULL;
 	h->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	h->path = g_steal_pointer(&path);
-	h->user = user ? user->uid : geteuid();
+	h->user = user ? user->identity.uid : geteuid();
 	h->event = event;
 	h->data = data;
 	g_mutex_init(&h->lock);

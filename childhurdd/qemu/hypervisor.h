@@ -10,17 +10,13 @@
 #define CHILDHURDD_QEMU_HYPERVISOR_H
 
 #include <glib.h>
-
-#include "childhurdd/qemu/user.h"
 #include <sys/types.h>
 
+#include "childhurdd/qemu/libvirt_root.h"
+#include "childhurdd/qemu/user.h"
 #include "childhurdd/system/tasks.h"
 
 #define HYPERVISOR_CALLS_MAX 4 /* calls to one QEMU's monitor at a time */
-
-#define HYPERVISOR_ERROR (hypervisor_error_quark())
-GQuark hypervisor_error_quark(void);
-enum hypervisor_error { HYPERVISOR_ERROR_LIBVIRT, HYPERVISOR_ERROR_MONITOR };
 
 enum hypervisor_event {
 	HYPERVISOR_STARTED,	    /* what was reported before is of the QEMU before this one */

@@ -13,13 +13,16 @@
  * docs/interop/qcow2.txt in QEMU's source.
  */
 #include "childhurdd/qemu/image.h"
-#include "childhurdd/qemu/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "childhurdd/qemu/user.h"
+
+G_DEFINE_QUARK(childhurd - disk - error - quark, disk_error)
 
 #define HEAD_SIZE                                                                                  \
 	(64 * 1024 + 512) /* bytes that are read to know a file system: btrfs' mark is the last */

@@ -6,6 +6,15 @@
 
 #include <glib.h>
 
+#define DISK_ERROR (disk_error_quark())
+GQuark disk_error_quark(void);
+enum disk_error {
+	DISK_ERROR_IMAGE, /* the image is missing, unreadable, truncated, or of another format than
+			     stated */
+	DISK_ERROR_TOOL,  /* no qemu-img */
+	DISK_ERROR_IO,	  /* the overlay cannot be made: full, read-only, ... */
+};
+
 #define IMAGE_NAME_MAX 1023 /* bytes of a backing file's name; the format's own limit */
 #define IMAGE_TABLES_MAX                                                                           \
 	(8 * 1024 * 1024) /* bytes of L2 tables that are looked at: 64 GiB of a usual image */

@@ -247,7 +247,8 @@ sector_make(struct accelerator_probe *probe)
 	probe->sector = g_build_filename(probe->directory, SECTOR_PREFIX "XXXXXX", NULL);
 	fd = g_mkstemp_full(probe->sector, O_RDWR | O_CLOEXEC, 0600);
 	written = fd >= 0 && write(fd, kvm_probe_sector, SECTOR_SIZE) == SECTOR_SIZE &&
-		  (!other(probe) || fchown(fd, probe->user->uid, probe->user->gid) == 0);
+		  (!other(probe) ||
+		   fchown(fd, probe->user->identity.uid, probe->user->identity.gid) == 0);
 	if (!written)
 		answer_set(probe, FALSE,
 			   g_strdup_printf("the KVM probe cannot write its boot sector in %s: %s",
@@ -281,8 +282,8 @@ probe_run(struct accelerator_probe *probe)
 				    drive,
 				    NULL};
 
-	probe->child =
-	    child_run_as(probe->loop, probe->user, argv, ACCELERATOR_PROBE_LIMIT, probe_ran, probe);
+	probe->child = child_run_as(probe->loop, qemu_user_identity(probe->user), argv,
+				    ACCELERATOR_PROBE_LIMIT, probe_ran, probe);
 }
 
 /* FALSE: the answer says why. */
@@ -291,10 +292,10 @@ device_opens(struct accelerator_probe *probe, const char *device)
 {
 	const char *advice = "";
 
-	qemu_user_enter(probe->user);
+	identity_enter(qemu_user_identity(probe->user));
 	int fd = open(device, O_RDWR | O_CLOEXEC);
 	int problem = errno;
-	qemu_user_leave(probe->user);
+	identity_leave(qemu_user_identity(probe->user));
 	if (fd >= 0) {
 		close(fd);
 		return TRUE;

@@ -11,11 +11,12 @@
 #include <unistd.h>
 
 #include "childhurdd/qemu/domain.h"
-#include "childhurdd/qemu/hypervisor.h"
 #include "childhurdd/system/own_folder.h"
 #include "childhurdd/system/process.h"
 #include "config/base/atomic_file.h"
 #include "config/base/io_error.h"
+
+G_DEFINE_QUARK(childhurd - hypervisor, hypervisor_error)
 
 /* libvirt locks this file for as long as it has the root, and makes it readable by all (src/qemu/
  * qemu_driver.c, qemuStateInitialize): anybody could lock it before, and no daemon would start. */
@@ -127,7 +128,7 @@ embed_make(const char *root, const struct qemu_user *user, GError **error)
 						   "max_core = 0\n"
 						   "dump_guest_core = 0\n"
 						   "seccomp_sandbox = 1\n",
-						   user->uid, user->gid);
+						   user->identity.uid, user->identity.gid);
 	if (g_mkdir_with_parents(folder, 0700) < 0) {
 		g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: %s", folder,
 			    g_strerror(errno));

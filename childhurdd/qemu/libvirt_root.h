@@ -7,6 +7,10 @@
 
 #include "childhurdd/qemu/user.h"
 
+#define HYPERVISOR_ERROR (hypervisor_error_quark())
+GQuark hypervisor_error_quark(void);
+enum hypervisor_error { HYPERVISOR_ERROR_LIBVIRT, HYPERVISOR_ERROR_MONITOR };
+
 #define EMBED_END_LIMIT 2000 /* ms that a QEMU may take to be gone after SIGKILL */
 /* Bytes that are kept for libvirt's own small files: without them it ends the QEMUs that it finds,
  * on a full disk. */

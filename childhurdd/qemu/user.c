@@ -25,14 +25,15 @@ user_new(const struct passwd *entry)
 {
 	struct qemu_user *user = g_new0(struct qemu_user, 1);
 	user->name = g_strdup(entry->pw_name);
-	user->uid = entry->pw_uid;
-	user->gid = entry->pw_gid;
+	user->identity.uid = entry->pw_uid;
+	user->identity.gid = entry->pw_gid;
 	user->other = entry->pw_uid != geteuid();
-	getgrouplist(entry->pw_name, entry->pw_gid, NULL, &user->n_groups);
-	user->groups = g_new(gid_t, MAX(user->n_groups, 1));
-	if (getgrouplist(entry->pw_name, entry->pw_gid, user->groups, &user->n_groups) < 0) {
-		user->groups[0] = user->gid;
-		user->n_groups = 1;
+	getgrouplist(entry->pw_name, entry->pw_gid, NULL, &user->identity.n_groups);
+	user->identity.groups = g_new(gid_t, MAX(user->identity.n_groups, 1));
+	if (getgrouplist(entry->pw_name, entry->pw_gid, user->identity.groups,
+			 &user->identity.n_groups) < 0) {
+		user->identity.groups[0] = user->identity.gid;
+		user->identity.n_groups = 1;
 	}
 	return user;
 }
@@ -96,20 +97,6 @@ refuse(struct qemu_user *user, GError **error, const char *why)
 	return NULL;
 }
 
-static struct identity
-identity_of_user(const struct qemu_user *user)
-{
-	return (struct identity){user->uid, user->gid, user->groups, user->n_groups};
-}
-
-/* Root of a name space may have nobody else in it. */
-static gboolean
-is_possible(const struct qemu_user *user)
-{
-	const struct identity identity = identity_of_user(user);
-	return identity_possible(&identity);
-}
-
 struct qemu_user *
 qemu_user_find(const char *named, GError **error)
 {
@@ -118,7 +105,7 @@ qemu_user_find(const char *named, GError **error)
 					     : find_default(error);
 	if (!user && named)
 		g_prefix_error(error, "qemu-user: ");
-	if (user && user->uid == 0)
+	if (user && user->identity.uid == 0)
 		return refuse(user, error,
 			      "is root, and a guest that breaks out of QEMU would be root; name "
 			      "an ordinary user, or leave the key out");
@@ -126,7 +113,8 @@ qemu_user_find(const char *named, GError **error)
 		return refuse(user, error,
 			      "only root's childhurdd can run QEMU as somebody else; leave the key "
 			      "out, or run childhurdd as that user");
-	if (user && user->other && !is_possible(user))
+	/* root of a name space may have nobody else in it */
+	if (user && user->other && !identity_possible(&user->identity))
 		return refuse(user, error,
 			      "this root may not run programs as another user (is it one of a user "
 			      "name space?); run childhurdd as an ordinary user");
@@ -139,45 +127,15 @@ qemu_user_free(struct qemu_user *user)
 	if (!user)
 		return;
 	g_free(user->name);
-	g_free(user->groups);
+	g_free(user->identity.groups);
 	g_free(user->note);
 	g_free(user);
 }
 
-void
-qemu_user_enter(const struct qemu_user *user)
+const struct identity *
+qemu_user_identity(const struct qemu_user *user)
 {
-	if (!user || !user->other)
-		return;
-	const struct identity identity = identity_of_user(user);
-	identity_enter(&identity);
-}
-
-void
-qemu_user_leave(const struct qemu_user *user)
-{
-	if (!user || !user->other)
-		return;
-	const struct identity identity = identity_of_user(user);
-	identity_leave(&identity);
-}
-
-void
-qemu_user_become(const struct qemu_user *user)
-{
-	if (!user || !user->other)
-		return;
-	const struct identity identity = identity_of_user(user);
-	identity_become(&identity);
-}
-
-void
-qemu_user_return(const struct qemu_user *user)
-{
-	if (!user || !user->other)
-		return;
-	const struct identity identity = identity_of_user(user);
-	identity_return(&identity);
+	return user && user->other ? &user->identity : NULL;
 }
 
 /* Is it possible for him already? access(2) would ask for another one of our ids. */
@@ -185,10 +143,10 @@ static gboolean
 is_open(const struct qemu_user *user, const char *path, int may)
 {
 	g_autofree char *inside = g_build_filename(path, ".", NULL);
-	qemu_user_enter(user);
+	identity_enter(qemu_user_identity(user));
 	int fd = may == ACL_MAY_READ ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 				     : open(inside, O_PATH | O_CLOEXEC);
-	qemu_user_leave(user);
+	identity_leave(qemu_user_identity(user));
 	if (fd >= 0)
 		close(fd);
 	return fd >= 0;
@@ -209,7 +167,7 @@ let(const struct qemu_user *user, const char *path, int may)
 	g_autofree char *same = g_strdup_printf("/proc/self/fd/%d", fd);
 	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
 	    (may == ACL_MAY_READ ? S_ISREG(st.st_mode) && st.st_nlink == 1 : S_ISDIR(st.st_mode)) &&
-	    acl_grant(same, ACL_FOR_USER, user->uid, may, &changed, NULL) && changed)
+	    acl_grant(same, ACL_FOR_USER, user->identity.uid, may, &changed, NULL) && changed)
 		g_message("%s: user %s, whom QEMU runs as, may %s it from now on (setfacl -x u:%s "
 			  "takes that back)",
 			  path, user->name, may == ACL_MAY_READ ? "read" : "pass", user->name);
@@ -255,10 +213,10 @@ qemu_user_sandbox(const char *file)
 gboolean
 qemu_user_check(const struct qemu_user *user, const char *what, const char *file, GError **error)
 {
-	qemu_user_enter(user);
+	identity_enter(qemu_user_identity(user));
 	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	int problem = errno;
-	qemu_user_leave(user);
+	identity_leave(qemu_user_identity(user));
 	if (fd >= 0)
 		return close(fd) == 0;
 	const char *advice = qemu_user_sandbox(file);

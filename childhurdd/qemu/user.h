@@ -7,16 +7,14 @@
 #include <sys/types.h>
 
 #include "config/base/acl.h"
+#include "config/base/identity.h"
 
 #define QEMU_USER	   "childhurd"	  /* whom root's daemon takes when none is named, */
 #define QEMU_USER_FALLBACK "libvirt-qemu" /* and when there is none of that name */
 
 struct qemu_user {
 	char *name;
-	uid_t uid;
-	gid_t gid;
-	gid_t *groups; /* all of his, gid among them */
-	int n_groups;
+	struct identity identity;
 	gboolean other; /* than whom this process runs as */
 	char *note;	/* what the administrator should know and do; NULL: nothing */
 };
@@ -32,18 +30,9 @@ void qemu_user_free(struct qemu_user *user); /* NULL is allowed */
 /* That user by name, for what is done in his stead; NULL and an error when there is no such one. */
 struct qemu_user *qemu_user_named(const char *name, GError **error);
 
-/*
- * From here to qemu_user_leave this thread reaches files as the user does (fsuid, groups), without
- * root's rights; the other threads go on as they are. user NULL, or one who is not other: nothing
- * is changed. Between the two nothing may be run but file access.
- */
-void qemu_user_enter(const struct qemu_user *user);
-void qemu_user_leave(const struct qemu_user *user);
-
-/* The same for starting a program: what is started in between (posix_spawn) is the user's for good.
- */
-void qemu_user_become(const struct qemu_user *user);
-void qemu_user_return(const struct qemu_user *user);
+/* The identity to take on for what is done as the user. NULL, which all that takes one allows: user
+ * is NULL, or we are that user. Owned by user. */
+const struct identity *qemu_user_identity(const struct qemu_user *user);
 
 /*
  * Can the user open the file for reading? The error names file, user, what is in the way and what

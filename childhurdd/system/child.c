@@ -202,7 +202,7 @@ spawn_error(int number)
  * into.
  */
 static int
-spawn(pid_t *pid, const struct qemu_user *user, const char *const *argv, int fd)
+spawn(pid_t *pid, const struct identity *identity, const char *const *argv, int fd)
 {
 	g_autofree char *found =
 	    strchr(argv[0], '/') ? g_strdup(argv[0]) : g_find_program_in_path(argv[0]);
@@ -229,9 +229,9 @@ spawn(pid_t *pid, const struct qemu_user *user, const char *const *argv, int fd)
 	posix_spawn_file_actions_adddup2(&actions, fd, STDERR_FILENO);
 	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-	qemu_user_become(user);
+	identity_become(identity);
 	result = posix_spawn(pid, found, &actions, &attributes, (char *const *)argv, environment);
-	qemu_user_return(user);
+	identity_return(identity);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
 	return result;
@@ -239,7 +239,7 @@ spawn(pid_t *pid, const struct qemu_user *user, const char *const *argv, int fd)
 
 /* Start it and fill pid, pidfd and output_fd. FALSE: error is set, nothing runs. */
 static gboolean
-child_start(struct child *child, const struct qemu_user *user, const char *const *argv)
+child_start(struct child *child, const struct identity *identity, const char *const *argv)
 {
 	int ends[2], result;
 
@@ -250,7 +250,7 @@ child_start(struct child *child, const struct qemu_user *user, const char *const
 	}
 	child->output_fd = ends[0];
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
-	result = spawn(&child->pid, user, argv, ends[1]);
+	result = spawn(&child->pid, identity, argv, ends[1]);
 	close(ends[1]);
 	if (result != 0) {
 		child->pid = 0;
@@ -278,7 +278,7 @@ child_run(struct ev_loop *loop, const char *const *argv, gint64 limit, child_fn 
 }
 
 struct child *
-child_run_as(struct ev_loop *loop, const struct qemu_user *user, const char *const *argv,
+child_run_as(struct ev_loop *loop, const struct identity *identity, const char *const *argv,
 	     gint64 limit, child_fn done, void *data)
 {
 	struct child *child = g_new0(struct child, 1);
@@ -296,7 +296,7 @@ child_run_as(struct ev_loop *loop, const struct qemu_user *user, const char *con
 	ev_init(&child->readable, output_readable);
 	ev_init(&child->limit, child_late);
 
-	if (child_start(child, user, argv)) {
+	if (child_start(child, identity, argv)) {
 		ev_io_set(&child->end, child->pidfd, EV_READ);
 		ev_io_set(&child->readable, child->output_fd, EV_READ);
 		ev_io_start(loop, &child->end);

@@ -12,7 +12,7 @@
 #include <ev.h>
 #include <glib.h>
 
-#include "childhurdd/qemu/user.h"
+#include "config/base/identity.h"
 
 #define CHILD_OUTPUT_MAX (64 * 1024)
 
@@ -34,7 +34,7 @@ typedef void (*child_fn)(struct child *child, int status, const char *output, co
 struct child *child_run(struct ev_loop *loop, const char *const *argv, gint64 limit, child_fn done,
 			void *data);
 /* The same as another user; NULL: as whom we are. */
-struct child *child_run_as(struct ev_loop *loop, const struct qemu_user *user,
+struct child *child_run_as(struct ev_loop *loop, const struct identity *identity,
 			   const char *const *argv, gint64 limit, child_fn done, void *data);
 /* Kills the child if it still runs; done is not called any more. NULL is allowed. */
 void child_free(struct child *child);

@@ -47,7 +47,7 @@ BED_TEST(test_owner)
 	g_assert_cmpuint(st.st_mode & 0006, ==, 0);
 	g_assert_true(guest_folder_lay_out(bed->picture, bed->user));
 	g_assert_cmpint(lstat(bed->picture, &st), ==, 0);
-	g_assert_cmpuint(st.st_uid, ==, bed->user->uid);
+	g_assert_cmpuint(st.st_uid, ==, bed->user->identity.uid);
 	g_assert_cmpuint(st.st_mode & 0777, ==, bed->user->other ? 0600 : st.st_mode & 0777);
 }
 

@@ -40,7 +40,7 @@ test_ordinary(void)
 		g_assert_cmpint(setresuid(65534, 65534, 65534), ==, 0);
 	struct qemu_user *user = qemu_user_find(NULL, NULL);
 	g_assert_nonnull(user);
-	g_assert_cmpuint(user->uid, ==, geteuid());
+	g_assert_cmpuint(user->identity.uid, ==, geteuid());
 	g_assert_false(user->other);
 	g_assert_null(user->note);
 	qemu_user_free(user);
@@ -76,7 +76,7 @@ test_let(void)
 	g_assert_false(qemu_user_may_read(user, "image", hard, NULL));
 	g_assert_cmpint(g_unlink(hard), ==, 0);
 	/* who can lay a link there, can lay one to any file */
-	g_assert_cmpint(lchown(linked, user->uid, user->gid), ==, 0);
+	g_assert_cmpint(lchown(linked, user->identity.uid, user->identity.gid), ==, 0);
 	g_assert_false(qemu_user_may_read(user, "image", linked, NULL));
 	g_assert_cmpint(lchown(linked, 0, 0), ==, 0);
 	g_assert_true(qemu_user_may_read(user, "image", linked, NULL));
@@ -132,12 +132,14 @@ test_become(void)
 	struct qemu_user *user = nobody();
 	char *said = NULL;
 	const char *const argv[] = {"cat", "/proc/self/status", NULL};
-	child_run_as(loop, user, argv, 10000, on_done, &said);
+	child_run_as(loop, qemu_user_identity(user), argv, 10000, on_done, &said);
 	ev_run(loop, 0);
 	g_autofree char *uids =
-	    g_strdup_printf("\nUid:\t%u\t%u\t%u\t%u\n", user->uid, user->uid, user->uid, user->uid);
+	    g_strdup_printf("\nUid:\t%u\t%u\t%u\t%u\n", user->identity.uid, user->identity.uid,
+			    user->identity.uid, user->identity.uid);
 	g_autofree char *gids =
-	    g_strdup_printf("\nGid:\t%u\t%u\t%u\t%u\n", user->gid, user->gid, user->gid, user->gid);
+	    g_strdup_printf("\nGid:\t%u\t%u\t%u\t%u\n", user->identity.gid, user->identity.gid,
+			    user->identity.gid, user->identity.gid);
 	g_assert_nonnull(strstr(said, uids));
 	g_assert_nonnull(strstr(said, gids));
 	g_assert_nonnull(strstr(said, "\nCapPrm:\t0000000000000000\n"));

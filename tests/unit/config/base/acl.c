@@ -33,11 +33,10 @@ static gboolean
 may_list(const char *path, uid_t uid)
 {
 	gid_t group = uid;
-	struct qemu_user user = {
-	    .uid = uid, .gid = uid, .groups = &group, .n_groups = 1, .other = TRUE};
-	qemu_user_enter(&user);
+	const struct identity identity = {.uid = uid, .gid = uid, .groups = &group, .n_groups = 1};
+	identity_enter(&identity);
 	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-	qemu_user_leave(&user);
+	identity_leave(&identity);
 	return dir != NULL;
 }
 

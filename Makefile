@@ -54,7 +54,9 @@ LIB_ASM  = $(wildcard $(ROOMS:%=%/*.S))
 LIB_OBJ  = $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
 CTL_SRC  = $(wildcard service/ctl/*.c) service/varlink.c config/base/streams.c
 CTL_OBJ  = $(CTL_SRC:%.c=$(B)/obj/%.o)
-UNIT_SRC := $(sort $(shell find tests/unit -name '*.c'))
+# A test NAME.c may have its world in NAME_world.c, which is linked with it and is no test.
+WORLDS  := $(sort $(shell find tests/unit -name '*_world.c'))
+UNIT_SRC := $(filter-out $(WORLDS),$(sort $(shell find tests/unit -name '*.c')))
 UNIT     = $(UNIT_SRC:%.c=$(B)/%)
 TOOLS    = $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 BENCH    = $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
@@ -134,12 +136,13 @@ $(COMPLETIONS): $(B)/childhurdctl
 
 # A C test speaks TAP when told to; a script does by itself. TESTS= chooses: make check TESTS=tests/unit/childhurdd/qemu/disk.c
 TESTS ?= tests/unit tests/integration
-CHOSEN = $(foreach t,$(TESTS),$(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(if $(wildcard $(t)/.),$(sort $(shell find $(t) -name '*.c' -o -name '*.t')),$(t))))
+CHOSEN = $(foreach t,$(TESTS),$(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(if $(wildcard $(t)/.),$(filter-out $(WORLDS),$(sort $(shell find $(t) -name '*.c' -o -name '*.t'))),$(t))))
 
 $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libchildhurd.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+$(WORLDS:%_world.c=$(B)/%): $(B)/%: $(B)/obj/%_world.o
 # The whole daemon but its hypervisor.
 $(B)/tests/bench/fakes: $(B)/obj/childhurdd/main.o
 .PRECIOUS: $(B)/obj/%.o

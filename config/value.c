@@ -4,10 +4,9 @@
  * the C locale's, whatever the user's is; nothing is looked up and no file is touched, so that a
  * configuration can be checked on another machine.
  */
-#include "config/value.h"
+#include "config/value_internal.h"
 
 #include <arpa/inet.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,10 +64,8 @@ value_quote(const char *text)
 	return g_string_free(out, FALSE);
 }
 
-static char *wrong(const char *text, const char *format, ...) G_GNUC_PRINTF(2, 3);
-
-static char *
-wrong(const char *text, const char *format, ...)
+char *
+value_wrong(const char *text, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
@@ -76,128 +73,6 @@ wrong(const char *text, const char *format, ...)
 	va_end(arguments);
 	g_autofree char *quoted = value_quote(text);
 	return g_strdup_printf("%s %s", quoted, rest);
-}
-
-/* --- numbers --- */
-
-struct unit {
-	const char *name;
-	double factor;
-};
-static const struct unit sizes[] = {
-    {"K", 1024.0}, {"M", 1048576.0}, {"G", 1073741824.0}, {NULL, 0}};
-static const struct unit times[] = {
-    {"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {NULL, 0}};
-static const struct unit none[] = {{NULL, 0}};
-
-/* A number and its unit; bare: it may stand without one. FALSE: that is not what text is. */
-static gboolean
-number(const char *text, const struct unit *units, gboolean bare, double *value)
-{
-	static const char digits[] = G_CSET_DIGITS;
-	const char *end = text + (*text == '-');
-	gsize whole = strspn(end, digits);
-	end += whole;
-	gsize rest = *end == '.' ? strspn(end + 1, digits) : 0;
-	if (!whole ||
-	    (*end == '.' && !rest)) /* no hexadecimal numbers, no exponents, no infinity */
-		return FALSE;
-	end += *end == '.' ? rest + 1 : 0;
-	double n = g_ascii_strtod(text, NULL);
-	if (!isfinite(n))
-		return FALSE;
-	while (*end == ' ')
-		end++;
-	*value = n;
-	if (!*end)
-		return bare;
-	for (; units->name; units++) {
-		if (strcmp(end, units->name))
-			continue;
-		*value = n * units->factor;
-		return TRUE;
-	}
-	return FALSE;
-}
-
-/* A limit as it would be written. */
-static char *
-limit_text(const struct key *key, double limit)
-{
-	const struct unit *units = key->type == KEY_SIZE   ? sizes
-				   : key->type == KEY_TIME ? times
-							   : none;
-	const struct unit *best = NULL;
-	for (; units->name; units++)
-		if (limit >= units->factor && fmod(limit, units->factor) == 0)
-			best = units;
-	return best ? g_strdup_printf("%.15g%s", limit / best->factor, best->name)
-		    : g_strdup_printf("%.15g", limit);
-}
-
-/* "256" that is a quarter of a kilobyte: with the unit that was forgotten it is within the limits,
- * as a rule. Caller frees; "": no advice. */
-static char *
-forgotten_unit(const struct key *key, const char *text, double value)
-{
-	if (key->type != KEY_SIZE || !g_ascii_isdigit(text[strlen(text) - 1]))
-		return g_strdup("");
-	const struct unit *unit = &sizes[1]; /* M; else the first that fits */
-	for (gsize i = 0; sizes[i].name && value * unit->factor < key->least; i++)
-		unit = &sizes[i];
-	gboolean fits = value * unit->factor >= key->least &&
-			(key->most <= 0 || value * unit->factor <= key->most);
-	return fits ? g_strdup_printf(" (%s bytes; did you mean %s%s?)", text, text, unit->name)
-		    : g_strdup("");
-}
-
-static char *
-check_range(const struct key *key, const char *text, double value)
-{
-	g_autofree char *least = limit_text(key, key->least);
-	g_autofree char *most = limit_text(key, key->most);
-	if (value < key->least || (key->most > 0 && value > key->most)) {
-		g_autofree char *advice = forgotten_unit(key, text, value);
-		return wrong(text, "is out of range; it is %s to %s%s", least, most, advice);
-	}
-	return NULL;
-}
-
-static char *
-set_number(const struct key *key, const char *text, void *field)
-{
-	double value;
-	gboolean parsed = FALSE;
-	const char *advice = "is not a whole number";
-	switch (key->type) {
-	case KEY_SIZE:
-		advice = "is not a size; write a number with K, M or G, as 512M";
-		parsed = number(text, sizes, TRUE, &value);
-		break;
-	case KEY_TIME:
-		advice = "is not a time; write a number with ms, s, min or h, as 30s";
-		parsed = number(text, times, FALSE, &value);
-		break;
-	case KEY_REAL:
-		advice = "is not a number; write it as 1.8";
-		parsed = number(text, none, TRUE, &value);
-		break;
-	default:
-		parsed = number(text, none, TRUE, &value) && !strchr(text, '.');
-		break;
-	}
-	if (!parsed)
-		return wrong(text, "%s", advice);
-	char *range = check_range(key, text, value);
-	if (range)
-		return range;
-	if (key->type == KEY_REAL)
-		*(double *)field = value;
-	else if (key->type == KEY_INT)
-		*(int *)field = (int)value;
-	else
-		*(gint64 *)field = (gint64)value;
-	return NULL;
 }
 
 /* --- words --- */
@@ -218,7 +93,7 @@ set_choice(const struct key *key, const char *text, void *field)
 		return NULL;
 	}
 	g_autofree char *choices = choices_text(key->choices);
-	return wrong(text, "is not one of its values: %s", choices);
+	return value_wrong(text, "is not one of its values: %s", choices);
 }
 
 static char *
@@ -229,7 +104,7 @@ set_bool(const char *text, gboolean *field)
 	else if (!g_ascii_strcasecmp(text, "no") || !g_ascii_strcasecmp(text, "false"))
 		*field = FALSE;
 	else
-		return wrong(text, "is neither yes nor no");
+		return value_wrong(text, "is neither yes nor no");
 	return NULL;
 }
 
@@ -261,7 +136,8 @@ set_date(const char *text, char **field)
 	g_autoptr(GDateTime) date =
 	    good ? g_date_time_new_utc(year, month, day, hour, minute, second) : NULL;
 	if (!date || year < 1970)
-		return wrong(text, "is not a date; write now, 2020-01-31 or 2020-01-31T12:00:00 "
+		return value_wrong(text,
+				   "is not a date; write now, 2020-01-31 or 2020-01-31T12:00:00 "
 				   "(UTC, from 1970 on)");
 	replace(field, g_date_time_format(date, "%Y-%m-%dT%H:%M:%S"));
 	return NULL;
@@ -292,36 +168,37 @@ set_text(const struct key *key, const char *text, const char *folder, char **fie
 	switch (key->type) {
 	case KEY_NAME:
 		if (!name_is_good(text))
-			return wrong(text,
-				     "is not an account's or group's name; it has letters, digits, "
-				     "- _ and ., begins "
-				     "with a letter, digit or _, and has at most %d of them",
-				     ACCOUNT_MAX);
+			return value_wrong(
+			    text,
+			    "is not an account's or group's name; it has letters, digits, "
+			    "- _ and ., begins "
+			    "with a letter, digit or _, and has at most %d of them",
+			    ACCOUNT_MAX);
 		replace(field, g_strdup(text));
 		return NULL;
 	case KEY_URI:
 		if (strpbrk(text, " \t") || !g_uri_is_valid(text, G_URI_FLAGS_NONE, NULL))
-			return wrong(text,
-				     "is not a libvirt URI, as qemu:///embed or qemu:///system");
+			return value_wrong(
+			    text, "is not a libvirt URI, as qemu:///embed or qemu:///system");
 		replace(field, g_strdup(text));
 		return NULL;
 	case KEY_WORD:
 		if (strpbrk(text, " \t\"'`$;|&<>()[]{}*?\\"))
-			return wrong(text,
-				     "is not a word; blanks, quotes and wildcards cannot be in it");
+			return value_wrong(
+			    text, "is not a word; blanks, quotes and wildcards cannot be in it");
 		if (*text == '-')
-			return wrong(text, "begins with a dash");
+			return value_wrong(text, "begins with a dash");
 		replace(field, g_strdup(text));
 		return NULL;
 	case KEY_ADDRESS:
 		if (inet_pton(AF_INET6, text, &address) == 1)
-			return wrong(
+			return value_wrong(
 			    text,
 			    "is an IPv6 address, and QEMU forwards ports at IPv4 addresses only; "
 			    "write one of these, as 127.0.0.1 or 0.0.0.0");
 		if (inet_pton(AF_INET, text, &address) != 1)
-			return wrong(text,
-				     "is not an IPv4 address, as 127.0.0.1 (no name is looked up)");
+			return value_wrong(
+			    text, "is not an IPv4 address, as 127.0.0.1 (no name is looked up)");
 		replace(field, g_strdup(text));
 		return NULL;
 	case KEY_PATH:
@@ -333,7 +210,7 @@ set_text(const struct key *key, const char *text, const char *folder, char **fie
 	default:
 		if (key->choices && !g_strv_contains(key->choices, text)) {
 			g_autofree char *choices = choices_text(key->choices);
-			return wrong(text, "is not one of its values: %s", choices);
+			return value_wrong(text, "is not one of its values: %s", choices);
 		}
 		replace(field, g_strdup(text));
 		return NULL;
@@ -363,8 +240,8 @@ set_list(const char *text, char ***field)
 	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
 	for (char **piece = pieces; *piece; piece++) {
 		if (strpbrk(*piece, "\"'\\()"))
-			return wrong(text,
-				     "is not a list of words; separate them with blanks or commas");
+			return value_wrong(
+			    text, "is not a list of words; separate them with blanks or commas");
 		if (**piece)
 			g_strv_builder_add(builder, *piece);
 	}
@@ -380,7 +257,7 @@ set_argv(const char *text, char ***field)
 		argv = g_new0(char *, 1);
 	} else if (!g_shell_parse_argv(text, NULL, &argv, &error)) {
 		if (!g_error_matches(error, G_SHELL_ERROR, G_SHELL_ERROR_EMPTY_STRING))
-			return wrong(
+			return value_wrong(
 			    text,
 			    "cannot be split into arguments as in a shell; a quote is not closed");
 		argv = g_new0(char *, 1);
@@ -456,18 +333,20 @@ add_forward(const char *text, GPtrArray **field)
 		return g_strdup_printf("one too many; a guest has at most %d forwards",
 				       VALUE_FORWARDS_MAX);
 	if (g_strv_length(sides) != 2)
-		return wrong(text,
-			     "is no forward; write [ADDRESS:]HOSTPORT -> GUESTPORT, as 8080 -> 80");
+		return value_wrong(
+		    text, "is no forward; write [ADDRESS:]HOSTPORT -> GUESTPORT, as 8080 -> 80");
 	char *host = g_strstrip(sides[0]), *guest = g_strstrip(sides[1]);
 	char *colon = strrchr(host, ':');
 	if (colon)
 		*colon = '\0';
 	int host_port = port_of(colon ? colon + 1 : host), guest_port = port_of(guest);
 	if (!host_port || !guest_port)
-		return wrong(text, "has a port that is none; write [ADDRESS:]HOSTPORT -> GUESTPORT "
+		return value_wrong(text,
+				   "has a port that is none; write [ADDRESS:]HOSTPORT -> GUESTPORT "
 				   "with ports from 1 to 65535, as 8080 -> 80");
 	if (colon && inet_pton(AF_INET, host, &address) != 1)
-		return wrong(text, "has an address that is no IPv4 address; QEMU forwards ports at "
+		return value_wrong(text,
+				   "has an address that is no IPv4 address; QEMU forwards ports at "
 				   "these only, as 127.0.0.1:8080 -> 80");
 	struct config_forward *forward = g_new0(struct config_forward, 1);
 	forward->address = colon ? g_strdup(host) : NULL;
@@ -520,7 +399,7 @@ value_set(const struct key *key, const char *text, const char *folder, void *own
 	case KEY_TIME:
 	case KEY_INT:
 	case KEY_REAL:
-		return set_number(key, text, field);
+		return value_set_number(key, text, field);
 	case KEY_BOOL:
 		return set_bool(text, field);
 	case KEY_CHOICE:

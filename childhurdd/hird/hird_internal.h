@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the parts of the hird share: the guests themselves (hird.c), what clients ask for
- * (serve.c), and another configuration (reload.c). */
+/* What the parts of the hird share: the guests themselves (hird.c), those that run
+ * already (take_over.c), what clients ask for (serve.c), and another configuration (reload.c). */
 #ifndef CHILDHURDD_HIRD_HIRD_INTERNAL_H
 #define CHILDHURDD_HIRD_HIRD_INTERNAL_H
 
@@ -45,6 +45,13 @@ struct childhurd *hird_guest(const struct hird *hird, guint i);
 /* What else is in the runtime directory, where somebody has deleted it: the control socket, and
  * libvirt's link. */
 void hird_renew(struct hird *hird);
+
+/* take_over.c: set up its timers; ask which guests run, and go on from there;
+ * what the hypervisor reports. */
+void take_over_init(struct hird *hird);
+void take_over_begin(struct hird *hird);
+void take_over_on_domain(enum hypervisor_event event, const char *name, const char *detail,
+			 void *hird);
 
 /* serve.c: what is done for clients of the control socket. */
 struct control_hird hird_serve(struct hird *hird);

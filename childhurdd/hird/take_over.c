@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Which guests run already: the hypervisor is asked until it answers, when the daemon begins and
+ * when the connection was lost. What it reports is taken over or ended, the others are started, and
+ * the control socket opens.
+ */
+#include "childhurdd/hird/hird_internal.h"
+#include "childhurdd/qemu/domain.h"
+#include "childhurdd/system/notify.h"
+
+#define LIST_RETRY 2.0 /* s until the hypervisor is asked again which guests run */
+#define LIST_LIMIT 5.0 /* s that clients wait for its first answer; then they are told so */
+
+/* Ours, but not configured any more: it is stopped as after a reload, when no build runs. Where
+ * nothing is known of it, it is just ended. */
+static void
+end_stranger(struct hird *h, const struct hypervisor_domain *domain)
+{
+	struct runner *r = domain->pid ? runner_adopt(&h->host, domain->name) : NULL;
+	g_warning("%s: runs, but is no longer configured; %s", domain->name,
+		  r ? "it is stopped, when no build runs" : "it is ended");
+	if (!r) {
+		hypervisor_destroy(h->host.hypervisor, domain->name, NULL, NULL);
+		return;
+	}
+	g_ptr_array_add(h->removed, r);
+	runner_take_over(r, domain->pid);
+	childhurd_event(runner_childhurd(r), EVENT_STOP, "no longer configured");
+}
+
+static void
+end_strangers(struct hird *h, GPtrArray *domains)
+{
+	for (guint i = 0; i < domains->len; i++) {
+		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
+		g_autofree char *uuid = domain_uuid(h->host.config->state_directory, domain->name);
+		if (!hird_find(h, domain->name) && !strcmp(uuid, domain->uuid))
+			end_stranger(h, domain);
+	}
+}
+
+static void
+take_over_found(struct hird *h, GPtrArray *domains)
+{
+	for (guint i = 0; i < domains->len; i++) {
+		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
+		struct runner *r = hird_find(h, domain->name);
+		if (r && !strcmp(runner_uuid(r), domain->uuid) && domain->pid)
+			runner_take_over(r, domain->pid); /* without a process, libvirt has yet to
+							     learn of its end */
+	}
+}
+
+/*
+ * The connection was lost and is there again. What ended meanwhile is known by its pidfd. A start
+ * whose answer was lost may have come to something: a QEMU that its guest knows nothing of.
+ */
+static void
+end_unknown(struct hird *h, GPtrArray *domains)
+{
+	for (guint i = 0; i < domains->len; i++) {
+		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
+		struct runner *r = hird_find(h, domain->name);
+		if (!r || strcmp(runner_uuid(r), domain->uuid))
+			continue;
+		const struct childhurd *c = runner_childhurd(r);
+		if (!c->running && !c->launching) {
+			g_warning("%s: its QEMU came up while the hypervisor was away; it is ended",
+				  domain->name);
+			hypervisor_destroy(h->host.hypervisor, domain->name, NULL, NULL);
+		}
+	}
+}
+
+static void
+start_at_begin(struct runner *r)
+{
+	struct childhurd *c = runner_childhurd(r);
+	const struct record *record = runner_last_record(r);
+	const struct childhurd_kept *kept = &record->kept;
+	if (kept->drained)
+		c->drained = TRUE;
+	if (kept->discard) {
+		childhurd_event(c, EVENT_RESET, "reset before the daemon was started");
+		runner_record(r);
+	}
+	if (record->known && !kept->want_up)
+		c->why = g_strdup("stopped before the daemon was started");
+	else if (c->config->autostart || kept->want_up)
+		childhurd_event(c, EVENT_START, record->known ? "it was up before" : "autostart");
+}
+
+/* Who is answered sees what runs, and can start and stop it: not before that is known, or it is
+ * known that it is not. */
+static void
+open_control(struct hird *h)
+{
+	if (h->opened)
+		return;
+	h->opened = TRUE;
+	ev_timer_stop(h->host.loop, &h->open);
+	control_open(h->control);
+	notify_send(h->listed ? "READY=1" : "READY=1\nSTATUS=the hypervisor does not answer yet");
+}
+
+static void
+on_list_limit(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	open_control(w->data);
+}
+
+static void
+on_listed(const struct hypervisor_result *result, void *data)
+{
+	struct hird *h = data;
+	if (result->error && hypervisor_embedded(h->host.hypervisor)) {
+		g_critical("%s", result->error->message);
+		h->broken = TRUE;
+		ev_break(h->host.loop, EVBREAK_ALL);
+		return;
+	}
+	if (result->error) {
+		g_warning("%s; trying again", result->error->message);
+		open_control(h);
+		ev_timer_stop(h->host.loop, &h->list);
+		ev_timer_set(&h->list, LIST_RETRY, 0);
+		ev_timer_start(h->host.loop, &h->list);
+		return;
+	}
+	if (h->listed) {
+		g_message("the hypervisor is there again");
+		end_unknown(h, result->domains);
+		return;
+	}
+	h->listed = TRUE;
+	take_over_found(h, result->domains);
+	for (guint i = 0; i < h->runners->len; i++) {
+		struct runner *r = g_ptr_array_index(h->runners, i);
+		if (runner_childhurd(r)->state == STATE_STOPPED)
+			start_at_begin(r);
+	}
+	hird_publish(h);
+	end_strangers(h, result->domains); /* which are off the list now */
+	open_control(h);
+}
+
+static void
+on_list(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct hird *h = w->data;
+	hypervisor_list(h->host.hypervisor, on_listed, h);
+}
+
+void
+take_over_on_domain(enum hypervisor_event event, const char *name, const char *detail, void *data)
+{
+	struct hird *h = data;
+	if (event == HYPERVISOR_LOST) {
+		g_warning("the connection to the hypervisor is lost; the guests run on");
+		ev_timer_stop(h->host.loop, &h->list);
+		ev_timer_set(&h->list, LIST_RETRY, 0);
+		ev_timer_start(h->host.loop, &h->list);
+		return;
+	}
+	struct runner *r = hird_find_any(h, name);
+	if (r)
+		runner_domain_event(r, event, detail);
+}
+
+void
+take_over_init(struct hird *h)
+{
+	ev_timer_init(&h->list, on_list, 0, 0);
+	ev_timer_init(&h->open, on_list_limit, LIST_LIMIT, 0);
+	h->list.data = h->open.data = h;
+}
+
+void
+take_over_begin(struct hird *h)
+{
+	on_list(h->host.loop, &h->list, 0);
+	ev_timer_start(h->host.loop, &h->open);
+}

@@ -8,7 +8,7 @@
  * its QEMUs do not: they are daemonized, go on when this process dies, and are found again in
  * ROOT/run/qemu by the next one.
  */
-#include "childhurdd/qemu/hypervisor.h"
+#include "childhurdd/qemu/hypervisor_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -26,21 +26,6 @@
 #define STALE_DOMAIN_LIMIT 5000
 /* ms that a guest which goes on has to meet what it was paused for once more */
 #define RESUME_SETTLE 200
-
-struct hypervisor {
-	struct tasks *tasks;
-	char *uri;
-	char *root; /* of the embedded driver, NULL: another uri */
-	char *path; /* to root, as libvirt has it */
-	uid_t user; /* whom QEMU runs as */
-	char *logs; /* of its QEMUs; NULL: another uri */
-	hypervisor_event_fn event;
-	void *data;
-	GHashTable *asked; /* name => number of calls to its monitor under way; the loop's */
-	GMutex lock;
-	virConnectPtr connection; /* under lock */
-	gboolean opened;	  /* there was one; under lock */
-};
 
 enum call_kind {
 	CALL_START,
@@ -108,196 +93,7 @@ domain_free(void *data)
 	g_free(domain);
 }
 
-/* An event on its way from libvirt's thread to the loop. */
-struct report {
-	struct hypervisor *hypervisor;
-	enum hypervisor_event event;
-	char *name, *detail;
-};
-
-static void
-report_free(void *data)
-{
-	struct report *report = data;
-	g_free(report->name);
-	g_free(report->detail);
-	g_free(report);
-}
-
-static void
-report_deliver(void *data)
-{
-	struct report *report = data;
-	report->hypervisor->event(report->event, report->name, report->detail,
-				  report->hypervisor->data);
-}
-
-/* --- in libvirt's event thread --- */
-
-static void
-post(struct hypervisor *h, enum hypervisor_event event, const char *name, const char *detail)
-{
-	struct report *report = g_new0(struct report, 1);
-	report->hypervisor = h;
-	report->event = event;
-	report->name = g_strdup(name);
-	report->detail = g_strdup(detail);
-	tasks_post(h->tasks, report_deliver, report_free, report);
-}
-
-static const char *
-stop_detail(int detail)
-{
-	switch (detail) {
-	case VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN:
-		return "QEMU was shut down";
-	case VIR_DOMAIN_EVENT_STOPPED_DESTROYED:
-		return "QEMU was destroyed";
-	case VIR_DOMAIN_EVENT_STOPPED_CRASHED:
-		return "QEMU crashed";
-	case VIR_DOMAIN_EVENT_STOPPED_FAILED:
-		return "QEMU ended unexpectedly";
-	default:
-		return "QEMU ended";
-	}
-}
-
-static int
-on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail, void *data)
-{
-	if (event == VIR_DOMAIN_EVENT_STARTED)
-		post(data, HYPERVISOR_STARTED, virDomainGetName(domain), NULL);
-	if (event == VIR_DOMAIN_EVENT_SUSPENDED || event == VIR_DOMAIN_EVENT_RESUMED)
-		post(data, HYPERVISOR_PAUSED, virDomainGetName(domain), NULL);
-	if (event == VIR_DOMAIN_EVENT_STOPPED)
-		post(data, HYPERVISOR_STOPPED, virDomainGetName(domain), stop_detail(detail));
-	return 0;
-}
-
-/* "" when it is missing or no text: a QEMU that was broken out of says what it likes. */
-static const char *
-string_member(JsonObject *object, const char *name)
-{
-	JsonNode *node = json_object_get_member(object, name);
-	const char *text = node && JSON_NODE_HOLDS_VALUE(node) ? json_node_get_string(node) : NULL;
-	return text ? text : "";
-}
-
-/* QEMU's SHUTDOWN event says whether the guest or the host wanted it (qapi/run-state.json,
- * ShutdownCause). */
-static void
-on_monitor_event(virConnectPtr connection, virDomainPtr domain, const char *event,
-		 long long seconds, unsigned int microseconds, const char *details, void *data)
-{
-	g_autoptr(JsonNode) node = details ? json_from_string(details, NULL) : NULL;
-	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
-		return;
-	const char *reason = string_member(json_node_get_object(node), "reason");
-	if (!strcmp(reason, "guest-reset"))
-		post(data, HYPERVISOR_RESET_ASKED, virDomainGetName(domain), NULL);
-	else if (!strcmp(reason, "guest-shutdown"))
-		post(data, HYPERVISOR_POWER_OFF_ASKED, virDomainGetName(domain), NULL);
-}
-
-static void
-on_close(virConnectPtr connection, int reason, void *data)
-{
-	post(data, HYPERVISOR_LOST, NULL, NULL);
-}
-
-static void
-no_op_timer(int timer, void *data)
-{
-}
-
-static void *
-run_events(void *data)
-{
-	virEventAddTimeout(3600 * 1000, no_op_timer, NULL,
-			   NULL); /* the loop wants something to wait for */
-	for (;;)
-		if (virEventRunDefaultImpl() < 0)
-			g_usleep(100000);
-	return NULL;
-}
-
-static void
-silent(void *data, virErrorPtr error)
-{
-}
-
-/* libvirt's process-wide set-up, once. Its event thread lives as long as the process. What libvirt
- * has to say beside the errors of its calls goes to a file, unless its own variable says otherwise.
- */
-static gboolean
-libvirt_start(const char *log, GError **error)
-{
-	static gsize started;
-	if (g_once_init_enter(&started)) {
-		g_autofree char *output = g_strdup_printf("3:file:%s", log);
-		g_setenv("LIBVIRT_LOG_OUTPUTS", output, FALSE);
-		gsize ok = virInitialize() == 0 && virEventRegisterDefaultImpl() == 0 ? 2 : 1;
-		virSetErrorFunc(NULL, silent);
-		if (ok == 2)
-			g_thread_unref(g_thread_new("libvirt-events", run_events, NULL));
-		g_once_init_leave(&started, ok);
-	}
-	if (started == 2)
-		return TRUE;
-	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
-		    "libvirt: cannot be initialized: %s", virGetLastErrorMessage());
-	return FALSE;
-}
-
 /* --- in the workers --- */
-
-static void
-set_libvirt_error(GError **error, const char *what)
-{
-	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: %s", what,
-		    virGetLastErrorMessage());
-}
-
-/* A reference on a living connection; opened, or opened again, when there is none. */
-static virConnectPtr
-connection_get(struct hypervisor *h, GError **error)
-{
-	g_mutex_lock(&h->lock);
-	if (h->connection && virConnectIsAlive(h->connection) != 1) {
-		virConnectClose(h->connection);
-		h->connection = NULL;
-	}
-	if (!h->connection) {
-		virConnectPtr c = NULL;
-		if (h->root && !h->opened)
-			embed_tidy(h->root, h->path, h->user);
-		if (!h->root || embed_link(h->root, h->path, error))
-			c = virConnectOpen(h->uri);
-		if (c) {
-			virConnectSetKeepAlive(c, 5, 3);
-			virConnectRegisterCloseCallback(c, on_close, h, NULL);
-			virConnectDomainEventRegisterAny(c, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-							 VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), h,
-							 NULL);
-			virConnectDomainQemuMonitorEventRegister(c, NULL, "SHUTDOWN",
-								 on_monitor_event, h, NULL, 0);
-			h->connection = c;
-			h->opened = TRUE;
-		} else if (!error || !*error) {
-			set_libvirt_error(error, h->uri);
-			if (error && strstr((*error)->message, "Failed to parse user"))
-				g_prefix_error(
-				    error,
-				    "libvirt wants the user it was built for, even if no QEMU runs "
-				    "as that one (useradd --system --user-group NAME): ");
-		}
-	}
-	virConnectPtr connection = h->connection;
-	if (connection)
-		virConnectRef(connection);
-	g_mutex_unlock(&h->lock);
-	return connection;
-}
 
 /*
  * libvirt tells nobody the pid of a QEMU. Its command line has the UUID; but so may that of any
@@ -331,7 +127,7 @@ domain_get(virConnectPtr connection, const char *name, GError **error)
 {
 	virDomainPtr domain = virDomainLookupByName(connection, name);
 	if (!domain && !is_missing())
-		set_libvirt_error(error, "libvirt");
+		hypervisor_set_error(error, "libvirt");
 	return domain;
 }
 
@@ -377,7 +173,7 @@ do_start(virConnectPtr connection, struct hypervisor_call *call)
 		embed_note(root, call->name, 0);
 	virDomainPtr domain = virDomainCreateXML(connection, call->text, 0);
 	if (!domain) {
-		set_libvirt_error(&call->error, "QEMU does not start");
+		hypervisor_set_error(&call->error, "QEMU does not start");
 		return;
 	}
 	call->pid = find_pid(call->hypervisor, call->name, call->uuid);
@@ -392,7 +188,7 @@ do_list(virConnectPtr connection, struct hypervisor_call *call)
 	virDomainPtr *list = NULL;
 	int n = virConnectListAllDomains(connection, &list, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
 	if (n < 0) {
-		set_libvirt_error(&call->error, "cannot list the domains");
+		hypervisor_set_error(&call->error, "cannot list the domains");
 		return;
 	}
 	call->domains = g_ptr_array_new_with_free_func(domain_free);
@@ -419,7 +215,7 @@ ask_qemu(virDomainPtr domain, const char *command, GError **error)
 {
 	char *answer = NULL;
 	if (virDomainQemuMonitorCommand(domain, command, &answer, 0) < 0) {
-		set_libvirt_error(error, "QEMU's monitor");
+		hypervisor_set_error(error, "QEMU's monitor");
 		return NULL;
 	}
 	JsonNode *node = json_from_string(answer, error);
@@ -450,7 +246,7 @@ do_look(virDomainPtr domain, struct hypervisor_call *call)
 		return;
 	JsonNode *status = json_object_get_member(json_node_get_object(node), "return");
 	call->answer = g_strdup(status && JSON_NODE_HOLDS_OBJECT(status)
-				    ? string_member(json_node_get_object(status), "status")
+				    ? hypervisor_member(json_node_get_object(status), "status")
 				    : "");
 	if (!strcmp(call->answer, "io-error"))
 		call->running = disk_error(domain, &call->error);
@@ -466,7 +262,7 @@ static void
 do_resume(virDomainPtr domain, struct hypervisor_call *call)
 {
 	if (virDomainResume(domain) < 0) {
-		set_libvirt_error(&call->error, "the guest cannot go on");
+		hypervisor_set_error(&call->error, "the guest cannot go on");
 		return;
 	}
 	g_usleep(RESUME_SETTLE * 1000);
@@ -487,11 +283,11 @@ do_with_domain(virConnectPtr connection, struct hypervisor_call *call)
 	case CALL_DESTROY:
 		if (virDomainDestroy(domain) < 0 && !is_missing() &&
 		    virGetLastErrorCode() != VIR_ERR_OPERATION_INVALID)
-			set_libvirt_error(&call->error, "QEMU cannot be ended");
+			hypervisor_set_error(&call->error, "QEMU cannot be ended");
 		break;
 	case CALL_POWER_BUTTON:
 		if (virDomainShutdownFlags(domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) < 0)
-			set_libvirt_error(&call->error, "the power button");
+			hypervisor_set_error(&call->error, "the power button");
 		break;
 	case CALL_LOOK:
 		do_look(domain, call);
@@ -503,7 +299,7 @@ do_with_domain(virConnectPtr connection, struct hypervisor_call *call)
 		char *answer = NULL;
 		if (virDomainQemuMonitorCommand(domain, call->text, &answer,
 						VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP) < 0)
-			set_libvirt_error(&call->error, "QEMU's monitor");
+			hypervisor_set_error(&call->error, "QEMU's monitor");
 		call->answer = g_strdup(answer);
 		free(answer);
 		break;
@@ -518,7 +314,7 @@ call_work(void *data)
 	struct hypervisor_call *call = data;
 	if (call->error) /* it is not to be made */
 		return;
-	virConnectPtr connection = connection_get(call->hypervisor, &call->error);
+	virConnectPtr connection = hypervisor_connect(call->hypervisor, &call->error);
 	if (!connection)
 		return;
 	if (call->kind == CALL_START)
@@ -665,7 +461,7 @@ hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory
 		g_free(log);
 		log = g_build_filename(path, EMBED_LOG, NULL);
 	}
-	if (!libvirt_start(log, error))
+	if (!hypervisor_start_libvirt(log, error))
 		return NULL;
 	struct hypervisor *h = g_new0(struct hypervisor, 1);
 	h->tasks = tasks;

@@ -4,17 +4,14 @@
  * open session a tenth of that, and sshd's penalties for connections that do not log in would lock
  * everybody out (all of them come from 10.0.2.2).
  */
-#include "childhurdd/guest/health.h"
+#include "childhurdd/guest/health_internal.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "childhurdd/guest/vitals.h"
-#include "ssh/session.h"
 
-/* Guix System has its commands in the profile, and sshd's PATH may lack the sbin folders. */
-#define HALT_COMMAND "PATH=$PATH:/sbin:/usr/sbin:/run/current-system/profile/sbin halt"
 /* A line for each fact, its name first; what a guest does not have is missing. */
 #define FACTS_COMMAND                                                                              \
 	"echo time $(date +%s); echo load $(cat /proc/loadavg);"                                   \
@@ -23,34 +20,6 @@
 /* As `guix offload` does: Guile, Guix' modules, and a handshake with the guest's guix-daemon. */
 #define GUIX_INPUT                                                                                 \
 	"(begin (use-modules (guix store)) (close-connection (open-connection)) (+ 1 1))\n"
-#define CLOCK_COMMAND                                                                              \
-	"PATH=$PATH:/sbin:/usr/sbin:/run/current-system/profile/bin date -s @%" G_GINT64_FORMAT
-#define COLLECT_COMMAND                                                                            \
-	"PATH=$PATH:/run/current-system/profile/bin guix gc --free-space=%" G_GINT64_FORMAT "MiB"
-
-struct health {
-	struct ev_loop *loop;
-	const struct config_guest *guest;
-	pid_t qemu;
-	char **host_keys;
-	char *key;
-	health_fn report;
-	void *data;
-	struct ssh_session *session; /* the administrator's; logged in when `open` */
-	struct ssh_session *visit;   /* the coordinator's user, now and then */
-	struct ssh_session *door;    /* looks whether sshd greets, more often */
-	gboolean open, halting, paused;
-	gboolean visited;		  /* the first proof needs that, too */
-	gboolean once_more;		  /* the present probe began too early to count */
-	int asking;			  /* parts of the present probe that have not ended */
-	char *unasked;			  /* why one of them could not be made; NULL: all could */
-	gint64 began, asked, visit_began; /* monotonic µs */
-	gint64 door_seen, visit_seen;	  /* monotonic ms when they were last known to be good */
-	guint probes;			  /* since the session is open */
-	gint64 took[HEALTH_PROBES_KEPT];  /* ms, the latest first; 0: not known */
-	ev_timer timer;			  /* the next attempt, or the next probe */
-	struct health_report last;
-};
 
 static const char *const step_names[N_HEALTH_STEPS] = {
     [HEALTH_BANNER] = "banner",	    [HEALTH_HOST_KEY] = "host key", [HEALTH_LOGIN] = "login",
@@ -86,8 +55,8 @@ forget_steps(struct health *h)
 			g_clear_pointer(&h->last.results[s], g_free);
 }
 
-static void
-again(struct health *h, double ms)
+void
+health_again(struct health *h, double ms)
 {
 	ev_timer_stop(h->loop, &h->timer);
 	ev_timer_set(&h->timer, ms / 1000, 0);
@@ -100,11 +69,11 @@ static void
 next_probe(struct health *h)
 {
 	double least = h->probes++ ? 0.9 : 0.1;
-	again(h, (double)h->guest->probe_interval * g_random_double_range(least, 1.1));
+	health_again(h, (double)h->guest->probe_interval * g_random_double_range(least, 1.1));
 }
 
-static void
-drop_sessions(struct health *h)
+void
+health_drop_sessions(struct health *h)
 {
 	ssh_session_free(h->session);
 	ssh_session_free(h->visit);
@@ -118,10 +87,10 @@ drop_sessions(struct health *h)
 static void
 failed(struct health *h, const char *text, gboolean impostor, double retry)
 {
-	drop_sessions(h);
+	health_drop_sessions(h);
 	memset(h->took, 0, sizeof h->took); /* it may be slower now: it has all the time again */
 	h->last.probed = g_get_monotonic_time() / 1000;
-	again(h, retry);
+	health_again(h, retry);
 	if (!h->paused)
 		h->report(EVENT_PROBE_FAILED, text, impostor, h->data);
 }
@@ -130,13 +99,13 @@ failed(struct health *h, const char *text, gboolean impostor, double retry)
 static void
 unasked(struct health *h, const char *text)
 {
-	again(h, HEALTH_RETRY_ODD);
+	health_again(h, HEALTH_RETRY_ODD);
 	h->report(EVENT_UNASKED, text, FALSE, h->data);
 }
 
 /* An error of this host's, or of its daemon's. */
-static gboolean
-is_ours(const GError *error)
+gboolean
+health_is_ours(const GError *error)
 {
 	return g_error_matches(error, SSH_ERROR, SSH_ERROR_HOST) ||
 	       g_error_matches(error, SSH_ERROR, SSH_ERROR_KEY);
@@ -170,9 +139,9 @@ static void
 session_failed(struct health *h, enum ssh_step step, const GError *error)
 {
 	gboolean impostor = g_error_matches(error, SSH_ERROR, SSH_ERROR_IMPOSTOR);
-	if (is_ours(error)) {
+	if (health_is_ours(error)) {
 		g_autofree char *why = unasked_text(error);
-		drop_sessions(h);
+		health_drop_sessions(h);
 		unasked(h, why);
 		return;
 	}
@@ -222,7 +191,7 @@ part_ended(struct health *h, const GError *error)
 	if (h->once_more) {
 		h->once_more = FALSE;
 		g_clear_pointer(&h->unasked, g_free);
-		again(h, 0);
+		health_again(h, 0);
 		return;
 	}
 	if (h->unasked) {
@@ -297,7 +266,7 @@ on_probe(struct ssh_session *session, int status, const char *output, const GErr
 	g_autofree char *text = NULL;
 	if (h->halting)
 		return;
-	if (error && is_ours(error)) {
+	if (error && health_is_ours(error)) {
 		part_ended(h, error);
 		return;
 	}
@@ -330,7 +299,7 @@ probe(struct health *h)
 	gboolean guix = !strcmp(h->guest->probe_command, "guix");
 	h->asked = g_get_monotonic_time();
 	h->asking = 2;
-	again(h, HEALTH_LOOK);
+	health_again(h, HEALTH_LOOK);
 	if (!h->visited || h->asked / 1000 - h->visit_seen >= HEALTH_VISIT)
 		visit(h);
 	else if (h->asked / 1000 - h->door_seen >= HEALTH_DOOR)
@@ -369,7 +338,7 @@ static void
 on_visit(struct ssh_session *session, enum ssh_step step, const GError *error, void *data)
 {
 	struct health *h = data;
-	gboolean ours = error && is_ours(error);
+	gboolean ours = error && health_is_ours(error);
 	g_autofree char *text =
 	    error ? g_strdup_printf("login as %s: %s", visitor(h), error->message) : NULL;
 	if (!ours)
@@ -400,7 +369,7 @@ static void
 on_door(struct ssh_session *session, enum ssh_step step, const GError *error, void *data)
 {
 	struct health *h = data;
-	gboolean ours = error && is_ours(error);
+	gboolean ours = error && health_is_ours(error);
 	g_autofree char *text =
 	    error ? g_strdup_printf("a new connection: %s", error->message) : NULL;
 	ssh_session_free(h->door);
@@ -432,14 +401,12 @@ on_closed(struct ssh_session *session, const GError *error, void *data)
 {
 	struct health *h = data;
 	if (h->halting) { /* as it should */
-		drop_sessions(h);
+		health_drop_sessions(h);
 		return;
 	}
 	g_autofree char *text = g_strdup_printf("the session ended: %s", error->message);
 	failed(h, text, FALSE, HEALTH_RETRY_ABSENT);
 }
-
-static void halt(struct health *h, const GError *error);
 
 static void
 on_ready(struct ssh_session *session, enum ssh_step step, const GError *error, void *data)
@@ -450,7 +417,7 @@ on_ready(struct ssh_session *session, enum ssh_step step, const GError *error, v
 	if (reached > HEALTH_BANNER)
 		heard(h);
 	if (h->halting) {
-		halt(h, error);
+		health_say_halt(h, error);
 		return;
 	}
 	for (enum health_step s = HEALTH_BANNER; s < reached && s <= HEALTH_LOGIN; s++)
@@ -474,7 +441,7 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct health *h = w->data;
 	if (h->paused && !h->halting) {
-		again(h, HEALTH_LOOK);
+		health_again(h, HEALTH_LOOK);
 		return;
 	}
 	if (life_stopped(h->qemu)) {
@@ -492,7 +459,7 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	if (h->halting && h->session) /* it is being connected */
 		return;
 	if (h->open && h->asking) { /* their own limits count */
-		again(h, HEALTH_LOOK);
+		health_again(h, HEALTH_LOOK);
 		return;
 	}
 	if (h->open) {
@@ -503,107 +470,6 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	h->session = connect_as(h, h->guest->admin_user, on_ready, on_closed);
 }
 
-/* --- halt --- */
-
-static void
-on_halt(struct ssh_session *session, int status, const char *output, const GError *error,
-	void *data)
-{
-	struct health *h = data;
-	if (error || status == 0) /* a halting Hurd closes the session, or lets it hang */
-		return;
-	g_autofree char *text =
-	    g_strdup_printf("`halt' ended with status %d: %.200s", status, output);
-	h->report(EVENT_HALT_REFUSED, g_strchomp(text), FALSE, h->data);
-}
-
-/* The session is open, or it could not be opened. */
-static void
-halt(struct health *h, const GError *error)
-{
-	ev_timer_stop(h->loop, &h->timer);
-	h->open = !error;
-	if (h->open) {
-		ssh_session_run(h->session, HALT_COMMAND, NULL, h->guest->stop_timeout, on_halt, h);
-		return;
-	}
-	g_autofree char *text = g_strdup_printf("no SSH session: %s", error->message);
-	gboolean ours = is_ours(error);
-	drop_sessions(h);
-	if (ours) { /* stop-timeout is the limit */
-		again(h, HEALTH_RETRY_ODD);
-		return;
-	}
-	h->report(EVENT_HALT_REFUSED, text, FALSE, h->data);
-}
-
-void
-health_halt(struct health *h)
-{
-	h->halting = TRUE;
-	ssh_session_free(h->visit); /* how they end says nothing any more */
-	ssh_session_free(h->door);
-	h->visit = h->door = NULL;
-	if (h->open)
-		halt(h, NULL);
-	else
-		again(h, 0);
-}
-
-/* --- garbage --- */
-
-static void
-on_collected(struct ssh_session *session, int status, const char *output, const GError *error,
-	     void *data)
-{
-	struct health *h = data;
-	if (h->halting)
-		return;
-	g_autofree char *text =
-	    error    ? g_strdup_printf("its garbage is not collected: %s", error->message)
-	    : status ? g_strdup_printf("its garbage is not collected: `guix gc' ended with status "
-				       "%d: %.200s",
-				       status, output)
-		     : g_strdup("its garbage is collected");
-	again(h, 0); /* what has it brought? */
-	h->report(EVENT_COLLECTED, g_strchomp(text), FALSE, h->data);
-}
-
-void
-health_collect(struct health *h, gint64 bytes)
-{
-	g_autofree char *command = g_strdup_printf(COLLECT_COMMAND, bytes / (1024 * 1024));
-	ssh_session_run(h->session, command, NULL, HEALTH_COLLECT_LIMIT, on_collected, h);
-}
-
-/* --- the clock --- */
-
-static void
-on_clock_set(struct ssh_session *session, int status, const char *output, const GError *error,
-	     void *data)
-{
-	struct health *h = data;
-	if (h->halting)
-		return;
-	g_autofree char *text =
-	    error    ? g_strdup_printf("its clock cannot be set: %s", error->message)
-	    : status ? g_strdup_printf("its clock cannot be set: `date -s' as %s ended with status "
-				       "%d: %.200s",
-				       h->guest->admin_user, status, output)
-		     : g_strdup("its clock is set");
-	health_ask(h); /* what has it brought? */
-	h->report(EVENT_CLOCK_SET, g_strchomp(text), FALSE, h->data);
-}
-
-void
-health_set_clock(struct health *h)
-{
-	double way = h->last.skew_within - 0.5; /* what half of an answer took */
-	double then = (double)g_get_real_time() / 1e6 + way;
-	g_autofree char *command = g_strdup_printf(CLOCK_COMMAND, (gint64)round(then));
-	ssh_session_run(h->session, command, NULL, HEALTH_CLOCK_LIMIT, on_clock_set, h);
-}
-
 void
 health_ask(struct health *h)
 {
@@ -612,7 +478,7 @@ health_ask(struct health *h)
 	if (h->open && h->asking)
 		h->once_more = TRUE; /* half of it may have been answered long ago */
 	else if (h->open || !h->session)
-		again(h, 0);
+		health_again(h, 0);
 }
 
 void
@@ -673,7 +539,7 @@ health_free(struct health *h)
 	if (!h)
 		return;
 	ev_timer_stop(h->loop, &h->timer);
-	drop_sessions(h);
+	health_drop_sessions(h);
 	for (int s = 0; s < N_HEALTH_STEPS; s++)
 		g_free(h->last.results[s]);
 	g_free(h->last.banner);

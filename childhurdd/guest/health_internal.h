@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What probes (health.c) and actions (health_actions.c) share: the sessions into a guest. */
+#ifndef CHILDHURDD_GUEST_HEALTH_INTERNAL_H
+#define CHILDHURDD_GUEST_HEALTH_INTERNAL_H
+
+#include "childhurdd/guest/health.h"
+#include "ssh/session.h"
+
+struct health {
+	struct ev_loop *loop;
+	const struct config_guest *guest;
+	pid_t qemu;
+	char **host_keys;
+	char *key;
+	health_fn report;
+	void *data;
+	struct ssh_session *session; /* the administrator's; logged in when `open` */
+	struct ssh_session *visit;   /* the coordinator's user, now and then */
+	struct ssh_session *door;    /* looks whether sshd greets, more often */
+	gboolean open, halting, paused;
+	gboolean visited;		  /* the first proof needs that, too */
+	gboolean once_more;		  /* the present probe began too early to count */
+	int asking;			  /* parts of the present probe that have not ended */
+	char *unasked;			  /* why one of them could not be made; NULL: all could */
+	gint64 began, asked, visit_began; /* monotonic µs */
+	gint64 door_seen, visit_seen;	  /* monotonic ms when they were last known to be good */
+	guint probes;			  /* since the session is open */
+	gint64 took[HEALTH_PROBES_KEPT];  /* ms, the latest first; 0: not known */
+	ev_timer timer;			  /* the next attempt, or the next probe */
+	struct health_report last;
+};
+
+/* Set the timer of the next attempt or probe. */
+void health_again(struct health *health, double ms);
+void health_drop_sessions(struct health *health);
+/* An error of this host's, or of its daemon's. */
+gboolean health_is_ours(const GError *error);
+/* health_actions.c: the session to halt the guest by is open, or it could not be opened. */
+void health_say_halt(struct health *health, const GError *error);
+
+#endif

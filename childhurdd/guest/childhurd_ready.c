@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A guest that answers: its boot, the builds that it gets or that are kept out, its store and its
+ * clock. What disturbs builds is done only when none runs.
+ */
+#include "childhurdd/guest/childhurd_internal.h"
+
+#include <string.h>
+
+const char childhurd_phase_collecting[] = "its garbage is being collected";
+const char childhurd_phase_winding_down[] = "waiting for the running build to end";
+
+gint64
+childhurd_boot_limit(const struct childhurd *c)
+{
+	gint64 longest = 0;
+	for (int i = 0; i < BOOTS_KEPT; i++) {
+		if (!c->boots[i] || c->failures)
+			return c->config->boot_timeout;
+		longest = MAX(longest, c->boots[i]);
+	}
+	return MIN(MAX(longest * BOOT_PATIENCE, BOOT_LEAST), c->config->boot_timeout);
+}
+
+/* When no build runs in it. Its slots are kept from builds already. */
+static void
+set_clock(struct childhurd *c)
+{
+	gint64 now = c->world->now(c);
+	if ((c->state != STATE_READY && c->state != STATE_DRAINING) || c->setting_clock ||
+	    c->collecting || (c->clock_set_at && now - c->clock_set_at < CLOCK_AGAIN))
+		return;
+	childhurd_list_again(c);
+	if (c->world->hold(c) > 0)
+		return;
+	c->setting_clock = TRUE;
+	c->clock_set_at = now;
+	c->world->set_clock(c);
+}
+
+void
+childhurd_note_clock(struct childhurd *c, gboolean off, const char *what)
+{
+	gboolean news = off != c->clock_off;
+	c->clock_off = off;
+	g_free(c->clock_text);
+	c->clock_text = g_strdup(what);
+	if (!off)
+		c->clock_set_at = 0; /* it has helped */
+	if (news) {
+		childhurd_list_again(c);
+		c->world->changed(c, FALSE, what);
+		childhurd_mind_slots(c);
+	}
+	if (c->state == STATE_READY && (news || off) && !c->unasked)
+		childhurd_set_phase(c, childhurd_ready_phase(c));
+	if (off)
+		set_clock(c);
+}
+
+void
+childhurd_ready(struct childhurd *c)
+{
+	g_autofree char *why = NULL;
+	if (!c->proven && c->launched_at) {
+		gint64 took = c->world->now(c) - c->launched_at;
+		memmove(&c->boots[1], c->boots, sizeof c->boots - sizeof *c->boots);
+		c->boots[0] = took;
+		why = g_strdup_printf("%.1f s after QEMU's start", (double)took / 1000);
+	} else {
+		why = g_strdup("it answers");
+	}
+	c->enrolled = c->proven = TRUE;
+	c->going_down = GOING_DOWN_NOT;
+	c->world->leave(c);
+	if (c->winding_down) {
+		childhurd_set_state(c, STATE_DRAINING, c->wish);
+		childhurd_set_phase(c, childhurd_phase_winding_down);
+	} else if (c->drained) {
+		childhurd_set_state(c, STATE_DRAINING, "drained");
+	} else {
+		childhurd_set_state(c, STATE_READY, why);
+	}
+	if (c->clock_off)
+		set_clock(c);
+}
+
+void
+childhurd_wind_down(struct childhurd *c, const char *why)
+{
+	c->winding_down = TRUE;
+	g_free(c->wish);
+	c->wish = g_strdup(why);
+	if (c->state != STATE_UNRESPONSIVE)
+		childhurd_set_state(c, STATE_DRAINING, why);
+	else
+		c->world->changed(c, FALSE, why);
+	if (c->world->hold(c) <= 0) {
+		childhurd_stop(c, RUNG_HALT, why);
+		return;
+	}
+	childhurd_set_phase(c, childhurd_phase_winding_down);
+}
+
+void
+childhurd_drain(struct childhurd *c, const char *why)
+{
+	c->drained = TRUE;
+	if (c->state == STATE_READY) {
+		childhurd_set_state(c, STATE_DRAINING, why);
+	} else {
+		c->world->changed(c, FALSE, "drained: it will not be published");
+		childhurd_mind_slots(c);
+	}
+}
+
+void
+childhurd_undrain(struct childhurd *c, const char *why)
+{
+	c->drained = FALSE;
+	if (c->state == STATE_DRAINING) {
+		c->winding_down = FALSE;
+		c->want_up = TRUE;
+		c->discard = FALSE;
+		childhurd_set_state(c, STATE_READY, why);
+	} else if (c->winding_down) { /* unresponsive: it waits for its build, and then stops */
+		c->winding_down = FALSE;
+		c->want_up = TRUE;
+		c->discard = FALSE;
+		c->world->changed(c, FALSE, "it is not stopped any more");
+		childhurd_mind_slots(c);
+	} else {
+		c->world->changed(c, FALSE, "no longer drained");
+		childhurd_mind_slots(c);
+	}
+}
+
+/* Little room is left in its store: make some, when no build runs. */
+static void
+tidy(struct childhurd *c)
+{
+	gint64 now = c->world->now(c);
+	if (!c->config->store_floor || c->collecting || c->world->builds(c) != 0)
+		return;
+	if (c->config->disk == CONFIG_DISK_EPHEMERAL && c->had_room) {
+		childhurd_wind_down(c, "its store ran low; it gets a new disk");
+		return;
+	}
+	if (c->collected_at && now - c->collected_at < COLLECT_AGAIN)
+		return;
+	c->collecting = TRUE;
+	childhurd_list_again(c);
+	if (c->world->hold(c) > 0) { /* a build came before it was off the list */
+		c->collecting = FALSE;
+		childhurd_mind_slots(c);
+		return;
+	}
+	c->world->changed(c, FALSE, childhurd_phase_collecting);
+	childhurd_set_phase(c, childhurd_phase_collecting);
+	c->world->collect(c);
+}
+
+void
+childhurd_note_room(struct childhurd *c, enum event event, const char *what)
+{
+	enum room room = event == EVENT_ROOM  ? ROOM_ENOUGH
+			 : event == EVENT_LOW ? ROOM_LOW
+					      : ROOM_NONE;
+	if (room == ROOM_ENOUGH) {
+		c->had_room = TRUE;
+		c->collected_at = 0; /* it has helped */
+	}
+	if (room != c->room) {
+		c->room = room;
+		c->world->changed(c, FALSE, what);
+	}
+	g_free(c->room_text);
+	c->room_text = g_strdup(what);
+	if (c->state != STATE_READY)
+		return;
+	if (!c->unasked)
+		childhurd_set_phase(c, childhurd_ready_phase(c));
+	if (room != ROOM_ENOUGH)
+		tidy(c);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A guest's state, its limit, and its place in the list of machines: the one place where a state
+ * changes, so that it is published before anything follows from it.
+ */
+#include "childhurdd/guest/childhurd_internal.h"
+
+void
+childhurd_set_deadline(struct childhurd *c, gint64 after)
+{
+	c->deadline = after < 0 ? -1 : c->world->now(c) + after;
+	c->world->timer(c, c->deadline);
+}
+
+void
+childhurd_set_limit(struct childhurd *c, gint64 after)
+{
+	gboolean waits = c->unasked || c->paused;
+	c->left = waits ? MAX(after, 1) : -1;
+	childhurd_set_deadline(c, waits ? -1 : MAX(after, 1));
+}
+
+gint64
+childhurd_limit_left(struct childhurd *c)
+{
+	return c->unasked || c->paused ? c->left : c->deadline - c->world->now(c);
+}
+
+static enum listing
+listing_of(const struct childhurd *c)
+{
+	if (childhurd_published(c))
+		return LISTING_READY;
+	return childhurd_coming_up(c) ? LISTING_COMING : LISTING_NOT;
+}
+
+void
+childhurd_mind_slots(struct childhurd *c)
+{
+	if (c->state == STATE_DRAINING || c->state == STATE_STOPPING || c->winding_down ||
+	    c->collecting || ((c->clock_off || c->drained) && c->running))
+		c->world->hold(c);
+	else
+		c->world->release(c);
+}
+
+const char *
+childhurd_ready_phase(const struct childhurd *c)
+{
+	if (c->clock_off)
+		return c->clock_text;
+	if (c->collecting)
+		return childhurd_phase_collecting;
+	return c->room != ROOM_ENOUGH ? c->room_text : NULL;
+}
+
+void
+childhurd_set_state(struct childhurd *c, enum state state, const char *why)
+{
+	g_autofree char *old = c->why;
+	if (c->state == STATE_READY && c->world->now(c) - c->since >= BACKOFF_FORGET)
+		c->failures = 0;
+	c->why = g_strdup(why ? why : old);
+	c->state = state;
+	c->since = c->world->now(c);
+	g_free(c->phase);
+	c->phase = state == STATE_READY ? g_strdup(childhurd_ready_phase(c)) : NULL;
+	childhurd_set_deadline(c, -1);
+	c->left = -1;
+	if (state != STATE_READY && state != STATE_DRAINING) /* the session has ended */
+		c->collecting = c->setting_clock = FALSE;
+	c->listing = listing_of(c);
+	c->world->changed(c, TRUE, c->why);
+	childhurd_mind_slots(c);
+}
+
+void
+childhurd_list_again(struct childhurd *c)
+{
+	if (c->listing == listing_of(c))
+		return;
+	c->listing = listing_of(c);
+	c->world->changed(c, TRUE, NULL);
+}
+
+void
+childhurd_set_phase(struct childhurd *c, const char *phase)
+{
+	if (g_strcmp0(c->phase, phase) == 0)
+		return;
+	g_free(c->phase);
+	c->phase = g_strdup(phase);
+	c->world->changed(c, FALSE, NULL);
+}
+
+gboolean
+childhurd_published(const struct childhurd *c)
+{
+	return c->state == STATE_READY && c->room != ROOM_NONE && !c->collecting && !c->clock_off;
+}
+
+gboolean
+childhurd_coming_up(const struct childhurd *c)
+{
+	switch (c->state) {
+	case STATE_STARTING:
+	case STATE_BOOTING:
+	case STATE_ENROLLING:
+	case STATE_UNRESPONSIVE:
+	case STATE_BACKOFF:
+		return c->want_up && !c->drained;
+	case STATE_READY:
+		return !childhurd_published(c);
+	case STATE_DRAINING:
+	case STATE_STOPPING:
+		return c->want_up && !c->drained && (c->winding_down || c->state == STATE_STOPPING);
+	default:
+		return FALSE;
+	}
+}

@@ -7,8 +7,8 @@
  * looks at the wish and goes on from there. A guest is off the list (changed() has published)
  * before anything is done to it.
  *
- * The parts of this are childhurd_state.c, childhurd_ready.c, childhurd_doubt.c and
- * childhurd_end.c.
+ * The parts of this are childhurd_state.c, childhurd_ready.c, childhurd_boots.c, childhurd_doubt.c
+ * and childhurd_end.c.
  */
 #include "childhurdd/guest/childhurd_internal.h"
 
@@ -360,6 +360,37 @@ childhurd_recall(struct childhurd *c, const struct childhurd_kept *kept)
 	c->enrolled = kept->enrolled;
 	c->proven = kept->proven;
 	c->restarts = kept->restarts;
+}
+
+void
+childhurd_recall_drained(struct childhurd *c)
+{
+	c->drained = TRUE;
+}
+
+void
+childhurd_recall_up(struct childhurd *c)
+{
+	c->want_up = TRUE;
+}
+
+void
+childhurd_recall_stopped(struct childhurd *c, const char *why)
+{
+	g_free(c->why);
+	c->why = g_strdup(why);
+}
+
+void
+childhurd_configure(struct childhurd *c, const struct config_guest *config)
+{
+	c->config = config;
+}
+
+void
+childhurd_note_host_key(struct childhurd *c, gboolean impostor)
+{
+	c->impostor = impostor;
 }
 
 void

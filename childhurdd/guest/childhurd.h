@@ -139,6 +139,7 @@ struct childhurd_kept {
 	int restarts;
 };
 
+/* Closed: others read it, and only childhurd*.c write to it. */
 struct childhurd {
 	const struct world_ops *world;
 	void *runner;			   /* the world's */
@@ -200,6 +201,21 @@ void childhurd_free(struct childhurd *c); /* NULL is allowed */
 struct childhurd_kept childhurd_keep(const struct childhurd *c);
 /* Before the first event: what an earlier daemon kept. */
 void childhurd_recall(struct childhurd *c, const struct childhurd_kept *kept);
+/* The same of single things. It was drained: */
+void childhurd_recall_drained(struct childhurd *c);
+/* Nothing was kept: people want it up, since it runs. */
+void childhurd_recall_up(struct childhurd *c);
+/* It was stopped; why is copied. */
+void childhurd_recall_stopped(struct childhurd *c, const char *why);
+/* What the last boots took, in ms, the latest first; 0: none. */
+void childhurd_boots_recall(struct childhurd *c, const gint64 boots[BOOTS_KEPT]);
+/* What is known of boots says nothing of the next one. */
+void childhurd_boots_forget(struct childhurd *c);
+
+/* Another configuration holds from now on. Borrowed, as with childhurd_new. */
+void childhurd_configure(struct childhurd *c, const struct config_guest *config);
+/* The last probe met the guest's host key, or another (impostor). No event: the probe's follows. */
+void childhurd_note_host_key(struct childhurd *c, gboolean impostor);
 
 /* Something happened. text: what exactly, for people; NULL: nothing to add. */
 void childhurd_event(struct childhurd *c, enum event event, const char *text);

@@ -35,11 +35,6 @@ void childhurd_list_again(struct childhurd *c);
 
 /* --- childhurd_ready.c --- */
 
-/*
- * What a boot may take: learned from the last ones, so that one that hangs is known long before
- * boot-timeout. After a failure, and before all of BOOTS_KEPT are known, boot-timeout holds.
- */
-gint64 childhurd_boot_limit(const struct childhurd *c);
 /* What a probe said of its clock. */
 void childhurd_note_clock(struct childhurd *c, gboolean off, const char *what);
 /* A probe was answered. */
@@ -52,6 +47,16 @@ void childhurd_drain(struct childhurd *c, const char *why);
 void childhurd_undrain(struct childhurd *c, const char *why);
 /* What a probe said of its store. */
 void childhurd_note_room(struct childhurd *c, enum event event, const char *what);
+
+/* --- childhurd_boots.c --- */
+
+/*
+ * What a boot may take: learned from the last ones, so that one that hangs is known long before
+ * boot-timeout. After a failure, and before all of BOOTS_KEPT are known, boot-timeout holds.
+ */
+gint64 childhurd_boot_limit(const struct childhurd *c);
+/* The last boot took so many ms. */
+void childhurd_boots_note(struct childhurd *c, gint64 took);
 
 /* --- childhurd_doubt.c --- */
 

@@ -1,26 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A guest that answers: its boot, the builds that it gets or that are kept out, its store and its
+ * A guest that answers: the builds that it gets or that are kept out, its store and its
  * clock. What disturbs builds is done only when none runs.
  */
 #include "childhurdd/guest/childhurd_internal.h"
 
-#include <string.h>
-
 const char childhurd_phase_collecting[] = "its garbage is being collected";
 const char childhurd_phase_winding_down[] = "waiting for the running build to end";
-
-gint64
-childhurd_boot_limit(const struct childhurd *c)
-{
-	gint64 longest = 0;
-	for (int i = 0; i < BOOTS_KEPT; i++) {
-		if (!c->boots[i] || c->failures)
-			return c->config->boot_timeout;
-		longest = MAX(longest, c->boots[i]);
-	}
-	return MIN(MAX(longest * BOOT_PATIENCE, BOOT_LEAST), c->config->boot_timeout);
-}
 
 /* When no build runs in it. Its slots are kept from builds already. */
 static void
@@ -64,8 +50,7 @@ childhurd_ready(struct childhurd *c)
 	g_autofree char *why = NULL;
 	if (!c->proven && c->launched_at) {
 		gint64 took = c->world->now(c) - c->launched_at;
-		memmove(&c->boots[1], c->boots, sizeof c->boots - sizeof *c->boots);
-		c->boots[0] = took;
+		childhurd_boots_note(c, took);
 		why = g_strdup_printf("%.1f s after QEMU's start", (double)took / 1000);
 	} else {
 		why = g_strdup("it answers");

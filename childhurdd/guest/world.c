@@ -152,7 +152,7 @@ on_health(enum event event, const char *text, gboolean impostor, void *data)
 	if (impostor && g_strcmp0(r->c->phase, text))
 		runner_note(r, NOTE_IMPOSTOR, text);
 	if (event != EVENT_UNASKED)
-		r->c->impostor = impostor;
+		childhurd_note_host_key(r->c, impostor);
 	if (event == EVENT_PROBE_OK) {
 		r->host->ops->probed(r->host->hird,
 				     (double)health_report(r->health)->ms[HEALTH_COMMAND] / 1000);
@@ -470,10 +470,10 @@ runner_take_over(struct runner *r, pid_t pid)
 		r->found =
 		    config_guest_from(wanted->name, (const char *const *)record->guest, wanted);
 	if (r->found)
-		c->config = r->found;
+		childhurd_configure(c, r->found);
 	childhurd_recall(c, &record->kept);
 	if (!record->known)
-		c->want_up = TRUE;
+		childhurd_recall_up(c);
 	r->kvm = record->kvm;
 	/* What stays to be read when it is down. */
 	g_autofree char *text =
@@ -541,7 +541,7 @@ runner_new(const struct host *host, const struct config_guest *guest)
 	r->deadline.data = r->notes_end.data = r;
 	runner_qemu_init(r);
 	r->c = childhurd_new(guest, &world, r);
-	memcpy(r->c->boots, r->last_record.boots, sizeof r->c->boots);
+	childhurd_boots_recall(r->c, r->last_record.boots);
 	r->boots_kvm = r->last_record.kvm;
 	if (access(r->offload_key, F_OK) == 0) /* before its first start it cannot be told of */
 		r->host_keys = known_host_keys(r, NULL);
@@ -617,7 +617,7 @@ runner_configure(struct runner *r, const struct config_guest *guest)
 	    c->state == STATE_STOPPED || c->state == STATE_BACKOFF || c->state == STATE_FAILED;
 	r->next = NULL;
 	if (idle || all_live(keys)) {
-		c->config = guest;
+		childhurd_configure(c, guest);
 		if (r->health)
 			health_configure(r->health, guest);
 		return keys;
@@ -634,8 +634,8 @@ void
 runner_apply(struct runner *r)
 {
 	if (r->next) {
-		r->c->config = r->next;
-		memset(r->c->boots, 0, sizeof r->c->boots);
+		childhurd_configure(r->c, r->next);
+		childhurd_boots_forget(r->c);
 	}
 	r->next = NULL;
 }

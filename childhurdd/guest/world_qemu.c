@@ -370,7 +370,7 @@ runner_launch(struct childhurd *c)
 	g_autofree char *xml = domain_xml(&spec);
 	g_debug("%s: %s", guest->name, xml);
 	if (r->kvm != r->boots_kvm) /* what is known of boots says nothing of this one */
-		memset(c->boots, 0, sizeof c->boots);
+		childhurd_boots_forget(c);
 	r->boots_kvm = r->kvm;
 	runner_console_start(r);
 	hypervisor_forget(r->call);

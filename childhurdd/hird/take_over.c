@@ -79,13 +79,13 @@ start_at_begin(struct runner *r)
 	const struct record *record = runner_last_record(r);
 	const struct childhurd_kept *kept = &record->kept;
 	if (kept->drained)
-		c->drained = TRUE;
+		childhurd_recall_drained(c);
 	if (kept->discard) {
 		childhurd_event(c, EVENT_RESET, "reset before the daemon was started");
 		runner_record(r);
 	}
 	if (record->known && !kept->want_up)
-		c->why = g_strdup("stopped before the daemon was started");
+		childhurd_recall_stopped(c, "stopped before the daemon was started");
 	else if (c->config->autostart || kept->want_up)
 		childhurd_event(c, EVENT_START, record->known ? "it was up before" : "autostart");
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Everything that is asked of the world for one guest: the preparation of a start is in
- * world_prepare.c, its QEMU in world_qemu.c, and here its secrets, its health, and what is kept
- * of it.
+ * world_prepare.c, its QEMU in world_qemu.c, its builds in world_builds.c, what is told of it
+ * beside its states in world_notes.c, another configuration in world_config.c, and here its
+ * secrets, its health, and what is kept of it.
  */
 #include <errno.h>
 #include <gio/gio.h>
@@ -10,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "childhurdd/guest/callers.h"
 #include "childhurdd/guest/enroll.h"
 #include "childhurdd/guest/failure.h"
 #include "childhurdd/guest/host_keys.h"
@@ -26,60 +26,6 @@
 
 /* Guix gives no build to a machine with less (guix/scripts/offload.scm, %minimum-disk-space). */
 #define GUIX_ROOM (G_GINT64_CONSTANT(100) << 20)
-
-/* --- what is told of the guest beside its states --- */
-
-static void
-notes_await(struct runner *r)
-{
-	gint64 first = -1, now = runner_now();
-	for (int i = 0; i < N_NOTES; i++) {
-		gint64 wait = flood_wait(&r->notes[i], now);
-		if (wait >= 0 && (first < 0 || wait < first))
-			first = wait;
-	}
-	ev_timer_stop(r->host->loop, &r->notes_end);
-	if (first < 0)
-		return;
-	ev_timer_set(&r->notes_end, (double)first / 1000, 0);
-	ev_timer_start(r->host->loop, &r->notes_end);
-}
-
-static void
-note_missed(struct runner *r, enum note note)
-{
-	static const char *const kinds[N_NOTES] = {
-	    [NOTE_DISK] = "errors of its disk",
-	    [NOTE_MEMORY] = "lines about its memory",
-	    [NOTE_IMPOSTOR] = "other host keys",
-	};
-	guint missed = flood_missed(&r->notes[note], runner_now());
-	if (!missed)
-		return;
-	g_autofree char *text =
-	    g_strdup_printf("%u more %s like the last one told%s", missed, kinds[note],
-			    note == NOTE_IMPOSTOR ? "" : "; see its console");
-	tell_hird(r, FALSE, text);
-}
-
-static void
-on_notes_end(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	struct runner *r = w->data;
-	for (int i = 0; i < N_NOTES; i++)
-		note_missed(r, i);
-	notes_await(r);
-}
-
-void
-runner_note(struct runner *r, enum note note, const char *text)
-{
-	note_missed(r, note);
-	if (flood_pass(&r->notes[note], runner_now()))
-		tell_hird(r, FALSE, text);
-	else if (!ev_is_active(&r->notes_end))
-		notes_await(r);
-}
 
 /* --- secrets and health --- */
 
@@ -299,81 +245,6 @@ world_changed(struct childhurd *c, gboolean state_changed, const char *text)
 	tell_hird(r, state_changed, text);
 }
 
-/* --- builds: by the slots that are taken, and where those cannot be seen, by the sessions --- */
-
-/* What cannot be seen for want of descriptors, say, may be a build: it is one, then. (Slots that we
- * may never look at are another matter.) errno: why they are not visible. */
-static int
-unseen(int builds)
-{
-	return lack_is(errno) ? MAX(builds, 1) : builds;
-}
-
-static int
-sessions(const struct runner *r, gboolean slots_visible)
-{
-	int own[HEALTH_SESSIONS];
-	gsize n = r->health ? health_ports(r->health, own) : 0;
-	struct callers callers;
-	if (!callers_count(CALLERS_TABLE, guest_of(r)->ssh_port, own, n, &callers))
-		return unseen(slots_visible ? 0 : -1);
-	return callers.elsewhere + (slots_visible ? 0 : callers.here);
-}
-
-static int
-with_sessions(const struct runner *r, int taken, gboolean slots_visible)
-{
-	if (slots_visible && g_str_has_prefix(guest_of(r)->listen_address, "127."))
-		return taken; /* nobody can come from elsewhere */
-	int more = sessions(r, slots_visible);
-	return more < 0 ? more : taken + more;
-}
-
-static int
-look_at_builds(const struct runner *r)
-{
-	const struct config *config = r->host->config;
-	gboolean visible;
-	int taken = slots_taken(config->guix_state_directory, config->host_name,
-				guest_of(r)->ssh_port, &visible);
-	int seen = visible ? taken : unseen(taken);
-	return seen != taken ? seen : with_sessions(r, taken, visible);
-}
-
-static int
-world_hold(struct childhurd *c)
-{
-	const struct config_guest *guest = c->config;
-	struct runner *r = runner_from(c);
-	const struct config *config = r->host->config;
-	gboolean visible;
-	if (!guest->offloading)
-		return 0;
-	if (!r->slots)
-		r->slots =
-		    slots_new(config->guix_state_directory, config->host_name, guest->ssh_port);
-	int taken = slots_hold(r->slots, guest->parallel_builds, &visible);
-	/* those that cannot be kept can perhaps be looked at */
-	return visible ? with_sessions(r, taken, visible) : look_at_builds(r);
-}
-
-/* Whoever is told that no build runs in a guest that is to get none relies on it: what was given
- * back since is kept before. */
-static int
-world_builds(struct childhurd *c)
-{
-	const struct runner *r = runner_from(c);
-	if (!c->config->offloading)
-		return 0;
-	return r->slots ? world_hold(c) : look_at_builds(r);
-}
-
-static void
-world_release(struct childhurd *c)
-{
-	g_clear_pointer(&runner_from(c)->slots, slots_free);
-}
-
 static void
 world_collect(struct childhurd *c)
 {
@@ -421,9 +292,9 @@ static const struct world_ops world = {
     .power_button = runner_power_button,
     .kill = runner_kill,
     .discard = world_discard,
-    .builds = world_builds,
-    .hold = world_hold,
-    .release = world_release,
+    .builds = runner_builds,
+    .hold = runner_hold,
+    .release = runner_release,
     .collect = world_collect,
     .set_clock = world_set_clock,
     .ask = world_ask,
@@ -537,8 +408,8 @@ runner_new(const struct host *host, const struct config_guest *guest)
 	r->last_record = record_read(r->record_file);
 	g_mkdir_with_parents(r->directory, 0700); /* a start says what is wrong with it */
 	ev_timer_init(&r->deadline, on_deadline, 0, 0);
-	ev_timer_init(&r->notes_end, on_notes_end, 0, 0);
-	r->deadline.data = r->notes_end.data = r;
+	r->deadline.data = r;
+	runner_notes_init(r);
 	runner_qemu_init(r);
 	r->c = childhurd_new(guest, &world, r);
 	childhurd_boots_recall(r->c, r->last_record.boots);
@@ -554,7 +425,7 @@ runner_free(struct runner *r)
 	if (!r)
 		return;
 	ev_timer_stop(r->host->loop, &r->deadline);
-	ev_timer_stop(r->host->loop, &r->notes_end);
+	runner_notes_clear(r);
 	world_quiet(r->c);
 	runner_qemu_clear(r);
 	childhurd_free(r->c);
@@ -577,73 +448,6 @@ runner_free(struct runner *r)
 	record_clear(&r->last_record);
 	config_guest_free(r->found);
 	g_free(r);
-}
-
-/* What QEMU, the overlay or the guest's secrets are not made from. */
-static const char *const live_keys[] = {
-    "autostart",
-    "restart",
-    "probe-interval",
-    "boot-timeout",
-    "hang-timeout",
-    "stop-timeout",
-    "probe-command",
-    "speed",
-    "systems",
-    "features",
-    "count",
-    "parallel-builds",
-    "overload-threshold",
-    "store-floor",
-    "clock-skew-limit",
-    NULL,
-};
-
-static gboolean
-all_live(char **keys)
-{
-	for (; *keys; keys++)
-		if (!g_strv_contains(live_keys, *keys))
-			return FALSE;
-	return TRUE;
-}
-
-char **
-runner_configure(struct runner *r, const struct config_guest *guest)
-{
-	struct childhurd *c = r->c;
-	char **keys = config_guest_differences(c->config, guest);
-	gboolean idle =
-	    c->state == STATE_STOPPED || c->state == STATE_BACKOFF || c->state == STATE_FAILED;
-	r->next = NULL;
-	if (idle || all_live(keys)) {
-		childhurd_configure(c, guest);
-		if (r->health)
-			health_configure(r->health, guest);
-		return keys;
-	}
-	r->next = guest;
-	g_autofree char *list = g_strjoinv(", ", keys);
-	g_autofree char *why = g_strdup_printf("the configuration changed: %s", list);
-	if (c->want_up)
-		childhurd_event(c, EVENT_RESTART, why);
-	return keys;
-}
-
-void
-runner_apply(struct runner *r)
-{
-	if (r->next) {
-		childhurd_configure(r->c, r->next);
-		childhurd_boots_forget(r->c);
-	}
-	r->next = NULL;
-}
-
-char **
-runner_restart_needed(const struct runner *r)
-{
-	return r->next ? config_guest_differences(r->c->config, r->next) : NULL;
 }
 
 struct childhurd *

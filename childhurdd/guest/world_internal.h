@@ -97,14 +97,22 @@ start_failed(struct runner *r, const char *text)
 	childhurd_event(r->c, lack_says(text) ? EVENT_START_LACKED : EVENT_START_FAILED, text);
 }
 
-/* world.c: log and tell it, unless the guest had so much of this kind told lately. */
+/* world_notes.c: log and tell it, unless the guest had so much of this kind told lately. */
 void runner_note(struct runner *r, enum note note, const char *text);
+void runner_notes_init(struct runner *r);
+/* No timer runs any more. */
+void runner_notes_clear(struct runner *r);
 
 /* world_prepare.c: EVENT_PREPARED or EVENT_START_FAILED follows. */
 void runner_prepare(struct childhurd *c);
 /* Keys and secret root alone; sets host_keys and message. */
 void runner_make_keys(struct runner *r);
 void runner_prepare_abandon(struct runner *r);
+
+/* world_builds.c: the calls of struct world_ops. */
+int runner_builds(struct childhurd *c);
+int runner_hold(struct childhurd *c);
+void runner_release(struct childhurd *c);
 
 /* world_qemu.c: the calls of struct world_ops. */
 void runner_launch(struct childhurd *c);

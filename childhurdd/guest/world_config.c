@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Another configuration for a guest: what holds at once, and what waits until it is started anew.
+ */
+#include "childhurdd/guest/world_internal.h"
+
+/* What QEMU, the overlay or the guest's secrets are not made from. */
+static const char *const live_keys[] = {
+    "autostart",
+    "restart",
+    "probe-interval",
+    "boot-timeout",
+    "hang-timeout",
+    "stop-timeout",
+    "probe-command",
+    "speed",
+    "systems",
+    "features",
+    "count",
+    "parallel-builds",
+    "overload-threshold",
+    "store-floor",
+    "clock-skew-limit",
+    NULL,
+};
+
+static gboolean
+all_live(char **keys)
+{
+	for (; *keys; keys++)
+		if (!g_strv_contains(live_keys, *keys))
+			return FALSE;
+	return TRUE;
+}
+
+char **
+runner_configure(struct runner *r, const struct config_guest *guest)
+{
+	struct childhurd *c = r->c;
+	char **keys = config_guest_differences(c->config, guest);
+	gboolean idle =
+	    c->state == STATE_STOPPED || c->state == STATE_BACKOFF || c->state == STATE_FAILED;
+	r->next = NULL;
+	if (idle || all_live(keys)) {
+		childhurd_configure(c, guest);
+		if (r->health)
+			health_configure(r->health, guest);
+		return keys;
+	}
+	r->next = guest;
+	g_autofree char *list = g_strjoinv(", ", keys);
+	g_autofree char *why = g_strdup_printf("the configuration changed: %s", list);
+	if (c->want_up)
+		childhurd_event(c, EVENT_RESTART, why);
+	return keys;
+}
+
+void
+runner_apply(struct runner *r)
+{
+	if (r->next) {
+		childhurd_configure(r->c, r->next);
+		childhurd_boots_forget(r->c);
+	}
+	r->next = NULL;
+}
+
+char **
+runner_restart_needed(const struct runner *r)
+{
+	return r->next ? config_guest_differences(r->c->config, r->next) : NULL;
+}

@@ -6,18 +6,11 @@
  */
 #include "childhurdd/guest/lifecycle.h"
 
-static const char *const state_names[N_STATES] = {
-    [STATE_STOPPED] = "stopped",
-    [STATE_STARTING] = "starting",
-    [STATE_BOOTING] = "booting",
-    [STATE_ENROLLING] = "enrolling",
-    [STATE_READY] = "ready",
-    [STATE_DRAINING] = "draining",
-    [STATE_UNRESPONSIVE] = "unresponsive",
-    [STATE_STOPPING] = "stopping",
-    [STATE_BACKOFF] = "backoff",
-    [STATE_FAILED] = "failed",
-};
+#include "service/states.h"
+
+#define STATE(CONSTANT, name) [STATE_##CONSTANT] = (name),
+#define MADE(name)
+static const char *const state_names[N_STATES] = {STATES(STATE, MADE)};
 
 static const char *const event_names[N_EVENTS] = {
     [EVENT_START] = "start",

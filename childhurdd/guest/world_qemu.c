@@ -13,6 +13,7 @@
 #include "childhurdd/qemu/console.h"
 #include "childhurdd/qemu/domain.h"
 #include "childhurdd/qemu/folder.h"
+#include "childhurdd/qemu/screenshot.h"
 #include "childhurdd/system/child.h"
 #include "childhurdd/system/descriptors.h"
 #include "childhurdd/system/process.h"
@@ -412,17 +413,15 @@ on_screen_limit(struct ev_loop *loop, ev_timer *w, int revents)
 	end_qemu(w->data);
 }
 
-/* What is on its screen says more than any log when a kernel has crashed. (QEMU 7.1 and later
- * write a PNG by themselves.) */
+/* What is on its screen says more than any log when a kernel has crashed. */
 static void
 keep_screen(struct runner *r)
 {
-	g_autofree char *command = g_strdup_printf("screendump \"%s\" -f png", r->screen);
 	ev_timer_set(&r->screen_limit, (double)FAILURE_SCREEN_LIMIT / 1000, 0);
 	ev_timer_start(r->host->loop, &r->screen_limit);
 	hypervisor_forget(r->call);
-	guest_folder_lay_out(r->screen, r->host->qemu_user); /* else QEMU says why not */
-	r->call = hypervisor_monitor(r->host->hypervisor, guest_of(r)->name, command, on_screen, r);
+	r->call = screenshot_take(r->host->hypervisor, guest_of(r)->name, r->screen,
+				  r->host->qemu_user, on_screen, r);
 }
 
 void

@@ -8,6 +8,7 @@
 #include "childhurdd/hird/metrics.h"
 #include "childhurdd/hird/publisher.h"
 #include "childhurdd/qemu/folder.h"
+#include "childhurdd/qemu/screenshot.h"
 
 #define PHOTOS_MAX 8 /* screenshots at a time */
 
@@ -135,7 +136,6 @@ on_photo(const struct hypervisor_result *result, void *data)
 	g_free(photo);
 }
 
-/* QEMU (7.1 and later) writes a PNG by itself. */
 static void
 serve_screenshot(void *data, const char *name,
 		 void (*done)(GBytes *png, const GError *error, void *done_data), void *done_data)
@@ -162,9 +162,7 @@ serve_screenshot(void *data, const char *name,
 	photo->path = g_build_filename(h->host.config->state_directory, name, file, NULL);
 	photo->done = done;
 	photo->done_data = done_data;
-	guest_folder_lay_out(photo->path, h->host.qemu_user); /* else QEMU says why not */
-	g_autofree char *command = g_strdup_printf("screendump \"%s\" -f png", photo->path);
-	hypervisor_monitor(h->host.hypervisor, name, command, on_photo, photo);
+	screenshot_take(h->host.hypervisor, name, photo->path, h->host.qemu_user, on_photo, photo);
 }
 
 char *

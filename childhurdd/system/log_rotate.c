@@ -17,24 +17,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/base/streams.h"
+
 #define COPY_SIZE (64 * 1024)
 /* times the limit: a log so long that cannot be copied, on a full disk for instance, is lost rather
  * than let it grow on */
 #define LOG_HOPELESS 4
-
-static gboolean
-put_all(int to, const char *bytes, gsize length)
-{
-	while (length > 0) {
-		ssize_t put = write(to, bytes, length);
-
-		if (put < 0 && errno != EINTR)
-			return FALSE;
-		bytes += MAX(put, 0);
-		length -= (gsize)MAX(put, 0);
-	}
-	return TRUE;
-}
 
 /* From's bytes from there on into a new file to, at most max of them. */
 static gboolean
@@ -50,7 +38,7 @@ copy_rest(int from, gint64 offset, gint64 max, int to)
 			continue;
 		if (got <= 0)
 			return got == 0;
-		if (!put_all(to, buffer, (gsize)got))
+		if (!streams_write(to, buffer, (gsize)got))
 			return FALSE;
 		offset += got;
 	}
@@ -70,7 +58,7 @@ copy_end(int from, gint64 size, gint64 limit, int to, gint64 *ahead)
 					 : g_strdup("");
 
 	*ahead = left_out - (gint64)strlen(note);
-	return put_all(to, note, strlen(note)) && copy_rest(from, left_out, longest, to);
+	return streams_write(to, note, strlen(note)) && copy_rest(from, left_out, longest, to);
 }
 
 /* path.1 becomes path.2 and so on; the oldest is replaced. Errors do not matter: a copy less is no

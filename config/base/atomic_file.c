@@ -15,21 +15,7 @@
 
 #include "config/base/guarded.h"
 #include "config/base/io_error.h"
-
-static gboolean
-write_all(int fd, const char *content, gsize length)
-{
-	while (length) {
-		ssize_t n = write(fd, content, length);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return FALSE;
-		content += n;
-		length -= (gsize)n;
-	}
-	return TRUE;
-}
+#include "config/base/streams.h"
 
 /* The rename itself is only on disk when the folder is. Not every file system can. */
 static gboolean
@@ -55,7 +41,8 @@ fill(const struct atomic_file_place *place, int fd, const char *content, gsize l
 {
 	gboolean owned = (place->uid == (uid_t)-1 && place->gid == (gid_t)-1) ||
 			 fchown(fd, place->uid, place->gid) == 0;
-	return owned && fchmod(fd, mode) == 0 && write_all(fd, content, length) && fsync(fd) == 0;
+	return owned && fchmod(fd, mode) == 0 && streams_write(fd, content, length) &&
+	       fsync(fd) == 0;
 }
 
 gboolean

@@ -10,11 +10,7 @@
 #include <string.h>
 
 #include "service/control/internal.h"
-
-/* The states of lifecycle.h, which this module does not know, and one that is made of two facts. */
-static const char *const states[] = {"stopped",	 "starting", "booting", "enrolling",
-				     "ready",	 "draining", "drained", "unresponsive",
-				     "stopping", "backoff",  "failed",	NULL};
+#include "service/states.h"
 
 struct wait {
 	struct request *request;
@@ -171,8 +167,8 @@ method_wait(struct request *request)
 		request_invalid(request, "state", NULL);
 		return;
 	}
-	if (!g_strv_contains(states, state)) {
-		g_autofree char *known = g_strjoinv(", ", (char **)states);
+	if (!g_strv_contains(states_awaited, state)) {
+		g_autofree char *known = g_strjoinv(", ", (char **)states_awaited);
 		g_autofree char *why = g_strdup_printf("not one of %s", known);
 		request_invalid(request, "state", why);
 		return;

@@ -8,6 +8,7 @@
  * counts the arguments before the cursor, and offers what fits there.
  */
 #include "service/ctl/ctl.h"
+#include "service/states.h"
 
 #include <string.h>
 
@@ -90,7 +91,7 @@ option_words(const struct ctl_table_of_verbs *table, const struct ctl_verb *verb
 static char *
 state_words(void)
 {
-	return g_strjoinv(" ", (char **)ctl_states);
+	return g_strjoinv(" ", (char **)states_awaited);
 }
 
 static char *

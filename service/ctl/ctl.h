@@ -144,9 +144,6 @@ int ctl_print_json(const struct varlink_message *message);
 
 /* --- words.c: numbers, times and texts for people --- */
 
-/* The states that --for takes: those of childhurdd(8), and drained. NULL-terminated. */
-extern const char *const ctl_states[];
-
 /* "45s", "3min", "5h", "4d". The caller frees this text and those below. */
 char *ctl_duration(double seconds);
 /* "212M", "1.5G"; "-" for 0. */

@@ -7,10 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-const char *const ctl_states[] = {"stopped",  "starting", "booting", "enrolling",
-				  "ready",    "draining", "drained", "unresponsive",
-				  "stopping", "backoff",  "failed",  NULL};
-
 double
 ctl_now(void)
 {

@@ -4,6 +4,7 @@
  * others go on if one is refused.
  */
 #include "service/ctl/ctl.h"
+#include "service/states.h"
 
 #include <string.h>
 
@@ -174,8 +175,8 @@ ctl_wait(struct ctl *ctl, GError **error)
 	gint64 began = g_get_monotonic_time();
 	gint64 until =
 	    ctl->timeout > 0 ? began + (gint64)(MIN(ctl->timeout, 1e9) * G_USEC_PER_SEC) : -1;
-	if (!ctl->state || !g_strv_contains(ctl_states, ctl->state)) {
-		g_autofree char *all = g_strjoinv(", ", (char **)ctl_states);
+	if (!ctl->state || !g_strv_contains(states_awaited, ctl->state)) {
+		g_autofree char *all = g_strjoinv(", ", (char **)states_awaited);
 		g_set_error(error, CTL_ERROR, CTL_USAGE, "--for %s; one of %s",
 			    ctl->state ? ctl->state : "is missing", all);
 		return CTL_USAGE;

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "config/base/atomic_file.h"
+#include "config/base/streams.h"
 #include "ssh/key_pair.h"
 #include "ssh/secrets/tree.h"
 
@@ -87,22 +88,6 @@ folder_open(const struct root *root, const char *name, GError **error)
 	return fd;
 }
 
-static gboolean
-write_all(int fd, GBytes *content)
-{
-	gsize size;
-	const char *bytes = g_bytes_get_data(content, &size);
-
-	for (gsize done = 0; done < size;) {
-		ssize_t count = write(fd, bytes + done, size - done);
-
-		if (count == -1 && errno != EINTR)
-			return FALSE;
-		done += count > 0 ? (gsize)count : 0;
-	}
-	return TRUE;
-}
-
 /* Put a file into the root, unless it is there already as it should be. */
 static gboolean
 root_put(const struct root *root, const char *name, mode_t mode, GBytes *content, GError **error)
@@ -120,7 +105,9 @@ root_put(const struct root *root, const char *name, mode_t mode, GBytes *content
 	unlink(root->temporary);
 	int fd = open(root->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	gboolean good =
-	    fd != -1 && write_all(fd, content) && fchmod(fd, mode) == 0 && fsync(fd) == 0 &&
+	    fd != -1 &&
+	    streams_write(fd, g_bytes_get_data(content, NULL), g_bytes_get_size(content)) &&
+	    fchmod(fd, mode) == 0 && fsync(fd) == 0 &&
 	    renameat(AT_FDCWD, root->temporary, folder_fd, leaf) == 0 && fsync(folder_fd) == 0;
 	if (!good)
 		fail_io(root, name, error);

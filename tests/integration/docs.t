@@ -79,9 +79,8 @@ unlike($check, qr/^\S*childhurd\.ini\.example(?::\d+)?: /m, 'the example has no 
 like($check, qr/^ok\s+\S*childhurd\.ini\.example: 3 guests$/m, '... and three guests') or diag($check);
 
 # --- states ---
-my ($names) = slurp('childhurdd/guest/lifecycle.c') =~ /state_names\[N_STATES\] = \{(.*?)\};/s;
-my @states = ($names // '') =~ /"([a-z]+)"/g;
-cmp_ok(scalar @states, '>=', 10, 'states are found in lifecycle.c');
+my @states = slurp('service/states.h') =~ /\bSTATE\([A-Z]+, "([a-z]+)"\)/g;
+cmp_ok(scalar @states, '>=', 10, 'states are found in service/states.h');
 my ($life) = slurp('docs/childhurdd.8') =~ /^\.Sh THE LIFE OF A GUEST\n(.*?)^\.Ss/ms;
 is_deeply([ ($life // '') =~ /^\.It Ic ([a-z]+)$/mg ], \@states, 'childhurdd(8) describes them, in the same order');
 my ($table) = slurp('docs/architecture.md') =~ /^\| state \| QEMU.*?\n(.*?)\n\n/ms;
@@ -197,8 +196,8 @@ for (['guest/childhurd.h', 'START_LIMIT', qr/guest's turn to QEMU's start \| (\d
     ['qemu/console.h', 'CONSOLE_ROTATE_SIZE', qr/one console.log \| (\d+) (MiB)/],
     ['qemu/console.h', 'CONSOLE_ROTATED', qr/console.log \| \d+ MiB; (\d+)() older/],
     ['../ssh/step.h', 'SSH_LIMITS_DEFAULT.login', qr/probe's login \| (\d+) (s)/],
-    ['../service/control/control.h', 'CONTROL_CLIENTS_MAX', qr/control socket \| (\d+)(),/],
-    ['../service/control/control.h', 'CONTROL_CLIENTS_PER_USER', qr/control socket \| \d+, and (\d+)() for each/],
+    ['../service/control/hird.h', 'CONTROL_CLIENTS_MAX', qr/control socket \| (\d+)(),/],
+    ['../service/control/hird.h', 'CONTROL_CLIENTS_PER_USER', qr/control socket \| \d+, and (\d+)() for each/],
     ['../service/ctl/ctl.h', 'CTL_REPLY_LIMIT', qr/to reply to `childhurdctl` \| (\d+) (s)/]) {
     my ($file, $name, $row) = @$_;
     my ($number, $unit) = ($words // '') =~ $row;

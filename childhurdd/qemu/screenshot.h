@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A picture of a guest's screen, written by its QEMU (7.1 and later write PNG). */
+#ifndef CHILDHURDD_QEMU_SCREENSHOT_H
+#define CHILDHURDD_QEMU_SCREENSHOT_H
+
+#include "childhurdd/qemu/hypervisor.h"
+
+/*
+ * Let the QEMU of the domain name write its screen to path, for which an empty file of user's is
+ * laid out. done is called from the loop: an error, or a text, which is QEMU's complaint, and the
+ * picture is not there. Returns at once; forget the call with hypervisor_forget.
+ */
+struct hypervisor_call *screenshot_take(struct hypervisor *hypervisor, const char *name,
+					const char *path, const struct qemu_user *user,
+					hypervisor_fn done, void *data);
+
+#endif

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "service/states.h"
+
+#include <stddef.h>
+
+#define STATE(CONSTANT, name) name,
+#define MADE(name)	      name,
+const char *const states_awaited[] = {STATES(STATE, MADE) NULL};

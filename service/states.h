@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The names of a guest's states, as clients of the control protocol know them. */
+#ifndef SERVICE_STATES_H
+#define SERVICE_STATES_H
+
+/*
+ * STATE(CONSTANT, name): a state of the lifecycle. MADE(name): made of several facts, and only to
+ * be waited for: in a drained guest no build runs, and none will.
+ */
+#define STATES(STATE, MADE)                                                                        \
+	STATE(STOPPED, "stopped")                                                                  \
+	STATE(STARTING, "starting")                                                                \
+	STATE(BOOTING, "booting")                                                                  \
+	STATE(ENROLLING, "enrolling")                                                              \
+	STATE(READY, "ready")                                                                      \
+	STATE(DRAINING, "draining")                                                                \
+	MADE("drained")                                                                            \
+	STATE(UNRESPONSIVE, "unresponsive")                                                        \
+	STATE(STOPPING, "stopping")                                                                \
+	STATE(BACKOFF, "backoff")                                                                  \
+	STATE(FAILED, "failed")
+
+/* All names that can be waited for; NULL-terminated. */
+extern const char *const states_awaited[];
+
+#endif

@@ -54,9 +54,9 @@ last_words(struct world *w, gboolean *up)
 	for (guint i = 0; i < w->n; i++) {
 		struct being *b = &w->beings[i];
 		if (i % 3 == 0)
-			command(b, EVENT_START);
+			world_command(b, EVENT_START);
 		else if (i % 3 == 1)
-			command(b, EVENT_STOP);
+			world_command(b, EVENT_STOP);
 		up[i] = b->c->want_up;
 	}
 }
@@ -69,7 +69,7 @@ settle(struct world *w)
 	world_run_until(w, w->now + SETTLED_WITHIN);
 	for (guint i = 1; i < w->n; i += 3) {
 		if (w->beings[i].c->state == STATE_FAILED)
-			command(&w->beings[i], EVENT_STOP);
+			world_command(&w->beings[i], EVENT_STOP);
 	}
 	world_run_until(w, w->now + SETTLED_WITHIN);
 }
@@ -146,7 +146,7 @@ test_year(void)
 {
 	struct world *w = world_new(1, seed_of_this_run());
 	gint64 begin = g_get_monotonic_time();
-	command(&w->beings[0], EVENT_START);
+	world_command(&w->beings[0], EVENT_START);
 	world_run_until(w, w->now + YEAR);
 	double took = (double)(g_get_monotonic_time() - begin) / 1e6;
 	g_test_message("%" G_GUINT64_FORMAT " events, ready %u times, in %.2f s", w->events,
@@ -175,10 +175,10 @@ test_no_growth(void)
 	for (int round = 0; round < ROUNDS; round++) {
 		if (round == ROUNDS_WARM)
 			before = resident();
-		command(b, EVENT_START);
+		world_command(b, EVENT_START);
 		while (b->c->state != STATE_READY)
 			world_step(w);
-		command(b, EVENT_STOP);
+		world_command(b, EVENT_STOP);
 		while (b->c->state != STATE_STOPPED)
 			world_step(w);
 	}

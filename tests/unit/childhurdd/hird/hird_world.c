@@ -631,7 +631,7 @@ static const struct starts_ops sim_starts = {
 /* --- what happens in the world --- */
 
 void
-command(struct being *b, enum event event)
+world_command(struct being *b, enum event event)
 {
 	if (event == EVENT_STOP_NOW || event == EVENT_RESTART_NOW || event == EVENT_RESET_NOW)
 		b->excused = TRUE;
@@ -656,7 +656,7 @@ operator_speaks(struct world *w)
 	struct being *b = &w->beings[g_rand_int_range(w->rand, 0, (gint32)w->n)];
 	int times = chance(w, 30) ? 3 : 1; /* some change their mind at once */
 	while (times--)
-		command(b, commands[g_rand_int_range(w->rand, 0, G_N_ELEMENTS(commands))]);
+		world_command(b, commands[g_rand_int_range(w->rand, 0, G_N_ELEMENTS(commands))]);
 }
 
 static void

@@ -146,6 +146,6 @@ void world_run_until(struct world *w, gint64 until);
 /* From now on all is well: there is memory, what hung answers, and nobody says anything. */
 void world_becomes_good(struct world *w);
 /* An operator's. */
-void command(struct being *b, enum event event);
+void world_command(struct being *b, enum event event);
 
 #endif

@@ -176,7 +176,10 @@ hird_reload(struct hird *h, GPtrArray *messages)
 	/* Who is not ready yet would be with the READY=1 at the end. */
 	if (h->opened)
 		notify_reloading();
+	g_autoptr(GError) error = NULL;
 	gboolean done = reload(h, messages);
+	if (h->control && !control_share(h->control, &error))
+		g_ptr_array_add(messages, g_strdup(error->message));
 	if (h->opened)
 		notify_send("READY=1");
 	for (guint i = 0; i < messages->len; i++)

@@ -84,6 +84,18 @@ share_with_admins(const char *path, gid_t admins)
 			  error->message);
 }
 
+gboolean
+control_share(struct control *control, GError **error)
+{
+	const struct group *admins = getgrnam(CONTROL_ADMIN_GROUP);
+	control->admins = admins ? admins->gr_gid : (gid_t)-1;
+	if (!share(control->path, control->group, error))
+		return FALSE;
+	if (control->group)
+		share_with_admins(control->path, control->admins);
+	return TRUE;
+}
+
 static gboolean
 listen_at(struct control *control, GError **error)
 {
@@ -112,13 +124,8 @@ listen_at(struct control *control, GError **error)
 		return io_error(error, path, "cannot look at it");
 	control->device = st.st_dev;
 	control->inode = st.st_ino;
-	if (!share(path, control->group, error))
-		return FALSE;
-	const struct group *admins = getgrnam(CONTROL_ADMIN_GROUP);
-	control->admins = admins ? admins->gr_gid : (gid_t)-1;
-	if (control->group)
-		share_with_admins(path, control->admins);
-	return listen(control->fd, CONTROL_LISTEN) == 0 || io_error(error, path, "cannot listen");
+	return control_share(control, error) &&
+	       (listen(control->fd, CONTROL_LISTEN) == 0 || io_error(error, path, "cannot listen"));
 }
 
 static void

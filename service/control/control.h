@@ -28,6 +28,11 @@ void control_open(struct control *control);
  * holds.
  */
 gboolean control_renew(struct control *control, GError **error);
+/*
+ * Look the groups up, and let them use the socket: they may have been created since. Asks the group
+ * database. FALSE and an error when the socket cannot be shared.
+ */
+gboolean control_share(struct control *control, GError **error);
 /* Closes everything and removes the socket. */
 void control_free(struct control *control);
 

@@ -22,8 +22,9 @@ static char *
 name_of(uid_t uid)
 {
 	FILE *users = fopen("/etc/passwd", "re");
-	char *name = NULL;
-	for (struct passwd *user; users && !name && (user = fgetpwent(users));)
+	char *name = NULL, bytes[4096];
+	struct passwd entry, *user;
+	while (users && !name && fgetpwent_r(users, &entry, bytes, sizeof bytes, &user) == 0)
 		if (user->pw_uid == uid)
 			name = g_strdup(user->pw_name);
 	if (users)
@@ -45,13 +46,14 @@ gboolean
 peer_in_group(int fd, gid_t primary, gid_t group)
 {
 	g_autofree gid_t *groups = NULL;
+	gid_t none;
 	socklen_t length = 0;
 	if (group == (gid_t)-1)
 		return FALSE;
 	if (primary == group)
 		return TRUE;
 	/* with too little room the kernel says how much there has to be */
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &length) == 0 || errno != ERANGE ||
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, &none, &length) == 0 || errno != ERANGE ||
 	    length > GROUPS_MAX * sizeof *groups)
 		return FALSE;
 	groups = g_malloc0(length);

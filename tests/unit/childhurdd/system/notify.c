@@ -170,7 +170,10 @@ static void
 on_sign(struct ev_loop *loop, ev_io *w, int revents)
 {
 	int *signs = w->data;
-	assert_hears(w->fd, "WATCHDOG=1");
+	char bytes[32] = "";
+	/* on a busy machine the next one may be behind it already */
+	g_assert_cmpint(recv(w->fd, bytes, sizeof bytes - 1, MSG_DONTWAIT), >, 0);
+	g_assert_cmpstr(bytes, ==, "WATCHDOG=1");
 	if (++*signs == 2)
 		ev_break(loop, EVBREAK_ALL);
 }

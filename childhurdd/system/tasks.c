@@ -80,6 +80,12 @@ tasks_new(struct ev_loop *loop, int workers)
 	return tasks;
 }
 
+struct ev_loop *
+tasks_loop(const struct tasks *tasks)
+{
+	return tasks->loop;
+}
+
 void
 tasks_finish(struct tasks *tasks)
 {

@@ -12,8 +12,9 @@ struct tasks;
 struct task;
 typedef void (*task_fn)(void *data);
 
-/* workers: how many run at a time; a further one waits for its turn. */
+/* workers: how many run at a time; a further one waits for its turn. -1: any number. */
 struct tasks *tasks_new(struct ev_loop *loop, int workers);
+struct ev_loop *tasks_loop(const struct tasks *tasks);
 /* Do the work that is queued, wait for it, and free. */
 void tasks_finish(struct tasks *tasks);
 

@@ -25,12 +25,15 @@
 #include "childhurdd/host/prepare.h"
 #include "childhurdd/qemu/user.h"
 #include "childhurdd/system/descriptors.h"
+#include "childhurdd/system/lane.h"
 #include "childhurdd/system/logging.h"
 #include "childhurdd/system/notify.h"
 #include "childhurdd/system/own_folder.h"
 #include "childhurdd/system/reaper.h"
 #include "config/base/streams.h"
 #include "config/config.h"
+
+#define TRUST_LIMIT 30000 /* ms that the configuration and its folders may take to answer */
 
 static void
 print_all(GPtrArray *messages)
@@ -90,16 +93,55 @@ on_end(struct ev_loop *loop, ev_signal *w, int revents)
 static void
 on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 {
-	g_autoptr(GPtrArray) messages = g_ptr_array_new_with_free_func(g_free);
-	hird_reload(w->data, messages);
+	hird_reload(w->data, NULL, NULL);
+}
+
+/* Who else could change the configuration; its file is read again, by a worker alone. */
+struct trust {
+	char *file;
+	GPtrArray *problems; /* NULL: it cannot be read any more */
+};
+
+static void
+trust_work(void *data)
+{
+	struct trust *trust = data;
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	lane_touch("configuration", trust->file);
+	struct config *config = config_load(trust->file, errors);
+	if (!config)
+		return;
+	lane_touch("secrets", config->secrets_directory);
+	trust->problems = trust_problems(config);
+	config_free(config);
 }
 
 static void
-warn_of_others(const struct config *config)
+on_trust(void *data, const GError *late)
 {
-	g_autoptr(GPtrArray) problems = trust_problems(config);
-	for (guint i = 0; i < problems->len; i++)
-		g_warning("%s", (const char *)g_ptr_array_index(problems, i));
+	const struct trust *trust = data;
+	if (late)
+		g_warning("%s; who else can change it is not known", late->message);
+	for (guint i = 0; !late && trust->problems && i < trust->problems->len; i++)
+		g_warning("%s", (const char *)g_ptr_array_index(trust->problems, i));
+}
+
+static void
+trust_free(void *data)
+{
+	struct trust *trust = data;
+	g_free(trust->file);
+	g_clear_pointer(&trust->problems, g_ptr_array_unref);
+	g_free(trust);
+}
+
+static void
+warn_of_others(struct ev_loop *loop, const struct config *config)
+{
+	struct trust *trust = g_new0(struct trust, 1);
+	trust->file = g_strdup(config->file);
+	lane_run(lane_new(tasks_new(loop, -1)), TRUST_LIMIT, trust_work, on_trust, trust_free,
+		 trust);
 }
 
 static int
@@ -111,13 +153,13 @@ run(struct config *config)
 	if (locked < 0)
 		return EXIT_FAILURE;
 
-	warn_of_others(config);
 	descriptors_raise();
 	/* Not the default loop: that one would wait for every child of this process, libvirt's
 	 * among them. */
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	g_autoptr(GError) error = NULL;
 	reaper_start(loop);
+	warn_of_others(loop, config);
 	struct hird *hird = hird_new(loop, config, &error);
 	if (!hird) {
 		g_critical("%s", error->message);

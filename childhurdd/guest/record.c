@@ -27,6 +27,17 @@ strings_of(JsonNode *node)
 	return g_strv_builder_end(builder);
 }
 
+static void
+set_strings(JsonObject *o, const char *name, char **strings)
+{
+	if (!strings)
+		return;
+	JsonArray *array = json_array_new();
+	for (; *strings; strings++)
+		json_array_add_string_element(array, *strings);
+	json_object_set_array_member(o, name, array);
+}
+
 struct record
 record_read(const char *path)
 {
@@ -59,6 +70,7 @@ record_read(const char *path)
 			record.boots[i] = MAX(0, json_array_get_int_element(boots, i));
 	}
 	record.guest = strings_of(json_object_get_member(o, "guest"));
+	record.host_keys = strings_of(json_object_get_member(o, "host-keys"));
 	return record;
 }
 
@@ -66,6 +78,7 @@ void
 record_clear(struct record *record)
 {
 	g_clear_pointer(&record->guest, g_strfreev);
+	g_clear_pointer(&record->host_keys, g_strfreev);
 }
 
 char *
@@ -89,12 +102,8 @@ record_text(const struct record *record)
 	for (int i = 0; i < BOOTS_KEPT && record->boots[i]; i++)
 		json_array_add_int_element(boots, record->boots[i]);
 	json_object_set_array_member(o, "boots", boots);
-	if (record->guest) {
-		JsonArray *words = json_array_new();
-		for (char **word = record->guest; *word; word++)
-			json_array_add_string_element(words, *word);
-		json_object_set_array_member(o, "guest", words);
-	}
+	set_strings(o, "guest", record->guest);
+	set_strings(o, "host-keys", record->host_keys);
 	g_autofree char *text = json_to_string(node, TRUE);
 	return g_strconcat(text, "\n", NULL);
 }

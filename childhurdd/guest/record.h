@@ -13,6 +13,7 @@ struct record {
 	struct childhurd_kept kept;
 	gboolean kvm;		  /* what its QEMU runs with */
 	gint64 boots[BOOTS_KEPT]; /* see struct childhurd */
+	char **host_keys;	  /* the guest's, "TYPE BASE64"; NULL: not known */
 	char **guest; /* what it was configured with (config_guest_words); NULL: not known */
 };
 

@@ -8,12 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "offload/signing.h"
 #include "offload/signing_key.h"
 
-/* The guest's own, from the administrator or an earlier start; the root was looked at before. */
-static gboolean
-read_pair(const struct secret_root_spec *spec, struct signing *signing, GError **error)
+gboolean
+guest_signing_read(const struct secret_root_spec *spec, struct signing *signing, GError **error)
 {
 	g_autofree char *folder = g_build_filename(spec->directory, GUEST_SIGNING_FOLDER, NULL);
 	g_autofree char *public = g_build_filename(folder, "signing-key.pub", NULL);
@@ -34,8 +32,9 @@ add_file(GPtrArray *files, const char *leaf, mode_t mode, const char *text)
 	g_ptr_array_add(files, file);
 }
 
-static gboolean
-put(const struct secret_root_spec *spec, const struct signing *signing, GError **error)
+gboolean
+guest_signing_put(const struct secret_root_spec *spec, const struct signing *signing,
+		  GError **error)
 {
 	g_autoptr(GPtrArray) files =
 	    g_ptr_array_new_with_free_func((GDestroyNotify)secret_file_free);
@@ -52,8 +51,8 @@ guest_signing_make(const struct secret_root_spec *spec, const char *guix, GError
 {
 	struct signing signing = {0};
 	char *public_key = NULL;
-	if (read_pair(spec, &signing, error) && signing_make(guix, &signing, error) &&
-	    put(spec, &signing, error))
+	if (guest_signing_read(spec, &signing, error) && signing_make(guix, &signing, error) &&
+	    guest_signing_put(spec, &signing, error))
 		public_key = g_steal_pointer(&signing.public_key);
 	signing_clear(&signing);
 	return public_key;

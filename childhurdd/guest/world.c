@@ -40,12 +40,25 @@ on_enroll(enum event event, const char *text, void *data)
 }
 
 static void
+enroll_begin(struct runner *r)
+{
+	r->enroll = enroll_new(r->host->loop, r->host->hypervisor, guest_of(r), r->pid, r->message,
+			       r->c->launched_at != 0, on_enroll, r);
+}
+
+static void
 world_enroll(struct childhurd *c)
 {
 	struct runner *r = runner_from(c);
-	enroll_free(r->enroll);
-	r->enroll = enroll_new(r->host->loop, r->host->hypervisor, c->config, r->pid, r->message,
-			       c->launched_at != 0, on_enroll, r);
+	g_clear_pointer(&r->enroll, enroll_free);
+	runner_with_secrets(r, enroll_begin);
+}
+
+static void
+enroll_end(struct runner *r)
+{
+	g_clear_pointer(&r->reading, lane_forget);
+	g_clear_pointer(&r->enroll, enroll_free);
 }
 
 /* Before the guest is called ready: one without room for a build is not published. */
@@ -123,8 +136,7 @@ static void
 world_halt(struct childhurd *c)
 {
 	struct runner *r = runner_from(c);
-	enroll_free(r->enroll);
-	r->enroll = NULL;
+	enroll_end(r);
 	if (!r->health)
 		world_watch(c);
 	health_halt(r->health);
@@ -135,13 +147,12 @@ world_quiet(struct childhurd *c)
 {
 	struct runner *r = runner_from(c);
 	runner_prepare_abandon(r);
-	enroll_free(r->enroll);
-	r->enroll = NULL;
+	enroll_end(r);
 	health_free(r->health);
 	r->health = NULL;
 }
 
-/* --- the rest of the world --- */
+/* --- time, and what is kept --- */
 
 static gint64
 world_now(struct childhurd *c)
@@ -149,14 +160,57 @@ world_now(struct childhurd *c)
 	return runner_now();
 }
 
+/* --- the disk is thrown away --- */
+
+struct discard {
+	struct runner *runner;
+	char *disk;
+	int problem; /* errno */
+};
+
+static void
+discard_work(void *data)
+{
+	struct discard *discard = data;
+	lane_touch("disk", discard->disk);
+	if (unlink(discard->disk) < 0 && errno != ENOENT)
+		discard->problem = errno;
+}
+
+/* Before that the record still says that it is to be discarded. */
+static void
+on_discarded(void *data, const GError *late)
+{
+	struct discard *discard = data;
+	struct runner *r = discard->runner;
+	r->discard = NULL;
+	if (late || discard->problem)
+		g_warning("%s: cannot discard the disk %s: %s", guest_of(r)->name, r->disk,
+			  late ? late->message : g_strerror(discard->problem));
+	runner_record(r);
+}
+
+static void
+discard_free(void *data)
+{
+	struct discard *discard = data;
+	g_free(discard->disk);
+	g_free(discard);
+}
+
 static void
 world_discard(struct childhurd *c)
 {
 	struct runner *r = runner_from(c);
-	if (unlink(r->disk) < 0 && errno != ENOENT)
-		g_warning("%s: cannot discard the disk %s: %s", c->config->name, r->disk,
-			  g_strerror(errno));
+	struct discard *discard = g_new0(struct discard, 1);
+	discard->runner = r;
+	discard->disk = g_strdup(r->disk);
+	lane_forget(r->discard);
+	r->discard =
+	    lane_run(r->files, FILES_LIMIT, discard_work, on_discarded, discard_free, discard);
 }
+
+/* --- the rest of the world --- */
 
 static double
 world_random(struct childhurd *c)
@@ -303,32 +357,16 @@ static const struct world_ops world = {
     .changed = world_changed,
 };
 
-static char **
-known_host_keys(const struct runner *r, GError **error)
+static void
+recall_host_keys(struct runner *r)
 {
 	const struct config_guest *guest = guest_of(r);
+	g_autoptr(GError) error = NULL;
 	g_autofree char *extra =
 	    g_build_filename(r->host->config->secrets_directory, guest->name, NULL);
-	return guest_host_keys(guest->inject, extra, r->secrets, error);
-}
-
-/* The secrets of the earlier daemon's start, for a guest that did not get them yet. */
-static void
-load_secrets(struct runner *r)
-{
-	g_autoptr(GError) error = NULL;
-	g_strfreev(r->host_keys);
-	r->host_keys = known_host_keys(r, &error);
-	if (r->host_keys && !r->c->enrolled &&
-	    guest_of(r)->inject == CONFIG_INJECT_SECRET_SERVICE) {
-		GPtrArray *files = secret_root_read(r->secrets, &error);
-		if (files) {
-			r->message = secret_service_message(files, &error);
-			g_ptr_array_unref(files);
-		}
-	}
+	r->host_keys = guest_host_keys(guest->inject, extra, r->secrets, &error);
 	if (error)
-		g_warning("%s: %s", r->c->config->name, error->message);
+		g_warning("%s: %s", guest->name, error->message);
 }
 
 void
@@ -351,7 +389,8 @@ runner_take_over(struct runner *r, pid_t pid)
 	    record->kept.going_down
 		? g_strdup("it was on its way down when the daemon before ended")
 		: g_strdup_printf("taken over from the daemon before (process %d)", (int)pid);
-	load_secrets(r);
+	if (!r->host_keys) /* the record is of a version that did not keep them */
+		recall_host_keys(r);
 	runner_console_start(r);
 	console_recall(r->console);
 	r->begun = TRUE;
@@ -382,7 +421,12 @@ runner_record(struct runner *r)
 {
 	const struct childhurd *c = r->c;
 	struct record record = {
-	    .kept = childhurd_keep(c), .kvm = r->kvm, .guest = config_guest_words(c->config)};
+	    .kept = childhurd_keep(c),
+	    .kvm = r->kvm,
+	    .guest = config_guest_words(c->config),
+	    .host_keys = g_strdupv(r->host_keys),
+	};
+	record.kept.discard |= r->discard != NULL;
 	memcpy(record.boots, c->boots, sizeof record.boots);
 	record_write(r->host->writer, r->record_file, record_text(&record));
 	record_clear(&record);
@@ -393,6 +437,7 @@ runner_new(const struct host *host, const struct config_guest *guest)
 {
 	struct runner *r = g_new0(struct runner, 1);
 	r->host = host;
+	r->files = lane_new(host->files);
 	r->directory = g_build_filename(host->config->state_directory, guest->name, NULL);
 	r->disk = g_build_filename(r->directory, "disk.qcow2", NULL);
 	r->secrets = g_build_filename(r->directory, "secrets", NULL);
@@ -414,8 +459,8 @@ runner_new(const struct host *host, const struct config_guest *guest)
 	r->c = childhurd_new(guest, &world, r);
 	childhurd_boots_recall(r->c, r->last_record.boots);
 	r->boots_kvm = r->last_record.kvm;
-	if (access(r->offload_key, F_OK) == 0) /* before its first start it cannot be told of */
-		r->host_keys = known_host_keys(r, NULL);
+	r->host_keys = g_strdupv(r->last_record.host_keys);
+	runner_know_keys(r);
 	return r;
 }
 
@@ -427,6 +472,7 @@ runner_free(struct runner *r)
 	ev_timer_stop(r->host->loop, &r->deadline);
 	runner_notes_clear(r);
 	world_quiet(r->c);
+	lane_free(r->files);
 	runner_qemu_clear(r);
 	childhurd_free(r->c);
 	g_clear_pointer(&r->message, g_bytes_unref);
@@ -492,13 +538,16 @@ runner_private_key(const struct runner *r)
 	return r->offload_key;
 }
 
-/* Keys that a start has made before it was given up count, too. */
 const char *
-runner_coordinator_key(struct runner *r)
+runner_coordinator_key(const struct runner *r)
 {
-	if (!r->coordinator_key)
-		r->coordinator_key = coordinator_key(r->offload_key);
 	return r->coordinator_key;
+}
+
+char *
+runner_waits_for(const struct runner *r)
+{
+	return lane_waits_for(r->files);
 }
 
 char **

@@ -15,7 +15,7 @@
 #include "childhurdd/qemu/hypervisor.h"
 #include "childhurdd/qemu/kvm.h"
 #include "childhurdd/qemu/user.h"
-#include "childhurdd/system/tasks.h"
+#include "childhurdd/system/lane.h"
 
 #define PAUSE_RETRY 5000 /* ms between two tries to let a guest go on that QEMU paused */
 #define PAUSE_CONFIRM                                                                              \
@@ -45,6 +45,8 @@ struct host {
 	struct ev_loop *loop;
 	struct tasks *tasks;  /* workers for what blocks */
 	struct tasks *writer; /* one worker: small files, in order */
+	struct tasks *files;  /* a worker for each lane */
+	struct lane *guix;    /* Guix's files, which guests share */
 	struct hypervisor *hypervisor;
 	struct acceleration *acceleration;
 	const struct config *config;
@@ -96,7 +98,10 @@ const char *runner_console_log(const struct runner *runner);
 /* What was kept of the last failure, NULL: nothing; caller frees. */
 char *runner_failure(const struct runner *runner);
 const char *runner_private_key(const struct runner *runner);
-const char *runner_coordinator_key(struct runner *runner); /* NULL: the same */
+const char *runner_coordinator_key(const struct runner *runner); /* NULL: the same */
+/* The file that does not answer, and that its start or its end waits for (lane_waits_for); NULL:
+ * none. Caller frees. */
+char *runner_waits_for(const struct runner *runner);
 /* "TYPE BASE64" lines; NULL before the first preparation. Owned by the runner. */
 char **runner_host_keys(const struct runner *runner);
 pid_t runner_pid(const struct runner *runner);	   /* QEMU's; 0: none */

@@ -6,7 +6,12 @@
 #include "childhurdd/guest/vitals.h"
 #include "childhurdd/guest/world.h"
 #include "childhurdd/system/flood.h"
+#include "childhurdd/system/lane.h"
 #include "config/base/lack.h"
+
+/* ms that a file of a guest may take to answer, and one of Guix's, which it can do without. */
+#define FILES_LIMIT 30000
+#define GUIX_LIMIT  10000
 
 /* What a guest can have said of it as often as it likes. */
 enum note { NOTE_DISK, NOTE_MEMORY, NOTE_IMPOSTOR, N_NOTES };
@@ -14,6 +19,7 @@ enum note { NOTE_DISK, NOTE_MEMORY, NOTE_IMPOSTOR, N_NOTES };
 struct runner {
 	const struct host *host;
 	struct childhurd *c;
+	struct lane *files; /* its image, kernel, modules, secrets, disk */
 	char *directory, *disk, *secrets, *offload_key, *console_log, *record_file, *uuid;
 	char *serial;		/* path of the console's socket; NULL: there is none */
 	char *coordinator_key;	/* what Guix reads in place of offload_key; NULL: that one */
@@ -23,13 +29,18 @@ struct runner {
 	const struct config_guest
 	    *next; /* a changed configuration that waits for a restart; NULL: none */
 	/* a start under way */
-	struct keys_job *keys;
+	struct lane_job *place;	    /* a look at what is in the way */
+	struct keys *keys;	    /* world_keys.c */
+	struct lane_job *keys_work; /* a piece of work for them, in either lane */
 	struct disk_job *disk_job;
 	gboolean have_acceleration, have_keys, have_disk;
 	char *emulator;
 	gboolean kvm;
 	/* what a start has made */
-	GBytes *message; /* the secrets; NULL when none are delivered */
+	GBytes *message; /* the secrets; NULL: none are delivered, or they have to be read again */
+	struct lane_job *reading; /* of them */
+	struct lane_job *knowing; /* a look for the host keys of an earlier start */
+	struct lane_job *discard; /* of the disk */
 	char **host_keys;
 	/* QEMU */
 	struct hypervisor_call *call;
@@ -105,9 +116,17 @@ void runner_notes_clear(struct runner *r);
 
 /* world_prepare.c: EVENT_PREPARED or EVENT_START_FAILED follows. */
 void runner_prepare(struct childhurd *c);
-/* Keys and secret root alone; sets host_keys and message. */
-void runner_make_keys(struct runner *r);
 void runner_prepare_abandon(struct runner *r);
+/* EVENT_PREPARED, if all is there. */
+void runner_prepared(struct runner *r);
+
+/* world_keys.c: make keys and secret root; sets host_keys, coordinator_key and message. */
+void runner_make_keys(struct runner *r);
+void runner_keys_abandon(struct runner *r);
+/* What an earlier start has made: sets host_keys and coordinator_key, if there are any. */
+void runner_know_keys(struct runner *r);
+/* Where secrets are delivered and message is not there, read them; then, at once or later. */
+void runner_with_secrets(struct runner *r, void (*then)(struct runner *r));
 
 /* world_builds.c: the calls of struct world_ops. */
 int runner_builds(struct childhurd *c);

@@ -55,6 +55,25 @@ describe_health(const struct runner *r, struct description *d, struct control_gu
 			    health_step_name(s), health->results[s], health->ms[s]};
 }
 
+/* What it waits for, and what is seen meanwhile. Caller frees; NULL: nothing. */
+static char *
+phase(const struct runner *r)
+{
+	const struct childhurd *c = runner_childhurd(r);
+	g_autoptr(GStrvBuilder) parts = g_strv_builder_new();
+	g_autofree char *complaint = runner_complaint(r), *file = runner_waits_for(r);
+	g_autofree char *console = g_strconcat("its console: ", complaint, NULL);
+	g_autofree char *waits = g_strconcat("waits for ", file, NULL);
+	if (c->phase)
+		g_strv_builder_add(parts, c->phase);
+	if (file)
+		g_strv_builder_add(parts, waits);
+	if (complaint)
+		g_strv_builder_add(parts, console);
+	g_auto(GStrv) all = g_strv_builder_end(parts);
+	return *all ? g_strjoinv("; ", all) : NULL;
+}
+
 void
 describe(const struct host *host, const struct runner *r, gboolean details, struct description *d,
 	 struct control_guest *guest)
@@ -66,10 +85,7 @@ describe(const struct host *host, const struct runner *r, gboolean details, stru
 	gboolean unsaid = c->drained && c->state != STATE_DRAINING;
 	d->why = unsaid && c->why ? g_strconcat("drained; ", c->why, NULL)
 				  : g_strdup(unsaid ? "drained" : c->why);
-	g_autofree char *complaint = runner_complaint(r);
-	d->phase = c->phase && complaint ? g_strconcat(c->phase, "; its console: ", complaint, NULL)
-		   : complaint		 ? g_strconcat("its console: ", complaint, NULL)
-					 : g_strdup(c->phase);
+	d->phase = phase(r);
 	*guest = (struct control_guest){
 	    .name = config->name,
 	    .state = state_name(c->state),

@@ -258,7 +258,9 @@ on_admit(struct ev_loop *loop, ev_timer *w, int revents)
 static void
 host_publish(void *hird)
 {
-	hird_publish(hird);
+	struct hird *h = hird;
+	if (h->listed)
+		hird_publish(h);
 }
 
 static void
@@ -331,15 +333,35 @@ on_tend(struct ev_loop *loop, ev_timer *w, int revents)
 
 /* --- logs that guests can make others write --- */
 
+struct rotation {
+	char *folder, *own;
+};
+
 static void
-look_at_logs(const struct hird *h)
+rotation_work(void *data)
 {
-	const char *folder = hypervisor_logs(h->host.hypervisor);
-	g_autofree char *own =
-	    g_build_filename(h->host.config->state_directory, "libvirt.log", NULL);
-	if (folder)
-		log_rotate_all(folder);
-	log_rotate(own, LOG_LIMIT, LOG_COPIES, NULL, NULL);
+	const struct rotation *rotation = data;
+	if (rotation->folder)
+		log_rotate_all(rotation->folder);
+	log_rotate(rotation->own, LOG_LIMIT, LOG_COPIES, NULL, NULL);
+}
+
+static void
+rotation_free(void *data)
+{
+	struct rotation *rotation = data;
+	g_free(rotation->folder);
+	g_free(rotation->own);
+	g_free(rotation);
+}
+
+static void
+look_at_logs(struct hird *h)
+{
+	struct rotation *rotation = g_new0(struct rotation, 1);
+	rotation->folder = g_strdup(hypervisor_logs(h->host.hypervisor));
+	rotation->own = g_build_filename(h->host.config->state_directory, "libvirt.log", NULL);
+	lane_run(h->logs, 0, rotation_work, NULL, rotation_free, rotation);
 }
 
 static void
@@ -376,6 +398,10 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->host = (struct host){.loop = loop, .config = config, .ops = &host_ops, .hird = h};
 	h->host.tasks = tasks_new(loop, WORKERS);
 	h->host.writer = tasks_new(loop, 1);
+	h->host.files = tasks_new(loop, -1);
+	h->host.guix = lane_new(h->host.files);
+	h->loads = lane_new(h->host.files);
+	h->logs = lane_new(h->host.files);
 	h->host.qemu_user = qemu_user_find(config->qemu_user, error);
 	h->host.acceleration = acceleration_new(loop, config->state_directory, h->host.qemu_user);
 	h->metrics = metrics_new();
@@ -447,6 +473,9 @@ hird_free(struct hird *h)
 	ev_timer_stop(h->host.loop, &h->look);
 	if (h->control)
 		control_free(h->control);
+	lane_free(h->loads);
+	lane_free(h->logs);
+	lane_free(h->host.guix);
 	selfcheck_free(h->selfcheck);
 	metrics_file_free(h->metrics_file);
 	free_runners(h->runners);

@@ -29,8 +29,15 @@ gboolean hird_guests_run(const struct hird *hird);
 /* The loop was left because the hypervisor cannot be used; that was logged. */
 gboolean hird_broken(const struct hird *hird);
 
-/* Read the configuration again and apply the difference, and log what came of it. messages: what is
- * wrong, or what was done. FALSE: it has errors, and nothing was changed. */
-gboolean hird_reload(struct hird *hird, GPtrArray *messages);
+/* What came of a reload, once: messages, of char *, are what is wrong, or what was done. applied
+ * FALSE: nothing was changed. */
+typedef void (*hird_reload_fn)(gboolean applied, GPtrArray *messages, void *data);
+/*
+ * Read the configuration again and apply the difference, and log what came of it. It is read in a
+ * worker; a file that does not answer within RELOAD_LIMIT is named, and nothing is changed. done
+ * may be NULL, and is called later.
+ */
+#define RELOAD_LIMIT 10000 /* ms */
+void hird_reload(struct hird *hird, hird_reload_fn done, void *data);
 
 #endif

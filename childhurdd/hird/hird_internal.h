@@ -19,12 +19,15 @@ struct hird {
 	struct starts *starts;
 	struct metrics *metrics;
 	ev_timer admit, tend, list, open, publish_again, look;
-	char *unpublished; /* why the last publication failed; NULL: it did not */
-	char *unrenewed;   /* why the rest of the runtime directory cannot be made anew; ditto */
-	guint photos;	   /* bits of the screenshots that are being taken */
-	gboolean listed;   /* the hypervisor has said which guests run */
-	gboolean broken;   /* it never will */
-	gboolean opened;   /* clients are answered */
+	char *unpublished;  /* why the last publication failed; NULL: it did not */
+	struct lane *loads; /* of the configuration */
+	struct lane *logs;  /* their rotation */
+	guint reloading;    /* how many were asked for and have no answer yet */
+	char *unrenewed;    /* why the rest of the runtime directory cannot be made anew; ditto */
+	guint photos;	    /* bits of the screenshots that are being taken */
+	gboolean listed;    /* the hypervisor has said which guests run */
+	gboolean broken;    /* it never will */
+	gboolean opened;    /* clients are answered */
 	struct control *control;
 	gint64 event_number;
 	struct description description;

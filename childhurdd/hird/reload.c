@@ -90,59 +90,134 @@ refuse_change(GPtrArray *messages, const char *key, const char *old, char **want
 	*wanted = g_strdup(old);
 }
 
-/* A guest that is up is restarted for another image or kernel: not for one that it cannot have. */
+/* --- reading it --- */
+
+/* The files that a guest of the present configuration has. */
+struct present {
+	char *name;
+	char **files;
+};
+
+struct load {
+	struct hird *hird;
+	hird_reload_fn done;
+	void *data;
+	char *file, *control_group;
+	const struct qemu_user *user;
+	GArray *present;     /* of struct present */
+	GPtrArray *messages; /* of char * */
+	struct config *config;
+	struct control_groups groups;
+};
+
+/* Image, kernel and modules; caller frees with g_strfreev. */
+static char **
+files_of(const struct config_guest *guest)
+{
+	g_autoptr(GStrvBuilder) files = g_strv_builder_new();
+	if (guest->image)
+		g_strv_builder_add(files, guest->image);
+	if (guest->kernel)
+		g_strv_builder_add(files, guest->kernel);
+	for (guint i = 0; i < guest->modules->len; i++) {
+		const struct config_module *module = g_ptr_array_index(guest->modules, i);
+		g_strv_builder_add(files, module->file);
+	}
+	return g_strv_builder_end(files);
+}
+
+static void
+present_clear(void *data)
+{
+	struct present *present = data;
+	g_free(present->name);
+	g_strfreev(present->files);
+}
+
+static const struct present *
+present_find(const struct load *load, const char *name)
+{
+	for (guint i = 0; i < load->present->len; i++) {
+		const struct present *present = &g_array_index(load->present, struct present, i);
+		if (!strcmp(present->name, name))
+			return present;
+	}
+	return NULL;
+}
+
+/* A guest that is up is restarted for another image, kernel or module: not for one that it cannot
+ * have. A new guest says at its start what is wrong. */
 static gboolean
-files_are_there(struct hird *h, const struct config *config, GPtrArray *messages)
+file_is_there(struct load *load, const struct config_guest *guest, const char *what,
+	      const char *file)
+{
+	const struct present *present = present_find(load, guest->name);
+	g_autoptr(GError) error = NULL;
+	if (!file || !present || g_strv_contains((const char *const *)present->files, file))
+		return TRUE;
+	lane_touch(what, file);
+	if (qemu_user_may_read(load->user, what, file, &error))
+		return TRUE;
+	message(load->messages, guest->name, error->message);
+	return FALSE;
+}
+
+static gboolean
+files_are_there(struct load *load, const struct config *config)
 {
 	gboolean good = TRUE;
 	for (guint i = 0; i < config->guests->len; i++) {
 		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
-		const struct runner *r = hird_find(h, guest->name);
-		const struct config_guest *old = r ? runner_childhurd(r)->config : guest;
-		const struct {
-			const char *what, *before, *now;
-		} files[] = {{"image", old->image, guest->image},
-			     {"kernel", old->kernel, guest->kernel}};
-		for (gsize f = 0; f < G_N_ELEMENTS(files); f++) {
-			g_autoptr(GError) error = NULL;
-			if (!files[f].now || !g_strcmp0(files[f].before, files[f].now) ||
-			    qemu_user_may_read(h->host.qemu_user, files[f].what, files[f].now,
-					       &error))
-				continue;
-			message(messages, guest->name, error->message);
-			good = FALSE;
+		good &= file_is_there(load, guest, "image", guest->image);
+		good &= file_is_there(load, guest, "kernel", guest->kernel);
+		for (guint m = 0; m < guest->modules->len; m++) {
+			const struct config_module *module = g_ptr_array_index(guest->modules, m);
+			good &= file_is_there(load, guest, "module", module->file);
 		}
 	}
 	return good;
 }
 
-static gboolean
-reload(struct hird *h, GPtrArray *messages)
+static void
+load_work(void *data)
 {
-	const struct config *old = h->host.config;
-	/* What somebody deleted comes back, whatever is to be said of the configuration. */
-	if (h->listed)
-		hird_publish(h);
-	hird_renew(h);
-	if (!h->listed) {
-		g_ptr_array_add(
-		    messages, g_strdup("the hypervisor does not answer yet; nothing was changed"));
-		return FALSE;
-	}
-	struct config *config = config_load(old->file, messages);
+	struct load *load = data;
+	lane_touch("group database", "/etc/group");
+	load->groups = control_groups_find(load->control_group);
+	lane_touch("configuration", load->file);
+	struct config *config = config_load(load->file, load->messages);
 	if (!config)
-		return FALSE;
+		return;
 	config_resolve(config);
 	char *missing = config_missing(config);
-	if (missing) {
-		g_ptr_array_add(messages, missing);
+	if (missing)
+		g_ptr_array_add(load->messages, missing);
+	if (missing || !files_are_there(load, config)) {
 		config_free(config);
-		return FALSE;
+		return;
 	}
-	if (!files_are_there(h, config, messages)) {
-		config_free(config);
-		return FALSE;
-	}
+	load->config = config;
+}
+
+static void
+load_free(void *data)
+{
+	struct load *load = data;
+	g_free(load->file);
+	g_free(load->control_group);
+	g_array_unref(load->present);
+	g_ptr_array_unref(load->messages);
+	if (load->config)
+		config_free(load->config);
+	g_free(load);
+}
+
+/* --- applying it --- */
+
+static void
+apply(struct hird *h, struct config *config, GPtrArray *messages)
+{
+	const struct config *old = h->host.config;
 	refuse_change(messages, "uri", old->uri, &config->uri);
 	refuse_change(messages, "state-directory", old->state_directory, &config->state_directory);
 	refuse_change(messages, "runtime-directory", old->runtime_directory,
@@ -167,25 +242,79 @@ reload(struct hird *h, GPtrArray *messages)
 	if (!messages->len)
 		g_ptr_array_add(messages, g_strdup("nothing has changed"));
 	ev_timer_start(h->host.loop, &h->tend);
-	return TRUE;
 }
 
-gboolean
-hird_reload(struct hird *h, GPtrArray *messages)
+static void
+finish(struct hird *h, gboolean applied, GPtrArray *messages, hird_reload_fn done, void *data)
 {
+	h->reloading--;
+	if (h->opened && !h->reloading)
+		notify_send("READY=1");
+	for (guint i = 0; i < messages->len; i++)
+		g_log(G_LOG_DOMAIN, applied ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_WARNING,
+		      "reload: %s", (const char *)g_ptr_array_index(messages, i));
+	if (!applied)
+		g_warning("reload: nothing was changed");
+	if (done)
+		done(applied, messages, data);
+}
+
+static void
+on_loaded(void *data, const GError *late)
+{
+	struct load *load = data;
+	struct hird *h = load->hird;
+	if (late) {
+		g_autoptr(GPtrArray) messages = g_ptr_array_new_with_free_func(g_free);
+		g_ptr_array_add(messages, g_strdup(late->message));
+		finish(h, FALSE, messages, load->done, load->data);
+		return;
+	}
+	gboolean good = load->config != NULL && h->listed;
+	g_autoptr(GError) error = NULL;
+	if (load->config && !h->listed)
+		g_ptr_array_add(
+		    load->messages,
+		    g_strdup("the hypervisor does not answer yet; nothing was changed"));
+	else if (good)
+		apply(h, g_steal_pointer(&load->config), load->messages);
+	if (h->control && !control_share(h->control, load->groups, &error))
+		g_ptr_array_add(load->messages, g_strdup(error->message));
+	finish(h, good, load->messages, load->done, load->data);
+}
+
+static void
+add_present(GArray *present, GPtrArray *runners)
+{
+	for (guint i = 0; i < runners->len; i++) {
+		const struct childhurd *c = runner_childhurd(g_ptr_array_index(runners, i));
+		struct present guest = {g_strdup(c->config->name), files_of(c->config)};
+		g_array_append_val(present, guest);
+	}
+}
+
+void
+hird_reload(struct hird *h, hird_reload_fn done, void *data)
+{
+	const struct config *old = h->host.config;
+	struct load *load = g_new0(struct load, 1);
 	/* Who is not ready yet would be with the READY=1 at the end. */
 	if (h->opened)
 		notify_reloading();
-	g_autoptr(GError) error = NULL;
-	gboolean done = reload(h, messages);
-	if (h->control && !control_share(h->control, &error))
-		g_ptr_array_add(messages, g_strdup(error->message));
-	if (h->opened)
-		notify_send("READY=1");
-	for (guint i = 0; i < messages->len; i++)
-		g_log(G_LOG_DOMAIN, done ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_WARNING, "reload: %s",
-		      (const char *)g_ptr_array_index(messages, i));
-	if (!done)
-		g_warning("reload: nothing was changed");
-	return done;
+	h->reloading++;
+	/* What somebody deleted comes back, whatever is to be said of the configuration. */
+	if (h->listed)
+		hird_publish(h);
+	hird_renew(h);
+	load->hird = h;
+	load->done = done;
+	load->data = data;
+	load->file = g_strdup(old->file);
+	load->control_group = g_strdup(old->control_group);
+	load->user = h->host.qemu_user;
+	load->messages = g_ptr_array_new_with_free_func(g_free);
+	load->present = g_array_new(FALSE, FALSE, sizeof(struct present));
+	g_array_set_clear_func(load->present, present_clear);
+	add_present(load->present, h->runners);
+	lane_run(h->loads, RELOAD_LIMIT, load_work, on_loaded, load_free, load);
 }

@@ -125,8 +125,9 @@ on_end(struct child *child, int status, const char *output, const GError *error,
 		struct control_finding finding = {ended ? "note" : "problem", why};
 		g_array_append_val(findings, finding);
 	}
-	g_autofree char *version = version_of(check->files);
-	if (strcmp(version, check->version)) {
+	/* a check that ran into its limit may have waited for just these */
+	g_autofree char *version = error ? NULL : version_of(check->files);
+	if (version && strcmp(version, check->version)) {
 		struct control_finding finding = {
 		    "note", "the configuration was changed after the daemon read it; childhurdctl "
 			    "reload applies it"};

@@ -104,10 +104,10 @@ serve_kept(void *data, void (*done)(void *done_data), void *done_data)
 	task_run(h->host.writer, nothing, keeping_done, g_free, keeping);
 }
 
-static gboolean
-serve_reload(void *data, GPtrArray *messages)
+static void
+serve_reload(void *data, hird_reload_fn done, void *done_data)
 {
-	return hird_reload(data, messages);
+	hird_reload(data, done, done_data);
 }
 
 struct photo {

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "childhurdd/qemu/image.h"
+#include "childhurdd/system/lane.h"
 #include "config/base/atomic_file.h"
 
 #define MIB    G_GINT64_CONSTANT(1048576)
@@ -53,6 +54,7 @@ add(GChecksum *sum, int fd, gint64 offset, gint64 length)
 			continue;
 		if (n <= 0)
 			return n == 0;
+		lane_goes_on();
 		g_checksum_update(sum, buffer, n);
 		offset += n;
 		length -= n;

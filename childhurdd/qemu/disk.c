@@ -23,33 +23,87 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECTOR	  512
-#define WORDS_MAX 400 /* characters of qemu-img's own words that go into a message */
+#define SECTOR	   512
+#define DISK_LIMIT 30000 /* ms that a file may take to answer */
+#define WORDS_MAX  400	 /* characters of qemu-img's own words that go into a message */
 
-struct disk_job {
-	struct ev_loop *loop;
-	char *image;   /* without symbolic links */
-	char *overlay; /* absolute */
+/* What follows from a look at image and overlay. */
+enum step { STEP_NONE, STEP_CREATE, STEP_REBASE, STEP_GROW };
+
+/* Image and overlay: the worker's while a piece of work in the lane has it. */
+struct disk {
+	struct disk_job *job;
+	char *named, *format; /* the image and its format as they were given */
+	char *image;	      /* without symbolic links */
+	char *overlay;	      /* absolute */
 	char *temporary;
 	const struct qemu_user *user;
 	gint64 size; /* 0: the image's */
 	gboolean keep;
 	struct image base;
 	struct image old; /* the overlay that is kept */
-	struct look *look;
-	struct child *child;
-	struct ev_timer finish; /* done is always called from the loop */
+	enum step step;
 	GError *error;
+};
+
+struct disk_job {
+	struct ev_loop *loop;
+	struct lane *lane;
+	struct disk *disk; /* shared with the lane by a count of references, which is the loop's */
+	struct lane_job *work;
+	struct child *child;
 	disk_fn done;
 	void *data;
 };
 
 static void
-job_finish(struct ev_loop *loop, struct ev_timer *watcher, int events)
+disk_clear(void *data)
 {
-	struct disk_job *job = watcher->data;
+	struct disk *disk = data;
+	g_free(disk->named);
+	g_free(disk->format);
+	free(disk->image);
+	g_free(disk->overlay);
+	g_free(disk->temporary);
+	image_clear(&disk->base);
+	image_clear(&disk->old);
+	g_clear_error(&disk->error);
+}
 
-	job->done(job, job->error ? NULL : job->base.format, job->error, job->data);
+static void
+disk_unref(void *data)
+{
+	g_rc_box_release_full(data, disk_clear);
+}
+
+/* The job may be gone afterwards. */
+static void
+job_finish(struct disk_job *job)
+{
+	const GError *error = job->disk->error;
+	job->done(job, error ? NULL : job->disk->base.format, error, job->data);
+}
+
+static void
+work_run(struct disk_job *job, task_fn work, lane_done_fn done)
+{
+	job->work =
+	    lane_run(job->lane, DISK_LIMIT, work, done, disk_unref, g_rc_box_acquire(job->disk));
+}
+
+/* The job of a piece of work that has ended. late: it has not, and keeps the disk for itself; the
+ * job goes on with one that has nothing but the error. */
+static struct disk_job *
+work_ended(struct disk *disk, const GError *late)
+{
+	struct disk_job *job = disk->job;
+	job->work = NULL;
+	if (late) {
+		disk_unref(job->disk);
+		job->disk = g_rc_box_new0(struct disk);
+		g_set_error_literal(&job->disk->error, DISK_ERROR, DISK_ERROR_IO, late->message);
+	}
+	return job;
 }
 
 /* qemu-img's output as one line of a message: its name, and line ends, are left out. */
@@ -71,39 +125,32 @@ words(const char *output)
 
 /* What a run of qemu-img that did not work means. */
 static void
-tool_failed(struct disk_job *job, const char *verb, int status, const char *output,
+tool_failed(struct disk *disk, const char *verb, int status, const char *output,
 	    const GError *error)
 {
 	g_autofree char *ended = NULL, *text = NULL;
 
 	if (g_error_matches(error, G_SPAWN_ERROR, G_SPAWN_ERROR_NOENT)) {
-		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_TOOL,
+		g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_TOOL,
 			    "%s: there is no qemu-img in PATH; install it (Debian: qemu-utils, "
 			    "Fedora: qemu-img, Guix: qemu)",
-			    job->overlay);
+			    disk->overlay);
 		return;
 	}
 	if (error) {
-		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IO, "%s: %s", job->overlay,
+		g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IO, "%s: %s", disk->overlay,
 			    error->message);
 		return;
 	}
 	ended = child_status_text(status);
 	text = words(output);
-	g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IO, "%s: qemu-img %s %s: %s", job->overlay,
-		    verb, ended, *text ? text : "it said nothing");
+	g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IO, "%s: qemu-img %s %s: %s",
+		    disk->overlay, verb, ended, *text ? text : "it said nothing");
 }
 
-/* The last thing that happens in the callback of a child: the job may be gone afterwards. */
-static void
-child_end(struct disk_job *job)
-{
-	child_free(g_steal_pointer(&job->child));
-	job_finish(job->loop, &job->finish, 0);
-}
+/* --- a new overlay --- */
 
-/* A kept disk must not be torn by a power cut; a new overlay is small, so this may be done on the
- * loop. */
+/* A kept disk must not be torn by a power cut. */
 static gboolean
 overlay_sync(const char *path)
 {
@@ -117,10 +164,33 @@ overlay_sync(const char *path)
 
 /* The folder is ours, so the path leads to no file of another's. */
 static gboolean
-give(const struct disk_job *job, const char *path)
+give(const struct disk *disk, const char *path)
 {
-	return !job->user || !job->user->other ||
-	       lchown(path, job->user->identity.uid, job->user->identity.gid) == 0;
+	return !disk->user || !disk->user->other ||
+	       lchown(path, disk->user->identity.uid, disk->user->identity.gid) == 0;
+}
+
+static void
+place_work(void *data)
+{
+	struct disk *disk = data;
+
+	lane_touch("disk", disk->overlay);
+	if (!disk->error && (chmod(disk->temporary, 0600) < 0 || !give(disk, disk->temporary) ||
+			     (disk->keep && !overlay_sync(disk->temporary)) ||
+			     rename(disk->temporary, disk->overlay) < 0)) {
+		g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IO,
+			    "%s: cannot put the new overlay in place: %s", disk->overlay,
+			    g_strerror(errno));
+	}
+	if (disk->error)
+		unlink(disk->temporary);
+}
+
+static void
+place_done(void *data, const GError *late)
+{
+	job_finish(work_ended(data, late));
 }
 
 static void
@@ -128,131 +198,67 @@ create_done(struct child *child, int status, const char *output, const GError *e
 {
 	struct disk_job *job = data;
 
-	if (error || status != 0) {
-		tool_failed(job, "create", status, output, error);
-	} else if (chmod(job->temporary, 0600) < 0 || !give(job, job->temporary) ||
-		   (job->keep && !overlay_sync(job->temporary)) ||
-		   rename(job->temporary, job->overlay) < 0) {
-		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IO,
-			    "%s: cannot put the new overlay in place: %s", job->overlay,
-			    g_strerror(errno));
-	}
-	if (job->error)
-		unlink(job->temporary);
-	child_end(job);
-}
-
-static void
-resize_done(struct child *child, int status, const char *output, const GError *error, void *data)
-{
-	struct disk_job *job = data;
-
 	if (error || status != 0)
-		tool_failed(job, "resize", status, output, error);
-	child_end(job);
+		tool_failed(job->disk, "create", status, output, error);
+	child_free(g_steal_pointer(&job->child));
+	work_run(job, place_work, place_done);
 }
 
-/*
- * A new overlay. The old one goes first: it has no value any more, and its space may be what is
- * missing. A persistent overlay never comes here, because it is kept or an error.
- */
 static void
 overlay_create(struct disk_job *job)
 {
-	g_autofree char *size = g_strdup_printf("%" G_GINT64_FORMAT, job->size);
-	const char *const argv[] = {"qemu-img", "create",	"-q",
-				    "-f",	"qcow2",	"-b",
-				    job->image, "-F",		job->base.format,
-				    "--",	job->temporary, job->size > 0 ? size : NULL,
+	const struct disk *disk = job->disk;
+	g_autofree char *size = g_strdup_printf("%" G_GINT64_FORMAT, disk->size);
+	const char *const argv[] = {"qemu-img",
+				    "create",
+				    "-q",
+				    "-f",
+				    "qcow2",
+				    "-b",
+				    disk->image,
+				    "-F",
+				    disk->base.format,
+				    "--",
+				    disk->temporary,
+				    disk->size > 0 ? size : NULL,
 				    NULL};
 
-	unlink(job->temporary);
-	if (!job->keep) {
-		g_autofree char *record = base_record(job->overlay);
-		unlink(record); /* of a persistent one that was there */
-	}
-	if (unlink(job->overlay) < 0 && errno != ENOENT) {
-		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IO,
-			    "%s: cannot remove the old overlay: %s", job->overlay,
-			    g_strerror(errno));
-		return;
-	}
 	job->child = child_run(job->loop, argv, DISK_QEMU_IMG_LIMIT, create_done, job);
 }
 
+/*
+ * The old overlay goes before the new one is made: it has no value any more, and its space may be
+ * what is missing. A persistent overlay never comes here, because it is kept or an error.
+ */
 static void
-overlay_grow(struct disk_job *job)
+make_room(struct disk *disk)
 {
-	g_autofree char *size = g_strdup_printf("%" G_GINT64_FORMAT, job->size);
-	const char *const argv[] = {"qemu-img", "resize",     "-q", "-f", "qcow2",
-				    "--",	job->overlay, size, NULL};
-
-	job->child = child_run_as(job->loop, qemu_user_identity(job->user), argv,
-				  DISK_QEMU_IMG_LIMIT, resize_done, job);
-}
-
-/* As the user whom QEMU runs as: he could have had an overlay name any file as its backing file. */
-static gboolean
-probe_overlay(const struct disk_job *job, struct image *image, GError **error)
-{
-	identity_enter(qemu_user_identity(job->user));
-	gboolean good = image_probe_overlay(job->overlay, image, error);
-	identity_leave(qemu_user_identity(job->user));
-	return good;
-}
-
-/* Can QEMU read the image? */
-static gboolean
-image_is_open(struct disk_job *job, const struct disk_spec *spec)
-{
-	if (!job->user || !job->user->other)
-		return TRUE;
-	g_autoptr(GError) problem = NULL;
-	qemu_user_let(job->user, spec->image, ACL_MAY_READ);
-	if (qemu_user_check(job->user, "image", job->image, &problem))
-		return TRUE;
-	g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IMAGE, "%s", problem->message);
-	return FALSE;
+	if (lane_given_up())
+		return;
+	unlink(disk->temporary);
+	if (!disk->keep) {
+		g_autofree char *record = base_record(disk->overlay);
+		unlink(record); /* of a persistent one that was there */
+	}
+	if (unlink(disk->overlay) < 0 && errno != ENOENT)
+		g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IO,
+			    "%s: cannot remove the old overlay: %s", disk->overlay,
+			    g_strerror(errno));
+	else
+		disk->step = STEP_CREATE;
 }
 
 /* --- a persistent overlay, and the image that it was made from --- */
 
-/* The image is read in a worker. */
-struct look {
-	struct disk_job *job;
-	struct task *task;
-	char *image, *record;
-	gboolean there; /* the overlay */
-	gboolean named; /* and its header has the image's path */
-	struct base now;
-	enum base_verdict verdict;
-	GError *error;
-};
-
-static void
-look_work(void *data)
+/* As the user that QEMU runs as: that user could have had an overlay name any file as its backing
+ * file. */
+static gboolean
+probe_overlay(const struct disk *disk, struct image *image, GError **error)
 {
-	struct look *look = data;
-	if (look->there)
-		look->verdict = base_compare(look->record, look->image, &look->now, &look->error);
-	else if (!base_look(look->image, &look->now, &look->error))
-		look->verdict = BASE_FAILED;
-	/* One of an earlier version has no record: it is believed that its header is right. */
-	gboolean right = !look->there || look->verdict == BASE_SAME ||
-			 (look->verdict == BASE_UNKNOWN && look->named);
-	if (look->verdict != BASE_FAILED && right &&
-	    !base_keep(look->record, &look->now, &look->error))
-		look->verdict = BASE_FAILED;
-}
-
-static void
-look_free(void *data)
-{
-	struct look *look = data;
-	g_free(look->image);
-	g_free(look->record);
-	g_clear_error(&look->error);
-	g_free(look);
+	identity_enter(qemu_user_identity(disk->user));
+	gboolean good = image_probe_overlay(disk->overlay, image, error);
+	identity_leave(qemu_user_identity(disk->user));
+	return good;
 }
 
 /* Is this the overlay's image? FALSE and what to do when it is not, or nobody knows. */
@@ -290,107 +296,128 @@ judge(const char *overlay, const struct image *old, const char *image, const cha
 	return FALSE;
 }
 
-/* Sizes and formats; grows it. */
+/* Sizes and formats. */
 static void
-overlay_fit(struct disk_job *job)
+overlay_fit(struct disk *disk)
 {
-	const struct image *overlay = &job->old;
-	if (g_strcmp0(overlay->backing_format, job->base.format) != 0) {
-		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IMAGE,
+	const struct image *overlay = &disk->old;
+	if (g_strcmp0(overlay->backing_format, disk->base.format) != 0)
+		g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IMAGE,
 			    "%s: the persistent disk takes %s for %s, but it is %s; `childhurdctl "
 			    "reset` makes a new disk, with all on it lost",
-			    job->overlay, job->image,
+			    disk->overlay, disk->image,
 			    overlay->backing_format ? overlay->backing_format : "any format",
-			    job->base.format);
-	} else if (job->size > 0 && job->size < overlay->size) {
-		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IMAGE,
+			    disk->base.format);
+	else if (disk->size > 0 && disk->size < overlay->size)
+		g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IMAGE,
 			    "%s: the persistent disk has %" G_GINT64_FORMAT
 			    " bytes, disk-size says %" G_GINT64_FORMAT
 			    ", and a disk is never made smaller; raise disk-size, or leave it out",
-			    job->overlay, overlay->size, job->size);
-	} else if (job->size > overlay->size) {
-		overlay_grow(job);
+			    disk->overlay, overlay->size, disk->size);
+	else if (disk->size > overlay->size)
+		disk->step = STEP_GROW;
+}
+
+/* The overlay that is there must be a whole one of this image; else a person has to decide what
+ * becomes of it. One of an earlier daemon is still root's. */
+static void
+overlay_keep(struct disk *disk)
+{
+	struct base now;
+	g_autofree char *record = base_record(disk->overlay);
+
+	if (!give(disk, disk->overlay)) {
+		g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IO, "%s: cannot give it to %s: %s",
+			    disk->overlay, disk->user->name, g_strerror(errno));
+		return;
 	}
+	if (!probe_overlay(disk, &disk->old, &disk->error)) {
+		g_prefix_error(&disk->error,
+			       "the persistent disk cannot be used; `childhurdctl reset` "
+			       "makes a new one, with all on it lost: ");
+		return;
+	}
+	gboolean named = !g_strcmp0(disk->old.backing, disk->image);
+	lane_touch("image", disk->image);
+	enum base_verdict verdict = base_compare(record, disk->image, &now, &disk->error);
+	/* One of an earlier version has no record: it is believed that its header is right. */
+	gboolean right = verdict == BASE_SAME || (verdict == BASE_UNKNOWN && named);
+	lane_touch("disk", disk->overlay);
+	if (verdict == BASE_FAILED || (right && !base_keep(record, &now, &disk->error)) ||
+	    !judge(disk->overlay, &disk->old, disk->image, disk->base.format, verdict,
+		   &disk->error))
+		return;
+	overlay_fit(disk);
+	if (!disk->error && !named)
+		disk->step = STEP_REBASE;
+}
+
+/* A persistent overlay that is not there yet. */
+static void
+overlay_begin(struct disk *disk)
+{
+	struct base now;
+	g_autofree char *record = base_record(disk->overlay);
+
+	lane_touch("image", disk->image);
+	if (!base_look(disk->image, &now, &disk->error))
+		return;
+	lane_touch("disk", disk->overlay);
+	if (base_keep(record, &now, &disk->error))
+		make_room(disk);
+}
+
+static void
+grow_done(struct child *child, int status, const char *output, const GError *error, void *data)
+{
+	struct disk_job *job = data;
+
+	if (error || status != 0)
+		tool_failed(job->disk, "resize", status, output, error);
+	child_free(g_steal_pointer(&job->child));
+	job_finish(job);
+}
+
+static void
+overlay_grow(struct disk_job *job)
+{
+	const struct disk *disk = job->disk;
+	g_autofree char *size = g_strdup_printf("%" G_GINT64_FORMAT, disk->size);
+	const char *const argv[] = {"qemu-img", "resize",      "-q", "-f", "qcow2",
+				    "--",	disk->overlay, size, NULL};
+
+	job->child = child_run_as(job->loop, qemu_user_identity(disk->user), argv,
+				  DISK_QEMU_IMG_LIMIT, grow_done, job);
 }
 
 static void
 rebase_done(struct child *child, int status, const char *output, const GError *error, void *data)
 {
 	struct disk_job *job = data;
+	struct disk *disk = job->disk;
 
 	if (error || status != 0)
-		tool_failed(job, "rebase", status, output, error);
+		tool_failed(disk, "rebase", status, output, error);
 	child_free(g_steal_pointer(&job->child));
-	if (!job->error)
-		overlay_fit(job);
-	if (!job->child)
-		job_finish(job->loop, &job->finish, 0);
+	if (!disk->error && disk->size > disk->old.size)
+		overlay_grow(job);
+	else
+		job_finish(job);
 }
 
 /* The same image has another place: only the name in the header changes. */
 static void
 overlay_rebase(struct disk_job *job)
 {
-	const char *const argv[] = {"qemu-img",	      "rebase", "-u",	      "-f",
-				    "qcow2",	      "-b",	job->image,   "-F",
-				    job->base.format, "--",	job->overlay, NULL};
+	const struct disk *disk = job->disk;
+	const char *const argv[] = {"qemu-img",	       "rebase", "-u",		"-f",
+				    "qcow2",	       "-b",	 disk->image,	"-F",
+				    disk->base.format, "--",	 disk->overlay, NULL};
 
-	g_message("%s: its image is now %s, and was %s: the same content", job->overlay, job->image,
-		  job->old.backing);
-	job->child = child_run_as(job->loop, qemu_user_identity(job->user), argv,
+	g_message("%s: its image is now %s, and was %s: the same content", disk->overlay,
+		  disk->image, disk->old.backing);
+	job->child = child_run_as(job->loop, qemu_user_identity(disk->user), argv,
 				  DISK_QEMU_IMG_LIMIT, rebase_done, job);
-}
-
-static void
-look_done(void *data)
-{
-	struct look *look = data;
-	struct disk_job *job = look->job;
-
-	job->look = NULL;
-	if (look->error)
-		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IMAGE, "%s", look->error->message);
-	else if (!look->there)
-		overlay_create(job);
-	else if (!judge(job->overlay, &job->old, job->image, job->base.format, look->verdict,
-			&job->error))
-		;
-	else if (!look->named)
-		overlay_rebase(job);
-	else
-		overlay_fit(job);
-	if (!job->child)
-		ev_timer_start(job->loop, &job->finish);
-}
-
-static void
-look_start(struct disk_job *job, const struct disk_spec *spec, gboolean there)
-{
-	struct look *look = g_new0(struct look, 1);
-	look->job = job;
-	look->image = g_strdup(job->image);
-	look->record = base_record(job->overlay);
-	look->there = there;
-	look->named = there && !g_strcmp0(job->old.backing, job->image);
-	look->verdict = BASE_UNKNOWN;
-	job->look = look;
-	look->task = task_run(spec->tasks, look_work, look_done, look_free, look);
-}
-
-/* The overlay that is there must be a whole one of this image; else a person has to decide what
- * becomes of it. One of an earlier daemon is still root's. */
-static void
-overlay_keep(struct disk_job *job, const struct disk_spec *spec)
-{
-	if (!give(job, job->overlay))
-		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IO, "%s: cannot give it to %s: %s",
-			    job->overlay, job->user->name, g_strerror(errno));
-	else if (!probe_overlay(job, &job->old, &job->error))
-		g_prefix_error(&job->error,
-			       "the persistent disk cannot be used; `childhurdctl reset` "
-			       "makes a new one, with all on it lost: ");
-	else
-		look_start(job, spec, TRUE);
 }
 
 gboolean
@@ -425,31 +452,72 @@ disk_check(const struct disk_spec *spec, char **note, GError **error)
 	return good;
 }
 
-static void
-job_start(struct disk_job *job, const struct disk_spec *spec)
+/* --- the job --- */
+
+/* Can QEMU read the image? */
+static gboolean
+image_is_open(struct disk *disk)
 {
+	if (!disk->user || !disk->user->other)
+		return TRUE;
+	g_autoptr(GError) problem = NULL;
+	qemu_user_let(disk->user, disk->named, ACL_MAY_READ);
+	if (qemu_user_check(disk->user, "image", disk->image, &problem))
+		return TRUE;
+	g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IMAGE, "%s", problem->message);
+	return FALSE;
+}
+
+static void
+look_work(void *data)
+{
+	struct disk *disk = data;
 	struct stat status;
 
-	if (!image_probe(spec->image, spec->format, &job->base, &job->error))
+	lane_touch("image", disk->named);
+	if (!image_probe(disk->named, disk->format, &disk->base, &disk->error))
 		return;
-	job->image = realpath(spec->image, NULL);
-	if (!job->image) {
-		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IMAGE, "%s: %s", spec->image,
+	disk->image = realpath(disk->named, NULL);
+	if (!disk->image) {
+		g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IMAGE, "%s: %s", disk->named,
 			    g_strerror(errno));
-	} else if (job->size > 0 && job->size < job->base.size) {
-		g_set_error(&job->error, DISK_ERROR, DISK_ERROR_IMAGE,
+		return;
+	}
+	if (disk->size > 0 && disk->size < disk->base.size) {
+		g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IMAGE,
 			    "%s: holds a disk of %" G_GINT64_FORMAT
 			    " bytes, disk-size says only %" G_GINT64_FORMAT
 			    "; raise disk-size, or leave it out",
-			    spec->image, job->base.size, job->size);
-	} else if (!image_is_open(job, spec)) {
+			    disk->named, disk->base.size, disk->size);
 		return;
-	} else if (!job->keep) {
+	}
+	if (!image_is_open(disk))
+		return;
+	lane_touch("disk", disk->overlay);
+	if (!disk->keep)
+		make_room(disk);
+	else if (lstat(disk->overlay, &status) == 0)
+		overlay_keep(disk);
+	else
+		overlay_begin(disk);
+}
+
+static void
+look_done(void *data, const GError *late)
+{
+	struct disk_job *job = work_ended(data, late);
+	switch (job->disk->step) {
+	case STEP_CREATE:
 		overlay_create(job);
-	} else if (lstat(job->overlay, &status) == 0) {
-		overlay_keep(job, spec);
-	} else {
-		look_start(job, spec, FALSE);
+		break;
+	case STEP_REBASE:
+		overlay_rebase(job);
+		break;
+	case STEP_GROW:
+		overlay_grow(job);
+		break;
+	case STEP_NONE:
+		job_finish(job);
 	}
 }
 
@@ -457,21 +525,32 @@ struct disk_job *
 disk_prepare(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done, void *data)
 {
 	struct disk_job *job = g_new0(struct disk_job, 1);
+	struct disk *disk = g_rc_box_new0(struct disk);
 
+	disk->job = job;
+	disk->named = g_strdup(spec->image);
+	disk->format = g_strdup(spec->format);
+	disk->overlay = g_canonicalize_filename(spec->overlay, NULL);
+	disk->temporary = g_strconcat(disk->overlay, ".new", NULL);
+	disk->size = (spec->size + SECTOR - 1) / SECTOR * SECTOR;
+	disk->keep = spec->keep;
+	disk->user = spec->user;
 	job->loop = loop;
-	job->overlay = g_canonicalize_filename(spec->overlay, NULL);
-	job->temporary = g_strconcat(job->overlay, ".new", NULL);
-	job->size = (spec->size + SECTOR - 1) / SECTOR * SECTOR;
-	job->keep = spec->keep;
-	job->user = spec->user;
+	job->lane = spec->lane;
+	job->disk = disk;
 	job->done = done;
 	job->data = data;
-	job->finish.data = job;
-	ev_timer_init(&job->finish, job_finish, 0., 0.);
-	job_start(job, spec);
-	if (!job->child && !job->look) /* nothing runs: it is an error, or all is there */
-		ev_timer_start(loop, &job->finish);
+	work_run(job, look_work, look_done);
 	return job;
+}
+
+static void
+drop_work(void *data)
+{
+	struct disk *disk = data;
+
+	lane_touch("disk", disk->overlay);
+	unlink(disk->temporary);
 }
 
 void
@@ -481,16 +560,10 @@ disk_job_free(struct disk_job *job)
 		return;
 	if (job->child) {
 		child_free(job->child);
-		unlink(job->temporary);
+		lane_run(job->lane, DISK_LIMIT, drop_work, NULL, disk_unref,
+			 g_rc_box_acquire(job->disk));
 	}
-	if (job->look)
-		task_forget(job->look->task);
-	ev_timer_stop(job->loop, &job->finish);
-	image_clear(&job->base);
-	image_clear(&job->old);
-	g_clear_error(&job->error);
-	free(job->image);
-	g_free(job->overlay);
-	g_free(job->temporary);
+	lane_forget(job->work);
+	disk_unref(job->disk);
 	g_free(job);
 }

@@ -9,7 +9,7 @@
 
 #include "childhurdd/qemu/image.h"
 #include "childhurdd/qemu/user.h"
-#include "childhurdd/system/tasks.h"
+#include "childhurdd/system/lane.h"
 
 #define DISK_QEMU_IMG_LIMIT 60000 /* ms for one run of qemu-img */
 
@@ -22,7 +22,7 @@ struct disk_spec {
 	gboolean keep; /* an overlay that is there and has this image below it is kept (persistent
 			  disk) */
 	const struct qemu_user *user; /* whom the overlay is for, borrowed; NULL: ourselves */
-	struct tasks *tasks;	      /* where images are read; borrowed */
+	struct lane *lane;	      /* where files are touched; borrowed */
 };
 
 struct disk_job;

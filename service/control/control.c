@@ -20,6 +20,9 @@
 #include "config/base/io_error.h"
 #include "service/control/internal.h"
 
+#define GROUP_BYTES                                                                                \
+	65536 /* of a group's entry (getgrnam_r(3)); more members than that fit count for none */
+
 /* Make sure that nothing is at path, but never take it from a daemon that lives. */
 static gboolean
 make_way(const char *path, const struct sockaddr_un *address, GError **error)
@@ -50,20 +53,37 @@ make_way(const char *path, const struct sockaddr_un *address, GError **error)
 	       io_error(error, path, "cannot remove the old socket");
 }
 
+static gid_t
+group_id(const char *name)
+{
+	struct group entry, *group = NULL;
+	g_autofree char *buffer = g_malloc(GROUP_BYTES);
+	if (!name || getgrnam_r(name, &entry, buffer, GROUP_BYTES, &group) || !group)
+		return (gid_t)-1;
+	return group->gr_gid;
+}
+
+struct control_groups
+control_groups_find(const char *control_group)
+{
+	return (struct control_groups){group_id(control_group), group_id(CONTROL_ADMIN_GROUP)};
+}
+
 /* Let the group in when there is one; otherwise nobody but the owner. */
 static gboolean
-share(const char *path, const char *name, GError **error)
+share(const struct control *control, GError **error)
 {
-	struct group *group = name ? getgrnam(name) : NULL;
+	const char *path = control->path, *name = control->group;
+	gboolean there = control->groups.users != (gid_t)-1;
 	if (!name)
 		return TRUE;
-	if (!group && geteuid() != 0)
+	if (!there && geteuid() != 0)
 		g_debug("%s: there is no group %s", path, name); /* nobody misses it */
-	else if (!group)
+	else if (!there)
 		g_message("%s: there is no group %s, so only we and root may use it (groupadd "
 			  "--system %s)",
 			  path, name, name);
-	else if (chown(path, (uid_t)-1, group->gr_gid) < 0)
+	else if (chown(path, (uid_t)-1, control->groups.users) < 0)
 		g_message(
 		    "%s: cannot be given to the group %s (%s), so only we and root may use it",
 		    path, name, g_strerror(errno));
@@ -85,14 +105,13 @@ share_with_admins(const char *path, gid_t admins)
 }
 
 gboolean
-control_share(struct control *control, GError **error)
+control_share(struct control *control, struct control_groups groups, GError **error)
 {
-	const struct group *admins = getgrnam(CONTROL_ADMIN_GROUP);
-	control->admins = admins ? admins->gr_gid : (gid_t)-1;
-	if (!share(control->path, control->group, error))
+	control->groups = groups;
+	if (!share(control, error))
 		return FALSE;
 	if (control->group)
-		share_with_admins(control->path, control->admins);
+		share_with_admins(control->path, groups.admins);
 	return TRUE;
 }
 
@@ -124,7 +143,7 @@ listen_at(struct control *control, GError **error)
 		return io_error(error, path, "cannot look at it");
 	control->device = st.st_dev;
 	control->inode = st.st_ino;
-	return control_share(control, error) &&
+	return control_share(control, control->groups, error) &&
 	       (listen(control->fd, CONTROL_LISTEN) == 0 || io_error(error, path, "cannot listen"));
 }
 
@@ -176,6 +195,7 @@ control_new(struct ev_loop *loop, const char *path, const char *control_group,
 	control->hird = *hird;
 	control->path = g_strdup(path);
 	control->group = g_strdup(control_group);
+	control->groups = control_groups_find(control_group);
 	control->fd = -1;
 	control->clients = g_ptr_array_new();
 	control->events = g_ptr_array_new_with_free_func(kept_event_free);

@@ -28,11 +28,11 @@ void control_open(struct control *control);
  * holds.
  */
 gboolean control_renew(struct control *control, GError **error);
-/*
- * Look the groups up, and let them use the socket: they may have been created since. Asks the group
- * database. FALSE and an error when the socket cannot be shared.
- */
-gboolean control_share(struct control *control, GError **error);
+/* Asks the group database, which may take its time; thread-safe. */
+struct control_groups control_groups_find(const char *control_group);
+/* Let these use the socket: they may have been created since. FALSE and an error when it cannot be
+ * shared. */
+gboolean control_share(struct control *control, struct control_groups groups, GError **error);
 /* Closes everything and removes the socket. */
 void control_free(struct control *control);
 

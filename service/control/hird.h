@@ -7,6 +7,7 @@
 #define SERVICE_CONTROL_HIRD_H
 
 #include <glib.h>
+#include <sys/types.h>
 
 #include "offload/published.h"
 
@@ -24,6 +25,11 @@
 		one */
 #define CONTROL_TYPED_MAX	   (64 * 1024) /* bytes typed that a guest has not taken yet */
 #define CONTROL_REQUEST_TIMEOUT_MS 10000       /* from the first byte of a request to its NUL */
+
+/* The group that may use the socket, and the one that may change things; -1: there is none. */
+struct control_groups {
+	gid_t users, admins;
+};
 
 /* One step of the last probe: how long it took. */
 struct control_step {
@@ -103,9 +109,11 @@ struct control_hird {
 	/* What commands did is kept, should the daemon be killed now: done(done_data) is called
 	 * once, from within or later. */
 	void (*kept)(void *data, void (*done)(void *done_data), void *done_data);
-	/* Apply the configuration anew. messages gets lines (errors, or what changed); FALSE:
-	 * nothing was done. */
-	gboolean (*reload)(void *data, GPtrArray *messages);
+	/* Apply the configuration anew: done is called once, later. messages are lines, of char *:
+	 * errors, or what changed. applied FALSE: nothing was done. */
+	void (*reload)(void *data,
+		       void (*done)(gboolean applied, GPtrArray *messages, void *done_data),
+		       void *done_data);
 	/* What is published now; *n of them, borrowed. */
 	const struct published_guest *(*machines)(void *data, gsize *n);
 	/* A PNG of the guest's screen, by and by: done(PNG or NULL, error, done_data) is called

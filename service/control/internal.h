@@ -53,7 +53,7 @@ struct kept_event {
 struct control {
 	struct ev_loop *loop;
 	struct control_hird hird;
-	gid_t admins;	    /* of CONTROL_ADMIN_GROUP; -1: there is no such group */
+	struct control_groups groups;
 	char *path, *group; /* group: NULL: none is to be let in */
 	dev_t device;	    /* of our socket: another one at its path is not ours to remove */
 	ino_t inode;

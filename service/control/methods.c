@@ -464,20 +464,47 @@ method_undrain(struct request *request)
 	command(request, CONTROL_UNDRAIN);
 }
 
+/* request NULL: nobody waits for it any more. */
+struct reloading {
+	struct request *request;
+};
+
+static void
+reloading_release(struct request *request)
+{
+	struct reloading *reloading = request->state;
+	reloading->request = NULL;
+}
+
+static void
+on_reloaded(gboolean applied, GPtrArray *messages, void *data)
+{
+	struct reloading *reloading = data;
+	JsonObject *o = json_object_new();
+	JsonArray *lines = json_array_new();
+	for (guint i = 0; i < messages->len; i++) {
+		g_autofree char *valid = g_utf8_make_valid(g_ptr_array_index(messages, i), -1);
+		json_array_add_string_element(lines, valid);
+	}
+	json_object_set_array_member(o, "messages", lines);
+	if (!reloading->request)
+		json_object_unref(o);
+	else if (applied)
+		request_reply(reloading->request, o, FALSE);
+	else
+		request_fail(reloading->request, CONTROL_INTERFACE ".ConfigurationErrors", o);
+	g_free(reloading);
+}
+
 static void
 method_reload(struct request *request)
 {
 	const struct control_hird *hird = &request->client->control->hird;
-	g_autoptr(GPtrArray) messages = g_ptr_array_new_with_free_func(g_free);
-	gboolean done = hird->reload(hird->data, messages);
-	g_ptr_array_add(messages, NULL);
-	JsonObject *o = json_object_new();
-	json_object_set_array_member(o, "messages",
-				     strings_json((const char *const *)messages->pdata));
-	if (done)
-		request_reply(request, o, FALSE);
-	else
-		request_fail(request, CONTROL_INTERFACE ".ConfigurationErrors", o);
+	struct reloading *reloading = g_new(struct reloading, 1);
+	reloading->request = request;
+	request->state = reloading;
+	request->release = reloading_release;
+	hird->reload(hird->data, on_reloaded, reloading);
 }
 
 /* --- the table --- */

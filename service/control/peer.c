@@ -23,7 +23,7 @@ name_of(uid_t uid)
 {
 	FILE *users = fopen("/etc/passwd", "re");
 	char *name = NULL, bytes[4096];
-	struct passwd entry, *user;
+	struct passwd entry = {0}, *user;
 	while (users && !name && fgetpwent_r(users, &entry, bytes, sizeof bytes, &user) == 0)
 		if (user->pw_uid == uid)
 			name = g_strdup(user->pw_name);
@@ -77,6 +77,6 @@ client_may_change(struct control_client *client)
 	if (client->may_change < 0)
 		client->may_change =
 		    peer_is_owner(client->peer.uid) ||
-		    peer_in_group(client->fd, client->peer.gid, client->control->admins);
+		    peer_in_group(client->fd, client->peer.gid, client->control->groups.admins);
 	return client->may_change;
 }

@@ -55,6 +55,10 @@ planted('a circle of files', qr{^\S+:\d: a circle of files: .*childhurdd/qemu/di
     'childhurdd/qemu/image.h' => qq(#include "childhurdd/qemu/disk.h"\n));
 planted('a call that may block', qr{^childhurdd/guest/health\.c:4: look calls waitpid, which may block},
     'childhurdd/guest/health.c' => qq(/* not waitpid() */\nint\nlook(void)\n{ return waitpid(0, 0, 0); }\n));
+planted('a look at a file', qr{^childhurdd/guest/health\.c:4: look calls open, which may block},
+    'childhurdd/guest/health.c' => qq(int\nlook(void)\n{\n\treturn open("/a", 0);\n}\n));
+planted('a call of what only workers may call', qr{^childhurdd/guest/health\.c:4: look calls image_probe, which may block},
+    'childhurdd/guest/health.c' => qq(int\nlook(void)\n{\n\treturn image_probe();\n}\n));
 planted('a file in a folder that no rule knows', qr{^childhurdd/attic/old\.c: its folder has no line in tests/lint/rooms},
     'childhurdd/attic/old.c' => "\n");
 done_testing;

@@ -23,6 +23,7 @@ struct place {
 	char *overlay;
 	struct ev_loop *loop;
 	struct tasks *tasks;
+	struct lane *lane;
 };
 
 struct outcome {
@@ -39,7 +40,8 @@ place_make(struct place *place)
 	g_assert_nonnull(place->directory);
 	place->overlay = g_build_filename(place->directory, "disk.qcow2", NULL);
 	place->loop = ev_loop_new(EVFLAG_AUTO);
-	place->tasks = tasks_new(place->loop, 1);
+	place->tasks = tasks_new(place->loop, -1);
+	place->lane = lane_new(place->tasks);
 }
 
 static void
@@ -59,6 +61,7 @@ directory_remove(const char *directory)
 static void
 place_remove(struct place *place)
 {
+	lane_free(place->lane);
 	tasks_finish(place->tasks);
 	ev_loop_destroy(place->loop);
 	directory_remove(place->directory);
@@ -150,7 +153,7 @@ static struct outcome
 prepare(const struct place *place, const char *image, const char *format, gint64 size,
 	gboolean keep)
 {
-	struct disk_spec spec = {image, format, place->overlay, size, keep, NULL, place->tasks};
+	struct disk_spec spec = {image, format, place->overlay, size, keep, NULL, place->lane};
 	struct outcome outcome = {0};
 	g_autofree char *temporary = g_strconcat(place->overlay, ".new", NULL);
 
@@ -723,7 +726,7 @@ static char *
 checked(const struct place *place, const char *image, char **note)
 {
 	g_autoptr(GError) error = NULL;
-	const struct disk_spec spec = {image, NULL, place->overlay, 0, TRUE, NULL, place->tasks};
+	const struct disk_spec spec = {image, NULL, place->overlay, 0, TRUE, NULL, place->lane};
 	gboolean good = disk_check(&spec, note, &error);
 	g_assert_true(good == !error);
 	return error ? g_strdup(error->message) : NULL;
@@ -832,6 +835,25 @@ left_overs_of_a_killed_daemon_do_not_matter(void)
 }
 
 static void
+nothing_work(void *data)
+{
+}
+
+static void
+nothing_done(void *data, const GError *late)
+{
+	ev_break(data, EVBREAK_ALL);
+}
+
+/* All that the lane was given has ended. */
+static void
+lane_settle(const struct place *place)
+{
+	lane_run(place->lane, 60000, nothing_work, nothing_done, NULL, place->loop);
+	ev_run(place->loop, 0);
+}
+
+static void
 a_freed_job_leaves_nothing(void)
 {
 	struct place place;
@@ -841,17 +863,23 @@ a_freed_job_leaves_nothing(void)
 
 	place_make(&place);
 	image = raw_make(&place, "image", MIB);
-	spec = (struct disk_spec){image, NULL, place.overlay, 0, FALSE, NULL, place.tasks};
-	disk_job_free(disk_prepare(place.loop, &spec, outcome_take, &outcome));
-	ev_run(place.loop, EVRUN_NOWAIT);
-	spec.keep = TRUE; /* its image is being read */
-	disk_job_free(disk_prepare(place.loop, &spec, outcome_take, &outcome));
-	tasks_finish(place.tasks);
-	place.tasks = tasks_new(place.loop, 1);
-	ev_run(place.loop, EVRUN_NOWAIT);
-	g_assert_cmpint(outcome.calls, ==, 0);
 	temporary = g_strconcat(place.overlay, ".new", NULL);
-	g_assert_false(g_file_test(temporary, G_FILE_TEST_EXISTS));
+	spec = (struct disk_spec){image, NULL, place.overlay, 0, FALSE, NULL, place.lane};
+	for (int keep = 0; keep < 2; keep++) {
+		spec.keep = keep;
+		/* its image is being read */
+		disk_job_free(disk_prepare(place.loop, &spec, outcome_take, &outcome));
+		lane_settle(&place);
+		g_assert_false(g_file_test(temporary, G_FILE_TEST_EXISTS));
+		/* qemu-img runs */
+		struct disk_job *job = disk_prepare(place.loop, &spec, outcome_take, &outcome);
+		ev_run(place.loop, EVRUN_ONCE);
+		disk_job_free(job);
+		lane_settle(&place);
+		g_assert_false(g_file_test(temporary, G_FILE_TEST_EXISTS));
+		g_assert_false(g_file_test(place.overlay, G_FILE_TEST_EXISTS));
+	}
+	g_assert_cmpint(outcome.calls, ==, 0);
 	disk_job_free(NULL);
 	place_remove(&place);
 }

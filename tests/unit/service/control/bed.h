@@ -125,13 +125,15 @@ bed_kept(void *data, void (*done)(void *), void *done_data)
 		done(done_data);
 }
 
-static inline gboolean
-bed_reload(void *data, GPtrArray *messages)
+static inline void
+bed_reload(void *data, void (*done)(gboolean applied, GPtrArray *messages, void *done_data),
+	   void *done_data)
 {
 	struct bed *bed = data;
+	g_autoptr(GPtrArray) messages = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(messages, g_strdup(bed->reloads ? "alpha: memory-size changed"
 							: "line 3: no such key"));
-	return bed->reloads;
+	done(bed->reloads, messages, done_data);
 }
 
 static inline const struct published_guest *

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "config/base/text.h"
 #include "config/load_internal.h"
 #include "config/value.h"
 
@@ -59,8 +60,7 @@ tell_errors(struct loader *l, GPtrArray *messages)
 	g_ptr_array_sort_with_data(l->errors, by_place, l);
 	for (guint i = 0; i < l->errors->len; i++) {
 		const struct ini_error *e = g_ptr_array_index(l->errors, i);
-		g_autofree char *file = g_utf8_make_valid(e->file, -1);
-		g_strdelimit(file, "\n\r\033", '?');
+		g_autofree char *file = text_line(e->file, '?');
 		g_ptr_array_add(messages, e->line
 					      ? g_strdup_printf("%s:%d: %s", file, e->line, e->text)
 					      : g_strdup_printf("%s: %s", file, e->text));

@@ -11,8 +11,8 @@
 #include "childhurdd/hird/publisher.h"
 #include "childhurdd/qemu/kvm.h"
 #include "childhurdd/system/log_rotate.h"
-#include "childhurdd/system/logging.h"
 #include "childhurdd/system/notify.h"
+#include "config/base/text.h"
 
 #define WORKERS	      32  /* libvirt calls and other blocking work at a time */
 #define PUBLISH_RETRY 5.0 /* s until what could not be published is tried again */
@@ -112,7 +112,7 @@ static void
 log_event(const struct childhurd *c, gboolean state_changed, const char *said)
 {
 	/* a guest's own words may be in it: a line stays one, and does nothing to a terminal */
-	g_autofree char *text = logging_clean(said ? said : "");
+	g_autofree char *text = text_line(said ? said : "", ' ');
 	GLogLevelFlags level = G_LOG_LEVEL_MESSAGE;
 	if (state_changed && (c->state == STATE_FAILED || c->state == STATE_BACKOFF ||
 			      c->state == STATE_UNRESPONSIVE))

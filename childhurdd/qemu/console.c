@@ -13,7 +13,7 @@
  * The file is rotated while QEMU holds it open (log_rotate.c), and opened anew for each look: no
  * descriptor is held.
  *
- * What a guest writes never reaches anybody's terminal as it is: see text_clean.
+ * What a guest writes never reaches anybody's terminal as it is: see text_shown.
  */
 #include "childhurdd/qemu/console.h"
 
@@ -26,6 +26,7 @@
 
 #include "childhurdd/system/log_rotate.h"
 #include "config/base/lack.h"
+#include "config/base/text.h"
 
 #define SETTLE	     0.05 /* s between two reads while something comes */
 #define QUIET_ROUNDS ((int)(CONSOLE_POLL / 1000.0 / SETTLE))
@@ -54,60 +55,6 @@ struct console {
 	void *data;
 };
 
-/* The length of the escape sequence at text (which begins with ESC), by ECMA-48: CSI, strings, and
- * short ones. */
-static gsize
-escape_length(const char *text)
-{
-	const char *at = text + 1;
-
-	if (*at == '[') {
-		at++;
-		while (*at >= 0x20 && *at <= 0x3f)
-			at++;
-		return (gsize)(at - text) + (*at >= 0x40 && *at <= 0x7e);
-	}
-	if (*at && strchr("]PX^_", *at)) { /* ends with BEL or ESC \ */
-		while (*at && *at != '\a' && *at != '\033')
-			at++;
-		if (at[0] == '\033' && at[1] == '\\')
-			at++;
-		return (gsize)(at - text) + (*at == '\a' || *at == '\\');
-	}
-	while (*at >= 0x20 && *at <= 0x2f)
-		at++;
-	return (gsize)(at - text) + (*at >= 0x30 && *at <= 0x7e);
-}
-
-/* Valid UTF-8 of printable characters only: no escapes, no controls, nothing that turns the
- * direction of text. */
-static char *
-text_clean(const GString *line)
-{
-	g_autoptr(GString) clean = g_string_sized_new(line->len);
-	const char *end = line->str + line->len;
-
-	for (const char *at = line->str; at < end;) {
-		gunichar c = g_utf8_get_char_validated(at, end - at);
-
-		if (*at == '\033') {
-			at += escape_length(at);
-			continue;
-		}
-		if (*at && (c == (gunichar)-1 || c == (gunichar)-2)) {
-			g_string_append_c(clean, '?');
-			at++;
-			continue;
-		}
-		if (*at == '\t')
-			g_string_append_c(clean, ' ');
-		else if (*at && g_unichar_isprint(c))
-			g_string_append_unichar(clean, c);
-		at += *at ? g_utf8_next_char(at) - at : 1;
-	}
-	return g_string_free(g_steal_pointer(&clean), FALSE);
-}
-
 /* Report the line that is in console->line, unless that was done when it was unfinished. */
 static void
 line_tell(struct console *console, const char *text)
@@ -124,7 +71,7 @@ line_tell(struct console *console, const char *text)
 static void
 line_end(struct console *console)
 {
-	g_autofree char *text = text_clean(console->line);
+	g_autofree char *text = text_shown(console->line->str, console->line->len);
 
 	line_tell(console, text);
 	g_queue_push_tail(&console->tail, g_steal_pointer(&text));
@@ -255,7 +202,7 @@ round_read(struct console *console)
 static void
 partial_tell(struct console *console)
 {
-	g_autofree char *text = text_clean(console->line);
+	g_autofree char *text = text_shown(console->line->str, console->line->len);
 
 	line_tell(console, text);
 }
@@ -363,7 +310,7 @@ console_stalled(const struct console *console, gint64 now, char **line)
 
 	if (console->line->len == 0 || now - console->heard < CONSOLE_SILENCE)
 		return NULL;
-	text = text_clean(console->line);
+	text = text_shown(console->line->str, console->line->len);
 	explanation = console_stall(text);
 	if (explanation)
 		*line = g_steal_pointer(&text);
@@ -381,7 +328,7 @@ console_tail(const struct console *console, guint n)
 	for (guint i = console->tail.length - complete; i < console->tail.length; i++)
 		g_ptr_array_add(lines, g_strdup(g_queue_peek_nth((GQueue *)&console->tail, i)));
 	if (partial && wanted > 0)
-		g_ptr_array_add(lines, text_clean(console->line));
+		g_ptr_array_add(lines, text_shown(console->line->str, console->line->len));
 	g_ptr_array_add(lines, NULL);
 	return (char **)g_ptr_array_free(g_steal_pointer(&lines), FALSE);
 }

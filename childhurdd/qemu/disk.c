@@ -14,6 +14,7 @@
 #include "childhurdd/qemu/disk.h"
 #include "childhurdd/qemu/base.h"
 #include "childhurdd/system/child.h"
+#include "config/base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -106,23 +107,6 @@ work_ended(struct disk *disk, const GError *late)
 	return job;
 }
 
-/* qemu-img's output as one line of a message: its name, and line ends, are left out. */
-static char *
-words(const char *output)
-{
-	g_autofree char *valid = g_utf8_make_valid(output, -1);
-	g_auto(GStrv) lines = g_strsplit(g_strstrip(valid), "\n", -1);
-	g_autofree char *joined = NULL;
-
-	for (char **line = lines; *line; line++) {
-		if (g_str_has_prefix(*line, "qemu-img: "))
-			memmove(*line, *line + strlen("qemu-img: "),
-				strlen(*line + strlen("qemu-img: ")) + 1);
-	}
-	joined = g_strjoinv("; ", lines);
-	return g_utf8_substring(joined, 0, MIN(g_utf8_strlen(joined, -1), WORDS_MAX));
-}
-
 /* What a run of qemu-img that did not work means. */
 static void
 tool_failed(struct disk *disk, const char *verb, int status, const char *output,
@@ -143,9 +127,9 @@ tool_failed(struct disk *disk, const char *verb, int status, const char *output,
 		return;
 	}
 	ended = child_status_text(status);
-	text = words(output);
+	text = text_said(output, "qemu-img: ", "; ", WORDS_MAX);
 	g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IO, "%s: qemu-img %s %s: %s",
-		    disk->overlay, verb, ended, *text ? text : "it said nothing");
+		    disk->overlay, verb, ended, text);
 }
 
 /* --- a new overlay --- */

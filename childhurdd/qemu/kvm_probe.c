@@ -12,6 +12,7 @@
 #include "childhurdd/system/child.h"
 #include "childhurdd/system/process.h"
 #include "config/base/atomic_file.h"
+#include "config/base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -162,18 +163,6 @@ memory_store(const struct accelerator_probe *probe)
 		g_info("the KVM probe's answer is not remembered: %s", error->message);
 }
 
-/* QEMU's words on one line. */
-static char *
-words(const char *output)
-{
-	g_autofree char *valid = g_utf8_make_valid(output, -1);
-	g_autofree char *cut = NULL;
-
-	g_strdelimit(g_strstrip(valid), "\n\r\t", ' ');
-	cut = g_utf8_substring(valid, 0, MIN(g_utf8_strlen(valid, -1), WORDS_MAX));
-	return *cut ? g_steal_pointer(&cut) : g_strdup("it said nothing");
-}
-
 static void
 sector_remove(struct accelerator_probe *probe)
 {
@@ -200,7 +189,7 @@ probe_ran(struct child *child, int status, const char *output, const GError *err
 	} else if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_GOOD) {
 		answer_set(probe, TRUE, g_strdup("KVM runs 32-bit guests here"));
 	} else if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_QEMU) {
-		g_autofree char *said = words(output);
+		g_autofree char *said = text_said(output, NULL, " ", WORDS_MAX);
 
 		verdict = FALSE;
 		answer_set(probe, FALSE,

@@ -14,7 +14,4 @@ gboolean logging_start(const char *level);
  * journal gets it as an error. */
 void logging_plain(const char *text);
 
-/* text with spaces for its control characters, which a guest may have put there. Caller frees. */
-char *logging_clean(const char *text);
-
 #endif

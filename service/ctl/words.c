@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/base/text.h"
+
 double
 ctl_now(void)
 {
@@ -93,22 +95,7 @@ ctl_height(void)
 char *
 ctl_clean(const char *text, gboolean line)
 {
-	const char *plain = text;
-	while (plain && *plain >= ' ' && *plain <= '~')
-		plain++;
-	if (plain && !*plain)
-		return g_strdup(text);
-	g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
-	GString *out = g_string_new(NULL);
-	gboolean terminal = ctl_is_terminal();
-	for (const char *p = valid ? valid : ""; *p; p = g_utf8_next_char(p)) {
-		gunichar c = g_utf8_get_char(p);
-		if (line && (c == '\n' || c == '\r'))
-			g_string_append_c(out, ' ');
-		else if (!terminal || c == '\n' || c == '\t' || !g_unichar_iscntrl(c))
-			g_string_append_unichar(out, c);
-	}
-	return g_string_free(out, FALSE);
+	return text_output(text, line, ctl_is_terminal());
 }
 
 char *

@@ -36,6 +36,7 @@ struct config_module {
 
 /* One guest, templates already expanded. Strings are never NULL unless said. */
 struct config_guest {
+	guint owners;	/* see config_guest_ref; 0: it is not counted */
 	char *name;	/* "childhurd1" */
 	char *template; /* the section's name: "childhurd" */
 	char *file;	/* where the section stands, for messages */
@@ -148,12 +149,18 @@ char **config_guest_differences(const struct config_guest *a, const struct confi
 /*
  * All that a guest is configured with, as KEY, VALUE, KEY, VALUE ... and NULL; caller frees with
  * g_strfreev. config_guest_from makes a guest of that again, with what it does not name as in other
- * (NULL: as by default). It returns NULL when there is no sense in it; free with config_guest_free.
+ * (NULL: as by default). It returns NULL when there is no sense in it; its owner is the caller.
  */
 char **config_guest_words(const struct config_guest *guest);
 struct config_guest *config_guest_from(const char *name, const char *const *words,
 				       const struct config_guest *other);
-void config_guest_free(struct config_guest *guest); /* NULL is allowed */
+
+/*
+ * A guest goes with the last of its owners: the configuration that it was read with, and those who
+ * go on with it when another one holds. NULL is allowed. One thread's only.
+ */
+const struct config_guest *config_guest_ref(const struct config_guest *guest);
+void config_guest_unref(const struct config_guest *guest);
 
 /* A port of the host that leads to a guest. */
 struct config_port {

@@ -18,10 +18,19 @@ is_guests(const struct key *key)
 	return key->scope != KEY_DAEMON && strcmp(key->name, "count");
 }
 
-void
-config_guest_free(struct config_guest *guest)
+const struct config_guest *
+config_guest_ref(const struct config_guest *guest)
 {
-	if (!guest)
+	if (guest && guest->owners)
+		((struct config_guest *)guest)->owners++;
+	return guest;
+}
+
+void
+config_guest_unref(const struct config_guest *owned)
+{
+	struct config_guest *guest = (struct config_guest *)owned;
+	if (!guest || !guest->owners || --guest->owners)
 		return;
 	for (gsize i = 0; i < n_keys; i++)
 		if (is_guests(&keys[i]))
@@ -87,6 +96,7 @@ config_guest_from(const char *name, const char *const *words, const struct confi
 {
 	struct config_guest *guest = g_new0(struct config_guest, 1);
 	gboolean good = TRUE;
+	guest->owners = 1;
 	guest->name = g_strdup(name);
 	guest->template = g_strdup(name);
 	guest->file = g_strdup("");
@@ -105,7 +115,7 @@ config_guest_from(const char *name, const char *const *words, const struct confi
 		guest->forwards = g_ptr_array_new();
 	if (good && guest->ssh_port && guest->secrets_port)
 		return guest;
-	config_guest_free(guest);
+	config_guest_unref(guest);
 	return NULL;
 }
 

@@ -142,6 +142,7 @@ static struct config_guest *
 make_guest(struct loader *l, const struct section *s, int number)
 {
 	struct config_guest *guest = g_new0(struct config_guest, 1);
+	guest->owners = 1;
 	g_autofree gboolean *given = g_new0(gboolean, n_keys);
 	guest->name = s->count > 1 ? g_strdup_printf("%s%d", s->name, number) : g_strdup(s->name);
 	guest->template = g_strdup(s->name);
@@ -310,7 +311,7 @@ config_free(struct config *config)
 	if (!config)
 		return;
 	for (guint i = 0; i < config->guests->len; i++)
-		config_guest_free(g_ptr_array_index(config->guests, i));
+		config_guest_unref(g_ptr_array_index(config->guests, i));
 	g_ptr_array_unref(config->guests);
 	for (gsize i = 0; i < n_keys; i++)
 		if (keys[i].scope == KEY_DAEMON)

@@ -327,7 +327,7 @@ struct childhurd *
 childhurd_new(const struct config_guest *config, const struct world_ops *world, void *runner)
 {
 	struct childhurd *c = g_new0(struct childhurd, 1);
-	c->config = config;
+	c->config = config_guest_ref(config);
 	c->world = world;
 	c->runner = runner;
 	c->deadline = c->left = -1;
@@ -384,7 +384,9 @@ childhurd_recall_stopped(struct childhurd *c, const char *why)
 void
 childhurd_configure(struct childhurd *c, const struct config_guest *config)
 {
-	c->config = config;
+	const struct config_guest *old = c->config;
+	c->config = config_guest_ref(config);
+	config_guest_unref(old);
 }
 
 void
@@ -404,5 +406,6 @@ childhurd_free(struct childhurd *c)
 	g_free(c->failure);
 	g_free(c->room_text);
 	g_free(c->clock_text);
+	config_guest_unref(c->config);
 	g_free(c);
 }

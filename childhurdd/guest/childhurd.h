@@ -143,7 +143,7 @@ struct childhurd_kept {
 struct childhurd {
 	const struct world_ops *world;
 	void *runner;			   /* the world's */
-	const struct config_guest *config; /* borrowed; replaced on reload */
+	const struct config_guest *config; /* replaced on reload */
 
 	enum state state;
 	gint64 since; /* monotonic ms */
@@ -193,7 +193,7 @@ struct childhurd {
 	gint64 boots[BOOTS_KEPT]; /* ms that the last ones took, the latest first; 0: none */
 };
 
-/* A new guest in state stopped. config is borrowed and outlives it. Free with childhurd_free. */
+/* A new guest in state stopped, one of config's owners. Free with childhurd_free. */
 struct childhurd *childhurd_new(const struct config_guest *config, const struct world_ops *world,
 				void *runner);
 void childhurd_free(struct childhurd *c); /* NULL is allowed */
@@ -212,7 +212,7 @@ void childhurd_boots_recall(struct childhurd *c, const gint64 boots[BOOTS_KEPT])
 /* What is known of boots says nothing of the next one. */
 void childhurd_boots_forget(struct childhurd *c);
 
-/* Another configuration holds from now on. Borrowed, as with childhurd_new. */
+/* Another configuration holds from now on; the one before may be gone. */
 void childhurd_configure(struct childhurd *c, const struct config_guest *config);
 /* The last probe met the guest's host key, or another (impostor). No event: the probe's follows. */
 void childhurd_note_host_key(struct childhurd *c, gboolean impostor);

@@ -240,7 +240,7 @@ enroll_new(struct ev_loop *loop, struct hypervisor *hypervisor, const struct con
 	struct enroll *e = g_new0(struct enroll, 1);
 	e->loop = loop;
 	e->hypervisor = hypervisor;
-	e->guest = guest;
+	e->guest = config_guest_ref(guest);
 	e->qemu = qemu;
 	e->message = message ? g_bytes_ref(message) : NULL;
 	e->report = report;
@@ -277,5 +277,6 @@ enroll_free(struct enroll *e)
 	secret_delivery_free(e->delivery);
 	if (e->message)
 		g_bytes_unref(e->message);
+	config_guest_unref(e->guest);
 	g_free(e);
 }

@@ -501,7 +501,9 @@ health_ports(const struct health *h, int *ports)
 void
 health_configure(struct health *h, const struct config_guest *guest)
 {
-	h->guest = guest;
+	const struct config_guest *old = h->guest;
+	h->guest = config_guest_ref(guest);
+	config_guest_unref(old);
 }
 
 const struct health_report *
@@ -516,7 +518,7 @@ health_new(struct ev_loop *loop, const struct config_guest *guest, pid_t qemu, c
 {
 	struct health *h = g_new0(struct health, 1);
 	h->loop = loop;
-	h->guest = guest;
+	h->guest = config_guest_ref(guest);
 	h->qemu = qemu;
 	h->host_keys = g_strdupv(host_keys);
 	h->key = g_strdup(key);
@@ -545,5 +547,6 @@ health_free(struct health *h)
 	g_free(h->last.banner);
 	g_strfreev(h->host_keys);
 	g_free(h->key);
+	config_guest_unref(h->guest);
 	g_free(h);
 }

@@ -374,7 +374,7 @@ runner_take_over(struct runner *r, pid_t pid)
 {
 	struct childhurd *c = r->c;
 	const struct record *record = &r->last_record;
-	const struct config_guest *wanted = c->config;
+	const struct config_guest *wanted = config_guest_ref(c->config);
 	if (!r->found && record->guest)
 		r->found =
 		    config_guest_from(wanted->name, (const char *const *)record->guest, wanted);
@@ -399,6 +399,7 @@ runner_take_over(struct runner *r, pid_t pid)
 	runner_look_at_pause(r);
 	if (c->config != wanted) /* as a reload does with what has changed meanwhile */
 		g_strfreev(runner_configure(r, wanted));
+	config_guest_unref(wanted);
 }
 
 struct runner *
@@ -492,7 +493,8 @@ runner_free(struct runner *r)
 	g_free(r->exit_text);
 	slots_free(r->slots);
 	record_clear(&r->last_record);
-	config_guest_free(r->found);
+	config_guest_unref(r->found);
+	config_guest_unref(r->next);
 	g_free(r);
 }
 

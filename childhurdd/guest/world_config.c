@@ -33,6 +33,15 @@ all_live(char **keys)
 	return TRUE;
 }
 
+/* What waits until the guest is started anew; NULL: nothing. */
+static void
+set_next(struct runner *r, const struct config_guest *guest)
+{
+	const struct config_guest *old = r->next;
+	r->next = config_guest_ref(guest);
+	config_guest_unref(old);
+}
+
 char **
 runner_configure(struct runner *r, const struct config_guest *guest)
 {
@@ -40,14 +49,14 @@ runner_configure(struct runner *r, const struct config_guest *guest)
 	char **keys = config_guest_differences(c->config, guest);
 	gboolean idle =
 	    c->state == STATE_STOPPED || c->state == STATE_BACKOFF || c->state == STATE_FAILED;
-	r->next = NULL;
+	set_next(r, NULL);
 	if (idle || all_live(keys)) {
 		childhurd_configure(c, guest);
 		if (r->health)
 			health_configure(r->health, guest);
 		return keys;
 	}
-	r->next = guest;
+	set_next(r, guest);
 	g_autofree char *list = g_strjoinv(", ", keys);
 	g_autofree char *why = g_strdup_printf("the configuration changed: %s", list);
 	if (c->want_up)
@@ -62,7 +71,7 @@ runner_apply(struct runner *r)
 		childhurd_configure(r->c, r->next);
 		childhurd_boots_forget(r->c);
 	}
-	r->next = NULL;
+	set_next(r, NULL);
 }
 
 char **

@@ -163,6 +163,7 @@ static void
 place_free(void *data)
 {
 	struct place_job *job = data;
+	config_guest_unref(job->guest);
 	g_free(job->directory);
 	g_free(job->console_log);
 	g_free(job->emulator);
@@ -199,7 +200,7 @@ runner_prepare(struct childhurd *c)
 	runner_prepare_abandon(r);
 	struct place_job *job = g_new0(struct place_job, 1);
 	job->runner = r;
-	job->guest = guest_of(r);
+	job->guest = config_guest_ref(guest_of(r));
 	job->user = r->host->qemu_user;
 	job->directory = g_strdup(r->directory);
 	job->console_log = g_strdup(r->console_log);

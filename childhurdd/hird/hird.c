@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * The daemon's heart: it owns the runners, and publishes on every change of a state. Old
- * configurations are kept until the end: runners borrow from them.
- */
+/* The daemon's heart: it owns the runners, and publishes on every change of a state. */
 #include <gio/gio.h>
 #include <stdio.h>
 
@@ -388,8 +385,7 @@ struct hird *
 hird_new(struct ev_loop *loop, struct config *config, GError **error)
 {
 	struct hird *h = g_new0(struct hird, 1);
-	h->configs = g_ptr_array_new_with_free_func((GDestroyNotify)config_free);
-	g_ptr_array_add(h->configs, config);
+	h->config = config;
 	h->runners = g_ptr_array_new();
 	h->removed = g_ptr_array_new();
 	h->starts = starts_new(&starts_ops, h);

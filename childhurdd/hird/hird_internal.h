@@ -13,9 +13,9 @@
 
 struct hird {
 	struct host host;
-	GPtrArray *configs; /* of struct config; the last is the present one */
-	GPtrArray *runners; /* of struct runner, in the order of the configuration */
-	GPtrArray *removed; /* of struct runner: no longer configured, on their way down */
+	struct config *config; /* that holds; the same as host.config */
+	GPtrArray *runners;    /* of struct runner, in the order of the configuration */
+	GPtrArray *removed;    /* of struct runner: no longer configured, on their way down */
 	struct starts *starts;
 	struct metrics *metrics;
 	ev_timer admit, tend, list, open, publish_again, look;

@@ -217,7 +217,7 @@ load_free(void *data)
 static void
 apply(struct hird *h, struct config *config, GPtrArray *messages)
 {
-	const struct config *old = h->host.config;
+	struct config *old = h->config;
 	refuse_change(messages, "uri", old->uri, &config->uri);
 	refuse_change(messages, "state-directory", old->state_directory, &config->state_directory);
 	refuse_change(messages, "runtime-directory", old->runtime_directory,
@@ -228,8 +228,7 @@ apply(struct hird *h, struct config *config, GPtrArray *messages)
 	refuse_change(messages, "host-name", old->host_name, &config->host_name);
 	refuse_change(messages, "guix-state-directory", old->guix_state_directory,
 		      &config->guix_state_directory);
-	g_ptr_array_add(h->configs, config);
-	h->host.config = config;
+	h->host.config = h->config = config;
 	if (g_strcmp0(old->metrics_file, config->metrics_file))
 		message(messages, "metrics-file",
 			config->metrics_file ? config->metrics_file : "none");
@@ -237,6 +236,7 @@ apply(struct hird *h, struct config *config, GPtrArray *messages)
 	selfcheck_loaded(h->selfcheck, config);
 	remove_missing(h, config, messages);
 	add_and_change(h, config, messages);
+	config_free(old); /* its guests stay as long as they are anybody's */
 	hird_publish(h);
 	starts_look_soon(h->starts);
 	if (!messages->len)

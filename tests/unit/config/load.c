@@ -448,6 +448,28 @@ test_differences(void)
 	place_clear(&p);
 }
 
+static void
+test_owners(void)
+{
+	struct place p;
+	place_make(&p);
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	place_write(&p, "childhurd.ini", "[guest a]\nimage=/i\n[guest b]\nimage=/i\n", -1);
+	struct config *config = config_load(p.file, errors);
+	const struct config_guest *a = config_guest_ref(config_find_guest(config, "a"));
+	g_assert_cmpuint(a->owners, ==, 2);
+	g_assert_cmpuint(config_find_guest(config, "b")->owners, ==, 1);
+	config_free(config);
+	g_assert_cmpuint(a->owners, ==, 1);
+	g_assert_cmpstr(a->name, ==, "a");
+	config_guest_unref(a);
+	config_guest_unref(config_guest_ref(NULL));
+	struct config_guest uncounted = {.name = NULL};
+	config_guest_unref(config_guest_ref(&uncounted));
+	g_assert_cmpuint(uncounted.owners, ==, 0);
+	place_clear(&p);
+}
+
 /* As text, and made of it again, a guest is the same; what the text does not name is another's. */
 static void
 test_words(void)
@@ -468,7 +490,7 @@ test_words(void)
 			g_auto(GStrv) differ = config_guest_differences(guest, again);
 			g_assert_null(differ[0]);
 			g_assert_cmpstr(again->name, ==, guest->name);
-			config_guest_free(again);
+			config_guest_unref(again);
 			const char *const few[] = {"cpus",	  "7", "image", "",
 						   "no-such-key", "x", NULL};
 			again = config_guest_from(guest->name, few, guest);
@@ -476,7 +498,7 @@ test_words(void)
 			g_assert_cmpint(again->cpus, ==, 7);
 			g_assert_null(again->image);
 			g_assert_cmpint(again->ssh_port, ==, guest->ssh_port);
-			config_guest_free(again);
+			config_guest_unref(again);
 			seen++;
 		}
 		config_free(config);
@@ -589,6 +611,7 @@ main(int argc, char **argv)
 	g_test_add_func("/config/numbers-do-not-depend-on-the-locale", test_locale);
 	g_test_add_func("/config/a-size-without-its-unit-is-known", test_forgotten_unit);
 	g_test_add_func("/config/two-guests-are-compared-by-key", test_differences);
+	g_test_add_func("/config/a-guest-stays-until-its-last-owner-goes", test_owners);
 	g_test_add_func("/config/a-guest-is-kept-as-text", test_words);
 	g_test_add_func("/config/the-table-is-sound-and-suggests", test_table);
 	g_test_add_func("/config/an-ordinary-user-has-the-xdg-folders", test_ordinary_user);

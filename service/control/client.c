@@ -210,7 +210,7 @@ client_next(struct control_client *client)
 	client->request->client = client;
 	client->request->message = message;
 	client_wake(client);
-	request_dispatch(client->request);
+	client->control->dispatch(client->request);
 }
 
 static void

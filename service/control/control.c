@@ -193,6 +193,7 @@ control_new(struct ev_loop *loop, const char *path, const char *control_group,
 	struct control *control = g_new0(struct control, 1);
 	control->loop = loop;
 	control->hird = *hird;
+	control->dispatch = request_dispatch;
 	control->path = g_strdup(path);
 	control->group = g_strdup(control_group);
 	control->groups = control_groups_find(control_group);
@@ -331,7 +332,10 @@ control_event(struct control *control, const struct control_event *event)
 		keep(control, event);
 	for (guint i = 0; i < control->clients->len; i++) {
 		struct control_client *client = g_ptr_array_index(control->clients, i);
-		if (client->request)
-			wait_notice(client->request, event);
+		struct request *request = client->request;
+		if (request && request->notice)
+			request->notice(request, event);
+		if (request && request->pump)
+			client_wake(client);
 	}
 }

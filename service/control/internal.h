@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the files of the control socket share:
+ * What the files of the control socket share. Each calls those below it, and none above:
  *
- *   control.c          the socket, accepting, the events that are kept
- *   control/client.c   one connection: bytes in, requests one after the other, bytes out
- *   control/peer.c     who is at the other end, and what that one may do
- *   control/methods.c  the table of methods, and those that are answered at once
- *   control/wait.c     Wait
- *   control/follow.c   Events and Log, which may go on for as long as the reader likes
- *   control/console.c  Console, which makes of a connection the guest's serial line
- *   control/daemon.c   Metrics and Check
- *   control/json.c     guests, events and machines as JSON
+ *   control.c     the socket, accepting, the events that are kept
+ *   methods.c     the table of methods, and those that are answered at once
+ *   wait.c        Wait
+ *   follow.c      Events and Log, which may go on for as long as the reader likes
+ *   console.c     Console, which makes of a connection the guest's serial line
+ *   daemon.c      Metrics and Check
+ *   parameters.c  the parameters of a call, checked
+ *   client.c      one connection: bytes in, requests one after the other, bytes out
+ *   peer.c        who is at the other end, and what that one may do
+ *   json.c        guests, events and machines as JSON
  *
  * Nothing is written and nobody is let go from within a call of another module: replies are queued,
  * and a connection ends only in a callback of its own watchers. So control_event may be called from
@@ -50,9 +51,12 @@ struct kept_event {
 	char *guest, *state, *text;
 };
 
+struct request;
 struct control {
 	struct ev_loop *loop;
 	struct control_hird hird;
+	/* Do what a new request's message says. The request may be gone when this returns. */
+	void (*dispatch)(struct request *request);
 	struct control_groups groups;
 	char *path, *group; /* group: NULL: none is to be let in */
 	dev_t device;	    /* of our socket: another one at its path is not ours to remove */
@@ -66,7 +70,6 @@ struct control {
 	double request_timeout, accept_retry, recheck; /* seconds; tests have less patience */
 };
 
-struct request;
 struct control_client {
 	struct control *control;
 	int fd;
@@ -95,6 +98,8 @@ struct request {
 	/* Look again: something happened, or there is room for another reply. May end the request.
 	 * NULL: nothing to do. */
 	void (*pump)(struct request *request);
+	/* Told of each event before pump is called; NULL: pump alone. */
+	void (*notice)(struct request *request, const struct control_event *event);
 	/* Bytes from an upgraded connection. */
 	void (*take)(struct request *request, const char *bytes, gsize n);
 	gboolean full; /* no more of them for now; client_wake when that changes */
@@ -135,9 +140,10 @@ gboolean peer_is_owner(uid_t uid);
  * and FALSE. */
 gboolean peer_in_group(int fd, gid_t primary, gid_t group);
 
-/* control/methods.c */
-/* Do what the request's message says. The request may be gone when this returns. */
+/* control/methods.c: what struct control has as dispatch */
 void request_dispatch(struct request *request);
+
+/* control/parameters.c */
 /*
  * Parameters, checked. FALSE: of a wrong type, the request was answered and is gone. Missing or
  * null: *value is left as it is.
@@ -151,7 +157,10 @@ gboolean request_string(struct request *request, const char *name, const char **
 GPtrArray *request_names(struct request *request, gboolean optional);
 /* The one guest that `name` stands for; the caller frees. NULL: answered and gone. */
 char *request_name(struct request *request);
-/* Errors that end the request: NotPossible, and that this daemon cannot do it at all. */
+/* Errors that end the request: one with a member, NotPossible, and that this daemon cannot do it at
+ * all. */
+void request_fail_with(struct request *request, const char *error, const char *member,
+		       const char *value);
 void request_not_possible(struct request *request, const char *name, const char *why);
 void request_unknown(struct request *request);
 /* `follow`, which needs more. FALSE: answered and gone. */
@@ -161,8 +170,6 @@ gboolean request_follow(struct request *request, gboolean *follow);
 void method_wait(struct request *request);
 void method_events(struct request *request);
 void method_log(struct request *request);
-/* Wake the request when this event is of interest to it. */
-void wait_notice(struct request *request, const struct control_event *event);
 
 /* control/console.c */
 void method_console(struct request *request);

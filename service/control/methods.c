@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The methods of the control socket: the table of them, their parameters, and those that are
- * answered at once. */
-#include <fnmatch.h>
+/* The methods of the control socket: the table of them, and those that are answered at once. */
 #include <string.h>
 
 #include "service/control/internal.h"
@@ -21,180 +19,6 @@ static const char service_description[] =
     "error InvalidParameter (parameter: string)\n"
     "error PermissionDenied ()\n"
     "error ExpectedMore ()\n";
-
-/* The error name with one member. */
-static void
-fail_with(struct request *request, const char *error, const char *member, const char *value)
-{
-	JsonObject *parameters = json_object_new();
-	json_set_text(parameters, member, value);
-	request_fail(request, error, parameters);
-}
-
-void
-request_unknown(struct request *request)
-{
-	fail_with(request, VARLINK_METHOD_NOT_IMPLEMENTED, "method", request->message->method);
-}
-
-/* --- parameters --- */
-
-/* The value's node; NULL: missing or null. *bad: it is there, and not a value of this type. */
-static JsonNode *
-parameter(struct request *request, const char *name, GType type, gboolean *bad)
-{
-	JsonNode *node = json_object_get_member(request->message->parameters, name);
-	*bad = FALSE;
-	if (!node || JSON_NODE_HOLDS_NULL(node))
-		return NULL;
-	GType is = JSON_NODE_HOLDS_VALUE(node) ? json_node_get_value_type(node) : G_TYPE_INVALID;
-	*bad = is != type && !(type == G_TYPE_DOUBLE && is == G_TYPE_INT64);
-	return *bad ? NULL : node;
-}
-
-gboolean
-request_boolean(struct request *request, const char *name, gboolean *value)
-{
-	gboolean bad;
-	JsonNode *node = parameter(request, name, G_TYPE_BOOLEAN, &bad);
-	if (bad)
-		request_invalid(request, name, NULL);
-	else if (node)
-		*value = json_node_get_boolean(node);
-	return !bad;
-}
-
-gboolean
-request_integer(struct request *request, const char *name, gint64 *value)
-{
-	gboolean bad;
-	JsonNode *node = parameter(request, name, G_TYPE_INT64, &bad);
-	if (bad || (node && json_node_get_int(node) < 0)) {
-		request_invalid(request, name, bad ? NULL : "not a whole number from 0 on");
-		return FALSE;
-	}
-	if (node)
-		*value = json_node_get_int(node);
-	return TRUE;
-}
-
-gboolean
-request_number(struct request *request, const char *name, double *value)
-{
-	gboolean bad;
-	JsonNode *node = parameter(request, name, G_TYPE_DOUBLE, &bad);
-	if (bad || (node && !(json_node_get_double(node) >= 0))) {
-		request_invalid(request, name, bad ? NULL : "not a number from 0 on");
-		return FALSE;
-	}
-	if (node)
-		*value = json_node_get_double(node);
-	return TRUE;
-}
-
-gboolean
-request_string(struct request *request, const char *name, const char **value)
-{
-	gboolean bad;
-	JsonNode *node = parameter(request, name, G_TYPE_STRING, &bad);
-	if (bad)
-		request_invalid(request, name, NULL);
-	else if (node)
-		*value = json_node_get_string(node);
-	return !bad;
-}
-
-gboolean
-request_follow(struct request *request, gboolean *follow)
-{
-	if (!request_boolean(request, "follow", follow))
-		return FALSE;
-	if (*follow && !request->message->more) {
-		request_fail(request, VARLINK_EXPECTED_MORE, NULL);
-		return FALSE;
-	}
-	return TRUE;
-}
-
-/* Mark what pattern stands for among names. FALSE: nothing. */
-static gboolean
-mark(const char *pattern, const char *const *names, gboolean *chosen)
-{
-	gboolean found = FALSE;
-	for (gsize i = 0; names[i]; i++)
-		if (strcmp(pattern, names[i]) == 0 || fnmatch(pattern, names[i], 0) == 0)
-			chosen[i] = found = TRUE;
-	return found;
-}
-
-static GPtrArray *
-expand(struct request *request, JsonArray *patterns)
-{
-	const struct control_hird *hird = &request->client->control->hird;
-	const char *const *names = hird->names(hird->data);
-	gsize n = g_strv_length((char **)names);
-	guint n_patterns = patterns ? json_array_get_length(patterns) : 0;
-	g_autofree gboolean *chosen = g_new0(gboolean, n + 1);
-	for (guint i = 0; i < n_patterns; i++) {
-		JsonNode *node = json_array_get_element(patterns, i);
-		gboolean text =
-		    JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING;
-		if (!text || strlen(json_node_get_string(node)) > CONTROL_PATTERN_MAX) {
-			request_invalid(request, "names",
-					text ? "a name or pattern of more than 255 bytes" : NULL);
-			return NULL;
-		}
-		if (!mark(json_node_get_string(node), names, chosen)) {
-			fail_with(request, CONTROL_INTERFACE ".NoSuchGuest", "name",
-				  json_node_get_string(node));
-			return NULL;
-		}
-	}
-	GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
-	for (gsize i = 0; i < n; i++)
-		if (chosen[i] || !n_patterns)
-			g_ptr_array_add(found, g_strdup(names[i]));
-	return found;
-}
-
-GPtrArray *
-request_names(struct request *request, gboolean optional)
-{
-	JsonNode *node = json_object_get_member(request->message->parameters, "names");
-	if (optional && (!node || JSON_NODE_HOLDS_NULL(node)))
-		return expand(request, NULL);
-	if (!node || !JSON_NODE_HOLDS_ARRAY(node)) {
-		request_invalid(request, "names", NULL);
-		return NULL;
-	}
-	if (json_array_get_length(json_node_get_array(node)) > CONTROL_NAMES_MAX) {
-		request_invalid(request, "names", "more than 1024 names or patterns");
-		return NULL;
-	}
-	return expand(request, json_node_get_array(node));
-}
-
-char *
-request_name(struct request *request)
-{
-	const char *name = NULL;
-	if (!request_string(request, "name", &name))
-		return NULL;
-	if (!name) {
-		request_invalid(request, "name", NULL);
-		return NULL;
-	}
-	g_autoptr(JsonArray) patterns = json_array_new();
-	json_array_add_string_element(patterns, name);
-	g_autoptr(GPtrArray) names = expand(request, patterns);
-	if (!names)
-		return NULL;
-	if (names->len > 1) {
-		request_invalid(request, "name", "a pattern that stands for several guests");
-		return NULL;
-	}
-	return g_strdup(g_ptr_array_index(names, 0));
-}
 
 /* --- org.varlink.service --- */
 
@@ -227,7 +51,7 @@ method_get_interface_description(struct request *request)
 	else if (strcmp(interface, SERVICE_INTERFACE) == 0)
 		text = g_strdup(service_description);
 	if (!text) {
-		fail_with(request, VARLINK_INTERFACE_NOT_FOUND, "interface", interface);
+		request_fail_with(request, VARLINK_INTERFACE_NOT_FOUND, "interface", interface);
 		return;
 	}
 	JsonObject *o = json_object_new();
@@ -298,15 +122,6 @@ shot_release(struct request *request)
 	shot->request = NULL;
 }
 
-void
-request_not_possible(struct request *request, const char *name, const char *why)
-{
-	JsonObject *parameters = json_object_new();
-	json_set_text(parameters, "name", name);
-	json_set_text(parameters, "why", why);
-	request_fail(request, CONTROL_INTERFACE ".NotPossible", parameters);
-}
-
 static void
 on_shot(GBytes *png, const GError *error, void *data)
 {
@@ -356,7 +171,7 @@ method_ssh(struct request *request)
 	if (hird->describe(hird->data, name, FALSE, &guest))
 		request_reply(request, ssh_json(&guest), FALSE);
 	else
-		fail_with(request, CONTROL_INTERFACE ".NoSuchGuest", "name", name);
+		request_fail_with(request, CONTROL_INTERFACE ".NoSuchGuest", "name", name);
 }
 
 /* --- changing --- */
@@ -544,7 +359,7 @@ deny(struct request *request)
 	g_autofree char *why = g_strdup_printf(
 	    "%s is for root and members of the group " CONTROL_ADMIN_GROUP ", and you are %s",
 	    request->method, client_who(request->client));
-	fail_with(request, CONTROL_INTERFACE ".PermissionDenied", "why", why);
+	request_fail_with(request, CONTROL_INTERFACE ".PermissionDenied", "why", why);
 }
 
 /* Is it a parameter of the method, as the interface's description has it? There a member's name is
@@ -605,7 +420,7 @@ request_dispatch(struct request *request)
 		return;
 	}
 	if (known)
-		fail_with(request, VARLINK_METHOD_NOT_FOUND, "method", full);
+		request_fail_with(request, VARLINK_METHOD_NOT_FOUND, "method", full);
 	else
-		fail_with(request, VARLINK_INTERFACE_NOT_FOUND, "interface", interface);
+		request_fail_with(request, VARLINK_INTERFACE_NOT_FOUND, "interface", interface);
 }

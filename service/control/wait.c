@@ -74,13 +74,11 @@ judge(struct wait *wait, gboolean *all)
 			continue;
 		}
 		json_array_unref(guests);
-		if (there) {
+		if (there)
 			fail_stuck(wait->request, &guest);
-		} else { /* a reload took it away */
-			JsonObject *o = json_object_new();
-			json_set_text(o, "name", name);
-			request_fail(wait->request, CONTROL_INTERFACE ".NoSuchGuest", o);
-		}
+		else /* a reload took it away */
+			request_fail_with(wait->request, CONTROL_INTERFACE ".NoSuchGuest", "name",
+					  name);
 		return NULL;
 	}
 	return guests;
@@ -139,19 +137,13 @@ wait_release(struct request *request)
 	g_free(wait);
 }
 
-void
+static void
 wait_notice(struct request *request, const struct control_event *event)
 {
-	if (request->pump != wait_pump) {
-		if (request->pump)
-			client_wake(request->client);
-		return;
-	}
 	struct wait *wait = request->state;
 	for (guint i = 0; i < wait->names->len && event->guest; i++)
 		if (strcmp(event->guest, g_ptr_array_index(wait->names, i)) == 0)
 			wait->changed = TRUE;
-	client_wake(request->client);
 }
 
 void
@@ -183,6 +175,7 @@ method_wait(struct request *request)
 	request->state = wait;
 	request->lasting = TRUE;
 	request->pump = wait_pump;
+	request->notice = wait_notice;
 	request->release = wait_release;
 	ev_timer_init(&wait->timeout, on_timeout, MIN(timeout, 1e9), 0.);
 	ev_timer_init(&wait->recheck, on_recheck, control->recheck, control->recheck);

@@ -148,12 +148,6 @@ signing_read_at(int folder, const char *name, int flags, int max, struct stat *f
 	return text;
 }
 
-char *
-signing_read_file(const char *path, int max)
-{
-	return signing_read_at(AT_FDCWD, path, 0, max, NULL);
-}
-
 void
 signing_fail_read(const char *path, int max, GError **error)
 {
@@ -227,7 +221,7 @@ signing_check_key(const char *path, const char *public_key, GError **error)
 gboolean
 signing_read_key(const char *path, char **text, GError **error)
 {
-	*text = signing_read_file(path, SIGNING_KEY_MAX);
+	*text = signing_read_at(AT_FDCWD, path, 0, SIGNING_KEY_MAX, NULL);
 	if (*text || errno == ENOENT)
 		return TRUE;
 	signing_fail_read(path, SIGNING_KEY_MAX, error);

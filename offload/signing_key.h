@@ -38,11 +38,9 @@ gboolean signing_check_key(const char *path, const char *public_key, GError **er
 /* Make libgcrypt ready; again: nothing happens. */
 void signing_init(void);
 
-/* The text of a plain file of at most max bytes; caller frees. NULL and errno, of which
- * signing_fail_read makes an error. Blocks on disk. */
-char *signing_read_file(const char *path, int max);
-/* The same for name in an open folder, with further flags for open(2); *st, which may be NULL: the
- * file's. */
+/* The text of the plain file name, of at most max bytes, in an open folder (openat(2)), with
+ * further flags for open(2); caller frees. *st, which may be NULL: the file's. NULL and errno, of
+ * which signing_fail_read makes an error. Blocks on disk. */
 char *signing_read_at(int folder, const char *name, int flags, int max, struct stat *st);
 void signing_fail_read(const char *path, int max, GError **error);
 

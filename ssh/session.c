@@ -356,12 +356,6 @@ ssh_session_ended(const struct ssh_session *session)
 	return session->state == SESSION_DEAD;
 }
 
-enum ssh_step
-ssh_session_step(const struct ssh_session *session)
-{
-	return session->step;
-}
-
 int
 ssh_session_port(const struct ssh_session *session)
 {

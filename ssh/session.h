@@ -49,8 +49,6 @@ ssh_session_free(struct ssh_session *session); /* NULL is allowed; no callback i
 
 /* It has ended, which the callbacks are being told. */
 gboolean ssh_session_ended(const struct ssh_session *session);
-/* How far it is, for status. */
-enum ssh_step ssh_session_step(const struct ssh_session *session);
 /* The port that its connection comes from; 0: none. */
 int ssh_session_port(const struct ssh_session *session);
 /* The guest's banner without its line end, or NULL; owned by the session. */

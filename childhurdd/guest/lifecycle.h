@@ -122,7 +122,6 @@ enum action {
 const char *state_name(enum state state); /* "ready" */
 /* The state of that name, or -1. */
 int state_from_name(const char *name);
-const char *event_name(enum event event); /* "probe-failed" */
 
 /* What is to be done; never ACTION_UNDEFINED (a test proves it). */
 enum action lifecycle_action(enum state state, enum event event);

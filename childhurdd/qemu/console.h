@@ -39,8 +39,6 @@ enum console_meaning console_meaning(const char *line, const char **explanation)
 /* What it most likely means that line (without an end) is the last thing a console has said for
  * CONSOLE_SILENCE; NULL: nothing. A constant. Pure. */
 const char *console_stall(const char *line);
-const char *
-console_meaning_name(enum console_meaning meaning); /* "halted", "halting", "panic", ... */
 
 struct console;
 /* A line with a meaning was read, or (meaning CONSOLE_NOTHING, line NULL) something was written at

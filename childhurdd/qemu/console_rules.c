@@ -146,25 +146,3 @@ console_stall(const char *line)
 	       "module's arguments are wrong: its first word is its file's name already, so say "
 	       "module = FILE --multiboot-command-line=..., without the program's name behind FILE";
 }
-
-const char *
-console_meaning_name(enum console_meaning meaning)
-{
-	switch (meaning) {
-	case CONSOLE_NOTHING:
-		break;
-	case CONSOLE_HALTED:
-		return "halted";
-	case CONSOLE_HALTING:
-		return "halting";
-	case CONSOLE_REBOOTING:
-		return "rebooting";
-	case CONSOLE_PANIC:
-		return "panic";
-	case CONSOLE_DISK:
-		return "disk";
-	case CONSOLE_MEMORY:
-		return "memory";
-	}
-	return "nothing";
-}

@@ -28,14 +28,6 @@ descriptors_raise(void)
 			  g_strerror(errno));
 }
 
-gulong
-descriptors_given(void)
-{
-	struct rlimit limit = {0};
-	getrlimit(RLIMIT_NOFILE, &limit);
-	return given ? given : limit.rlim_cur;
-}
-
 void
 descriptors_give_back(pid_t pid)
 {

@@ -20,9 +20,7 @@
 
 /* Once, before any other thread runs. */
 void descriptors_raise(void);
-/* The soft limit that this process was started with. */
-gulong descriptors_given(void);
-/* A child that was just started gets the limit that this process was given. */
+/* A child that was just started gets the soft limit that this process was started with. */
 void descriptors_give_back(pid_t pid);
 /* How many the daemon can have after descriptors_raise. */
 gulong descriptors_attainable(void);

@@ -235,8 +235,6 @@ void ctl_progress_drop(struct ctl_progress *progress, const char *name);
 /* Erase the lines from the terminal, so that others can be printed. */
 void ctl_progress_hide(struct ctl_progress *progress);
 void ctl_progress_free(struct ctl_progress *progress); /* hides it */
-/* The Guest of that name as it was last shown, or NULL. */
-JsonObject *ctl_progress_guest(struct ctl_progress *progress, const char *name);
 
 /* --- completion.c: hidden options of childhurdctl --- */
 

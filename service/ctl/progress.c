@@ -34,13 +34,6 @@ find(const struct ctl_progress *p, const char *name)
 	return i;
 }
 
-JsonObject *
-ctl_progress_guest(struct ctl_progress *p, const char *name)
-{
-	guint i = find(p, name);
-	return i < p->guests->len ? g_ptr_array_index(p->guests, i) : NULL;
-}
-
 void
 ctl_progress_hide(struct ctl_progress *p)
 {

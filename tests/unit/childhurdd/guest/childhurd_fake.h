@@ -9,6 +9,7 @@
 #include "childhurdd/guest/childhurd.h"
 #include "childhurdd/hird/metrics.h"
 #include "childhurdd/hird/starts.h"
+#include "tests/unit/childhurdd/guest/event_name.h"
 
 struct fake {
 	struct childhurd *c;

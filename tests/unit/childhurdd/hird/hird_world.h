@@ -18,6 +18,7 @@
 #include "childhurdd/hird/hird.h"
 #include "childhurdd/hird/publisher.h"
 #include "childhurdd/hird/starts.h"
+#include "tests/unit/childhurdd/guest/event_name.h"
 
 #define WORLD_GUESTS 50
 #define WORLD_MIB    (G_GINT64_CONSTANT(1) << 20)

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "childhurdd/system/log_rotate.h"
+#include "config/base/growing_file.h"
 #include "config/base/lack.h"
 #include "config/base/text.h"
 
@@ -37,10 +38,7 @@
 
 struct console {
 	struct ev_loop *loop;
-	char *path;
-	gint64 offset;
-	dev_t device; /* of the file that offset belongs to; inode 0: none yet */
-	ino_t inode;
+	struct growing_file file;
 	GString *line; /* what came since the last line end, at most CONSOLE_LINE_MAX bytes */
 	enum console_meaning told; /* what was reported of the unfinished line */
 	GQueue tail;		   /* of char *, clean */
@@ -98,68 +96,37 @@ bytes_take(struct console *console, const char *bytes, gsize length)
 	}
 }
 
-/* Read a file on from console->offset, at most max bytes. Returns how many. */
-static gint64
-fd_read(struct console *console, int fd, gint64 max)
+/* It is another file, or was truncated. */
+static void
+begin_anew(struct console *console)
 {
+	if (console->line->len > 0)
+		line_end(console);
+	console->rotate_at = CONSOLE_ROTATE_SIZE;
+}
+
+/* Read file on, at most max bytes. Returns how many. */
+static gint64
+file_read(struct console *console, struct growing_file *file, gint64 max)
+{
+	char buffer[READ_SIZE];
 	gint64 total = 0;
 
 	while (total < max) {
-		char buffer[READ_SIZE];
-		ssize_t got = pread(fd, buffer, sizeof(buffer), console->offset);
+		gboolean anew;
+		gsize want = (gsize)MIN(max - total, READ_SIZE);
+		gsize got = growing_file_read(file, buffer, want, &anew);
 
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
+		if (anew)
+			begin_anew(console);
+		if (got == 0)
 			break;
 		if (total == 0 && !console->muted)
 			console->fn(console, CONSOLE_NOTHING, NULL, NULL, console->data);
 		console->heard = g_get_monotonic_time() / 1000;
-		console->offset += got;
-		total += got;
-		bytes_take(console, buffer, (gsize)got);
+		total += (gint64)got;
+		bytes_take(console, buffer, got);
 	}
-	return total;
-}
-
-/* Open the file if it is there, and begin at its start if it is another one or was truncated. -1:
- * not there. */
-static int
-file_open(struct console *console)
-{
-	int fd = open(console->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat status;
-
-	console->missed = fd < 0 && lack_is(errno);
-	if (fd < 0)
-		return -1;
-	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) {
-		close(fd);
-		return -1;
-	}
-	if (console->inode &&
-	    (status.st_ino != console->inode || status.st_dev != console->device ||
-	     status.st_size < console->offset)) {
-		if (console->line->len > 0)
-			line_end(console);
-		console->offset = 0;
-		console->rotate_at = CONSOLE_ROTATE_SIZE;
-	}
-	console->inode = status.st_ino;
-	console->device = status.st_dev;
-	return fd;
-}
-
-static gint64
-file_read(struct console *console, gint64 max)
-{
-	int fd = file_open(console);
-	gint64 total;
-
-	if (fd < 0)
-		return 0;
-	total = fd_read(console, fd, max);
-	close(fd);
 	return total;
 }
 
@@ -168,33 +135,32 @@ file_read(struct console *console, gint64 max)
 static void
 rotate(struct console *console)
 {
-	g_autofree char *copy = g_strconcat(console->path, ".1", NULL);
+	g_autofree char *path = g_strconcat(console->file.path, ".1", NULL);
 	g_autoptr(GError) error = NULL;
+	struct growing_file copy;
 	gint64 ahead;
-	int fd;
 
 	console->rotate_at =
-	    console->offset + CONSOLE_ROTATE_SIZE; /* if it does not work, not at once again */
-	if (!log_rotate(console->path, CONSOLE_ROTATE_SIZE, CONSOLE_ROTATED, &ahead, &error)) {
+	    console->file.offset + CONSOLE_ROTATE_SIZE; /* if it does not work, not at once again */
+	if (!log_rotate(console->file.path, CONSOLE_ROTATE_SIZE, CONSOLE_ROTATED, &ahead, &error)) {
 		g_warning("%s; the console is not rotated", error->message);
 		return;
 	}
-	fd = open(copy, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		console->offset = MAX(console->offset - ahead, 0);
-		fd_read(console, fd, CONSOLE_COPY_MAX);
-		close(fd);
-	}
-	console->offset = 0;
+	growing_file_init(&copy, path, FALSE, FALSE);
+	copy.offset = MAX(console->file.offset - ahead, 0);
+	file_read(console, &copy, CONSOLE_COPY_MAX);
+	growing_file_clear(&copy);
+	console->file.offset = 0;
 	console->rotate_at = CONSOLE_ROTATE_SIZE;
 }
 
 static gint64
 round_read(struct console *console)
 {
-	gint64 got = file_read(console, ROUND_MAX);
+	gint64 got = file_read(console, &console->file, ROUND_MAX);
 
-	if (console->offset > console->rotate_at)
+	console->missed = lack_is(console->file.problem);
+	if (console->file.offset > console->rotate_at)
 		rotate(console);
 	return got;
 }
@@ -256,22 +222,16 @@ struct console *
 console_new(struct ev_loop *loop, const char *path, gboolean from_start, console_fn fn, void *data)
 {
 	struct console *console = g_new0(struct console, 1);
-	struct stat status;
 
 	console->loop = loop;
-	console->path = g_strdup(path);
+	growing_file_init(&console->file, path, !from_start, FALSE);
 	console->line = g_string_new(NULL);
 	console->fn = fn;
 	console->data = data;
 	console->rotate_at = CONSOLE_ROTATE_SIZE;
 	g_queue_init(&console->tail);
-	if (!from_start && stat(path, &status) == 0) {
-		console->offset = status.st_size;
-		console->inode = status.st_ino;
-		console->device = status.st_dev;
-	}
 	console->changed.data = console->settle.data = console;
-	ev_stat_init(&console->changed, console_changed, console->path,
+	ev_stat_init(&console->changed, console_changed, console->file.path,
 		     CONSOLE_POLL / MS_PER_SECOND);
 	ev_timer_init(&console->settle, console_settle, 0., SETTLE);
 	ev_timer_start(loop, &console->settle);
@@ -287,7 +247,7 @@ console_free(struct console *console)
 	ev_timer_stop(console->loop, &console->settle);
 	g_queue_clear_full(&console->tail, g_free);
 	g_string_free(console->line, TRUE);
-	g_free(console->path);
+	growing_file_clear(&console->file);
 	g_free(console);
 }
 
@@ -336,16 +296,12 @@ console_tail(const struct console *console, guint n)
 void
 console_recall(struct console *console)
 {
-	int fd = open(console->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	gint64 size = MIN(console->offset, CONSOLE_RECALL);
+	gint64 size = MIN(console->file.offset, CONSOLE_RECALL);
 
-	if (fd < 0)
-		return;
 	console->muted = TRUE;
-	console->offset -= size;
-	fd_read(console, fd, size);
+	console->file.offset -= size;
+	file_read(console, &console->file, size);
 	console->muted = FALSE;
-	close(fd);
 }
 
 gboolean

@@ -14,15 +14,14 @@
  * that ends without it has lost its daemon.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <gio/gio.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/base/growing_file.h"
 #include "service/control/internal.h"
 
 #define READ_CHUNK (16 * 1024)
@@ -31,9 +30,9 @@
 
 struct console {
 	struct request *request;
-	char *name, *log; /* log: path */
-	pid_t pid;	  /* QEMU's; with it the session ends */
-	off_t offset;	  /* of the log's next byte */
+	char *name;
+	struct growing_file log;
+	pid_t pid; /* QEMU's; with it the session ends */
 	ev_stat stat;
 	int fd; /* to QEMU; -1: nothing is to be typed */
 	ev_io reading, writing;
@@ -101,7 +100,7 @@ console_release(struct request *request)
 	ev_timer_stop(loop, &console->recheck);
 	g_byte_array_unref(console->typed);
 	g_free(console->name);
-	g_free(console->log);
+	growing_file_clear(&console->log);
 	g_free(console);
 }
 
@@ -112,16 +111,8 @@ static gboolean
 show(struct console *console)
 {
 	char bytes[READ_CHUNK];
-	struct stat st;
-	int fd = open(console->log, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return FALSE;
-	if (fstat(fd, &st) == 0 && st.st_size < console->offset)
-		console->offset = 0; /* rotated; see childhurdd/qemu/console.c */
-	gssize n = pread(fd, bytes, sizeof bytes, console->offset);
-	close(fd);
-	console->offset += MAX(n, 0);
-	for (const char *at = bytes, *end = bytes + MAX(n, 0); at < end;) {
+	gsize n = growing_file_read(&console->log, bytes, sizeof bytes, NULL);
+	for (const char *at = bytes, *end = bytes + n; at < end;) {
 		const char *nul = memchr(at, 0, (gsize)(end - at));
 		client_write(console->request->client, at, (gsize)((nul ? nul : end) - at));
 		at = nul ? nul + 1 : end;
@@ -316,18 +307,16 @@ session_begin(struct request *request, char *name, int fd)
 {
 	const struct control *control = request->client->control;
 	struct control_guest guest = {0};
-	struct stat st;
 	struct console *console = g_new0(struct console, 1);
 	control->hird.describe(control->hird.data, name, FALSE, &guest);
 	*console = (struct console){.request = request,
 				    .name = name,
-				    .log = g_strdup(guest.console_log ? guest.console_log : ""),
 				    .pid = guest.pid,
 				    .fd = -1,
 				    .typed = g_byte_array_new(),
 				    .since = g_get_real_time()};
-	console->offset = stat(console->log, &st) == 0 ? st.st_size : 0;
-	ev_stat_init(&console->stat, on_stat, console->log, 0.);
+	growing_file_init(&console->log, guest.console_log ? guest.console_log : "", TRUE, FALSE);
+	ev_stat_init(&console->stat, on_stat, console->log.path, 0.);
 	ev_init(&console->reading, on_output);
 	ev_init(&console->writing, on_input);
 	ev_timer_init(&console->hang_up, on_hang_up, 0., HANG_UP);

@@ -6,12 +6,9 @@
  * happens finds its place gone from the ring and is told how many it lost; one of a log reads on
  * from the file at its own pace.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "config/base/growing_file.h"
 #include "service/control/internal.h"
 
 /* --- events --- */
@@ -95,38 +92,24 @@ method_events(struct request *request)
 
 struct log {
 	struct request *request;
-	char *path;
-	int fd;	      /* -1: there is no file now */
-	off_t offset; /* of the next byte to send */
-	off_t end;    /* not followed: where it ended when we were asked */
+	struct growing_file file;
+	char half[3]; /* what was read of a character */
+	gsize n_half;
+	gint64 end; /* not followed: where it ended when we were asked */
 	gboolean follow, begun;
 	ev_stat stat;
 };
 
-/* Read n bytes or up to the end. */
-static gsize
-read_at(int fd, char *bytes, gsize n, off_t offset)
+/* Go to where the last lines begin; 0 lines: all. Not before the last CONTROL_LOG_MAX bytes, and at
+ * the start of a line. */
+static void
+go_back(struct growing_file *file, gint64 lines)
 {
-	gsize got = 0;
-	while (got < n) {
-		gssize r = pread(fd, bytes + got, n - got, offset + (off_t)got);
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r <= 0)
-			break;
-		got += (gsize)r;
-	}
-	return got;
-}
-
-/* Where the last lines begin, in a file of size bytes; 0 lines: all. Not before the last
- * CONTROL_LOG_MAX bytes, and at the start of a line. */
-static off_t
-lines_start(int fd, off_t size, gint64 lines)
-{
-	off_t start = MAX(0, size - CONTROL_LOG_MAX);
-	g_autofree char *bytes = g_malloc(CONTROL_LOG_MAX);
-	gsize n = read_at(fd, bytes, (gsize)(size - start), start), first = 0;
+	gint64 start = MAX(0, file->offset - CONTROL_LOG_MAX);
+	gsize size = (gsize)(file->offset - start), first = 0;
+	g_autofree char *bytes = g_malloc(size);
+	file->offset = start;
+	gsize n = growing_file_read(file, bytes, size, NULL);
 	if (start > 0) {
 		const char *newline = memchr(bytes, '\n', n);
 		first = newline ? (gsize)(newline - bytes) + 1 : 0;
@@ -135,40 +118,7 @@ lines_start(int fd, off_t size, gint64 lines)
 	for (gsize i = n > 0 ? n - 1 : 0; lines > 0 && i > first; i--)
 		if (bytes[i - 1] == '\n' && --lines == 0)
 			first = i;
-	return start + (off_t)first;
-}
-
-static void
-log_open(struct log *log)
-{
-	struct stat st;
-	log->fd = open(log->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	log->offset = 0;
-	if (log->fd >= 0 && (fstat(log->fd, &st) < 0 || !S_ISREG(st.st_mode))) {
-		close(log->fd);
-		log->fd = -1;
-	}
-}
-
-/* When the file was replaced or truncated: begin anew. What the old one still had was read before.
- * TRUE: there is more. */
-static gboolean
-log_rotate(struct log *log)
-{
-	struct stat now, old;
-	if (stat(log->path, &now) < 0)
-		return FALSE;
-	if (log->fd >= 0 && fstat(log->fd, &old) == 0 && old.st_ino == now.st_ino &&
-	    old.st_dev == now.st_dev) {
-		if (old.st_size >= log->offset)
-			return FALSE;
-		log->offset = 0;
-		return old.st_size > 0;
-	}
-	if (log->fd >= 0)
-		close(log->fd);
-	log_open(log);
-	return log->fd >= 0 && now.st_size > 0;
+	file->offset = start + (gint64)first;
 }
 
 /* How many of n bytes make whole characters; what is left over may become one with the bytes that
@@ -187,19 +137,23 @@ whole_characters(const char *bytes, gsize n)
 	return n;
 }
 
-/* The next piece, or NULL. last: half a character is not waited for. */
+/* The next piece, or NULL. Not followed: half a character is not waited for, and what begins anew
+ * is no part of it. */
 static char *
-log_piece(struct log *log, gsize max, gboolean last)
+log_piece(struct log *log, gsize max)
 {
-	if (log->fd < 0)
+	g_autofree char *bytes = g_malloc(sizeof log->half + max);
+	gboolean anew;
+	memcpy(bytes, log->half, log->n_half);
+	gsize got = growing_file_read(&log->file, bytes + log->n_half, max, &anew);
+	if (anew && !log->follow)
 		return NULL;
-	g_autofree char *bytes = g_malloc(max);
-	gsize n = read_at(log->fd, bytes, max, log->offset);
-	gsize whole = last && n < max ? n : whole_characters(bytes, n);
-	if (!whole)
-		return NULL;
-	log->offset += (off_t)whole;
-	return g_utf8_make_valid(bytes, (gssize)whole);
+	char *start = anew ? bytes + log->n_half : bytes;
+	gsize n = (gsize)(bytes + log->n_half + got - start);
+	gsize whole = !log->follow && got < max ? n : whole_characters(start, n);
+	log->n_half = n - whole;
+	memcpy(log->half, start + whole, log->n_half);
+	return whole ? g_utf8_make_valid(start, (gssize)whole) : NULL;
 }
 
 static void
@@ -215,8 +169,8 @@ static void
 log_whole(struct request *request)
 {
 	struct log *log = request->state;
-	gsize n = (gsize)MAX(0, log->end - log->offset);
-	g_autofree char *text = n ? log_piece(log, n, TRUE) : NULL;
+	gsize n = (gsize)MAX(0, log->end - log->file.offset);
+	g_autofree char *text = n ? log_piece(log, n) : NULL;
 	log_reply(request, text ? text : "", FALSE);
 }
 
@@ -226,11 +180,9 @@ log_pump(struct request *request)
 	struct log *log = request->state;
 	gsize max = CONTROL_LOG_CHUNK;
 	if (!log->follow)
-		max = (gsize)CLAMP(log->end - log->offset, 0, CONTROL_LOG_CHUNK);
-	g_autofree char *text = max ? log_piece(log, max, !log->follow) : NULL;
-	if (!text && log->follow && log_rotate(log))
-		text = log_piece(log, max, FALSE);
-	gboolean more = log->follow || (text && log->offset < log->end);
+		max = (gsize)CLAMP(log->end - log->file.offset, 0, CONTROL_LOG_CHUNK);
+	g_autofree char *text = max ? log_piece(log, max) : NULL;
+	gboolean more = log->follow || (text && log->file.offset < log->end);
 	if (!text && more && log->begun)
 		return; /* the watcher wakes us */
 	log->begun = TRUE;
@@ -251,9 +203,7 @@ log_release(struct request *request)
 {
 	struct log *log = request->state;
 	ev_stat_stop(request->client->control->loop, &log->stat);
-	if (log->fd >= 0)
-		close(log->fd);
-	g_free(log->path);
+	growing_file_clear(&log->file);
 	g_free(log);
 }
 
@@ -261,17 +211,13 @@ static struct log *
 log_new(struct request *request, const char *path, gint64 lines, gboolean follow)
 {
 	struct log *log = g_new0(struct log, 1);
-	struct stat st;
 	log->request = request;
-	log->path = g_strdup(path);
+	growing_file_init(&log->file, path, TRUE, TRUE);
 	log->follow = follow;
-	ev_stat_init(&log->stat, on_stat, log->path, 0.);
+	ev_stat_init(&log->stat, on_stat, log->file.path, 0.);
 	log->stat.data = log;
-	log_open(log);
-	if (log->fd >= 0 && fstat(log->fd, &st) == 0) {
-		log->end = st.st_size;
-		log->offset = lines_start(log->fd, st.st_size, lines);
-	}
+	log->end = log->file.offset;
+	go_back(&log->file, lines);
 	return log;
 }
 

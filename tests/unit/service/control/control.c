@@ -599,6 +599,11 @@ BED_TEST(test_log_follow)
 	g_autofree char *first = peer_text(peer);
 	g_assert_cmpstr(first, ==, "+{\"text\":\"last words\\n\"}");
 	assert_next(peer, "+{\"text\":\"another file\\n\"}");
+	log_write(bed, "a", "half\303");
+	assert_next(peer, "+{\"text\":\"half\"}");
+	g_assert_cmpint(g_rename(bed->log, old), ==, 0);
+	log_write(bed, "w", "\244 has no other half\n");
+	assert_next(peer, "+{\"text\":\"\357\277\275 has no other half\\n\"}");
 	g_unlink(old);
 }
 

@@ -21,6 +21,7 @@
 
 #include "config/base/atomic_file.h"
 #include "config/base/guarded.h"
+#include "config/base/process_text.h"
 #include "offload/signing_key.h"
 
 /* guix/scripts/archive.scm, %key-generation-parameters */
@@ -285,7 +286,7 @@ acl_write(const char *directory, const struct guarded *folder, const char *text,
 static char *
 lock_holder(int fd)
 {
-	g_autofree char *text = NULL, *path = NULL, *name = NULL, *inode = NULL;
+	g_autofree char *text = NULL, *inode = NULL;
 	struct stat st;
 	int pid = 0;
 
@@ -297,11 +298,7 @@ lock_holder(int fd)
 		if (!strstr(*line, "->") && strstr(*line, inode) &&
 		    sscanf(*line, "%*s FLOCK %*s %*s %d", &pid) != 1)
 			pid = 0;
-	if (pid <= 0)
-		return g_strdup("another process");
-	path = g_strdup_printf("/proc/%d/comm", pid);
-	g_file_get_contents(path, &name, NULL, NULL);
-	return g_strdup_printf("process %d (%s)", pid, name ? g_strchomp(name) : "?");
+	return process_text(pid);
 }
 
 /*

@@ -5,10 +5,16 @@
  */
 #include "childhurdd/guest/callers.h"
 
-#include <stdio.h>
+#include "childhurdd/system/tcp_table.h"
 
-#define ESTABLISHED 1 /* Linux, include/net/tcp_states.h */
-#define LOOPBACK    127
+#define LOOPBACK 127
+
+struct count {
+	int port;
+	const int *own;
+	gsize n;
+	struct callers *callers;
+};
 
 static gboolean
 is_one_of(unsigned port, const int *ports, gsize n)
@@ -19,28 +25,24 @@ is_one_of(unsigned port, const int *ports, gsize n)
 	return FALSE;
 }
 
+static gboolean
+count(const struct tcp_socket *socket, void *data)
+{
+	const struct count *c = data;
+	const guint8 *first = (const guint8 *)&socket->remote;
+	if ((int)socket->local_port != c->port || socket->state != TCP_ESTABLISHED)
+		return FALSE;
+	if (*first != LOOPBACK && socket->remote != socket->local)
+		c->callers->elsewhere++;
+	else if (!is_one_of(socket->remote_port, c->own, c->n))
+		c->callers->here++;
+	return FALSE;
+}
+
 gboolean
 callers_count(const char *table, int port, const int *own, gsize n, struct callers *callers)
 {
-	FILE *file = fopen(table, "re");
-	char line[256];
-
+	struct count c = {.port = port, .own = own, .n = n, .callers = callers};
 	*callers = (struct callers){0};
-	if (!file)
-		return FALSE;
-	while (fgets(line, sizeof line, file)) {
-		/* The addresses are in network order, printed as one number of this machine. */
-		unsigned local, local_port, remote, remote_port, state;
-		if (sscanf(line, " %*u: %8x:%4x %8x:%4x %2x", &local, &local_port, &remote,
-			   &remote_port, &state) != 5 ||
-		    (int)local_port != port || state != ESTABLISHED)
-			continue;
-		const guint8 *first = (const guint8 *)&remote;
-		if (*first != LOOPBACK && remote != local)
-			callers->elsewhere++;
-		else if (!is_one_of(remote_port, own, n))
-			callers->here++;
-	}
-	fclose(file);
-	return TRUE;
+	return tcp_table_read(table, count, &c);
 }

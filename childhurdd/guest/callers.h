@@ -8,8 +8,6 @@
 
 #include <glib.h>
 
-#define CALLERS_TABLE "/proc/net/tcp"
-
 struct callers {
 	int here;      /* from this host */
 	int elsewhere; /* from others */
@@ -17,7 +15,7 @@ struct callers {
 
 /*
  * Count the connections to port of this host that are established, without those that come from one
- * of the n ports in own. table: CALLERS_TABLE. FALSE: it cannot be read.
+ * of the n ports in own. table: TCP_TABLE. FALSE: it cannot be read.
  */
 gboolean callers_count(const char *table, int port, const int *own, gsize n,
 		       struct callers *callers);

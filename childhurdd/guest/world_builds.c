@@ -7,6 +7,7 @@
 
 #include "childhurdd/guest/callers.h"
 #include "childhurdd/guest/world_internal.h"
+#include "childhurdd/system/tcp_table.h"
 #include "offload/slots.h"
 
 /* What cannot be seen for want of descriptors, say, may be a build: it is one, then. (Slots that we
@@ -23,7 +24,7 @@ sessions(const struct runner *r, gboolean slots_visible)
 	int own[HEALTH_SESSIONS];
 	gsize n = r->health ? health_ports(r->health, own) : 0;
 	struct callers callers;
-	if (!callers_count(CALLERS_TABLE, guest_of(r)->ssh_port, own, n, &callers))
+	if (!callers_count(TCP_TABLE, guest_of(r)->ssh_port, own, n, &callers))
 		return unseen(slots_visible ? 0 : -1);
 	return callers.elsewhere + (slots_visible ? 0 : callers.here);
 }

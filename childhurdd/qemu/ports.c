@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A bind tells the truth; /proc/net/tcp and the open files in /proc tell who is in the way, or at
- * the other end (proc(5)). */
+/* A bind tells the truth; the kernel's tables and the open files in /proc tell who is in the way,
+ * or at the other end (proc(5)). */
 #include "childhurdd/qemu/ports.h"
 
 #include <arpa/inet.h>
@@ -12,39 +12,38 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum tcp_state { TCP_ANY, TCP_ESTABLISHED, TCP_LISTEN = 10 }; /* Linux, include/net/tcp_states.h */
+#include "childhurdd/system/tcp_table.h"
+#include "config/base/process_text.h"
 
-struct tcp_socket {
-	unsigned long inode;
-	unsigned int uid;
+/* A socket in this state at port local, its other end at port remote (0 when it listens). */
+struct search {
+	enum tcp_state wanted;
+	unsigned local, remote;
+	struct tcp_socket *found;
+	gboolean there;
 };
 
 static gboolean
-find_in(const char *table, enum tcp_state wanted, unsigned int local, unsigned int remote,
-	struct tcp_socket *found)
+compare(const struct tcp_socket *socket, void *data)
 {
-	g_autofree char *text = NULL;
-	if (!g_file_get_contents(table, &text, NULL, NULL))
-		return FALSE;
-	for (char *next, *line = strtok_r(text, "\n", &next); line;
-	     line = strtok_r(NULL, "\n", &next)) {
-		unsigned int at, to, state;
-		if (sscanf(line, "%*d: %*x:%x %*x:%x %x %*x:%*x %*x:%*x %*x %u %*d %lu", &at, &to,
-			   &state, &found->uid, &found->inode) == 5 &&
-		    at == local && (wanted == TCP_ANY || (state == wanted && to == remote)))
-			return TRUE;
-	}
-	return FALSE;
+	struct search *s = data;
+	s->there = socket->local_port == s->local &&
+		   (s->wanted == TCP_ANY ||
+		    (socket->state == s->wanted && socket->remote_port == s->remote));
+	if (s->there)
+		*s->found = *socket;
+	return s->there;
 }
 
-/* The socket in this state at port local, its other end at port remote (0 when it listens). FALSE:
- * there is none. One of IPv6 may have the port in IPv4, too. */
+/* FALSE: there is none. One of IPv6 may have the port in IPv4, too. */
 static gboolean
-find_socket(enum tcp_state wanted, unsigned int local, unsigned int remote,
-	    struct tcp_socket *found)
+find_socket(enum tcp_state wanted, unsigned local, unsigned remote, struct tcp_socket *found)
 {
-	return find_in("/proc/net/tcp", wanted, local, remote, found) ||
-	       find_in("/proc/net/tcp6", wanted, local, remote, found);
+	struct search s = {.wanted = wanted, .local = local, .remote = remote, .found = found};
+	tcp_table_read(TCP_TABLE, compare, &s);
+	if (!s.there)
+		tcp_table_read(TCP_TABLE_6, compare, &s);
+	return s.there;
 }
 
 static gboolean
@@ -83,18 +82,6 @@ port_owner(int port)
 	return find_socket(TCP_LISTEN, (unsigned int)port, 0, &socket) ? holder(&socket) : 0;
 }
 
-/* "process 4711 (sshd)", as far as that can be seen. Caller frees. */
-static char *
-words_for(pid_t pid)
-{
-	g_autofree char *path = g_strdup_printf("/proc/%d/comm", (int)pid);
-	g_autofree char *name = NULL;
-	if (!pid)
-		return g_strdup("another process");
-	g_file_get_contents(path, &name, NULL, NULL);
-	return g_strdup_printf("process %d (%s)", (int)pid, name ? g_strchomp(name) : "?");
-}
-
 static void
 say_taken(const char *address, int port, GError **error)
 {
@@ -109,7 +96,7 @@ say_taken(const char *address, int port, GError **error)
 		    port, address);
 		return;
 	}
-	g_autofree char *who = words_for(listens ? holder(&socket) : 0);
+	g_autofree char *who = process_text(listens ? holder(&socket) : 0);
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
 		    "port %d on %s is taken by %s; end that, or give this guest another port or id",
 		    port, address, who);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Connections to a port, in the kernel's table and in a made one. */
 #include "childhurdd/guest/callers.h"
+#include "childhurdd/system/tcp_table.h"
 
 #include <arpa/inet.h>
 #include <glib/gstdio.h>
@@ -23,7 +24,7 @@ expect(int port, const int *own, gsize n, int here)
 {
 	struct callers callers;
 
-	g_assert_true(callers_count(CALLERS_TABLE, port, own, n, &callers));
+	g_assert_true(callers_count(TCP_TABLE, port, own, n, &callers));
 	g_assert_cmpint(callers.here, ==, here);
 	g_assert_cmpint(callers.elsewhere, ==, 0);
 }

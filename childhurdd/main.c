@@ -67,7 +67,7 @@ lock(const char *directory)
 		return -1;
 	}
 	g_autofree char *pid = g_strdup_printf("%d\n", (int)getpid());
-	if (ftruncate(fd, 0) < 0 || write(fd, pid, strlen(pid)) < 0)
+	if (ftruncate(fd, 0) < 0 || !streams_write(fd, pid, strlen(pid)))
 		g_warning("%s: %s", path, g_strerror(errno));
 	return fd;
 }

@@ -12,6 +12,7 @@
 #include "childhurdd/system/child.h"
 #include "childhurdd/system/process.h"
 #include "config/base/atomic_file.h"
+#include "config/base/streams.h"
 #include "config/base/text.h"
 
 #include <errno.h>
@@ -235,7 +236,7 @@ sector_make(struct accelerator_probe *probe)
 	sectors_tidy(probe->directory);
 	probe->sector = g_build_filename(probe->directory, SECTOR_PREFIX "XXXXXX", NULL);
 	fd = g_mkstemp_full(probe->sector, O_RDWR | O_CLOEXEC, 0600);
-	written = fd >= 0 && write(fd, kvm_probe_sector, SECTOR_SIZE) == SECTOR_SIZE &&
+	written = fd >= 0 && streams_write(fd, kvm_probe_sector, SECTOR_SIZE) &&
 		  (!other(probe) ||
 		   fchown(fd, probe->user->identity.uid, probe->user->identity.gid) == 0);
 	if (!written)

@@ -8,7 +8,6 @@
 #include <json-glib/json-glib.h>
 
 #include "childhurdd/system/process.h"
-#include "config/base/atomic_file.h"
 
 /* An array of strings; NULL: it is none. */
 static char **
@@ -106,43 +105,4 @@ record_text(const struct record *record)
 	set_strings(o, "host-keys", record->host_keys);
 	g_autofree char *text = json_to_string(node, TRUE);
 	return g_strconcat(text, "\n", NULL);
-}
-
-struct writing {
-	char *path, *text;
-	GError *error;
-};
-
-static void
-writing_work(void *data)
-{
-	struct writing *w = data;
-	atomic_file_write(w->path, w->text, -1, 0600, &w->error);
-}
-
-static void
-writing_done(void *data)
-{
-	struct writing *w = data;
-	if (w->error)
-		g_warning("%s", w->error->message);
-}
-
-static void
-writing_free(void *data)
-{
-	struct writing *w = data;
-	g_free(w->path);
-	g_free(w->text);
-	g_clear_error(&w->error);
-	g_free(w);
-}
-
-void
-record_write(struct tasks *writer, const char *path, char *text)
-{
-	struct writing *w = g_new0(struct writing, 1);
-	w->path = g_strdup(path);
-	w->text = text;
-	task_run(writer, writing_work, writing_done, writing_free, w);
 }

@@ -6,7 +6,6 @@
 #include <glib.h>
 
 #include "childhurdd/guest/childhurd.h"
-#include "childhurdd/system/tasks.h"
 
 struct record {
 	gboolean known; /* there was a record of this boot of the host */
@@ -22,8 +21,5 @@ struct record record_read(const char *path);
 void record_clear(struct record *record);
 /* The file's text; caller frees. */
 char *record_text(const struct record *record);
-/* Write text to path in a worker (one, so that writes keep their order); a failure is logged. text
- * is taken. */
-void record_write(struct tasks *writer, const char *path, char *text);
 
 #endif

@@ -282,8 +282,8 @@ keep_failure(struct runner *r)
 	g_auto(GStrv) lines = runner_console_tail(r, FAILURE_LINES);
 	if (!r->pictured) /* one that is there is of an earlier failure */
 		unlink(r->screen);
-	record_write(r->host->writer, r->failure,
-		     failure_text(r->c, r->pictured ? r->screen : NULL, lines));
+	writer_put(r->host->writer, r->failure,
+		   failure_text(r->c, r->pictured ? r->screen : NULL, lines));
 	r->pictured = FALSE;
 }
 
@@ -429,8 +429,21 @@ runner_record(struct runner *r)
 	};
 	record.kept.discard |= r->discard != NULL;
 	memcpy(record.boots, c->boots, sizeof record.boots);
-	record_write(r->host->writer, r->record_file, record_text(&record));
+	writer_put(r->host->writer, r->record_file, record_text(&record));
 	record_clear(&record);
+}
+
+const char *
+runner_record_file(const struct runner *r)
+{
+	return r->record_file;
+}
+
+void
+runner_forget(const struct runner *r)
+{
+	writer_forget(r->host->writer, r->record_file);
+	writer_forget(r->host->writer, r->failure);
 }
 
 struct runner *

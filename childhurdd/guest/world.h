@@ -16,6 +16,7 @@
 #include "childhurdd/qemu/kvm.h"
 #include "childhurdd/qemu/user.h"
 #include "childhurdd/system/lane.h"
+#include "childhurdd/system/writer.h"
 
 #define PAUSE_RETRY 5000 /* ms between two tries to let a guest go on that QEMU paused */
 #define PAUSE_CONFIRM                                                                              \
@@ -43,10 +44,10 @@ struct host_ops {
 /* What all worlds share; owned by the hird. */
 struct host {
 	struct ev_loop *loop;
-	struct tasks *tasks;  /* workers for what blocks */
-	struct tasks *writer; /* one worker: small files, in order */
-	struct tasks *files;  /* a worker for each lane */
-	struct lane *guix;    /* Guix's files, which guests share */
+	struct tasks *tasks;   /* workers for what blocks */
+	struct writer *writer; /* records, and notes of failures */
+	struct tasks *files;   /* a worker for each lane */
+	struct lane *guix;     /* Guix's files, which guests share */
 	struct hypervisor *hypervisor;
 	struct acceleration *acceleration;
 	const struct config *config;
@@ -74,8 +75,11 @@ void runner_take_over(struct runner *runner, pid_t pid);
 struct runner *runner_adopt(const struct host *host, const char *name);
 /* What the hypervisor reports of this guest's domain. */
 void runner_domain_event(struct runner *runner, enum hypervisor_event event, const char *detail);
-/* Keep what the next daemon has to know. */
+/* Keep what the next daemon has to know: written to runner_record_file, in its time. */
 void runner_record(struct runner *runner);
+const char *runner_record_file(const struct runner *runner);
+/* It is gone for good: what is not written of it is no longer wanted. */
+void runner_forget(const struct runner *runner);
 /* What was read of the earlier daemon's record. */
 const struct record *runner_last_record(const struct runner *runner);
 

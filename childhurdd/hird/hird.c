@@ -321,6 +321,7 @@ on_tend(struct ev_loop *loop, ev_timer *w, int revents)
 			g_message("%s: gone, it is no longer configured",
 				  runner_childhurd(r)->config->name);
 			g_ptr_array_remove_index(h->removed, i);
+			runner_forget(r);
 			runner_free(r);
 		}
 	}
@@ -393,7 +394,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	timers_init(h);
 	h->host = (struct host){.loop = loop, .config = config, .ops = &host_ops, .hird = h};
 	h->host.tasks = tasks_new(loop, WORKERS);
-	h->host.writer = tasks_new(loop, 1);
+	h->host.writer = writer_new(loop, NULL);
 	h->host.files = tasks_new(loop, -1);
 	h->host.guix = lane_new(h->host.files);
 	h->loads = lane_new(h->host.files);
@@ -484,7 +485,7 @@ hird_free(struct hird *h)
 	description_clear(&h->description);
 	metrics_free(h->metrics);
 	acceleration_free(h->host.acceleration);
-	tasks_finish(h->host.writer);
+	writer_finish(h->host.writer);
 	if (h->host.hypervisor)
 		hypervisor_leave(h->host.hypervisor);
 	/* The hypervisor's threads may still report: the tasks and this structure stay for as long

@@ -77,31 +77,66 @@ serve_machines(void *data, gsize *n)
 	return (const struct published_guest *)h->machines->data;
 }
 
+/* The records that a command is not answered without. */
 struct keeping {
-	void (*done)(void *done_data);
+	guint left; /* to hear of */
+	char *name; /* the first guest whose record is not written; NULL: none */
+	GString *why;
+	void (*done)(const char *name, const char *why, void *done_data);
 	void *done_data;
 };
 
+struct kept_record {
+	struct keeping *keeping;
+	char *name;
+};
+
+/* One less is left. */
 static void
-nothing(void *data)
+keeping_tell(struct keeping *keeping)
 {
+	if (--keeping->left)
+		return;
+	keeping->done(keeping->name, keeping->name ? keeping->why->str : NULL, keeping->done_data);
+	g_free(keeping->name);
+	g_string_free(keeping->why, TRUE);
+	g_free(keeping);
 }
 
 static void
-keeping_done(void *data)
+on_record(const char *why, void *data)
 {
-	struct keeping *keeping = data;
-	keeping->done(keeping->done_data);
+	struct kept_record *record = data;
+	struct keeping *keeping = record->keeping;
+	if (why && keeping->name)
+		g_string_append_printf(keeping->why, "; %s: %s", record->name, why);
+	else if (why) {
+		keeping->name = g_strdup(record->name);
+		g_string_assign(keeping->why, why);
+	}
+	g_free(record->name);
+	g_free(record);
+	keeping_tell(keeping);
 }
 
-/* The writer has one worker: what it is given is done when all before it is. */
 static void
-serve_kept(void *data, void (*done)(void *done_data), void *done_data)
+serve_kept(void *data, const char *const *names,
+	   void (*done)(const char *name, const char *why, void *done_data), void *done_data)
 {
 	struct hird *h = data;
 	struct keeping *keeping = g_new(struct keeping, 1);
-	*keeping = (struct keeping){done, done_data};
-	task_run(h->host.writer, nothing, keeping_done, g_free, keeping);
+	*keeping = (struct keeping){
+	    .left = 1, .why = g_string_new(NULL), .done = done, .done_data = done_data};
+	for (; *names; names++) {
+		const struct runner *r = hird_find_any(h, *names);
+		if (!r)
+			continue;
+		struct kept_record *record = g_new(struct kept_record, 1);
+		*record = (struct kept_record){keeping, g_strdup(*names)};
+		keeping->left++;
+		writer_wait(h->host.writer, runner_record_file(r), on_record, record);
+	}
+	keeping_tell(keeping);
 }
 
 static void

@@ -106,9 +106,12 @@ struct control_hird {
 	 * config, ...). */
 	gboolean (*command)(void *data, const char *name, enum control_verb verb, gboolean now,
 			    const char *who, GError **error);
-	/* What commands did is kept, should the daemon be killed now: done(done_data) is called
-	 * once, from within or later. */
-	void (*kept)(void *data, void (*done)(void *done_data), void *done_data);
+	/* Is what commands did to these guests kept, should the daemon be killed now? done is
+	 * called once, from within or later, in seconds. name: NULL: it is; otherwise the first
+	 * guest of which it is not, with why. */
+	void (*kept)(void *data, const char *const *names,
+		     void (*done)(const char *name, const char *why, void *done_data),
+		     void *done_data);
 	/* Apply the configuration anew: done is called once, later. messages are lines, of char *:
 	 * errors, or what changed. applied FALSE: nothing was done. */
 	void (*reload)(void *data,

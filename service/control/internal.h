@@ -161,6 +161,9 @@ char *request_name(struct request *request);
  * all. */
 void request_fail_with(struct request *request, const char *error, const char *member,
 		       const char *value);
+/* An error about a guest. */
+void request_fail_for(struct request *request, const char *error, const char *name,
+		      const char *why);
 void request_not_possible(struct request *request, const char *name, const char *why);
 void request_unknown(struct request *request);
 /* `follow`, which needs more. FALSE: answered and gone. */

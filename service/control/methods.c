@@ -190,17 +190,19 @@ order_release(struct request *request)
 }
 
 static void
-on_kept(void *data)
+on_kept(const char *name, const char *why, void *data)
 {
 	struct order *order = data;
-	if (order->request)
+	if (order->request && name)
+		request_fail_for(order->request, CONTROL_INTERFACE ".NotKept", name, why);
+	else if (order->request)
 		request_reply(order->request, g_steal_pointer(&order->reply), FALSE);
 	g_clear_pointer(&order->reply, json_object_unref);
 	g_free(order);
 }
 
-/* Do it to each, and answer when a daemon that is killed then loses none of it. What failed first
- * is what the reply says; that there was more is added to it. */
+/* Do it to each, and answer when a daemon that is killed then loses none of it, or when that cannot
+ * be promised. What failed first is what the reply says; that there was more is added to it. */
 static void
 command(struct request *request, enum control_verb verb)
 {
@@ -240,7 +242,8 @@ command(struct request *request, enum control_verb verb)
 	*order = (struct order){request, o};
 	request->state = order;
 	request->release = order_release;
-	hird->kept(hird->data, on_kept, order);
+	g_ptr_array_add(names, NULL);
+	hird->kept(hird->data, (const char *const *)names->pdata, on_kept, order);
 }
 
 static void

@@ -22,12 +22,18 @@ request_unknown(struct request *request)
 }
 
 void
-request_not_possible(struct request *request, const char *name, const char *why)
+request_fail_for(struct request *request, const char *error, const char *name, const char *why)
 {
 	JsonObject *parameters = json_object_new();
 	json_set_text(parameters, "name", name);
 	json_set_text(parameters, "why", why);
-	request_fail(request, CONTROL_INTERFACE ".NotPossible", parameters);
+	request_fail(request, error, parameters);
+}
+
+void
+request_not_possible(struct request *request, const char *name, const char *why)
+{
+	request_fail_for(request, CONTROL_INTERFACE ".NotPossible", name, why);
 }
 
 /* The value's node; NULL: missing or null. *bad: it is there, and not a value of this type. */

@@ -105,6 +105,10 @@ static const struct {
     {"org.childhurd.NoSuchGuest", "%n: there is no such guest; childhurdctl list shows all",
      CTL_FAILED},
     {"org.childhurd.NotPossible", "%n: %w", CTL_FAILED},
+    {"org.childhurd.NotKept",
+     "%n: it is done, but not kept: a daemon that is started now would not know it: %w; it is "
+     "tried again",
+     CTL_FAILED},
     {"org.childhurd.WaitFailed", "%n: %w", CTL_FAILED},
     {"org.childhurd.TimedOut", "timed out", CTL_TIMED_OUT},
     {"org.childhurd.PermissionDenied", "permission denied: %w", CTL_FAILED},

@@ -215,8 +215,8 @@ say_now(struct ctl *ctl, GPtrArray *names, GError **error)
 	return CTL_DONE;
 }
 
-/* Call method for each of names. A guest that is refused is reported and removed. FALSE: the daemon
- * is gone. */
+/* Call method for each of names. A guest that is refused is reported and removed; what was done and
+ * is not kept is only reported. FALSE: the daemon is gone. */
 static gboolean
 ask_each(struct ctl *ctl, const char *method, GPtrArray *names, int *status, GError **error)
 {
@@ -226,8 +226,10 @@ ask_each(struct ctl *ctl, const char *method, GPtrArray *names, int *status, GEr
 		GError *why = NULL;
 		if (ctl->now)
 			json_object_set_boolean_member(parameters, "now", TRUE);
-		ctl_auto_message reply = ctl_call(ctl, method, parameters, &why);
-		if (reply) {
+		ctl_auto_message reply = ctl_send(ctl, method, parameters, FALSE, &why)
+					     ? ctl_receive(ctl, CTL_REPLY_LIMIT, &why)
+					     : NULL;
+		if (reply && !ctl_refused(reply, &why)) {
 			i++;
 			continue;
 		}
@@ -238,7 +240,10 @@ ask_each(struct ctl *ctl, const char *method, GPtrArray *names, int *status, GEr
 		if (!strstr(why->message, name))
 			g_prefix_error(&why, "%s: ", name);
 		*status = ctl_complain(why);
-		g_ptr_array_remove_index(names, i);
+		if (reply && ctl_is_error(reply, "NotKept"))
+			i++;
+		else
+			g_ptr_array_remove_index(names, i);
 	}
 	return TRUE;
 }

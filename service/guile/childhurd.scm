@@ -209,7 +209,9 @@ it and return #f."
   "Stop GUESTS gracefully, and those that run after LIMIT seconds with --now.  Return #f if they are stopped, as a
 service's `stop' does."
   (define (stop limit . options)
-    (zero? (run `(,@control "stop" ,@guests ,@options "--wait" "--timeout" ,(format #f "~as" limit)))))
+    (or (zero? (run `(,@control "stop" ,@guests ,@options "--wait" "--timeout" ,(format #f "~as" limit))))
+        ;; With a full disk they are stopped, too, and the status only says that this is not kept.
+        (zero? (run `(,@control "wait" ,@guests "--for" "stopped" "--timeout" "1s") #:quiet? #t))))
 
   (define daemon (lookup-service 'childhurdd))
   (define alone? (and daemon (service-stopped? daemon)))

@@ -193,6 +193,8 @@ for (['guest/childhurd.h', 'START_LIMIT', qr/guest's turn to QEMU's start \| (\d
     ['guest/childhurd.h', 'BOOT_LEAST', qr/four times the longest, at least (\d+) (min)/],
     ['guest/health.h', 'HEALTH_PROBE_LIMIT', qr/probe's command \| (\d+) (s)/],
     ['hird/starts.h', 'STARTS_MEMORY_RESERVE', qr/reserved for the host \| (\d+) (MiB)/],
+    ['system/writer.h', 'WRITER_LIMIT', qr/command to be on disk, [^|]+ \| (\d+)() s/],
+    ['system/writer.h', 'WRITER_END_LIMIT', qr/written when the daemon ends \| (\d+)() s/],
     ['qemu/console.h', 'CONSOLE_ROTATE_SIZE', qr/one console.log \| (\d+) (MiB)/],
     ['qemu/console.h', 'CONSOLE_ROTATED', qr/console.log \| \d+ MiB; (\d+)() older/],
     ['../ssh/step.h', 'SSH_LIMITS_DEFAULT.login', qr/probe's login \| (\d+) (s)/],

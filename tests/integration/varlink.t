@@ -182,6 +182,10 @@ is_deeply($reload->{messages}, ['nothing has changed'], 'Reload');
 is(fails("$hird.Drain",   { names => ['here'] }), '', 'Drain');
 is(fails("$hird.Undrain", { names => ['here'] }), '', 'Undrain');
 is(fails("$hird.Reset",   { names => ['there'] }), '', 'Reset');
+Childhurd::limited(10, 'the last record is written', sub { mkdir "$d->{state}/there/state.new" });    # in the way of the next one
+is(fails("$hird.Drain", { names => ['there'] }), 'NotKept', 'Drain, and the record cannot be written');
+rmdir "$d->{state}/there/state.new";
+is(fails("$hird.Undrain", { names => ['there'] }), '', '... and when it can');
 is(fails("$hird.NoSuch", {}), "$own.MethodNotFound",     'no such method');
 is(fails('org.other.List', {}), "$own.InterfaceNotFound", 'no such interface');
 is(fails("$hird.Status", { names => ['x*'] }), 'NoSuchGuest', 'no such guest');

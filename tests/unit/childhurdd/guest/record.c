@@ -3,6 +3,8 @@
 
 #include <glib/gstdio.h>
 
+#include "childhurdd/system/writer.h"
+
 static char *
 place(const char *text)
 {
@@ -83,13 +85,13 @@ static void
 test_written_by_a_worker(void)
 {
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
-	struct tasks *writer = tasks_new(loop, 1);
+	struct writer *writer = writer_new(loop, NULL);
 	g_autofree char *path = place("old");
 	for (int i = 0; i < 100; i++) { /* the last one wins: they keep their order */
 		struct record record = {.kept.restarts = i};
-		record_write(writer, path, record_text(&record));
+		writer_put(writer, path, record_text(&record));
 	}
-	tasks_finish(writer);
+	writer_finish(writer);
 	g_assert_cmpint(record_read(path).kept.restarts, ==, 99);
 	g_remove(path);
 	ev_loop_destroy(loop);

@@ -39,7 +39,7 @@ struct bed {
 	gint64 number; /* of the last event */
 	struct published_guest machines[2];
 	gboolean slow_disk; /* nothing is kept until kept_done is called */
-	void (*kept_done)(void *data);
+	void (*kept_done)(const char *name, const char *why, void *data);
 	void *kept_data;
 	void (*shot_done)(GBytes *png, const GError *error, void *data);
 	void *shot_data;
@@ -116,13 +116,14 @@ bed_command(void *data, const char *name, enum control_verb verb, gboolean now, 
 }
 
 static inline void
-bed_kept(void *data, void (*done)(void *), void *done_data)
+bed_kept(void *data, const char *const *names,
+	 void (*done)(const char *name, const char *why, void *), void *done_data)
 {
 	struct bed *bed = data;
 	bed->kept_done = done;
 	bed->kept_data = done_data;
 	if (!bed->slow_disk)
-		done(done_data);
+		done(NULL, NULL, done_data);
 }
 
 static inline void

@@ -623,7 +623,7 @@ BED_TEST(test_kept)
 	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
 	assert_silence(peer); /* a daemon that is killed now may have done nothing */
 	g_assert_nonnull(strstr(bed->commands->str, "stop beta1 by "));
-	bed->kept_done(bed->kept_data);
+	bed->kept_done(NULL, NULL, bed->kept_data);
 	assert_next(peer, "{\"names\":[\"beta1\"]}");
 	assert_next_like(peer, "{\"guests\":*");
 
@@ -635,9 +635,19 @@ BED_TEST(test_kept)
 		bed_round(bed);
 	peer_end(&gone);
 	bed_settle(bed);
-	bed->kept_done(bed->kept_data); /* nobody waits for it any more */
+	bed->kept_done(NULL, NULL, bed->kept_data); /* nobody waits for it any more */
 	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
 	assert_next_like(peer, "{\"guests\":*");
+}
+
+BED_TEST(test_not_kept)
+{
+	bed->slow_disk = TRUE;
+	peer_call(peer, "Drain", "\"names\":[\"beta1\",\"beta2\"]", "");
+	assert_silence(peer);
+	bed->kept_done("beta2", "/state: no room", bed->kept_data);
+	assert_next(peer, "NotKept {\"name\":\"beta2\",\"why\":\"/state: no room\"}");
+	g_assert_nonnull(strstr(bed->commands->str, "drain beta1 by "));
 }
 
 /* --- Screenshot --- */
@@ -704,6 +714,7 @@ main(int argc, char **argv)
 	g_test_add_func("/control/log-follows-growth-truncation-and-replacement", test_log_follow);
 	g_test_add_func("/control/log-waits-for-its-file", test_log_appears);
 	g_test_add_func("/control/a-command-is-answered-when-it-is-kept", test_kept);
+	g_test_add_func("/control/a-command-that-cannot-be-kept-is-answered-so", test_not_kept);
 	g_test_add_func("/control/screenshot-comes-later", test_screenshot);
 	return g_test_run();
 }

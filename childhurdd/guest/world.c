@@ -439,6 +439,20 @@ runner_record_file(const struct runner *r)
 	return r->record_file;
 }
 
+char **
+runner_unwritten(const struct runner *r)
+{
+	const char *const files[] = {r->record_file, r->failure};
+	g_autoptr(GPtrArray) whys = g_ptr_array_new_with_free_func(g_free);
+	for (gsize i = 0; i < G_N_ELEMENTS(files); i++)
+		if (writer_why(r->host->writer, files[i]))
+			g_ptr_array_add(whys, g_strdup(writer_why(r->host->writer, files[i])));
+	if (!whys->len)
+		return NULL;
+	g_ptr_array_add(whys, NULL);
+	return (char **)g_ptr_array_steal(whys, NULL);
+}
+
 void
 runner_forget(const struct runner *r)
 {

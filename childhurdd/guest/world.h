@@ -78,6 +78,9 @@ void runner_domain_event(struct runner *runner, enum hypervisor_event event, con
 /* Keep what the next daemon has to know: written to runner_record_file, in its time. */
 void runner_record(struct runner *runner);
 const char *runner_record_file(const struct runner *runner);
+/* Its files that cannot be written, and why, NULL-terminated; NULL: none. Caller frees with
+ * g_strfreev. */
+char **runner_unwritten(const struct runner *runner);
 /* It is gone for good: what is not written of it is no longer wanted. */
 void runner_forget(const struct runner *runner);
 /* What was read of the earlier daemon's record. */

@@ -12,6 +12,7 @@ description_clear(struct description *d)
 {
 	g_clear_pointer(&d->console_tail, g_strfreev);
 	g_clear_pointer(&d->restart_needed, g_strfreev);
+	g_clear_pointer(&d->unwritten, g_strfreev);
 	g_clear_pointer(&d->known_hosts, g_free);
 	g_clear_pointer(&d->failure, g_free);
 	g_clear_pointer(&d->why, g_free);
@@ -119,6 +120,8 @@ describe(const struct host *host, const struct runner *r, gboolean details, stru
 		guest->console_tail = d->console_tail;
 		d->restart_needed = runner_restart_needed(r);
 		guest->restart_needed = d->restart_needed;
+		d->unwritten = runner_unwritten(r);
+		guest->unwritten = d->unwritten;
 		guest->failure = d->failure = runner_failure(r);
 	}
 }

@@ -12,6 +12,7 @@ struct description {
 	char *failure, *why, *phase;
 	char **console_tail;
 	char **restart_needed;
+	char **unwritten;
 	char *known_hosts;
 };
 void description_clear(struct description *description);

@@ -58,6 +58,9 @@ void take_over_on_domain(enum hypervisor_event event, const char *name, const ch
 
 /* serve.c: what is done for clients of the control socket. */
 struct control_hird hird_serve(struct hird *hird);
+/* The files of all guests and of the daemon that cannot be written, and why; data: the hird.
+ * NULL-terminated; caller frees with g_strfreev. */
+char **hird_unwritten(void *data);
 /* The figures; data: the hird. Caller frees. */
 char *hird_metrics(void *data);
 

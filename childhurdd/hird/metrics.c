@@ -211,7 +211,7 @@ resident(void)
 }
 
 static void
-add_daemon(GString *out, const struct metrics *m)
+add_daemon(GString *out, const struct metrics *m, guint unwritten)
 {
 	add_family(out, "daemon_info", "gauge", NULL, "The daemon's version.");
 	add_sample(out, "daemon_info", NULL, "version", CHILDHURD_VERSION, 1);
@@ -221,6 +221,9 @@ add_daemon(GString *out, const struct metrics *m)
 	add_family(out, "resident_memory_bytes", "gauge", "bytes",
 		   "Memory that the daemon has, without its guests.");
 	add_sample(out, "resident_memory_bytes", NULL, NULL, NULL, resident());
+	add_family(out, "unwritten_files", "gauge", NULL,
+		   "Files that cannot be written; they are tried again.");
+	add_sample(out, "unwritten_files", NULL, NULL, NULL, unwritten);
 }
 
 static void
@@ -384,11 +387,11 @@ forget_missing(struct metrics *m, const struct control_guest *guests, gsize n)
 }
 
 char *
-metrics_text(struct metrics *m, const struct control_guest *guests, gsize n)
+metrics_text(struct metrics *m, const struct control_guest *guests, gsize n, guint unwritten)
 {
 	GString *out = g_string_sized_new(4096);
 	forget_missing(m, guests, n);
-	add_daemon(out, m);
+	add_daemon(out, m, unwritten);
 	add_states(out, guests, n);
 	add_counters(out, m, guests, n);
 	add_family(out, "boot_seconds", "histogram", "seconds",

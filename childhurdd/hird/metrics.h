@@ -25,8 +25,9 @@ void metrics_probe(struct metrics *metrics, double seconds);
 
 /*
  * The text. guests: all that there are now, n of them; what was counted for others is forgotten.
- * Caller frees.
+ * unwritten: how many files cannot be written. Caller frees.
  */
-char *metrics_text(struct metrics *metrics, const struct control_guest *guests, gsize n);
+char *metrics_text(struct metrics *metrics, const struct control_guest *guests, gsize n,
+		   guint unwritten);
 
 #endif

@@ -174,6 +174,12 @@ metrics_file_set(struct metrics_file *file, const char *path)
 	ev_timer_start(file->loop, &file->timer);
 }
 
+const char *
+metrics_file_complaint(const struct metrics_file *file)
+{
+	return file->complaint;
+}
+
 void
 metrics_file_free(struct metrics_file *file)
 {

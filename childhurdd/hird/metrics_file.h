@@ -25,6 +25,9 @@ void metrics_file_free(struct metrics_file *file);
  * removed. What goes wrong is logged, once for each reason. */
 void metrics_file_set(struct metrics_file *file, const char *path);
 
+/* What is wrong with writing it; NULL: nothing, or it is not tried. Borrowed. */
+const char *metrics_file_complaint(const struct metrics_file *file);
+
 /* Can there be such a file? FALSE: the error says why not, and what to do. Blocks. */
 gboolean metrics_file_possible(const char *path, GError **error);
 

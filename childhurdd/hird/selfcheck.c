@@ -13,6 +13,8 @@ struct waiter {
 
 struct selfcheck {
 	struct ev_loop *loop;
+	char **(*unwritten)(void *data);
+	void *data;
 	char *file;
 	GPtrArray *files;    /* of char *: the configuration's, and the folder of drop-ins */
 	char *version;	     /* what they looked like when they were read */
@@ -21,10 +23,12 @@ struct selfcheck {
 };
 
 struct selfcheck *
-selfcheck_new(struct ev_loop *loop)
+selfcheck_new(struct ev_loop *loop, char **(*unwritten)(void *data), void *data)
 {
 	struct selfcheck *check = g_new0(struct selfcheck, 1);
 	check->loop = loop;
+	check->unwritten = unwritten;
+	check->data = data;
 	check->files = g_ptr_array_new_with_free_func(g_free);
 	check->waiters = g_array_new(FALSE, FALSE, sizeof(struct waiter));
 	return check;
@@ -104,6 +108,22 @@ answer(struct selfcheck *check, gboolean good, GArray *findings)
 	}
 }
 
+/* What the daemon cannot write, as texts that the caller frees. */
+static GPtrArray *
+add_unwritten(const struct selfcheck *check, GArray *findings)
+{
+	GPtrArray *texts = g_ptr_array_new_with_free_func(g_free);
+	g_auto(GStrv) whys = check->unwritten(check->data);
+	for (char **why = whys; *why; why++) {
+		char *text = g_strconcat(
+		    *why, "; once that is fixed the daemon writes it without being told", NULL);
+		struct control_finding finding = {"problem", text};
+		g_ptr_array_add(texts, text);
+		g_array_append_val(findings, finding);
+	}
+	return texts;
+}
+
 static void
 on_end(struct child *child, int status, const char *output, const GError *error, void *data)
 {
@@ -133,9 +153,10 @@ on_end(struct child *child, int status, const char *output, const GError *error,
 			    "reload applies it"};
 		g_array_append_val(findings, finding);
 	}
+	g_autoptr(GPtrArray) unwritten = add_unwritten(check, findings);
 	check->child = NULL;
 	child_free(child);
-	answer(check, !error && status == 0, findings);
+	answer(check, !error && status == 0 && !unwritten->len, findings);
 }
 
 void

@@ -22,7 +22,9 @@ typedef void (*selfcheck_fn)(gboolean good, const struct control_finding *findin
 			     void *data);
 
 struct selfcheck;
-struct selfcheck *selfcheck_new(struct ev_loop *loop);
+/* unwritten(data) gives what the daemon cannot write, and why, for the findings; the caller frees
+ * it with g_strfreev. */
+struct selfcheck *selfcheck_new(struct ev_loop *loop, char **(*unwritten)(void *data), void *data);
 /* Ends a check that runs; nobody is answered any more. NULL is allowed. */
 void selfcheck_free(struct selfcheck *check);
 

@@ -139,6 +139,21 @@ serve_kept(void *data, const char *const *names,
 	keeping_tell(keeping);
 }
 
+char **
+hird_unwritten(void *data)
+{
+	const struct hird *h = data;
+	g_auto(GStrv) files = writer_all_whys(h->host.writer);
+	const char *const others[] = {h->unpublished, h->unrenewed,
+				      metrics_file_complaint(h->metrics_file)};
+	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+	g_strv_builder_addv(builder, (const char **)files);
+	for (gsize i = 0; i < G_N_ELEMENTS(others); i++)
+		if (others[i])
+			g_strv_builder_add(builder, others[i]);
+	return g_strv_builder_end(builder);
+}
+
 static void
 serve_reload(void *data, hird_reload_fn done, void *done_data)
 {
@@ -212,7 +227,9 @@ hird_metrics(void *data)
 		describe(&h->host, runner_of(c), FALSE, &h->description, &guest);
 		g_array_append_val(guests, guest);
 	}
-	return metrics_text(h->metrics, (const struct control_guest *)guests->data, guests->len);
+	g_auto(GStrv) unwritten = hird_unwritten(h);
+	return metrics_text(h->metrics, (const struct control_guest *)guests->data, guests->len,
+			    g_strv_length(unwritten));
 }
 
 static void
@@ -240,6 +257,7 @@ hird_serve(struct hird *h)
 				     .describe = serve_describe,
 				     .command = serve_command,
 				     .kept = serve_kept,
+				     .unwritten = hird_unwritten,
 				     .reload = serve_reload,
 				     .machines = serve_machines,
 				     .screenshot = serve_screenshot,

@@ -75,6 +75,7 @@ struct control_guest {
 	char **console_tail;   /* last lines of the console, NULL: not asked for */
 	char **restart_needed; /* configuration keys that wait for a restart of the guest, NULL:
 				  none */
+	char **unwritten;      /* its files that cannot be written, and why; NULL: none */
 };
 
 enum control_verb {
@@ -112,6 +113,9 @@ struct control_hird {
 	void (*kept)(void *data, const char *const *names,
 		     void (*done)(const char *name, const char *why, void *done_data),
 		     void *done_data);
+	/* The files that the daemon cannot write, and why; NULL-terminated, caller frees with
+	 * g_strfreev. */
+	char **(*unwritten)(void *data);
 	/* Apply the configuration anew: done is called once, later. messages are lines, of char *:
 	 * errors, or what changed. applied FALSE: nothing was done. */
 	void (*reload)(void *data,

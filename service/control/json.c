@@ -120,6 +120,9 @@ details_json(const struct control_guest *guest)
 				     strings_json((const char *const *)guest->console_tail));
 	json_object_set_array_member(o, "restart_needed",
 				     strings_json((const char *const *)guest->restart_needed));
+	if (guest->unwritten)
+		json_object_set_array_member(o, "unwritten",
+					     strings_json((const char *const *)guest->unwritten));
 	return o;
 }
 

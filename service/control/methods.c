@@ -77,6 +77,10 @@ reply_guests(struct request *request, gboolean details)
 	}
 	JsonObject *o = json_object_new();
 	json_object_set_array_member(o, "guests", guests);
+	g_auto(GStrv) unwritten = hird->unwritten(hird->data);
+	if (*unwritten)
+		json_object_set_array_member(o, "unwritten",
+					     strings_json((const char *const *)unwritten));
 	request_reply(request, o, FALSE);
 }
 

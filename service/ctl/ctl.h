@@ -108,6 +108,9 @@ struct varlink_message *ctl_call(struct ctl *ctl, const char *method, JsonObject
 struct varlink_message *ctl_upgrade(struct ctl *ctl, const char *method, JsonObject *parameters,
 				    GError **error);
 void ctl_disconnect(struct ctl *ctl);
+/* Say on stderr what the daemon cannot write, if reply has it. */
+void ctl_say_unwritten(const struct varlink_message *reply);
+
 /* From now on Ctrl-C ends ctl_receive instead of the program. */
 void ctl_catch_interrupt(void);
 

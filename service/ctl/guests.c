@@ -104,5 +104,6 @@ ctl_list(struct ctl *ctl, GError **error)
 	else
 		puts("no guest is configured; add a [guest NAME] to childhurd.ini (see "
 		     "childhurd.ini(5)) and reload");
+	ctl_say_unwritten(reply);
 	return CTL_DONE;
 }

@@ -169,6 +169,25 @@ ctl_refused(const struct varlink_message *message, GError **error)
 	return TRUE;
 }
 
+void
+ctl_say_unwritten(const struct varlink_message *reply)
+{
+	g_autoptr(GPtrArray) whys = ctl_texts(reply->parameters, "unwritten");
+	if (!whys->len)
+		return;
+	g_autofree char *first = ctl_clean(g_ptr_array_index(whys, 0), TRUE);
+	fflush(stdout);
+	if (whys->len > 1)
+		fprintf(stderr,
+			"childhurdctl: the daemon cannot write %u files and keeps trying; "
+			"childhurdctl check shows all: %s\n",
+			whys->len, first);
+	else
+		fprintf(stderr,
+			"childhurdctl: the daemon cannot write a file and keeps trying: %s\n",
+			first);
+}
+
 int
 ctl_complain(GError *error)
 {

@@ -131,6 +131,16 @@ print_restart_needed(JsonObject *details)
 }
 
 static void
+print_unwritten(JsonObject *details)
+{
+	g_autoptr(GPtrArray) whys = ctl_texts(details, "unwritten");
+	for (guint i = 0; i < whys->len; i++) {
+		g_autofree char *clean = ctl_clean(g_ptr_array_index(whys, i), TRUE);
+		line("unwritten", g_strdup_printf("%s; tried again", clean));
+	}
+}
+
+static void
 print_console(JsonObject *details)
 {
 	g_autoptr(GPtrArray) tail = ctl_texts(details, "console_tail");
@@ -159,6 +169,7 @@ print_details(JsonObject *details)
 	print_probe(details, now);
 	print_measures(details);
 	print_restart_needed(details);
+	print_unwritten(details);
 	print_console(details);
 }
 
@@ -188,6 +199,8 @@ print_status(struct ctl *ctl, GPtrArray *names, GError **error)
 			putchar('\n');
 		(ctl->n_arguments ? print_details : print_brief)(g_ptr_array_index(guests, i));
 	}
+	if (!ctl->n_arguments)
+		ctl_say_unwritten(reply);
 	return CTL_DONE;
 }
 

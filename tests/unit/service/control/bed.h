@@ -39,6 +39,7 @@ struct bed {
 	gint64 number; /* of the last event */
 	struct published_guest machines[2];
 	gboolean slow_disk; /* nothing is kept until kept_done is called */
+	char **unwritten;   /* what the daemon cannot write; NULL: nothing */
 	void (*kept_done)(const char *name, const char *why, void *data);
 	void *kept_data;
 	void (*shot_done)(GBytes *png, const GError *error, void *data);
@@ -126,6 +127,13 @@ bed_kept(void *data, const char *const *names,
 		done(NULL, NULL, done_data);
 }
 
+static inline char **
+bed_unwritten(void *data)
+{
+	const struct bed *bed = data;
+	return bed->unwritten ? g_strdupv(bed->unwritten) : g_new0(char *, 1);
+}
+
 static inline void
 bed_reload(void *data, void (*done)(gboolean applied, GPtrArray *messages, void *done_data),
 	   void *done_data)
@@ -194,8 +202,8 @@ bed_begin(struct bed *bed)
 		       {"gamma", "failed", -1}},
 	    .commands = g_string_new(NULL),
 	    .pid = 42,
-	    .hird = {bed, bed_names, bed_describe, bed_command, bed_kept, bed_reload, bed_machines,
-		     bed_screenshot, bed_metrics, bed_check, NULL},
+	    .hird = {bed, bed_names, bed_describe, bed_command, bed_kept, bed_unwritten, bed_reload,
+		     bed_machines, bed_screenshot, bed_metrics, bed_check, NULL},
 	};
 	for (int i = 0; i < BED_GUESTS; i++)
 		bed->names[i] = bed->guests[i].name;

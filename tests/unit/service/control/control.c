@@ -642,12 +642,20 @@ BED_TEST(test_kept)
 
 BED_TEST(test_not_kept)
 {
+	char *unwritten[] = {(char *)"/state: no room", NULL};
 	bed->slow_disk = TRUE;
 	peer_call(peer, "Drain", "\"names\":[\"beta1\",\"beta2\"]", "");
 	assert_silence(peer);
 	bed->kept_done("beta2", "/state: no room", bed->kept_data);
 	assert_next(peer, "NotKept {\"name\":\"beta2\",\"why\":\"/state: no room\"}");
 	g_assert_nonnull(strstr(bed->commands->str, "drain beta1 by "));
+
+	bed->unwritten = unwritten;
+	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
+	assert_next_like(peer, "{\"guests\":*,\"unwritten\":[\"/state: no room\"]}");
+	peer_call(peer, "Status", "\"names\":[\"alpha\"]", "");
+	assert_next_like(peer, "{\"guests\":*,\"unwritten\":[\"/state: no room\"]}");
+	bed->unwritten = NULL;
 }
 
 /* --- Screenshot --- */

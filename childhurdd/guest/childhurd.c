@@ -16,7 +16,8 @@
 static void
 new_boot(struct childhurd *c)
 {
-	c->enrolled = c->proven = c->winding_down = c->running = c->launching = FALSE;
+	c->qemu = QEMU_GONE;
+	c->enrolled = c->proven = c->winding_down = FALSE;
 	c->had_room = c->impostor = c->unasked = c->paused = c->now = FALSE;
 	c->clock_off = c->setting_clock = FALSE;
 	c->clock_set_at = 0;
@@ -78,7 +79,7 @@ static void
 take_over(struct childhurd *c, const char *why)
 {
 	gboolean going_down = c->winding_down || !c->want_up;
-	c->running = TRUE;
+	c->qemu = QEMU_RUNNING;
 	if (going_down && c->proven && c->world->hold(c) > 0) {
 		/* the earlier daemon waited for that build, too */
 		c->world->watch(c);
@@ -139,12 +140,12 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		c->world->prepare(c);
 		break;
 	case ACTION_LAUNCH:
-		c->launching = TRUE;
+		c->qemu = QEMU_LAUNCHING;
 		childhurd_set_phase(c, "starting QEMU");
 		c->world->launch(c);
 		break;
 	case ACTION_ABANDON:
-		if (c->launching) {
+		if (c->qemu == QEMU_LAUNCHING) {
 			childhurd_abandon_launch(c, what);
 			break;
 		}
@@ -153,8 +154,7 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		childhurd_set_state(c, STATE_STOPPED, what);
 		break;
 	case ACTION_BOOT:
-		c->launching = FALSE;
-		c->running = TRUE;
+		c->qemu = QEMU_RUNNING;
 		c->launched_at = c->world->now(c);
 		c->lacks = 0;
 		childhurd_set_state(c, STATE_BOOTING, what);
@@ -252,8 +252,7 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 			childhurd_next_rung(c, what);
 		break;
 	case ACTION_FINISH:
-		c->launching = FALSE;
-		c->running = TRUE;
+		c->qemu = QEMU_RUNNING;
 		if (c->rung != RUNG_KILL || event == EVENT_LAUNCHED)
 			childhurd_climb(c, RUNG_KILL);
 		break;
@@ -261,7 +260,7 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		childhurd_end_unwanted(c);
 		break;
 	case ACTION_GONE:
-		c->running = c->launching = FALSE;
+		c->qemu = QEMU_GONE;
 		c->world->changed(c, FALSE, what ? what : "QEMU is gone");
 		break;
 	case ACTION_STOPPED: { /* as was wanted, so the reason stays */
@@ -270,7 +269,7 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		break;
 	}
 	case ACTION_LACK:
-		c->launching = FALSE;
+		c->qemu = QEMU_GONE;
 		c->reason = FAILURE_HOST;
 		childhurd_fail(c, VERDICT_LACK, what);
 		break;
@@ -287,7 +286,7 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 		}
 		c->reason = childhurd_failure_of(c, event);
 		if (event == EVENT_START_FAILED)
-			c->launching = FALSE;
+			c->qemu = QEMU_GONE;
 		childhurd_fail(c, VERDICT_FAILURE, what ? what : "a limit passed");
 		break;
 	case ACTION_HALTED:

@@ -52,6 +52,13 @@
 #define BOOT_PATIENCE 4
 #define BOOT_LEAST    60000
 
+/* A guest's QEMU, as far as is known. */
+enum qemu {
+	QEMU_GONE,
+	QEMU_LAUNCHING, /* the hypervisor was asked to start it and has not answered */
+	QEMU_RUNNING,
+};
+
 /* What a guest says while it has no place among the starts. */
 #define CHILDHURD_PHASE_QUEUED "waiting for a place among the parallel starts"
 
@@ -160,13 +167,12 @@ struct childhurd {
 	gboolean winding_down; /* a stop was asked for and waits for a build */
 	char *wish;	       /* why it winds down; NULL: it never did */
 	gboolean discard;      /* the disk is to be thrown away before the next start */
-	gboolean launching;    /* the hypervisor was asked to start QEMU and has not answered */
-	gboolean running;      /* QEMU runs, as far as is known */
-	gboolean enrolled;     /* secrets are in this boot of the guest */
-	gboolean proven;       /* was ready in this boot */
-	gboolean had_room;     /* in its store, in this boot */
-	gboolean collecting;   /* the garbage in its store, off the list */
-	gint64 collected_at;   /* monotonic ms, in this boot; 0: never */
+	enum qemu qemu;
+	gboolean enrolled;   /* secrets are in this boot of the guest */
+	gboolean proven;     /* was ready in this boot */
+	gboolean had_room;   /* in its store, in this boot */
+	gboolean collecting; /* the garbage in its store, off the list */
+	gint64 collected_at; /* monotonic ms, in this boot; 0: never */
 	enum room room;
 	char *room_text;      /* how much there is, for people */
 	enum listing listing; /* as was told by the last change */
@@ -219,6 +225,13 @@ void childhurd_note_host_key(struct childhurd *c, gboolean impostor);
 
 /* Something happened. text: what exactly, for people; NULL: nothing to add. */
 void childhurd_event(struct childhurd *c, enum event event, const char *text);
+
+/* Its QEMU runs, or may come up yet. */
+static inline gboolean
+childhurd_has_qemu(const struct childhurd *c)
+{
+	return c->qemu != QEMU_GONE;
+}
 
 /* In the list of machines: proven ready, and nobody wants it off. */
 gboolean childhurd_published(const struct childhurd *c);

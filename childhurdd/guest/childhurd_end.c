@@ -107,7 +107,8 @@ childhurd_settle(struct childhurd *c, const char *why)
 {
 	c->world->quiet(c);
 	c->world->leave(c);
-	c->running = c->launching = c->winding_down = FALSE;
+	c->qemu = QEMU_GONE;
+	c->winding_down = FALSE;
 	if (c->discard)
 		childhurd_discard_disk(c);
 	enum verdict verdict = c->want_up ? c->verdict : VERDICT_NONE;
@@ -246,9 +247,9 @@ gboolean
 childhurd_end_first(struct childhurd *c, const char *why)
 {
 	c->verdict = VERDICT_NONE;
-	if (c->launching)
+	if (c->qemu == QEMU_LAUNCHING)
 		childhurd_abandon_launch(c, why);
-	else if (c->running)
+	else if (c->qemu == QEMU_RUNNING)
 		childhurd_stop(c, RUNG_KILL, why);
 	else
 		return FALSE;
@@ -259,8 +260,7 @@ void
 childhurd_end_unwanted(struct childhurd *c)
 {
 	g_autofree char *why = g_strdup(c->why);
-	c->launching = FALSE;
-	c->running = TRUE;
+	c->qemu = QEMU_RUNNING;
 	c->verdict = c->state == STATE_FAILED ? VERDICT_GIVEN_UP : VERDICT_NONE;
 	childhurd_stop(c, RUNG_KILL, why);
 }
@@ -273,7 +273,7 @@ childhurd_fail(struct childhurd *c, enum verdict verdict, const char *what)
 	c->verdict = verdict;
 	if (c->winding_down) /* the stop that waited for a build has nothing to wait for any more */
 		c->verdict = VERDICT_NONE;
-	if (c->running || c->launching)
+	if (childhurd_has_qemu(c))
 		childhurd_stop(c, RUNG_KILL, what);
 	else
 		childhurd_settle(c, what);
@@ -282,7 +282,7 @@ childhurd_fail(struct childhurd *c, enum verdict verdict, const char *what)
 void
 childhurd_ended(struct childhurd *c, enum event event, const char *what)
 {
-	c->running = FALSE;
+	c->qemu = QEMU_GONE;
 	if (c->winding_down) {
 		childhurd_settle(c, what);
 		return;

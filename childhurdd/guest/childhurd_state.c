@@ -38,7 +38,7 @@ void
 childhurd_mind_slots(struct childhurd *c)
 {
 	if (c->state == STATE_DRAINING || c->state == STATE_STOPPING || c->winding_down ||
-	    c->collecting || ((c->clock_off || c->drained) && c->running))
+	    c->collecting || ((c->clock_off || c->drained) && c->qemu == QEMU_RUNNING))
 		c->world->hold(c);
 	else
 		c->world->release(c);

@@ -237,7 +237,8 @@ on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 	g_autofree char *text = NULL;
 	if (c->state != STATE_BACKOFF && c->state != STATE_STOPPING) {
 		life_look(&r->life, runner_now());
-		g_autofree char *seen = c->running ? life_text(&r->life, runner_now()) : NULL;
+		g_autofree char *seen =
+		    c->qemu == QEMU_RUNNING ? life_text(&r->life, runner_now()) : NULL;
 		g_autofree char *complaint = runner_complaint(r);
 		text = g_strdup_printf("%s: no success within its limit%s%s%s%s%s%s",
 				       state_name(c->state), c->phase ? "; last: " : "",
@@ -600,7 +601,7 @@ runner_memory(const struct runner *r)
 const char *
 runner_acceleration(const struct runner *r)
 {
-	if (!r->c->running)
+	if (r->c->qemu != QEMU_RUNNING)
 		return NULL;
 	return r->kvm ? "kvm" : "tcg";
 }
@@ -614,7 +615,7 @@ runner_console_tail(const struct runner *r, guint lines)
 int
 runner_console_connect(const struct runner *r, GError **error)
 {
-	if (r->c->running)
+	if (r->c->qemu == QEMU_RUNNING)
 		return serial_connect(r->serial, error);
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_CONNECTED,
 		    "it is %s and has no console: QEMU does not run", state_name(r->c->state));

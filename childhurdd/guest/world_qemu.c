@@ -50,7 +50,7 @@ guest_gone(struct runner *r)
 	r->pid = 0;
 	/* a picture of its screen, or its end, is asked for no more: the next QEMU has its name */
 	ev_timer_stop(r->host->loop, &r->screen_limit);
-	if (!r->c->launching)
+	if (r->c->qemu != QEMU_LAUNCHING)
 		g_clear_pointer(&r->call, hypervisor_forget);
 	if (r->console)
 		console_drain(r->console);
@@ -182,7 +182,7 @@ on_pause_known(const struct hypervisor_result *result, void *data)
 	struct runner *r = data;
 	gboolean was = r->pause != HYPERVISOR_RUNS;
 	r->pause_call = NULL;
-	if (!r->c->running)
+	if (r->c->qemu != QEMU_RUNNING)
 		return;
 	if (r->look_again) {
 		runner_look_at_pause(r);
@@ -222,7 +222,7 @@ void
 runner_look_at_pause(struct runner *r)
 {
 	r->look_again = r->pause_call != NULL;
-	if (r->look_again || !r->c->running)
+	if (r->look_again || r->c->qemu != QEMU_RUNNING)
 		return;
 	ev_timer_stop(r->host->loop, &r->pause_timer);
 	r->pause_call = hypervisor_look(r->host->hypervisor, guest_of(r)->name, on_pause_known, r);
@@ -262,7 +262,7 @@ runner_domain_event(struct runner *r, enum hypervisor_event event, const char *d
 		r->power_off_asked = TRUE;
 		break;
 	case HYPERVISOR_STOPPED:
-		if (!r->c->running) /* a start that failed: its call says so */
+		if (r->c->qemu != QEMU_RUNNING) /* a start that failed: its call says so */
 			break;
 		if (!r->exit_text)
 			r->exit_text = g_strdup(detail);
@@ -435,7 +435,7 @@ void
 runner_kill(struct childhurd *c)
 {
 	struct runner *r = runner_from(c);
-	if (r->call && c->launching)
+	if (r->call && c->qemu == QEMU_LAUNCHING)
 		return; /* it cannot be ended before it is there; EVENT_LAUNCHED comes first */
 	if (c->verdict == VERDICT_FAILURE && c->kills == 1 && r->pid && !life_stopped(r->pid)) {
 		keep_screen(r);

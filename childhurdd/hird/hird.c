@@ -158,8 +158,7 @@ hird_guest(const struct hird *h, guint i)
 static gboolean
 is_over(const struct childhurd *c)
 {
-	return c->state == STATE_STOPPED ||
-	       (c->state == STATE_FAILED && !c->running && !c->launching);
+	return c->state == STATE_STOPPED || (c->state == STATE_FAILED && !childhurd_has_qemu(c));
 }
 
 static gboolean
@@ -182,7 +181,7 @@ starts_hindrance(void *data, const struct childhurd *c)
 	const struct childhurd *other;
 	for (guint i = 0; (other = hird_guest(h, i)); i++) {
 		gboolean removed = i >= h->runners->len;
-		gboolean there = removed ? !is_over(other) : other->running || other->launching;
+		gboolean there = removed ? !is_over(other) : childhurd_has_qemu(other);
 		if (other != c && there && has_port_of(c->config, other->config))
 			return g_strdup_printf(
 			    "waiting for %s, %s", other->config->name,
@@ -439,7 +438,7 @@ any_runs(const GPtrArray *runners)
 {
 	for (guint i = 0; i < runners->len; i++) {
 		const struct childhurd *c = runner_childhurd(g_ptr_array_index(runners, i));
-		if (c->running || c->launching)
+		if (childhurd_has_qemu(c))
 			return TRUE;
 	}
 	return FALSE;

@@ -88,9 +88,9 @@ starts_has_place(const struct starts *s, const struct childhurd *c)
 static gint64
 owed_to(const struct starts *s, const struct childhurd *c, gint64 taken)
 {
-	if (!c->running && !c->launching && !starts_has_place(s, c))
+	if (!childhurd_has_qemu(c) && !starts_has_place(s, c))
 		return 0;
-	if (c->running && !taken)
+	if (c->qemu == QEMU_RUNNING && !taken)
 		return 0;
 	return MAX(0, c->config->memory_size - taken);
 }

@@ -64,7 +64,7 @@ end_unknown(struct hird *h, GPtrArray *domains)
 		if (!r || strcmp(runner_uuid(r), domain->uuid))
 			continue;
 		const struct childhurd *c = runner_childhurd(r);
-		if (!c->running && !c->launching) {
+		if (!childhurd_has_qemu(c)) {
 			g_warning("%s: its QEMU came up while the hypervisor was away; it is ended",
 				  domain->name);
 			hypervisor_destroy(h->host.hypervisor, domain->name, NULL, NULL);

@@ -1063,7 +1063,8 @@ check_promises(struct fake *f)
 {
 	struct childhurd *c = f->c;
 	if (childhurd_published(c))
-		g_assert_true(c->running && c->proven && !c->drained && !c->winding_down);
+		g_assert_true(c->qemu == QEMU_RUNNING && c->proven && !c->drained &&
+			      !c->winding_down);
 	if (c->state == STATE_STOPPED || c->state == STATE_FAILED)
 		g_assert_false(childhurd_coming_up(c));
 	gboolean limited = c->state == STATE_BOOTING || c->state == STATE_ENROLLING ||
@@ -1078,7 +1079,7 @@ check_promises(struct fake *f)
 	if (c->paused || c->going_down || c->clock_off)
 		g_assert_false(childhurd_published(c));
 	if (c->state == STATE_BACKOFF)
-		g_assert_false(c->launching);
+		g_assert_cmpint(c->qemu, !=, QEMU_LAUNCHING);
 	g_assert_cmpint(c->failures, <=, BACKOFF_TRIES);
 }
 
@@ -1095,9 +1096,10 @@ test_any_events(void)
 		if (event == EVENT_FOUND ||
 		    (event == EVENT_ADMITTED && f.c->state != STATE_STARTING))
 			continue; /* the hird sends these only where they belong */
-		if (event == EVENT_PREPARED && (f.c->state != STATE_STARTING || f.c->launching))
+		if (event == EVENT_PREPARED &&
+		    (f.c->state != STATE_STARTING || f.c->qemu == QEMU_LAUNCHING))
 			continue;
-		if (event == EVENT_LAUNCHED && !f.c->launching)
+		if (event == EVENT_LAUNCHED && f.c->qemu != QEMU_LAUNCHING)
 			continue;
 		f.builds = g_rand_int_range(rand, -1, 3);
 		f.now += g_rand_int_range(rand, 0, 5000);

@@ -12,7 +12,7 @@ static void
 test_late_reports(void)
 {
 	struct host host = {.loop = ev_loop_new(EVFLAG_AUTO)};
-	struct childhurd c = {.running = TRUE};
+	struct childhurd c = {.qemu = QEMU_RUNNING};
 	struct runner r = {.host = &host, .c = &c};
 	runner_qemu_init(&r);
 	/* a QEMU was started, and what comes first is the word of the one before */

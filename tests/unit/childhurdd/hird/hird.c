@@ -92,7 +92,7 @@ check_settled(struct world *w, const gboolean *up)
 			PROMISE(b, c->state == (c->drained ? STATE_DRAINING : STATE_READY));
 			PROMISE(b, b->alive);
 		}
-		PROMISE(b, c->running == b->alive);
+		PROMISE(b, (c->qemu == QEMU_RUNNING) == b->alive);
 		PROMISE(b, !b->alive || c->want_up);
 	}
 	g_assert_cmpint(w->places, ==, 0);

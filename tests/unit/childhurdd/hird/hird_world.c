@@ -141,10 +141,10 @@ check_being(struct being *b)
 	/* no QEMU without a master, nor a second one */
 	if (c->state == STATE_STOPPED || c->state == STATE_BACKOFF)
 		PROMISE(b, !b->alive && !b->launching);
-	if (c->state == STATE_STARTING && !c->launching)
+	if (c->state == STATE_STARTING && c->qemu != QEMU_LAUNCHING)
 		PROMISE(b, !b->alive && !b->launching);
 	if (c->state == STATE_FAILED)
-		PROMISE(b, c->running || c->launching || (!b->alive && !b->launching));
+		PROMISE(b, childhurd_has_qemu(c) || (!b->alive && !b->launching));
 	/* nothing waits for ever, but for what the host lacks */
 	gboolean watched = c->state == STATE_BOOTING || c->state == STATE_ENROLLING ||
 			   c->state == STATE_UNRESPONSIVE;
@@ -318,9 +318,10 @@ admitted(struct being *b)
 	gint64 promised = 0, unknown = 0;
 	for (guint i = 0; i < w->n; i++) {
 		struct being *other = &w->beings[i];
-		if (other->alive || ((other->place || other->c->launching) && !other->c->running))
+		if (other->alive || ((other->place || other->c->qemu == QEMU_LAUNCHING) &&
+				     other->c->qemu != QEMU_RUNNING))
 			promised += other->config.memory_size;
-		if (other->alive && !other->c->running)
+		if (other->alive && other->c->qemu != QEMU_RUNNING)
 			unknown += taken(other);
 	}
 	for (guint i = 0; i < b->index; i++) /* aside: who would not fit into all there is */
@@ -440,7 +441,7 @@ sim_kill(struct childhurd *c)
 	struct being *b = being_of(c);
 	struct world *w = b->world;
 	check_end(b);
-	if (b->launching && c->launching)
+	if (b->launching && c->qemu == QEMU_LAUNCHING)
 		return; /* as in world.c: it cannot be ended before it is there */
 	b->launching = FALSE;
 	call_off(b, THING_BORN);
@@ -597,7 +598,7 @@ sim_hindrance(void *data, const struct childhurd *c)
 static gint64
 sim_memory_taken(void *data, const struct childhurd *c)
 {
-	return c->running ? taken(being_of(c)) : 0;
+	return c->qemu == QEMU_RUNNING ? taken(being_of(c)) : 0;
 }
 
 static gint64
@@ -885,7 +886,7 @@ on_guest(struct being *b, enum thing thing, int detail)
 		happen(b, EVENT_CLOCK_SET);
 		break;
 	case THING_LOOKS:
-		if (!b->alive || !b->c->running)
+		if (!b->alive || b->c->qemu != QEMU_RUNNING)
 			break;
 		if (b->paused)
 			due_in(b, THING_LOOKS, 5 * WORLD_SECOND, 6 * WORLD_SECOND, 0);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The actions behind the table of lifecycle.c: what follows from each event.
+ * One childhurd: what people want of it, and what happens to it.
  *
  * What people want (want_up, drained) is kept apart from what is the case (state), so that a wish
  * that comes while something else is under way is never lost: when QEMU is gone, childhurd_settle()
  * looks at the wish and goes on from there. A guest is off the list (changed() has published)
  * before anything is done to it.
  *
- * The parts of this are childhurd_state.c, childhurd_ready.c, childhurd_boots.c, childhurd_doubt.c
- * and childhurd_end.c.
+ * The parts of this are childhurd_actions.c, childhurd_state.c, childhurd_ready.c,
+ * childhurd_boots.c, childhurd_doubt.c and childhurd_end.c.
  */
 #include "childhurdd/guest/childhurd_internal.h"
 
@@ -69,256 +69,18 @@ note_wish(struct childhurd *c, enum event event)
 	}
 }
 
-static gboolean
-is_now(enum event event)
-{
-	return event == EVENT_STOP_NOW || event == EVENT_RESTART_NOW || event == EVENT_RESET_NOW;
-}
-
-static void
-take_over(struct childhurd *c, const char *why)
-{
-	gboolean going_down = c->winding_down || !c->want_up;
-	c->qemu = QEMU_RUNNING;
-	if (going_down && c->proven && c->world->hold(c) > 0) {
-		/* the earlier daemon waited for that build, too */
-		c->world->watch(c);
-		childhurd_wind_down(c, why);
-		return;
-	}
-	if (going_down) { /* the earlier daemon was stopping it */
-		childhurd_stop(c, c->proven ? RUNG_HALT : childhurd_rung_without_ssh(c), why);
-		return;
-	}
-	if (c->proven) {
-		childhurd_set_state(c, STATE_UNRESPONSIVE, why);
-		childhurd_set_limit(c, c->config->hang_timeout);
-	} else {
-		childhurd_set_state(c, STATE_BOOTING, why);
-		childhurd_set_limit(c, c->config->boot_timeout);
-		if (!c->enrolled)
-			c->world->enroll(c);
-	}
-	c->world->watch(c);
-}
-
 void
 childhurd_event(struct childhurd *c, enum event event, const char *text)
 {
-	g_autofree char *what = g_strdup(text);
-	gboolean wanted_up = c->want_up;
+	g_autofree char *copy = g_strdup(text); /* it may be one of c's own */
 	enum action action = lifecycle_action(c->state, event);
+	struct cause cause = {event, copy, c->want_up};
+	g_return_if_fail(childhurd_actions[action]);
 	if (event <= EVENT_RESET_NOW)
 		note_wish(c, event);
 	if (event == EVENT_PROBE_OK || event == EVENT_PROBE_FAILED)
 		childhurd_asked(c);
-
-	switch (action) {
-	case ACTION_UNDEFINED:
-		g_warn_if_reached();
-		break;
-	case ACTION_IGNORE:
-		break;
-	case ACTION_WANT_UP:
-	case ACTION_WANT_DOWN:
-		c->verdict = VERDICT_NONE; /* what people want now counts, not why it went down */
-		if (c->state == STATE_STOPPING && is_now(event) && !c->now) {
-			c->now = TRUE;
-			childhurd_hasten(c);
-		}
-		if (c->want_up != wanted_up)
-			c->world->changed(c, FALSE,
-					  c->want_up ? "a start follows" : "it stays stopped then");
-		break;
-	case ACTION_START:
-		if (!childhurd_end_first(c, what))
-			childhurd_start(c, what);
-		break;
-	case ACTION_PREPARE:
-		childhurd_set_phase(c, "preparing keys and disk");
-		childhurd_set_deadline(c, START_LIMIT);
-		c->world->prepare(c);
-		break;
-	case ACTION_LAUNCH:
-		c->qemu = QEMU_LAUNCHING;
-		childhurd_set_phase(c, "starting QEMU");
-		c->world->launch(c);
-		break;
-	case ACTION_ABANDON:
-		if (c->qemu == QEMU_LAUNCHING) {
-			childhurd_abandon_launch(c, what);
-			break;
-		}
-		c->world->quiet(c);
-		c->world->leave(c);
-		childhurd_set_state(c, STATE_STOPPED, what);
-		break;
-	case ACTION_BOOT:
-		c->qemu = QEMU_RUNNING;
-		c->launched_at = c->world->now(c);
-		c->lacks = 0;
-		childhurd_set_state(c, STATE_BOOTING, what);
-		childhurd_set_phase(c, "waiting for the guest's network");
-		childhurd_set_limit(c, childhurd_boot_limit(c));
-		c->world->enroll(c);
-		break;
-	case ACTION_TAKE_OVER:
-		take_over(c, what);
-		break;
-	case ACTION_ENROLL: {
-		gint64 left = childhurd_limit_left(c);
-		childhurd_set_state(c, STATE_ENROLLING, what);
-		childhurd_set_phase(c, "delivering the secrets");
-		childhurd_set_limit(c, left);
-		break;
-	}
-	case ACTION_CONNECT:
-		c->enrolled = TRUE;
-		if (c->state == STATE_ENROLLING)
-			c->world->changed(c, FALSE, what);
-		childhurd_set_phase(c, "waiting for the SSH banner");
-		c->world->watch(c);
-		break;
-	case ACTION_READY: /* what it answered before it was paused says nothing */
-		if (!c->paused && c->going_down != GOING_DOWN_SAID)
-			childhurd_ready(c);
-		break;
-	case ACTION_DOUBT:
-		childhurd_doubt(c, c->config->hang_timeout, what);
-		break;
-	case ACTION_UNASKED:
-		childhurd_unasked(c, what);
-		break;
-	case ACTION_PAUSED:
-		childhurd_paused(c, what);
-		break;
-	case ACTION_RESUMED:
-		childhurd_resumed(c, what);
-		break;
-	case ACTION_GOING_DOWN:
-		childhurd_goes_down(c, event, what);
-		break;
-	case ACTION_CLOCK:
-		childhurd_note_clock(c, event == EVENT_CLOCK_OFF, what);
-		break;
-	case ACTION_CLOCK_SET:
-		c->setting_clock = FALSE;
-		c->world->changed(c, FALSE, what);
-		break;
-	case ACTION_HANG:
-		if (c->going_down) {
-			childhurd_is_down(c);
-			break;
-		}
-		c->reason = childhurd_failure_of(c, event);
-		childhurd_hang(c, what);
-		break;
-	case ACTION_NOTE:
-		if (!c->paused && !c->going_down)
-			childhurd_set_phase(c, what);
-		break;
-	case ACTION_DRAIN:
-		childhurd_drain(c, what);
-		break;
-	case ACTION_UNDRAIN:
-		childhurd_undrain(c, what);
-		break;
-	case ACTION_WIND_DOWN:
-		childhurd_wind_down(c, what);
-		break;
-	case ACTION_BUILD_ENDED:
-		if (c->winding_down)
-			childhurd_stop(c, RUNG_HALT, c->wish);
-		break;
-	case ACTION_STORE:
-		childhurd_note_room(c, event, what);
-		break;
-	case ACTION_COLLECTED:
-		c->collecting = FALSE;
-		c->collected_at = c->world->now(c);
-		if (c->state == STATE_READY)
-			childhurd_set_phase(c, childhurd_ready_phase(c));
-		c->world->changed(c, FALSE, what);
-		childhurd_mind_slots(c);
-		break;
-	case ACTION_STOP:
-		c->now = is_now(event);
-		childhurd_stop(c, c->proven ? RUNG_HALT : childhurd_rung_without_ssh(c), what);
-		break;
-	case ACTION_NEXT_RUNG:
-		if (event == EVENT_DEADLINE && childhurd_shows_effect(c))
-			break;
-		if (event == EVENT_DEADLINE || c->rung == RUNG_HALT)
-			childhurd_next_rung(c, what);
-		break;
-	case ACTION_FINISH:
-		c->qemu = QEMU_RUNNING;
-		if (c->rung != RUNG_KILL || event == EVENT_LAUNCHED)
-			childhurd_climb(c, RUNG_KILL);
-		break;
-	case ACTION_UNWANTED:
-		childhurd_end_unwanted(c);
-		break;
-	case ACTION_GONE:
-		c->qemu = QEMU_GONE;
-		c->world->changed(c, FALSE, what ? what : "QEMU is gone");
-		break;
-	case ACTION_STOPPED: { /* as was wanted, so the reason stays */
-		g_autofree char *why = g_strdup(c->why);
-		childhurd_settle(c, why);
-		break;
-	}
-	case ACTION_LACK:
-		c->qemu = QEMU_GONE;
-		c->reason = FAILURE_HOST;
-		childhurd_fail(c, VERDICT_LACK, what);
-		break;
-	case ACTION_FAIL:
-		if (event == EVENT_DEADLINE && c->going_down) {
-			childhurd_is_down(c);
-			break;
-		}
-		if (event == EVENT_DEADLINE && c->state == STATE_STARTING) {
-			/* all that is done there is the host's to do */
-			c->reason = FAILURE_HOST;
-			childhurd_fail(c, VERDICT_LACK, what ? what : "a limit passed");
-			break;
-		}
-		c->reason = childhurd_failure_of(c, event);
-		if (event == EVENT_START_FAILED)
-			c->qemu = QEMU_GONE;
-		childhurd_fail(c, VERDICT_FAILURE, what ? what : "a limit passed");
-		break;
-	case ACTION_HALTED:
-		c->reason = childhurd_failure_of(c, event);
-		childhurd_fail(c, c->proven ? VERDICT_POWERED_OFF : VERDICT_FAILURE, what);
-		break;
-	case ACTION_ENDED:
-		c->reason = childhurd_failure_of(c, event);
-		childhurd_ended(c, event, what);
-		break;
-	case ACTION_START_ANEW:
-	case ACTION_RESET_START:
-		if (childhurd_end_first(c, what))
-			break;
-		c->world->quiet(c);
-		if (action == ACTION_RESET_START)
-			childhurd_discard_disk(c);
-		childhurd_start(c, what);
-		break;
-	case ACTION_RESET:
-		childhurd_discard_disk(c);
-		break;
-	case ACTION_RETRY:
-		c->restarts += c->verdict != VERDICT_LACK;
-		childhurd_start(c, "trying again");
-		break;
-	case ACTION_FORGET:
-		c->failures = 0;
-		if (!childhurd_end_first(c, what))
-			childhurd_set_state(c, STATE_STOPPED, what);
-		break;
-	}
+	childhurd_actions[action](c, &cause);
 	childhurd_list_again(c);
 }
 

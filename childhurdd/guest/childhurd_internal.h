@@ -15,6 +15,18 @@ extern const char childhurd_phase_winding_down[];
 /* A start from the beginning: it waits for its place. */
 void childhurd_start(struct childhurd *c, const char *why);
 
+/* --- childhurd_actions.c --- */
+
+/* What an action follows from. */
+struct cause {
+	enum event event;
+	const char *text;   /* what exactly; may be NULL */
+	gboolean wanted_up; /* want_up as it was before the event */
+};
+typedef void (*childhurd_action)(struct childhurd *c, const struct cause *cause);
+/* ACTION_UNDEFINED alone has none. */
+extern const childhurd_action childhurd_actions[N_ACTIONS];
+
 /* --- childhurd_state.c --- */
 
 /* EVENT_DEADLINE after so many ms; < 0: never. */

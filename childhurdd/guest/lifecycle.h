@@ -2,8 +2,8 @@
 /*
  * The life of a childhurd as a table: in each state, what each event leads to.
  *
- * This file is data and knows nothing of how an action is done (childhurd.c does). Whoever wants to
- * know what happens to a guest reads lifecycle.c.
+ * This file is data and knows nothing of how an action is done (childhurd_actions.c does). Whoever
+ * wants to know what happens to a guest reads lifecycle.c.
  */
 #ifndef CHILDHURDD_GUEST_LIFECYCLE_H
 #define CHILDHURDD_GUEST_LIFECYCLE_H
@@ -117,6 +117,7 @@ enum action {
 	ACTION_RETRY,	    /* the back-off is over */
 	ACTION_FORGET,	    /* from failed or back-off to stopped */
 	ACTION_GONE,	    /* the QEMU that could not be ended has ended after all */
+	N_ACTIONS
 };
 
 const char *state_name(enum state state); /* "ready" */

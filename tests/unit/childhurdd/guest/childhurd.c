@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A guest's life without a world: events go in, and what is asked of the world is looked at. */
+#include "childhurdd/guest/childhurd_internal.h"
 #include "tests/unit/childhurdd/guest/childhurd_fake.h"
 
 static void
@@ -9,6 +10,9 @@ test_complete(void)
 		for (int e = 0; e < N_EVENTS; e++)
 			if (lifecycle_action(s, e) == ACTION_UNDEFINED)
 				g_error("%s x %s has no action", state_name(s), event_name(e));
+	for (int a = ACTION_UNDEFINED + 1; a < N_ACTIONS; a++)
+		if (!childhurd_actions[a])
+			g_error("action %d has no function", a);
 	for (int s = 0; s < N_STATES; s++)
 		g_assert_cmpint(state_from_name(state_name(s)), ==, s);
 	g_assert_cmpint(state_from_name("asleep-walking"), ==, -1);

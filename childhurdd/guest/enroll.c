@@ -16,7 +16,7 @@ struct enroll {
 	struct ev_loop *loop;
 	struct hypervisor *hypervisor;
 	const struct config_guest *guest;
-	pid_t qemu;
+	struct hypervisor_qemu qemu;
 	GBytes *message;
 	gboolean complained; /* that the port cannot be opened */
 	gboolean open;	     /* the secrets port leads to the secret service */
@@ -50,7 +50,7 @@ monitor(struct enroll *e, hypervisor_fn done, const char *format, ...)
 	g_autofree char *command = g_strdup_vprintf(format, arguments);
 	va_end(arguments);
 	hypervisor_forget(e->call);
-	e->call = hypervisor_monitor(e->hypervisor, e->guest->name, command, done, e);
+	e->call = hypervisor_monitor(e->hypervisor, &e->qemu, command, done, e);
 }
 
 static void
@@ -110,7 +110,7 @@ static gboolean
 on_hello(struct secret_delivery *delivery, int fd, void *data)
 {
 	struct enroll *e = data;
-	if (!port_peer_is(fd, e->qemu)) {
+	if (!port_peer_is(fd, e->qemu.pid)) {
 		g_warning("%s: somebody else than its QEMU listens at its secrets port %d and "
 			  "says what a guest says: an attack, or two programs with one port",
 			  e->guest->name, e->guest->secrets_port);
@@ -235,13 +235,14 @@ unknown_removed(const struct hypervisor_result *result, void *data)
 
 struct enroll *
 enroll_new(struct ev_loop *loop, struct hypervisor *hypervisor, const struct config_guest *guest,
-	   pid_t qemu, GBytes *message, gboolean forwarded, enroll_fn report, void *data)
+	   const struct hypervisor_qemu *qemu, GBytes *message, gboolean forwarded,
+	   enroll_fn report, void *data)
 {
 	struct enroll *e = g_new0(struct enroll, 1);
 	e->loop = loop;
 	e->hypervisor = hypervisor;
 	e->guest = config_guest_ref(guest);
-	e->qemu = qemu;
+	e->qemu = *qemu;
 	e->message = message ? g_bytes_ref(message) : NULL;
 	e->report = report;
 	e->data = data;

@@ -25,15 +25,15 @@ struct enroll;
 typedef void (*enroll_fn)(enum event event, const char *text, void *data);
 
 /*
- * guest: borrowed, outlives it. qemu: its process, which alone gets the secrets. message: the
- * secrets, referenced; NULL: none are delivered (inject = none), and only the network is waited
- * for. forwarded: the secrets port leads to REACH_UNUSED_PORT already (a QEMU just started); FALSE:
- * what it leads to is not known (taken over). Goes on until it has enrolled or is freed; the caller
- * has the limit.
+ * guest: borrowed, outlives it. qemu: its process alone gets the secrets; copied, but for its uuid,
+ * which outlives it. message: the secrets, referenced; NULL: none are delivered (inject = none),
+ * and only the network is waited for. forwarded: the secrets port leads to REACH_UNUSED_PORT
+ * already (a QEMU just started); FALSE: what it leads to is not known (taken over). Goes on until
+ * it has enrolled or is freed; the caller has the limit.
  */
 struct enroll *enroll_new(struct ev_loop *loop, struct hypervisor *hypervisor,
-			  const struct config_guest *guest, pid_t qemu, GBytes *message,
-			  gboolean forwarded, enroll_fn report, void *data);
+			  const struct config_guest *guest, const struct hypervisor_qemu *qemu,
+			  GBytes *message, gboolean forwarded, enroll_fn report, void *data);
 /* The guest is known to have its secrets: close the port, and report EVENT_ENROLLED. NULL, or one
  * that has enrolled: nothing is done. */
 void enroll_finish(struct enroll *enroll);

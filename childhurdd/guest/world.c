@@ -42,8 +42,8 @@ on_enroll(enum event event, const char *text, void *data)
 static void
 enroll_begin(struct runner *r)
 {
-	r->enroll = enroll_new(r->host->loop, r->host->hypervisor, guest_of(r), r->pid, r->message,
-			       r->c->launched_at != 0, on_enroll, r);
+	r->enroll = enroll_new(r->host->loop, r->host->hypervisor, guest_of(r), &r->qemu,
+			       r->message, r->c->launched_at != 0, on_enroll, r);
 }
 
 static void
@@ -127,7 +127,7 @@ world_watch(struct childhurd *c)
 {
 	struct runner *r = runner_from(c);
 	health_free(r->health);
-	r->health = health_new(r->host->loop, c->config, r->pid, r->host_keys, r->offload_key,
+	r->health = health_new(r->host->loop, c->config, r->qemu.pid, r->host_keys, r->offload_key,
 			       on_health, r);
 	health_pause(r->health, r->pause != HYPERVISOR_RUNS);
 }
@@ -371,7 +371,7 @@ recall_host_keys(struct runner *r)
 }
 
 void
-runner_take_over(struct runner *r, pid_t pid)
+runner_take_over(struct runner *r, const struct hypervisor_qemu *qemu)
 {
 	struct childhurd *c = r->c;
 	const struct record *record = &r->last_record;
@@ -389,13 +389,12 @@ runner_take_over(struct runner *r, pid_t pid)
 	g_autofree char *text =
 	    record->kept.going_down
 		? g_strdup("it was on its way down when the daemon before ended")
-		: g_strdup_printf("taken over from the daemon before (process %d)", (int)pid);
+		: g_strdup_printf("taken over from the daemon before (process %d)", (int)qemu->pid);
 	if (!r->host_keys) /* the record is of a version that did not keep them */
 		recall_host_keys(r);
 	runner_console_start(r);
 	console_recall(r->console);
-	r->begun = TRUE;
-	runner_watch_qemu(r, pid);
+	runner_watch_qemu(r, qemu->id, qemu->pid);
 	childhurd_event(c, EVENT_FOUND, text);
 	runner_look_at_pause(r);
 	if (c->config != wanted) /* as a reload does with what has changed meanwhile */
@@ -476,7 +475,7 @@ runner_new(const struct host *host, const struct config_guest *guest)
 	r->record_file = g_build_filename(r->directory, "state", NULL);
 	r->failure = g_build_filename(r->directory, "failure.txt", NULL);
 	r->screen = g_build_filename(r->directory, "failure.png", NULL);
-	r->uuid = domain_uuid(host->config->state_directory, guest->name);
+	r->qemu.uuid = domain_uuid(host->config->state_directory, guest->name);
 	atomic_file_tidy(r->record_file);
 	atomic_file_tidy(r->failure);
 	r->last_record = record_read(r->record_file);
@@ -514,7 +513,7 @@ runner_free(struct runner *r)
 	g_free(r->console_log);
 	g_free(r->serial);
 	g_free(r->record_file);
-	g_free(r->uuid);
+	g_free(r->qemu.uuid);
 	g_free(r->failure);
 	g_free(r->screen);
 	g_free(r->emulator);
@@ -542,12 +541,6 @@ const struct record *
 runner_last_record(const struct runner *r)
 {
 	return &r->last_record;
-}
-
-const char *
-runner_uuid(const struct runner *r)
-{
-	return r->uuid;
 }
 
 const char *
@@ -586,10 +579,10 @@ runner_host_keys(const struct runner *r)
 	return r->host_keys;
 }
 
-pid_t
-runner_pid(const struct runner *r)
+const struct hypervisor_qemu *
+runner_qemu(const struct runner *r)
 {
-	return r->pid;
+	return &r->qemu;
 }
 
 gint64

@@ -67,14 +67,16 @@ void runner_free(struct runner *runner);
 struct childhurd *runner_childhurd(const struct runner *runner);
 struct runner *runner_of(const struct childhurd *c);
 
-/* A QEMU of this guest that runs since before this daemon. pid: 0 when unknown. It goes on as it
- * was configured when it was started; what has changed since then is applied as after a reload. */
-void runner_take_over(struct runner *runner, pid_t pid);
+/* A QEMU of this guest that runs since before this daemon, and its process is known. It goes on as
+ * it was configured when it was started; what has changed since then is applied as after a reload.
+ */
+void runner_take_over(struct runner *runner, const struct hypervisor_qemu *qemu);
 /* A runner for a guest that is not configured any more and has such a QEMU, as its record has it;
  * NULL: the record does not say. */
 struct runner *runner_adopt(const struct host *host, const char *name);
-/* What the hypervisor reports of this guest's domain. */
-void runner_domain_event(struct runner *runner, enum hypervisor_event event, const char *detail);
+/* What the hypervisor reports of the QEMU id of this guest, the present one or another. */
+void runner_domain_event(struct runner *runner, enum hypervisor_event event, int id,
+			 const char *detail);
 /* Keep what the next daemon has to know: written to runner_record_file, in its time. */
 void runner_record(struct runner *runner);
 const char *runner_record_file(const struct runner *runner);
@@ -97,7 +99,6 @@ void runner_apply(struct runner *runner);
 /* The keys that wait for a restart, NULL: none; caller frees with g_strfreev. */
 char **runner_restart_needed(const struct runner *runner);
 
-const char *runner_uuid(const struct runner *runner);
 /* What the console has said that tells why the guest, which does not answer, may not; with what to
  * do. NULL: nothing. Caller frees. */
 char *runner_complaint(const struct runner *r);
@@ -111,7 +112,8 @@ const char *runner_coordinator_key(const struct runner *runner); /* NULL: the sa
 char *runner_waits_for(const struct runner *runner);
 /* "TYPE BASE64" lines; NULL before the first preparation. Owned by the runner. */
 char **runner_host_keys(const struct runner *runner);
-pid_t runner_pid(const struct runner *runner);	   /* QEMU's; 0: none */
+/* Its QEMU; with id 0 there is none, but its UUID is known. */
+const struct hypervisor_qemu *runner_qemu(const struct runner *runner);
 gint64 runner_memory(const struct runner *runner); /* bytes that QEMU has taken; 0: gone, unknown */
 const char *runner_acceleration(const struct runner *runner); /* NULL: does not run */
 /* The last console lines; caller frees with g_strfreev. */

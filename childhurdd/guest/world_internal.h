@@ -20,7 +20,7 @@ struct runner {
 	const struct host *host;
 	struct childhurd *c;
 	struct lane *files; /* its image, kernel, modules, secrets, disk */
-	char *directory, *disk, *secrets, *offload_key, *console_log, *record_file, *uuid;
+	char *directory, *disk, *secrets, *offload_key, *console_log, *record_file;
 	char *serial;		/* path of the console's socket; NULL: there is none */
 	char *coordinator_key;	/* what Guix reads in place of offload_key; NULL: that one */
 	char *failure, *screen; /* paths of what is kept of the last failure */
@@ -43,14 +43,13 @@ struct runner {
 	struct lane_job *discard; /* of the disk */
 	char **host_keys;
 	/* QEMU */
+	struct hypervisor_qemu qemu; /* uuid: the guest's, whether one runs or not */
 	struct hypervisor_call *call;
-	pid_t pid;
 	ev_io exit_watch; /* on the pidfd */
 	ev_timer exit_timer;
 	gboolean gone;	   /* the process has ended */
 	gboolean reported; /* libvirt has said so */
 	gboolean reset_asked, power_off_asked;
-	gboolean begun;	   /* libvirt has reported its start, or it was taken over */
 	gboolean pictured; /* its screen was kept before it was ended */
 	ev_timer screen_limit;
 	struct hypervisor_call *pause_call; /* a look at whether it runs, or a try to let it */
@@ -139,8 +138,8 @@ void runner_power_button(struct childhurd *c);
 void runner_kill(struct childhurd *c);
 /* Read what is new in the console's log. */
 void runner_console_start(struct runner *r);
-/* Watch a QEMU that runs: its end, its signs of life. pid: 0 unknown. */
-void runner_watch_qemu(struct runner *r, pid_t pid);
+/* Watch a QEMU that runs: its end, its signs of life. id: libvirt's; pid: 0 unknown. */
+void runner_watch_qemu(struct runner *r, int id, pid_t pid);
 /* Find out whether QEMU lets its guest run: EVENT_PAUSED, EVENT_RESUMED, EVENT_BROKEN, or nothing.
  */
 void runner_look_at_pause(struct runner *r);

@@ -47,11 +47,10 @@ guest_gone(struct runner *r)
 {
 	exit_watch_stop(r);
 	pause_forget(r);
-	r->pid = 0;
-	/* a picture of its screen, or its end, is asked for no more: the next QEMU has its name */
+	r->qemu.id = r->qemu.pid = 0;
+	/* a picture of its screen, or its end, is asked for no more */
 	ev_timer_stop(r->host->loop, &r->screen_limit);
-	if (r->c->qemu != QEMU_LAUNCHING)
-		g_clear_pointer(&r->call, hypervisor_forget);
+	g_clear_pointer(&r->call, hypervisor_forget);
 	if (r->console)
 		console_drain(r->console);
 	g_autofree char *text = NULL;
@@ -121,10 +120,10 @@ exit_watch_start(struct runner *r, pid_t pid)
 {
 	exit_watch_stop(r);
 	g_clear_pointer(&r->exit_text, g_free);
-	r->pid = pid;
 	r->gone = r->reported = r->reset_asked = r->power_off_asked = FALSE;
 	int fd = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-	if (fd >= 0 && process_is(pid, is_another, r->uuid)) { /* the number went on meanwhile */
+	if (fd >= 0 &&
+	    process_is(pid, is_another, r->qemu.uuid)) { /* the number went on meanwhile */
 		close(fd);
 		fd = -1;
 		errno = ESRCH;
@@ -141,8 +140,10 @@ exit_watch_start(struct runner *r, pid_t pid)
 }
 
 void
-runner_watch_qemu(struct runner *r, pid_t pid)
+runner_watch_qemu(struct runner *r, int id, pid_t pid)
 {
+	r->qemu.id = id;
+	r->qemu.pid = pid;
 	pause_forget(r);
 	life_begin(&r->life, pid, r->console_log, runner_now());
 	exit_watch_start(r, pid);
@@ -182,8 +183,6 @@ on_pause_known(const struct hypervisor_result *result, void *data)
 	struct runner *r = data;
 	gboolean was = r->pause != HYPERVISOR_RUNS;
 	r->pause_call = NULL;
-	if (r->c->qemu != QEMU_RUNNING)
-		return;
 	if (r->look_again) {
 		runner_look_at_pause(r);
 		return;
@@ -222,10 +221,10 @@ void
 runner_look_at_pause(struct runner *r)
 {
 	r->look_again = r->pause_call != NULL;
-	if (r->look_again || r->c->qemu != QEMU_RUNNING)
+	if (r->look_again)
 		return;
 	ev_timer_stop(r->host->loop, &r->pause_timer);
-	r->pause_call = hypervisor_look(r->host->hypervisor, guest_of(r)->name, on_pause_known, r);
+	r->pause_call = hypervisor_look(r->host->hypervisor, &r->qemu, on_pause_known, r);
 }
 
 static void
@@ -238,19 +237,15 @@ on_pause_timer(struct ev_loop *loop, ev_timer *w, int revents)
 		return;
 	}
 	r->look_again = FALSE;
-	r->pause_call =
-	    hypervisor_resume(r->host->hypervisor, guest_of(r)->name, on_pause_known, r);
+	r->pause_call = hypervisor_resume(r->host->hypervisor, &r->qemu, on_pause_known, r);
 }
 
 void
-runner_domain_event(struct runner *r, enum hypervisor_event event, const char *detail)
+runner_domain_event(struct runner *r, enum hypervisor_event event, int id, const char *detail)
 {
-	/* libvirt reports in order, but later than it acts: the end of the QEMU before may come
-	 * when the next one runs. What does not stand behind the start of this one is not about it.
-	 */
-	if (event == HYPERVISOR_STARTED)
-		r->begun = TRUE;
-	if (!r->begun && event != HYPERVISOR_LOST)
+	/* libvirt reports later than it acts: the end of the QEMU before may come when the next one
+	 * runs. The end of one whose start failed comes, too, and the start's call says so. */
+	if (!r->qemu.id || id != r->qemu.id)
 		return;
 	switch (event) {
 	case HYPERVISOR_STARTED:
@@ -262,8 +257,6 @@ runner_domain_event(struct runner *r, enum hypervisor_event event, const char *d
 		r->power_off_asked = TRUE;
 		break;
 	case HYPERVISOR_STOPPED:
-		if (r->c->qemu != QEMU_RUNNING) /* a start that failed: its call says so */
-			break;
 		if (!r->exit_text)
 			r->exit_text = g_strdup(detail);
 		r->reported = TRUE;
@@ -344,7 +337,7 @@ on_started(const struct hypervisor_result *result, void *data)
 		start_failed(r, result->error->message);
 		return;
 	}
-	runner_watch_qemu(r, result->pid);
+	runner_watch_qemu(r, result->id, result->pid);
 	if (result->pid && hypervisor_embedded(r->host->hypervisor))
 		descriptors_give_back(result->pid);
 	check_privileges(r, result->pid);
@@ -360,7 +353,7 @@ runner_launch(struct childhurd *c)
 	const struct config_guest *guest = c->config;
 	struct domain_spec spec = {
 	    .guest = guest,
-	    .uuid = r->uuid,
+	    .uuid = r->qemu.uuid,
 	    .emulator = r->emulator,
 	    .kvm = r->kvm,
 	    .disk = guest->image ? r->disk : NULL,
@@ -375,8 +368,8 @@ runner_launch(struct childhurd *c)
 	r->boots_kvm = r->kvm;
 	runner_console_start(r);
 	hypervisor_forget(r->call);
-	r->begun = FALSE;
-	r->call = hypervisor_start(r->host->hypervisor, guest->name, r->uuid, xml, on_started, r);
+	r->call =
+	    hypervisor_start(r->host->hypervisor, guest->name, r->qemu.uuid, xml, on_started, r);
 }
 
 static void
@@ -386,8 +379,8 @@ on_ended(const struct hypervisor_result *result, void *data)
 	r->call = NULL;
 	if (result->error)
 		tell_hird(r, FALSE, result->error->message);
-	else if (!r->pid && r->c->state == STATE_STOPPING) /* there was nothing to end */
-		childhurd_event(r->c, EVENT_DIED, "QEMU is gone");
+	else if (!r->qemu.pid && r->c->state == STATE_STOPPING) /* nothing else tells its end */
+		guest_gone(r);
 }
 
 static void
@@ -395,7 +388,7 @@ end_qemu(struct runner *r)
 {
 	ev_timer_stop(r->host->loop, &r->screen_limit);
 	hypervisor_forget(r->call);
-	r->call = hypervisor_destroy(r->host->hypervisor, guest_of(r)->name, on_ended, r);
+	r->call = hypervisor_destroy(r->host->hypervisor, &r->qemu, on_ended, r);
 }
 
 static void
@@ -420,15 +413,15 @@ keep_screen(struct runner *r)
 	ev_timer_set(&r->screen_limit, (double)FAILURE_SCREEN_LIMIT / 1000, 0);
 	ev_timer_start(r->host->loop, &r->screen_limit);
 	hypervisor_forget(r->call);
-	r->call = screenshot_take(r->host->hypervisor, guest_of(r)->name, r->screen,
-				  r->host->qemu_user, on_screen, r);
+	r->call = screenshot_take(r->host->hypervisor, &r->qemu, r->screen, r->host->qemu_user,
+				  on_screen, r);
 }
 
 void
 runner_power_button(struct childhurd *c)
 {
 	struct runner *r = runner_from(c);
-	hypervisor_power_button(r->host->hypervisor, c->config->name, NULL, NULL);
+	hypervisor_power_button(r->host->hypervisor, &r->qemu, NULL, NULL);
 }
 
 void
@@ -437,7 +430,8 @@ runner_kill(struct childhurd *c)
 	struct runner *r = runner_from(c);
 	if (r->call && c->qemu == QEMU_LAUNCHING)
 		return; /* it cannot be ended before it is there; EVENT_LAUNCHED comes first */
-	if (c->verdict == VERDICT_FAILURE && c->kills == 1 && r->pid && !life_stopped(r->pid)) {
+	if (c->verdict == VERDICT_FAILURE && c->kills == 1 && r->qemu.pid &&
+	    !life_stopped(r->qemu.pid)) {
 		keep_screen(r);
 		return;
 	}

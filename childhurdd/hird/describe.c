@@ -103,7 +103,7 @@ describe(const struct host *host, const struct runner *r, gboolean details, stru
 	    .restarts = c->restarts,
 	    .next_try = c->state == STATE_BACKOFF ? wall(c->deadline) : 0,
 	    .deadline = c->state == STATE_BACKOFF ? 0 : wall(c->deadline),
-	    .pid = runner_pid(r),
+	    .pid = runner_qemu(r)->pid,
 	    .acceleration = runner_acceleration(r),
 	    .admin_user = config->admin_user,
 	    .user = config->user,

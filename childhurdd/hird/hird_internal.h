@@ -53,8 +53,8 @@ void hird_renew(struct hird *hird);
  * what the hypervisor reports. */
 void take_over_init(struct hird *hird);
 void take_over_begin(struct hird *hird);
-void take_over_on_domain(enum hypervisor_event event, const char *name, const char *detail,
-			 void *hird);
+void take_over_on_domain(enum hypervisor_event event, const struct hypervisor_qemu *qemu,
+			 const char *detail, void *hird);
 
 /* serve.c: what is done for clients of the control socket. */
 struct control_hird hird_serve(struct hird *hird);

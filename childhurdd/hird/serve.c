@@ -191,6 +191,7 @@ serve_screenshot(void *data, const char *name,
 		 void (*done)(GBytes *png, const GError *error, void *done_data), void *done_data)
 {
 	struct hird *h = data;
+	const struct runner *r = hird_find_any(h, name); /* the caller has looked it up */
 	g_autoptr(GError) busy = NULL;
 	guint number = 0;
 	while (h->photos & 1u << number)
@@ -212,7 +213,8 @@ serve_screenshot(void *data, const char *name,
 	photo->path = g_build_filename(h->host.config->state_directory, name, file, NULL);
 	photo->done = done;
 	photo->done_data = done_data;
-	screenshot_take(h->host.hypervisor, name, photo->path, h->host.qemu_user, on_photo, photo);
+	screenshot_take(h->host.hypervisor, runner_qemu(r), photo->path, h->host.qemu_user,
+			on_photo, photo);
 }
 
 char *

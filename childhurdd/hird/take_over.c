@@ -16,15 +16,15 @@
 static void
 end_stranger(struct hird *h, const struct hypervisor_domain *domain)
 {
-	struct runner *r = domain->pid ? runner_adopt(&h->host, domain->name) : NULL;
+	struct runner *r = domain->qemu.pid ? runner_adopt(&h->host, domain->name) : NULL;
 	g_warning("%s: runs, but is no longer configured; %s", domain->name,
 		  r ? "it is stopped, when no build runs" : "it is ended");
 	if (!r) {
-		hypervisor_destroy(h->host.hypervisor, domain->name, NULL, NULL);
+		hypervisor_destroy(h->host.hypervisor, &domain->qemu, NULL, NULL);
 		return;
 	}
 	g_ptr_array_add(h->removed, r);
-	runner_take_over(r, domain->pid);
+	runner_take_over(r, &domain->qemu);
 	childhurd_event(runner_childhurd(r), EVENT_STOP, "no longer configured");
 }
 
@@ -34,7 +34,7 @@ end_strangers(struct hird *h, GPtrArray *domains)
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
 		g_autofree char *uuid = domain_uuid(h->host.config->state_directory, domain->name);
-		if (!hird_find(h, domain->name) && !strcmp(uuid, domain->uuid))
+		if (!hird_find(h, domain->name) && !strcmp(uuid, domain->qemu.uuid))
 			end_stranger(h, domain);
 	}
 }
@@ -45,9 +45,9 @@ take_over_found(struct hird *h, GPtrArray *domains)
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
 		struct runner *r = hird_find(h, domain->name);
-		if (r && !strcmp(runner_uuid(r), domain->uuid) && domain->pid)
-			runner_take_over(r, domain->pid); /* without a process, libvirt has yet to
-							     learn of its end */
+		/* without a process, libvirt has yet to learn of its end */
+		if (r && !strcmp(runner_qemu(r)->uuid, domain->qemu.uuid) && domain->qemu.pid)
+			runner_take_over(r, &domain->qemu);
 	}
 }
 
@@ -61,13 +61,13 @@ end_unknown(struct hird *h, GPtrArray *domains)
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
 		struct runner *r = hird_find(h, domain->name);
-		if (!r || strcmp(runner_uuid(r), domain->uuid))
+		if (!r || strcmp(runner_qemu(r)->uuid, domain->qemu.uuid))
 			continue;
 		const struct childhurd *c = runner_childhurd(r);
 		if (!childhurd_has_qemu(c)) {
 			g_warning("%s: its QEMU came up while the hypervisor was away; it is ended",
 				  domain->name);
-			hypervisor_destroy(h->host.hypervisor, domain->name, NULL, NULL);
+			hypervisor_destroy(h->host.hypervisor, &domain->qemu, NULL, NULL);
 		}
 	}
 }
@@ -152,7 +152,8 @@ on_list(struct ev_loop *loop, ev_timer *w, int revents)
 }
 
 void
-take_over_on_domain(enum hypervisor_event event, const char *name, const char *detail, void *data)
+take_over_on_domain(enum hypervisor_event event, const struct hypervisor_qemu *qemu,
+		    const char *detail, void *data)
 {
 	struct hird *h = data;
 	if (event == HYPERVISOR_LOST) {
@@ -162,9 +163,12 @@ take_over_on_domain(enum hypervisor_event event, const char *name, const char *d
 		ev_timer_start(h->host.loop, &h->list);
 		return;
 	}
-	struct runner *r = hird_find_any(h, name);
-	if (r)
-		runner_domain_event(r, event, detail);
+	const struct childhurd *c;
+	for (guint i = 0; (c = hird_guest(h, i)); i++)
+		if (!strcmp(runner_qemu(runner_of(c))->uuid, qemu->uuid)) {
+			runner_domain_event(runner_of(c), event, qemu->id, detail);
+			return;
+		}
 }
 
 void

@@ -41,32 +41,33 @@ struct hypervisor_call {
 	struct hypervisor *hypervisor;
 	struct task *task;
 	enum call_kind kind;
-	char *name, *uuid, *text;
+	char *name; /* of a start */
+	struct hypervisor_qemu qemu;
+	char *text;
 	hypervisor_fn done;
 	void *data;
 	/* written by the worker */
 	GError *error;
 	char *answer;
-	pid_t pid;
 	enum hypervisor_running running;
 	GPtrArray *domains;
-	gboolean counted; /* in the hypervisor's table */
+	gboolean counted; /* among the calls to its monitor */
 };
 
 static guint
-calls_of(const struct hypervisor *h, const char *name)
+calls_of(GHashTable *calls, const char *uuid)
 {
-	return GPOINTER_TO_UINT(g_hash_table_lookup(h->asked, name));
+	return GPOINTER_TO_UINT(g_hash_table_lookup(calls, uuid));
 }
 
 static void
-calls_count(struct hypervisor *h, const char *name, int more)
+calls_count(GHashTable *calls, const char *uuid, int more)
 {
-	guint n = calls_of(h, name) + (guint)more;
+	guint n = calls_of(calls, uuid) + (guint)more;
 	if (n)
-		g_hash_table_replace(h->asked, g_strdup(name), GUINT_TO_POINTER(n));
+		g_hash_table_replace(calls, g_strdup(uuid), GUINT_TO_POINTER(n));
 	else
-		g_hash_table_remove(h->asked, name);
+		g_hash_table_remove(calls, uuid);
 }
 
 static void
@@ -74,9 +75,9 @@ call_free(void *data)
 {
 	struct hypervisor_call *call = data;
 	if (call->counted)
-		calls_count(call->hypervisor, call->name, -1);
+		calls_count(call->hypervisor->asked, call->qemu.uuid, -1);
 	g_free(call->name);
-	g_free(call->uuid);
+	g_free(call->qemu.uuid);
 	g_free(call->text);
 	g_free(call->answer);
 	g_clear_error(&call->error);
@@ -89,7 +90,7 @@ domain_free(void *data)
 {
 	struct hypervisor_domain *domain = data;
 	g_free(domain->name);
-	g_free(domain->uuid);
+	g_free(domain->qemu.uuid);
 	g_free(domain);
 }
 
@@ -121,14 +122,61 @@ is_missing(void)
 	return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN;
 }
 
-/* The domain of our guest, or NULL: none (no error), or an error. */
+/* The domain of the QEMU that is meant. */
 static virDomainPtr
-domain_get(virConnectPtr connection, const char *name, GError **error)
+domain_get(virConnectPtr connection, const struct hypervisor_qemu *qemu, GError **error)
 {
-	virDomainPtr domain = virDomainLookupByName(connection, name);
+	virDomainPtr domain = virDomainLookupByUUIDString(connection, qemu->uuid);
+	int id = domain ? (int)virDomainGetID(domain) : -1; /* -1, too: it has ended just now */
+	if (domain && id == qemu->id)
+		return domain;
 	if (!domain && !is_missing())
 		hypervisor_set_error(error, "libvirt");
-	return domain;
+	else
+		g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_GONE,
+			    qemu->id && id > 0 ? "it has ended, and another QEMU of its guest runs"
+					       : "it does not run");
+	if (domain)
+		virDomainFree(domain);
+	return NULL;
+}
+
+/*
+ * libvirt finds a domain by its UUID alone. A call that has found the QEMU it means, and has yet to
+ * act on it, is counted: no other QEMU is started in its place meanwhile.
+ */
+static void
+acting(struct hypervisor *h, const char *uuid, int more)
+{
+	g_mutex_lock(&h->lock);
+	calls_count(h->acting, uuid, more);
+	g_mutex_unlock(&h->lock);
+}
+
+static gboolean
+is_acted_on(struct hypervisor *h, const char *uuid)
+{
+	g_mutex_lock(&h->lock);
+	guint n = calls_of(h->acting, uuid);
+	g_mutex_unlock(&h->lock);
+	return n > 0;
+}
+
+/* With a libvirtd, others have domains, too. */
+static gboolean
+name_is_ours(virConnectPtr connection, const struct hypervisor_call *call, GError **error)
+{
+	virDomainPtr domain = virDomainLookupByName(connection, call->name);
+	char uuid[VIR_UUID_STRING_BUFLEN];
+	if (!domain)
+		return TRUE;
+	gboolean ours = virDomainGetUUIDString(domain, uuid) == 0 && !strcmp(uuid, call->qemu.uuid);
+	virDomainFree(domain);
+	if (!ours)
+		g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+			    "a domain named %s that is not ours runs already; rename one of them",
+			    call->name);
+	return ours;
 }
 
 /* A domain whose QEMU has just died may still be in libvirt's list: its event thread is about to
@@ -136,22 +184,20 @@ domain_get(virConnectPtr connection, const char *name, GError **error)
 static gboolean
 wait_for_stale(virConnectPtr connection, const struct hypervisor_call *call, GError **error)
 {
+	const char *uuid = call->qemu.uuid;
+	gboolean listed = FALSE;
 	for (int waited = 0; waited < STALE_DOMAIN_LIMIT; waited += 20) {
-		virDomainPtr domain = domain_get(connection, call->name, error);
-		if (!domain)
-			return !error || !*error;
-		char uuid[VIR_UUID_STRING_BUFLEN];
-		gboolean ours =
-		    virDomainGetUUIDString(domain, uuid) == 0 && !strcmp(uuid, call->uuid);
-		virDomainFree(domain);
-		if (!ours) {
-			g_set_error(
-			    error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
-			    "a domain named %s that is not ours runs already; rename one of them",
-			    call->name);
+		virDomainPtr domain = virDomainLookupByUUIDString(connection, uuid);
+		listed = domain != NULL;
+		if (!domain && !is_missing()) {
+			hypervisor_set_error(error, "libvirt");
 			return FALSE;
 		}
-		if (find_pid(call->hypervisor, call->name, call->uuid)) {
+		if (!domain && !is_acted_on(call->hypervisor, uuid))
+			return TRUE;
+		if (domain)
+			virDomainFree(domain);
+		if (domain && find_pid(call->hypervisor, call->name, uuid)) {
 			g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
 				    "its QEMU runs already");
 			return FALSE;
@@ -159,14 +205,16 @@ wait_for_stale(virConnectPtr connection, const struct hypervisor_call *call, GEr
 		g_usleep(20000);
 	}
 	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
-		    "libvirt still lists the domain of an ended QEMU");
+		    listed ? "libvirt still lists the domain of an ended QEMU"
+			   : "libvirt has not answered yet what it was asked of an ended QEMU");
 	return FALSE;
 }
 
 static void
 do_start(virConnectPtr connection, struct hypervisor_call *call)
 {
-	if (!wait_for_stale(connection, call, &call->error))
+	if (!name_is_ours(connection, call, &call->error) ||
+	    !wait_for_stale(connection, call, &call->error))
 		return;
 	const char *root = call->hypervisor->root;
 	if (root)
@@ -176,9 +224,10 @@ do_start(virConnectPtr connection, struct hypervisor_call *call)
 		hypervisor_set_error(&call->error, "QEMU does not start");
 		return;
 	}
-	call->pid = find_pid(call->hypervisor, call->name, call->uuid);
-	if (root && call->pid)
-		embed_note(root, call->name, call->pid);
+	call->qemu.id = (int)virDomainGetID(domain);
+	call->qemu.pid = find_pid(call->hypervisor, call->name, call->qemu.uuid);
+	if (root && call->qemu.pid)
+		embed_note(root, call->name, call->qemu.pid);
 	virDomainFree(domain);
 }
 
@@ -197,10 +246,11 @@ do_list(virConnectPtr connection, struct hypervisor_call *call)
 		virDomainGetUUIDString(list[i], uuid);
 		struct hypervisor_domain *domain = g_new0(struct hypervisor_domain, 1);
 		domain->name = g_strdup(virDomainGetName(list[i]));
-		domain->uuid = g_strdup(uuid);
-		domain->pid = find_pid(call->hypervisor, domain->name, uuid);
-		if (call->hypervisor->root && domain->pid)
-			embed_note(call->hypervisor->root, domain->name, domain->pid);
+		domain->qemu.uuid = g_strdup(uuid);
+		domain->qemu.id = (int)virDomainGetID(list[i]);
+		domain->qemu.pid = find_pid(call->hypervisor, domain->name, uuid);
+		if (call->hypervisor->root && domain->qemu.pid)
+			embed_note(call->hypervisor->root, domain->name, domain->qemu.pid);
 		g_ptr_array_add(call->domains, domain);
 		virDomainFree(list[i]);
 	}
@@ -272,11 +322,11 @@ do_resume(virDomainPtr domain, struct hypervisor_call *call)
 static void
 do_with_domain(virConnectPtr connection, struct hypervisor_call *call)
 {
-	virDomainPtr domain = domain_get(connection, call->name, &call->error);
+	virDomainPtr domain = domain_get(connection, &call->qemu, &call->error);
 	if (!domain) {
-		if (!call->error && call->kind != CALL_DESTROY)
-			g_set_error(&call->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
-				    "it does not run");
+		if (call->kind == CALL_DESTROY &&
+		    g_error_matches(call->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_GONE))
+			g_clear_error(&call->error);
 		return;
 	}
 	switch (call->kind) {
@@ -317,12 +367,15 @@ call_work(void *data)
 	virConnectPtr connection = hypervisor_connect(call->hypervisor, &call->error);
 	if (!connection)
 		return;
-	if (call->kind == CALL_START)
+	if (call->kind == CALL_START) {
 		do_start(connection, call);
-	else if (call->kind == CALL_LIST)
+	} else if (call->kind == CALL_LIST) {
 		do_list(connection, call);
-	else
+	} else {
+		acting(call->hypervisor, call->qemu.uuid, 1);
 		do_with_domain(connection, call);
+		acting(call->hypervisor, call->qemu.uuid, -1);
+	}
 	virConnectClose(connection);
 }
 
@@ -335,30 +388,36 @@ call_done(void *data)
 	struct hypervisor_result result = {.error = call->error,
 					   .text = call->answer,
 					   .running = call->running,
-					   .pid = call->pid,
+					   .id = call->qemu.id,
+					   .pid = call->qemu.pid,
 					   .domains = call->domains};
+	if (call->domains)
+		hypervisor_note_listed(call->hypervisor, call->domains);
 	if (call->done)
 		call->done(&result, call->data);
 }
 
 static struct hypervisor_call *
-call_run(struct hypervisor *h, enum call_kind kind, const char *name, const char *uuid,
-	 const char *text, hypervisor_fn done, void *data)
+call_run(struct hypervisor *h, enum call_kind kind, const char *name,
+	 const struct hypervisor_qemu *qemu, const char *text, hypervisor_fn done, void *data)
 {
 	struct hypervisor_call *call = g_new0(struct hypervisor_call, 1);
 	call->hypervisor = h;
 	call->kind = kind;
 	call->name = g_strdup(name);
-	call->uuid = g_strdup(uuid);
+	if (qemu) {
+		call->qemu = *qemu;
+		call->qemu.uuid = g_strdup(qemu->uuid);
+	}
 	call->text = g_strdup(text);
 	call->done = done;
 	call->data = data;
-	if (kind == CALL_MONITOR && calls_of(h, name) >= HYPERVISOR_CALLS_MAX)
+	if (kind == CALL_MONITOR && calls_of(h->asked, qemu->uuid) >= HYPERVISOR_CALLS_MAX)
 		g_set_error(&call->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR,
 			    "QEMU's monitor: %d calls wait for an answer already",
 			    HYPERVISOR_CALLS_MAX);
 	else if (kind == CALL_MONITOR)
-		calls_count(h, name, 1);
+		calls_count(h->asked, qemu->uuid, 1);
 	call->counted = kind == CALL_MONITOR && !call->error;
 	call->task = task_run(h->tasks, call_work, call_done, call_free, call);
 	return call;
@@ -394,39 +453,43 @@ struct hypervisor_call *
 hypervisor_start(struct hypervisor *hypervisor, const char *name, const char *uuid, const char *xml,
 		 hypervisor_fn done, void *data)
 {
-	return call_run(hypervisor, CALL_START, name, uuid, xml, done, data);
+	const struct hypervisor_qemu qemu = {.uuid = (char *)uuid};
+	return call_run(hypervisor, CALL_START, name, &qemu, xml, done, data);
 }
 
 struct hypervisor_call *
-hypervisor_destroy(struct hypervisor *hypervisor, const char *name, hypervisor_fn done, void *data)
-{
-	return call_run(hypervisor, CALL_DESTROY, name, NULL, NULL, done, data);
-}
-
-struct hypervisor_call *
-hypervisor_power_button(struct hypervisor *hypervisor, const char *name, hypervisor_fn done,
-			void *data)
-{
-	return call_run(hypervisor, CALL_POWER_BUTTON, name, NULL, NULL, done, data);
-}
-
-struct hypervisor_call *
-hypervisor_monitor(struct hypervisor *hypervisor, const char *name, const char *command,
+hypervisor_destroy(struct hypervisor *hypervisor, const struct hypervisor_qemu *qemu,
 		   hypervisor_fn done, void *data)
 {
-	return call_run(hypervisor, CALL_MONITOR, name, NULL, command, done, data);
+	return call_run(hypervisor, CALL_DESTROY, NULL, qemu, NULL, done, data);
 }
 
 struct hypervisor_call *
-hypervisor_look(struct hypervisor *hypervisor, const char *name, hypervisor_fn done, void *data)
+hypervisor_power_button(struct hypervisor *hypervisor, const struct hypervisor_qemu *qemu,
+			hypervisor_fn done, void *data)
 {
-	return call_run(hypervisor, CALL_LOOK, name, NULL, NULL, done, data);
+	return call_run(hypervisor, CALL_POWER_BUTTON, NULL, qemu, NULL, done, data);
 }
 
 struct hypervisor_call *
-hypervisor_resume(struct hypervisor *hypervisor, const char *name, hypervisor_fn done, void *data)
+hypervisor_monitor(struct hypervisor *hypervisor, const struct hypervisor_qemu *qemu,
+		   const char *command, hypervisor_fn done, void *data)
 {
-	return call_run(hypervisor, CALL_RESUME, name, NULL, NULL, done, data);
+	return call_run(hypervisor, CALL_MONITOR, NULL, qemu, command, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_look(struct hypervisor *hypervisor, const struct hypervisor_qemu *qemu,
+		hypervisor_fn done, void *data)
+{
+	return call_run(hypervisor, CALL_LOOK, NULL, qemu, NULL, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_resume(struct hypervisor *hypervisor, const struct hypervisor_qemu *qemu,
+		  hypervisor_fn done, void *data)
+{
+	return call_run(hypervisor, CALL_RESUME, NULL, qemu, NULL, done, data);
 }
 
 struct hypervisor_call *
@@ -469,6 +532,8 @@ hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory
 	h->root = g_steal_pointer(&root);
 	h->logs = h->root ? g_build_filename(h->root, "log", "qemu", NULL) : NULL;
 	h->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	h->begun = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	h->acting = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	h->path = g_steal_pointer(&path);
 	h->user = user ? user->identity.uid : geteuid();
 	h->event = event;

@@ -18,17 +18,28 @@
 
 #define HYPERVISOR_CALLS_MAX 4 /* calls to one QEMU's monitor at a time */
 
+/*
+ * One QEMU. The domain of a guest has the same UUID each time, but libvirt gives it another id with
+ * each start. So what is meant for one QEMU never reaches the next one.
+ */
+struct hypervisor_qemu {
+	char *uuid; /* owned by what this is part of */
+	int id;	    /* 0: none that is known */
+	pid_t pid;  /* 0: unknown */
+};
+
 enum hypervisor_event {
-	HYPERVISOR_STARTED,	    /* what was reported before is of the QEMU before this one */
+	HYPERVISOR_STARTED,
 	HYPERVISOR_RESET_ASKED,	    /* the guest asked for a reset; its QEMU ends */
 	HYPERVISOR_POWER_OFF_ASKED, /* the guest powered itself off; its QEMU ends */
 	HYPERVISOR_STOPPED,	    /* libvirt is done with the domain; detail says why it ended */
 	HYPERVISOR_PAUSED, /* its QEMU runs on, but not the guest; or the guest runs again */
-	HYPERVISOR_LOST, /* the connection is gone (name NULL); it is opened again by the next call
+	HYPERVISOR_LOST, /* the connection is gone (qemu NULL); it is opened again by the next call
 			  */
 };
-/* From the loop. name: the domain's. */
-typedef void (*hypervisor_event_fn)(enum hypervisor_event event, const char *name,
+/* From the loop. qemu: which one, without its pid; it need not be the present one of its guest, as
+ * the end of one may be reported when the next one runs. id 0: libvirt does not say which. */
+typedef void (*hypervisor_event_fn)(enum hypervisor_event event, const struct hypervisor_qemu *qemu,
 				    const char *detail, void *data);
 
 struct hypervisor;
@@ -72,40 +83,47 @@ struct hypervisor_result {
 	const GError *error; /* NULL: done */
 	const char *text;    /* of a monitor command; of a look: QEMU's word for how it runs */
 	enum hypervisor_running running; /* of a look */
-	pid_t pid;			 /* of a started domain; 0: unknown */
+	int id;				 /* of a started domain */
+	pid_t pid;			 /* ... 0: unknown */
 	GPtrArray *domains;		 /* of struct hypervisor_domain, for hypervisor_list */
 };
 typedef void (*hypervisor_fn)(const struct hypervisor_result *result, void *data);
 
 struct hypervisor_domain {
-	char *name, *uuid;
-	pid_t pid; /* 0: unknown */
+	char *name;
+	struct hypervisor_qemu qemu;
 };
 
 /*
  * The calls. done comes later from the loop, once, unless it is NULL or the call is forgotten
- * before. Each returns a handle for hypervisor_forget, valid until done is called.
+ * before. Each returns a handle for hypervisor_forget, valid until done is called. qemu is copied;
+ * a call about one that has ended fails with HYPERVISOR_ERROR_GONE, whatever runs in its place.
  */
 /* Start a transient domain. A dead one of the same UUID that libvirt has not cleaned up yet is
- * waited for. */
+ * waited for, and so are calls about it that are under way. */
 struct hypervisor_call *hypervisor_start(struct hypervisor *hypervisor, const char *name,
 					 const char *uuid, const char *xml, hypervisor_fn done,
 					 void *data);
-/* End it: SIGTERM, then SIGKILL. No such domain counts as done. */
-struct hypervisor_call *hypervisor_destroy(struct hypervisor *hypervisor, const char *name,
-					   hypervisor_fn done, void *data);
-struct hypervisor_call *hypervisor_power_button(struct hypervisor *hypervisor, const char *name,
+/* End it: SIGTERM, then SIGKILL. One that has ended counts as done. */
+struct hypervisor_call *hypervisor_destroy(struct hypervisor *hypervisor,
+					   const struct hypervisor_qemu *qemu, hypervisor_fn done,
+					   void *data);
+struct hypervisor_call *hypervisor_power_button(struct hypervisor *hypervisor,
+						const struct hypervisor_qemu *qemu,
 						hypervisor_fn done, void *data);
 /* One command of QEMU's human monitor. Where HYPERVISOR_CALLS_MAX of one guest are under way, QEMU
  * does not answer, and the call fails at once: it would only keep a worker from other guests. */
-struct hypervisor_call *hypervisor_monitor(struct hypervisor *hypervisor, const char *name,
-					   const char *command, hypervisor_fn done, void *data);
+struct hypervisor_call *hypervisor_monitor(struct hypervisor *hypervisor,
+					   const struct hypervisor_qemu *qemu, const char *command,
+					   hypervisor_fn done, void *data);
 /* How it runs. */
-struct hypervisor_call *hypervisor_look(struct hypervisor *hypervisor, const char *name,
-					hypervisor_fn done, void *data);
+struct hypervisor_call *hypervisor_look(struct hypervisor *hypervisor,
+					const struct hypervisor_qemu *qemu, hypervisor_fn done,
+					void *data);
 /* Let it go on: what could not be read or written is tried again. Then how it runs. */
-struct hypervisor_call *hypervisor_resume(struct hypervisor *hypervisor, const char *name,
-					  hypervisor_fn done, void *data);
+struct hypervisor_call *hypervisor_resume(struct hypervisor *hypervisor,
+					  const struct hypervisor_qemu *qemu, hypervisor_fn done,
+					  void *data);
 /* All running domains. */
 struct hypervisor_call *hypervisor_list(struct hypervisor *hypervisor, hypervisor_fn done,
 					void *data);

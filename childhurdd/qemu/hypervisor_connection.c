@@ -13,35 +13,75 @@
 struct report {
 	struct hypervisor *hypervisor;
 	enum hypervisor_event event;
-	char *name, *detail;
+	struct hypervisor_qemu qemu;
+	char *detail;
 };
 
 static void
 report_free(void *data)
 {
 	struct report *report = data;
-	g_free(report->name);
+	g_free(report->qemu.uuid);
 	g_free(report->detail);
 	g_free(report);
+}
+
+/*
+ * Which QEMU it is about. When a call has ended a domain, libvirt forgets its id before it reports
+ * that (qemuDomainDestroyFlags in qemu_driver.c). libvirt reports in order, so the QEMU is the one
+ * that it has last reported started.
+ */
+static void
+report_complete(struct report *report)
+{
+	GHashTable *begun = report->hypervisor->begun;
+	struct hypervisor_qemu *qemu = &report->qemu;
+	if (qemu->id < 0)
+		qemu->id = GPOINTER_TO_INT(g_hash_table_lookup(begun, qemu->uuid));
+	if (report->event == HYPERVISOR_STARTED)
+		g_hash_table_replace(begun, g_strdup(qemu->uuid), GINT_TO_POINTER(qemu->id));
+	else if (report->event == HYPERVISOR_STOPPED)
+		g_hash_table_remove(begun, qemu->uuid);
 }
 
 static void
 report_deliver(void *data)
 {
 	struct report *report = data;
-	report->hypervisor->event(report->event, report->name, report->detail,
-				  report->hypervisor->data);
+	struct hypervisor *h = report->hypervisor;
+	if (report->qemu.uuid)
+		report_complete(report);
+	h->event(report->event, report->qemu.uuid ? &report->qemu : NULL, report->detail, h->data);
+}
+
+void
+hypervisor_note_listed(struct hypervisor *h, const GPtrArray *domains)
+{
+	for (guint i = 0; i < domains->len; i++) {
+		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
+		const struct hypervisor_qemu *qemu = &domain->qemu;
+		/* What is there already stays: the end of that one may have yet to be reported. */
+		if (!g_hash_table_contains(h->begun, qemu->uuid))
+			g_hash_table_insert(h->begun, g_strdup(qemu->uuid),
+					    GINT_TO_POINTER(qemu->id));
+	}
 }
 
 /* --- in libvirt's event thread --- */
 
 static void
-post(struct hypervisor *h, enum hypervisor_event event, const char *name, const char *detail)
+post(struct hypervisor *h, enum hypervisor_event event, virDomainPtr domain, const char *detail)
 {
+	char uuid[VIR_UUID_STRING_BUFLEN];
+	if (domain && virDomainGetUUIDString(domain, uuid) < 0)
+		return;
 	struct report *report = g_new0(struct report, 1);
 	report->hypervisor = h;
 	report->event = event;
-	report->name = g_strdup(name);
+	if (domain) {
+		report->qemu.uuid = g_strdup(uuid);
+		report->qemu.id = (int)virDomainGetID(domain);
+	}
 	report->detail = g_strdup(detail);
 	tasks_post(h->tasks, report_deliver, report_free, report);
 }
@@ -67,11 +107,11 @@ static int
 on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail, void *data)
 {
 	if (event == VIR_DOMAIN_EVENT_STARTED)
-		post(data, HYPERVISOR_STARTED, virDomainGetName(domain), NULL);
+		post(data, HYPERVISOR_STARTED, domain, NULL);
 	if (event == VIR_DOMAIN_EVENT_SUSPENDED || event == VIR_DOMAIN_EVENT_RESUMED)
-		post(data, HYPERVISOR_PAUSED, virDomainGetName(domain), NULL);
+		post(data, HYPERVISOR_PAUSED, domain, NULL);
 	if (event == VIR_DOMAIN_EVENT_STOPPED)
-		post(data, HYPERVISOR_STOPPED, virDomainGetName(domain), stop_detail(detail));
+		post(data, HYPERVISOR_STOPPED, domain, stop_detail(detail));
 	return 0;
 }
 
@@ -94,9 +134,9 @@ on_monitor_event(virConnectPtr connection, virDomainPtr domain, const char *even
 		return;
 	const char *reason = hypervisor_member(json_node_get_object(node), "reason");
 	if (!strcmp(reason, "guest-reset"))
-		post(data, HYPERVISOR_RESET_ASKED, virDomainGetName(domain), NULL);
+		post(data, HYPERVISOR_RESET_ASKED, domain, NULL);
 	else if (!strcmp(reason, "guest-shutdown"))
-		post(data, HYPERVISOR_POWER_OFF_ASKED, virDomainGetName(domain), NULL);
+		post(data, HYPERVISOR_POWER_OFF_ASKED, domain, NULL);
 }
 
 static void

@@ -9,7 +9,11 @@
 
 #define HYPERVISOR_ERROR (hypervisor_error_quark())
 GQuark hypervisor_error_quark(void);
-enum hypervisor_error { HYPERVISOR_ERROR_LIBVIRT, HYPERVISOR_ERROR_MONITOR };
+enum hypervisor_error {
+	HYPERVISOR_ERROR_LIBVIRT,
+	HYPERVISOR_ERROR_MONITOR,
+	HYPERVISOR_ERROR_GONE, /* the QEMU that was meant has ended */
+};
 
 #define EMBED_END_LIMIT 2000 /* ms that a QEMU may take to be gone after SIGKILL */
 /* Bytes that are kept for libvirt's own small files: without them it ends the QEMUs that it finds,

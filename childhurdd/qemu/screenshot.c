@@ -4,10 +4,10 @@
 #include "childhurdd/qemu/folder.h"
 
 struct hypervisor_call *
-screenshot_take(struct hypervisor *hypervisor, const char *name, const char *path,
+screenshot_take(struct hypervisor *hypervisor, const struct hypervisor_qemu *qemu, const char *path,
 		const struct qemu_user *user, hypervisor_fn done, void *data)
 {
 	g_autofree char *command = g_strdup_printf("screendump \"%s\" -f png", path);
 	guest_folder_lay_out(path, user); /* without the file QEMU reports why it cannot write */
-	return hypervisor_monitor(hypervisor, name, command, done, data);
+	return hypervisor_monitor(hypervisor, qemu, command, done, data);
 }

@@ -6,12 +6,13 @@
 #include "childhurdd/qemu/hypervisor.h"
 
 /*
- * Let the QEMU of the domain name write its screen to path, for which an empty file of user's is
+ * Let qemu write its screen to path, for which an empty file of user's is
  * laid out. done is called from the loop: an error, or a text, which is QEMU's complaint, and the
  * picture is not there. Returns at once; forget the call with hypervisor_forget.
  */
-struct hypervisor_call *screenshot_take(struct hypervisor *hypervisor, const char *name,
-					const char *path, const struct qemu_user *user,
-					hypervisor_fn done, void *data);
+struct hypervisor_call *screenshot_take(struct hypervisor *hypervisor,
+					const struct hypervisor_qemu *qemu, const char *path,
+					const struct qemu_user *user, hypervisor_fn done,
+					void *data);
 
 #endif

@@ -26,14 +26,14 @@ struct hypervisor {
 	char *state_directory;
 	hypervisor_event_fn event;
 	void *data;
-	GHashTable *pids; /* name => pid of its sshd */
+	GHashTable *pids; /* UUID => pid of its sshd, which is the id of its QEMU, too */
 	int epoll;	  /* listeners of all secrets ports */
 };
 
 struct hypervisor_call {
 	struct hypervisor *hypervisor;
 	struct task *task;
-	char *name, *text;
+	char *name, *uuid, *text;
 	hypervisor_fn done;
 	void *data;
 	pid_t pid;
@@ -121,14 +121,15 @@ call_done(void *data)
 	struct hypervisor *h = call->hypervisor;
 	g_autoptr(GPtrArray) none = g_ptr_array_new();
 	const struct hypervisor_result result = {
-	    .error = call->error, .text = "", .pid = call->pid, .domains = none};
-	pid_t runs = call->name ? GPOINTER_TO_INT(g_hash_table_lookup(h->pids, call->name)) : 0;
+	    .error = call->error, .text = "", .id = call->pid, .pid = call->pid, .domains = none};
+	pid_t runs = call->uuid ? GPOINTER_TO_INT(g_hash_table_lookup(h->pids, call->uuid)) : 0;
 	if (call->pid)
-		g_hash_table_insert(h->pids, g_strdup(call->name), GINT_TO_POINTER(call->pid));
+		g_hash_table_insert(h->pids, g_strdup(call->uuid), GINT_TO_POINTER(call->pid));
 	if (call->ends && runs) {
+		const struct hypervisor_qemu qemu = {.uuid = call->uuid, .id = runs};
 		kill(runs, SIGKILL);
-		g_hash_table_remove(h->pids, call->name);
-		h->event(HYPERVISOR_STOPPED, call->name, "it was ended", h->data);
+		g_hash_table_remove(h->pids, call->uuid);
+		h->event(HYPERVISOR_STOPPED, &qemu, "it was ended", h->data);
 	}
 	if (call->done)
 		call->done(&result, call->data);
@@ -139,18 +140,20 @@ call_free(void *data)
 {
 	struct hypervisor_call *call = data;
 	g_free(call->name);
+	g_free(call->uuid);
 	g_free(call->text);
 	g_clear_error(&call->error);
 	g_free(call);
 }
 
 static struct hypervisor_call *
-call_run(struct hypervisor *h, const char *name, const char *xml, gboolean ends, hypervisor_fn done,
-	 void *data)
+call_run(struct hypervisor *h, const char *name, const char *uuid, const char *xml, gboolean ends,
+	 hypervisor_fn done, void *data)
 {
 	struct hypervisor_call *call = g_new0(struct hypervisor_call, 1);
 	call->hypervisor = h;
 	call->name = g_strdup(name);
+	call->uuid = g_strdup(uuid);
 	call->text = g_strdup(xml);
 	call->ends = ends;
 	call->done = done;
@@ -208,45 +211,49 @@ struct hypervisor_call *
 hypervisor_start(struct hypervisor *h, const char *name, const char *uuid, const char *xml,
 		 hypervisor_fn done, void *data)
 {
-	return call_run(h, name, xml, FALSE, done, data);
+	return call_run(h, name, uuid, xml, FALSE, done, data);
 }
 
 struct hypervisor_call *
-hypervisor_destroy(struct hypervisor *h, const char *name, hypervisor_fn done, void *data)
-{
-	return call_run(h, name, NULL, TRUE, done, data);
-}
-
-struct hypervisor_call *
-hypervisor_power_button(struct hypervisor *h, const char *name, hypervisor_fn done, void *data)
-{
-	return call_run(h, name, NULL, TRUE, done, data);
-}
-
-struct hypervisor_call *
-hypervisor_monitor(struct hypervisor *h, const char *name, const char *command, hypervisor_fn done,
+hypervisor_destroy(struct hypervisor *h, const struct hypervisor_qemu *qemu, hypervisor_fn done,
 		   void *data)
 {
-	return call_run(h, name, NULL, FALSE, done, data);
+	return call_run(h, NULL, qemu->uuid, NULL, TRUE, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_power_button(struct hypervisor *h, const struct hypervisor_qemu *qemu,
+			hypervisor_fn done, void *data)
+{
+	return call_run(h, NULL, qemu->uuid, NULL, TRUE, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_monitor(struct hypervisor *h, const struct hypervisor_qemu *qemu, const char *command,
+		   hypervisor_fn done, void *data)
+{
+	return call_run(h, NULL, qemu->uuid, NULL, FALSE, done, data);
 }
 
 /* They all run. */
 struct hypervisor_call *
-hypervisor_look(struct hypervisor *h, const char *name, hypervisor_fn done, void *data)
+hypervisor_look(struct hypervisor *h, const struct hypervisor_qemu *qemu, hypervisor_fn done,
+		void *data)
 {
-	return call_run(h, name, NULL, FALSE, done, data);
+	return call_run(h, NULL, qemu->uuid, NULL, FALSE, done, data);
 }
 
 struct hypervisor_call *
-hypervisor_resume(struct hypervisor *h, const char *name, hypervisor_fn done, void *data)
+hypervisor_resume(struct hypervisor *h, const struct hypervisor_qemu *qemu, hypervisor_fn done,
+		  void *data)
 {
-	return call_run(h, name, NULL, FALSE, done, data);
+	return call_run(h, NULL, qemu->uuid, NULL, FALSE, done, data);
 }
 
 struct hypervisor_call *
 hypervisor_list(struct hypervisor *h, hypervisor_fn done, void *data)
 {
-	return call_run(h, NULL, NULL, FALSE, done, data);
+	return call_run(h, NULL, NULL, NULL, FALSE, done, data);
 }
 
 void

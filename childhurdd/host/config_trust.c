@@ -60,7 +60,7 @@ describe_owner(const char *path, const struct stat *st)
 	g_autofree char *name =
 	    user ? g_strdup(user->pw_name) : g_strdup_printf("uid %u", (unsigned)st->st_uid);
 	g_autofree char *quoted = g_shell_quote(path);
-	return g_strdup_printf("%s: belongs to %s, who can change what root's daemon does; mend it "
+	return g_strdup_printf("%s: belongs to %s, who can change what root's daemon does; fix it "
 			       "with: chown %sroot %s",
 			       path, name, S_ISLNK(st->st_mode) ? "-h " : "", quoted);
 }
@@ -74,7 +74,7 @@ describe_mode(const char *path, const struct stat *st)
 		return g_strdup_printf("%s: every user may put files there, and change what root's "
 				       "daemon does; keep the configuration elsewhere",
 				       path);
-	return g_strdup_printf("%s: %s may write to it, and change what root's daemon does; mend "
+	return g_strdup_printf("%s: %s may write to it, and change what root's daemon does; fix "
 			       "it with: chmod %s-w %s",
 			       path, all ? "every user" : "its group",
 			       all && group ? "go"

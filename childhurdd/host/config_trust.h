@@ -9,7 +9,7 @@
 
 /*
  * What is wrong with the owners and modes of the configuration's files, their folders and the
- * secrets directory: an array of char *, each with the command that mends it. The caller frees the
+ * secrets directory: an array of char *, each with the command that fixes it. The caller frees the
  * array, and with it the texts. Empty when all is well, and when we are not root.
  */
 GPtrArray *trust_problems(const struct config *config);

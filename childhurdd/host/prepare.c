@@ -170,7 +170,7 @@ share_slots(const struct config *config, const struct config_guest *guest,
 		    g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED)
 			? "; put that folder on a file system with access control lists, "
 			  "such as ext4, XFS or Btrfs"
-			: "; mend that, and start the daemon again");
+			: "; fix that, and start the daemon again");
 	else if (changed)
 		g_message("%s: user %s may keep its build slots in %s/offload now", guest->name,
 			  user->name, state);

@@ -37,7 +37,7 @@ is(owner($_), $uid, "... $_ is the daemon's user's") for $d->{state}, $d->{runti
 is(prepare(), '', 'there is nothing more to do, and nothing is said');
 
 # --- errors ---
-like(prepare('--user', 'nobody-there'), qr/--user: user nobody-there: there is no such user; make him with: useradd/, 'a user who does not exist is an error');
+like(prepare('--user', 'nobody-there'), qr/--user: user nobody-there: there is no such user; create it with: useradd/, 'a user who does not exist is an error');
 is($d->{status}, 1, '... and the exit status says so');
 like(prepare('--user', 'root'), qr/is root, whose daemon needs no preparation/, 'root needs none');
 like(prepare('--user', 'other'), qr{^error: \Q$d->{state}\E: belongs to user $uid.*chown -hR other: }m, 'the state of another user is not taken');

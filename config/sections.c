@@ -74,10 +74,9 @@ check_section(struct loader *l, const struct ini_entry *entry)
 		return;
 	}
 	if (g_strv_contains(reserved_names, name) || g_str_has_prefix(name, "kvm-probe")) {
-		load_fault(
-		    l, entry->file, entry->line, title, NULL,
-		    "childhurdd uses that name in state-directory; give the guest "
-		    "another name");
+		load_fault(l, entry->file, entry->line, title, NULL,
+			   "childhurdd uses that name in state-directory; give the guest "
+			   "another name");
 		return;
 	}
 	if (l->sections->len >= GUESTS_MAX) {

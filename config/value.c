@@ -345,9 +345,8 @@ add_forward(const char *text, GPtrArray **field)
 				   "has an invalid port; write [ADDRESS:]HOSTPORT -> GUESTPORT "
 				   "with ports from 1 to 65535, as 8080 -> 80");
 	if (colon && inet_pton(AF_INET, host, &address) != 1)
-		return value_wrong(text,
-				   "has an address that is not IPv4; QEMU forwards ports at "
-				   "IPv4 addresses only, as 127.0.0.1:8080 -> 80");
+		return value_wrong(text, "has an address that is not IPv4; QEMU forwards ports at "
+					 "IPv4 addresses only, as 127.0.0.1:8080 -> 80");
 	struct config_forward *forward = g_new0(struct config_forward, 1);
 	forward->address = colon ? g_strdup(host) : NULL;
 	forward->host_port = host_port;

@@ -237,7 +237,8 @@ static gboolean
 session_read_key(struct ssh_session *session)
 {
 	int fd = open(session->private_key, O_RDONLY | O_CLOEXEC);
-	const char *problem = fd < 0 ? g_strerror(errno) : "is not a private key without passphrase";
+	const char *problem =
+	    fd < 0 ? g_strerror(errno) : "is not a private key without passphrase";
 
 	if (fd >= 0)
 		close(fd);

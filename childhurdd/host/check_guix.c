@@ -96,11 +96,12 @@ check_coordinator(const struct config *config, const struct findings *findings)
 		if (error)
 			findings_add(findings, "problem", "%s", error->message);
 		else
-			findings_add(findings, "note",
-				     "no guix-daemon of root's or of the owner of %s runs, so that "
-				     "it is unknown which user must read the guests' keys; start it "
-				     "before childhurdd, or set coordinator-user",
-				     config->guix_state_directory);
+			findings_add(
+			    findings, "note",
+			    "no guix-daemon of root's or of the owner of %s runs, so that "
+			    "it is unknown which user must read the guests' keys; start it "
+			    "before childhurdd, or set coordinator-user",
+			    config->guix_state_directory);
 		return;
 	}
 	const struct passwd *user = getpwuid(uid);
@@ -116,11 +117,12 @@ check_slots(const struct config *config, const struct findings *findings)
 	g_autofree char *folder = g_build_filename(config->guix_state_directory, "offload", NULL);
 	const char *nearest = access(folder, F_OK) == 0 ? folder : config->guix_state_directory;
 	if (access(nearest, R_OK | W_OK | X_OK) < 0 && errno != ENOENT)
-		findings_add(findings, "note",
-			     "%s: %s: slots cannot be locked, and a build may begin on a guest just "
-			     "before it is halted; run childhurdd as root or as the user of "
-			     "guix-daemon",
-			     nearest, g_strerror(errno));
+		findings_add(
+		    findings, "note",
+		    "%s: %s: slots cannot be locked, and a build may begin on a guest just "
+		    "before it is halted; run childhurdd as root or as the user of "
+		    "guix-daemon",
+		    nearest, g_strerror(errno));
 }
 
 void

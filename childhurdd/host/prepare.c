@@ -162,14 +162,14 @@ share_slots(const struct config *config, const struct config_guest *guest,
 	gboolean changed;
 	if (!slots_share(state, config->host_name, guest->ssh_port, user->identity.uid, &changed,
 			 &error))
-		g_warning(
-		    "%s: user %s can only look at its build slots, not lock them against new builds "
-		    "while it drains: %s%s",
-		    guest->name, user->name, error->message,
-		    g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED)
-			? "; put that folder on a file system with access control lists, "
-			  "such as ext4, XFS or Btrfs"
-			: "; fix that, and start the daemon again");
+		g_warning("%s: user %s can only look at its build slots, not lock them against new "
+			  "builds "
+			  "while it drains: %s%s",
+			  guest->name, user->name, error->message,
+			  g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED)
+			      ? "; put that folder on a file system with access control lists, "
+				"such as ext4, XFS or Btrfs"
+			      : "; fix that, and start the daemon again");
 	else if (changed)
 		g_message("%s: user %s may lock its build slots in %s/offload now", guest->name,
 			  user->name, state);

@@ -203,7 +203,7 @@ delivery_begin(struct secret_delivery *delivery)
 		return;
 	if (!trusted) {
 		delivery_fail(delivery, SECRET_SERVICE_ERROR_PROTOCOL,
-			      "who listens there is not this guest's QEMU; nothing was sent");
+			      "the listener is not this guest's QEMU; nothing was sent");
 		return;
 	}
 	delivery->state = DELIVERY_SENDING;

@@ -14,7 +14,7 @@
 #include <glib.h>
 
 #define SECRET_SERVICE_HELLO	  "(secret-service-server (version 0))"
-#define SECRET_SERVICE_BLANKS_MAX 64 /* blanks and newlines that may follow the hello */
+#define SECRET_SERVICE_BLANKS_MAX 64 /* spaces and newlines that may follow the hello */
 
 #define SECRET_SERVICE_ERROR (secret_service_error_quark())
 GQuark secret_service_error_quark(void);

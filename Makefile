@@ -3,7 +3,7 @@
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
-# /usr and /usr/local keep their state where the FHS says; another prefix keeps to itself only what it installs.
+# PREFIX moves only the installed files: configuration and state are in /etc, /var/lib and /run with any PREFIX.
 BINDIR   = $(PREFIX)/bin
 SBINDIR  = $(PREFIX)/sbin
 MANDIR   = $(PREFIX)/share/man
@@ -12,7 +12,7 @@ DOCDIR   = $(PREFIX)/share/doc/childhurd
 UNITDIR     = $(PREFIX)/lib/systemd/system
 SYSUSERSDIR = $(PREFIX)/lib/sysusers.d
 TMPFILESDIR = $(PREFIX)/lib/tmpfiles.d
-# Where the shells look; Debian's zsh has a folder of its own below /usr.
+# The shells' folders; Debian's zsh has its own below /usr.
 BASHDIR  = $(PREFIX)/share/bash-completion/completions
 ZSHDIR   = $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 FISHDIR  = $(PREFIX)/share/fish/vendor_completions.d
@@ -45,7 +45,7 @@ ALL_CFLAGS  = -std=gnu11 $(WARN) $(CFLAGS) $(HARDEN) -I. -I$(B) $(PKG_CFLAGS) -D
               -DCHILDHURD_VERSION='"$(VERSION)"' -DG_LOG_DOMAIN='"childhurd"' -pthread
 ALL_LDFLAGS = $(LDFLAGS) $(filter -fsanitize%,$(HARDEN)) -pie -Wl,-z,relro -pthread
 
-# Every .c of a module but a program's main file goes into the library that the daemon and the tests share.
+# Every .c of a module, except a program's main file, goes into the library that the daemon and the tests share.
 MAINS    = childhurdd/main.c service/ctl/main.c config/keys-man.c
 MODULES  = config ssh offload service childhurdd
 ROOMS   := $(sort $(patsubst %/,%,$(dir $(shell find $(MODULES) -name '*.[chS]'))))
@@ -54,7 +54,7 @@ LIB_ASM  = $(wildcard $(ROOMS:%=%/*.S))
 LIB_OBJ  = $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
 CTL_SRC  = $(wildcard service/ctl/*.c) service/varlink.c service/states.c config/base/streams.c config/base/text.c
 CTL_OBJ  = $(CTL_SRC:%.c=$(B)/obj/%.o)
-# A test NAME.c may have its world in NAME_world.c, which is linked with it and is no test.
+# A test NAME.c may have its world in NAME_world.c, which is linked with it and is not a test.
 WORLDS  := $(sort $(shell find tests/unit -name '*_world.c'))
 UNIT_SRC := $(filter-out $(WORLDS),$(sort $(shell find tests/unit -name '*.c')))
 UNIT     = $(UNIT_SRC:%.c=$(B)/%)
@@ -134,7 +134,7 @@ $(COMPLETIONS): $(B)/childhurdctl
 
 # --- tests ---------------------------------------------------------------------------------------------------
 
-# A C test speaks TAP when told to; a script does by itself. TESTS= chooses: make check TESTS=tests/unit/childhurdd/qemu/disk.c
+# A C test prints TAP with an option, a script by itself. TESTS= chooses: make check TESTS=tests/unit/childhurdd/qemu/disk.c
 TESTS ?= tests/unit tests/integration
 CHOSEN = $(foreach t,$(TESTS),$(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(if $(wildcard $(t)/.),$(filter-out $(WORLDS),$(sort $(shell find $(t) -name '*.c' -o -name '*.t'))),$(t))))
 
@@ -143,21 +143,21 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libchildhurd.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 $(WORLDS:%_world.c=$(B)/%): $(B)/%: $(B)/obj/%_world.o
-# The whole daemon but its hypervisor.
+# The whole daemon except its hypervisor.
 $(B)/tests/bench/fakes: $(B)/obj/childhurdd/main.o
 .PRECIOUS: $(B)/obj/%.o
 
 tests: $(UNIT) $(TOOLS) $(BENCH)
 
-# Said before anything is built for it.
+# Reported before anything is built.
 ifneq ($(filter check,$(MAKECMDGOALS)),)
 $(foreach t,$(TESTS),$(if $(wildcard $(t)),,$(error no such test: $(t))))
 endif
 
-# So many at a time: most wait for guests most of the time.
+# This many at a time: most tests wait for guests most of the time.
 JOBS ?= 2
 
-# What was skipped is said at the end, where it is read.
+# Skipped tests are reported at the end.
 check: all $(UNIT) $(TOOLS)
 	@rm -f $(B)/skipped
 	@CHILDHURD_BUILD=$(CURDIR)/$(B) CHILDHURD_SKIPPED=$(CURDIR)/$(B)/skipped \
@@ -167,8 +167,8 @@ check: all $(UNIT) $(TOOLS)
 check-unit: $(UNIT)
 	$(MAKE) check TESTS=tests/unit SANITIZE=$(SANITIZE)
 
-# The unit tests under valgrind. The one of Debian 12 does not know pidfd_open, by which some watch their children, and
-# keeps limits on descriptors for itself.
+# The unit tests under valgrind. Debian 12's does not know pidfd_open, by which some tests watch their children, and reserves
+# descriptors for itself.
 NO_VALGRIND = $(addprefix $(B)/tests/unit/childhurdd/,qemu/kvm_probe system/child system/descriptors qemu/disk \
                 qemu/libvirt_root qemu/user)
 
@@ -178,7 +178,7 @@ valgrind: $(UNIT)
 	  prove -j$(JOBS) --timer --failures --exec tests/run-one $(filter-out $(NO_VALGRIND),$(UNIT)) \
 	    :: -s /control-clients/without-descriptors-accepting-pauses
 
-# Fuzzers want clang: make fuzz FUZZ_SECONDS=60
+# Fuzzers need clang: make fuzz FUZZ_SECONDS=60
 FUZZ_SECONDS ?= 30
 FUZZERS = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 
@@ -192,7 +192,7 @@ fuzz:
 
 # --- analysers -----------------------------------------------------------------------------------------------
 
-# What clang-tidy is told; the version is a string and cannot pass the quotes of a shell in a shell.
+# Options for clang-tidy. The version is a string, and its quotes would not survive a shell within a shell.
 TIDY_FLAGS = -std=gnu11 -I. $(PKG_CFLAGS) -D_GNU_SOURCE -DCHILDHURD_VERSION=__FILE__ -DG_LOG_DOMAIN=__FILE__
 
 format:
@@ -209,7 +209,7 @@ lint:
 
 # --- installation --------------------------------------------------------------------------------------------
 
-# Units name programs by their place, which PREFIX decides: looked at each time, written when it has changed.
+# Units have the paths of the programs, which depend on PREFIX: checked each time, written if they have changed.
 UNITS = $(patsubst service/units/%,$(B)/units$(PREFIX)/%,$(wildcard service/units/*.service))
 
 units: $(UNITS)
@@ -219,7 +219,7 @@ $(B)/units$(PREFIX)/%.service: service/units/%.service FORCE
 	@sed -e 's|/usr/sbin/childhurd|$(SBINDIR)/childhurd|g' -e 's|/usr/bin/childhurd|$(BINDIR)/childhurd|g' $< > $@.$$$$ && \
 	  if cmp -s $@.$$$$ $@; then rm $@.$$$$; else mv $@.$$$$ $@; fi
 
-# What is installed, each as FILE:MODE:PLACE; install and uninstall read the same list. Folders that are ours alone go, too.
+# The installed files, each as FILE:MODE:PLACE, for install and uninstall. Folders that are only ours are removed too.
 under = $(foreach f,$1,$f:$2:$3/$(notdir $f))
 INSTALLED = \
   $(call under,$(B)/childhurdd,755,$(SBINDIR)) \
@@ -249,23 +249,23 @@ uninstall:
 
 # --- Debian package ------------------------------------------------------------------------------------------
 
-# Debian's tools want service/debian/ on top, and leave their traces beside it: they get a copy of what is named here.
+# Debian's tools need service/debian/ at the top, and leave files beside it, so they get a copy of the files named here.
 DEB_TREE = Makefile COPYING README.md docs $(MODULES)
 DEB      = $(B)/deb/childhurd-$(VERSION)
-# What this make was told is not meant for theirs.
+# The options of this make are not for theirs.
 DEB_ENV  = env $(foreach v,MAKEFLAGS MAKEOVERRIDES MFLAGS B V Q CC CFLAGS LDFLAGS PREFIX DESTDIR SANITIZE VERSION,-u $v)
 
 deb:
 	@command -v dpkg-buildpackage >/dev/null || { echo 'make deb: dpkg-buildpackage is missing: apt-get install dpkg-dev' >&2; exit 1; }
 	@dpkg-checkbuilddeps service/debian/control || { echo 'make deb: apt-get build-dep ./service installs what is missing' >&2; exit 1; }
 	@version=$$(dpkg-parsechangelog -l service/debian/changelog -S Version) && { [ "$$version" = "$(VERSION)" ] || \
-	  { echo "make deb: service/debian/changelog says $$version, and the Makefile $(VERSION): make them agree" >&2; exit 1; }; }
+	  { echo "make deb: service/debian/changelog has version $$version, the Makefile $(VERSION); make them equal" >&2; exit 1; }; }
 	$(call say,DEB,$(DEB))
 	@rm -rf $(B)/deb && mkdir -p $(DEB)
 	@cp -R $(DEB_TREE) $(DEB)
 	@mv $(DEB)/service/debian $(DEB)/debian
 	$(Q)cd $(DEB) && $(DEB_ENV) dpkg-buildpackage -b -us -uc >../log 2>&1 || \
-	  { tail -n 40 ../log; echo 'make deb: all of it is in $(B)/deb/log'; exit 1; } >&2
+	  { tail -n 40 ../log; echo 'make deb: the whole log is $(B)/deb/log'; exit 1; } >&2
 	@mv $(B)/deb/*.deb $(B)
 	@ls $(B)/childhurd_$(VERSION)_*.deb
 

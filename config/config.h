@@ -34,12 +34,12 @@ struct config_module {
 	char *arguments;
 };
 
-/* One guest, templates already expanded. Strings are never NULL unless said. */
+/* One guest, templates already expanded. Strings are never NULL unless noted. */
 struct config_guest {
 	guint owners;	/* see config_guest_ref; 0: it is not counted */
 	char *name;	/* "childhurd1" */
 	char *template; /* the section's name: "childhurd" */
-	char *file;	/* where the section stands, for messages */
+	char *file;	/* the section's place, for messages */
 	int line;
 
 	int id;
@@ -63,9 +63,8 @@ struct config_guest {
 	char *emulator; /* a path, or a name looked up in PATH */
 	enum config_acceleration acceleration;
 	enum config_network network;
-	char **qemu_options; /* argv split like a shell does, may be empty */
-	char *
-	    clock; /* NULL: now; else "YYYY-MM-DDTHH:MM:SS" in UTC, as QEMU's -rtc base= takes it */
+	char **qemu_options; /* an argv split as in a shell, may be empty */
+	char *clock; /* NULL: now; else "YYYY-MM-DDTHH:MM:SS" in UTC, for QEMU's -rtc base= */
 	gint64 clock_skew_limit; /* ms */
 	enum config_inject inject;
 
@@ -86,10 +85,10 @@ struct config_guest {
 };
 
 struct config {
-	char *file;		/* the main file that was read; NULL: none was there */
-	char *looked_for;	/* the main file, there or not */
-	gboolean folders_named; /* state and runtime directory: by it, or by the service manager */
-	GPtrArray *files;	/* of char *: all that were read, in this order; may be empty */
+	char *file;		/* the main file; NULL: it does not exist */
+	char *looked_for;	/* the main file, whether or not it exists */
+	gboolean folders_named; /* the file or the service manager names both */
+	GPtrArray *files;	/* of char *: all files read, in this order; may be empty */
 	char *uri;
 	char *state_directory;
 	char *runtime_directory;
@@ -106,50 +105,52 @@ struct config {
 };
 
 /*
- * Where things are by default: below /etc, /var/lib and /run for root, below the XDG folders for
- * others. config_default_file: the childhurd.ini that is read when none is named. Caller frees.
+ * The childhurd.ini that is read when none is named: below /etc for root, below the XDG folders for
+ * others. Caller frees.
  */
 char *config_default_file(void);
 
 /*
- * Read FILE and every *.ini of the folder conf.d beside it (in the order of their names), check all
- * of it.
+ * Read and check FILE and every *.ini in the folder conf.d beside it, in the order of their names.
  *
- * FILE: path; NULL means config_default_file(), which may then be missing. With no drop-ins either
- *       the configuration is one of no file and no guest (files is empty), which is good for
- * looking at the host, and for nothing else: see config_missing. errors: array of char * (caller
- * made it with g_free as its free function); each message is one line, "FILE:LINE: [SECTION] KEY:
- * what is wrong, what would be right". All errors of all files are collected, in the order of files
- * and lines; they are UTF-8 without control characters. Text in the configuration is UTF-8 without
- * control characters but tabs, so it can be said in XML, Scheme and JSON. No file but those of the
- * configuration is looked at: whether an image is there is the daemon's business. Returns a
- * configuration, or NULL when there was at least one error. Caller frees with config_free.
+ * FILE: path; NULL means config_default_file(), which may then be missing. Without drop-ins either,
+ * the configuration has no file and no guest (files is empty), and only serves to check the host:
+ * see config_missing.
+ *
+ * errors: an array of char *, made with g_free as its free function. It gets all errors of all
+ * files, in the order of files and lines, each in one line: "FILE:LINE: [SECTION] KEY: what is
+ * wrong, what would be right". Errors are UTF-8 without control characters; text in the
+ * configuration is UTF-8 without control characters other than tabs, so XML, Scheme and JSON can
+ * hold it. This touches only the configuration's own files; the daemon checks whether an image
+ * exists.
+ *
+ * Returns a configuration, or NULL after an error. Caller frees with config_free.
  */
 struct config *config_load(const char *file, GPtrArray *errors);
 
-/* Why there is nothing to be done with a configuration for which no file was found, or NULL when
- * there is one: "no configuration: FILE does not exist; ..." Caller frees. */
+/* "no configuration: FILE does not exist; ..." if no file was found, else NULL. Caller frees. */
 char *config_missing(const struct config *config);
 
 void config_free(struct config *config);
 
-/* Give the state directory its own path, with all links followed: for the daemon, which knows its
- * guests by it. Not for who must not follow a link of somebody else's. */
+/* Replace the state directory's path with its real one, all links followed: for the daemon, which
+ * derives its guests' UUIDs from it. A caller that must not follow other users' links must not use
+ * it. */
 void config_resolve(struct config *config);
 
-/* The guest of that name, owned by the configuration; NULL when there is none. */
+/* The guest of that name, owned by the configuration, or NULL. */
 const struct config_guest *config_find_guest(const struct config *config, const char *name);
 
 /*
- * Names of the keys in which two guests differ (for reload: what needs a restart of the guest).
- * Returns a NULL-terminated array, empty when they are equal; caller frees with g_strfreev.
+ * Names of the keys in which two guests differ, for a reload. Returns a NULL-terminated array,
+ * empty if they are equal; caller frees with g_strfreev.
  */
 char **config_guest_differences(const struct config_guest *a, const struct config_guest *b);
 
 /*
- * All that a guest is configured with, as KEY, VALUE, KEY, VALUE ... and NULL; caller frees with
- * g_strfreev. config_guest_from makes a guest of that again, with what it does not name as in other
- * (NULL: as by default). It returns NULL when there is no sense in it; its owner is the caller.
+ * A guest's whole configuration as KEY, VALUE, KEY, VALUE ... and NULL; caller frees with
+ * g_strfreev. config_guest_from makes a guest from such words; keys that they do not name are as in
+ * other (NULL: the defaults). It returns NULL if a word is wrong; the caller owns the guest.
  */
 char **config_guest_words(const struct config_guest *guest);
 struct config_guest *config_guest_from(const char *name, const char *const *words,
@@ -164,14 +165,14 @@ void config_guest_unref(const struct config_guest *guest);
 
 /* A port of the host that leads to a guest. */
 struct config_port {
-	const char *key; /* that gives it */
+	const char *key; /* that sets it */
 	const char *address;
 	int port;
 };
-/* All of a guest's: an array of struct config_port, which the caller unrefs; strings are borrowed.
- */
+/* All ports of a guest: an array of struct config_port, which the caller unrefs; strings are
+ * borrowed. */
 GArray *config_guest_ports(const struct config_guest *guest);
-/* Is it one and the same port, or are both at the same one of some address? */
+/* Do the two collide: the same port, at addresses that overlap? */
 gboolean config_port_meets(const struct config_port *a, const struct config_port *b);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What only shows when all is read: keys of a guest that do not go together, and two guests with
- * one name, id or port.
+ * Errors that show only once everything is read: keys of a guest that contradict each other, and
+ * two guests with one name, id or port.
  */
 #include <string.h>
 
@@ -9,7 +9,7 @@
 
 /* --- one guest --- */
 
-/* The same for a guest's key, or else its section. */
+/* The place of a guest's key, or else of its section. */
 static void
 place_of(struct loader *l, const struct config_guest *guest, const char *key, const char **file,
 	 int *line)
@@ -64,7 +64,7 @@ check_own_ports(struct loader *l, const struct config_guest *guest)
 	}
 }
 
-/* What in qemu-options says the same as a key, and would win over it or fight with it. */
+/* Options of QEMU that do the same as a key, and would override or contradict it. */
 static const struct {
 	const char *option, *key;
 } said_by_keys[] = {
@@ -87,7 +87,7 @@ static void
 check_options(struct loader *l, const struct config_guest *guest)
 {
 	for (char **word = guest->qemu_options; *word; word++) {
-		/* QEMU takes each option with two dashes, too */
+		/* QEMU also accepts each option with two dashes */
 		const char *option = g_str_has_prefix(*word, "--") ? *word + 1 : *word;
 		const char *key = NULL;
 		for (gsize i = 0; i < G_N_ELEMENTS(said_by_keys) && !key; i++)
@@ -108,7 +108,7 @@ check_options(struct loader *l, const struct config_guest *guest)
 void
 crosscheck_guest(struct loader *l, const struct config_guest *guest)
 {
-	const char *given = NULL; /* an image that is no good is told already */
+	const char *given = NULL; /* a bad image is reported already */
 	int line = 0;
 	g_autofree char *section = g_strdup_printf("guest %s", guest->template);
 	load_find_place(l, "defaults", "image", &given, &line);
@@ -187,7 +187,7 @@ check_pair(struct loader *l, const struct config_guest *guest, const struct conf
 				   &g_array_index(others, struct config_port, j));
 }
 
-/* What two sections have in common is told once, and of a guest only the first thing. */
+/* Report what two sections share once, and of a guest only the first fault. */
 void
 crosscheck_pairs(struct loader *l)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One guest's configuration: compared with another, and as text that outlives the daemon. What is
- * set by nobody and has no default is "" there, so that it is not taken for a key that the daemon
- * who wrote it did not know.
+ * One guest's configuration: compared with another, and as text that outlives the daemon. An unset
+ * key without a default is "" in that text, to tell it from a key that the daemon that wrote it did
+ * not know.
  */
 #include "config/config.h"
 
@@ -11,7 +11,7 @@
 #include "config/keys.h"
 #include "config/value.h"
 
-/* Is it of one guest? */
+/* Is it a guest's key? */
 static gboolean
 is_guests(const struct key *key)
 {
@@ -72,7 +72,7 @@ find_word(const char *const *words, const char *key)
 	return NULL;
 }
 
-/* The text of value_text; "" is no value where the key has none by default. */
+/* The text of value_text; "" means unset if the key has no default. */
 static gboolean
 set_again(const struct key *key, const char *text, struct config_guest *guest)
 {

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * inih, fed line by line.
+ * Feeds inih line by line.
  *
- * Debian builds inih (55) so that it takes the 199th byte of a line for the start of another line,
- * and an indented line for the continuation of the one before; it passes no line numbers, does not
- * tell of a section without keys, cuts a section's name at 49 bytes, and tells the first error
- * only, by its line. A multiboot module's arguments alone are longer than that. So the lines are
- * counted and checked here on their way into it, indentation is taken away, sections are kept here,
- * and of a line that inih cannot hold it gets the key only, while the value waits for on_entry.
+ * inih (55), as Debian builds it, starts a new line at the 199th byte of one, and takes an indented
+ * line for the continuation of the one before. It passes no line numbers, does not report a section
+ * without keys, cuts a section's name at 49 bytes, and reports only the first error, by its line. A
+ * multiboot module's arguments alone are longer than its lines. So this file counts and checks the
+ * lines on their way to inih, removes indentation, and remembers the section. Of a line that is too
+ * long for inih it passes only the key; the value waits for on_entry.
  *
- * Comments begin with ; or # at the start of a line, or with a ; behind a blank.
+ * Comments begin with ; or # at the start of a line, or with a ; after a space.
  */
 #include "config/ini.h"
 
@@ -23,16 +23,16 @@
 
 #include "config/value.h"
 
-#define KEY_NAME_MAX 48 /* no key is as long, and inih holds it */
+#define KEY_NAME_MAX 48 /* longer than any key, and short enough for inih */
 
 struct feeder {
 	const char *file;
-	const char *at, *end; /* what is left of the file's content */
+	const char *at, *end; /* the rest of the file's content */
 	GPtrArray *entries, *errors;
 	int line;
-	char *section;	  /* "" before the first; NULL: in one whose head was no good */
-	char *long_value; /* of the line in hand, when inih cannot hold it; NULL: inih's is right */
-	gboolean expected; /* the line in hand is KEY = VALUE, and inih has not told of it yet */
+	char *section;	   /* "" before the first; NULL: in one with a bad head */
+	char *long_value;  /* of the current line, if inih cannot hold it; NULL: use inih's */
+	gboolean expected; /* the current line is KEY = VALUE, and inih has not reported it yet */
 };
 
 void
@@ -81,7 +81,7 @@ on_entry(void *data, const char *section, const char *name, const char *value)
 {
 	struct feeder *f = data;
 	f->expected = FALSE;
-	if (f->section) /* else told at its head */
+	if (f->section) /* else reported at its head */
 		add_entry(f, name, f->long_value ? f->long_value : value);
 	return 1;
 }
@@ -110,14 +110,14 @@ begin_section(struct feeder *f, const char *text)
 	if (!close) {
 		wrong_line(f, text, "a section's name ends with ]");
 	} else if (*behind && *behind != ';' && *behind != '#') {
-		wrong_line(f, text, "nothing may stand behind ]");
+		wrong_line(f, text, "nothing may follow ]");
 	} else {
 		f->section = g_strndup(text + 1, (gsize)(close - text - 1));
 		add_entry(f, NULL, NULL);
 	}
 }
 
-/* A ; behind a blank and all that follows. The same for short lines and those that inih does not
+/* Cut off a ; after a space and all that follows, for short lines and for those that inih does not
  * see. */
 static void
 cut_comment(char *text)
@@ -128,7 +128,7 @@ cut_comment(char *text)
 	g_strchomp(text);
 }
 
-/* KEY = VALUE into inih's buffer, if it is that. */
+/* If the line is KEY = VALUE, put it into inih's buffer. */
 static void
 hand_over(struct feeder *f, const char *text, char *out, gsize size)
 {
@@ -151,8 +151,8 @@ hand_over(struct feeder *f, const char *text, char *out, gsize size)
 	}
 }
 
-/* The next line without the blanks around it, or NULL at the end and where the file turns out to be
- * no text. */
+/* The next line without the spaces around it; NULL at the end, or if the file turns out not to be
+ * text. */
 static char *
 take_line(struct feeder *f)
 {
@@ -172,7 +172,7 @@ take_line(struct feeder *f)
 	return NULL;
 }
 
-/* hand_over lets nothing pass that inih refuses; if it did, it would not be lost. */
+/* hand_over passes nothing that inih refuses; if it did, this would report it. */
 static void
 miss_entry(struct feeder *f)
 {
@@ -182,8 +182,7 @@ miss_entry(struct feeder *f)
 	g_clear_pointer(&f->long_value, g_free);
 }
 
-/* inih's reader: the next line as fgets would give it; an empty one for what is none of inih's
- * business. */
+/* inih's reader: the next line as from fgets; an empty one for lines that do not concern inih. */
 static char *
 next_line(char *out, int size, void *stream)
 {
@@ -210,9 +209,8 @@ next_line(char *out, int size, void *stream)
 }
 
 /*
- * What this is, when it cannot be a configuration; NULL: it can. A pipe or a terminal reads as
- * empty when nobody writes to it, and a reload would stop all guests. /dev/null is empty and meant
- * so.
+ * The kind of a file that cannot be a configuration; NULL: it can. A pipe or a terminal that nobody
+ * writes to reads as empty, and a reload would stop all guests. /dev/null is empty on purpose.
  */
 static const char *
 odd_kind(const struct stat *st)
@@ -225,15 +223,15 @@ odd_kind(const struct stat *st)
 				       : "device";
 }
 
-/* Open it, if it is what can be read. -1: it is not, that was told. */
+/* Open it, if it can be a configuration. -1: it cannot, and that is reported. */
 static int
 open_regular(const char *file, GPtrArray *errors)
 {
 	struct stat st;
 	const char *kind = NULL;
 	int fd = -1;
-	/* Looked at before, because opening a device may do something; and again, because it may
-	 * have become another one since. */
+	/* Check before, because opening a device may do something; check again after, because the
+	 * file may be another one by then. */
 	if (stat(file, &st) == 0 && !(kind = odd_kind(&st)))
 		fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd >= 0 && fstat(fd, &st) == 0 && !(kind = odd_kind(&st)))
@@ -246,7 +244,7 @@ open_regular(const char *file, GPtrArray *errors)
 	return -1;
 }
 
-/* Like g_file_get_contents, but not for ever, should the file be an endless one. */
+/* Like g_file_get_contents, but with a limit, in case the file is endless. */
 static GString *
 read_whole(const char *file, GPtrArray *errors)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Files of the configuration as a list of lines that matter. */
+/* The entries of the configuration's files. */
 #ifndef CONFIG_INI_H
 #define CONFIG_INI_H
 
@@ -17,7 +17,7 @@ struct ini_entry {
 	char *value;
 };
 
-/* Where something is wrong; sorted by file and line before it is told. */
+/* An error and its place; errors are sorted by file and line before they are reported. */
 struct ini_error {
 	const char *file;
 	int line; /* 0: the file as a whole */
@@ -26,14 +26,14 @@ struct ini_error {
 
 /*
  * Read file, append its entries to entries (array of struct ini_entry *, freed with ini_entry_free)
- * and what is wrong to errors (array of struct ini_error *, freed with ini_error_free). file has to
+ * and its errors to errors (array of struct ini_error *, freed with ini_error_free). file must
  * outlive both.
  */
 void ini_read(const char *file, GPtrArray *entries, GPtrArray *errors);
 
 void ini_entry_free(void *entry);
 void ini_error_free(void *error);
-/* text is taken. */
+/* Takes ownership of text. */
 void ini_error_add(GPtrArray *errors, const char *file, int line, char *text);
 
 #endif

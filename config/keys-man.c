@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Prints the key lists of childhurd.ini(5), in man(7) macros, from the table that the parser uses.
- */
+/* Prints the key lists of childhurd.ini(5) in man(7) macros, from the parser's table. */
 #include <stdio.h>
 #include <string.h>
 
@@ -50,7 +49,7 @@ main(void)
 		if (keys[i].scope == KEY_DAEMON)
 			print_key(&keys[i]);
 	puts(".SS \"[guest NAME] and [defaults]\"");
-	puts("Keys marked with * cannot stand in [defaults].");
+	puts("Keys with a * cannot be in [defaults].");
 	for (gsize i = 0; i < n_keys; i++)
 		if (keys[i].scope != KEY_DAEMON)
 			print_key(&keys[i]);

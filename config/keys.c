@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The table of keys. childhurd.ini(5) is made from it, too, so a meaning is written for the
- * administrator who reads it there.
+ * The table of keys. childhurd.ini(5) is made from it too, so each meaning is written for the
+ * administrator.
  */
 #include "config/keys.h"
 
@@ -35,35 +35,35 @@ const struct key keys[] = {
 	 "Where each guest has its folder: disk, secrets, keys, console log. An ordinary user's default is "
 	 "$XDG_STATE_HOME/childhurd."},
 	{"runtime-directory", KEY_PATH, D(runtime_directory), NULL, "/run/childhurd", 0, 0, NULL,
-	 "Where the control socket and what is published stand. An ordinary user's default is "
+	 "The folder of the control socket and the published files. An ordinary user's default is "
 	 "$XDG_RUNTIME_DIR/childhurd, without that variable $XDG_CACHE_HOME/childhurd or ~/.cache/childhurd."},
 	{"control-group", KEY_NAME, D(control_group), "childhurd", NULL, 0, 0, NULL,
 	 "The group whose members may use the control socket."},
 	{"qemu-user", KEY_NAME, D(qemu_user), NULL, "childhurd", 0, 0, NULL,
-	 "The user that QEMU runs as when childhurdd is run by root; never root. When it is not given and there is no user "
-	 "childhurd, libvirt-qemu is taken, with a warning. An ordinary user's QEMU is his own."},
+	 "The user that QEMU runs as if root runs childhurdd; never root. If the key is not given and there is no user "
+	 "childhurd, it is libvirt-qemu, with a warning. If another user runs childhurdd, QEMU runs as that user."},
 	{"parallel-starts", KEY_INT, D(parallel_starts), NULL, "the number of CPUs", 1, 1000, NULL,
 	 "How many guests boot at a time; the others wait, in the order of the configuration."},
 	{"host-name", KEY_WORD, D(host_name), "127.0.0.1", NULL, 0, 0, NULL,
-	 "The name or address of this host that is published to coordinators."},
+	 "The name or address of this host that coordinators get."},
 	{"coordinator-user", KEY_NAME, D(coordinator_user), NULL, "found out", 0, 0, NULL,
-	 "The user that guix-daemon runs as, who has to be able to read each guest's offload_key. Found out by "
-	 "looking for a running guix-daemon."},
+	 "The user that guix-daemon runs as. It must be able to read each guest's offload_key. The default is the user "
+	 "of a running guix-daemon."},
 	{"guix-configuration-directory", KEY_PATH, D(guix_configuration_directory), "/etc/guix", NULL, 0, 0, NULL,
 	 "Where the host's acl and signing key are."},
 	{"guix-state-directory", KEY_PATH, D(guix_state_directory), "/var/guix", NULL, 0, 0, NULL,
-	 "Where Guix keeps its build slots (below offload/), by which running builds are known."},
+	 "Where Guix keeps its build slots (below offload/), which show the running builds."},
 	{"metrics-file", KEY_PATH, D(metrics_file), NULL, "none", 0, 0, NULL,
-	 "A file that the figures of childhurdctl metrics are written to every 15 s, for the textfile collector of "
-	 "Prometheus' node_exporter, which wants its name to end in .prom. Readable for everybody; its folder has to be "
-	 "there, and be the daemon's to write to. It is removed when the daemon ends."},
+	 "A file to which the daemon writes the output of childhurdctl metrics every 15 s, for the textfile collector of "
+	 "Prometheus' node_exporter, which requires a name that ends in .prom. Everybody can read it. Its folder must "
+	 "exist, and the daemon must be able to write there. It is removed when the daemon ends."},
 
 	{"count", KEY_INT, KEY_GUEST_ONLY, 0, "1", NULL, 1, 1000, NULL,
-	 "More than 1 makes the section a template: it stands for the guests NAME1 to NAMEN. A guest that gets another name "
-	 "by this is another guest, with other keys; the old one's folder stays in the state directory."},
+	 "More than 1 makes the section a template: it stands for the guests NAME1 to NAMEN. A guest that thereby gets "
+	 "another name is another guest, with other keys; the old one's folder stays in the state directory."},
 	{"id", KEY_INT, ONE(id), NULL, "the guest's position, from 0", 0, 999, NULL,
 	 "Decides the ports: SSH 10022, secrets 11004 and VNC (reserved, nothing listens) 15900, each plus 1000 "
-	 "times id. A template's guests count up from it. It is at most 54 where a port follows from it."},
+	 "times id. A template's guests count up from it. If a port follows from it, it is at most 54."},
 	{"ssh-port", KEY_INT, ONE(ssh_port), NULL, "10022 + 1000 id", 1, 65535, NULL,
 	 "The host's port that leads to the guest's SSH server."},
 	{"secrets-port", KEY_INT, ONE(secrets_port), NULL, "11004 + 1000 id", 1, 65535, NULL,
@@ -72,26 +72,25 @@ const struct key keys[] = {
 	 "The host's IPv4 address at which these ports are open."},
 	{"forward", KEY_FORWARD, G(forwards), NULL, "none", 0, 0, NULL,
 	 "A further port of the host that leads into the guest, [ADDRESS:]HOSTPORT -> GUESTPORT, as 8080 -> 80; without "
-	 "ADDRESS at listen-address. Given once for each forward, and not for more than one guest at a time: a template's "
-	 "guests cannot share a port."},
+	 "ADDRESS at listen-address. Given once for each forward, and for one guest only: two guests cannot share a port."},
 	{"image", KEY_PATH, G(image), NULL, "required, unless kernel is given", 0, 0, NULL,
-	 "The disk image the guest starts from. It is only ever read."},
+	 "The disk image that the guest starts from. It is only read."},
 	{"image-format", KEY_TEXT, G(image_format), NULL, "probed", 0, 0, formats,
-	 "What the image is. Say raw for a raw image that does not look like a disk."},
+	 "The format of the image. Set raw for a raw image that does not look like a disk."},
 	{"kernel", KEY_PATH, G(kernel), NULL, "none: the disk boots", 0, 0, NULL,
 	 "A multiboot kernel that QEMU loads itself, GNU Mach for instance."},
 	{"kernel-arguments", KEY_TEXT, G(kernel_arguments), "", NULL, 0, 0, NULL,
 	 "The kernel's command line, for instance root=device:hd0s1 console=com0."},
 	{"module", KEY_MODULE, G(modules), NULL, "none", 0, 0, NULL,
-	 "A multiboot module: FILE, and behind a blank its arguments, without the program's own name, for QEMU puts FILE "
-	 "in front of them. Given once for each module, in their order."},
+	 "A multiboot module: FILE, and after a space its arguments, without the program's own name, because QEMU puts FILE "
+	 "before them. Given once for each module, in their order."},
 	{"disk", KEY_CHOICE, G(disk), "ephemeral", NULL, 0, 0, disks,
-	 "ephemeral: a new overlay at each start, so that nothing of an earlier boot is left; persistent: it is kept, "
-	 "and written through, so that what a guest has synced outlives its QEMU, however that ends."},
+	 "ephemeral: a new overlay at each start, so that nothing of an earlier boot is left; persistent: the overlay stays, "
+	 "and is written through, so that what the guest has synced survives any end of QEMU."},
 	{"disk-size", KEY_SIZE, G(disk_size), NULL, "the image's", MIB, 16 * KIB * GIB, NULL,
 	 "Makes the overlay larger than the image."},
 	{"memory-size", KEY_SIZE, G(memory_size), "2G", NULL, 16 * MIB, 1 * KIB * GIB, NULL, "The guest's memory."},
-	{"cpus", KEY_INT, G(cpus), "1", NULL, 1, 255, NULL, "The guest's processors. Most Hurds want one."},
+	{"cpus", KEY_INT, G(cpus), "1", NULL, 1, 255, NULL, "The guest's processors. Most Hurds need one."},
 	{"machine", KEY_WORD, G(machine), "pc", NULL, 0, 0, NULL, "QEMU's machine type."},
 	{"cpu", KEY_WORD, G(cpu), NULL, "QEMU's", 0, 0, NULL, "QEMU's CPU model, as its option -cpu takes it."},
 	{"network-device", KEY_WORD, G(network_device), "rtl8139", NULL, 0, 0, NULL,
@@ -104,14 +103,14 @@ const struct key keys[] = {
 	{"qemu-options", KEY_ARGV, G(qemu_options), "", NULL, 0, 0, NULL,
 	 "Further arguments for QEMU, quoted as in a shell."},
 	{"clock", KEY_DATE, G(clock), "now", NULL, 0, 0, NULL,
-	 "A date (2020-01-31) or date and time (2020-01-31T12:00:00, UTC) at which the guest lives from each start; now: "
-	 "the present."},
+	 "A date (2020-01-31) or date and time (2020-01-31T12:00:00, UTC) with which the guest begins at each start; now: "
+	 "the host's date."},
 	{"clock-skew-limit", KEY_TIME, G(clock_skew_limit), "30s", NULL, SECOND, 365 * 24 * HOUR, NULL,
 	 "How far the guest's clock may be from the host's. Beyond it the guest is not published, and admin-user sets its "
-	 "clock when no build runs. Never with clock."},
+	 "clock when no build runs. Without effect if clock is set."},
 	{"inject", KEY_CHOICE, G(inject), "secret-service", NULL, 0, 0, injections,
-	 "How secrets get into the guest. secret-service: Guix' protocol; none: they are in it already, and its public host "
-	 "keys are among the guest's extra files. image is not supported yet."},
+	 "How secrets get into the guest. secret-service: by Guix' protocol; none: the guest has them already, and its public "
+	 "host keys are among its extra files. image is not supported yet."},
 	{"offloading", KEY_BOOL, G(offloading), "yes", NULL, 0, 0, NULL,
 	 "Publish the guest as a build machine."},
 	{"user", KEY_NAME, G(user), "offloading", NULL, 0, 0, NULL, "The account that coordinators log in as."},
@@ -125,20 +124,20 @@ const struct key keys[] = {
 	{"overload-threshold", KEY_REAL, G(overload_threshold), "1.8", NULL, 0.01, 1000, NULL,
 	 "The load average above which Guix gives the machine no work. An idle Hurd has 1.0."},
 	{"store-floor", KEY_SIZE, G(store_floor), NULL, "nothing is done", 100 * MIB, 16 * KIB * GIB, NULL,
-	 "When less is free on /gnu/store and no build runs, a guest whose disk is ephemeral is restarted with a new one; in "
-	 "any other, and when that would bring nothing, garbage is collected."},
+	 "When less is free on /gnu/store and no build runs, a guest with an ephemeral disk is restarted with a new one. On "
+	 "any other guest, and if a new disk would not help, garbage is collected."},
 	{"autostart", KEY_BOOL, G(autostart), "yes", NULL, 0, 0, NULL, "Start the guest with the daemon."},
 	{"restart", KEY_CHOICE, G(restart), "on-failure", NULL, 0, 0, restarts,
-	 "What follows when a guest ends by itself. on-failure: a crash or a hang restarts it, a power off does not."},
+	 "What to do when a guest ends by itself. on-failure: a crash or a hang restarts it, a power off does not."},
 	{"probe-command", KEY_TEXT, G(probe_command), "true", NULL, 0, 0, NULL,
-	 "The command that proves a guest, run over SSH; guix stands for a round trip with guix repl "
+	 "The command of a probe, run over SSH; guix stands for a round trip with guix repl "
 	 "and guix-daemon."},
 	{"probe-interval", KEY_TIME, G(probe_interval), "30s", NULL, 100, 24 * HOUR, NULL,
 	 "The time between two probes of a ready guest."},
 	{"boot-timeout", KEY_TIME, G(boot_timeout), "15min", NULL, SECOND, 24 * HOUR, NULL,
-	 "The limit from QEMU's start to ready. When the last boots are known, a shorter one is learned from them."},
+	 "The limit from QEMU's start to ready. Once the last boots are known, a shorter one is learned from them."},
 	{"hang-timeout", KEY_TIME, G(hang_timeout), "3min", NULL, SECOND, 24 * HOUR, NULL,
-	 "How long a guest that was ready may fail its probes before it is restarted; while a build runs in it, how long "
+	 "How long a guest that was ready may fail its probes before it is restarted. While a build runs in it: how long "
 	 "it may show no sign of life."},
 	{"stop-timeout", KEY_TIME, G(stop_timeout), "60s", NULL, SECOND, 24 * HOUR, NULL,
 	 "The limit for halting over SSH; then the power button is pressed (15 s at most), then QEMU is ended."},
@@ -161,7 +160,7 @@ key_find(const char *name, gboolean daemon)
 	return NULL;
 }
 
-/* Levenshtein's distance; words longer than the row are far. */
+/* Levenshtein's distance; words longer than the row count as far. */
 static guint
 distance(const char *a, const char *b)
 {

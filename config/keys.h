@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The one table of keys: name, type, default, limits, meaning. Parsing, defaults, comparison of two
- * guests and the key list of childhurd.ini(5) are all made from it.
+ * guests and the key list of childhurd.ini(5) are all derived from it.
  */
 #ifndef CONFIG_KEYS_H
 #define CONFIG_KEYS_H
@@ -13,16 +13,16 @@
 enum key_scope {
 	KEY_DAEMON,	/* [daemon] */
 	KEY_GUEST,	/* [defaults] and [guest NAME] */
-	KEY_GUEST_ONLY, /* [guest NAME]: it can only be one guest's */
+	KEY_GUEST_ONLY, /* [guest NAME]: for one guest only */
 };
 
 enum key_type {
 	KEY_TEXT,    /* anything, not empty: char * */
-	KEY_WORD,    /* a name without blanks: char * */
+	KEY_WORD,    /* a name without spaces: char * */
 	KEY_NAME,    /* of an account or group: char * */
 	KEY_URI,     /* of libvirt: char * */
 	KEY_PATH,    /* absolute, or relative to the configuration file's folder: char * */
-	KEY_PROGRAM, /* a path, or a name that is looked up in PATH: char * */
+	KEY_PROGRAM, /* a path, or a name to look up in PATH: char * */
 	KEY_ADDRESS, /* an IPv4 address: char * */
 	KEY_DATE,    /* "now" (NULL), or a date and time: char * */
 	KEY_SIZE,    /* bytes: gint64 */
@@ -41,13 +41,13 @@ struct key {
 	const char *name;
 	enum key_type type;
 	enum key_scope scope;
-	gsize offset; /* in struct config or struct config_guest */
-	const char
-	    *standard;	    /* the default, as it would be written; NULL: none, or made in load.c */
-	const char *shown;  /* the default as the manual tells it; NULL: standard */
-	double least, most; /* of numbers, sizes (bytes), times (ms); most 0: no limit */
-	const char *const *choices; /* KEY_CHOICE, KEY_TEXT that is one of these; NULL-terminated */
-	const char *meaning;	    /* for the manual, one sentence or more */
+	gsize offset;	      /* in struct config or struct config_guest */
+	const char *standard; /* the default, as in a file; NULL: none, or made in load.c */
+	const char *shown;    /* the default as the manual shows it; NULL: standard */
+	double least, most;   /* of numbers, sizes (bytes), times (ms); most 0: no limit */
+	const char *const
+	    *choices;	     /* for KEY_CHOICE, and KEY_TEXT with fixed values; NULL-terminated */
+	const char *meaning; /* for the manual, one sentence or more */
 };
 
 extern const struct key keys[];
@@ -59,7 +59,7 @@ gboolean key_is_repeated(const struct key *key);
 /* The key of that name for the scope (KEY_DAEMON, or else a guest's), or NULL. */
 const struct key *key_find(const char *name, gboolean daemon);
 
-/* The table's name that is nearest to a mistyped one, or NULL when none is near. */
+/* The name in the table nearest to a mistyped one, or NULL if none is near. */
 const char *key_suggest(const char *name, gboolean daemon);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * From files to a checked configuration: which files, defaults, templates. All errors are
- * collected, and told in the order of files and lines.
+ * collected, and reported in the order of files and lines.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -67,7 +67,6 @@ tell_errors(struct loader *l, GPtrArray *messages)
 	}
 }
 
-/* Where a section's key was set last, for messages about it; untouched when it was not. */
 void
 load_find_place(struct loader *l, const char *section, const char *key, const char **file,
 		int *line)
@@ -83,7 +82,7 @@ load_find_place(struct loader *l, const char *section, const char *key, const ch
 
 /* --- guests --- */
 
-/* Set what the entries of one section say; errors are told already. */
+/* Set the values of one section's entries; errors are reported already. */
 static void
 apply(struct loader *l, const char *section, void *owner, gboolean daemon, gboolean *given)
 {
@@ -96,8 +95,7 @@ apply(struct loader *l, const char *section, void *owner, gboolean daemon, gbool
 		if (!key || !strcmp(key->name, "count") ||
 		    (key->scope == KEY_GUEST_ONLY && !strcmp(section, "defaults")))
 			continue;
-		/* What it has in one section of one file is one value, which replaces an earlier
-		 * one. */
+		/* Its values in one section of one file replace all earlier ones. */
 		if (key_is_repeated(key) && files[key - keys] != entry->file) {
 			value_clear(key, owner);
 			files[key - keys] = entry->file;
@@ -123,7 +121,7 @@ set_standards(void *owner, gboolean daemon)
 	}
 }
 
-/* Only ports that follow from the id can be too high. */
+/* Only a port that follows from the id can be too high. */
 static gboolean
 check_highest_port(struct loader *l, const struct config_guest *guest)
 {
@@ -174,7 +172,7 @@ make_guests(struct loader *l)
 				   "more than %d guests in all", GUESTS_MAX);
 			return;
 		}
-		gboolean good = TRUE; /* or told, once for the section */
+		gboolean good = TRUE; /* or reported, once for the section */
 		for (int number = 1; number <= s->count; number++) {
 			struct config_guest *guest = make_guest(l, s, number);
 			g_ptr_array_add(l->config->guests, guest);
@@ -201,7 +199,7 @@ by_name(gconstpointer a, gconstpointer b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* conf.d beside the main file; none is fine. */
+/* conf.d beside the main file, which may be missing. */
 static void
 find_drop_ins(struct loader *l)
 {
@@ -221,7 +219,7 @@ find_drop_ins(struct loader *l)
 		g_ptr_array_add(l->files, g_ptr_array_index(found, i));
 }
 
-/* Is the folder not just the standard one of whoever we are? */
+/* Was the folder chosen, instead of being our user's standard one? */
 static gboolean
 is_named(const gboolean *given, const char *key, const char *from_service)
 {
@@ -254,7 +252,7 @@ set_daemon(struct loader *l)
 	}
 }
 
-/* The default file may be missing; but one that is there and cannot be reached is not none. */
+/* The default file may be missing. One that exists and cannot be read is an error. */
 static gboolean
 is_missing(const char *file)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the parts of loading share: what was read and found wrong so far (load.c), each entry by
- * itself (sections.c), a guest as a whole and beside others (crosscheck.c), and standard folders
- * (places.c).
+ * Shared by the parts of loading: load.c (what was read and the errors so far), sections.c (each
+ * entry by itself), crosscheck.c (a guest as a whole, and beside others), places.c (standard
+ * folders).
  */
 #ifndef CONFIG_LOAD_INTERNAL_H
 #define CONFIG_LOAD_INTERNAL_H
@@ -24,7 +24,7 @@ struct loader {
 	GPtrArray *sections; /* of struct section: guests and templates, in their order */
 };
 
-/* A [guest NAME], which may be in several files. */
+/* A [guest NAME]; it may be in several files. */
 struct section {
 	char *title; /* "guest childhurd" */
 	const char *name;
@@ -33,19 +33,20 @@ struct section {
 	int count;
 };
 
-/* Report what is wrong with a key of a section (NULL: with the section), and where. */
+/* Report an error of a section's key (key NULL: of the section), with its place. */
 void load_fault(struct loader *l, const char *file, int line, const char *section, const char *key,
 		const char *format, ...) G_GNUC_PRINTF(6, 7);
-/* Where a section's key was set last, for messages about it; untouched when it was not. */
+/* Where a section's key was set last, for messages; *file and *line stay the same if it was not
+ * set. */
 void load_find_place(struct loader *l, const char *section, const char *key, const char **file,
 		     int *line);
 
-/* sections.c: check every entry by itself, so that an error is told once however many guests it is
- * for, and find the sections of guests. */
+/* sections.c: check every entry by itself, so that an error for many guests is reported once, and
+ * find the sections of guests. */
 void sections_check(struct loader *l);
 void section_free(void *section);
 
-/* crosscheck.c: report what is wrong with a guest's key, at its place. */
+/* crosscheck.c: report an error of a guest's key, with its place. */
 void crosscheck_fault(struct loader *l, const struct config_guest *guest, const char *key,
 		      const char *format, ...) G_GNUC_PRINTF(4, 5);
 /* The keys of one guest among themselves. */
@@ -53,10 +54,10 @@ void crosscheck_guest(struct loader *l, const struct config_guest *guest);
 /* All guests against each other. */
 void crosscheck_pairs(struct loader *l);
 
-/* places.c: the folder of our name that the service manager has made and names in this variable,
- * or NULL. Caller frees, here and below. */
+/* places.c: the folder named childhurd that the service manager made and names in this variable, or
+ * NULL. Caller frees, here and below. */
 char *places_of_service(const char *variable);
-/* That one, or else root's, or else the one below a folder of the user's. */
+/* That one; else for_root for root, and for others the one below a folder of the user's. */
 char *places_folder(const char *from_service, const char *for_root, const char *variable,
 		    const char *in_home);
 char *places_runtime_folder(void);

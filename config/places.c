@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Where the configuration and the daemon's folders are when nothing names them: where the service
- * manager has made them, below /etc, /var/lib and /run for root, below the XDG folders for others.
+ * The standard places of the configuration and the daemon's folders: those that the service manager
+ * has made; else below /etc, /var/lib and /run for root, below the XDG folders for others.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #include "config/load_internal.h"
 
-/* The XDG Base Directory Specification: a relative path is to be ignored. */
+/* The XDG Base Directory Specification says to ignore a relative path. */
 static char *
 user_folder(const char *variable, const char *in_home)
 {
@@ -21,9 +21,9 @@ user_folder(const char *variable, const char *in_home)
 }
 
 /*
- * The folder of our name among those that the service manager has made for us (systemd.exec(5),
- * StateDirectory= and its like), or NULL. Others belong to a service that we were started from by
- * hand.
+ * The folder named childhurd among those that the service manager has made (systemd.exec(5),
+ * StateDirectory= and similar), or NULL. Other folders belong to another service, from which
+ * somebody started us by hand.
  */
 char *
 places_of_service(const char *variable)
@@ -49,7 +49,7 @@ places_folder(const char *from_service, const char *for_root, const char *variab
 	return g_build_filename(folder, "childhurd", NULL);
 }
 
-/* Without $XDG_RUNTIME_DIR, where g_get_user_runtime_dir() finds it; never in /tmp, where others
+/* Without $XDG_RUNTIME_DIR, the folder of g_get_user_runtime_dir(); never in /tmp, where others
  * could make it first. */
 char *
 places_runtime_folder(void)
@@ -69,8 +69,8 @@ config_default_file(void)
 }
 
 /*
- * The folder itself, whatever links lead to it, or would lead to it once it is made: it is what
- * guests are known by, so it may have one name only. Caller frees.
+ * The folder's real path, also if the folder does not exist yet. Guests' UUIDs derive from it, so
+ * it must have one name only. Caller frees.
  */
 static char *
 resolved(const char *path)

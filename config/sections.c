@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The entries of all files, each by itself: is its section known, its key, its value; what is given
- * twice, and which guests and templates there are.
+ * The entries of all files, each by itself: is its section known, its key, its value, and is it
+ * given twice? Also finds the guests and templates.
  */
 #include <string.h>
 
@@ -10,10 +10,10 @@
 
 #define NAME_MAX_BYTES 40
 
-/* What childhurdd has in the state directory beside the guests' folders. */
+/* childhurdd's own names in the state directory, which no guest may have. */
 static const char *const reserved_names[] = {"images", "libvirt", "libvirt.log", "lock", NULL};
 
-/* The values of a repeated key in one section of one file, as they are counted. */
+/* Counts the values of a repeated key in one section of one file. */
 struct values {
 	const char *file;
 	guint n;
@@ -74,10 +74,9 @@ check_section(struct loader *l, const struct ini_entry *entry)
 		return;
 	}
 	if (g_strv_contains(reserved_names, name) || g_str_has_prefix(name, "kvm-probe")) {
-		load_fault(
-		    l, entry->file, entry->line, title, NULL,
-		    "childhurdd keeps something of that name in state-directory; give the guest "
-		    "another name");
+		load_fault(l, entry->file, entry->line, title, NULL,
+			   "childhurdd uses that name in state-directory; give the guest "
+			   "another name");
 		return;
 	}
 	if (l->sections->len >= GUESTS_MAX) {
@@ -128,13 +127,13 @@ entry_key(struct loader *l, const struct ini_entry *entry)
 		unknown_key(l, entry, daemon);
 	else if (key->scope == KEY_GUEST_ONLY && !strcmp(entry->section, "defaults"))
 		load_fault(l, entry->file, entry->line, entry->section, entry->key,
-			   "can only be one guest's; put it into a [guest NAME]");
+			   "is for one guest only; put it into a [guest NAME]");
 	else
 		return key;
 	return NULL;
 }
 
-/* Twice in one section of one file is a slip; in another file it is meant. */
+/* Twice in one section of one file is a mistake; in another file it is intended. */
 static void
 check_double(struct loader *l, guint i, const struct key *key)
 {
@@ -155,8 +154,8 @@ check_double(struct loader *l, guint i, const struct key *key)
 	}
 }
 
-/* What a repeated key has in one section of one file is one value; the first line too many is told,
- * those after it are not. FALSE: it is one too many. counts: of struct values. */
+/* Count a line of a repeated key in its section and file; only the first one too many is reported.
+ * FALSE: it is one too many. counts: of struct values. */
 static gboolean
 count_value(struct loader *l, const struct ini_entry *entry, const struct key *key,
 	    GHashTable *counts)
@@ -176,7 +175,6 @@ count_value(struct loader *l, const struct ini_entry *entry, const struct key *k
 	return values->n <= most;
 }
 
-/* Check every entry by itself, so that an error is told once however many guests it is for. */
 void
 sections_check(struct loader *l)
 {
@@ -203,7 +201,7 @@ sections_check(struct loader *l)
 		}
 		if (strcmp(entry->section, "daemon") && strcmp(entry->section, "defaults") &&
 		    !sections_find(l, entry->section))
-			continue; /* told at its head */
+			continue; /* reported at its head */
 		const struct key *key = entry_key(l, entry);
 		if (!key)
 			continue;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Values: text in, a field of its key's type out, or a sentence about what is wrong. Numbers are
- * the C locale's, whatever the user's is; nothing is looked up and no file is touched, so that a
+ * Values: text in, a field of the key's type out, or a sentence about the error. Numbers are those
+ * of the C locale, whatever the user's is. Nothing is looked up and no file is touched, so a
  * configuration can be checked on another machine.
  */
 #include "config/value_internal.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define QUOTE_MAX   60 /* bytes of a value in a message */
-#define ACCOUNT_MAX 32 /* bytes, as useradd has it */
+#define ACCOUNT_MAX 32 /* bytes, as for useradd */
 
 char *
 value_odd(const char *text)
@@ -185,7 +185,7 @@ set_text(const struct key *key, const char *text, const char *folder, char **fie
 	case KEY_WORD:
 		if (strpbrk(text, " \t\"'`$;|&<>()[]{}*?\\"))
 			return value_wrong(
-			    text, "is not a word; blanks, quotes and wildcards cannot be in it");
+			    text, "is not a word; spaces, quotes and wildcards cannot be in it");
 		if (*text == '-')
 			return value_wrong(text, "begins with a dash");
 		replace(field, g_strdup(text));
@@ -219,7 +219,7 @@ set_text(const struct key *key, const char *text, const char *folder, char **fie
 
 /* --- lists --- */
 
-/* words is taken over. */
+/* Takes ownership of words. */
 static char *
 set_words(char **words, char ***field)
 {
@@ -241,7 +241,7 @@ set_list(const char *text, char ***field)
 	for (char **piece = pieces; *piece; piece++) {
 		if (strpbrk(*piece, "\"'\\()"))
 			return value_wrong(
-			    text, "is not a list of words; separate them with blanks or commas");
+			    text, "is not a list of words; separate them with spaces or commas");
 		if (**piece)
 			g_strv_builder_add(builder, *piece);
 	}
@@ -316,7 +316,7 @@ forward_free(void *data)
 	g_free(forward);
 }
 
-/* A port, as decimal digits alone; 0: it is none. */
+/* A port in decimal digits; 0: it is not one. */
 static int
 port_of(const char *text)
 {
@@ -334,7 +334,7 @@ add_forward(const char *text, GPtrArray **field)
 				       VALUE_FORWARDS_MAX);
 	if (g_strv_length(sides) != 2)
 		return value_wrong(
-		    text, "is no forward; write [ADDRESS:]HOSTPORT -> GUESTPORT, as 8080 -> 80");
+		    text, "is not a forward; write [ADDRESS:]HOSTPORT -> GUESTPORT, as 8080 -> 80");
 	char *host = g_strstrip(sides[0]), *guest = g_strstrip(sides[1]);
 	char *colon = strrchr(host, ':');
 	if (colon)
@@ -342,12 +342,11 @@ add_forward(const char *text, GPtrArray **field)
 	int host_port = port_of(colon ? colon + 1 : host), guest_port = port_of(guest);
 	if (!host_port || !guest_port)
 		return value_wrong(text,
-				   "has a port that is none; write [ADDRESS:]HOSTPORT -> GUESTPORT "
+				   "has an invalid port; write [ADDRESS:]HOSTPORT -> GUESTPORT "
 				   "with ports from 1 to 65535, as 8080 -> 80");
 	if (colon && inet_pton(AF_INET, host, &address) != 1)
-		return value_wrong(text,
-				   "has an address that is no IPv4 address; QEMU forwards ports at "
-				   "these only, as 127.0.0.1:8080 -> 80");
+		return value_wrong(text, "has an address that is not IPv4; QEMU forwards ports at "
+					 "IPv4 addresses only, as 127.0.0.1:8080 -> 80");
 	struct config_forward *forward = g_new0(struct config_forward, 1);
 	forward->address = colon ? g_strdup(host) : NULL;
 	forward->host_port = host_port;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Values that are numbers, sizes or times: a number and its unit, within the limits of its key. A
- * limit is reported in the unit that suits it, and a unit that was forgotten is suggested.
+ * limit is reported in a suitable unit, and a forgotten unit is suggested.
  */
 #include <math.h>
 #include <string.h>
@@ -18,7 +18,7 @@ static const struct unit times[] = {
     {"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {NULL, 0}};
 static const struct unit none[] = {{NULL, 0}};
 
-/* A number and its unit; bare: it may stand without one. FALSE: that is not what text is. */
+/* A number and its unit; bare: the unit may be missing. FALSE: text is something else. */
 static gboolean
 number(const char *text, const struct unit *units, gboolean bare, double *value)
 {
@@ -48,7 +48,7 @@ number(const char *text, const struct unit *units, gboolean bare, double *value)
 	return FALSE;
 }
 
-/* A limit as it would be written. */
+/* A limit as one would write it. */
 static char *
 limit_text(const struct key *key, double limit)
 {
@@ -63,8 +63,8 @@ limit_text(const struct key *key, double limit)
 		    : g_strdup_printf("%.15g", limit);
 }
 
-/* "256" that is a quarter of a kilobyte: with the unit that was forgotten it is within the limits,
- * as a rule. Caller frees; "": no advice. */
+/* For a size such as "256", a quarter of a kilobyte: the forgotten unit that brings it within the
+ * limits. Caller frees; "": no advice. */
 static char *
 forgotten_unit(const struct key *key, const char *text, double value)
 {

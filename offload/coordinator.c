@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * OpenSSH refuses a key that its owner shares with anybody, and libssh cannot read one that it may
- * not open. So root gives the key, with mode 0600, to the coordinator's user, and reads it all the
- * same. A daemon that is not root's cannot give files away, and needs the key for its own user's
- * OpenSSH: it shares a copy, which only libssh reads (Guile-SSH in Guix), and that looks at no
- * mode.
+ * OpenSSH refuses a key that its owner shares, and libssh must be able to open the key. So root
+ * gives the key, with mode 0600, to the coordinator's user, and can still read it. A daemon that is
+ * not root's cannot give files away, and needs the key for its own user's OpenSSH. It shares a
+ * copy, which only libssh reads (Guile-SSH in Guix); libssh checks no mode.
  *
- * The folder stays ours, and that user may pass it: an access control list, or where a file system
- * has none, its group's bit.
+ * The folder stays ours, and that user may pass it: by an access control list or, if the file
+ * system has none, by its group's bit.
  */
 #include "offload/coordinator.h"
 
@@ -22,7 +21,7 @@
 #include "config/base/atomic_file.h"
 #include "config/base/io_error.h"
 
-/* Is this process (proc(5), status) a guix-daemon, and not one of a container, which has a Guix of
+/* Is this process (proc(5), status) a guix-daemon, and not that of a container, which has a Guix of
  * its own? */
 static gboolean
 is_daemon(const char *status, uid_t *uid, gid_t *gid)
@@ -35,7 +34,7 @@ is_daemon(const char *status, uid_t *uid, gid_t *gid)
 	       !(pids && sscanf(pids, "\nNSpid:\t%u\t%u", &pid, &inner) == 2);
 }
 
-/* Whom guix-daemon runs as; FALSE: none runs that is to be believed. */
+/* The user of guix-daemon; FALSE: no credible one runs. */
 static gboolean
 find_daemon(const char *guix_state_directory, uid_t *uid, gid_t *gid)
 {
@@ -104,7 +103,7 @@ coordinator_key(const char *private_key)
 	return copy;
 }
 
-/* Is the file at path that text already? */
+/* Does the file at path already have that text? */
 static gboolean
 is_same(const char *path, const char *text)
 {
@@ -116,7 +115,7 @@ is_same(const char *path, const char *text)
 	return same;
 }
 
-/* Nobody new is known: who had a copy keeps it, unless the key has become another one. */
+/* No user is known: one that had a copy keeps it, unless the key has changed. */
 static void
 check_copy(const char *private_key, const char *copy)
 {
@@ -128,7 +127,7 @@ check_copy(const char *private_key, const char *copy)
 	g_free(text);
 }
 
-/* Written only when it is another one: who can read it goes on doing so, at any moment. */
+/* Write it only if it differs, so that readers can read it at any moment. */
 static gboolean
 share_copy(const char *private_key, const char *copy, uid_t uid, GError **error)
 {
@@ -142,7 +141,7 @@ share_copy(const char *private_key, const char *copy, uid_t uid, GError **error)
 	return good;
 }
 
-/* What a daemon that is not root's can do; user NULL: nobody insists. */
+/* The part of a daemon that is not root's; user NULL: no user was named. */
 static gboolean
 share(const char *user, const char *private_key, const char *folder, uid_t uid, GError **error)
 {
@@ -177,7 +176,7 @@ coordinator_find(const char *user, const char *guix_state_directory, uid_t *uid,
 		    : find_daemon(guix_state_directory, uid, &gid);
 }
 
-/* Root's key is root's again when it has been another's. */
+/* Give root's key back to root if it was given away. */
 static gboolean
 take_back(const char *private_key, GError **error)
 {
@@ -205,7 +204,7 @@ coordinator_grant(const char *user, const char *guix_state_directory, const char
 	gboolean readable = uid == geteuid() || uid == 0;
 	if (!readable && geteuid() != 0)
 		return share(user, private_key, folder, uid, error);
-	unlink(copy); /* of a time when it was needed */
+	unlink(copy); /* left from a time when it was needed */
 	return readable ? take_back(private_key, error)
 			: give(private_key, folder, uid, gid, error);
 }

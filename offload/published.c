@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The three files that coordinators read.
+ * The three files for coordinators.
  *
- * machines.scm: the fields of <build-machine> in guix/scripts/offload.scm; strings as Guile's
- * reader wants them (Guile manual, String Syntax; `\xHH;` needs r6rs escapes, so control characters
+ * machines.scm: the fields of <build-machine> in guix/scripts/offload.scm; strings in the syntax of
+ * Guile's reader (Guile manual, String Syntax; `\xHH;` needs r6rs escapes, so control characters
  * are `\xHH` with exactly two digits). ssh_config and known_hosts: ssh_config(5), sshd(8). A path
- * in ssh_config is put in double quotes, with `%` doubled, because UserKnownHostsFile and
- * IdentityFile expand tokens. HostKeyAlias makes the alias the name that is looked up in
- * known_hosts, so a guest that got another's port is an impostor and not a surprise; the
- * [host]:port entries are for those who do not use our ssh_config.
+ * in ssh_config is in double quotes, with `%` doubled, because UserKnownHostsFile and IdentityFile
+ * expand tokens. With HostKeyAlias, ssh looks up the guest's name in known_hosts, so a guest at
+ * another guest's port is an impostor. The [host]:port entries are for users without our
+ * ssh_config.
  */
 #include "offload/published.h"
 #include "config/base/atomic_file.h"
@@ -22,7 +22,7 @@
 #define HEADER	 "Written by childhurdd; changes are overwritten."
 #define SSH_PORT 22
 
-/* A string as Scheme writes it. */
+/* A string in Scheme's syntax. */
 static void
 scheme_string(GString *text, const char *string)
 {
@@ -59,7 +59,7 @@ scheme_strings(GString *text, const char *name, const char *const *values)
 	g_string_append(text, "))");
 }
 
-/* With a point in every locale, and always one, so that 1.0 stays a real number. */
+/* With a decimal point, in every locale and always, so that 1.0 stays a real number. */
 static void
 scheme_real(GString *text, const char *name, double value)
 {
@@ -77,7 +77,7 @@ machine_append(GString *text, const struct published_guest *guest)
 
 	g_string_append_printf(text, "\n ;; %s%s\n (build-machine", guest->name,
 			       ready ? ""
-				     : " is not ready: nobody listens at this port, builds wait");
+				     : " is not ready: nothing listens at this port, builds wait");
 	scheme_field(text, "name", guest->host_name);
 	g_string_append_printf(text, "\n  (port %d)", ready ? guest->port : PUBLISHED_NOWHERE);
 	scheme_strings(text, "systems", guest->systems);
@@ -116,7 +116,7 @@ published_machines(const struct published_guest *guests, gsize n)
 	return g_string_free(text, FALSE);
 }
 
-/* A value in double quotes; path: % is a token there, and doubled. */
+/* A value in double quotes; in a path % begins a token, and is doubled. */
 static void
 ssh_option(GString *text, const char *name, const char *value, gboolean path)
 {
@@ -147,8 +147,7 @@ published_ssh_config(const struct published_guest *guests, gsize n, const char *
 		g_string_append(text, "    IdentitiesOnly yes\n");
 		g_string_append_printf(text, "    HostKeyAlias %s\n", guest->name);
 		ssh_option(text, "UserKnownHostsFile", known_hosts_file, TRUE);
-		/* nothing of the system's or of the user's may answer for a guest, nor be changed
-		 * by one */
+		/* no file of the system or the user may vouch for a guest, or be changed by one */
 		g_string_append(text, "    GlobalKnownHostsFile /dev/null\n"
 				      "    StrictHostKeyChecking yes\n"
 				      "    UpdateHostKeys no\n"
@@ -180,8 +179,8 @@ published_known_hosts(const struct published_guest *guests, gsize n)
 	return g_string_free(text, FALSE);
 }
 
-/* Is the file there, with this content and mode? Then it is left alone, and its time tells of the
- * last change. */
+/* Does the file exist with this content and mode? Then it stays, and its time is that of the last
+ * change. */
 static gboolean
 file_is(const char *path, const char *content)
 {
@@ -195,7 +194,7 @@ file_is(const char *path, const char *content)
 	       memcmp(present, content, length) == 0;
 }
 
-/* Write one file; the first error of several is the one that is told. */
+/* Write one file; of several errors the first is reported. */
 static gboolean
 file_put(const char *directory, const char *name, const char *content, GError **error)
 {
@@ -209,12 +208,12 @@ file_put(const char *directory, const char *name, const char *content, GError **
 	return atomic_file_write(path, content, -1, 0644, error);
 }
 
-/* Are all of the guest's lines in what is on the disk? */
+/* Are all lines of the guest in the file on disk? */
 static gboolean
 is_known(const struct published_guest *guest, const char *known_hosts)
 {
 	g_autofree char *all = published_known_hosts(guest, 1);
-	const char *lines = strchr(all, '\n') + 1; /* behind the header */
+	const char *lines = strchr(all, '\n') + 1; /* after the header */
 	g_auto(GStrv) wanted = g_strsplit(lines, "\n", -1),
 		      present = g_strsplit(known_hosts, "\n", -1);
 
@@ -224,8 +223,8 @@ is_known(const struct published_guest *guest, const char *known_hosts)
 	return TRUE;
 }
 
-/* The guests as they can be listed with what known_hosts has now: nobody is told of a machine whose
- * key is not there, so builds wait for it. */
+/* The guests as known_hosts now allows to list them: a machine whose key is not in it is listed as
+ * coming, so builds wait for it. */
 static struct published_guest *
 only_known(const char *path, const struct published_guest *guests, gsize n)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * libgcrypt reads, makes and writes all keys and lists here, as it does in Guix, so that what one
- * of them takes for a key is one for the other.
+ * libgcrypt reads, makes and writes all keys and lists here, as in Guix, so both accept the same
+ * keys.
  *
- * /etc/guix may belong to a guix-daemon that is not root's, as Guix' own installer leaves it, and
- * that user can put a link anywhere in it at any moment. So it is opened once, and what root does
- * in it is done by that descriptor and as the folder's owner: no link leads root to a file that the
- * owner could not reach himself.
+ * /etc/guix may belong to the user of an unprivileged guix-daemon, as after Guix' own installer,
+ * and that user can put a link into it at any moment. So root opens the folder once, and works in
+ * it by that descriptor and as the folder's owner: no link leads root to a file that the owner
+ * could not reach.
  */
 #include "offload/signing.h"
 
@@ -29,11 +29,11 @@
 #define ACL_MODE       0644
 #define LOCK_NAME      "acl.lock"
 #define LOCK_TRIES     50 /* 100 ms each */
-#define MERGE_TRIES    5  /* of an acl that others write at the same time */
+#define MERGE_TRIES    5  /* to write an acl that others write at the same time */
 
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gcry_sexp_t, gcry_sexp_release, NULL)
 
-/* Its text on one line. */
+/* The list's text on one line. */
 static char *
 print_line(gcry_sexp_t expression)
 {
@@ -60,7 +60,7 @@ folder_read(const struct guarded *folder, const char *name, int max, struct stat
 	return text;
 }
 
-/* guarded_open, with an error of ours. */
+/* guarded_open, with a SIGNING_ERROR. */
 static gboolean
 folder_open(const char *path, struct guarded *folder, GError **error)
 {
@@ -85,7 +85,8 @@ host_key(const char *directory, const struct guarded *folder, GError **error)
 
 /* --- lists of authorized keys --- */
 
-/* The key of (entry KEY (tag (guix import))), the only form that Guix takes; NULL: it is none. */
+/* The key of (entry KEY (tag (guix import))), the only form that Guix accepts; NULL: it has another
+ * form. */
 static gcry_sexp_t
 entry_key(gcry_sexp_t entry)
 {
@@ -142,7 +143,7 @@ acl_has(gcry_sexp_t acl, gcry_sexp_t wanted)
 	return FALSE;
 }
 
-/* The list with one more entry at its end; the same list when it has the key already. */
+/* The list with one more entry at its end; the same list if it has the key already. */
 static gcry_sexp_t
 acl_with(gcry_sexp_t acl, gcry_sexp_t key)
 {
@@ -158,8 +159,8 @@ acl_with(gcry_sexp_t acl, gcry_sexp_t key)
 	return result;
 }
 
-/* The host's; one with the host's own key alone when there is none, as Guix makes it. *st: the
- * file's; nlink 0: it is missing. */
+/* The host's acl; if there is none, one with only the host's own key, as in Guix. *st: the file's;
+ * nlink 0: it is missing. */
 static gcry_sexp_t
 host_acl(const char *directory, const struct guarded *folder, struct stat *st, GError **error)
 {
@@ -199,7 +200,7 @@ signing_possible(const char *directory)
 {
 	g_autofree char *path = g_build_filename(directory, "signing-key.pub", NULL);
 
-	return access(path, F_OK) == 0; /* whatever it is: it is not opened */
+	return access(path, F_OK) == 0; /* whatever it is, it is not opened */
 }
 
 void
@@ -256,7 +257,7 @@ signing_make(const char *directory, struct signing *signing, GError **error)
 
 /* --- the host's list --- */
 
-/* It stays whom it belongs to, or is the folder's owner's where that is not root. */
+/* The owner stays the same; if the folder's owner is not root, it is that user. */
 static gboolean
 acl_write(const char *directory, const struct guarded *folder, const char *text,
 	  const struct stat *old, GError **error)
@@ -282,7 +283,7 @@ acl_write(const char *directory, const struct guarded *folder, const char *text,
 	return good;
 }
 
-/* "process 4711 (sleep)": who has this file locked, as far as /proc/locks tells (proc(5)). */
+/* "process 4711 (sleep)": the one that has this file locked, if /proc/locks names it (proc(5)). */
 static char *
 lock_holder(int fd)
 {
@@ -302,8 +303,8 @@ lock_holder(int fd)
 }
 
 /*
- * For two daemons on one host. The file is open to the folder's owner and root alone: the folder
- * itself, or the acl, anybody could lock who can read it, and keep us waiting.
+ * Excludes a second daemon on this host. Only the folder's owner and root can open this file. The
+ * folder itself, or the acl, could be locked by every user that can read it, and we would wait.
  */
 static int
 lock_open(const struct guarded *folder)
@@ -312,7 +313,7 @@ lock_open(const struct guarded *folder)
 	struct stat st;
 
 	int fd = openat(folder->fd, LOCK_NAME, flags, 0600);
-	/* of a time when the folder was another's */
+	/* left from a time when the folder had another owner */
 	if (fd < 0 && errno == EACCES && unlinkat(folder->fd, LOCK_NAME, 0) == 0)
 		fd = openat(folder->fd, LOCK_NAME, flags, 0600);
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
@@ -321,7 +322,7 @@ lock_open(const struct guarded *folder)
 	return fd;
 }
 
-/* -1: it cannot be had. */
+/* -1: it cannot be locked. */
 static int
 acl_lock(const char *directory, const struct guarded *folder, GError **error)
 {
@@ -349,7 +350,7 @@ acl_lock(const char *directory, const struct guarded *folder, GError **error)
 	return fd;
 }
 
-/* Once; *busy: another one has written it meanwhile (guix archive takes no lock). */
+/* One attempt; *busy: another process wrote it meanwhile (guix archive takes no lock). */
 static gboolean
 try_authorize(const char *directory, const struct guarded *folder, gcry_sexp_t key, gboolean *added,
 	      gboolean *busy, GError **error)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Guix' signing keys. What a guest has built is signed with its key, and this host takes it only if
- * that key is in its acl; what a guest is sent to build from is signed with the host's key, which
- * has to be in the guest's acl.
+ * Guix' signing keys. A guest signs its builds with its key, and this host accepts them only if
+ * that key is in its acl. What the host sends to a guest is signed with the host's key, which must
+ * be in the guest's acl.
  *
  * The files are those of guix/pki.scm: canonical s-expressions in libgcrypt's advanced form, an acl
  * being (acl (entry (public-key ...) (tag (guix import))) ...).
@@ -14,10 +14,10 @@
 
 #include "offload/signing_key.h"
 
-/* Is Guix on this host, with a signing key of its own? configuration_directory: /etc/guix. */
+/* Does this host have Guix and a signing key? configuration_directory: /etc/guix. */
 gboolean signing_possible(const char *configuration_directory);
 
-/* The content of a guest's files in its etc/guix. Clear with signing_clear. */
+/* The contents of a guest's files in its etc/guix. Clear with signing_clear. */
 struct signing {
 	char *public_key, *secret_key; /* signing-key.pub, signing-key.sec */
 	char *acl;
@@ -25,25 +25,25 @@ struct signing {
 void signing_clear(struct signing *signing);
 
 /*
- * Make a guest's files: its own key pair where signing has none, and an acl with all entries of the
- * host's and the host's key. The error names the file of the host, or "the guest's signing key".
+ * Make a guest's files: a key pair if signing has none, and an acl with all entries of the host's
+ * acl and the host's key. The error names the host's file, or "the guest's signing key".
  * Thread-safe.
  */
 gboolean signing_make(const char *configuration_directory, struct signing *signing, GError **error);
 
 /*
- * Put a guest's public key, which has to be one as Guix makes it (signing_check_key), into the
- * host's acl, which is made when it is missing, as Guix does. An acl is never made larger than
- * SIGNING_ACL_MAX, the most that is read. An acl that has it already is not touched; one that
- * cannot be read as an acl is refused. All its entries, its owner and its mode are kept, and it is
- * replaced as a whole; as root in a folder of another user's it is done as that user, whose file it
- * then is. *added: it was not there. Waits up to 5 s for another daemon that is at it, and an acl
- * that somebody writes at the same time is read again.
+ * Add a guest's public key, in the form of Guix' own keys (signing_check_key), to the host's acl,
+ * which is made if it is missing, as in Guix. An acl never becomes larger than SIGNING_ACL_MAX, the
+ * most that is read. One that has the key already is not touched; one that is not a valid acl is
+ * refused. All entries, the owner and the mode stay, and the file is replaced as a whole. In a
+ * folder of another user root does this as that user, which then owns the file. *added: the key was
+ * not there. Waits up to 5 s for another daemon; an acl that another process writes at the same
+ * time is read again.
  */
 gboolean signing_authorize(const char *configuration_directory, const char *public_key,
 			   gboolean *added, GError **error);
 
-/* What is wrong with the host's acl, NULL: nothing. Caller frees. */
+/* What is wrong with the host's acl; NULL: nothing. Caller frees. */
 GError *signing_check(const char *configuration_directory);
 
 #endif

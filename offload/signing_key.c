@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A public key is rebuilt from its numbers and compared with what was read: so there can be nothing
- * in it but these.
+ * A public key is rebuilt from its numbers and compared with the text, so it cannot contain
+ * anything else.
  */
 #include "offload/signing_key.h"
 
@@ -38,7 +38,7 @@ signing_init(void)
 	if (!g_once_init_enter(&initialized))
 		return;
 	gcry_check_version(NULL);
-	/* Its locked pool is small and needs a privilege; the daemon leaves no core file. */
+	/* Its locked memory is small and needs a privilege, and the daemon writes no core file. */
 	gcry_control(GCRYCTL_DISABLE_SECMEM, 0);
 	gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
 	g_once_init_leave(&initialized, 1);
@@ -59,7 +59,7 @@ gboolean
 signing_is_list(gcry_sexp_t expression, const char *name)
 {
 	gsize length = 0;
-	/* an atom has length 0, and is its own first element */
+	/* an atom has length 0 and is its own first element */
 	const char *first = expression && gcry_sexp_length(expression) > 0
 				? gcry_sexp_nth_data(expression, 0, &length)
 				: NULL;
@@ -68,10 +68,10 @@ signing_is_list(gcry_sexp_t expression, const char *name)
 }
 
 /*
- * What keeps libgcrypt from the text; NULL: nothing. It counts the bytes of a word in 16 bits, and
- * ends the process when it is to print a longer one; and it indents what it prints, so that deep
- * lists become enormous. Only what it writes itself is let through: lists, words, "strings" and
- * #numbers#. In the other forms parentheses could hide.
+ * Why libgcrypt must not get the text; NULL: it may. It counts the bytes of a word in 16 bits, and
+ * ends the process when it prints a longer one. It indents its output, so deep lists become
+ * enormous. Only the forms that it writes itself pass: lists, words, "strings" and #numbers#. Other
+ * forms could hide parentheses.
  */
 static char *
 text_problem(const char *text)
@@ -112,7 +112,7 @@ signing_parse(const char *path, const char *text, const char *kind, GError **err
 	}
 	if (problem || !signing_is_list(expression, kind)) {
 		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX,
-			    "%s: is no Guix %s%s%s; mend it, or take it away, and start the guest "
+			    "%s: is no Guix %s%s%s; repair it, or remove it, and start the guest "
 			    "again",
 			    path, kind, problem ? ": " : "", problem ? problem : "");
 		return NULL;
@@ -158,11 +158,11 @@ signing_fail_read(const char *path, int max, GError **error)
 		    max);
 	else
 		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_IO, "%s: %s", path,
-			    errno == EINVAL ? "is no plain file; put Guix' own there"
+			    errno == EINVAL ? "is not a regular file; put Guix' own there"
 					    : g_strerror(errno));
 }
 
-/* Is it that of key_shapes[which], and nothing more? */
+/* Is it exactly of the form key_shapes[which]? */
 static gboolean
 key_has_shape(gcry_sexp_t key, gsize which)
 {

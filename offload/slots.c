@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Counting is by asking the kernel who holds the locks (F_GETLK): nothing is locked by that, so no
- * build ever finds a slot taken because we looked.
+ * To count, we ask the kernel who holds the locks (F_GETLK). That locks nothing, so no build finds
+ * a slot locked because of it.
  *
- * Keeping is by open file description locks (fcntl(2), F_OFD_SETLK): they exclude the record locks
- * of `guix offload`, but unlike those they stay when some other descriptor of the same file is
- * closed, as counting does. F_GETLK tells of them with the process -1.
+ * To keep builds out, we use open file description locks (fcntl(2), F_OFD_SETLK). They exclude the
+ * record locks of `guix offload`, but unlike those they stay when another descriptor of the same
+ * file is closed, as counting does. F_GETLK reports them with the process -1.
  *
- * Guix locks a slot for writing. Who may only read a slot's file can lock it for reading, and with
- * that keep others from it: such a lock is no build. So that nobody can, the machine's folder is
- * closed to those who are not of its user or group.
+ * Guix locks a slot for writing. A user that may only read a slot's file can lock it for reading,
+ * which also keeps builds out, but is not a build. To prevent that, only the machine folder's user
+ * and group can enter it.
  */
 #include "offload/slots.h"
 
@@ -29,17 +29,17 @@
 
 struct slots {
 	char *state, *machine;
-	int descriptors[SLOTS_MAX]; /* of kept slots; -1: not kept */
-	gboolean blamed;	    /* a stranger's lock was told of */
+	int descriptors[SLOTS_MAX]; /* of locked slots; -1: not locked */
+	gboolean blamed;	    /* a foreign lock was reported */
 };
 
-/* TRUE: a build has the slot. */
+/* Has a build the slot? */
 static gboolean
 slot_locked(int directory, int slot, gboolean *visible)
 {
 	g_autofree char *name = g_strdup_printf("%d", slot);
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET}; /* length 0: all of it */
-	/* O_NONBLOCK: a FIFO in its place must not keep us */
+	/* O_NONBLOCK: a FIFO in its place must not block us */
 	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	gboolean locked = FALSE;
 
@@ -62,7 +62,7 @@ machine_name(const char *host_name, int port)
 	return g_strdup_printf("%s:%d", host_name, port);
 }
 
-/* Which slots have files: a machine may have had more than it has now, and builds in them. */
+/* Which slots have files? The machine may have had more slots before, with builds in them. */
 static gboolean
 slots_present(int directory, gboolean *present)
 {
@@ -137,8 +137,7 @@ slots_free(struct slots *slots)
 	g_free(slots);
 }
 
-/* Guix' hook opens them for writing, as whoever guix-daemon runs as: the state directory's owner.
- */
+/* Guix' hook opens them for writing, as guix-daemon's user, who owns the state directory. */
 static void
 give(int fd, const struct stat *owner)
 {
@@ -147,9 +146,9 @@ give(int fd, const struct stat *owner)
 }
 
 /*
- * The folder in parent, made when missing; parent is closed. -1 and errno. Whoever may write to
- * parent may put something else there at any moment, and we may be root: it is made as parent's
- * owner, and only what is made in root's own parent is given away.
+ * Open the folder in parent, making it if it is missing, and close parent. -1 and errno. Users that
+ * may write to parent can replace the folder at any moment, and we may be root. So it is made as
+ * parent's owner, and only a folder made in root's own parent is given away.
  */
 static int
 folder_open(int parent, const char *name, mode_t mode, const struct stat *owner)
@@ -165,7 +164,7 @@ folder_open(int parent, const char *name, mode_t mode, const struct stat *owner)
 	int problem = errno;
 	identity_leave(others ? &whose : NULL);
 
-	/* not for parent's owner: root's, or another's, of a time when Guix ran as that one */
+	/* not of parent's owner: root's, or from a time when Guix ran as another user */
 	if (others && fd < 0 && problem == EACCES) {
 		fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		problem = errno;
@@ -177,7 +176,7 @@ folder_open(int parent, const char *name, mode_t mode, const struct stat *owner)
 	return fd;
 }
 
-/* The machine's; those who are neither its user nor of its group have no business there. */
+/* The machine's folder, closed to all but its user and group. */
 static int
 machine_open(int state, const char *machine, const struct stat *owner)
 {
@@ -187,12 +186,12 @@ machine_open(int state, const char *machine, const struct stat *owner)
 	int problem = errno;
 
 	if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & S_IRWXO))
-		fchmod(fd, st.st_mode & 07770); /* if it is ours to do */
+		fchmod(fd, st.st_mode & 07770); /* if we may */
 	errno = problem;
 	return fd;
 }
 
-/* Is the file that is kept still the slot's? */
+/* Is the locked file still the slot's? */
 static gboolean
 slot_is(int folder, int slot, int fd)
 {
@@ -203,7 +202,7 @@ slot_is(int folder, int slot, int fd)
 	       kept.st_dev == present.st_dev && kept.st_ino == present.st_ino;
 }
 
-/* A slot that only a stranger's lock for reading keeps from us. */
+/* Report a slot that only a foreign lock for reading keeps from us. */
 static void
 blame(struct slots *slots, int slot, int fd)
 {
@@ -213,11 +212,11 @@ blame(struct slots *slots, int slot, int fd)
 		return;
 	slots->blamed = TRUE;
 	g_warning("%s/offload/%s/%d: process %d has it locked for reading (-1: /proc/locks names "
-		  "it), and no build can begin there; end that process, it is none of Guix'",
+		  "it), and no build can begin there; end that process, which is not Guix",
 		  slots->state, slots->machine, slot, (int)lock.l_pid);
 }
 
-/* Why the slot's file cannot be locked: a build has it? */
+/* The slot's file cannot be locked: does a build have it? */
 static gboolean
 has_build(int fd)
 {
@@ -226,8 +225,8 @@ has_build(int fd)
 	return fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_RDLCK;
 }
 
-/* A descriptor of the slot, locked (umask, or the folder's default list, takes from the mode); -1:
- * a build has it, or *visible FALSE. */
+/* Open and lock the slot; -1: a build has it, or *visible is FALSE. (The umask, or the folder's
+ * default list, reduces the mode.) */
 static int
 slot_keep(struct slots *slots, int folder, int slot, const struct stat *owner, gboolean *visible)
 {
@@ -291,11 +290,11 @@ slots_hold(struct slots *slots, int parallel_builds, gboolean *visible)
 struct share {
 	int folder; /* the machine's */
 	uid_t uid;
-	uid_t owner; /* whom Guix runs as */
+	uid_t owner; /* the user that Guix runs as */
 	gboolean changed;
 };
 
-/* The folder may be another user's: what is opened is what is changed, and never through a link. */
+/* The folder may be another user's, so change only what was opened, and never through a link. */
 static gboolean
 grant(struct share *share, int fd, uid_t uid, int may, gboolean below, GError **error)
 {
@@ -308,7 +307,7 @@ grant(struct share *share, int fd, uid_t uid, int may, gboolean below, GError **
 	share->changed |= changed;
 	if (good)
 		return TRUE;
-	/* It names the way that we came, which is gone when somebody reads it. */
+	/* The error names /proc/self/fd/N, which means nothing to its reader. */
 	const char *what = problem->message;
 	if (g_str_has_prefix(what, path))
 		what += strlen(path) + strlen(": ");
@@ -316,7 +315,7 @@ grant(struct share *share, int fd, uid_t uid, int may, gboolean below, GError **
 	return FALSE;
 }
 
-/* Who may write into the folder may also have put another name of somebody else's file there. */
+/* A user that may write to the folder may have put a hard link to another user's file there. */
 static gboolean
 is_slot_of_another(int fd, uid_t uid)
 {
@@ -332,7 +331,7 @@ share_slot(struct share *share, int slot, GError **error)
 	int fd = openat(share->folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
 	if (fd < 0)
-		return TRUE; /* it has just gone, or is none */
+		return TRUE; /* it has just disappeared, or is not a slot */
 	gboolean good = !is_slot_of_another(fd, share->uid) ||
 			grant(share, fd, share->uid, ACL_MAY_READ | ACL_MAY_WRITE, FALSE, error);
 	if (!good)
@@ -341,7 +340,7 @@ share_slot(struct share *share, int slot, GError **error)
 	return good;
 }
 
-/* The folder, those that are there, and those to come, whoever makes them. */
+/* Grant access to the folder, its slots, and future slots, whoever makes them. */
 static gboolean
 share_all(struct share *share, GError **error)
 {

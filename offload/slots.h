@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Guix' build slots: a POSIX record lock (fcntl F_SETLK, write) on STATE/offload/NAME:PORT/SLOT,
- * held by `guix offload` for the whole build (guix/scripts/offload.scm, acquire-build-slot).
- * Whoever finds it locked knows that a build is running.
+ * held by `guix offload` for the whole build (guix/scripts/offload.scm, acquire-build-slot). A
+ * locked slot means a running build.
  */
 #ifndef OFFLOAD_SLOTS_H
 #define OFFLOAD_SLOTS_H
@@ -10,38 +10,36 @@
 #include <glib.h>
 #include <sys/types.h>
 
-/* Slots that are looked at; a machine's parallel-builds are at most as many. */
+/* Slots that are checked; a machine has no more parallel-builds. */
 #define SLOTS_MAX 64
 
 /*
- * How many slots of machine host_name:port are with a build.
- * guix_state_directory: /var/guix. Missing folders and files count as free, as does what we may not
- * read (then *visible is FALSE), and what is held by slots_hold. Opens read-only, never creates
- * anything, never blocks.
+ * The number of slots of the machine host_name:port that have a build. guix_state_directory:
+ * /var/guix. Missing folders and files count as free. So do slots that we may not read (then
+ * *visible is FALSE) and those kept by slots_hold. Opens read-only, creates nothing, never blocks.
  */
 int slots_taken(const char *guix_state_directory, const char *host_name, int port,
 		gboolean *visible);
 
-/* The slots of one machine that this process keeps from builds. */
+/* The slots of one machine that this process locks against builds. */
 struct slots;
 struct slots *slots_new(const char *guix_state_directory, const char *host_name, int port);
 /*
- * Keep the slots that are free, 0..parallel_builds-1 and whatever others there are, beside those
- * that are kept already, and tell how many are with a build: 0 means that none can come any more.
- * What is missing below the state directory is made, owned as that is; a host without a state
- * directory has no Guix, and nothing to keep. *visible FALSE: a slot could not be looked at or
- * kept. Never blocks.
+ * Lock the free slots, 0..parallel_builds-1 and any others that exist, in addition to those locked
+ * already. Returns how many have a build: 0 means that no build can begin any more. Missing folders
+ * and files below the state directory are made, with its owner; a host without a state directory
+ * has no Guix, and no slots. *visible FALSE: a slot could not be checked or locked. Never blocks.
  */
 int slots_hold(struct slots *slots, int parallel_builds, gboolean *visible);
-/* Lets go of them. NULL is allowed. */
+/* Releases them. NULL is allowed. */
 void slots_free(struct slots *slots);
 
 /*
- * Root's part for a daemon of another user: that one may see, make and keep the machine's slots,
- * and Guix goes on to use those that he makes. Folders that are missing are made as Guix makes
- * them. *changed: something had to be done. No Guix there: nothing is done, and TRUE. The error
- * names the machine's folder; G_IO_ERROR_NOT_SUPPORTED: its file system has no access control
- * lists. Files with more than one name are left alone. Blocks on disk.
+ * Root's part for a daemon of another user: let that user see, make and lock the machine's slots,
+ * and let Guix use those that it makes. Missing folders are made as Guix makes them. *changed:
+ * something was done. Without Guix this does nothing and returns TRUE. The error names the
+ * machine's folder; G_IO_ERROR_NOT_SUPPORTED: its file system has no access control lists. Files
+ * with more than one name are left alone. Blocks on disk.
  */
 gboolean slots_share(const char *guix_state_directory, const char *host_name, int port, uid_t uid,
 		     gboolean *changed, GError **error);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The names of a guest's states, as clients of the control protocol know them. */
+/* The names of a guest's states in the control protocol. */
 #ifndef SERVICE_STATES_H
 #define SERVICE_STATES_H
 
 /*
- * STATE(CONSTANT, name): a state of the lifecycle. MADE(name): made of several facts, and only to
- * be waited for: in a drained guest no build runs, and none will.
+ * STATE(CONSTANT, name): a state of the lifecycle. MADE(name): derived from several facts, and only
+ * to wait for: in a drained guest no build runs, and none will.
  */
 #define STATES(STATE, MADE)                                                                        \
 	STATE(STOPPED, "stopped")                                                                  \
@@ -20,7 +20,7 @@
 	STATE(BACKOFF, "backoff")                                                                  \
 	STATE(FAILED, "failed")
 
-/* All names that can be waited for; NULL-terminated. */
+/* All names that a client can wait for; NULL-terminated. */
 extern const char *const states_awaited[];
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * Varlink messages (https://varlink.org/Method-Call).
  *
- * A peer's bytes are looked at twice: first as bytes, for their length, their encoding and how deep
- * they are nested, because json-glib's parser recurses and a hundred thousand brackets would end
- * the process; then as JSON, and of that only what Varlink knows, each with its type.
+ * A peer's bytes are checked twice. First as bytes: length, encoding and nesting, because
+ * json-glib's parser recurses, and a hundred thousand brackets would crash the process. Then as
+ * JSON: only the members of Varlink count, each with its type.
  */
 #include "service/varlink.h"
 
@@ -73,7 +73,7 @@ varlink_buffer_take(struct varlink_buffer *buffer, GError **error)
 	return (const char *)start;
 }
 
-/* Add the number of JSON that begins at text, and return what follows it. */
+/* Append the JSON number that begins at text; return the rest of text. */
 static const char *
 add_number(GString *out, const char *text)
 {
@@ -81,12 +81,12 @@ add_number(GString *out, const char *text)
 	g_autofree char *number = g_strndup(text, length);
 	char shorter[G_ASCII_DTOSTR_BUF_SIZE] = "";
 	double value = g_ascii_strtod(number, NULL);
-	/* A whole number is exact as it stands. */
+	/* A whole number is exact as it is. */
 	if (strpbrk(number, ".e") &&
 	    g_ascii_strtod(g_ascii_formatd(shorter, sizeof shorter, "%.15g", value), NULL) ==
 		value) {
 		g_string_append(out, shorter);
-		/* It was a float and remains one. */
+		/* A float stays a float. */
 		if (!strpbrk(shorter, ".e"))
 			g_string_append(out, ".0");
 	} else
@@ -106,7 +106,7 @@ varlink_json(JsonNode *node)
 			p = add_number(out, p);
 			continue;
 		}
-		/* A string with all its escapes, or one character. */
+		/* A string with its escapes, or one character. */
 		if (*p++ == '"') {
 			while (*p && *p != '"')
 				p += *p == '\\' && p[1] ? 2 : 1;
@@ -117,7 +117,7 @@ varlink_json(JsonNode *node)
 	return g_string_free(out, FALSE);
 }
 
-/* The text of object, which is taken over. */
+/* The text of object; takes ownership of it. */
 static char *
 to_text(JsonObject *object)
 {
@@ -180,8 +180,8 @@ escaped_unit(const char *p)
 	return unit;
 }
 
-/* The end of the escape at p; NULL: there is none such. Half a surrogate pair aborts json-glib's
- * scanner (an assertion in decode_utf16_surrogate_pair), and U+0000 would cut a C string short. */
+/* The end of the escape at p; NULL: it is invalid. Half a surrogate pair aborts json-glib's scanner
+ * (an assertion in decode_utf16_surrogate_pair), and U+0000 would cut a C string. */
 static const char *
 skip_escape(const char *p)
 {
@@ -196,7 +196,7 @@ skip_escape(const char *p)
 	return low >= 0xdc00 && low <= 0xdfff ? p + 12 : NULL;
 }
 
-/* The byte after the string that begins at p; NULL: it does not end, or is none. */
+/* The byte after the string that begins at p; NULL: it does not end, or is not valid. */
 static const char *
 skip_string(const char *p)
 {
@@ -206,15 +206,15 @@ skip_string(const char *p)
 }
 
 /*
- * Is it safe to give text to json-glib? Only strings and the characters of JSON outside of them:
- * json-glib also knows comments and assignments, and a comment with a quotation mark would hide
- * brackets from the count.
+ * May json-glib get text? Only strings and, outside of them, JSON's characters pass. json-glib also
+ * knows comments and assignments, and a comment with a quotation mark would hide brackets from the
+ * count.
  */
 static gboolean
 check_text(const char *text, GError **error)
 {
 	guint depth = 0;
-	gboolean ended = FALSE; /* json-glib would go on with what follows the first value */
+	gboolean ended = FALSE; /* json-glib would go on after the first value */
 	for (const char *p = text; *p;) {
 		const char *next = *p == '"' ? skip_string(p) : p + 1;
 		if (!next ||
@@ -226,7 +226,7 @@ check_text(const char *text, GError **error)
 		}
 		if (ended && !strchr(" \t\r\n", *p)) {
 			g_set_error(error, VARLINK_ERROR, VARLINK_ERROR_SYNTAX,
-				    "not JSON: something stands after the message, at byte %td",
+				    "not JSON: there is something after the message, at byte %td",
 				    p - text);
 			return FALSE;
 		}

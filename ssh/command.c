@@ -4,9 +4,9 @@
  *
  * A command costs two round trips: the channel is opened, then the request, its input and the end
  * of file go out together. libssh's callbacks only take notes; session_drive_commands acts on them
- * afterwards. A command is over when its status is known and its output has ended. Something it
- * left in the background may hold the output open: after the status that is waited for
- * SSH_OUTPUT_GRACE, no longer.
+ * afterwards. A command is over when its status is known and its output has ended. A process that
+ * it left in the background may keep the output open, so after the status the wait is limited to
+ * SSH_OUTPUT_GRACE.
  */
 #include "ssh/command.h"
 
@@ -37,7 +37,7 @@ struct ssh_command {
 	struct ssh_channel_callbacks_struct callbacks;
 	ev_timer timer;
 	GString *output;
-	gsize heard; /* bytes of output that came */
+	gsize heard; /* bytes of output so far */
 	gboolean has_status, is_eof, is_closed, in_grace;
 	gboolean late; /* its limit has passed */
 	int status;
@@ -94,9 +94,10 @@ static void
 command_free(struct ssh_command *command)
 {
 	ev_timer_stop(command->session->loop, &command->timer);
-	/* A libssh session that was freed has taken its channels along. */
+	/* Freeing a libssh session also frees its channels. */
 	if (command->channel && command->session->libssh) {
-		/* The notes are ours, and libssh may keep the channel until the guest closes it. */
+		/* libssh may keep the channel until the guest closes it, but our notes are freed
+		 * now. */
 		ssh_remove_channel_callbacks(command->channel, &command->callbacks);
 		ssh_channel_free(command->channel);
 	}
@@ -107,7 +108,8 @@ command_free(struct ssh_command *command)
 	g_free(command);
 }
 
-/* Take the command out and tell; error NULL: status counts. The callback may free the session. */
+/* Remove the command and call done; error NULL: status counts. The callback may free the session.
+ */
 static void
 command_end(struct ssh_command *command, const GError *error)
 {
@@ -118,9 +120,9 @@ command_end(struct ssh_command *command, const GError *error)
 	command->done(session, error ? -1 : command->status, command->output->str, error,
 		      command->data);
 	/*
-	 * A channel that is freed while the guest has not answered its opening yet would stay open
-	 * over there, and sshd allows only a few (MaxSessions): it is closed when the answer has
-	 * come.
+	 * If a channel were freed before the guest has answered its opening, it would stay open in
+	 * the guest, and sshd allows only a few (MaxSessions). So it is closed once the answer is
+	 * there.
 	 */
 	if (command->state == COMMAND_OPENING && command->channel &&
 	    session->state == SESSION_READY && !session->freed) {
@@ -140,7 +142,7 @@ command_fail(struct ssh_command *command, enum ssh_error code, const char *what)
 	command_end(command, error);
 }
 
-/* FALSE: the command is over, or was abandoned and now is gone. */
+/* FALSE: the command is over, or was abandoned and is now freed. */
 static gboolean
 command_open(struct ssh_command *command)
 {
@@ -167,13 +169,13 @@ command_open(struct ssh_command *command)
 	command->state = COMMAND_REQUESTING;
 	if (result == SSH_OK)
 		return TRUE;
-	/* A connection that ended is told by session_drive, for all commands at once. */
+	/* session_drive reports the end of a connection, for all commands at once. */
 	if (ssh_is_connected(libssh))
 		command_fail(command, SSH_ERROR_PROTOCOL, ssh_get_error(libssh));
 	return FALSE;
 }
 
-/* The input, as far as the guest's window allows, then the end of file. */
+/* Send the input, as far as the guest's window allows, then the end of file. */
 static void
 command_feed(struct ssh_command *command)
 {
@@ -187,7 +189,7 @@ command_feed(struct ssh_command *command)
 		count = ssh_channel_write(command->channel, command->input + command->input_sent,
 					  (uint32_t)MIN(MIN(left, window), INPUT_CHUNK));
 		if (count <= 0)
-			return; /* closed: the notes will tell */
+			return; /* closed: the notes have it */
 		command->input_sent += (gsize)count;
 	}
 	if (!command->input_ended) {
@@ -218,7 +220,7 @@ command_limit(struct ssh_command *command, gint64 milliseconds)
 	ev_timer_start(command->session->loop, &command->timer);
 }
 
-/* Move one command on, as far as it goes without waiting. */
+/* Advance one command as far as it goes without waiting. */
 static void
 command_drive(struct ssh_command *command)
 {
@@ -229,7 +231,7 @@ command_drive(struct ssh_command *command)
 	if (command->state == COMMAND_REQUESTING && !command_request(command))
 		return;
 	if (command->heard > SSH_OUTPUT_READ) {
-		command_fail(command, SSH_ERROR_PROTOCOL, "it writes without end");
+		command_fail(command, SSH_ERROR_PROTOCOL, "its output does not end");
 		return;
 	}
 	if (!command->is_closed)
@@ -250,7 +252,7 @@ session_drive_commands(struct ssh_session *session)
 {
 	GList *next;
 
-	/* A callback may free the session or append a command; it can take none out. */
+	/* A callback may free the session or append a command, but not remove one. */
 	for (GList *link = session->commands.head; link; link = next) {
 		next = link->next;
 		command_drive(link->data);
@@ -265,7 +267,8 @@ session_end_commands(struct ssh_session *session, const GError *error)
 	GQueue commands = session->commands;
 	struct ssh_command *command;
 
-	/* What a callback runs now fails by itself later: it must not be met here. */
+	/* A command that a callback starts now fails by itself later; this loop must not reach it.
+	 */
 	g_queue_init(&session->commands);
 	while ((command = g_queue_pop_head(&commands))) {
 		if (error && !session->freed && command->state != COMMAND_ABANDONED)
@@ -286,7 +289,7 @@ on_timer(struct ev_loop *loop, ev_timer *watcher, int revents)
 		command_fail(command, SSH_ERROR_CLOSED, "the session is not open");
 	} else if (command->has_status) {
 		command_end(command, NULL);
-	} else if (!command->late) { /* what came while the loop was kept is read first */
+	} else if (!command->late) { /* what arrived while the loop was busy is read first */
 		command->late = TRUE;
 		command_limit(command, SSH_LAST_LOOK);
 	} else {

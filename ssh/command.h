@@ -7,18 +7,18 @@
 
 struct ssh_session;
 
-/* At most this much of a command's output is kept; the rest is read and dropped. */
+/* Bytes of a command's output that are stored; the rest is read and dropped. */
 #define SSH_OUTPUT_MAX (64 * 1024)
-/* A command that writes more than this has failed: reading on would keep the loop busy for as long
- * as it likes. */
+/* A command that writes more bytes than this has failed: it could keep the loop busy for as long as
+ * it likes. */
 #define SSH_OUTPUT_READ (16 << 20)
-/* How long the end of the output is waited for once the exit status is there, in milliseconds. */
+/* ms that the end of the output may take once the exit status is known. */
 #define SSH_OUTPUT_GRACE 1000
 
 /*
- * Result of a command: error NULL: it ended with status (0..255, or -1 when a signal ended it) and
- * wrote output (stdout and stderr as they came, NUL-terminated, at most SSH_OUTPUT_MAX). Else
- * output may be partial.
+ * Result of a command. error NULL: it ended with status (0..255, or -1 if a signal ended it) and
+ * wrote output (stdout and stderr in order of arrival, NUL-terminated, at most SSH_OUTPUT_MAX).
+ * Otherwise output may be partial.
  */
 typedef void (*ssh_command_fn)(struct ssh_session *session, int status, const char *output,
 			       const GError *error, void *data);
@@ -26,15 +26,15 @@ typedef void (*ssh_command_fn)(struct ssh_session *session, int status, const ch
 /*
  * Run command on a new channel of a logged-in session. input: bytes for its stdin, then end of
  * file; NULL: an empty stdin. limit: milliseconds from now to its exit status. Several may run at
- * once. When limit passes the channel is closed and done gets SSH_ERROR_TIMEOUT; the session stays.
- * done is called exactly once, unless the session is freed before.
+ * once. When limit passes, the channel is closed and done gets SSH_ERROR_TIMEOUT; the session stays
+ * open. done is called exactly once, unless the session is freed first.
  */
 void ssh_session_run(struct ssh_session *session, const char *command, const char *input,
 		     gint64 limit, ssh_command_fn done, void *data);
 
-/* For session.c: move all commands on, after libssh has read. */
+/* For session.c: advance all commands, after libssh has read. */
 void session_drive_commands(struct ssh_session *session);
-/* For session.c: end all commands with copies of error. NULL: silently, no done is called. */
+/* For session.c: end all commands with copies of error. NULL: without calling done. */
 void session_end_commands(struct ssh_session *session, const GError *error);
 
 #endif

@@ -2,15 +2,13 @@
 /*
  * From a TCP connection to a login: the banner, the host key, our key.
  *
- * The banner is looked at with MSG_PEEK and left for libssh. RFC 4253, 4.2 allows other lines
- * before it; sshd uses that to turn clients away ("Exceeded MaxStartups"), anything else there is
- * not SSH. Those lines are taken off the socket, so libssh starts at the banner. A socket with
- * bytes in it stays readable: SO_RCVLOWAT keeps the loop asleep until there are more than at the
- * last look.
+ * The banner is read with MSG_PEEK and left for libssh. RFC 4253, 4.2 allows other lines before it.
+ * sshd uses them to turn clients away ("Exceeded MaxStartups"); anything else is not SSH. Those
+ * lines are removed from the socket, so that libssh starts at the banner. A socket with bytes in it
+ * stays readable: SO_RCVLOWAT lets the loop sleep until there are more bytes than before.
  *
- * libssh is told every choice it would otherwise make itself from files in the home directory or
- * /etc/ssh, and it compares no known hosts: the injected keys are the only truth, and they are
- * compared here.
+ * Every choice that libssh would otherwise read from files in the home directory or /etc/ssh is set
+ * here. libssh compares no known hosts: only the injected keys count, and this file compares them.
  */
 #include "ssh/handshake.h"
 
@@ -26,8 +24,8 @@
 
 #define BANNER_MAX 255 /* RFC 4253, 4.2: with its line end */
 
-/* What an emulated guest computes fastest comes first: no AES instructions there. libssh's other
- * choices follow. */
+/* The cipher that an emulated guest computes fastest comes first, because it has no AES
+ * instructions. libssh's other choices follow. */
 #define KEX_WISH                                                                                   \
 	"curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,"    \
 	"ecdh-sha2-nistp521,diffie-hellman-group14-sha256,diffie-hellman-group16-sha512"
@@ -40,7 +38,7 @@
 
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(ssh_key, ssh_key_free, NULL)
 
-/* Take over an error; the step has failed. */
+/* Store the error; the step has failed. */
 static enum handshake
 failed(GError **error, GError *ours)
 {
@@ -58,7 +56,7 @@ not_ssh(struct ssh_session *session, const char *bytes, gsize length, GError **e
 				    "not an SSH server: instead of a banner it said %s", excerpt));
 }
 
-/* The far end closed or reset the connection before a banner. */
+/* The other end closed or reset the connection before a banner. */
 static enum handshake
 closed_before_banner(struct ssh_session *session, int problem, GError **error)
 {
@@ -85,9 +83,9 @@ option(ssh_session libssh, enum ssh_options_e name, const void *value)
 }
 
 /*
- * SSH_OPTIONS_HOSTKEYS: the algorithms of the acceptable keys before all others. The others are
- * offered so that an impostor with a key of another kind shows it: a key exchange without a common
- * algorithm may end with the guest hanging up, which says nothing.
+ * SSH_OPTIONS_HOSTKEYS: the algorithms of the acceptable keys, then all others. The others are
+ * offered so that an impostor shows a key of another kind; without a common algorithm it might just
+ * hang up, which proves nothing.
  */
 static char *
 host_key_algorithms(char **lines)
@@ -97,7 +95,7 @@ host_key_algorithms(char **lines)
 	for (char **line = lines; line && *line; line++) {
 		g_autofree char *kind = g_strndup(*line, strcspn(*line, " "));
 
-		/* RFC 8332: a key of kind ssh-rsa, signatures of another name. */
+		/* RFC 8332: the key is of kind ssh-rsa, its signatures have other names. */
 		g_string_append_printf(
 		    list, "%s,", strcmp(kind, "ssh-rsa") == 0 ? "rsa-sha2-512,rsa-sha2-256" : kind);
 	}
@@ -151,7 +149,7 @@ banner_found(struct ssh_session *session, const char *line, gsize length, GError
 	return HANDSHAKE_DONE;
 }
 
-/* Take a whole line that is no banner off the socket. FALSE: that was too much. */
+/* Remove a whole line that is not a banner from the socket. FALSE: there were too many bytes. */
 static gboolean
 take_prelude(struct ssh_session *session, char *bytes, gsize length, GError **error)
 {
@@ -167,8 +165,7 @@ take_prelude(struct ssh_session *session, char *bytes, gsize length, GError **er
 	return TRUE;
 }
 
-/* Nothing new since the last look, though the socket woke us: it is closed, or the kernel was
- * generous. */
+/* The socket is readable, but has nothing new: it is closed, or the kernel ignored SO_RCVLOWAT. */
 static enum handshake
 check_closed(struct ssh_session *session, const char *bytes, gsize length, GError **error)
 {
@@ -310,8 +307,8 @@ login_denied(struct ssh_session *session, GError **error)
 	return failed(
 	    error, session_error(
 		       session, SSH_ERROR_DENIED,
-		       "user %s with key %s is refused (the guest would take: %s); does the "
-		       "account exist, and has it this key in authorized_keys?",
+		       "user %s with key %s is refused (the guest would accept: %s); does the "
+		       "account exist, and is this key in its authorized_keys?",
 		       session->user, session->private_key, offers->len ? offers->str : "nothing"));
 }
 

@@ -3,10 +3,9 @@
  * Key pairs for guests and for coordinators.
  *
  * libssh writes private keys as OpenSSH's own format for Ed25519 (openssh-key-v1, PROTOCOL.key of
- * OpenSSH) and as PEM for ECDSA; OpenSSH, libssh and so Guile-SSH read both. The public half is
- * compared with what the private one says every time, so a pair that does not belong together is
- * put right and never published. Where bytes of a private key are in our hands they are wiped;
- * libssh wipes its own.
+ * OpenSSH) and as PEM for ECDSA; OpenSSH, libssh and so Guile-SSH read both. Each time the public
+ * half is compared with the private one, so a pair that does not match is corrected and never
+ * published. This file wipes its copies of a private key; libssh wipes its own.
  */
 #include "ssh/key_pair.h"
 
@@ -17,7 +16,7 @@
 
 #include "config/base/atomic_file.h"
 
-#undef SSH_ERROR /* libssh's result code; ours is an error domain */
+#undef SSH_ERROR /* libssh's result code; SSH_ERROR is our error domain */
 #include "ssh/step.h"
 
 #define PUBLIC_LINE_MAX (16 * 1024)
@@ -53,7 +52,7 @@ key_load(const char *path, GError **error)
 {
 	ssh_key key = NULL;
 
-	/* No passphrase can be asked for: an encrypted key is one that cannot be read. */
+	/* Nobody could enter a passphrase, so an encrypted key counts as unreadable. */
 	if (ssh_pki_import_privkey_file(path, NULL, NULL, NULL, &key) == SSH_OK)
 		return key;
 	if (access(path, R_OK) == -1)

@@ -9,10 +9,9 @@ enum ssh_key_kind { SSH_KEY_ED25519, SSH_KEY_ECDSA };
 
 /*
  * Make sure that a key pair is at path (private, 0600) and path.pub (public, 0644, "TYPE BASE64
- * COMMENT\n"). An existing good pair is kept as it is; a missing or half-written public half is
- * written anew from the private one; a private key that cannot be read as one is an error (never
- * overwritten). New files are written under a temporary name in the same folder, synced, and
- * renamed.
+ * COMMENT\n"). A good pair stays as it is. A missing or half-written public half is written again
+ * from the private one. A private key that cannot be read is an error and never overwritten. New
+ * files are written under a temporary name in the same folder, synced, and renamed.
  */
 gboolean ssh_key_ensure(const char *path, enum ssh_key_kind kind, const char *comment,
 			GError **error);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Waiting for a guest's network, on a port where nobody listens. The header says why that port.
+ * Waits for a guest's network, on a port where nothing listens; the header explains why.
  *
  * SLIRP (QEMU's net/slirp, tcp_input.c: a RST to a connection attempt) closes the host's socket
- * when the guest refuses, so the sign of life is an end of file or a reset on a connection that was
- * established before. A connection that never was established only says that QEMU does not forward
- * the port (yet).
+ * when the guest refuses. So the sign of life is an end of file or a reset on an established
+ * connection. A connection that was never established only means that QEMU does not forward the
+ * port (yet).
  */
 #include "ssh/reach.h"
 
@@ -18,7 +18,7 @@
 struct attempt {
 	ev_io io;
 	struct reach *reach;
-	int fd; /* -1: this place is free */
+	int fd; /* -1: free */
 	gboolean established;
 };
 

@@ -3,11 +3,11 @@
  * Does the guest's network answer yet?
  *
  * QEMU's user network accepts a forwarded connection at once and only then sends a SYN into the
- * guest. While the guest's network is down that SYN is repeated after 6, 18 and 42 s, and a
- * connection that we gave up in the meantime is still delivered to the guest: the secret service
- * would take it for its one client and fail. So the waiting is done on a port of the guest where
- * nobody listens: as soon as the network is up such a connection is refused, which shows as an
- * immediate close. Only then are the real ports tried, where a refusal now comes at once too.
+ * guest. While the guest's network is down, QEMU repeats the SYN after 6, 18 and 42 s, and still
+ * delivers a connection that we gave up in the meantime: the secret service would take it for its
+ * one client and fail. So we wait on a port of the guest where nothing listens. As soon as the
+ * network is up, the guest refuses such a connection, which shows as an immediate close. Only then
+ * do we try the real ports, where a refusal now also comes at once.
  */
 #ifndef SSH_REACH_H
 #define SSH_REACH_H
@@ -25,9 +25,9 @@ struct reach;
 typedef void (*reach_fn)(struct reach *reach, void *data);
 
 /*
- * Try address:port every REACH_INTERVAL until the far end closes or resets a connection that was
+ * Try address:port every REACH_INTERVAL until the other end closes or resets a connection that was
  * open for at least one round trip, or sends anything. The callback may free. A refused connect (no
- * forward there) is tried again. There is no limit here: the caller's deadline frees it.
+ * forward there) is tried again. There is no limit: the caller frees at its own deadline.
  */
 struct reach *reach_new(struct ev_loop *loop, const char *address, int port, reach_fn done,
 			void *data);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A session's life: from the TCP connection to the end, and what of libssh the event loop has to
- * know.
+ * A session's life from the TCP connection to the end, and the work of libssh on the event loop.
  *
- * libssh polls by itself, with a timeout of 0 when the session is non-blocking. So we watch its
- * socket with libev, and let libssh look whenever something happened. Until the login is done its
- * pending call (ssh_connect, ssh_userauth_publickey) is made again; afterwards an ssh_event stands
- * for "read and handle what is there". An idle session has no timer and costs nothing. libssh calls
- * back in the midst of its own work; those callbacks (command.c) only note what happened, and ours
- * run when libssh has returned. They may free the session: the memory stays until the outermost of
- * our functions returns.
+ * libssh polls by itself, with a timeout of 0 if the session is non-blocking. So we watch its
+ * socket with libev, and call libssh whenever something happened. Until the login is done, its
+ * pending call (ssh_connect, ssh_userauth_publickey) is repeated; afterwards an ssh_event reads and
+ * handles what is there. An idle session has no timer and costs nothing. libssh calls back in the
+ * midst of its own work: those callbacks (command.c) only take notes, and ours run once libssh has
+ * returned. Ours may free the session: its memory stays until the outermost of our functions
+ * returns.
  */
 #include "ssh/session.h"
 
@@ -35,7 +34,7 @@ session_limit(struct ssh_session *session, gint64 milliseconds)
 	ev_timer_start(session->loop, &session->timer);
 }
 
-/* Let go of the connection. Commands are ended before. */
+/* Release the connection. The commands must have ended. */
 static void
 session_stop(struct ssh_session *session)
 {
@@ -45,9 +44,8 @@ session_stop(struct ssh_session *session)
 		ssh_event_free(session->event);
 	session->event = NULL;
 	/*
-	 * ssh_free alone: it closes the socket, while ssh_disconnect would leave one that we
-	 * brought (SSH_OPTIONS_FD) open, and its farewell tells the guest no more than the end of
-	 * file.
+	 * Only ssh_free closes the socket; ssh_disconnect leaves one that we passed in
+	 * (SSH_OPTIONS_FD) open, and its message tells the guest no more than the end of file does.
 	 */
 	if (session->libssh)
 		ssh_free(session->libssh);
@@ -99,7 +97,7 @@ session_succeed(struct ssh_session *session)
 	session->ready(session, session->step, NULL, session->data);
 }
 
-/* The banner came, and that is all that was asked. */
+/* The banner came, and nothing more was asked for. */
 static void
 session_answered(struct ssh_session *session)
 {
@@ -108,9 +106,9 @@ session_answered(struct ssh_session *session)
 }
 
 /*
- * Something came, or can be written, in a session that is logged in. Each call into libssh may
- * read, and so handle packets of a command that was looked at before: go round until nothing was
- * read any more. A guest that never stops sending gets its next turn from the loop.
+ * The socket of a logged-in session is ready. Each call into libssh may read, and so handle packets
+ * of a command that had its turn before: repeat until nothing more was read. A guest that never
+ * stops sending gets its next turn from the loop.
  */
 static void
 session_drive(struct ssh_session *session)
@@ -162,7 +160,7 @@ session_next(struct ssh_session *session, enum session_state state, enum ssh_ste
 	session_limit(session, limit);
 }
 
-/* Go on with the handshake: one step after the other, as far as they go without waiting. */
+/* Go on with the handshake, step by step, as far as it goes without waiting. */
 static void
 session_handshake(struct ssh_session *session)
 {
@@ -233,12 +231,14 @@ on_socket(struct ev_loop *loop, ev_io *watcher, int revents)
 	session_leave(session);
 }
 
-/* FALSE: the session has ended. libssh does not say why it cannot read a file. */
+/* FALSE: the session has ended. libssh does not report why it cannot read a file, so this checks
+ * first. */
 static gboolean
 session_read_key(struct ssh_session *session)
 {
 	int fd = open(session->private_key, O_RDONLY | O_CLOEXEC);
-	const char *problem = fd < 0 ? g_strerror(errno) : "is no private key without passphrase";
+	const char *problem =
+	    fd < 0 ? g_strerror(errno) : "is not a private key without passphrase";
 
 	if (fd >= 0)
 		close(fd);
@@ -299,7 +299,7 @@ on_timer(struct ev_loop *loop, ev_timer *watcher, int revents)
 	session_enter(session);
 	if (session->state == SESSION_NEW)
 		session_start(session);
-	else if (!session->late) /* what came while the loop was kept is read first */
+	else if (!session->late) /* what arrived while the loop was busy is read first */
 		session_last_look(session);
 	else
 		session_timeout(session);

@@ -3,9 +3,9 @@
  * One SSH session into a guest, driven by the event loop: banner, host key, login, then commands on
  * channels.
  *
- * libssh is used non-blocking throughout; nothing here blocks the loop. The TCP connection is made
- * and the banner is awaited (MSG_PEEK) before libssh sees the socket, because QEMU's forward
- * accepts a connection long before the guest does: only what the guest sends is proof of anything.
+ * libssh is used non-blocking throughout; nothing here blocks the loop. We connect and wait for the
+ * banner (MSG_PEEK) before libssh sees the socket, because QEMU's forward accepts a connection long
+ * before the guest does: only bytes from the guest prove anything.
  */
 #ifndef SSH_SESSION_H
 #define SSH_SESSION_H
@@ -17,18 +17,18 @@
 #include "ssh/step.h"
 
 struct ssh_session_spec {
-	const char *address; /* IPv4/IPv6 literal; no name look-up is made */
+	const char *address; /* IPv4/IPv6 literal; no name is looked up */
 	int port;
-	const char *user;	 /* NULL: the banner is enough, there is no login */
+	const char *user;	 /* NULL: end at the banner, without a login */
 	const char *private_key; /* path of an OpenSSH private key */
 	char **host_keys; /* acceptable "TYPE BASE64" lines; only their algorithms are negotiated */
 	struct ssh_limits limits;
 };
 
 /*
- * Called once: error NULL, the session is logged in (or, without a user, the banner came, and it is
- * dead); else it is dead, step says how far it came. The callback may free the session. error is
- * owned by the caller of the callback.
+ * Called once. error NULL: the session is logged in (or, without a user, the banner came, and the
+ * session is dead). Otherwise the session is dead, and step shows how far it came. The callback may
+ * free the session. error is owned by the caller of the callback.
  */
 typedef void (*ssh_session_ready_fn)(struct ssh_session *session, enum ssh_step step,
 				     const GError *error, void *data);
@@ -37,8 +37,8 @@ typedef void (*ssh_session_ready_fn)(struct ssh_session *session, enum ssh_step 
 typedef void (*ssh_session_closed_fn)(struct ssh_session *session, const GError *error, void *data);
 
 /*
- * Start a session. Never fails by itself: every error comes through ready, from the loop, never
- * from within this call. The spec is copied. Free with ssh_session_free, at any time, also from
+ * Start a session. This never fails: every error comes through ready, from the loop, not from
+ * within this call. The spec is copied. Free with ssh_session_free, at any time, also from
  * callbacks.
  */
 struct ssh_session *ssh_session_new(struct ev_loop *loop, const struct ssh_session_spec *spec,
@@ -47,9 +47,9 @@ struct ssh_session *ssh_session_new(struct ev_loop *loop, const struct ssh_sessi
 void
 ssh_session_free(struct ssh_session *session); /* NULL is allowed; no callback is called any more */
 
-/* It has ended, which the callbacks are being told. */
+/* Has it ended? TRUE also while the callbacks are being called for that. */
 gboolean ssh_session_ended(const struct ssh_session *session);
-/* The port that its connection comes from; 0: none. */
+/* The local port of its connection; 0: none. */
 int ssh_session_port(const struct ssh_session *session);
 /* The guest's banner without its line end, or NULL; owned by the session. */
 const char *ssh_session_banner(const struct ssh_session *session);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The tools that a session's parts share. */
+/* Tools that the parts of a session share. */
 #include "ssh/session_base.h"
 
 #include <string.h>
@@ -24,7 +24,7 @@ session_libssh_error(const struct ssh_session *session)
 	gboolean closed =
 	    !*said || strstr(said, "Socket error") || strstr(said, "Remote host closed");
 
-	/* libssh knows no code for a connection that ended, only these words (session.c, socket.c).
+	/* libssh has no code for a connection that ended, only these words (session.c, socket.c).
 	 */
 	if (closed)
 		return session_error(session, SSH_ERROR_CLOSED, "the guest closed the connection");

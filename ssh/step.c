@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the steps of a session are called. */
+/* The names of a session's steps. */
 #include "ssh/step.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@ G_DEFINE_QUARK(ssh - error - quark, ssh_error)
 enum ssh_error
 ssh_error_of(int problem)
 {
-	/* connect(2): a local port is not to be had, or a rule of this host's is against it */
+	/* connect(2): no local port is free, or a rule of this host forbids it */
 	if (lack_is(problem) || problem == EADDRNOTAVAIL || problem == EACCES || problem == EPERM ||
 	    problem == ENETDOWN)
 		return SSH_ERROR_HOST;

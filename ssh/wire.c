@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * TCP connections to a guest's forwarded ports, made without ever waiting.
+ * TCP connections to a guest's forwarded ports, made without waiting.
  *
- * Addresses are literals, so getaddrinfo with AI_NUMERICHOST only parses: no resolver is asked,
- * nothing blocks.
+ * Addresses are literals, so getaddrinfo with AI_NUMERICHOST only parses: it asks no resolver and
+ * does not block.
  */
 #include "ssh/wire.h"
 
@@ -37,7 +37,7 @@ wire_connect(const char *address, int port, int *problem)
 		return -1;
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	/* A guest's port may be the one that the system chooses for our end: it stays free. */
+	/* The system could choose a guest's port for our end; this keeps it free. */
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 	if (connect(fd, found->ai_addr, found->ai_addrlen) == -1 && errno != EINPROGRESS) {
 		*problem = errno;

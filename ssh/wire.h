@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the secret service, the sessions and the search for a guest's network share: TCP without
- * waiting. */
+/* TCP without waiting, for the secret service, the sessions and the search for a guest's network.
+ */
 #ifndef SSH_WIRE_H
 #define SSH_WIRE_H
 
@@ -8,13 +8,13 @@
 
 /*
  * Begin a TCP connection to address (an IPv4 or IPv6 literal; no name is looked up) and port.
- * Returns a non-blocking, close-on-exec socket with TCP_NODELAY that is writable once wire_error
- * says how it ended. The caller closes it. -1 when it failed at once: *problem is the errno value
- * (EINVAL: address is no literal).
+ * Returns a non-blocking, close-on-exec socket with TCP_NODELAY, which the caller closes. Once it
+ * is writable, wire_error has the result. -1 if it failed at once: *problem is the errno value
+ * (EINVAL: address is not a literal).
  */
 int wire_connect(const char *address, int port, int *problem);
 
-/* The pending error of a socket, as errno; 0 for none. Reading it clears it. */
+/* The pending error of a socket, as errno; 0: none. Reading it clears it. */
 int wire_error(int fd);
 
 /* The local port of a socket; 0: it has none. */
@@ -22,7 +22,7 @@ int wire_port(int fd);
 
 #define WIRE_EXCERPT_MAX 60
 
-/* The start of what a peer said, printable and in quotes, for a message. Caller frees. */
+/* The first bytes from a peer, printable and in quotes, for a message. Caller frees. */
 char *wire_excerpt(const void *bytes, gsize length);
 
 #endif

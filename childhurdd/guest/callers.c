@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The kernel's table has the same connections as QEMU's `info usernet`, and can be asked at any
- * moment: a QEMU that hangs answers nothing. QEMU forwards IPv4 only.
+ * The kernel's table has the same connections as QEMU's `info usernet`, and can be read at any
+ * moment, even while QEMU hangs. QEMU forwards IPv4 only.
  */
 #include "childhurdd/guest/callers.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Who is connected to a guest's SSH port: a build of a coordinator whose slots cannot be seen is
- * known by its session.
+ * Counts the connections to a guest's SSH port. If a coordinator's slots cannot be seen, its builds
+ * are recognized by their sessions.
  */
 #ifndef CHILDHURDD_GUEST_CALLERS_H
 #define CHILDHURDD_GUEST_CALLERS_H
@@ -14,8 +14,8 @@ struct callers {
 };
 
 /*
- * Count the connections to port of this host that are established, without those that come from one
- * of the n ports in own. table: TCP_TABLE. FALSE: it cannot be read.
+ * Count the established connections to port of this host, except those from one of the n ports in
+ * own. table: TCP_TABLE. FALSE: it cannot be read.
  */
 gboolean callers_count(const char *table, int port, const int *own, gsize n,
 		       struct callers *callers);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The secrets port of the host leads to an unused port of the guest at first (ssh/reach.h says
- * why), then to the secret service, and is closed as soon as the hello is there: the connection
- * stays, and nobody else gets one. In between, the port is nobody's for a moment, and any user of
- * this host may take it: so the secrets are sent only when the other end is a socket of QEMU's.
+ * At first the host's secrets port leads to an unused port of the guest (ssh/reach.h explains why),
+ * then to the secret service. It is closed at the hello: the connection stays, and no other client
+ * gets one. While the forward is changed, the port is free for a moment, and any user of this host
+ * can bind it. So the secrets are sent only if the other end is a socket of QEMU's.
  */
 #include "childhurdd/guest/enroll.h"
 
@@ -18,9 +18,9 @@ struct enroll {
 	const struct config_guest *guest;
 	struct hypervisor_qemu qemu;
 	GBytes *message;
-	gboolean complained; /* that the port cannot be opened */
+	gboolean complained; /* for the error that the port cannot be opened */
 	gboolean open;	     /* the secrets port leads to the secret service */
-	gboolean finished;   /* there is nothing more to do */
+	gboolean finished;   /* nothing more to do */
 	enroll_fn report;
 	void *data;
 	struct hypervisor_call *call;
@@ -67,7 +67,7 @@ forward_add(struct enroll *e, int guest_port, hypervisor_fn done)
 		e->guest->secrets_port, guest_port);
 }
 
-/* QEMU says nothing when a forward was added; FALSE: it was not, and that was reported. */
+/* QEMU's reply is empty if a forward was added; FALSE: it was not, and that was reported. */
 static gboolean
 forward_added(struct enroll *e, const struct hypervisor_result *result)
 {
@@ -201,9 +201,9 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct enroll *e = w->data;
 	if (e->reach)
-		network_answers(e); /* perhaps: it may drop what nobody listens for */
+		network_answers(e); /* perhaps: the guest may drop packets for unused ports */
 	else if (!e->open)
-		forward_remove(e, forward_moved); /* it may still be there */
+		forward_remove(e, forward_moved); /* the forward may still exist */
 	else if (!e->delivery)
 		attempt(e);
 }

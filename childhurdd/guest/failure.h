@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What is kept of a guest's last failure beside its console's log, for the person who asks in the
- * morning why it was restarted, or was not: failure.txt, and failure.png, its screen.
+ * Files about a guest's last failure, beside its console's log: failure.txt, and failure.png, its
+ * screen. They show in the morning why it was restarted, or was not.
  */
 #ifndef CHILDHURDD_GUEST_FAILURE_H
 #define CHILDHURDD_GUEST_FAILURE_H
@@ -10,12 +10,10 @@
 
 #include "childhurdd/guest/childhurd.h"
 
-#define FAILURE_LINES 40 /* of the console */
-#define FAILURE_SCREEN_LIMIT                                                                       \
-	2000 /* ms that QEMU may take to write its screen before it is ended                       \
-	      */
+#define FAILURE_LINES	     40	  /* of the console */
+#define FAILURE_SCREEN_LIMIT 2000 /* ms for QEMU to write its screen */
 
-/* The file's text. screen: path of the screen's picture, NULL when there is none. lines: of the
+/* The file's text. screen: path of the screen's picture; NULL: there is none. lines: of the
  * console, NULL-terminated, may be NULL. Caller frees. */
 char *failure_text(const struct childhurd *c, const char *screen, char **lines);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One session is kept for all probes: a handshake costs a Hurd more than a second, a command on an
- * open session a tenth of that, and sshd's penalties for connections that do not log in would lock
- * everybody out (all of them come from 10.0.2.2).
+ * One session serves all probes: a handshake costs a Hurd more than a second, a command on an open
+ * session a tenth of that. And sshd's penalties for connections without a login would lock out all
+ * clients, because all of them come from 10.0.2.2.
  */
 #include "childhurdd/guest/health_internal.h"
 
@@ -12,7 +12,7 @@
 
 #include "childhurdd/guest/vitals.h"
 
-/* A line for each fact, its name first; what a guest does not have is missing. */
+/* A line for each fact, its name first; facts that a guest does not have are missing. */
 #define FACTS_COMMAND                                                                              \
 	"echo time $(date +%s); echo load $(cat /proc/loadavg);"                                   \
 	" echo disk $(df -Pk / | tail -n 1); echo store $(df -Pk /gnu/store | tail -n 1)"
@@ -46,7 +46,7 @@ heard(struct health *h)
 	h->last.heard = g_get_monotonic_time() / 1000;
 }
 
-/* What was found before does not hold for what is tried now. */
+/* Forget the results of the previous attempt. */
 static void
 forget_steps(struct health *h)
 {
@@ -63,8 +63,8 @@ health_again(struct health *h, double ms)
 	ev_timer_start(h->loop, &h->timer);
 }
 
-/* The first anywhere within the interval, the others spread by ±10 %: guests that were started
- * together do not go on probing together. */
+/* The first probe is anywhere within the interval, the others vary by ±10 %, so that guests that
+ * started together are not probed together. */
 static void
 next_probe(struct health *h)
 {
@@ -88,14 +88,15 @@ static void
 failed(struct health *h, const char *text, gboolean impostor, double retry)
 {
 	health_drop_sessions(h);
-	memset(h->took, 0, sizeof h->took); /* it may be slower now: it has all the time again */
+	memset(h->took, 0,
+	       sizeof h->took); /* it may be slower now, so it gets the full limit again */
 	h->last.probed = g_get_monotonic_time() / 1000;
 	health_again(h, retry);
 	if (!h->paused)
 		h->report(EVENT_PROBE_FAILED, text, impostor, h->data);
 }
 
-/* The guest was not asked, by the host's doing. */
+/* The guest was not asked, because of the host. */
 static void
 unasked(struct health *h, const char *text)
 {
@@ -103,7 +104,7 @@ unasked(struct health *h, const char *text)
 	h->report(EVENT_UNASKED, text, FALSE, h->data);
 }
 
-/* An error of this host's, or of its daemon's. */
+/* Is it an error of this host or of the daemon? */
 gboolean
 health_is_ours(const GError *error)
 {
@@ -118,7 +119,7 @@ unasked_text(const GError *error)
 			       error->message);
 }
 
-/* Where a session's step stands in the report. */
+/* The place of a session's step in the report. */
 static enum health_step
 step_of(enum ssh_step step)
 {
@@ -165,7 +166,7 @@ learn(struct health *h, gint64 ms)
 	h->took[0] = MAX(ms, 1);
 }
 
-/* What a probe may take: so much more than the last ones that it is none of them. */
+/* A probe's limit: far more than any of the last ones took. */
 static gint64
 probe_limit(const struct health *h)
 {
@@ -178,7 +179,7 @@ probe_limit(const struct health *h)
 	return CLAMP(longest * HEALTH_PROBE_PATIENCE, HEALTH_PROBE_LEAST, HEALTH_PROBE_LIMIT);
 }
 
-/* Part of a probe has ended; error: of this host's, or NULL. Was it the last? */
+/* Part of a probe has ended; error: this host's, or NULL. Was it the last part? */
 static void
 part_ended(struct health *h, const GError *error)
 {
@@ -204,7 +205,7 @@ part_ended(struct health *h, const GError *error)
 	h->report(EVENT_PROBE_OK, NULL, FALSE, h->data);
 }
 
-/* Of what a guest says; -1: it cannot be. */
+/* A number from a guest; -1: it is not plausible. */
 static gint64
 bytes_of(gint64 kib)
 {
@@ -213,7 +214,7 @@ bytes_of(gint64 kib)
 
 /*
  * The guest read its clock at some time between our question and its answer, most likely in the
- * middle; and tells whole seconds.
+ * middle, and reports whole seconds.
  */
 static void
 note_clock(struct health *h, double seconds)
@@ -244,7 +245,8 @@ note_facts(struct health *h, const char *output)
 	}
 }
 
-/* Known before the guest is called ready: whether its store has room decides on that. */
+/* The facts must be known before the guest counts as ready: the free space in its store decides
+ * whether it is published. */
 static void
 on_facts(struct ssh_session *session, int status, const char *output, const GError *error,
 	 void *data)
@@ -356,7 +358,7 @@ on_visit(struct ssh_session *session, enum ssh_step step, const GError *error, v
 	part_ended(h, error);
 }
 
-/* A new login, all the way; part of a probe. */
+/* A complete new login, as part of a probe. */
 static void
 visit(struct health *h)
 {
@@ -385,9 +387,9 @@ on_door(struct ssh_session *session, enum ssh_step step, const GError *error, vo
 }
 
 /*
- * Does sshd still greet who comes? It takes a new process in the guest, and no handshake. OpenSSH
- * 9.8 gives a penalty of 1 s for each of these visitors, and closes the door at 15 s: it is
- * forgotten long before the next one.
+ * Does sshd still greet new connections? This costs the guest a new process, and no handshake.
+ * OpenSSH 9.8 adds a penalty of 1 s for each such connection, and refuses more at 15 s; the penalty
+ * is over long before the next one.
  */
 static void
 look_at_door(struct health *h)
@@ -400,7 +402,7 @@ static void
 on_closed(struct ssh_session *session, const GError *error, void *data)
 {
 	struct health *h = data;
-	if (h->halting) { /* as it should */
+	if (h->halting) { /* as intended */
 		health_drop_sessions(h);
 		return;
 	}
@@ -446,7 +448,7 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	}
 	if (life_stopped(h->qemu)) {
 		g_autofree char *text = g_strdup_printf(
-		    "QEMU is stopped by a signal; kill -CONT %d lets it go on", (int)h->qemu);
+		    "QEMU is stopped by a signal; kill -CONT %d resumes it", (int)h->qemu);
 		if (h->halting) {
 			h->report(EVENT_HALT_REFUSED, text, FALSE, h->data);
 			return;
@@ -476,7 +478,7 @@ health_ask(struct health *h)
 	if (h->halting)
 		return;
 	if (h->open && h->asking)
-		h->once_more = TRUE; /* half of it may have been answered long ago */
+		h->once_more = TRUE; /* half of the answers may be old */
 	else if (h->open || !h->session)
 		health_again(h, 0);
 }

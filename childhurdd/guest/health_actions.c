@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What is done in a guest by the session of its probes: it is halted, its garbage is collected, its
- * clock is set. When it is asked how it is, and what, stands in health.c.
+ * Actions in a guest by the session of its probes: halt, collect garbage, set the clock. health.c
+ * has the probes.
  */
 #include <math.h>
 
@@ -21,7 +21,7 @@ on_halt(struct ssh_session *session, int status, const char *output, const GErro
 	void *data)
 {
 	struct health *h = data;
-	if (error || status == 0) /* a halting Hurd closes the session, or lets it hang */
+	if (error || status == 0) /* a halting Hurd closes the session or lets it hang */
 		return;
 	g_autofree char *text =
 	    g_strdup_printf("`halt' ended with status %d: %.200s", status, output);
@@ -52,7 +52,7 @@ void
 health_halt(struct health *h)
 {
 	h->halting = TRUE;
-	ssh_session_free(h->visit); /* how they end says nothing any more */
+	ssh_session_free(h->visit); /* their end no longer means anything */
 	ssh_session_free(h->door);
 	h->visit = h->door = NULL;
 	if (h->open)
@@ -109,7 +109,7 @@ on_clock_set(struct ssh_session *session, int status, const char *output, const 
 void
 health_set_clock(struct health *h)
 {
-	double way = h->last.skew_within - 0.5; /* what half of an answer took */
+	double way = h->last.skew_within - 0.5; /* half of the time of an answer */
 	double then = (double)g_get_real_time() / 1e6 + way;
 	g_autofree char *command = g_strdup_printf(CLOCK_COMMAND, (gint64)round(then));
 	ssh_session_run(h->session, command, NULL, HEALTH_CLOCK_LIMIT, on_clock_set, h);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What probes (health.c) and actions (health_actions.c) share: the sessions into a guest. */
+/* Shared by probes (health.c) and actions (health_actions.c): the sessions into a guest. */
 #ifndef CHILDHURDD_GUEST_HEALTH_INTERNAL_H
 #define CHILDHURDD_GUEST_HEALTH_INTERNAL_H
 
@@ -16,16 +16,16 @@ struct health {
 	void *data;
 	struct ssh_session *session; /* the administrator's; logged in when `open` */
 	struct ssh_session *visit;   /* the coordinator's user, now and then */
-	struct ssh_session *door;    /* looks whether sshd greets, more often */
+	struct ssh_session *door;    /* checks more often whether sshd greets */
 	gboolean open, halting, paused;
-	gboolean visited;		  /* the first proof needs that, too */
-	gboolean once_more;		  /* the present probe began too early to count */
-	int asking;			  /* parts of the present probe that have not ended */
+	gboolean visited;		  /* the first proof needs that too */
+	gboolean once_more;		  /* the current probe began too early to count */
+	int asking;			  /* parts of the current probe that have not ended */
 	char *unasked;			  /* why one of them could not be made; NULL: all could */
 	gint64 began, asked, visit_began; /* monotonic µs */
-	gint64 door_seen, visit_seen;	  /* monotonic ms when they were last known to be good */
+	gint64 door_seen, visit_seen;	  /* monotonic ms of their last success */
 	guint probes;			  /* since the session is open */
-	gint64 took[HEALTH_PROBES_KEPT];  /* ms, the latest first; 0: not known */
+	gint64 took[HEALTH_PROBES_KEPT];  /* ms, the latest first; 0: unknown */
 	ev_timer timer;			  /* the next attempt, or the next probe */
 	struct health_report last;
 };
@@ -33,9 +33,9 @@ struct health {
 /* Set the timer of the next attempt or probe. */
 void health_again(struct health *health, double ms);
 void health_drop_sessions(struct health *health);
-/* An error of this host's, or of its daemon's. */
+/* Is it an error of this host or of the daemon? */
 gboolean health_is_ours(const GError *error);
-/* health_actions.c: the session to halt the guest by is open, or it could not be opened. */
+/* health_actions.c: the session for `halt` is open, or could not be opened. */
 void health_say_halt(struct health *health, const GError *error);
 
 #endif

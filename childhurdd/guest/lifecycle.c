@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * state × event → action. The columns are events, the rows states, so that a row reads as the
- * answer to "what can happen to a guest that is ...". Every pair is written out: what is not there
- * is a bug that a test finds, and what is to be ignored says so.
+ * state × event → action. For each state a row answers "what can happen to a guest that is ...".
+ * Every pair is written out: a test finds missing ones, and ignored events are marked as such.
  */
 #include "childhurdd/guest/lifecycle.h"
 
@@ -12,7 +11,7 @@
 #define MADE(name)
 static const char *const state_names[N_STATES] = {STATES(STATE, MADE)};
 
-/* What a probe says of the store of a guest that runs, and of one that does not, or not for long.
+/* A probe's report on the store: of a guest that runs; and of one that does not, or not for long.
  */
 #define STORE_IS_NOTED                                                                             \
 	[EVENT_ROOM] = ACTION_STORE, [EVENT_LOW] = ACTION_STORE, [EVENT_FULL] = ACTION_STORE
@@ -20,7 +19,7 @@ static const char *const state_names[N_STATES] = {STATES(STATE, MADE)};
 	[EVENT_ROOM] = ACTION_IGNORE, [EVENT_LOW] = ACTION_IGNORE, [EVENT_FULL] = ACTION_IGNORE,   \
 	[EVENT_COLLECTED] = ACTION_IGNORE
 
-/* What is seen of a guest that runs, and of one that does not, or not for long. */
+/* Observations: of a guest that runs; and of one that does not, or not for long. */
 #define SIGHT_IS_NOTED                                                                             \
 	[EVENT_UNASKED] = ACTION_UNASKED, [EVENT_CLOCK_GOOD] = ACTION_CLOCK,                       \
 	[EVENT_CLOCK_OFF] = ACTION_CLOCK, [EVENT_PAUSED] = ACTION_PAUSED,                          \
@@ -32,8 +31,8 @@ static const char *const state_names[N_STATES] = {STATES(STATE, MADE)};
 	[EVENT_PAUSED] = ACTION_IGNORE, [EVENT_RESUMED] = ACTION_IGNORE
 #define NOTHING_GOES_DOWN [EVENT_HALTING] = ACTION_IGNORE, [EVENT_REBOOTING] = ACTION_IGNORE
 
-/* In a state without QEMU nothing but a person, the hird or a timer matters; what an earlier life
- * still reports is stale. */
+/* In a state without QEMU only an operator, the hird or a timer matters; late reports of an earlier
+ * life are stale. */
 #define WORLD_IS_STALE                                                                             \
 	[EVENT_PREPARED] = ACTION_IGNORE, [EVENT_LAUNCHED] = ACTION_UNWANTED,                      \
 	[EVENT_START_FAILED] = ACTION_IGNORE, [EVENT_START_LACKED] = ACTION_IGNORE,                \
@@ -73,7 +72,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_START] = ACTION_WANT_UP,
 	    [EVENT_STOP] = ACTION_ABANDON,
 	    [EVENT_STOP_NOW] = ACTION_ABANDON,
-	    [EVENT_RESTART] = ACTION_START_ANEW, /* what was prepared may be an older wish */
+	    [EVENT_RESTART] = ACTION_START_ANEW, /* the prepared files may be of an older wish */
 	    [EVENT_RESTART_NOW] = ACTION_START_ANEW,
 	    [EVENT_RESET] = ACTION_RESET_START, /* the disk may be prepared already */
 	    [EVENT_RESET_NOW] = ACTION_RESET_START,
@@ -180,7 +179,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_START_LACKED] = ACTION_IGNORE,
 	    [EVENT_GREETED] = ACTION_IGNORE,
 	    [EVENT_ENROLLED] = ACTION_IGNORE,
-	    [EVENT_PROBE_OK] = ACTION_IGNORE, /* as it should be */
+	    [EVENT_PROBE_OK] = ACTION_IGNORE, /* as wanted */
 	    [EVENT_PROBE_FAILED] = ACTION_DOUBT,
 	    [EVENT_HALT_REFUSED] = ACTION_IGNORE,
 	    [EVENT_BUILD_ENDED] = ACTION_IGNORE,
@@ -272,7 +271,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_ADMITTED] = ACTION_IGNORE,
 	    [EVENT_FOUND] = ACTION_IGNORE,
 	    [EVENT_DEADLINE] = ACTION_IGNORE,
-	    /* It may be that QEMU could not be ended, or that its start was never answered. */
+	    /* QEMU may still run: it could not be ended, or its start was never answered. */
 	    [EVENT_PREPARED] = ACTION_IGNORE,
 	    [EVENT_LAUNCHED] = ACTION_UNWANTED,
 	    [EVENT_START_FAILED] = ACTION_GONE,

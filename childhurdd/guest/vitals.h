@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Signs of life of a guest that does not answer: what its console says and what its QEMU does, seen
- * from outside. Nothing is asked of the guest.
+ * Signs of life of a guest that does not answer: its console and its QEMU, seen from outside,
+ * without asking the guest.
  */
 #ifndef CHILDHURDD_GUEST_VITALS_H
 #define CHILDHURDD_GUEST_VITALS_H
@@ -9,37 +9,36 @@
 #include <glib.h>
 #include <sys/types.h>
 
-#define LIFE_INTERVAL                                                                              \
-	5000	       /* ms between two looks, at least: the time that a share is taken over      \
-			*/
-#define LIFE_BUSY 0.05 /* of a core that QEMU uses, or more: its guest does something */
+#define LIFE_INTERVAL 5000 /* ms between two looks, at least */
+#define LIFE_BUSY     0.05 /* of a core: if QEMU uses at least that, its guest is active */
 
 struct life {
-	pid_t pid;     /* QEMU; 0: unknown */
-	int statm;     /* where its memory is read, when pid is known; kept open, since opening it
-			* was a third of what `list` costs in a hird of 200 */
-	char *console; /* path of the console's log */
-	gint64 looked; /* monotonic ms of the last look; 0: none */
-	gint64 size, changed; /* of the console's log then: bytes, µs */
-	gint64 cpu;	      /* ms that QEMU had used then */
+	pid_t pid; /* QEMU; 0: unknown */
+	int statm; /* for its memory, if pid is known; kept open, because opening it was a third of
+		      the cost of `list` in a hird of 200 */
+	char *console;	      /* path of the console's log */
+	gint64 looked;	      /* monotonic ms of the last look; 0: none */
+	gint64 size, changed; /* of the console's log at that look: bytes, µs */
+	gint64 cpu;	      /* ms of CPU that QEMU had used then */
 	double share;	      /* of a core, between the last two looks; NAN unknown */
-	gint64 quiet_since;   /* monotonic ms of the console's last change that was seen */
+	gint64 quiet_since;   /* monotonic ms of the console's last change */
 	gint64 sign;	      /* monotonic ms of the last sign of life */
 	const char *what;     /* which: "console output" */
 };
 
-/* Begin with a QEMU at monotonic ms now. console is copied. */
+/* Begin with a QEMU, at monotonic ms now. console is copied. */
 void life_begin(struct life *life, pid_t pid, const char *console, gint64 now);
 void life_clear(struct life *life);
-/* Another sign than those that a look finds; what is not copied. */
+/* Note another sign than those that a look finds; what is not copied. */
 void life_sign(struct life *life, const char *what, gint64 now);
 /* Look again, when LIFE_INTERVAL has passed since the last look. */
 void life_look(struct life *life, gint64 now);
-/* What was seen, for a verdict: "console quiet for 3min, QEMU used 0 % of a core". Caller frees. */
+/* The observations, for a verdict: "console quiet for 3min, QEMU used 0 % of a core". Caller frees.
+ */
 char *life_text(const struct life *life, gint64 now);
-/* Bytes that QEMU has taken; 0: gone, unknown. */
+/* Bytes of QEMU's memory; 0: gone, unknown. */
 gint64 life_memory(const struct life *life);
-/* Somebody stopped the process with a signal (proc(5), state T). pid 0: FALSE. */
+/* Has a signal stopped the process (proc(5), state T)? pid 0: FALSE. */
 gboolean life_stopped(pid_t pid);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "childhurdd/system/process.h"
 
-#define CLOCK_STEP (100 * G_TIME_SPAN_MILLISECOND) /* less is how the clocks were read */
+#define CLOCK_STEP (100 * G_TIME_SPAN_MILLISECOND) /* less is due to reading the clocks */
 
 void
 description_clear(struct description *d)
@@ -20,9 +20,9 @@ description_clear(struct description *d)
 }
 
 /*
- * From monotonic milliseconds to the wall clock's microseconds, as people would have read it then
- * by the clock of now: times stay true when it is set. The clocks are read one after the other, so
- * small differences are none; the same moment has the same time in each answer.
+ * From monotonic milliseconds to microseconds of the wall clock as it is set now, so that times
+ * stay true after the clock is set. The clocks are read one after the other, so small differences
+ * are ignored, and the same moment has the same time in each answer.
  */
 static gint64
 wall(gint64 at)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One childhurd as the control protocol shows it. */
+/* One childhurd in the form of the control protocol. */
 #ifndef CHILDHURDD_HIRD_DESCRIBE_H
 #define CHILDHURDD_HIRD_DESCRIBE_H
 
 #include "childhurdd/guest/world.h"
 #include "service/control/control.h"
 
-/* What describe makes anew each time; holds it until the next call. */
+/* The texts that describe makes; valid until the next call. */
 struct description {
 	struct control_step steps[N_HEALTH_STEPS];
 	char *failure, *why, *phase;
@@ -19,8 +19,8 @@ void description_clear(struct description *description);
 
 #define DESCRIBE_CONSOLE_LINES 12
 
-/* Fill guest from r; details: the console's last lines, too. What had to be made belongs to
- * description. */
+/* Fill guest from r; details: also the console's last lines. description owns the texts made for
+ * it. */
 void describe(const struct host *host, const struct runner *r, gboolean details,
 	      struct description *description, struct control_guest *guest);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Only gauges, counters and histograms are written, although OpenMetrics has types for states and
- * versions, too: node_exporter reads the file with the parser of the older text format, which knows
- * no others and takes the rest of OpenMetrics for comments.
+ * Only gauges, counters and histograms are written, although OpenMetrics also has types for states
+ * and versions: node_exporter reads the file with the parser of the older text format, which knows
+ * no other types and takes the rest of OpenMetrics for comments.
  */
 #include "childhurdd/hird/metrics.h"
 
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Upper bounds in seconds; one bucket more is for what is above. */
+/* Upper bounds in seconds; one more bucket has everything above. */
 static const double boot_bounds[] = {5, 10, 20, 30, 60, 120, 300, 600, 900};
 static const double probe_bounds[] = {0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
 #define BUCKETS_MAX (MAX(G_N_ELEMENTS(boot_bounds), G_N_ELEMENTS(probe_bounds)) + 1)
@@ -19,13 +19,13 @@ static const double probe_bounds[] = {0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 6
 struct histogram {
 	const double *bounds;
 	gsize n;
-	guint64 counts[BUCKETS_MAX]; /* each bound's own; the text adds them up */
+	guint64 counts[BUCKETS_MAX]; /* each bucket's own; the text adds them up */
 	double sum;
 };
 
-/* What was counted for one guest. */
+/* The counts of one guest. */
 struct counted {
-	enum state state; /* as it was last seen */
+	enum state state; /* at the last look */
 	int seen_restarts;
 	guint64 boots, restarts, failures[N_FAILURES];
 	double created; /* s since the epoch */
@@ -77,7 +77,7 @@ observe(struct histogram *h, double value)
 	h->sum += value;
 }
 
-/* A guest that is seen for the first time may have been restarted before this daemon. */
+/* A guest that is new here may have been restarted before this daemon. */
 static struct counted *
 counted_of(struct metrics *m, const char *name, int restarts)
 {
@@ -105,11 +105,11 @@ metrics_state(struct metrics *m, const struct childhurd *c)
 	gboolean booted = before == STATE_BOOTING || before == STATE_ENROLLING;
 	if (booted && (c->state == STATE_READY || c->state == STATE_DRAINING)) {
 		counted->boots++;
-		if (c->launched_at) /* not one that an earlier daemon began */
+		if (c->launched_at) /* not one that began under an earlier daemon */
 			observe(&m->boots, (double)(c->since - c->launched_at) / 1000);
 	}
 	if ((c->state == STATE_BACKOFF || c->state == STATE_FAILED) &&
-	    c->verdict != VERDICT_GIVEN_UP) /* that was counted when it was given up */
+	    c->verdict != VERDICT_GIVEN_UP) /* counted already when it was given up */
 		counted->failures[c->reason]++;
 }
 
@@ -128,7 +128,7 @@ add_number(GString *out, double value)
 	g_string_append(out, g_ascii_formatd(text, sizeof text, "%.15g", value));
 }
 
-/* The lines before a family's figures. unit: the end of its name, NULL: none. */
+/* The lines before a family's samples. unit: the end of its name; NULL: none. */
 static void
 add_family(GString *out, const char *name, const char *type, const char *unit, const char *help)
 {
@@ -189,7 +189,7 @@ add_histogram(GString *out, const char *name, const struct histogram *h, double 
 		count += h->counts[i];
 		if (i < h->n)
 			g_ascii_formatd(bound, sizeof bound, "%g", h->bounds[i]);
-		/* OpenMetrics writes bounds as floats, also whole ones */
+		/* OpenMetrics writes all bounds as floats */
 		g_autofree char *le = g_strconcat(bound, strpbrk(bound, ".I") ? "" : ".0", NULL);
 		add_sample(out, bucket, NULL, "le", le, (double)count);
 	}
@@ -198,7 +198,7 @@ add_histogram(GString *out, const char *name, const struct histogram *h, double 
 	add_sample(out, since, NULL, NULL, NULL, created);
 }
 
-/* Bytes of memory that the daemon has (proc(5), statm). */
+/* Bytes of the daemon's memory (proc(5), statm). */
 static double
 resident(void)
 {
@@ -219,7 +219,7 @@ add_daemon(GString *out, const struct metrics *m, guint unwritten)
 		   "When the daemon was started, since the epoch.");
 	add_sample(out, "start_time_seconds", NULL, NULL, NULL, m->created);
 	add_family(out, "resident_memory_bytes", "gauge", "bytes",
-		   "Memory that the daemon has, without its guests.");
+		   "The daemon's memory, without its guests.");
 	add_sample(out, "resident_memory_bytes", NULL, NULL, NULL, resident());
 	add_family(out, "unwritten_files", "gauge", NULL,
 		   "Files that cannot be written; they are tried again.");
@@ -252,13 +252,13 @@ add_counters(GString *out, struct metrics *m, const struct control_guest *guests
 		add_sample(out, "boots_created", guests[i].name, NULL, NULL, c->created);
 	}
 	add_family(out, "restarts", "counter", NULL,
-		   "Starts that nobody asked for: after failures, and when the guest rebooted.");
+		   "Starts that nobody asked for: after failures, and after the guest rebooted.");
 	for (gsize i = 0; i < n; i++) {
 		const struct counted *c = counted_of(m, guests[i].name, guests[i].restarts);
 		add_sample(out, "restarts_total", guests[i].name, NULL, NULL, (double)c->restarts);
 		add_sample(out, "restarts_created", guests[i].name, NULL, NULL, c->created);
 	}
-	add_family(out, "failures", "counter", NULL, "Failures, by what was wrong.");
+	add_family(out, "failures", "counter", NULL, "Failures, by reason.");
 	for (gsize i = 0; i < n; i++) {
 		const struct counted *c = counted_of(m, guests[i].name, guests[i].restarts);
 		for (int f = 0; f < N_FAILURES; f++) {
@@ -270,7 +270,7 @@ add_counters(GString *out, struct metrics *m, const struct control_guest *guests
 	}
 }
 
-/* --- one number of each guest; NAN is not known, and is left out --- */
+/* --- one number for each guest; NAN: unknown, left out --- */
 
 static double
 known(gint64 value)
@@ -342,17 +342,16 @@ static const struct figure {
 	const char *name, *unit, *help;
 	double (*of)(const struct control_guest *guest);
 } figures[] = {
-    {"guest_published", NULL, "1: it is in the list of machines, as one that is ready.",
-     of_published},
-    {"guest_builds", NULL, "Builds that run on the guest.", of_builds},
+    {"guest_published", NULL, "1: it is in the list of machines, as ready.", of_published},
+    {"guest_builds", NULL, "Running builds on the guest.", of_builds},
     {"guest_slots", NULL, "Builds that may run on it at a time.", of_slots},
-    {"guest_memory_bytes", "bytes", "Memory that its QEMU has.", of_memory},
+    {"guest_memory_bytes", "bytes", "Its QEMU's memory.", of_memory},
     {"guest_clock_skew_seconds", "seconds", "The guest's clock minus the host's.", of_skew},
     {"guest_clock_skew_within_seconds", "seconds",
-     "How far that may be wrong, as the guest's answer takes time.", of_skew_within},
+     "The error bound of that, as the guest's answer takes time.", of_skew_within},
     {"guest_load", NULL, "The guest's load average over a minute.", of_load},
-    {"guest_disk_free_bytes", "bytes", "What is free on the guest's root file system.", of_disk},
-    {"guest_store_free_bytes", "bytes", "What is free on the guest's /gnu/store.", of_store},
+    {"guest_disk_free_bytes", "bytes", "Free space on the guest's root file system.", of_disk},
+    {"guest_store_free_bytes", "bytes", "Free space on the guest's /gnu/store.", of_store},
     {"guest_probed_timestamp_seconds", "seconds", "When its last probe ended, since the epoch.",
      of_probed},
 };
@@ -370,7 +369,7 @@ add_figures(GString *out, const struct control_guest *guests, gsize n)
 	}
 }
 
-/* Forget what was counted for guests that there are no more. */
+/* Forget the counts of guests that no longer exist. */
 static void
 forget_missing(struct metrics *m, const struct control_guest *guests, gsize n)
 {
@@ -395,10 +394,10 @@ metrics_text(struct metrics *m, const struct control_guest *guests, gsize n, gui
 	add_states(out, guests, n);
 	add_counters(out, m, guests, n);
 	add_family(out, "boot_seconds", "histogram", "seconds",
-		   "From QEMU's start to ready, of boots that came so far.");
+		   "From QEMU's start to ready, of boots that made a guest ready.");
 	add_histogram(out, "boot_seconds", &m->boots, m->created);
 	add_family(out, "probe_seconds", "histogram", "seconds",
-		   "What the command of a successful probe took.");
+		   "Duration of a successful probe's command.");
 	add_histogram(out, "probe_seconds", &m->probes, m->created);
 	add_figures(out, guests, n);
 	g_string_append(out, "# EOF\n");

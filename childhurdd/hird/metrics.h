@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Figures of the hird, as OpenMetrics text
- * (https://github.com/OpenObservability/OpenMetrics, specification 1.0).
+ * Metrics of the hird, as OpenMetrics text (https://github.com/OpenObservability/OpenMetrics,
+ * specification 1.0).
  *
- * What has happened is counted here, through metrics_state and metrics_probe; what is the case now
- * is asked for when a text is made. All counters begin at 0 with the daemon, and say so (_created).
+ * Events are counted through metrics_state and metrics_probe; the current state is read when a text
+ * is made. All counters begin at 0 with the daemon, as _created shows.
  */
 #ifndef CHILDHURDD_HIRD_METRICS_H
 #define CHILDHURDD_HIRD_METRICS_H
@@ -18,14 +18,14 @@ struct metrics;
 struct metrics *metrics_new(void);
 void metrics_free(struct metrics *metrics); /* NULL is allowed */
 
-/* Called when c's state may have changed: boots, failures and restarts are known by that. */
+/* Call this when c's state may have changed: it counts boots, failures and restarts. */
 void metrics_state(struct metrics *metrics, const struct childhurd *c);
-/* A probe has succeeded, and its command took so long. */
+/* A probe succeeded, and its command took so long. */
 void metrics_probe(struct metrics *metrics, double seconds);
 
 /*
- * The text. guests: all that there are now, n of them; what was counted for others is forgotten.
- * unwritten: how many files cannot be written. Caller frees.
+ * The text. guests: all n current guests; counts of other guests are forgotten. unwritten: how many
+ * files cannot be written. Caller frees.
  */
 char *metrics_text(struct metrics *metrics, const struct control_guest *guests, gsize n,
 		   guint unwritten);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One worker of its own does all that touches the file, in order: a disk that hangs holds up
- * nothing but the daemon's end, and a removal comes after the writing before it. The key may name
- * anything, by a mistake; only a file that is empty or begins as ours do is replaced or removed.
+ * A worker of its own does everything that touches the file, in order: a disk that hangs delays
+ * only the daemon's end, and a removal follows the write before it. The key may name any file by
+ * mistake, so only a file that is empty or begins like ours is replaced or removed.
  */
 #include "childhurdd/hird/metrics_file.h"
 
@@ -25,8 +25,8 @@ struct metrics_file {
 	void *data;
 	char *path; /* NULL: none */
 	ev_timer timer;
-	struct task *task; /* NULL: none is writing */
-	char *complaint;   /* what was said last to be wrong with this path; NULL: nothing is */
+	struct task *task; /* NULL: no write is under way */
+	char *complaint;   /* the last error reported for this path; NULL: none */
 };
 
 struct writing {
@@ -35,7 +35,7 @@ struct writing {
 	GError *error;
 };
 
-/* Does the file begin as ours do, or is it empty? */
+/* Does the file begin like ours, or is it empty? */
 static gboolean
 is_ours(const char *path)
 {
@@ -75,11 +75,10 @@ metrics_file_possible(const char *path, GError **error)
 	}
 	if (lstat(path, &st) < 0 || is_ours(path))
 		return TRUE;
-	g_set_error(
-	    error, G_IO_ERROR, G_IO_ERROR_EXISTS,
-	    "%s: is there, and is no file of childhurd's figures; name another one, or take "
-	    "it away",
-	    path);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS,
+		    "%s: exists and does not have childhurd's metrics; name another one, or take "
+		    "it away",
+		    path);
 	return FALSE;
 }
 
@@ -98,7 +97,7 @@ writing_done(void *data)
 	struct metrics_file *file = w->file;
 	file->task = NULL;
 	if (w->error && g_strcmp0(w->error->message, file->complaint))
-		g_warning("metrics-file: %s (tried again every %g s, and not said again)",
+		g_warning("metrics-file: %s (tried again every %g s, and not reported again)",
 			  w->error->message, file->period);
 	else if (!w->error && file->complaint)
 		g_message("metrics-file: %s is written again", w->path);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Memory is what a hird runs out of first, and who then pays is chosen by the kernel: it kills a
- * QEMU, as a rule one in the middle of a build. So nobody is let in whose memory is not there.
+ * A hird runs out of memory first. The kernel then kills a QEMU, usually one with a running build.
+ * So a guest is admitted only if its memory is free.
  *
  * QEMU takes a guest's memory page by page, when the guest first touches it. MemAvailable alone
- * would let in a whole hird at once, each on the same free memory. Therefore what a guest was
- * promised and has not taken yet is owed to it, from its place among the starts to its QEMU's end.
+ * would admit a whole hird at once against the same free memory. So what a guest has not yet taken
+ * of its memory is reserved for it, from its place among the starts to its QEMU's end.
  */
 #include "childhurdd/hird/starts.h"
 
@@ -17,17 +17,17 @@
 struct starts {
 	const struct starts_ops *ops;
 	void *data;
-	GHashTable *queue;  /* of struct childhurd; the value: its wait for memory was logged */
+	GHashTable *queue;  /* of struct childhurd; value: whether its wait for memory was logged */
 	GHashTable *places; /* of struct childhurd */
-	gboolean soon;	    /* a look was asked for and has not begun */
+	gboolean soon;	    /* a look was requested and has not begun */
 };
 
-/* One look's view of the host. */
+/* The host's memory during one look. */
 struct memory {
 	gboolean known;
-	gint64 free;  /* as the host says */
-	gint64 owed;  /* promised to guests that have not taken it yet */
-	gint64 taken; /* by the hird's QEMUs: free if none ran */
+	gint64 free;  /* according to the host */
+	gint64 owed;  /* reserved for guests that have not taken it yet */
+	gint64 taken; /* used by the hird's QEMUs: free if none ran */
 };
 
 struct starts *
@@ -83,8 +83,7 @@ starts_has_place(const struct starts *s, const struct childhurd *c)
 	return g_hash_table_contains(s->places, c);
 }
 
-/* What was promised to c and is not taken yet. Of a QEMU that runs and of which nothing is known,
- * the host's number tells all there is. */
+/* Memory reserved for c and not taken yet; 0 for a running QEMU whose memory is unknown. */
 static gint64
 owed_to(const struct starts *s, const struct childhurd *c, gint64 taken)
 {
@@ -159,7 +158,7 @@ wait_behind(struct childhurd *c, const struct childhurd *holder)
 void
 starts_look(struct starts *s)
 {
-	const struct childhurd *holder = NULL; /* the first one that waits for memory */
+	const struct childhurd *holder = NULL; /* the first guest that waits for memory */
 	gboolean poll = FALSE;
 	struct memory memory = {0};
 	gboolean looked = FALSE;

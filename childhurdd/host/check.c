@@ -28,7 +28,7 @@ struct check {
 	const struct config *config;
 	FILE *out;
 	gboolean good;
-	struct qemu_user *user; /* whom QEMU runs as; NULL: there is none */
+	struct qemu_user *user; /* the user that QEMU runs as; NULL: there is none */
 };
 
 static void G_GNUC_PRINTF(3, 4) say(struct check *c, const char *word, const char *format, ...)
@@ -67,7 +67,7 @@ on_probe(struct accelerator_probe *probe, gboolean usable, const char *why, void
 	accelerator_probe_free(probe);
 }
 
-/* It is there, and not for us. */
+/* It exists, and we may not use it. */
 static void
 check_kvm_access(struct check *c)
 {
@@ -75,12 +75,12 @@ check_kvm_access(struct check *c)
 	if (access("/dev/kvm", R_OK | W_OK) == 0 || errno != EACCES || !user)
 		return;
 	say(c, "note",
-	    "/dev/kvm is not for %s; usermod -aG kvm %s, and log in or start the service anew",
+	    "/dev/kvm is closed to %s; usermod -aG kvm %s, and log in or start the service again",
 	    user->pw_name, user->pw_name);
 }
 
-/* The driver of qemu:///embed is loaded by libvirt when it is asked for; it stands beside the
- * library, in a package of its own. */
+/* libvirt loads the driver of qemu:///embed on demand. It is beside the library, in a package of
+ * its own. */
 static void
 check_driver(struct check *c)
 {
@@ -123,8 +123,8 @@ remove_folder(const char *path)
 	g_rmdir(path);
 }
 
-/* The state directory may not be there yet, or not be ours: then the probe has a folder for this
- * one time. What is wrong with the state directory is said of that one, not of KVM. */
+/* The state directory may not exist yet, or not be ours. So the probe uses a temporary folder;
+ * problems of the state directory are reported elsewhere, not as one of KVM. */
 static void
 check_kvm(struct check *c, const char *emulator)
 {
@@ -139,7 +139,7 @@ check_kvm(struct check *c, const char *emulator)
 		return;
 	}
 	if (own && c->user && c->user->other)
-		chmod(own, 0711); /* QEMU has to find its boot sector there */
+		chmod(own, 0711); /* QEMU must find its boot sector there */
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	accelerator_probe_new(loop, path, own ? own : c->config->state_directory, c->user, on_probe,
 			      c);
@@ -179,7 +179,7 @@ check_group(struct check *c)
 {
 	if (getgrnam(c->config->control_group))
 		say(c, "ok", "group %s exists", c->config->control_group);
-	else if (geteuid() == 0) /* an ordinary user's daemon is for himself */
+	else if (geteuid() == 0) /* only that user needs an ordinary user's daemon */
 		say(c, "note",
 		    "group %s does not exist: only root and the daemon's own user may use the "
 		    "control socket; "
@@ -191,7 +191,7 @@ check_group(struct check *c)
 		    "user may change things; groupadd --system " CONTROL_ADMIN_GROUP);
 }
 
-/* Its own QEMU may have it, of a daemon that runs. */
+/* With a running daemon, the guest's own QEMU may have it. */
 static void
 check_port(struct check *c, const struct config_guest *guest, const char *address, int port)
 {
@@ -224,7 +224,8 @@ check_qemu_user(struct check *c)
 		say(c, "ok", "QEMU runs as user %s", c->user->name);
 }
 
-/* Another user than we is let read it at the start of a guest (qemu_user_let). NULL: we. */
+/* If QEMU runs as another user, the start of a guest gives that user access (qemu_user_let). NULL:
+ * it runs as ours. */
 static const struct qemu_user *
 reader(const struct check *c)
 {
@@ -271,7 +272,7 @@ check_persistent(struct check *c, const struct config_guest *guest)
 		say(c, "note", "%s: %s", guest->name, note);
 }
 
-/* Of a guest that brings its own. */
+/* The host keys of a guest that brings its own. */
 static void
 check_host_keys(struct check *c, const struct config_guest *guest)
 {
@@ -317,7 +318,7 @@ check_guest(struct check *c, const struct config_guest *guest)
 	}
 }
 
-/* Without a coordinator on this host guests get no signing keys. */
+/* Without a coordinator on this host, guests get no signing keys. */
 static void
 check_guix(struct check *c)
 {
@@ -338,7 +339,7 @@ check_guix(struct check *c)
 		say(c, "problem", "%s", error->message);
 	else if (access(folder, W_OK) < 0)
 		say(c, "note",
-		    "%s: %s: each guest's signing key has to be put there by root, with guix "
+		    "%s: %s: root must put each guest's signing key there, with guix "
 		    "archive --authorize",
 		    acl, g_strerror(errno));
 	else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What goes wrong here is silent in Guix: a list that is not included has no machines, a key that
- * cannot be read makes builds wait for ever.
+ * Guix does not report these problems: a list that is not included has no machines, and a key that
+ * Guix cannot read makes builds wait for ever.
  */
 #include <errno.h>
 #include <gio/gio.h>
@@ -15,10 +15,10 @@
 #include "offload/coordinator.h"
 #include "offload/signing_key.h"
 
-#define MACHINES_MAX (1024 * 1024) /* bytes of machines.scm that are looked at */
+#define MACHINES_MAX (1024 * 1024) /* bytes of machines.scm that are read */
 
-/* The host's list of machines; *there: it exists. NULL: it does not, or cannot be looked at. Its
- * folder may be another user's, and so what it leads to. */
+/* The host's list of machines; *there: it exists. NULL: it does not, or cannot be read. Its folder
+ * may be another user's, and so may a file that it links to. */
 static char *
 read_machines(const char *directory, gboolean *there, GError **error)
 {
@@ -36,7 +36,7 @@ read_machines(const char *directory, gboolean *there, GError **error)
 	return text;
 }
 
-/* Does the host's list of machines have ours in it? */
+/* Does the host's list of machines include ours? */
 static void
 check_machines(const struct config *config, const struct findings *findings)
 {
@@ -60,12 +60,12 @@ check_machines(const struct config *config, const struct findings *findings)
 		    "%s %s, so Guix on this host gives the guests no builds; %s: (append (if "
 		    "(file-exists? \"%s\") (primitive-load \"%s\") '()) (list))",
 		    theirs, there ? "does not name the guests' list" : "is not there",
-		    there ? "put this around what it has, that in place of (list)"
+		    there ? "put this around what it has, with that instead of (list)"
 			  : "make it with this in it",
 		    ours, ours);
 }
 
-/* Only a guest that was started has a key. */
+/* Only a guest that has been started has a key. */
 static void
 check_keys(const struct config *config, uid_t uid, const char *name,
 	   const struct findings *findings)
@@ -79,7 +79,7 @@ check_keys(const struct config *config, uid_t uid, const char *name,
 		if (guest->offloading && uid != 0 && !copy && stat(key, &st) == 0 &&
 		    st.st_uid != uid)
 			findings_add(findings, "problem",
-				     "%s: cannot be read by %s, whom guix-daemon runs as, and "
+				     "%s: cannot be read by %s, the user of guix-daemon, and "
 				     "builds wait for ever; run childhurdd as root or as %s, and "
 				     "childhurdctl restart %s",
 				     key, name, name, guest->name);
@@ -96,11 +96,12 @@ check_coordinator(const struct config *config, const struct findings *findings)
 		if (error)
 			findings_add(findings, "problem", "%s", error->message);
 		else
-			findings_add(findings, "note",
-				     "no guix-daemon of root's or of the owner of %s runs, so that "
-				     "it is not known who has to read the guests' keys; start it "
-				     "before childhurdd, or set coordinator-user",
-				     config->guix_state_directory);
+			findings_add(
+			    findings, "note",
+			    "no guix-daemon of root's or of the owner of %s runs, so that "
+			    "it is unknown which user must read the guests' keys; start it "
+			    "before childhurdd, or set coordinator-user",
+			    config->guix_state_directory);
 		return;
 	}
 	const struct passwd *user = getpwuid(uid);
@@ -116,11 +117,12 @@ check_slots(const struct config *config, const struct findings *findings)
 	g_autofree char *folder = g_build_filename(config->guix_state_directory, "offload", NULL);
 	const char *nearest = access(folder, F_OK) == 0 ? folder : config->guix_state_directory;
 	if (access(nearest, R_OK | W_OK | X_OK) < 0 && errno != ENOENT)
-		findings_add(findings, "note",
-			     "%s: %s: slots cannot be kept, and a build may begin on a guest just "
-			     "before it is halted; run childhurdd as root or as the user of "
-			     "guix-daemon",
-			     nearest, g_strerror(errno));
+		findings_add(
+		    findings, "note",
+		    "%s: %s: slots cannot be locked, and a build may begin on a guest just "
+		    "before it is halted; run childhurdd as root or as the user of "
+		    "guix-daemon",
+		    nearest, g_strerror(errno));
 }
 
 void

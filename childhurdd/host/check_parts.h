@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What `--check` looks at beside programs, folders and guests: is there room for all of them
- * (check_room.c), and do builds find their way to them (check_guix.c)? */
+/* The parts of `--check` beside programs, folders and guests: is there memory and disk for all
+ * guests (check_room.c), and do builds reach them (check_guix.c)? */
 #ifndef CHILDHURDD_HOST_CHECK_PARTS_H
 #define CHILDHURDD_HOST_CHECK_PARTS_H
 
@@ -8,7 +8,7 @@
 
 #include "config/config.h"
 
-/* Where findings go. result: "ok", "note" or "problem"; text: borrowed, one line. */
+/* Report a finding. result: "ok", "note" or "problem"; text: borrowed, one line. */
 struct findings {
 	void (*add)(const char *result, const char *text, void *data);
 	void *data;
@@ -16,15 +16,15 @@ struct findings {
 void findings_add(const struct findings *findings, const char *result, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 
-/* The QEMU of this guest, whoever started it; 0: none runs. */
+/* The QEMU of this guest, whichever daemon started it; 0: none runs. */
 pid_t hostcheck_qemu(const struct config *config, const struct config_guest *guest);
 
-/* The host's memory, the state directory's disk and this process' descriptors against what the
- * guests may take. */
+/* Compare the host's memory, the state directory's disk and this process' descriptors with what the
+ * guests may use. */
 void hostcheck_room(const struct config *config, const struct findings *findings);
 
-/* Does this host's Guix know of the guests, and may who coordinates builds read keys and slots?
- * Says nothing where there is no Guix. */
+/* Does this host's Guix know the guests, and can its daemon's user read keys and slots? Reports
+ * nothing without Guix. */
 void hostcheck_guix(const struct config *config, const struct findings *findings);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Memory and disk are promised to guests, and taken bit by bit: what is missing then shows in the
- * middle of a build. So what all guests together may take is added up here before. None of it is
- * in the way of a start: a guest waits for memory, and may never fill its disk.
+ * Guests take their memory and disk bit by bit, so a lack would show only in the middle of a build.
+ * This adds up what all guests together may take. A lack does not prevent a start: a guest waits
+ * for memory, and may never fill its disk.
  */
 #include <stdarg.h>
 #include <string.h>
@@ -40,7 +40,7 @@ hostcheck_qemu(const struct config *config, const struct config_guest *guest)
 	return process_find(PROCESS_ANYBODY, has_uuid, uuid);
 }
 
-/* What the guests' QEMUs have taken, found in one look at all processes. */
+/* Memory that the guests' QEMUs use, found in one pass over all processes. */
 struct taken {
 	GHashTable *uuids; /* of the guests */
 	gint64 bytes;
@@ -126,7 +126,7 @@ check_disk(const struct config *config, const struct findings *findings)
 	struct statvfs fs;
 	gint64 wanted = 0;
 	g_autofree char *folder = g_strdup(config->state_directory);
-	while (statvfs(folder, &fs) < 0) { /* one that is not there yet is made in this one */
+	while (statvfs(folder, &fs) < 0) { /* one that does not exist yet is made in this one */
 		if (!strcmp(folder, "/") || !strcmp(folder, "."))
 			return;
 		char *parent = g_path_get_dirname(folder);
@@ -135,7 +135,7 @@ check_disk(const struct config *config, const struct findings *findings)
 	}
 	for (guint i = 0; i < config->guests->len; i++)
 		wanted += growth(config, g_ptr_array_index(config->guests, i));
-	if (!wanted) /* images that are missing are told of by themselves */
+	if (!wanted) /* a missing image is reported by itself */
 		return;
 	gint64 free = (gint64)fs.f_bavail * (gint64)fs.f_frsize;
 	findings_add(findings, free >= wanted ? "ok" : "note",
@@ -143,7 +143,7 @@ check_disk(const struct config *config, const struct findings *findings)
 		     " MiB, and %" G_GINT64_FORMAT " MiB are free in %s%s",
 		     wanted >> 20, free >> 20, config->state_directory,
 		     free >= wanted ? ""
-				    : ": a guest is paused when nothing is left; make room, or "
+				    : ": a guest is paused when nothing is left; free some, or "
 				      "put state-directory on a larger file system");
 }
 

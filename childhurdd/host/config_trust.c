@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The configuration names programs that are run as the daemon's user (emulator, qemu-options) and
- * files that are read as that user. Who can write to it, or to a folder that it is in, is root when
- * root's daemon reloads. For another user's daemon that is that user's business.
+ * The configuration names programs that the daemon's user runs (emulator, qemu-options) and files
+ * that it reads. A user that can write to it, or to a folder that it is in, is root as soon as
+ * root's daemon reloads. An ordinary user's daemon is not checked.
  *
- * Secret roots are looked at file by file when a guest starts (ssh/secrets/tree.c); here it is only
+ * Each file of a secret root is checked when a guest starts (ssh/secrets/tree.c); this checks only
  * the folder that they are in.
  */
 #include "childhurdd/host/config_trust.h"
@@ -17,8 +17,8 @@
 
 #include "config/base/trusted_path.h"
 
-/* In a sticky folder (/tmp) others can add files, but not take the place of ours. /dev/null is
- * everybody's. */
+/* In a sticky folder (/tmp) others can add files, but not replace ours. Everybody may write to
+ * /dev/null. */
 static mode_t
 writers(const struct stat *st)
 {
@@ -36,7 +36,7 @@ is_others(const char *path)
 	return st.st_uid != 0 || writers(&st);
 }
 
-/* From the top, so that a folder is found once, and not for each file in it. */
+/* From the top, so that a folder is reported once instead of for each file in it. */
 char *
 trust_find_others(const char *path)
 {
@@ -49,7 +49,7 @@ trust_find_others(const char *path)
 	}
 	if (is_others(whole))
 		return g_steal_pointer(&whole);
-	g_free(way_find(whole, &whose)); /* links, and what is not there yet */
+	g_free(way_find(whole, &whose)); /* links, and parts that do not exist yet */
 	return whose;
 }
 
@@ -60,7 +60,7 @@ describe_owner(const char *path, const struct stat *st)
 	g_autofree char *name =
 	    user ? g_strdup(user->pw_name) : g_strdup_printf("uid %u", (unsigned)st->st_uid);
 	g_autofree char *quoted = g_shell_quote(path);
-	return g_strdup_printf("%s: belongs to %s, who can change what root's daemon does; mend it "
+	return g_strdup_printf("%s: belongs to %s, who can change what root's daemon does; fix it "
 			       "with: chown %sroot %s",
 			       path, name, S_ISLNK(st->st_mode) ? "-h " : "", quoted);
 }
@@ -70,11 +70,11 @@ describe_mode(const char *path, const struct stat *st)
 {
 	gboolean all = st->st_mode & S_IWOTH, group = st->st_mode & S_IWGRP;
 	g_autofree char *quoted = g_shell_quote(path);
-	if (st->st_mode & S_ISVTX) /* /tmp is as it has to be */
+	if (st->st_mode & S_ISVTX) /* /tmp's mode is right */
 		return g_strdup_printf("%s: every user may put files there, and change what root's "
 				       "daemon does; keep the configuration elsewhere",
 				       path);
-	return g_strdup_printf("%s: %s may write to it, and change what root's daemon does; mend "
+	return g_strdup_printf("%s: %s may write to it, and change what root's daemon does; fix "
 			       "it with: chmod %s-w %s",
 			       path, all ? "every user" : "its group",
 			       all && group ? "go"
@@ -83,7 +83,7 @@ describe_mode(const char *path, const struct stat *st)
 			       quoted);
 }
 
-/* Each is told of once. */
+/* Each is reported once. */
 static void
 check(const char *path, GPtrArray *problems)
 {

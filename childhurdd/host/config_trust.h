@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Who beside root could change what root's daemon does, by writing to its configuration? */
+/* Finds users beside root that could change what root's daemon does by writing to its
+ * configuration. */
 #ifndef CHILDHURDD_HOST_CONFIG_TRUST_H
 #define CHILDHURDD_HOST_CONFIG_TRUST_H
 
@@ -8,16 +9,17 @@
 #include "config/config.h"
 
 /*
- * What is wrong with the owners and modes of the configuration's files, their folders and the
- * secrets directory: an array of char *, each with the command that mends it. The caller frees the
- * array, and with it the texts. Empty when all is well, and when we are not root.
+ * Problems with the owners and modes of the configuration's files, their folders and the secrets
+ * directory: an array of char *, each with the command that fixes it. The caller frees the array,
+ * and the texts with it. Empty if there are none, or if we are not root.
  */
 GPtrArray *trust_problems(const struct config *config);
 
 /*
- * Root's rule for what it believes: path, and each folder and link on the way to it, belongs to
- * root and can be written by nobody else (what is in a sticky folder and root's stays where it is).
- * The first that does not, which the caller frees; NULL: all do, or nothing is there.
+ * Root's rule for files that it trusts: path, and each folder and link on the way to it, belongs to
+ * root, and nobody else can write to it (entries of root's in a sticky folder stay where they are).
+ * Returns the first one against the rule, which the caller frees; NULL: there is none, or path does
+ * not exist.
  */
 char *trust_find_others(const char *path);
 

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A daemon needs root for three things only, and all of them can be done before it starts: folders
- * below /var/lib and /run, entries in Guix' acl, and Guix' build slots. So that it can run without,
- * this process does them and ends.
+ * below /var/lib and /run, entries in Guix' acl, and Guix' build slots. This process does them and
+ * ends, so that the daemon can run without root.
  *
- * The daemon's user may have been taken over by a guest. What is in his folders is therefore read
- * and made as him (identity_become): a link that he laid leads nowhere that he could not go
- * himself. What root takes from there is the text of a public key, once it has the shape of one
- * that Guix makes.
+ * A guest may control the daemon's user. So files in that user's folders are read and made as that
+ * user (identity_become): a link there leads nowhere that the user could not go. Root takes only
+ * the text of a public key from there, if it has the form of Guix' own keys.
  *
- * Root believes the configuration, so nobody else may be able to change it, and gives away only
- * what is empty: a slip in it, `state-directory = /var/lib', is not to hand over all that is there.
+ * Root obeys the configuration, so nobody else may be able to change it. Root gives away only an
+ * empty folder: a mistake such as `state-directory = /var/lib' must not hand over everything there.
  *
- * Without its folders a daemon cannot run. What goes wrong with one guest's key or slots is only a
- * warning: the daemon comes up, and its other guests with it.
+ * Without its folders a daemon cannot run. A problem with one guest's key or slots is only a
+ * warning: the daemon and its other guests can start.
  */
 #include "childhurdd/host/prepare.h"
 
@@ -30,15 +29,15 @@
 #include "offload/signing.h"
 #include "offload/slots.h"
 
-/* The first thing in the folder that is not the administrator's own doing, nor a file system's;
- * NULL: nothing is. */
+/* The first entry in the folder that neither the administrator nor a file system made; NULL: none.
+ */
 static char *
 find_content(const char *path)
 {
 	g_autoptr(GDir) folder = g_dir_open(path, 0, NULL);
 	const char *name;
 	if (!folder)
-		return g_strdup("what cannot be listed");
+		return g_strdup("files that cannot be listed");
 	while ((name = g_dir_read_name(folder)))
 		if (strcmp(name, "images") && strcmp(name, "lost+found"))
 			return g_strdup(name);
@@ -62,7 +61,7 @@ refuse(const char *path, const struct stat *st, const char *content, const struc
 	return FALSE;
 }
 
-/* Where only root can change what is there. */
+/* For a path that only root can change. */
 static gboolean
 make_as_root(const char *path, const struct qemu_user *user, GError **error)
 {
@@ -76,11 +75,11 @@ make_as_root(const char *path, const struct qemu_user *user, GError **error)
 		return refuse(path, &st, content, user, error);
 	if (chown(path, user->identity.uid, user->identity.gid) < 0)
 		return io_error(error, path, NULL);
-	g_message("%s: it is user %s's now", path, user->name);
+	g_message("%s: belongs to user %s now", path, user->name);
 	return TRUE;
 }
 
-/* Where others can, he himself for instance. */
+/* For a path that others can change, for instance that user. */
 static gboolean
 make_as_user(const char *path, const char *whose, const struct qemu_user *user, GError **error)
 {
@@ -92,10 +91,10 @@ make_as_user(const char *path, const char *whose, const struct qemu_user *user, 
 	errno = code;
 	if (made && st.st_uid == user->identity.uid)
 		return TRUE;
-	/* No more about what is there, and no command: it may be where a link of his leads. */
+	/* No details and no command: a link of that user may lead there. */
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
 		    "%s: %s; others than root can write to %s, so that root makes and gives away "
-		    "nothing there, and user %s has to have or to make it himself",
+		    "nothing there, and user %s must own or make it",
 		    path, made ? "belongs to another user" : g_strerror(errno), whose, user->name);
 	return FALSE;
 }
@@ -108,7 +107,7 @@ make_folder(const char *path, const struct qemu_user *user, GError **error)
 	return real ? make_as_root(real, user, error) : make_as_user(path, whose, user, error);
 }
 
-/* As the user: the guest's secret root with its signing key. Returns the public half, NULL on
+/* As the user, make the guest's secret root with its signing key. Returns the public half, NULL on
  * error. */
 static char *
 make_key(const struct config *config, const struct config_guest *guest, GError **error)
@@ -163,16 +162,16 @@ share_slots(const struct config *config, const struct config_guest *guest,
 	gboolean changed;
 	if (!slots_share(state, config->host_name, guest->ssh_port, user->identity.uid, &changed,
 			 &error))
-		g_warning(
-		    "%s: user %s can only look at its build slots, not keep them from new builds "
-		    "while it drains: %s%s",
-		    guest->name, user->name, error->message,
-		    g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED)
-			? "; put that folder on a file system with access control lists, "
-			  "such as ext4, XFS or Btrfs"
-			: "; mend that, and start the daemon again");
+		g_warning("%s: user %s can only look at its build slots, not lock them against new "
+			  "builds "
+			  "while it drains: %s%s",
+			  guest->name, user->name, error->message,
+			  g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED)
+			      ? "; put that folder on a file system with access control lists, "
+				"such as ext4, XFS or Btrfs"
+			      : "; fix that, and start the daemon again");
 	else if (changed)
-		g_message("%s: user %s may keep its build slots in %s/offload now", guest->name,
+		g_message("%s: user %s may lock its build slots in %s/offload now", guest->name,
 			  user->name, state);
 }
 
@@ -192,8 +191,8 @@ prepare(const struct config *config, const struct qemu_user *user, GError **erro
 	return TRUE;
 }
 
-/* The first file that was read, or folder or link on the way to one, that others than root can
- * change; NULL: none. */
+/* The first file read, or folder or link on the way to it, that others than root can change; NULL:
+ * none. */
 static char *
 find_others(const struct config *config)
 {
@@ -203,7 +202,8 @@ find_others(const struct config *config)
 	return whose;
 }
 
-/* Nobody but root has a say in it, and the folders are those that the user's daemon will take. */
+/* Check that only root can change the configuration, and that its folders are those that the user's
+ * daemon will use. */
 static gboolean
 is_for_root(const struct config *config, const char *name, const struct qemu_user *user,
 	    GError **error)
@@ -215,16 +215,16 @@ is_for_root(const struct config *config, const char *name, const struct qemu_use
 	else if (whose)
 		g_set_error(
 		    error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
-		    "%s: others than root can change it, and say with it what root does; take "
-		    "that from them (chown root, chmod go-w), or name a configuration that is "
+		    "%s: others than root can change it, and with it what root does; prevent "
+		    "that with chown root and chmod go-w, or name a configuration that is "
 		    "root's alone with --config",
 		    whose);
 	else if (strcmp(name, QEMU_USER) && !config->folders_named)
 		g_set_error(
 		    error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-		    "--user %s: %s does not say which folders are his: set state-directory "
-		    "and runtime-directory in [daemon]; without them his daemon takes those "
-		    "in his home, and root's are %s and %s",
+		    "--user %s: %s does not name that user's folders: set state-directory "
+		    "and runtime-directory in [daemon]; without them that daemon uses those "
+		    "in its home, and root's are %s and %s",
 		    name, config->looked_for, config->state_directory, config->runtime_directory);
 	else
 		return TRUE;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* `childhurdd --prepare`: root's part before a daemon that is not root's. */
+/* `childhurdd --prepare`: root's part for a daemon that is not root's. */
 #ifndef CHILDHURDD_HOST_PREPARE_H
 #define CHILDHURDD_HOST_PREPARE_H
 
@@ -8,11 +8,11 @@
 #include "config/config.h"
 
 /*
- * Make, for a daemon that user runs: its folders, its guests' signing keys, which the host's acl
- * then takes, and access to their build slots. What is there already is left alone, and each thing
- * that is done is logged. Without Guix on this host only the folders are made. FALSE and an error
- * that names the file: the user or a folder is not to be had. What fails with a guest's key or
- * slots is a warning in the log.
+ * For a daemon that user runs, make its folders and its guests' signing keys, add the keys to the
+ * host's acl, and give access to the build slots. Existing parts stay as they are, and each change
+ * is logged. Without Guix on this host only the folders are made. FALSE and an error that names the
+ * file: the user does not exist or a folder cannot be made. A failure with a guest's key or slots
+ * is a warning in the log.
  */
 gboolean prepare_run(const struct config *config, const char *user, GError **error);
 

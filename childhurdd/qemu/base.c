@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * An overlay on another base is garbage, and a guest that boots it writes more of it. Its header
- * names the base by a path; what the path has may have been replaced, or the same image may have
- * another path after a move. So there is a record beside the overlay: size, times and inode tell
- * at once that nothing happened, and a digest tells a copy (cp, rsync, a restored backup) from
- * another image.
+ * An overlay on another base is garbage, and a guest that boots it writes more. Its header names
+ * the base by a path, but another image may be there now, or the same image may have moved. So
+ * there is a record beside the overlay. Size, times and inode show at once that nothing changed,
+ * and a digest tells a copy (cp, rsync, a restored backup) from another image.
  *
- * The digest is made of samples, at every 64 KiB: partitions begin there, and a qcow2 image's
- * clusters, so that a sample has the superblock of each file system (ext2's is 1 KiB behind its
- * beginning), which changes when anything is written to it. All else that is between samples also
- * moves or changes what a sample has when an image is built anew. A hole reads as zeros, so a
- * sparse copy has the same digest.
+ * The digest covers a sample at every 64 KiB. Partitions and the clusters of a qcow2 image begin
+ * there, so the samples include the superblock of each file system (ext2's is 1 KiB after its
+ * beginning), which changes with any write to it. Building an image again also moves or changes
+ * data in the samples. A hole reads as zeros, so a sparse copy has the same digest.
  */
 #include "childhurdd/qemu/base.h"
 
@@ -43,7 +41,7 @@ fail(const char *image, GError **error)
 	return FALSE;
 }
 
-/* Into the digest, up to length bytes. */
+/* Add up to length bytes to the digest. */
 static gboolean
 add(GChecksum *sum, int fd, gint64 offset, gint64 length)
 {
@@ -82,7 +80,7 @@ nanoseconds(struct timespec time)
 	return time.tv_sec * G_GINT64_CONSTANT(1000000000) + time.tv_nsec;
 }
 
-/* All but the digest. Returns the open image, or -1. */
+/* Fill in all but the digest. Returns the open image, or -1. */
 static int
 look(const char *image, struct base *now)
 {
@@ -127,7 +125,7 @@ read_record(const char *record, struct base *base)
 	       strlen(base->digest) == 64;
 }
 
-/* Nothing happened to the file. (Devices' numbers change from boot to boot.) */
+/* Is it the unchanged file? (Devices' numbers change from boot to boot.) */
 static gboolean
 is_untouched(const struct base *a, const struct base *b)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Domain XML with libxml2's writer, never by pasting strings.
+ * Writes domain XML with libxml2's writer, never by pasting strings.
  *
- * What libvirt cannot say goes to QEMU as it is (<qemu:commandline>): the user network with host
- * forwards, which libvirt has no element for in Debian 12's version; multiboot modules, which QEMU
- * takes as one comma-separated -initrd (a comma inside is doubled: QEMU, hw/i386/multiboot.c); the
- * CPU in QEMU's syntax; and qemu-options.
+ * Where libvirt has no element, options go to QEMU unchanged (<qemu:commandline>): the user network
+ * with host forwards (missing in Debian 12's version); multiboot modules, which QEMU accepts as one
+ * comma-separated -initrd (a comma inside is doubled: QEMU, hw/i386/multiboot.c); the CPU in QEMU's
+ * syntax; and qemu-options.
  */
 #include "childhurdd/qemu/domain.h"
 
@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 
 /*
- * Slots on the PCI bus. QEMU plugs in what is on its command line as text before what libvirt
- * writes as JSON, and gives it the lowest free slots: what libvirt places has to be out of the way
- * of the network device and of any `-device` in qemu-options.
+ * Slots on the PCI bus. QEMU plugs in devices that are text on its command line before those that
+ * libvirt writes as JSON, at the lowest free slots. So devices that libvirt places must leave those
+ * slots to the network device and to any `-device` in qemu-options.
  */
 #define VGA_SLOT     "0x1b"
 #define NETWORK_SLOT "0x3"
@@ -56,7 +56,7 @@ number(xmlTextWriter *w, const char *element, gint64 value, const char *unit)
 	end(w);
 }
 
-/* An element with up to three attributes and nothing in it. */
+/* An empty element with up to three attributes. */
 static void
 empty(xmlTextWriter *w, const char *element, const char *a, const char *av, const char *b,
       const char *bv, const char *c, const char *cv)
@@ -95,7 +95,7 @@ write_os(xmlTextWriter *w, const struct config_guest *guest)
 	end(w);
 }
 
-/* Mach wants the HPET. A guest with a date of its own starts at that moment at every boot. */
+/* Mach needs the HPET. A guest with a date of its own begins at that date at every boot. */
 static void
 write_clock(xmlTextWriter *w, const struct config_guest *guest)
 {
@@ -122,17 +122,18 @@ write_disk(xmlTextWriter *w, const struct domain_spec *spec)
 	attribute(w, "type", "file");
 	attribute(w, "device", "disk");
 	/*
-	 * An ephemeral disk is thrown away at the next start, so what the host did not write yet
-	 * may be lost. A persistent one is written through: the Hurd's IDE driver sends no flush,
-	 * and without one a write-back cache keeps qcow2's tables in QEMU's memory for as long as
-	 * QEMU lives, so that all since the boot would be gone with it, synced or not.
+	 * An ephemeral disk is discarded at the next start, so data that the host has not written
+	 * yet may be lost. A persistent one is written through: the Hurd's IDE driver sends no
+	 * flush, and without one a write-back cache keeps qcow2's tables in QEMU's memory as long
+	 * as QEMU lives. Everything since the boot, even if synced, would be lost with QEMU.
 	 */
 	start(w, "driver");
 	attribute(w, "name", "qemu");
 	attribute(w, "type", "qcow2");
 	attribute(w, "cache",
 		  spec->guest->disk == CONFIG_DISK_EPHEMERAL ? "unsafe" : "writethrough");
-	/* What this host cannot read or write is no fault of the guest's disk: it waits. */
+	/* If this host cannot read or write, that is no fault of the guest's disk: the guest waits.
+	 */
 	attribute(w, "error_policy", "stop");
 	attribute(w, "rerror_policy", "stop");
 	end(w);
@@ -142,8 +143,8 @@ write_disk(xmlTextWriter *w, const struct domain_spec *spec)
 }
 
 /*
- * QEMU listens on the socket for who types, and writes all that the guest says to the log, whether
- * somebody listens or not (QEMU, chardev/char.c, qemu_chr_write_log). append: see console.c.
+ * QEMU listens on the socket for typing, and writes all output of the guest to the log, whether or
+ * not a client is connected (QEMU, chardev/char.c, qemu_chr_write_log). append: see console.c.
  */
 static void
 write_serial(xmlTextWriter *w, const struct domain_spec *spec)
@@ -170,7 +171,7 @@ write_devices(xmlTextWriter *w, const struct domain_spec *spec)
 		write_disk(w, spec);
 	empty(w, "controller", "type", "usb", "model", "none", NULL, NULL);
 	write_serial(w, spec);
-	start(w, "video"); /* no display, but a screen that can be photographed */
+	start(w, "video"); /* no display, but a screen for screenshots */
 	empty(w, "model", "type", "vga", NULL, NULL, NULL, NULL);
 	empty(w, "address", "type", "pci", "slot", VGA_SLOT, NULL, NULL);
 	end(w);
@@ -179,9 +180,8 @@ write_devices(xmlTextWriter *w, const struct domain_spec *spec)
 }
 
 /*
- * A libvirtd of the system would run QEMU as the user of its own qemu.conf, and change owners as it
- * likes. It cannot be told of further groups by a label: where KVM is open to one of them, that one
- * is QEMU's.
+ * A libvirtd of the system would run QEMU as the user in its own qemu.conf, and change owners. A
+ * label cannot name further groups: if one of them may use KVM, that one becomes QEMU's group.
  */
 static void
 write_label(xmlTextWriter *w, const struct domain_spec *spec)
@@ -293,8 +293,8 @@ domain_xml(const struct domain_spec *spec)
 	number(w, "vcpu", guest->cpus, NULL);
 	write_os(w, guest);
 	write_clock(w, guest);
-	/* A reset ends QEMU, so that every boot starts from the same place, with secrets delivered
-	 * anew. */
+	/* A reset ends QEMU, so that every boot begins in the same way and gets its secrets anew.
+	 */
 	leaf(w, "on_poweroff", "destroy");
 	leaf(w, "on_reboot", "destroy");
 	leaf(w, "on_crash", "destroy");

@@ -15,20 +15,19 @@ struct domain_spec {
 	const struct config_guest *guest;
 	const char *uuid;
 	const char *emulator;	       /* absolute path */
-	gboolean kvm;		       /* as probed or demanded */
+	gboolean kvm;		       /* as probed or configured */
 	const char *disk;	       /* path of the overlay (qcow2), NULL: no disk */
 	const char *console_log;       /* path */
-	const char *serial_socket;     /* path, NULL: nobody can type into the console */
-	const struct qemu_user *label; /* whom the driver is to run QEMU as; NULL: it knows */
-	int secrets_guest_port; /* where the secrets port leads at first; 0: no such forward */
+	const char *serial_socket;     /* path; NULL: nobody can type into the console */
+	const struct qemu_user *label; /* run QEMU as this user; NULL: the driver knows */
+	int secrets_guest_port;	       /* first target of the secrets port; 0: no such forward */
 };
 
-/* The domain's XML; caller frees. Never fails: what cannot be said in XML was refused by config/.
- */
+/* The domain's XML; caller frees. Never fails: config/ has refused text that XML cannot hold. */
 char *domain_xml(const struct domain_spec *spec);
 
-/* The UUID of a guest: the same for the same name and state directory, so that a domain of another
- * daemon with the same name is never taken for ours. Caller frees. */
+/* The UUID of a guest, derived from its name and the state directory, so that another daemon's
+ * domain with the same name is never taken for ours. Caller frees. */
 char *domain_uuid(const char *state_directory, const char *name);
 
 #endif

@@ -3,16 +3,15 @@
  * Who owns what in a guest's folder when root's daemon runs QEMU as another user.
  *
  * The folder stays root's. QEMU's user may pass it (an access control list with u:USER:x), and owns
- * in it disk.qcow2, and a screenshot while it is taken. So a QEMU that a guest has broken out of
- * reads and spoils disks, which it could anyway, and nothing else: keys, secrets and state have
- * names that it cannot open, and it can put nothing in their place. Were the folder that user's,
- * each file that root opens, makes or renames in it would have to be safe from links that he lays,
- * in libvirt and qemu-img as well as here; as it is, no path of ours ever leads through a folder
- * that somebody else can write to.
+ * only disk.qcow2 in it, and a screenshot while it is made. So code that escapes into QEMU can read
+ * and spoil disks, as QEMU can, and nothing else: it cannot open keys, secrets and state, nor
+ * replace them. If the folder belonged to that user, each file that root opens, makes or renames in
+ * it would have to be safe from that user's links, also in libvirt and qemu-img. As it is, no path
+ * of ours leads through a folder that another user can write to.
  *
- * console.log is root's too: libvirt opens it and hands QEMU the descriptor.
+ * console.log is root's too: libvirt opens it and passes QEMU the descriptor.
  *
- * For a daemon that is not root's QEMU's user is its own, and none of this applies.
+ * If an ordinary user runs the daemon, QEMU runs as that user, and none of this applies.
  */
 #include "childhurdd/qemu/folder.h"
 
@@ -25,7 +24,7 @@
 #include "config/base/acl.h"
 #include "config/base/io_error.h"
 
-/* What another user has in his folder may be links that lead us astray. */
+/* Another user's folder may have links that lead us astray. */
 static gboolean
 check_owner(const char *folder, GError **error)
 {
@@ -37,10 +36,10 @@ check_owner(const char *folder, GError **error)
 	g_autofree char *quoted = g_shell_quote(folder);
 	if (!S_ISDIR(st.st_mode))
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_DIRECTORY,
-			    "%s: is no folder; move it away", folder);
+			    "%s: is not a folder; move it away", folder);
 	else if (st.st_uid != geteuid())
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
-			    "%s: belongs to user %u, and has to belong to user %u, who runs "
+			    "%s: belongs to user %u, and has to belong to user %u, which runs "
 			    "childhurdd; look what is in it, then: chown -hR %u %s",
 			    folder, (unsigned)st.st_uid, (unsigned)geteuid(), (unsigned)geteuid(),
 			    quoted);
@@ -52,7 +51,8 @@ check_owner(const char *folder, GError **error)
 	return FALSE;
 }
 
-/* Where a file system has no lists everybody may pass; what is inside is closed by itself. */
+/* Without access control lists all users may pass the folder; the files in it are closed by their
+ * own modes. */
 static gboolean
 let_pass(const char *folder, const struct qemu_user *user, GError **error)
 {
@@ -77,7 +77,7 @@ check_reach(const char *folder, const struct qemu_user *user, GError **error)
 	identity_leave(qemu_user_identity(user));
 	if (!reached)
 		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(why),
-			    "%s: %s: QEMU runs as user %s, who has to be able to pass it and each "
+			    "%s: %s: QEMU runs as user %s, which must be able to pass it and each "
 			    "folder above it: chmod o+x, or setfacl -m u:%s:x",
 			    folder, g_strerror(why), user->name, user->name);
 	return reached;
@@ -128,7 +128,7 @@ guest_folder_collect(const char *path, GError **error)
 			    "%s: %" G_GINT64_FORMAT " bytes are no picture of a screen", path,
 			    (gint64)st.st_size);
 	} else {
-		/* not a byte more than that, should it grow meanwhile */
+		/* not a byte more, in case it grows meanwhile */
 		content = g_malloc((gsize)st.st_size + 1);
 		ssize_t n;
 		while (length < (gsize)st.st_size &&

@@ -10,20 +10,20 @@
 #define GUEST_FOLDER_COLLECT_MAX (8 * 1024 * 1024) /* bytes of a file that QEMU has written */
 
 /*
- * Make the folder and what is missing above it, closed to everybody but us and, so that he can pass
- * it, QEMU's user. One that belongs to somebody else is an error, as is one that he cannot reach;
- * both say what to do. Nothing is changed when all is as it should be.
+ * Make the folder and missing folders above it, closed to all users except us and, for passing it,
+ * QEMU's user. A folder of another user is an error, and so is one that QEMU's user cannot reach;
+ * both errors say what to do. Nothing changes if the folder is right already.
  */
 gboolean guest_folder_make(const char *folder, const struct qemu_user *user, GError **error);
 
 /*
- * An empty file of QEMU's user at path, in such a folder, for QEMU to write to, which can make none
- * there itself. What is at path goes. FALSE and errno.
+ * Make an empty file of QEMU's user at path, in such a folder: QEMU cannot make one there itself.
+ * An existing file is removed. FALSE and errno.
  */
 gboolean guest_folder_lay_out(const char *path, const struct qemu_user *user);
 
-/* What QEMU has written to such a file, GUEST_FOLDER_COLLECT_MAX at most; more is an error, as a
- * QEMU that a guest has broken out of writes what it likes. NULL: error. The caller unrefs. */
+/* Read such a file, GUEST_FOLDER_COLLECT_MAX at most; more is an error, because code that controls
+ * QEMU can write anything. NULL: error. The caller unrefs. */
 GBytes *guest_folder_collect(const char *path, GError **error);
 
 #endif

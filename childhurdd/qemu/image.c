@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Telling one disk image from another.
+ * Recognizes disk images.
  *
- * QEMU's own probing must not be used on a raw image: a guest writes to its disk what it likes,
- * also the header of a qcow2 image that names any file of the host as its backing file. So raw is
- * never concluded from a failed probe alone: the disk has to look like one, or somebody has to say
- * that it is raw.
+ * QEMU must not probe a raw image itself: a guest can write anything to its disk, for instance the
+ * header of a qcow2 image that names any file of the host as its backing file. So a failed probe
+ * alone does not make an image raw: it must look like a disk, or the administrator must state that
+ * it is raw.
  *
- * A download that broke off is the usual reason for a guest that dies in mid-boot with I/O errors,
- * hours after the cause. All of a qcow2 image's tables are therefore checked against the length of
- * the file, which costs some 64 KiB of reading for 512 MiB of disk. The format:
- * docs/interop/qcow2.txt in QEMU's source.
+ * If a guest dies in mid-boot with I/O errors, the usual cause is an incomplete download, hours
+ * before. So all tables of a qcow2 image are compared with the length of the file, which costs some
+ * 64 KiB of reading for 512 MiB of disk. The format: docs/interop/qcow2.txt in QEMU's source.
  */
 #include "childhurdd/qemu/image.h"
 
@@ -25,7 +24,7 @@
 G_DEFINE_QUARK(childhurd - disk - error - quark, disk_error)
 
 #define HEAD_SIZE                                                                                  \
-	(64 * 1024 + 512) /* bytes that are read to know a file system: btrfs' mark is the last */
+	(64 * 1024 + 512) /* bytes read to recognize a file system: btrfs' mark is the last */
 #define SECTOR 512
 
 /* The qcow2 header's fields, by offset; all big-endian. */
@@ -63,7 +62,7 @@ struct mark {
 	const char *bytes;
 	gsize length;
 	const char *name;
-	const char *command; /* makes a usable image, the file follows; NULL: see advice */
+	const char *command; /* makes a usable image; the file's name follows; NULL: see advice */
 	const char *advice;
 };
 
@@ -73,7 +72,7 @@ struct mark {
 	}
 #define CONVERT(format) "qemu-img convert -f " format " -O qcow2"
 
-/* Files that people give as images and which are none that can be used as they are. */
+/* Files that people use as images and that cannot be used as they are. */
 static const struct mark foreign[] = {
     MARK(0, "KDMV", "a VMDK image", CONVERT("vmdk"), NULL),
     MARK(0, "COWD", "a VMDK image", CONVERT("vmdk"), NULL),
@@ -107,7 +106,7 @@ static const struct mark foreign[] = {
 	 "download the image again, the server sent a message instead"),
 };
 
-/* What a raw disk, or a file system without partitions, begins with. */
+/* The beginnings of raw disks and of file systems without partitions. */
 static const struct mark disks[] = {
     MARK(510, "\x55\xaa", "a boot sector or MBR", NULL, NULL),
     MARK(512, "EFI PART", "a GPT", NULL, NULL),
@@ -119,7 +118,7 @@ static const struct mark disks[] = {
     MARK(0, "hsqs", "SquashFS", NULL, NULL),
 };
 
-/* An image while it is looked at. */
+/* An image while it is checked. */
 struct look {
 	const char *path;
 	int fd;
@@ -162,7 +161,7 @@ be64(const guint8 *bytes)
 	return GUINT64_FROM_BE(value);
 }
 
-/* Exactly length bytes from offset. Short or failed reads are FALSE, errno is 0 for the first. */
+/* Exactly length bytes from offset. FALSE: the read was short (errno 0) or failed. */
 static gboolean
 read_at(int fd, void *buffer, gsize length, gint64 offset)
 {
@@ -222,7 +221,7 @@ fail_truncated(const struct look *look, const char *what, GError **error)
 		    what, look->length);
 }
 
-/* Is the range within the file? Written so that no sum overflows. */
+/* Is the range within the file? No sum here can overflow. */
 static gboolean
 inside(const struct look *look, guint64 offset, guint64 length)
 {
@@ -232,10 +231,10 @@ inside(const struct look *look, guint64 offset, guint64 length)
 struct qcow2 {
 	guint32 cluster_bits;
 	gsize entry_size; /* bytes of an L2 entry */
-	gsize budget;	  /* bytes of L2 tables that are still to be read */
+	gsize budget;	  /* bytes of L2 tables still to read */
 };
 
-/* Where the cluster of an L2 entry begins; 0: not in the file. */
+/* The beginning of an L2 entry's cluster; 0: not in the file. */
 static guint64
 entry_start(const struct qcow2 *qcow2, guint64 entry)
 {
@@ -291,7 +290,7 @@ l1_check(const struct look *look, struct qcow2 *qcow2, GError **error)
 	return TRUE;
 }
 
-/* What a header's extension has, as text; NULL: there is none of that type. */
+/* The content of a header's extension as text; NULL: there is none of that type. */
 static char *
 extension(const struct look *look, gsize offset, guint32 wanted)
 {
@@ -309,7 +308,7 @@ extension(const struct look *look, gsize offset, guint32 wanted)
 	return NULL;
 }
 
-/* name: NULL, or whatever bytes the image has for it. */
+/* name: NULL, or any bytes from the image. */
 static gboolean
 fail_elsewhere(const struct look *look, const char *what, const char *name, GError **error)
 {
@@ -317,11 +316,12 @@ fail_elsewhere(const struct look *look, const char *what, const char *name, GErr
 	g_autofree char *quoted = g_shell_quote(look->path), *to = g_shell_quote(copy);
 	g_autofree char *shown = g_strescape(name ? name : "one without a name", NULL);
 
-	return fail(look, error,
-		    "has %s (%s), and whoever made the image could so have the guest read any file "
-		    "of this host; an image has to stand alone. If you trust this one: qemu-img "
-		    "convert -O qcow2 %s %s",
-		    what, shown, quoted, to);
+	return fail(
+	    look, error,
+	    "has %s (%s), and whoever made the image could so have the guest read any file "
+	    "of this host; an image must be complete in itself. If you trust this one: qemu-img "
+	    "convert -O qcow2 %s %s",
+	    what, shown, quoted, to);
 }
 
 static gboolean
@@ -376,7 +376,7 @@ qcow2_check(const struct look *look, struct image *image, GError **error)
 			    "has a damaged qcow2 header: its disk has no sensible size");
 	if (be32(head + QCOW2_CRYPT_METHOD) != 0)
 		return fail(look, error,
-			    "is encrypted, and a childhurd has no way to be given its key; "
+			    "is encrypted, and a childhurd cannot get its key; "
 			    "make a copy in the clear with qemu-img convert");
 	if (!inside(look, be64(head + QCOW2_REFCOUNT_OFFSET),
 		    (guint64)be32(head + QCOW2_REFCOUNT_SIZE) << qcow2.cluster_bits))
@@ -432,7 +432,7 @@ look_open(struct look *look, GError **error)
 {
 	struct stat status;
 
-	/* O_NONBLOCK: a FIFO would keep us waiting for a writer */
+	/* O_NONBLOCK: otherwise a FIFO would wait for a writer */
 	look->fd = open(look->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (look->fd < 0) {
 		int why = errno;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The answers of kvm_probe.c, kept for the daemon's life, and the guests that wait for them. */
+/* The answers of kvm_probe.c, stored for the daemon's lifetime, and the guests that wait for them.
+ */
 #include "childhurdd/qemu/kvm.h"
 
 #include "childhurdd/qemu/kvm_probe.h"
@@ -10,7 +11,7 @@ struct emulator {
 	char *path;
 	struct accelerator_probe *probe; /* NULL: answered */
 	gboolean usable;
-	gboolean again; /* it could not be probed, by this host's doing */
+	gboolean again; /* it could not be probed, because of this host */
 	char *why;
 };
 

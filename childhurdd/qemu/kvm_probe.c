@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The KVM probe: QEMU runs the boot sector of kvm_probe.S under `-accel kvm`, and its exit status
- * is the answer. See kvm_probe.h for why nothing less will do.
+ * is the answer. kvm_probe.h explains why nothing less is enough.
  *
- * The memory is a text file of one line an emulator: boot id, emulator, its size and time, the
- * device's time, yes or no, why; separated by tabs. Lines of earlier boots are dropped when it is
- * written. It is a convenience: a memory that cannot be read or written costs a probe, and is no
- * error.
+ * The memory is a text file with a line for each emulator: boot id, emulator, its size and time,
+ * the device's time, yes or no, why; separated by tabs. Writing it drops lines of earlier boots. If
+ * it cannot be read or written, that costs a probe and is no error.
  */
 #include "childhurdd/qemu/kvm_probe.h"
 #include "childhurdd/system/child.h"
@@ -27,10 +26,10 @@
 #define MEMORY_NAME   "kvm-probe"
 #define SECTOR_PREFIX "kvm-probe.sector-"
 #define SECTOR_SIZE   512
-#define MEMORY_MAX    (64 * 1024) /* bytes; more is not ours */
-#define STALE_AGE     60	  /* s after which a boot sector is a killed daemon's */
+#define MEMORY_MAX    (64 * 1024) /* bytes; a larger file is not ours */
+#define STALE_AGE     60	  /* s after which a boot sector was left by a killed daemon */
 #define WORDS_MAX     300	  /* characters of QEMU's own words */
-#define EXIT_GOOD     85	  /* (42 << 1) | 1, as kvm_probe.S says */
+#define EXIT_GOOD     85	  /* (42 << 1) | 1, as in kvm_probe.S */
 #define EXIT_QEMU     1		  /* QEMU itself complains: no verdict on KVM */
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -46,7 +45,7 @@ struct accelerator_probe {
 	char *emulator; /* full path */
 	char *directory;
 	const struct qemu_user *user;
-	char *key;    /* the line of the memory up to the answer */
+	char *key;    /* the memory's line up to the answer */
 	char *sector; /* path of the temporary boot sector */
 	struct child *child;
 	struct ev_timer answer; /* done is always called from the loop */
@@ -56,7 +55,7 @@ struct accelerator_probe {
 	void *data;
 };
 
-/* Does QEMU run as somebody else than we? */
+/* Does QEMU run as another user than ours? */
 static gboolean
 other(const struct accelerator_probe *probe)
 {
@@ -71,7 +70,7 @@ probe_answered(struct ev_loop *loop, struct ev_timer *watcher, int events)
 	probe->done(probe, probe->usable, probe->why, probe->data);
 }
 
-/* Takes why. */
+/* Takes ownership of why. */
 static void
 answer_set(struct accelerator_probe *probe, gboolean usable, char *why)
 {
@@ -86,7 +85,7 @@ memory_path(const struct accelerator_probe *probe)
 	return g_build_filename(probe->directory, MEMORY_NAME, NULL);
 }
 
-/* What an answer holds for; NULL: nothing can be remembered here. */
+/* The conditions for which an answer is valid; NULL: it cannot be stored here. */
 static char *
 memory_key(const char *emulator, const char *device)
 {
@@ -96,7 +95,8 @@ memory_key(const char *emulator, const char *device)
 
 	if (!*boot || stat(emulator, &binary) < 0 || stat(device, &node) < 0)
 		return NULL;
-	/* the device's time: loading KVM's module anew (with nesting, say) makes a new one */
+	/* the device's time: loading KVM's module again (for instance with nesting) makes a new
+	 * device */
 	return g_strdup_printf("%s\t%s\t%" G_GINT64_FORMAT "\t%" G_GINT64_FORMAT ".%09ld"
 			       "\t%" G_GINT64_FORMAT ".%09ld\t",
 			       boot, escaped, (gint64)binary.st_size, (gint64)binary.st_mtim.tv_sec,
@@ -104,7 +104,7 @@ memory_key(const char *emulator, const char *device)
 			       node.st_ctim.tv_nsec);
 }
 
-/* The memory's lines; empty when there is none. Free with g_strfreev. */
+/* The memory's lines; empty if there is none. Free with g_strfreev. */
 static char **
 memory_read(const char *path)
 {
@@ -209,7 +209,7 @@ probe_ran(struct child *child, int status, const char *output, const GError *err
 	probe_answered(probe->loop, &probe->answer, 0);
 }
 
-/* Boot sectors that a killed daemon left. Young ones may be another probe's of this moment. */
+/* Remove boot sectors that a killed daemon left. Young ones may belong to another probe. */
 static void
 sectors_tidy(const char *directory)
 {
@@ -254,7 +254,7 @@ static void
 probe_run(struct accelerator_probe *probe)
 {
 	g_auto(GStrv) parts = g_strsplit(probe->sector, ",", -1);
-	g_autofree char *escaped = g_strjoinv(",,", parts); /* how QEMU wants a comma in a value */
+	g_autofree char *escaped = g_strjoinv(",,", parts); /* for QEMU */
 	g_autofree char *drive = g_strdup_printf("file=%s,format=raw,if=ide", escaped);
 	const char *const argv[] = {probe->emulator,
 				    "-accel",

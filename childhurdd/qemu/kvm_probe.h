@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Can this host's KVM run a 32-bit guest? Found out by doing it.
+ * Can this host's KVM run a 32-bit guest? It runs one to find out.
  *
  * Many machines have a /dev/kvm that opens, makes a VM and a vCPU, and still cannot run a 32-bit
- * guest (nested hypervisors): GNU Mach triple-faults there. So a boot sector of 512 bytes is run
- * that enters protected mode, turns paging on and writes to an isa-debug-exit port; only its exit
- * status is an answer.
+ * guest (nested hypervisors): GNU Mach triple-faults there. So the probe runs a boot sector of 512
+ * bytes that enters protected mode, turns paging on and writes to an isa-debug-exit port; only its
+ * exit status is an answer.
  */
 #ifndef CHILDHURDD_QEMU_KVM_PROBE_H
 #define CHILDHURDD_QEMU_KVM_PROBE_H
@@ -25,18 +25,18 @@ typedef void (*accelerator_fn)(struct accelerator_probe *probe, gboolean usable,
 			       void *data);
 
 /*
- * Probe with this emulator; the answer comes from the loop. What the boot sector answered is
- * remembered in directory/kvm-probe for this boot of the host, this emulator (path, size and time
- * of the binary) and this /dev/kvm, so that a second daemon start does not probe again; that
- * something is missing or not permitted is found out anew each time. directory: the daemon's state
- * directory, also used for the temporary boot sector. user: whom QEMU runs as (NULL: we), borrowed
- * until the answer; he has to be able to pass the directory.
+ * Probe with this emulator; the answer comes from the loop. The boot sector's answer is stored in
+ * directory/kvm-probe for this boot of the host, this emulator (path, size and time of the binary)
+ * and this /dev/kvm, so that a second daemon does not probe again. A lack of something, or of a
+ * permission, is found out anew each time. directory: the daemon's state directory, also for the
+ * temporary boot sector. user: the one that QEMU runs as (NULL: ours), borrowed until the answer;
+ * it must be able to pass the directory.
  */
 struct accelerator_probe *accelerator_probe_new(struct ev_loop *loop, const char *emulator,
 						const char *directory, const struct qemu_user *user,
 						accelerator_fn done, void *data);
-/* The same with another device than /dev/kvm; for tests, which have to have one that opens and one
- * that does not. */
+/* The same with another device than /dev/kvm, for tests, which need one that opens and one that
+ * does not. */
 struct accelerator_probe *accelerator_probe_device(struct ev_loop *loop, const char *emulator,
 						   const char *directory, const char *device,
 						   const struct qemu_user *user,

@@ -18,8 +18,9 @@
 
 G_DEFINE_QUARK(childhurd - hypervisor, hypervisor_error)
 
-/* libvirt locks this file for as long as it has the root, and makes it readable by all (src/qemu/
- * qemu_driver.c, qemuStateInitialize): anybody could lock it before, and no daemon would start. */
+/* libvirt locks this file as long as it has the root, and makes it readable by all
+ * (src/qemu/qemu_driver.c, qemuStateInitialize): any user could lock it first, and no daemon would
+ * start. */
 static gboolean
 close_lock(const char *root, GError **error)
 {
@@ -36,8 +37,8 @@ close_lock(const char *root, GError **error)
 	return good;
 }
 
-/* libvirt splits its settings for logs at blanks and colons, and gives QEMU "unix:PATH,server=on"
- * as it is. */
+/* libvirt splits its settings for logs at spaces and colons, and passes "unix:PATH,server=on" to
+ * QEMU unchanged. */
 static gboolean
 path_is_fit(const char *path)
 {
@@ -58,9 +59,9 @@ embed_path(const char *state_directory, const char *runtime_directory)
 			       geteuid(), hash);
 }
 
-/* The folder of a link: who could change the link would have us start, and end, what he likes.
- * QEMU's user passes it. In /tmp a link in its place may be anybody's, wherever it leads just now.
- */
+/* Make the folder of a link. A user that could change the link could make us start and end any
+ * process. QEMU's user passes the folder. In /tmp any user could have put a link there, wherever it
+ * leads now. */
 static gboolean
 make_link_folder(const char *link, GError **error)
 {
@@ -69,7 +70,7 @@ make_link_folder(const char *link, GError **error)
 	if (g_file_test(folder, G_FILE_TEST_IS_SYMLINK)) {
 		g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
 			    "%s: is a symbolic link, and libvirt's sockets are to be there; remove "
-			    "it, or give state-directory a path of at most %d bytes without blank, "
+			    "it, or give state-directory a path of at most %d bytes without space, "
 			    "comma, equals sign and colon",
 			    folder, EMBED_PATH_MAX - (int)strlen("/libvirt"));
 		return FALSE;
@@ -90,11 +91,11 @@ embed_link(const char *root, const char *path, GError **error)
 		return TRUE;
 	g_autofree char *new = g_strconcat(path, ".new", NULL);
 	unlink(new);
-	/* libvirt makes its folders anew when the link was removed and it did not wait for us */
+	/* if the link is removed, libvirt may make its folders before we make the link again */
 	g_autofree char *aside = g_strdup_printf("%s.%" G_GINT64_FORMAT, path, g_get_real_time());
 	if (!present && g_file_test(path, G_FILE_TEST_IS_DIR) && rename(path, aside) == 0)
-		g_warning("%s: was no link to %s any more; what is there has been moved to %s",
-			  path, root, aside);
+		g_warning("%s: was not a link to %s any more; it has been moved to %s", path, root,
+			  aside);
 	if (symlink(root, new) == 0 && rename(new, path) == 0)
 		return TRUE;
 	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
@@ -104,12 +105,11 @@ embed_link(const char *root, const char *path, GError **error)
 }
 
 /*
- * stdio_handler: no virtlogd runs. No security driver, name spaces or cgroups: they need root or a
- * host that offers them, and QEMU gets its own seccomp sandbox all the same: seccomp_sandbox = 1 is
- * `-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny`. QEMU runs as
- * user, with that one's groups; libvirt has no business with the owners of disks and logs, the
- * daemon makes them as they have to be (qemu/folder.c). No guest memory in core files: the guest's
- * private keys are in it.
+ * stdio_handler: no virtlogd runs. No security driver, name spaces or cgroups: they need root, or a
+ * host that offers them. QEMU gets its seccomp sandbox anyway: seccomp_sandbox = 1 is `-sandbox
+ * on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny`. QEMU runs as user, with
+ * that user's groups. libvirt must not change the owners of disks and logs, which the daemon makes
+ * right (qemu/folder.c). No guest memory in core files: it has the guest's private keys.
  */
 gboolean
 embed_make(const char *root, const struct qemu_user *user, GError **error)
@@ -136,7 +136,7 @@ embed_make(const char *root, const struct qemu_user *user, GError **error)
 	}
 	g_autofree char *above = g_path_get_dirname(root);
 	qemu_user_let(user, above, ACL_MAY_PASS);
-	/* QEMU has files of its own below; that others pass here shows them nothing. */
+	/* QEMU has its own files below; users that can pass this folder see nothing. */
 	if (user->other && chmod(root, 0711) < 0) {
 		g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: %s", root,
 			    g_strerror(errno));
@@ -148,13 +148,13 @@ embed_make(const char *root, const struct qemu_user *user, GError **error)
 	if (!close_lock(root, error))
 		return FALSE;
 	g_autofree char *present = NULL;
-	/* on a full disk it could not be written again */
+	/* on a full disk libvirt could not write it again */
 	return (g_file_get_contents(file, &present, NULL, NULL) && !strcmp(present, content)) ||
 	       atomic_file_write(file, content, -1, 0600, error);
 }
 
-/* libvirt 9, src/util/virhostdev.c: the state of host devices, of which we have none, is kept there
- * also by the embedded driver, and is not below its root when we are not root's. */
+/* libvirt 9, src/util/virhostdev.c: the embedded driver also keeps the state of host devices there,
+ * of which we have none, and not below its root if we are not root. */
 void
 embed_find_home(const char *root)
 {
@@ -187,21 +187,21 @@ embed_take_reserve(const char *root)
 	close(fd);
 }
 
-/* On a full disk: now it is needed. */
+/* Release the reserve if the disk is full. */
 static void
 give_up_reserve(const char *root)
 {
 	g_autofree char *path = g_build_filename(root, "reserve", NULL);
 	if (room_in(root) < EMBED_RESERVE && unlink(path) == 0)
-		g_warning("%s: the disk is full; what was kept for libvirt's own files is given up",
+		g_warning("%s: the disk is full; the reserve for libvirt's own files is released",
 			  root);
 }
 
-/* A domain's status, as libvirt keeps it of each that runs. */
+/* A running domain's status file of libvirt. */
 struct status {
 	char *file, *name, *uuid;
-	pid_t pid;  /* 0: it never was all there */
-	char *path; /* by which the driver was given its root when the domain was started */
+	pid_t pid;  /* 0: it was never complete */
+	char *path; /* the root's path for the driver when the domain was started */
 };
 
 static xmlNode *
@@ -316,20 +316,20 @@ embed_note(const char *root, const char *name, pid_t pid)
 	g_autofree char *present = NULL;
 	if (g_file_get_contents(file, &present, NULL, NULL) && !strcmp(present, text))
 		return;
-	/* Without the note the command line is what the next daemon goes by. */
+	/* Without the note the next daemon uses the command line. */
 	if (g_mkdir_with_parents(folder, 0700) < 0 ||
 	    !atomic_file_write(file, text, -1, 0600, &error))
 		g_warning("%s: %s", file, error ? error->message : g_strerror(errno));
 }
 
-/* Is the domain's QEMU there? The number alone may be anybody's by now. */
+/* Does the domain's QEMU run? The number alone may be another process' by now. */
 static gboolean
 status_lives(const char *root, const struct status *status, uid_t user)
 {
 	struct process_look look;
 	int pid;
 	gint64 start;
-	/* In a copy of a state directory the files are those of another daemon's domains. */
+	/* In a copy of a state directory the files are of another daemon's domains. */
 	g_autofree char *state_directory = g_path_get_dirname(root);
 	g_autofree char *uuid = domain_uuid(state_directory, status->name);
 	if (!status->pid || g_strcmp0(status->uuid, uuid) || !process_look(status->pid, &look) ||
@@ -348,7 +348,7 @@ status_lives(const char *root, const struct status *status, uid_t user)
 	return process_is(status->pid, process_has_uuid, uuid) && process_is_of(status->pid, user);
 }
 
-/* Files of an earlier boot of the host name nobody who still lives, whatever their numbers say. */
+/* Files of an earlier boot of the host name no living process, whatever their numbers are. */
 static gboolean
 is_of_this_boot(const char *root)
 {
@@ -359,11 +359,11 @@ is_of_this_boot(const char *root)
 	if (known && !strcmp(present, boot))
 		return TRUE;
 	if (!atomic_file_write(file, boot, -1, 0600, &error))
-		g_warning("%s", error->message); /* then by the processes alone, as below */
+		g_warning("%s", error->message); /* then only the processes count, as below */
 	return !known;
 }
 
-/* Every domain whose QEMU runs, name => pid; the others are forgotten. */
+/* Every domain whose QEMU runs, name => pid; the others are removed. */
 static GHashTable *
 tidy_domains(const char *root, const char *path, uid_t user)
 {
@@ -387,7 +387,7 @@ tidy_domains(const char *root, const char *path, uid_t user)
 				g_message("%s: its QEMU (process %d) ended while no daemon ran",
 					  status.name, (int)status.pid);
 			else
-				g_message("%s: its start was cut off when the daemon before died",
+				g_message("%s: the death of the last daemon interrupted its start",
 					  status.name);
 			unlink(pid_file);
 			unlink(status.file);
@@ -403,7 +403,7 @@ struct search {
 	GHashTable *living;
 };
 
-/* libvirt starts a QEMU without a machine to learn what it can, daemonized, and ends it itself
+/* To learn what a QEMU can do, libvirt starts one without a machine, daemonized, and ends it itself
  * (src/qemu/qemu_process.c, qemuProcessQMPInit). */
 static gboolean
 is_asked(pid_t pid, char **words, void *data)
@@ -415,8 +415,8 @@ is_asked(pid_t pid, char **words, void *data)
 	return file && (g_str_has_prefix(file, here) || g_str_has_prefix(file, there));
 }
 
-/* By its UUID: a daemon with another state directory may have had the same runtime directory, and
- * so the same path to its root. */
+/* Recognize it by its UUID: a daemon with another state directory may have had the same runtime
+ * directory, and so the same path to its root. */
 static gboolean
 is_masterless(pid_t pid, char **words, void *data)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The root of libvirt's embedded driver: everything that it has on disk. */
+/* The root of libvirt's embedded driver: all its files. */
 #ifndef CHILDHURDD_QEMU_LIBVIRT_ROOT_H
 #define CHILDHURDD_QEMU_LIBVIRT_ROOT_H
 
@@ -15,63 +15,60 @@ enum hypervisor_error {
 	HYPERVISOR_ERROR_GONE, /* the QEMU that was meant has ended */
 };
 
-#define EMBED_END_LIMIT 2000 /* ms that a QEMU may take to be gone after SIGKILL */
-/* Bytes that are kept for libvirt's own small files: without them it ends the QEMUs that it finds,
- * on a full disk. */
+#define EMBED_END_LIMIT 2000 /* ms for a QEMU to end after SIGKILL */
+/* Bytes reserved for libvirt's own small files: without them, on a full disk, it ends the QEMUs
+ * that it finds. */
 #define EMBED_RESERVE 4194304
 
-/* In the root: a link to the log of libvirt in the state directory, by a path that libvirt can
- * take. */
+/* In the root: a link to libvirt's log in the state directory, at a path that libvirt accepts. */
 #define EMBED_LOG "libvirt.log"
 
-/* The driver makes sockets below the path that it is given: this many bytes leave room for them
- * (sockaddr_un; libvirt, src/qemu/qemu_domain.c, qemuDomainSetPrivatePaths). */
+/* The driver makes sockets below the path that it gets: a path of this many bytes leaves space for
+ * them (sockaddr_un; libvirt, src/qemu/qemu_domain.c, qemuDomainSetPrivatePaths). */
 #define EMBED_PATH_MAX 50
 
 /*
- * The path by which the driver is given its root, state_directory/libvirt: that one, when it is
- * short and has nothing in it that libvirt or QEMU take for something else (a blank, a comma, an
- * equals sign, a colon); else a link to it in runtime_directory; where that is not fit either, in a
- * folder of our own: /run/childhurd-UID-HASH for root, /tmp/childhurd-UID-HASH for others. Caller
- * frees.
+ * The path of its root, state_directory/libvirt, for the driver: that path itself, if it is short
+ * and has no character with a meaning for libvirt or QEMU (a space, a comma, an equals sign, a
+ * colon); else that of a link to it in runtime_directory; if that is no better, in a folder of our
+ * own: /run/childhurd-UID-HASH for root, /tmp/childhurd-UID-HASH for others. Caller frees.
  */
 char *embed_path(const char *state_directory, const char *runtime_directory);
 
-/* Make root with its qemu.conf, by which QEMU runs as user. FALSE and an error that names the path
- * when that cannot be done. */
+/* Make root with its qemu.conf, which runs QEMU as user. FALSE and an error that names the path. */
 gboolean embed_make(const char *root, const struct qemu_user *user, GError **error);
-/* Make the link at path, where it is not there, and its folder. FALSE and an error when that cannot
- * be done, or the folder is not ours alone. */
+/* Make the link at path, if it is missing, and its folder. FALSE and an error if that fails, or if
+ * others can write to the folder. */
 gboolean embed_link(const char *root, const char *path, GError **error);
 
 /*
- * Once, before libvirt is initialized: a user who has no home that can be written to (one of a
- * service) has libvirt's few files beside the root, in root/user, by XDG_RUNTIME_DIR.
+ * Call once, before libvirt is initialized. A user without a writable home (a service's) gets
+ * libvirt's few files beside the root, in root/user, by XDG_RUNTIME_DIR.
  */
 void embed_find_home(const char *root);
 
 /*
- * Clear what earlier daemons have left in root, before the driver sees it: it ends whatever process
- * has the number in a domain's file when it finds no QEMU there. A domain stays whose QEMU still
- * runs: the process has the number and, by embed_note, the start time, in this boot of the host.
- * Where a daemon was killed before it could note that, the process has to have the domain's UUID on
- * its command line and be one of user's, ours or root's. The UUID is that of this state directory:
- * in a copy of one, nothing is taken for ours.
+ * Remove files that earlier daemons left in root before the driver sees them: if it finds no QEMU,
+ * it ends whatever process has the number in a domain's file. A domain stays if its QEMU still
+ * runs: the process has that number and, according to embed_note, that start time in this boot of
+ * the host. If a daemon was killed before it could note that, the process must have the domain's
+ * UUID on its command line and belong to user, us or root. The UUID derives from this state
+ * directory, so in a copy of one no process is taken for ours.
  *
- * A domain whose start was cut off by a daemon's death goes, too: libvirt would list it as starting
- * for ever. Its QEMU, if there is one, is ended; nobody was told of it yet. So are QEMUs that
- * libvirt only asks what they can. Domains that were started by another path to the root are moved
- * to path. Where the disk is full, the reserve is given up. user: whom QEMU runs as; what others
- * run is theirs. Only while the driver is not open. Blocks for EMBED_END_LIMIT at most for each
- * QEMU that is ended.
+ * A domain whose start a daemon's death interrupted is removed too: libvirt would list it as
+ * starting for ever. Its QEMU, which was not reported to anybody yet, is ended, and so are QEMUs
+ * that libvirt started only to learn what they can do. Domains started by another path to the root
+ * are moved to path. If the disk is full, the reserve is released. user: the one that QEMU runs as;
+ * other users' processes are left alone. Call only while the driver is not open. Blocks for at most
+ * EMBED_END_LIMIT for each QEMU that is ended.
  */
 void embed_tidy(const char *root, const char *path, uid_t user);
-/* Note which process is the domain's QEMU; 0: it is about to be started, none is. */
+/* Note which process is the domain's QEMU; 0: none yet, it is about to be started. */
 void embed_note(const char *root, const char *name, pid_t pid);
-/* Take the reserve, or as much of it as there is room for, once the driver has found its QEMUs. */
+/* Allocate the reserve, or as much of it as fits, once the driver has found its QEMUs. */
 void embed_take_reserve(const char *root);
-/* The daemon ends: only the QEMUs that libvirt asks what they can. Does not block. The link stays:
- * libvirt's threads still use it. */
+/* At the daemon's end: end the QEMUs that libvirt started only to learn what they can do. Does not
+ * block. The link stays, because libvirt's threads still use it. */
 void embed_leave(const char *root, const char *path, uid_t user);
 
 #endif

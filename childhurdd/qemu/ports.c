@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A bind tells the truth; the kernel's tables and the open files in /proc tell who is in the way,
- * or at the other end (proc(5)). */
+/* A bind shows whether a port is free; the kernel's tables and the open files in /proc show the
+ * process that has it, or is at the other end (proc(5)). */
 #include "childhurdd/qemu/ports.h"
 
 #include <arpa/inet.h>
@@ -35,7 +35,7 @@ compare(const struct tcp_socket *socket, void *data)
 	return s->there;
 }
 
-/* FALSE: there is none. One of IPv6 may have the port in IPv4, too. */
+/* FALSE: there is none. A socket of IPv6 may also have the port in IPv4. */
 static gboolean
 find_socket(enum tcp_state wanted, unsigned local, unsigned remote, struct tcp_socket *found)
 {
@@ -121,7 +121,7 @@ port_peer_is(int fd, pid_t pid)
 	return stat(folder, &st) == 0 && st.st_uid == socket.uid;
 }
 
-/* A port below this one is for root, and QEMU never is (ip(7)). */
+/* Ports below this one are for root, and QEMU never runs as root (ip(7)). */
 static int
 first_for_all(void)
 {
@@ -132,7 +132,7 @@ first_for_all(void)
 	return (int)g_ascii_strtoll(text, NULL, 10);
 }
 
-/* Why it cannot be bound, for another reason than that it is taken. */
+/* The reason why it cannot be bound, other than that it is in use. */
 static void
 say_why(const char *address, int port, int why, GError **error)
 {
@@ -142,11 +142,12 @@ say_why(const char *address, int port, int why, GError **error)
 			    "`ip address` shows, or 127.0.0.1",
 			    address);
 	else if (why == EACCES)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
-			    "port %d on %s: ports below %d are for root, whom QEMU never runs as; "
-			    "give the guest a higher one, or lower sysctl "
-			    "net.ipv4.ip_unprivileged_port_start",
-			    port, address, first_for_all());
+		g_set_error(
+		    error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+		    "port %d on %s: ports below %d are for root, and QEMU never runs as root; "
+		    "give the guest a higher one, or lower sysctl "
+		    "net.ipv4.ip_unprivileged_port_start",
+		    port, address, first_for_all());
 	else if (why == EAFNOSUPPORT)
 		g_set_error(
 		    error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,

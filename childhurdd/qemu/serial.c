@@ -2,8 +2,8 @@
 /*
  * libvirt makes the socket and gives it to QEMU as a descriptor (libvirt, src/qemu/qemu_process.c,
  * qemuProcessPrepareHostBackendChardevOne). It belongs to the daemon's user, and nobody else may
- * write to it, which connecting takes (unix(7)). It stays behind when QEMU ends; the next start
- * replaces it.
+ * write to it, as connecting requires (unix(7)). It stays when QEMU ends; the next start replaces
+ * it.
  */
 #include "childhurdd/qemu/serial.h"
 
@@ -46,8 +46,7 @@ serial_connect(const char *path, GError **error)
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
 		return fd;
 	int code = errno;
-	/* A QEMU of a daemon that could not do this has no such socket, or that of one before it.
-	 */
+	/* A QEMU of an older daemon has no such socket, or that of an earlier QEMU. */
 	if (code == ENOENT || code == ECONNREFUSED)
 		return fail(
 		    error, fd, code,

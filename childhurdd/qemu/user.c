@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Who breaks out of a guest is whom QEMU runs as, so that is nobody who matters. As root, libvirt
- * drops to the user of its qemu.conf (libvirt_root.c); what the daemon does with files that this
- * user can write to, and the programs that it runs on them (qemu-img, the probe of KVM), is done as
- * him too.
+ * Code that escapes from a guest runs as QEMU's user, so that user must own nothing of value. As
+ * root, libvirt starts QEMU as the user in its qemu.conf (libvirt_root.c). The daemon takes on
+ * QEMU's identity before it touches files that QEMU can write, and for programs that it runs on
+ * them (qemu-img, the probe of KVM).
  */
 #include "childhurdd/qemu/user.h"
 
@@ -49,7 +49,7 @@ find(const char *name)
 	return user_new(found);
 }
 
-/* The daemon's own user, for whom there may be no entry. */
+/* The daemon's own user, which may have no entry. */
 static struct qemu_user *
 find_own(void)
 {
@@ -68,22 +68,22 @@ qemu_user_named(const char *name, GError **error)
 	struct qemu_user *user = find(name);
 	if (!user)
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
-			    "user %s: there is no such user; make him with: useradd --system "
+			    "user %s: there is no such user; create it with: useradd --system "
 			    "--user-group --no-create-home --shell /usr/sbin/nologin %s",
 			    name, name);
 	return user;
 }
 
-/* When none is named: the first of two who is there. */
+/* If none is named: the first of the two that exists. */
 static struct qemu_user *
 find_default(GError **error)
 {
 	struct qemu_user *user = find(QEMU_USER);
 	if (user || !(user = find(QEMU_USER_FALLBACK)))
 		return user ? user : qemu_user_named(QEMU_USER, error);
-	user->note = g_strdup("there is no user childhurd, so QEMU runs as libvirt-qemu; make him "
+	user->note = g_strdup("there is no user childhurd, so QEMU runs as libvirt-qemu; create it "
 			      "with: useradd --system --user-group --no-create-home --shell "
-			      "/usr/sbin/nologin childhurd, and --groups kvm where that group "
+			      "/usr/sbin/nologin childhurd, and --groups kvm if that group "
 			      "exists, or name another with qemu-user");
 	return user;
 }
@@ -111,9 +111,9 @@ qemu_user_find(const char *named, GError **error)
 			      "an ordinary user, or leave the key out");
 	if (user && user->other && geteuid())
 		return refuse(user, error,
-			      "only root's childhurdd can run QEMU as somebody else; leave the key "
+			      "only root's childhurdd can run QEMU as another user; leave the key "
 			      "out, or run childhurdd as that user");
-	/* root of a name space may have nobody else in it */
+	/* a name space may have no user but root */
 	if (user && user->other && !identity_possible(&user->identity))
 		return refuse(user, error,
 			      "this root may not run programs as another user (is it one of a user "
@@ -138,7 +138,7 @@ qemu_user_identity(const struct qemu_user *user)
 	return user && user->other ? &user->identity : NULL;
 }
 
-/* Is it possible for him already? access(2) would ask for another one of our ids. */
+/* Can the user do that already? access(2) would check another one of our ids. */
 static gboolean
 is_open(const struct qemu_user *user, const char *path, int may)
 {
@@ -152,8 +152,8 @@ is_open(const struct qemu_user *user, const char *path, int may)
 	return fd >= 0;
 }
 
-/* By a descriptor, and no file that has another name: that may be in a folder of somebody else's,
- * who has put something of ours there. */
+/* By a descriptor, and only if the file has one name: another user may have made a hard link to a
+ * file of ours. */
 static void
 let(const struct qemu_user *user, const char *path, int may)
 {
@@ -168,8 +168,8 @@ let(const struct qemu_user *user, const char *path, int may)
 	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
 	    (may == ACL_MAY_READ ? S_ISREG(st.st_mode) && st.st_nlink == 1 : S_ISDIR(st.st_mode)) &&
 	    acl_grant(same, ACL_FOR_USER, user->identity.uid, may, &changed, NULL) && changed)
-		g_message("%s: user %s, whom QEMU runs as, may %s it from now on (setfacl -x u:%s "
-			  "takes that back)",
+		g_message("%s: QEMU's user %s may %s it from now on (setfacl -x u:%s "
+			  "undoes that)",
 			  path, user->name, may == ACL_MAY_READ ? "read" : "pass", user->name);
 	close(fd);
 }
@@ -180,7 +180,7 @@ qemu_user_let(const struct qemu_user *user, const char *path, int may)
 	g_autofree char *real = user && user->other ? way_find(path, NULL) : NULL;
 	if (!real)
 		return;
-	/* from the top: who cannot pass one sees none below */
+	/* from the top: without passing one, the user reaches none below */
 	for (char *end = real; (end = strchr(end + 1, '/'));) {
 		g_autofree char *above = g_strndup(real, (gsize)(end - real));
 		let(user, above, ACL_MAY_PASS);
@@ -228,11 +228,12 @@ qemu_user_check(const struct qemu_user *user, const char *what, const char *file
 	}
 	g_autofree char *quoted = g_shell_quote(file), *whose = NULL;
 	g_free(way_find(file, &whose));
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
-		    "%s %s: QEMU runs as user %s, who cannot read it; let him with: setfacl -m "
-		    "u:%s:r %s (and u:%s:x for each folder above it), or chmod o+r and o+x%s%s%s",
-		    what, file, user->name, user->name, quoted, user->name,
-		    whose ? " (it is not done for you because others than root can write to " : "",
-		    whose ? whose : "", whose ? ")" : "");
+	g_set_error(
+	    error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+	    "%s %s: QEMU runs as user %s, which cannot read it; allow that with: setfacl -m "
+	    "u:%s:r %s (and u:%s:x for each folder above it), or chmod o+r and o+x%s%s%s",
+	    what, file, user->name, user->name, quoted, user->name,
+	    whose ? " (it is not done for you because others than root can write to " : "",
+	    whose ? whose : "", whose ? ")" : "");
 	return FALSE;
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Child processes under the event loop. See child.h for the reason why there is no SIGCHLD here.
+ * Child processes under the event loop. child.h explains why there is no SIGCHLD here.
  *
- * posix_spawn and not fork: libvirt's threads may hold any lock of the C library when we are
- * called, and a vfork-like spawn costs the same however large the daemon is. The child gets default
- * signals and an empty mask (the daemon blocks and ignores some), LC_ALL=C (callers read messages),
- * no descriptor but 0, 1 and 2, and a session of its own, so that SIGKILL to its process group
- * takes helpers with it that it may have started.
+ * posix_spawn instead of fork: libvirt's threads may hold any lock of the C library at that moment,
+ * and a vfork-like spawn costs the same for a daemon of any size. The child gets default signals
+ * and an empty mask (the daemon blocks and ignores some), LC_ALL=C (callers read messages), only
+ * the descriptors 0, 1 and 2, and a session of its own, so that SIGKILL to its process group also
+ * ends helpers that it started.
  *
- * A pid belongs to us until we wait for it, so signals are only sent before that. What a child
- * wrote before it ended is in the pipe when the pidfd becomes readable; end of file is not waited
- * for, because a grandchild may hold the pipe open for as long as it likes.
+ * A pid is ours until we wait for it, so signals are only sent before that. When the pidfd becomes
+ * readable, all output of the child is in the pipe. We do not wait for end of file, because a
+ * grandchild may keep the pipe open for as long as it likes.
  */
 #include "childhurdd/system/child.h"
 
@@ -27,7 +27,7 @@
 #include "childhurdd/system/descriptors.h"
 
 #define READ_SIZE     4096
-#define DRAIN_MAX     (1024 * 1024) /* bytes read after the end; a pipe holds at most that much */
+#define DRAIN_MAX     (1024 * 1024) /* bytes read after the end; a pipe holds no more */
 #define KILL_LIMIT    2000	    /* ms from SIGKILL to giving up on the end of a process */
 #define FREE_WAIT     50	    /* ms for which child_free waits for a killed process */
 #define MS_PER_SECOND 1000.0
@@ -35,7 +35,7 @@
 struct child {
 	struct ev_loop *loop;
 	char *name;
-	pid_t pid; /* 0: never started, or waited for */
+	pid_t pid; /* 0: never started, or already waited for */
 	int pidfd;
 	int output_fd;
 	GString *output;
@@ -48,7 +48,7 @@ struct child {
 	gint64 limit_ms;
 };
 
-/* A killed process that nobody asks about any more, but which still has to be waited for. */
+/* A killed process that nobody asks about any more, but that must still be waited for. */
 struct remains {
 	struct ev_io end;
 	pid_t pid;
@@ -66,8 +66,8 @@ remains_ended(struct ev_loop *loop, struct ev_io *watcher, int events)
 	g_free(remains);
 }
 
-/* Let the loop wait for a process that was killed and takes its time (it sits in the kernel, on a
- * dead disk). */
+/* Let the loop wait for a killed process that does not end yet (it hangs in the kernel, on a dead
+ * disk). */
 static void
 remains_keep(struct child *child)
 {
@@ -94,8 +94,7 @@ watchers_stop(struct child *child)
 	child->pidfd = child->output_fd = -1;
 }
 
-/* Read once. Returns the bytes read, 0 when there is nothing (now, or ever again: then the watcher
- * is stopped). */
+/* Read once. Returns the bytes read; 0: nothing now, or the end, which stops the watcher. */
 static gsize
 output_read(struct child *child)
 {
@@ -119,7 +118,7 @@ output_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
 	output_read(watcher->data);
 }
 
-/* The one place where done is called; the child may be gone afterwards. */
+/* The only place that calls done, which may free the child. */
 static void
 child_finish(struct child *child, int status)
 {
@@ -127,7 +126,7 @@ child_finish(struct child *child, int status)
 	child->done(child, status, child->output->str, child->error, child->data);
 }
 
-/* Take the status if there is one. TRUE: the child has ended and done was called. */
+/* Collect the status, if there is one. TRUE: the child has ended and done was called. */
 static gboolean
 child_reap(struct child *child)
 {
@@ -152,8 +151,8 @@ child_ended(struct ev_loop *loop, struct ev_io *watcher, int events)
 	child_reap(watcher->data);
 }
 
-/* First the limit is over and the child is killed; if not even that ends it, done is told without
- * its end. */
+/* First the limit passes, and the child is killed. If even that does not end it, done is called
+ * without its end. */
 static void
 child_late(struct ev_loop *loop, struct ev_timer *watcher, int events)
 {
@@ -197,9 +196,8 @@ spawn_error(int number)
 }
 
 /*
- * posix_spawn with both outputs into fd. 0, or an errno. PATH is searched here, because
- * posix_spawnp says EACCES for a program that is nowhere when one folder in PATH may not be looked
- * into.
+ * posix_spawn with both outputs into fd. 0, or an errno. This searches PATH itself: for a program
+ * that does not exist, posix_spawnp returns EACCES if a folder in PATH cannot be read.
  */
 static int
 spawn(pid_t *pid, const struct identity *identity, const char *const *argv, int fd)
@@ -224,7 +222,7 @@ spawn(pid_t *pid, const struct identity *identity, const char *const *argv, int 
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
 						  POSIX_SPAWN_SETSIGDEF);
 	posix_spawn_file_actions_init(&actions);
-	/* stdin last: fd may be 0 when the daemon was started without one */
+	/* stdin last: fd may be 0 if the daemon was started without stdin */
 	posix_spawn_file_actions_adddup2(&actions, fd, STDOUT_FILENO);
 	posix_spawn_file_actions_adddup2(&actions, fd, STDERR_FILENO);
 	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -302,7 +300,7 @@ child_run_as(struct ev_loop *loop, const struct identity *identity, const char *
 		ev_io_start(loop, &child->end);
 		ev_io_start(loop, &child->readable);
 	}
-	ev_now_update(loop); /* or what the loop did so far would count against the limit */
+	ev_now_update(loop); /* otherwise the loop's work so far would count against the limit */
 	ev_timer_set(&child->limit, child->error ? 0. : (double)limit / MS_PER_SECOND, 0.);
 	ev_timer_start(loop, &child->limit);
 	return child;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * How many files the daemon may have open: as many as the hard limit lets it. The soft limit that
- * it was started with, 1024 as a rule, is for programs that use select(2), and is passed by some
- * fifty guests. Those programs that the daemon starts get it back: a QEMU that opens a connection
- * for each one of its guest's is not to use up what the host has.
+ * How many files the daemon may have open: as many as the hard limit allows. The soft limit at its
+ * start, usually 1024, is for programs that use select(2), and lasts for some fifty guests.
+ * Programs that the daemon starts get it back: a QEMU, which opens a connection for each one of its
+ * guest, must not use up the host's files.
  */
 #ifndef CHILDHURDD_SYSTEM_DESCRIPTORS_H
 #define CHILDHURDD_SYSTEM_DESCRIPTORS_H
@@ -11,18 +11,18 @@
 #include <glib.h>
 #include <sys/types.h>
 
-/* More are not asked for: some programs count to the limit. */
+/* No more are requested, because some programs loop up to the limit. */
 #define DESCRIPTORS_MOST 1048576
-/* The daemon's own: clients, workers and libvirt. */
+/* For the daemon itself: clients, workers and libvirt. */
 #define DESCRIPTORS_DAEMON 400
 /* For each guest, at most: libvirt's monitor and thread, its process, its sessions, its slots. */
 #define DESCRIPTORS_GUEST 20
 
 /* Once, before any other thread runs. */
 void descriptors_raise(void);
-/* A child that was just started gets the soft limit that this process was started with. */
+/* Give a child that was just started the soft limit that this process was started with. */
 void descriptors_give_back(pid_t pid);
-/* How many the daemon can have after descriptors_raise. */
+/* The number of files that the daemon can open after descriptors_raise. */
 gulong descriptors_attainable(void);
 
 #endif

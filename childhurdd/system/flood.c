@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A period begins with the first line that is told. What comes beyond the burst is only counted,
- * and the count is one line when the period is over; so a guest writes (FLOOD_BURST + 1) lines of a
- * kind in each period at most.
+ * A period begins with the first reported line. Lines beyond the burst are only counted, and the
+ * count is one line at the end of the period. So a guest causes at most FLOOD_BURST + 1 lines of a
+ * kind in each period.
  */
 #include "childhurdd/system/flood.h"
 

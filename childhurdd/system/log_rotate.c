@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The other program holds the file open, so it is copied and then truncated. It has to have opened
- * it with O_APPEND, so that its next byte goes to the new start: QEMU does so with a console's log
- * (libvirt's <source append='on'>), libvirt with QEMU's standard error (src/qemu/qemu_domain.c,
- * qemuDomainLogContextNew) and with its own log (src/util/virlog.c, virLogNewOutputToFile).
+ * The other program holds the file open, so this copies and then truncates it. The program must
+ * have opened it with O_APPEND, so that its next byte goes to the new start. QEMU does so with a
+ * console's log (libvirt's <source append='on'>), libvirt with QEMU's standard error
+ * (src/qemu/qemu_domain.c, qemuDomainLogContextNew) and with its own log (src/util/virlog.c,
+ * virLogNewOutputToFile).
  *
- * A QEMU that was broken out of can make the file as long as it likes, a hole of 64 GiB for
- * instance: nothing here does work by the file's size alone.
+ * Code that controls a QEMU can make the file as long as it likes, for instance with a hole of 64
+ * GiB. So nothing here takes time in proportion to the file's size.
  */
 #include "childhurdd/system/log_rotate.h"
 
@@ -20,11 +21,11 @@
 #include "config/base/streams.h"
 
 #define COPY_SIZE (64 * 1024)
-/* times the limit: a log so long that cannot be copied, on a full disk for instance, is lost rather
- * than let it grow on */
+/* times the limit: a log of this length that cannot be copied, for instance on a full disk, is
+ * truncated all the same */
 #define LOG_HOPELESS 4
 
-/* From's bytes from there on into a new file to, at most max of them. */
+/* Copy at most max bytes of from, from its current position, to a new file to. */
 static gboolean
 copy_rest(int from, gint64 offset, gint64 max, int to)
 {
@@ -45,8 +46,8 @@ copy_rest(int from, gint64 offset, gint64 max, int to)
 	return TRUE;
 }
 
-/* All of from, of size bytes, into a new file to; of one that is far longer than limit its end,
- * behind a line that says so. *ahead: how much further back a byte stands in the copy. */
+/* Copy from, of size bytes, to a new file to; if it is far longer than limit, only its end, after a
+ * line that says so. *ahead: how many bytes nearer to the start a byte is in the copy. */
 static gboolean
 copy_end(int from, gint64 size, gint64 limit, int to, gint64 *ahead)
 {
@@ -61,8 +62,8 @@ copy_end(int from, gint64 size, gint64 limit, int to, gint64 *ahead)
 	return streams_write(to, note, strlen(note)) && copy_rest(from, left_out, longest, to);
 }
 
-/* path.1 becomes path.2 and so on; the oldest is replaced. Errors do not matter: a copy less is no
- * loss. */
+/* path.1 becomes path.2 and so on; the oldest is replaced. Errors do not matter: one copy less does
+ * no harm. */
 static void
 copies_shift(const char *path, int copies)
 {
@@ -74,8 +75,8 @@ copies_shift(const char *path, int copies)
 	}
 }
 
-/* The order is: copy, move the copies, put the new one in its place, truncate. Killed anywhere,
- * nothing is lost. */
+/* The order is: copy, move the copies, put the new one in its place, truncate. A daemon killed in
+ * between loses nothing. */
 static gboolean
 rotate_fd(int fd, gint64 size, const char *path, gint64 limit, int copies, gint64 *ahead)
 {
@@ -94,7 +95,7 @@ rotate_fd(int fd, gint64 size, const char *path, gint64 limit, int copies, gint6
 		unlink(temporary);
 		if (size > LOG_HOPELESS * limit && ftruncate(fd, 0) == 0) {
 			good = TRUE;
-			*ahead = -size; /* no copy has any of it */
+			*ahead = -size; /* no copy has any byte of it */
 		}
 		errno = number;
 	}

@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What the writer function is given; set once, before there are threads. */
+/* Settings of the writer function; set once, before there are threads. */
 struct logging {
-	GLogLevelFlags lowest; /* what is still written */
+	GLogLevelFlags lowest; /* the least urgent level that is written */
 	gboolean journal;
 };
 
@@ -31,7 +31,7 @@ write_message(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer d
 	const struct logging *logging = data;
 	const char *text = "";
 	level &= G_LOG_LEVEL_MASK;
-	if (level > logging->lowest) /* GLib: the larger, the less urgent */
+	if (level > logging->lowest) /* GLib: a larger value is less urgent */
 		return G_LOG_WRITER_HANDLED;
 	for (gsize i = 0; i < n; i++)
 		if (!strcmp(fields[i].key, "MESSAGE"))
@@ -49,8 +49,8 @@ write_message(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer d
 	return G_LOG_WRITER_HANDLED;
 }
 
-/* JOURNAL_STREAM is inherited by whatever a service starts, with stderr somewhere else maybe; so it
- * names the socket, as systemd.exec(5) says. */
+/* Programs that a service starts inherit JOURNAL_STREAM, perhaps with another stderr. So it names
+ * the socket (systemd.exec(5)), which is compared with stderr. */
 static gboolean
 is_journal(int fd)
 {

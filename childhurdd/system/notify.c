@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * sd_notify(3) without libsystemd: the protocol is one datagram of KEY=VALUE lines. s6, Shepherd
- * and others that supervise understand it, too, so NOTIFY_SOCKET is all that decides.
+ * and other supervisors understand it too, so only NOTIFY_SOCKET decides.
  */
 #include "childhurdd/system/notify.h"
 
@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* The address that name stands for; its length, 0 when it is none (relative, too long). */
+/* Fill in the address for name; returns its length, 0: name is invalid (relative, too long). */
 static socklen_t
 address_from(const char *name, struct sockaddr_un *address)
 {
@@ -23,8 +23,8 @@ address_from(const char *name, struct sockaddr_un *address)
 	memcpy(address->sun_path, name, length);
 	if (name[0] == '@')
 		address->sun_path[0] = '\0';
-	/* An abstract name is as long as it is said to be; a path may, and here does not, include
-	 * its NUL. */
+	/* The length of an abstract name is exact. That of a path may include its NUL; here it does
+	 * not. */
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
 }
 
@@ -50,7 +50,7 @@ notify_send(const char *state)
 		close(fd);
 }
 
-/* MONOTONIC_USEC is what a unit of Type=notify-reload wants to hear, too. */
+/* A unit of Type=notify-reload also needs MONOTONIC_USEC. */
 void
 notify_reloading(void)
 {
@@ -59,7 +59,7 @@ notify_reloading(void)
 	notify_send(state);
 }
 
-/* A number from 1 to most, with no sign or space. */
+/* A number from 1 to most, without sign or spaces. */
 static gboolean
 read_number(const char *text, guint64 most, guint64 *number)
 {

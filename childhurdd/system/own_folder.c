@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Everybody may look at what is published in the daemon's folders, and nobody else may put anything
- * there. One in /tmp could have been made by another user before us.
+ * Everybody may read the published files in the daemon's folders, but only the daemon may put files
+ * there. Another user could have made one in /tmp before us.
  */
 #include "childhurdd/system/own_folder.h"
 
@@ -25,7 +25,7 @@ folder_make(const char *path, gboolean *made, GError **error)
 	if (!real) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
 			    "%s: others than root can write to %s, and put another folder in its "
-			    "place; take that from them (chown root, chmod go-w), or name another",
+			    "place; prevent that with chown root and chmod go-w, or name another",
 			    path, whose);
 		return FALSE;
 	}
@@ -33,7 +33,7 @@ folder_make(const char *path, gboolean *made, GError **error)
 		return io_error(error, path, NULL);
 	if ((st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & 022)) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
-			    "%s: other users may write there; it has to belong to the user who "
+			    "%s: other users may write there; it must belong to the user that "
 			    "runs childhurdd, with mode 0755 or less",
 			    path);
 		return FALSE;

@@ -18,7 +18,7 @@ open_file(pid_t pid, const char *name)
 	return pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 }
 
-/* What the kernel makes at each read from the beginning. */
+/* The kernel makes the content at each read from the beginning. */
 static gboolean
 read_file(int fd, char *text, gsize size)
 {
@@ -27,7 +27,8 @@ read_file(int fd, char *text, gsize size)
 	return n > 0;
 }
 
-/* The command's name, in parentheses, may hold anything: fields count from behind the last one. */
+/* The command's name, in parentheses, may contain anything: fields count from after the last
+ * parenthesis. */
 gboolean
 process_look(pid_t pid, struct process_look *look)
 {
@@ -85,7 +86,7 @@ words_of(pid_t pid, char **text)
 	return (char **)g_ptr_array_free(words, FALSE);
 }
 
-/* By its real uid: whom the folder below /proc belongs to, a process can make root. */
+/* By its real uid: a process can make root the owner of its folder in /proc. */
 gboolean
 process_is_of(pid_t pid, uid_t user)
 {
@@ -137,8 +138,8 @@ process_has_uuid(pid_t pid, char **words, void *uuid)
 	return g_strcmp0(process_option(words, "-uuid"), uuid) == 0;
 }
 
-/* The descriptor is there before the look: what is seen then is the process that gets the signal,
- * or the signal gets nobody. */
+/* The pidfd is opened before the check, so the signal reaches the process that was checked, or
+ * none. */
 gboolean
 process_end(pid_t pid, process_fn fn, void *data, int limit)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * QEMU is daemonized by libvirt and so becomes our child when its parent ends. Where nobody waits
- * for it, its end is a zombie, and libvirt, which asks kill(pid, 0) whether it is gone, waits for
- * 40 s. The QEMUs that we know are waited for through their pidfds, which happens before
- * REAPER_DELAY has passed; the others (those that end during a start, those that libvirt starts to
- * learn what a QEMU can do) are waited for here.
+ * libvirt daemonizes QEMU, which so becomes our child when its parent ends. If nobody waits for it,
+ * it ends as a zombie, and libvirt, which calls kill(pid, 0) to find out whether it is gone, goes
+ * on for 40 s. The daemon waits for QEMUs that it knows by their pidfds, before REAPER_DELAY has
+ * passed. This file waits for the others: those that end during a start, and those that libvirt
+ * starts to learn what a QEMU can do.
  *
- * libvirt waits for its own children in its own threads, and its wait must not be taken away. Those
- * have our session or lead one; an orphan that was daemonized is in a session that another process
- * led (setsid(2)). Any other ended child that nobody has waited for after a while is nobody's.
+ * libvirt waits for its own children in its threads, and needs their statuses. Those children are
+ * in our session or lead one; a daemonized orphan is in a session that another process led
+ * (setsid(2)). Any other ended child that nobody has waited for after a while is an orphan too.
  */
 #include "childhurdd/system/reaper.h"
 
@@ -23,10 +23,10 @@
 struct reaper {
 	ev_signal signal;
 	ev_timer again;
-	gboolean patient; /* the next look leaves what may be others' */
+	gboolean patient; /* the next pass leaves children that others may wait for */
 };
 
-/* TRUE: an ended child is left for whoever started it. */
+/* TRUE: an ended child is left to its starter. */
 static gboolean
 reap_one(pid_t pid, gboolean patient)
 {
@@ -40,7 +40,7 @@ reap_one(pid_t pid, gboolean patient)
 	return FALSE;
 }
 
-/* All children of all threads (proc(5), /proc/PID/task/TID/children). TRUE: some are left for
+/* Reap the children of all threads (proc(5), /proc/PID/task/TID/children). TRUE: some are left to
  * others. */
 static gboolean
 reap(gboolean patient)
@@ -91,7 +91,7 @@ on_again(struct ev_loop *loop, ev_timer *w, int revents)
 void
 reaper_start(struct ev_loop *loop)
 {
-	static struct reaper reaper; /* as SIGCHLD: one for the process */
+	static struct reaper reaper; /* as for SIGCHLD: one for the process */
 	ev_signal_init(&reaper.signal, on_child, SIGCHLD);
 	ev_timer_init(&reaper.again, on_again, 0, 0);
 	reaper.signal.data = reaper.again.data = &reaper;

@@ -5,12 +5,12 @@
 
 #include <ev.h>
 
-#define REAPER_DELAY 0.05 /* s that an ended child may wait for the watcher of its pidfd */
+#define REAPER_DELAY 0.05 /* s for the watcher of an ended child's pidfd to wait for it */
 #define REAPER_PATIENCE                                                                            \
 	5.0 /* s that an ended child may wait for whoever started it, before it is taken for an    \
 	       orphan */
 
-/* From now on, for as long as the process lives. */
+/* Start reaping, for the lifetime of this process. */
 void reaper_start(struct ev_loop *loop);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * With libacl, on the list that is there: who has an entry keeps what it allows him, and the mask
- * is made anew so that it holds nobody back. A list that allows it already is not written, so that
- * doing this again changes nothing, not even a time.
+ * Changes the existing list with libacl: every entry keeps its rights, and the mask is computed
+ * again so that it limits no entry. A list that already grants the rights is not written, so a
+ * repetition changes nothing, not even a time.
  */
 #include "config/base/acl.h"
 
@@ -27,7 +27,7 @@ entry_is(acl_entry_t entry, acl_tag_t wanted, id_t id)
 	return same;
 }
 
-/* The entry of the user or group, made when it is missing. NULL: no memory. */
+/* The entry of the user or group, made if it is missing. NULL: no memory. */
 static acl_entry_t
 entry_get(acl_t *list, acl_tag_t tag, id_t id)
 {
@@ -61,7 +61,7 @@ entry_add(acl_entry_t entry, int may)
 	acl_permset_t permissions;
 	if (acl_get_permset(entry, &permissions) < 0)
 		return FALSE;
-	/* ACL_READ and its siblings are the bits of a mode (sys/acl.h) */
+	/* ACL_READ and the others are the bits of a mode (sys/acl.h) */
 	return acl_add_perm(permissions, (acl_perm_t)may) == 0 &&
 	       acl_set_permset(entry, permissions) == 0;
 }
@@ -78,7 +78,7 @@ permissions_of(acl_entry_t entry, int kinds)
 	return permissions;
 }
 
-/* What is in one set and not in the other is taken out of it. */
+/* Remove from one set what the other does not have. */
 static void
 keep_common(acl_permset_t permissions, acl_permset_t mask)
 {
@@ -87,8 +87,8 @@ keep_common(acl_permset_t permissions, acl_permset_t mask)
 			acl_delete_perm(permissions, all[i]);
 }
 
-/* chmod(1) closes a file by its mask: a new one must not open it again to those whom the list names
- * as well. So they get what they really had. */
+/* chmod(1) closes a file by its mask. A new mask must not open it again for the other entries, so
+ * each entry is first reduced to the rights that it really had. */
 static void
 apply_mask(acl_t list)
 {
@@ -104,7 +104,6 @@ apply_mask(acl_t list)
 			keep_common(permissions, mask);
 }
 
-/* In the list. */
 static gboolean
 list_allow(const char *path, acl_t *list, acl_tag_t tag, id_t id, int may, GError **error)
 {
@@ -171,7 +170,7 @@ acl_grant_alone(const char *path, enum acl_who who, id_t id, int may, GError **e
 	return good;
 }
 
-/* A default list has to have the three entries of a mode: those of the folder. */
+/* A default list needs the three entries of a mode; they are the folder's. */
 static acl_t
 list_below(const char *path)
 {

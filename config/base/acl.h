@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* POSIX access control lists (acl(5)): one more user or group gets at a file, and nobody else. */
+/* POSIX access control lists (acl(5)): access to a file for one more user or group, and for nobody
+ * else. */
 #ifndef CONFIG_BASE_ACL_H
 #define CONFIG_BASE_ACL_H
 
@@ -10,18 +11,18 @@ enum acl_who { ACL_FOR_USER, ACL_FOR_GROUP };
 enum { ACL_MAY_READ = 4, ACL_MAY_WRITE = 2, ACL_MAY_PASS = 1 };
 
 /*
- * Let the user or group id do at least this (ACL_MAY_* added up) with path; all that was allowed
- * before stays. *changed: something had to be written; may be NULL. The error names the path;
+ * Let the user or group id do at least this (ACL_MAY_* added up) with path; existing rights stay.
+ * *changed: whether anything was written; may be NULL. The error names the path;
  * G_IO_ERROR_NOT_SUPPORTED: its file system has no such lists. Blocks on disk; thread-safe.
  */
 gboolean acl_grant(const char *path, enum acl_who who, id_t id, int may, gboolean *changed,
 		   GError **error);
 
-/* Let the user or group do just this with path, and nobody else but its owner do anything: who was
- * allowed more before is not any longer. */
+/* Let the user or group do just this with path, and nobody else except the owner do anything.
+ * Existing rights are removed. */
 gboolean acl_grant_alone(const char *path, enum acl_who who, id_t id, int may, GError **error);
 
-/* The same as the first for whatever is made in the folder path from now on (its default list). */
+/* Like acl_grant, for files made in the folder path from now on (its default list). */
 gboolean acl_grant_below(const char *path, enum acl_who who, id_t id, int may, gboolean *changed,
 			 GError **error);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Files that others read at any moment, machines.scm above all: half of one, and every build of
- * every system fails. So a file is written aside, brought to the disk and renamed over the old one;
- * after a crash of the host, too, it is one or the other.
+ * Other programs read these files at any moment. With half a machines.scm every build of every
+ * system fails. So a file is written under another name, synced to the disk and renamed over the
+ * old one; even after a crash of the host it is one or the other.
  */
 #include "config/base/atomic_file.h"
 
@@ -17,14 +17,14 @@
 #include "config/base/io_error.h"
 #include "config/base/streams.h"
 
-/* The rename itself is only on disk when the folder is. Not every file system can. */
+/* The rename is on disk only once the folder is synced. Not every file system can do that. */
 static gboolean
 sync_folder(int folder)
 {
 	return fsync(folder) == 0 || errno == EINVAL;
 }
 
-/* Is the file that is to be replaced still the one that was read? */
+/* Is the file to replace still the one that was read? */
 static gboolean
 is_still(const struct atomic_file_place *place, const char *name)
 {
@@ -51,7 +51,7 @@ atomic_file_write_at(const struct atomic_file_place *place, const char *path, co
 {
 	g_autofree char *name = g_path_get_basename(path);
 	g_autofree char *temporary = g_strconcat(name, ".new", NULL);
-	/* of a killed process; perhaps with another mode or owner */
+	/* left by a killed process, perhaps with another mode or owner */
 	unlinkat(place->folder, temporary, 0);
 	int fd = openat(place->folder, temporary,
 			O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode & 0777);

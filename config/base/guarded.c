@@ -11,8 +11,8 @@
 #include "config/base/io_error.h"
 #include "config/base/trusted_path.h"
 
-/* Did nobody but the folder's owner have a hand in where path leads? whose: way_find's. In a sticky
- * folder only its owner can take the folder's place. */
+/* Can only the folder's owner change where path leads? whose: from way_find. In a sticky folder
+ * only its owner can replace an entry. */
 static gboolean
 leads_to_owners(const char *path, const struct stat *st, const char *whose)
 {
@@ -34,8 +34,8 @@ check_way(const char *path, const struct stat *st, GError **error)
 	if (real || leads_to_owners(path, st, whose))
 		return TRUE;
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
-		    "%s: others than root can write to %s, and make the way lead elsewhere; take "
-		    "that from them (chown root, chmod go-w)",
+		    "%s: others than root can write to %s, and make the path lead elsewhere; "
+		    "prevent that with chown root and chmod go-w",
 		    path, whose);
 	errno = EACCES;
 	return FALSE;

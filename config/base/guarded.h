@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A folder that may be somebody else's, in which root works without being led astray. */
+/* Lets root work in a folder of another user without being led astray. */
 #ifndef CONFIG_BASE_GUARDED_H
 #define CONFIG_BASE_GUARDED_H
 
@@ -8,25 +8,25 @@
 #include "config/base/identity.h"
 
 /*
- * An open folder. What is done in it is done by fd (openat and the like, with flags added), between
- * guarded_enter and guarded_leave: root then acts as the folder's owner, and no link of that
- * owner's leads root where the owner could not go. We, when we are not root, act as ourselves.
+ * An open folder. Use fd (openat and similar, with flags added), between guarded_enter and
+ * guarded_leave. Root then acts as the folder's owner, so no link of that owner leads root where
+ * the owner could not go. A process that is not root acts as itself.
  */
 typedef struct guarded {
 	int fd;
-	int flags; /* O_NOFOLLOW where others than the owner may write to the folder, else 0 */
-	struct identity *owner; /* NULL: nothing is to be taken on */
+	int flags; /* O_NOFOLLOW if others than the owner may write to the folder, else 0 */
+	struct identity *owner; /* NULL: act as ourselves */
 } guarded;
 
 /*
- * Open the folder. As root FALSE, too, when a third one (neither root nor the folder's owner) can
- * make path lead elsewhere. The error names path and that one's folder. Close with guarded_close,
- * whatever came of it; g_auto(guarded) does. Blocks on disk; thread-safe.
+ * Open the folder. For root this also fails if a third user (neither root nor the folder's owner)
+ * can make path lead elsewhere; the error names path and that user's folder. Close with
+ * guarded_close even after a failure; g_auto(guarded) does. Blocks on disk; thread-safe.
  */
 gboolean guarded_open(const char *path, struct guarded *folder, GError **error);
 void guarded_close(struct guarded *folder);
 
-/* errno stays what it is. */
+/* These keep errno. */
 void guarded_enter(const struct guarded *folder);
 void guarded_leave(const struct guarded *folder);
 

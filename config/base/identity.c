@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Linux keeps these identities for each thread (credentials(7)); the C library's functions would
- * change all threads', libvirt's among them, so the system calls are made directly. For files only
- * the fsuid and the groups change, because a process with another real uid could be sent signals by
- * that user. A program that is started needs all three uids; the thread keeps root as its saved one
- * to come back, and execve makes the effective one of it (execve(2)), so that the program cannot.
+ * change all threads, including libvirt's, so this file makes the system calls itself. For files it
+ * changes only the fsuid and the groups: with another real uid, that user could send signals to the
+ * process. A program that is started needs all three uids. The thread keeps root as its saved uid
+ * in order to return; execve copies the effective uid over it (execve(2)), so the program cannot
+ * return.
  */
 #include "config/base/identity.h"
 
@@ -15,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifdef SYS_setgroups32 /* 32-bit hosts have two of each; the older ones know 16 bits */
+#ifdef SYS_setgroups32 /* 32-bit hosts have two of each; the older ones have 16 bits */
 #define SETGROUPS SYS_setgroups32
 #define SETRESUID SYS_setresuid32
 #define SETRESGID SYS_setresgid32
@@ -69,12 +70,12 @@ identity_possible(const struct identity *identity)
 	return possible && syscall(SETRESUID, -1, 0, -1) == 0 && syscall(SETGROUPS, 0, NULL) == 0;
 }
 
-/* A thread that is root again has no further groups: root does not need any. */
+/* A thread that is root again has no further groups; root needs none. */
 static void
 groups_set(int n, const gid_t *groups)
 {
 	if (syscall(SETGROUPS, n, groups) < 0)
-		g_error("setgroups: %s", g_strerror(errno)); /* nothing may go on like that */
+		g_error("setgroups: %s", g_strerror(errno)); /* it is not safe to go on */
 }
 
 void
@@ -95,7 +96,7 @@ identity_leave(const struct identity *identity)
 {
 	if (!identity)
 		return;
-	int kept = errno; /* of what was done as the user */
+	int kept = errno; /* from the work done as the user */
 	setfsuid(geteuid());
 	setfsgid(getegid());
 	groups_set(0, NULL);

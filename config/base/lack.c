@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * libvirt and qemu-img pass errno on in the words of strerror(3), and have no code for it. Those of
- * EAGAIN are not looked for in a text: they stand for locks that are taken, too.
+ * libvirt and qemu-img pass errno on only as the text of strerror(3). The text of EAGAIN is not
+ * searched for, because it also means a lock that another process holds.
  */
 #include "config/base/lack.h"
 

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Is it the host, or this process, that lacks something? An error that says so says nothing of a
- * guest.
+ * Does the host, or this process, lack something? Such an error is no verdict on a guest.
  */
 #ifndef CONFIG_BASE_LACK_H
 #define CONFIG_BASE_LACK_H
 
 #include <glib.h>
 
-/* An errno value for: no descriptors, memory, buffers, processes, room; or a file that cannot be
- * read or written although it is there (a dead disk or file server). */
+/* Is errno one for: no descriptors, memory, buffers, processes or disk space left, or a file that
+ * exists and cannot be read or written (a dead disk or file server)? */
 gboolean lack_is(int number);
 
-/* Is one of these in a message? For what other programs and libraries report as text only. A
- * guest's own words must not be in it. */
+/* Does a message contain the text of one? For programs and libraries that report text only. The
+ * message must not contain a guest's words. */
 gboolean lack_says(const char *message);
 
 #endif

@@ -10,7 +10,7 @@ streams_fill(void)
 {
 	int fd;
 	do
-		fd = open("/dev/null", O_RDONLY); /* children get it as well: no O_CLOEXEC */
+		fd = open("/dev/null", O_RDONLY); /* no O_CLOEXEC: children get it too */
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);

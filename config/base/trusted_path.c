@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * path_resolution(7), step by step: realpath(3) tells where a path leads, but not through whose
- * hands. What only we and root can change stays as it was looked at.
+ * Follows a path step by step, as path_resolution(7) has it: realpath(3) returns where the path
+ * leads, but not who can change the steps. A step that only we and root can change stays as it was
+ * checked.
  */
 #include "config/base/trusted_path.h"
 
@@ -18,7 +19,7 @@ is_ours(const struct stat *st)
 	return st->st_uid == 0 || st->st_uid == geteuid();
 }
 
-/* Can nobody else put something else in the place of this entry? entry NULL: there is none yet. */
+/* Are we and root the only ones that can replace this entry? entry NULL: it does not exist yet. */
 static gboolean
 is_safe(const struct stat *folder, const struct stat *entry)
 {
@@ -29,7 +30,7 @@ is_safe(const struct stat *folder, const struct stat *entry)
 	return (folder->st_mode & S_ISVTX) && entry && is_ours(entry);
 }
 
-/* The way goes on where the link at real leads; FALSE when it is not ours, or leads in circles. */
+/* Follow the link at real; FALSE if it is not ours, or leads in circles. */
 static gboolean
 follow(const struct stat *link, GString *real, GString *rest, int *links)
 {
@@ -45,7 +46,7 @@ follow(const struct stat *link, GString *real, GString *rest, int *links)
 	return TRUE;
 }
 
-/* Take the first name off rest; NULL: there is none. */
+/* Take the first name from rest; NULL: there is none. */
 static char *
 take_name(GString *rest)
 {
@@ -55,7 +56,7 @@ take_name(GString *rest)
 	return name;
 }
 
-/* One name further; FALSE: somebody else has a hand in it, *whose. */
+/* Go one name further; FALSE: another user can change it, *whose. */
 static gboolean
 step(const char *name, GString *real, GString *rest, int *links, char **whose)
 {
@@ -66,8 +67,8 @@ step(const char *name, GString *real, GString *rest, int *links, char **whose)
 	if (!strcmp(name, "..") || !strcmp(name, "."))
 		return TRUE;
 	const char *above = real->len ? real->str : "/";
-	/* Where nothing is, nobody can put anything; what cannot be looked at (somebody's FUSE) is
-	 * another matter. */
+	/* In a folder that does not exist nobody can put anything; a folder that we cannot read (a
+	 * user's FUSE) does not count as missing. */
 	int problem = lstat(above, &folder) < 0 ? errno : 0;
 	gboolean nothing = problem == ENOENT || problem == ENOTDIR;
 	gsize length = real->len;

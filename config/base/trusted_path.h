@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Who can change where a path leads? Root asks before it opens to another what is there, or gives
- * it away. */
+/* Who can change where a path leads? Root checks this before it gives a file, or access to it, to
+ * another user. */
 #ifndef CONFIG_BASE_TRUSTED_PATH_H
 #define CONFIG_BASE_TRUSTED_PATH_H
 
 #include <glib.h>
 
 /*
- * The real path that path leads to, with no link in it; what is not there yet stays at its end.
- * NULL when somebody beside us and root could make it lead elsewhere: a folder or link on the way
- * is his, or he can write to the folder (in a sticky one, what is ours stays where it is; but a
- * file or link of ours that he had may have been put there by him). *whose, which may be NULL, is
- * then that folder or link. Whom the file itself belongs to is not looked at. The caller frees
- * both.
+ * The real path that path leads to, without links; parts that do not exist yet stay at its end.
+ * NULL if a user other than us and root could make it lead elsewhere: that user owns a folder or
+ * link on the path, or can write to a folder. In a sticky folder our entries stay where they are,
+ * but that user may have put a file or link of ours there. *whose, which may be NULL, is then that
+ * folder or link. The owner of the file itself is not checked. The caller frees both.
  */
 char *way_find(const char *path, char **whose);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One file of a secret root, in memory; how many there may be, and what can be wrong with them. */
+/* One file of a secret root, in memory; the limits and errors of such files. */
 #ifndef SSH_SECRETS_FILE_H
 #define SSH_SECRETS_FILE_H
 
@@ -9,7 +9,7 @@
 #define SECRET_ERROR (secret_error_quark())
 GQuark secret_error_quark(void);
 enum secret_error {
-	SECRET_ERROR_UNSAFE, /* wrong mode, owner, or a symbolic link that leaves the root */
+	SECRET_ERROR_UNSAFE, /* wrong mode or owner, or a symbolic link */
 	SECRET_ERROR_LIMIT,  /* too many or too large files */
 	SECRET_ERROR_NAME,   /* a file name that cannot be sent (not UTF-8) */
 	SECRET_ERROR_IO,
@@ -19,7 +19,7 @@ enum secret_error {
 #define SECRET_FILES_MAX 4096
 #define SECRET_BYTES_MAX (G_GINT64_CONSTANT(256) << 20)
 
-/* One file of the root as it is sent. */
+/* A file of the root, ready to be sent. */
 struct secret_file {
 	char *name;  /* path within the root, with a leading '/' */
 	mode_t mode; /* st_mode, type bits included */

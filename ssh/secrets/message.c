@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a guest is told: the list of its secret files, and their bytes.
+ * The message to a guest: the list of its secret files, and their bytes.
  *
  * Guix reads the list with `read` (gnu/build/secret-service.scm, secret-service-receive-secrets),
  * so the names are printed as Guile's `write` prints strings. That was measured with Guile 3.0.8
- * for every code point there is: a quotation mark and a backslash get a backslash; \a \b \t \n \v
- * \f \r have their letter; every other character that has no picture (controls, format characters,
+ * for every code point: a quotation mark and a backslash get a backslash; \a \b \t \n \v \f \r are
+ * written with their letter; every other character without a glyph (controls, format characters,
  * spaces other than U+0020, line and paragraph separators, private use, unassigned) becomes \xHH,
  * \uHHHH or \UHHHHHH, without a semicolon; all others stay as they are.
  */
@@ -73,7 +73,7 @@ append_string(GString *out, const char *text, GError **error)
 	return TRUE;
 }
 
-/* The message holds private keys: it does not stay in freed memory. */
+/* The message has private keys, which must not stay in freed memory. */
 static void
 message_wipe(gpointer data)
 {

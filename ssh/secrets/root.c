@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Making and refreshing a guest's secret root.
+ * Makes and refreshes a guest's secret root.
  *
- * Both trees, ours and the administrator's, are read and checked whole before anything is changed.
- * A file is written beside the root (DIRECTORY.new), synced, and renamed into its place, so that a
- * half-written one is never within the tree that is sent; whatever a killed daemon left over, the
- * next call finds and mends. The list of copied extra files (DIRECTORY.extra, names ended by NUL)
- * is written before the first copy and again after the last removal: in between it names more than
- * is there, never less.
+ * Both trees, ours and the administrator's, are read and checked as a whole before anything
+ * changes. A file is written beside the root (DIRECTORY.new), synced, and renamed into its place,
+ * so the tree that is sent never has a half-written one. The next call completes what a killed
+ * daemon left unfinished. The list of copied extra files (DIRECTORY.extra, names ended by NUL) is
+ * written before the first copy and again after the last removal: in between it may name files that
+ * do not exist, but it never omits one.
  */
 #include "ssh/secrets/root.h"
 
@@ -39,8 +39,8 @@ struct root {
 	int fd;
 	char *temporary;     /* DIRECTORY.new */
 	char *list;	     /* DIRECTORY.extra */
-	GPtrArray *current;  /* what is in the root now, struct secret_file */
-	GPtrArray *extra;    /* what the administrator wants there, ditto */
+	GPtrArray *current;  /* files in the root now, struct secret_file */
+	GPtrArray *extra;    /* the administrator's files, ditto */
 	GHashTable *present; /* name -> file of current, borrowed */
 	GHashTable *wanted;  /* name -> file of extra, borrowed */
 };
@@ -55,8 +55,7 @@ fail_io(const struct root *root, const char *name, GError **error)
 	return FALSE;
 }
 
-/* Open the folder name ("/etc/ssh", "" is the root), made when missing, so that we can write into
- * it. */
+/* Open the folder name ("/etc/ssh"; "" is the root) for writing into it; it is made if missing. */
 static int
 folder_open(const struct root *root, const char *name, GError **error)
 {
@@ -74,8 +73,8 @@ folder_open(const struct root *root, const char *name, GError **error)
 		close(fd);
 		errno = problem;
 		fd = next;
-		/* umask took its share; and root may write into 0555 where an ordinary owner may
-		 * not. */
+		/* The umask reduced its mode; and unlike root, an ordinary owner cannot write into
+		 * 0555. */
 		if (fd != -1 &&
 		    (made || (fstat(fd, &status) == 0 && !(status.st_mode & S_IWUSR))) &&
 		    fchmod(fd, 0755) == -1) {
@@ -88,7 +87,7 @@ folder_open(const struct root *root, const char *name, GError **error)
 	return fd;
 }
 
-/* Put a file into the root, unless it is there already as it should be. */
+/* Put a file into the root, unless the same file is there already. */
 static gboolean
 root_put(const struct root *root, const char *name, mode_t mode, GBytes *content, GError **error)
 {
@@ -119,7 +118,7 @@ root_put(const struct root *root, const char *name, mode_t mode, GBytes *content
 	return good;
 }
 
-/* Take a file out of the root, and the folders that are empty then. */
+/* Remove a file from the root, and the folders that are empty then. */
 static gboolean
 root_remove(const struct root *root, const char *name, GError **error)
 {
@@ -135,7 +134,7 @@ root_remove(const struct root *root, const char *name, GError **error)
 		int problem = errno;
 		close(folder);
 		if (result == -1 && flags == AT_REMOVEDIR)
-			return TRUE; /* something is left in there */
+			return TRUE; /* not empty */
 		if (result == -1 && problem != ENOENT) {
 			errno = problem;
 			return fail_io(root, name, error);
@@ -144,7 +143,7 @@ root_remove(const struct root *root, const char *name, GError **error)
 	return TRUE;
 }
 
-/* A name from the list, as it could have come from a tree. */
+/* Is the name from the list one that a tree can have? */
 static gboolean
 name_is_clean(const char *name)
 {
@@ -158,7 +157,7 @@ name_is_clean(const char *name)
 	return TRUE;
 }
 
-/* The names that were copied before, as a set. */
+/* The set of names copied before. */
 static GHashTable *
 list_read(const struct root *root)
 {
@@ -200,7 +199,8 @@ list_write(const struct root *root, GHashTable *also, GError **error)
 	return atomic_file_write(root->list, text->str, (gssize)text->len, 0600, error);
 }
 
-/* The administrator's files: what is gone goes first, as a folder may now be where a file was. */
+/* Update the administrator's files. Removals come first, because a folder may now be where a file
+ * was. */
 static gboolean
 root_refresh_extra(const struct root *root, GError **error)
 {
@@ -258,7 +258,8 @@ root_put_files(const struct root *root, GError **error)
 	return TRUE;
 }
 
-/* What ssh_key_ensure had begun when the daemon was killed would be sent to the guest. */
+/* Remove a temporary file of ssh_key_ensure that a killed daemon left; it would be sent to the
+ * guest. */
 static gboolean
 root_remove_leftovers(const struct root *root, GError **error)
 {
@@ -274,7 +275,7 @@ root_remove_leftovers(const struct root *root, GError **error)
 	return TRUE;
 }
 
-/* Accounts that are not configured any more must not keep our key. */
+/* Accounts that are no longer configured must not keep our key. */
 static gboolean
 root_remove_users(const struct root *root, GBytes *line, GError **error)
 {
@@ -405,7 +406,7 @@ secret_root_read(const char *directory, GError **error)
 	return secret_tree_read(directory, SECRET_TREE_CLOSED, NULL, error);
 }
 
-/* Ed25519 first: it costs an emulated guest least. */
+/* Ed25519 first: an emulated guest computes it fastest. */
 static int
 host_key_compare(gconstpointer a, gconstpointer b)
 {
@@ -431,7 +432,7 @@ secret_root_host_keys(const char *directory, gboolean pairs, GError **error)
 			continue;
 		g_autofree char *path = g_build_filename(folder, leaf, NULL);
 		g_autofree char *private = g_strndup(path, strlen(path) - strlen(".pub"));
-		/* A public half alone is no key that could be given to a guest. */
+		/* A guest needs both halves; a public half alone is no host key. */
 		if (pairs && access(private, F_OK) == -1)
 			continue;
 		char *line = ssh_key_public_line(path, error);

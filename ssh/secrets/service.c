@@ -2,11 +2,11 @@
 /*
  * One attempt to deliver a guest's secrets, as a state machine on the event loop.
  *
- * Guix' receiver takes one client, believes an early end within the files, and never says that it
- * has got them (gnu/build/secret-service.scm, secret-service-receive-secrets). So the only proof of
- * success is the order of things: the whole hello, every byte out, our end of file, and only then
- * the guest's. And because a close with anything unread turns into a reset that destroys what is
- * still on its way, all that the guest says is read to its end.
+ * Guix' receiver accepts one client, does not notice an early end within the files, and never
+ * confirms them (gnu/build/secret-service.scm, secret-service-receive-secrets). So the only proof
+ * of success is the order of events: the whole hello, every byte sent, our end of file, and only
+ * then the guest's. A close with unread bytes becomes a reset that destroys data on its way, so
+ * everything from the guest is read to its end.
  */
 #include "ssh/secrets/service.h"
 
@@ -27,7 +27,7 @@ enum delivery_state {
 	DELIVERY_CONNECTING,
 	DELIVERY_HELLO,
 	DELIVERY_SENDING,
-	DELIVERY_CLOSING, /* all is sent, and our end of file with it */
+	DELIVERY_CLOSING, /* everything is sent, including our end of file */
 	DELIVERY_OVER,
 };
 
@@ -45,11 +45,11 @@ struct secret_delivery {
 	int fd;
 	ev_io io;
 	ev_timer limit;
-	char heard[HELLO_LENGTH]; /* for the message when it is not the hello */
+	char heard[HELLO_LENGTH]; /* for the message if it is not the hello */
 	gsize heard_length;
 	gsize blanks; /* after the hello */
 	gsize sent;
-	gboolean busy; /* within a callback of ours: a free is put off */
+	gboolean busy; /* within our callback: a free is postponed */
 	gboolean freed;
 };
 
@@ -72,7 +72,7 @@ delivery_destroy(struct secret_delivery *delivery)
 	g_free(delivery);
 }
 
-/* The end; takes the error (NULL: success). */
+/* End the delivery; takes ownership of the error (NULL: success). */
 static void
 delivery_finish(struct secret_delivery *delivery, GError *error)
 {
@@ -143,7 +143,7 @@ delivery_closed(struct secret_delivery *delivery, int problem)
 			      how, delivery->sent, size);
 		return;
 	}
-	/* One is our end of file; more is something that nobody took. */
+	/* One is our end of file; more are bytes that the guest did not read. */
 	if (!problem && ioctl(delivery->fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 1) {
 		delivery_fail(delivery, SECRET_SERVICE_ERROR_BROKEN,
 			      "the guest closed the connection and left %d of %" G_GSIZE_FORMAT
@@ -194,7 +194,7 @@ delivery_send(struct secret_delivery *delivery)
 	}
 }
 
-/* The hello is there: say so, then send. */
+/* The hello is complete: call hello, then send. */
 static void
 delivery_begin(struct secret_delivery *delivery)
 {
@@ -203,7 +203,7 @@ delivery_begin(struct secret_delivery *delivery)
 		return;
 	if (!trusted) {
 		delivery_fail(delivery, SECRET_SERVICE_ERROR_PROTOCOL,
-			      "who listens there is not this guest's QEMU; nothing was sent");
+			      "the listener is not this guest's QEMU; nothing was sent");
 		return;
 	}
 	delivery->state = DELIVERY_SENDING;
@@ -212,8 +212,7 @@ delivery_begin(struct secret_delivery *delivery)
 	delivery_send(delivery);
 }
 
-/* Compare what came with the hello, byte by byte. FALSE: it is something else, and the delivery is
- * over. */
+/* Compare the bytes with the hello. FALSE: they differ, and the delivery is over. */
 static gboolean
 delivery_hear(struct secret_delivery *delivery, const char *bytes, gsize length)
 {
@@ -341,7 +340,7 @@ delivery_timeout(struct secret_delivery *delivery)
 	}
 }
 
-/* The one timer: first it starts the attempt from the loop, then it is the limit of the state. */
+/* The only timer: first it starts the attempt from the loop, then it limits each state. */
 static void
 delivery_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Reading a secret root, or an administrator's extra files, and refusing what is unsafe in them.
+ * Reads a secret root, or an administrator's extra files, and refuses unsafe ones.
  *
- * Guix follows symbolic links here and asks for no modes; but what is below becomes a guest's
- * identity, so a file that another user could have put there or can change is no secret. Each
- * complaint names the file, says what it is, and gives the command that mends it.
+ * Guix follows symbolic links here and checks no modes. But these files become a guest's identity,
+ * so a file that another user could have put there, or can change, is not a secret. Each message
+ * names the file, the problem, and the command that fixes it.
  */
 #include "ssh/secrets/tree.h"
 
@@ -20,7 +20,7 @@ struct walk {
 	gint64 bytes;
 };
 
-/* A closed DIR * takes its descriptor along. */
+/* closedir also closes the descriptor. */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DIR, closedir)
 
 static gboolean
@@ -32,14 +32,14 @@ fail_io(const char *path, GError **error)
 	return FALSE;
 }
 
-/* what: "is ..., but ..."; mend: a command, to which the quoted path is appended. */
+/* what: "is ..., but ..."; fix: a command; the quoted path is appended to it. */
 static gboolean
-fail_unsafe(const char *path, const char *what, const char *mend, GError **error)
+fail_unsafe(const char *path, const char *what, const char *fix, GError **error)
 {
 	g_autofree char *quoted = g_shell_quote(path);
 
-	g_set_error(error, SECRET_ERROR, SECRET_ERROR_UNSAFE, "%s: %s; mend it with: %s %s", path,
-		    what, mend, quoted);
+	g_set_error(error, SECRET_ERROR, SECRET_ERROR_UNSAFE, "%s: %s; fix it with: %s %s", path,
+		    what, fix, quoted);
 	return FALSE;
 }
 
@@ -58,7 +58,7 @@ secret_bytes_wipe(gpointer data)
 	g_free(bytes);
 }
 
-/* Takes content; it is wiped with the last reference. */
+/* Takes ownership of content, which is wiped with the last reference. */
 static GBytes *
 secret_bytes_new_take(char *content, gsize length)
 {
@@ -75,7 +75,7 @@ is_private(const char *path)
 	return g_str_has_suffix(path, "_key") || g_str_has_suffix(path, ".sec");
 }
 
-/* Neither a file nor a folder: what is it? */
+/* Report what it is, if it is neither a file nor a folder. */
 static gboolean
 fail_kind(const char *path, mode_t mode, GError **error)
 {
@@ -100,11 +100,11 @@ check_status(const char *path, const struct stat *status, GError **error)
 
 	if (status->st_uid != 0 && status->st_uid != geteuid()) {
 		g_autofree char *what = g_strdup_printf(
-		    "belongs to user %u, but must belong to user %u, who runs childhurdd, or root",
+		    "belongs to user %u, but must belong to user %u, which runs childhurdd, or root",
 		    (unsigned)status->st_uid, (unsigned)geteuid());
-		g_autofree char *mend = g_strdup_printf("chown %u", (unsigned)geteuid());
+		g_autofree char *fix = g_strdup_printf("chown %u", (unsigned)geteuid());
 
-		return fail_unsafe(path, what, mend, error);
+		return fail_unsafe(path, what, fix, error);
 	}
 	if (mode & 022) {
 		g_autofree char *what =
@@ -156,8 +156,7 @@ walk_file(struct walk *walk, int folder, const char *leaf, const char *path, con
 {
 	struct stat status;
 	gboolean good = FALSE;
-	/* Non-blocking: should it have become a pipe since, opening it must not wait for a writer.
-	 */
+	/* Non-blocking: if it has become a pipe by now, the open must not wait for a writer. */
 	int fd = openat(folder, leaf, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	if (fd == -1)
@@ -216,7 +215,7 @@ walk_entry(struct walk *walk, int folder, const char *leaf, const char *path, co
 	return walk_folder(walk, fd, leaf_path, leaf_name, depth + 1, error);
 }
 
-/* Takes fd. */
+/* Takes ownership of fd. */
 static gboolean
 walk_folder(struct walk *walk, int fd, const char *path, const char *name, int depth,
 	    GError **error)
@@ -252,7 +251,7 @@ walk_folder(struct walk *walk, int fd, const char *path, const char *name, int d
 	}
 }
 
-/* Open the top folder itself: no link, and its mode is right. */
+/* Open the top folder itself: not a link, and with the right mode. */
 static int
 open_top(const char *directory, enum secret_tree_folder folder, GError **error)
 {

@@ -197,14 +197,14 @@ SKIP: {
     skip "only root's daemon minds", 3 if $> != 0;
     my $d = Childhurd->new;
     chmod 0666, $d->{file};
-    my $mend = qr/\Q$d->{file}\E: every user may write to it, .*mend it with: chmod go-w '\Q$d->{file}\E'/;
+    my $fix = qr/\Q$d->{file}\E: every user may write to it, .*fix it with: chmod go-w '\Q$d->{file}\E'/;
     $d->start;
-    like($d->log, $mend, 'a configuration that everybody can write to is warned of');
+    like($d->log, $fix, 'a configuration that everybody can write to is warned of');
     $d->end;
     my $out = "$d->{dir}/check";
     waitpid $d->spawn($out, "$Childhurd::BUILD/childhurdd", '--check', '--config', $d->{file}), 0;
     is($? >> 8, 1, '... and a problem for --check');
-    like(Childhurd::slurp($out), qr/^problem  $mend/m, '... which names the command, too');
+    like(Childhurd::slurp($out), qr/^problem  $fix/m, '... which names the command, too');
 }
 
 # --- a runtime directory that somebody deletes ---
@@ -269,7 +269,7 @@ for my $error (qw(ENOMEM EMFILE)) {
     for my $name ($> == 0 ? qw(mode link owner) : qw(mode link)) {
         $d->ctl('start', $name);
         $d->ctl('wait', $name, '--for', 'failed', '--timeout', '60s');
-        like($d->ctl('status', $name), $says{$name}, "secret root, wrong $name: what it is and what mends it");
+        like($d->ctl('status', $name), $says{$name}, "secret root, wrong $name: what it is and what fixes it");
     }
     $d->ctl('start', 'good', '--wait', '--timeout', '120s');
     is($d->{status}, 0, 'a good one is delivered');

@@ -31,13 +31,13 @@ sub as      { my ($user, @command) = @_; return run('setpriv', "--reuid=$user", 
 sub owner   { return (lstat $_[0])[4] // 'nobody' }
 
 # --- no Guix: only folders ---
-is(prepare(), "$d->{state}: it is user childhurd's now\n$d->{runtime}: it is user childhurd's now\n", 'without Guix it makes the folders');
+is(prepare(), "$d->{state}: belongs to user childhurd now\n$d->{runtime}: belongs to user childhurd now\n", 'without Guix it makes the folders');
 is($d->{status}, 0, '... and is content');
 is(owner($_), $uid, "... $_ is the daemon's user's") for $d->{state}, $d->{runtime};
 is(prepare(), '', 'there is nothing more to do, and nothing is said');
 
 # --- errors ---
-like(prepare('--user', 'nobody-there'), qr/--user: user nobody-there: there is no such user; make him with: useradd/, 'a user who does not exist is an error');
+like(prepare('--user', 'nobody-there'), qr/--user: user nobody-there: there is no such user; create it with: useradd/, 'a user who does not exist is an error');
 is($d->{status}, 1, '... and the exit status says so');
 like(prepare('--user', 'root'), qr/is root, whose daemon needs no preparation/, 'root needs none');
 like(prepare('--user', 'other'), qr{^error: \Q$d->{state}\E: belongs to user $uid.*chown -hR other: }m, 'the state of another user is not taken');
@@ -60,12 +60,12 @@ like(elsewhere("state-directory = $d->{dir}/full\nruntime-directory = $d->{dir}/
     qr{^error: \Q$d->{dir}\E/full: belongs to user 0, and is not empty: it has dpkg; if user childhurd is to have it with all that}m, 'a folder of root\'s that is in use is not given away');
 is($d->{status}, 1, '... which is an error');
 is(owner("$d->{dir}/full"), 0, '... really');
-like(elsewhere("state-directory = $d->{dir}/rooms\nruntime-directory = $d->{dir}/empty\n"), qr{^\Q$d->{dir}\E/rooms: it is user childhurd's now$}m, 'one with images in it is');
+like(elsewhere("state-directory = $d->{dir}/rooms\nruntime-directory = $d->{dir}/empty\n"), qr{^\Q$d->{dir}\E/rooms: belongs to user childhurd now$}m, 'one with images in it is');
 my $harmless = "state-directory = $d->{dir}/rooms\nruntime-directory = $d->{dir}/empty\n";
-like(elsewhere($harmless, owner => 'other'),                      qr{^error: \S+[.]ini: others than root can change it, and say with it what root does}, 'a configuration of another user is not believed');
-like(elsewhere($harmless, folder => "$d->{dir}/theirs/conf"),     qr{^error: \Q$d->{dir}\E/theirs: others than root can change it, and say with it what root does}, '... nor one that he can put there');
+like(elsewhere($harmless, owner => 'other'),                      qr{^error: \S+[.]ini: others than root can change it, and with it what root does}, 'a configuration of another user is not believed');
+like(elsewhere($harmless, folder => "$d->{dir}/theirs/conf"),     qr{^error: \Q$d->{dir}\E/theirs: others than root can change it, and with it what root does}, '... nor one that he can put there');
 like(elsewhere($harmless, words => ['--user', 'other']),          qr/rooms: belongs to user $uid.*chown -hR other: /, 'one user does not get the folders of another');
-like(elsewhere('', words => ['--user', 'other']),                 qr/--user other: \S+ does not say which folders are his: set state-directory/, '... nor the standard ones');
+like(elsewhere('', words => ['--user', 'other']),                 qr/--user other: \S+ does not name that user's folders: set state-directory/, '... nor the standard ones');
 symlink "$d->{dir}/ours", "$d->{dir}/theirs/link";
 like(elsewhere("state-directory = $d->{dir}/theirs/link/state\nruntime-directory = $d->{dir}/theirs/run\n", words => ['--user', 'other']), qr{theirs/link/state: Permission denied; others than root can write to \Q$d->{dir}\E/theirs}, 'a link of his leads nowhere that he could not go');
 is(join(' ', glob "$d->{dir}/ours/*"), '', '... and nothing is made there');
@@ -84,7 +84,7 @@ my $said = prepare();
 is($d->{status}, 0, 'with Guix it does what is to be done') or diag($said);
 for my $name (qw(a1 a2)) {
     like($said, qr{^$name: its signing key is in \Q$d->{dir}\E/guix/acl now$}m,                       "$name: its key is authorized");
-    like($said, qr{^$name: user childhurd may keep its build slots in \Q$d->{dir}\E/var-guix/offload}m, "$name: its slots are shared");
+    like($said, qr{^$name: user childhurd may lock its build slots in \Q$d->{dir}\E/var-guix/offload}m, "$name: its slots are shared");
     my @wrong = grep { owner($_) != $uid } split /\n/, `find $d->{state}/$name`;
     is("@wrong", '', "$name: all of its folder is the user's");
     is((stat "$d->{state}/$name")[2] & 0777, 0700, "$name: and closed");

@@ -258,19 +258,19 @@ my ($own, $other) = ("[guest a]\nimage = $scratch/own.qcow2\n", "image = $scratc
 $root->configure($own);
 $root->ctl('reload');
 is($root->{status}, 0, 'a reload takes an image that only root can read');
-like($root->log, qr/\Q$scratch\E\/own\.qcow2: user childhurd, whom QEMU runs as, may read it from now on/, '... opens it to QEMU\'s user, and says so');
+like($root->log, qr/\Q$scratch\E\/own\.qcow2: QEMU's user childhurd may read it from now on/, '... opens it to QEMU\'s user, and says so');
 $root->ctl('start', 'a');
 ok($root->wait_until(60, 'a boots', sub { $root->state('a') =~ /^(?:booting|enrolling|ready)$/ }), '... and the guest runs');
 $root->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 $root->configure("[guest a]\n$other");
-like($root->ctl('reload'), qr/a: image \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, who cannot read it/, 'one of another owner is not opened');
+like($root->ctl('reload'), qr/a: image \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, which cannot read it/, 'one of another owner is not opened');
 is($root->{status}, 1, '... and the reload refused, as the guest has one that it can read');
 $root->configure("${own}[guest b]\nid = $id\n${other}autostart = no\n[guest mach]\nid = @{[$id + 1]}\nkernel = $scratch/other.qcow2\nautostart = no\n");
 $root->ctl('reload');
 $root->ctl('start', 'b', 'mach');
 ok($root->wait_until(60, 'both say why', sub { $root->state('b') eq 'backoff' && $root->state('mach') eq 'backoff' }), 'guests that have none such fail before QEMU is started');
-like($root->ctl('status', 'b'), qr/image \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, who cannot read it.*setfacl -m u:childhurd/s, '... and name file, user and what to do');
-like($root->ctl('status', 'mach'), qr/kernel \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, who cannot read it.*setfacl/s, '... both');
+like($root->ctl('status', 'b'), qr/image \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, which cannot read it.*setfacl -m u:childhurd/s, '... and name file, user and what to do');
+like($root->ctl('status', 'mach'), qr/kernel \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, which cannot read it.*setfacl/s, '... both');
 $root->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 
 system('chown', 'childhurd', $folder);

@@ -126,7 +126,7 @@ rename "$dir/good.ini", "$dir/childhurd.ini";
 
 # --- one guest ---
 $out = herd('start', 'childhurdd');
-is($sid->{status}, 0, 'when that is mended, it is') or diag $out;
+is($sid->{status}, 0, 'when that is fixed, it is') or diag $out;
 is_deeply(qemus(), $qemus, '... and the guests run as before');
 ready('the next daemon has');
 $out = herd('drain', 'childhurd1');

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# A private childhurdd for a test: its own folders and ports, ended with all its guests when the test ends.
+# A private childhurdd for a test, with its own folders and ports. It and its guests end with the test.
 #
 #   my $d = Childhurd->new(guests => "[guest a]\nimage = ...\n");
 #   $d->start;                      # waits until the control socket answers
@@ -21,8 +21,8 @@ use Time::HiRes qw(sleep time);
 our $BUILD = $ENV{CHILDHURD_BUILD} || abs_path('build');
 my @daemons;
 
-# A number n so that the ports of guests with ids n .. n+count-1 are free, of secrets and of SSH. They are below those that
-# the system gives to connections (ip(7), ip_local_port_range): one of ours could have a guest's port for a moment.
+# A number n such that the SSH and secrets ports of guests with ids n .. n+count-1 are free. They are below the ports that the
+# system gives to connections (ip(7), ip_local_port_range), because one of ours could have a guest's port for a moment.
 sub free_id {
     my ($count) = @_;
     for my $try (1 .. 200) {
@@ -37,8 +37,8 @@ sub port_free {
     return defined IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1, ReuseAddr => 1);
 }
 
-# The path of a test guest; dies with the recipe's words when it cannot be made. $lacking has them when that is because
-# Debian's sid does not have now what it takes.
+# The path of a test guest; dies with the recipe's words if it cannot be made. If Debian's sid lacks a package for it, $lacking
+# has the words.
 our $lacking;
 
 sub guest_image {
@@ -56,8 +56,8 @@ sub guest_image {
     die "the test guest $kind cannot be made: $words\n";
 }
 
-# Run the test where these users, name => [groups beside his own], are on the system, and nothing of the host's is
-# changed. Each has a group of his name. They are all there is of them: no home, no password.
+# Run the test on a system with these users, name => [further groups], without changing the host. Each has a group of the
+# same name, no home and no password.
 sub own_users {
     my (%users) = @_;
     return if $ENV{CHILDHURD_OWN_USERS};
@@ -89,7 +89,7 @@ sub own_users {
     die "unshare: $!";
 }
 
-# What a test needs is not there: that is a failure, not a skipped test.
+# Something that a test needs is missing: a failure, not a skipped test.
 sub cannot {
     my ($why) = @_;
     Test::More::fail($why);
@@ -97,7 +97,7 @@ sub cannot {
     exit 1;
 }
 
-# What sid lacks is nobody's fault: the rest of the test is skipped, which is said at the end of all tests.
+# If sid lacks a package, the rest of the test is skipped, and the end of all tests reports that.
 sub need_image {
     my ($kind) = @_;
     my $path = optional_image($kind);
@@ -109,7 +109,7 @@ sub need_image {
     exit 0;
 }
 
-# undef, and why is in $lacking, when sid lacks something.
+# The path, or undef if sid lacks something; $lacking has the reason.
 sub optional_image {
     my ($kind) = @_;
     my $path = eval { guest_image($kind) };
@@ -117,7 +117,7 @@ sub optional_image {
     return $path;
 }
 
-# Run make as a person does: the ordinary build, whatever make runs the tests, and one at a time. Dies with what it said.
+# Run make as a person does: the ordinary build, whichever make runs the tests, one job at a time. Dies with its output.
 sub make {
     my (@arguments) = @_;
     local @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL)};
@@ -142,7 +142,7 @@ sub new {
     return $self;
 }
 
-# The daemon will be this user's, who may not come to the build folder: a copy of the program is.
+# The daemon will run as this user. It runs a copy of the program, because that user may not reach the build folder.
 sub run_as {
     my ($self, $user) = @_;
     mkdir "$self->{dir}/bin";
@@ -159,7 +159,7 @@ sub configure {
     print $f "[daemon]\n";
     print $f "state-directory = $self->{state}\nruntime-directory = $self->{runtime}\n" unless $self->{defaults};
     my $daemon = $self->{daemon} // '';
-    # This host's own Guix has nothing to do with it.
+    # Keep this host's own Guix out of it.
     for (qw(configuration state)) {
         print $f "guix-$_-directory = $self->{dir}/no-guix\n" unless $self->{defaults} || $daemon =~ /^guix-$_-directory/m;
     }
@@ -182,8 +182,7 @@ sub spawn {
     }, @argv);
 }
 
-# Run argv in a session of its own, with what it says appended to the file out; returns its pid. prepare is called in the
-# child before.
+# Run argv in a session of its own, with its output appended to the file out; returns its pid. The child first calls prepare.
 sub spawn_to {
     my ($out, $prepare, @argv) = @_;
     my $pid = fork // die "fork: $!";
@@ -196,8 +195,8 @@ sub spawn_to {
     exec { $argv[0] } @argv or POSIX::_exit(127);
 }
 
-# How many times longer things take here than the tests say, as far as this machine has shown it: by the slowest boot of a
-# guest that the tests have seen, by what else wants its processors now, or by CHILDHURD_SLOWNESS.
+# How many times longer things take here than on an idle machine: the largest of the slowest boot of a guest so far, the
+# current load of the processors, and CHILDHURD_SLOWNESS.
 use constant BOOT => 12;    # seconds from QEMU's start until a guest is ready, on two idle cores without KVM
 
 sub slowness {
@@ -208,11 +207,11 @@ sub slowness {
     return $slowness;
 }
 
-# So many seconds of an idle machine, here, in whole ones. A limit that a test waits out is that; one that is only for what
-# should not happen is twice that, as the load may yet rise.
+# That many seconds of an idle machine, on this one, as a whole number. Use it for a limit that a test waits out. A limit for
+# what should not happen is twice that, as the load may rise.
 sub seconds { my ($idle) = @_; return int($idle * slowness() + 0.999) }
 
-# What the guests' boots took, for all tests that follow.
+# The durations of the guests' boots, for all tests that follow.
 sub note_boots {
     my ($self) = @_;
     my ($slowest) = sort { $b <=> $a } slurp("$self->{dir}/log") =~ /: ready: ([\d.]+) s after QEMU's start/g or return;
@@ -223,12 +222,12 @@ sub note_boots {
     rename "$BUILD/slowest-boot.$$", "$BUILD/slowest-boot";
 }
 
-# For a guest's shell: it sends no flushes to its disks any more, as the Hurd's IDE driver never does.
+# A command for a guest's shell, after which it sends no flushes to its disks, like the Hurd's IDE driver.
 sub without_flushes {
     return 'mount -o remount,barrier=0 /; for q in /sys/block/sd?/queue/write_cache; do echo write through > $q; done';
 }
 
-# An emulator that gives every disk the write-back cache that QEMU has of itself; its path.
+# The path of an emulator that gives every disk QEMU's default write-back cache.
 sub write_back_emulator {
     my ($folder) = @_;
     my $path = "$folder/qemu-write-back";
@@ -239,7 +238,7 @@ sub write_back_emulator {
     return $path;
 }
 
-# Wait for a condition, at most limit seconds of an idle machine, and give what it gives; dies with what was waited for.
+# Wait for a condition, at most limit seconds of an idle machine, and return its value; dies with its description.
 sub limited {
     my ($limit, $what, $condition) = @_;
     my $begun = time;
@@ -283,8 +282,8 @@ sub slurp {
     return scalar <$f> // '';
 }
 
-# childhurdctl with these arguments; its stdout and stderr; the exit status is in $self->{status}. A --timeout of a minute or
-# more is one that should not come, and is of an idle machine.
+# childhurdctl with these arguments; returns stdout and stderr, with the exit status in $self->{status}. A --timeout of a minute
+# or more should not pass, and is that of an idle machine.
 sub ctl {
     my ($self, @arguments) = @_;
     for my $i (1 .. $#arguments) {
@@ -310,7 +309,7 @@ sub guests {
 
 sub state { my ($self, $name) = @_; return ($self->guests->{$name} // {})->{state} // '?' }
 
-# QEMU's pid, 0 when there is none.
+# QEMU's pid; 0: none.
 sub qemu {
     my ($self, $name) = @_;
     my $text = $self->ctl('status', $name, '--json');
@@ -320,7 +319,7 @@ sub qemu {
 
 sub machines { my ($self) = @_; return slurp("$self->{runtime}/machines.scm") }
 
-# Wait for a condition, at most limit seconds; on failure says so with the daemon's last words.
+# Wait for a condition, at most limit seconds; a failure shows the daemon's last words.
 sub wait_until {
     my ($self, $limit, $what, $condition) = @_;
     my $value = eval { limited($limit, $what, $condition) };
@@ -351,7 +350,7 @@ sub all_qemus {
     my @pids;
     for my $path (glob '/proc/[0-9]*/cmdline') {
         my $line = slurp($path);
-        # A state directory with an odd name is not in it as it is; libvirt has a link then.
+        # For a state directory with an odd name libvirt uses a link in the runtime directory.
         push @pids, $path =~ m{/proc/(\d+)/} if $line =~ /^[^\0]*qemu-system/ && grep { index($line, "$_/") >= 0 } $self->{state}, $self->{runtime};
     }
     return @pids;

@@ -7,7 +7,7 @@ package Guide;
 use strict;
 use warnings;
 
-# A block is indented by four spaces and goes on to the next line that is not; its mark stands in the line above it.
+# A block is indented by four spaces and ends at the next line that is not; its mark is in the line above it.
 sub blocks {
     open my $f, '<', 'docs/guide.md' or die "docs/guide.md: $!\n";
     my ($line, @blocks, $mark, $above, $block);

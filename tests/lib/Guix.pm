@@ -7,11 +7,10 @@
 #   my $job = $g->build('name', 'shell command');     # in the background
 #   $g->finish($job, 60);                             # the same
 #
-# The root is an overlay on the cached folder guix-root, written to memory only, in a mount and a process namespace: all
-# is gone with the one process that holds them, and that one dies with the test. The network is the host's, as the
-# guests' ports are on its loopback, and the test's folder is at its own path, so that the paths in machines.scm hold.
-# Guix' folders that childhurdd looks at are outside, DIR/NAME.etc and DIR/NAME.var, for a daemon of any user's: the same
-# files, and so the same locks.
+# The root is an overlay on the cached folder guix-root, written to memory only, in a mount and a process namespace. All of it
+# ends with the one process that holds them, and that one dies with the test. The network is the host's, because the guests'
+# ports are on its loopback. The test's folder has its own path, so that the paths in machines.scm hold. The folders of Guix that
+# childhurdd reads are outside, DIR/NAME.etc and DIR/NAME.var, for any user's daemon: the same files, and so the same locks.
 package Guix;
 use strict;
 use warnings;
@@ -24,7 +23,7 @@ use Time::HiRes qw(sleep time);
 
 my @coordinators;
 
-# What the namespaces' first process does; it then stays to reap what is left behind.
+# The script of the namespaces' first process, which then stays to reap orphans.
 my $SETUP = <<'SH';
 set -eu
 lower=$1 dir=$2 name=$3 host=$4
@@ -48,8 +47,8 @@ fi
 exec chroot root /bin/sh -c ': > /run/up; sleep infinity & wait'
 SH
 
-# options: dir (the test's folder), runtime (where childhurdd publishes), user (whom the build daemon runs as: a name that
-# is known here and in the root; root), name (of its folder in dir).
+# options: dir (the test's folder), runtime (where childhurdd publishes), user (of the build daemon, a name that exists here and
+# in the root; default root), name (of its folder in dir).
 sub new {
     my ($class, %o) = @_;
     my $self = bless { user => 'root', name => 'coordinator', %o }, $class;
@@ -58,7 +57,7 @@ sub new {
     return $self;
 }
 
-# The root alone, with no build daemon in it.
+# Only the root, without a build daemon.
 sub enter {
     my ($self) = @_;
     my $lower = Childhurd::need_image('guix-root');
@@ -96,7 +95,7 @@ SCM
     return $self;
 }
 
-# Builds are not run here, so there are no build users and no chroot for them. Another user gets what Debian's unit gives.
+# No builds run here, so there are no build users and no chroot. Another user gets the rights of Debian's unit.
 sub start_daemon {
     my ($self) = @_;
     my ($uid, $gid) = (getpwnam $self->{user})[2, 3];
@@ -113,7 +112,7 @@ sub daemon_keys {
         "coordinator-user = $self->{user}\n";
 }
 
-# Starts argv in the root; gives the job.
+# Start argv in the root; returns the job.
 sub begin { my ($self, @argv) = @_; return $self->begin_to("$self->{dir}/$self->{name}.job" . ++$self->{jobs}, @argv) }
 
 # The same, with its output in the file out.
@@ -124,7 +123,7 @@ sub begin_to {
     return { pid => $pid, out => $out, start => time };
 }
 
-# Whether the job has ended.
+# Has the job ended?
 sub over {
     my ($self, $job) = @_;
     if (!defined $job->{status} && waitpid($job->{pid}, WNOHANG) == $job->{pid}) {
@@ -137,7 +136,7 @@ sub over {
 # Its output so far.
 sub said { my ($self, $job) = @_; return Childhurd::slurp($job->{out}) }
 
-# Waits for its end, at most limit seconds; gives its output, and in status the exit status (255: it was too slow).
+# Wait for its end, at most limit seconds; returns its output, with the exit status in status (255: it was too slow).
 sub finish {
     my ($self, $job, $limit) = @_;
     my $until = time + $limit;
@@ -148,7 +147,7 @@ sub finish {
     return $self->{output};
 }
 
-# Kills what begin started (the job itself is nsenter, outside).
+# Kill the processes of begin (the job itself is nsenter, outside).
 sub kill_job {
     my ($self, $job) = @_;
     kill 'KILL', split ' ', Childhurd::slurp("/proc/$job->{pid}/task/$job->{pid}/children");
@@ -159,15 +158,15 @@ sub run {
     return $self->finish($self->begin('timeout', '-k', '5', $limit, @argv), $limit + 10);
 }
 
-# A file for `guix build -f`: a derivation whose builder is a busybox and which needs nothing else, so that nothing has to
-# be built or fetched before. Its output is what the command leaves in $out, after the lines "built NAME" and the machine.
+# A file for `guix build -f`: a derivation that needs only a busybox, its builder, so that nothing has to be built or fetched
+# first. Its output is the command's $out, after the lines "built NAME" and the machine.
 sub probe {
     my ($self, $name, $command) = @_;
     my $file = "$self->{dir}/$name.scm";
     my $text = 'read -r boot < /proc/sys/kernel/random/boot_id; echo at work in $boot; ' .
         "set -e; echo built $name > \$out; uname -m >> \$out; " . ($command // ':');
     s/([\\"])/\\$1/g for $text;
-    # The builder has to be DIR/sh: the daemon calls it by its base name, and HASH-busybox is no command of a busybox.
+    # The builder must be DIR/sh: the daemon calls it by its base name, and busybox has no command HASH-busybox.
     spew($file, <<"SCM");
 (use-modules (guix gexp) (guix store) (guix monads) (guix derivations) (srfi srfi-9))
 (define-record-type <probe> (make-probe) probe?)
@@ -180,17 +179,17 @@ SCM
     return $file;
 }
 
-# `guix build -s i586-gnu` of such a derivation, begun; the options are Guix'.
+# Begin `guix build -s i586-gnu` of such a derivation; the options are Guix'.
 sub build {
     my ($self, $name, $command, @options) = @_;
     return $self->begin(qw(guix build -s i586-gnu), @options, '-f', $self->probe($name, $command));
 }
 
-# The machine that builds it: its kernel's boot id, once the build has begun there; '' before. What Guix says of slots
-# does not tell: it takes all that are free, and gives back those that it does not use.
+# The machine that builds it: its kernel's boot id once the build has begun there, '' before. Guix' messages about slots do not
+# show that: it takes all free ones, and gives back those that it does not use.
 sub boot_id { my ($self, $job) = @_; return $self->said($job) =~ /^at work in (\S+)$/m ? $1 : '' }
 
-# What a finished build put into its output.
+# The output of a finished build.
 sub built {
     my ($self, $job) = @_;
     my ($path) = $self->said($job) =~ m{^(/gnu/store/\S+)$}m or return '';

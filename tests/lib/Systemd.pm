@@ -2,15 +2,15 @@
 # A machine with a real systemd for a test: booted as process 1 of namespaces of its own, over the cached folder systemd-root.
 #
 #   my $m = Systemd->new(dir => $dir, files => { '/var/lib/image' => '/path/outside' })->boot;
-#   $m->install;                                      # what `make install` puts there, accounts and folders
+#   $m->install;                                      # the files of `make install`, accounts and folders
 #   $m->run('systemctl', 'start', 'childhurdd');      # its output; $m->{status} is its exit status
 #   $m->journal('-u', 'childhurdd')
 #   open my $f, '>', "$m->{root}/etc/childhurd/childhurd.ini"
 #
-# The root is an overlay written to memory only; /proc/sys and /sys can only be read, and no device of the host is there but
-# /dev/kvm. The network is the test's. All control groups are below one that the test makes and removes: where the host has
-# the old hierarchies as well, this machine has only the new one, as a Debian has. All of it is gone with the first process,
-# and that one dies with the test.
+# The root is an overlay written to memory only; /proc/sys and /sys are read-only, and of the host's devices only /dev/kvm is
+# there. The network is the test's. All control groups are below one that the test makes and removes. Even if the host also has
+# the old hierarchies, this machine has only the new one, as a Debian has. All of it ends with the first process, and that one
+# dies with the test.
 package Systemd;
 use strict;
 use warnings;
@@ -22,11 +22,11 @@ use Test::More ();
 
 my @machines;
 
-# Capabilities over what is not in a namespace.
+# Capabilities over things outside the namespaces.
 my $NOT_ITS_BUSINESS = '-sys_module,-sys_time,-sys_rawio,-syslog';
 
-# What the namespaces' first process does until it becomes systemd. Arguments: the lower folder, a folder to work in, then
-# pairs of a file outside and its place inside.
+# The script of the namespaces' first process until it becomes systemd. Arguments: the lower folder, a work folder, then pairs of
+# a file outside and its place inside.
 my $SETUP = <<'SH';
 set -eu
 lower=$1 dir=$2
@@ -64,7 +64,7 @@ exec env -i container=childhurd-test PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
 SH
 
 # options: dir (the test's folder), name (of this machine's folder in it), files (place inside => file outside), lower (a root
-# in place of systemd-root).
+# instead of systemd-root).
 sub new {
     my ($class, %o) = @_;
     Childhurd::cannot('a machine with systemd takes root') if $> != 0;
@@ -74,7 +74,7 @@ sub new {
     return $self;
 }
 
-# --- its control group: below the root of the new hierarchy, wherever that is mounted
+# --- its control group, below the root of the new hierarchy
 
 sub find_cgroups {
     for (split /\n/, Childhurd::slurp('/proc/self/mountinfo')) {
@@ -86,7 +86,7 @@ sub find_cgroups {
 sub make_cgroup {
     my ($self) = @_;
     my $top = find_cgroups();
-    # Those of tests that were killed.
+    # Left by tests that were killed.
     /-(\d+)$/ && !kill(0, $1) && remove_cgroup($_) for glob "$top/childhurd-test-*";
     $self->{cgroup} = "$top/childhurd-test-$self->{name}-$$";
     mkdir $self->{cgroup} or die "$self->{cgroup}: $!\n";
@@ -107,7 +107,7 @@ sub enter_cgroup {
     close $procs;
 }
 
-# Starts it and waits until systemd has done what it does at boot.
+# Start it and wait until systemd has finished the boot.
 sub boot {
     my ($self) = @_;
     my $lower = $self->{lower} // Childhurd::need_image('systemd-root');
@@ -125,14 +125,14 @@ sub boot {
     $self->{root}      = "/proc/$self->{pid}/root";
     $self->{namespace} = readlink "/proc/$self->{pid}/ns/pid";
     my $state = $self->run('systemctl', 'is-system-running', '--wait');
-    # The work of udev, which is not there.
+    # The work of udev, which is missing here.
     $self->must('sh', '-c', 'groupadd --system --force kvm && [ ! -e /dev/kvm ] || { chgrp kvm /dev/kvm && chmod 660 /dev/kvm; }');
     die "systemd says $state", $self->run('systemctl', '--failed'), $self->journal if $state !~ /^running$/m;
     return $self;
 }
 
-# Run a command in the machine, for 3 minutes at most; its output with its errors. $self->{status}: exit status, -1 when
-# it was ended by a signal.
+# Run a command in the machine, for 3 minutes at most; returns stdout and stderr. $self->{status}: the exit status, -1 if a
+# signal ended it.
 sub run {
     my ($self, @command) = @_;
     my @enter = ('nsenter', '--target', $self->{pid}, qw(--mount --uts --ipc --pid --cgroup --root --wd));
@@ -151,7 +151,7 @@ sub run {
     return $text;
 }
 
-# The same; dies with what the command said when it fails.
+# The same; dies with the command's output if it fails.
 sub must {
     my ($self, @command) = @_;
     my $text = $self->run(@command);
@@ -159,14 +159,14 @@ sub must {
     return $text;
 }
 
-# What the journal has, by these options of journalctl.
+# The journal, by these options of journalctl.
 sub journal {
     my ($self, @options) = @_;
     $self->run('journalctl', '--sync');
     return $self->run('journalctl', '--no-pager', @options);
 }
 
-# Write a file in the machine; folders are made.
+# Write a file in the machine, and make its folders.
 sub write {
     my ($self, $path, $text) = @_;
     my ($folder) = $path =~ m{^(.*)/};
@@ -176,7 +176,7 @@ sub write {
     close $f or die "$path: $!";
 }
 
-# Installs from the sources, as docs/guide.md has it.
+# Install from the sources, as in docs/guide.md.
 sub install {
     my ($self) = @_;
     Childhurd::make(split(' '), "DESTDIR=$self->{root}") for map { /^make(.*)$/mg } Guide::commands('sources');
@@ -184,7 +184,7 @@ sub install {
     return $self;
 }
 
-# Wait for a condition, at most limit seconds; on failure says so with the journal's last lines.
+# Wait for a condition, at most limit seconds; a failure shows the journal's last lines.
 sub wait_until {
     my ($self, $limit, $what, $condition) = @_;
     my $value = eval { Childhurd::limited($limit, $what, $condition) };
@@ -192,7 +192,7 @@ sub wait_until {
     return $value;
 }
 
-# The pids, as they are outside, of its processes whose name (/proc/PID/comm) fits the pattern.
+# The pids, as seen from outside, of its processes whose name (/proc/PID/comm) matches the pattern.
 sub pids {
     my ($self, $comm) = @_;
     my $namespace = $self->{namespace};
@@ -204,10 +204,10 @@ sub pids {
     return sort { $a <=> $b } @pids;
 }
 
-# As somebody pulls the plug: nothing of it is left. Safe to call twice.
+# Pull the plug: nothing of it is left. Safe to call twice.
 sub stop {
     my ($self) = @_;
-    # The holder ends when the first process has, and that one takes all others of its namespace along.
+    # The first process takes all others of its namespace along, and then the holder ends.
     kill 'KILL', delete $self->{pid} // $self->{holder} if $self->{holder};
     waitpid delete $self->{holder}, 0 if $self->{holder};
     return unless $self->{cgroup};

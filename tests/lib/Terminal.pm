@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# A program on a terminal of its own, with somebody who types and reads: script(1) makes the terminal.
+# A program on a terminal of its own, at which the test types and reads. script(1) makes the terminal.
 #
 #   my $t = Terminal->new(columns => 80, rows => 10, command => ['childhurdctl', 'top']);
 #   $t->type("q");
-#   $t->expect(qr/ready/, 'a guest is shown');     # waits for it, and goes on behind it
+#   $t->expect(qr/ready/, 'a guest is shown');     # waits for it, and continues after it
 package Terminal;
 use strict;
 use warnings;
@@ -40,7 +40,7 @@ sub type {
     return print { $self->{in} } $keys;
 }
 
-# Read what there is, for at most so many seconds; false at the end.
+# Read what is there, for at most that many seconds; false at the end.
 sub take {
     my ($self, $limit) = @_;
     my $readable = '';
@@ -49,7 +49,7 @@ sub take {
     return sysread $self->{out}, $self->{said}, 65536, length $self->{said};
 }
 
-# Wait until what was said, behind what was expected before, fits; that is taken away. Gives what fitted.
+# Wait until the output after the last match matches; returns the match, and removes it and everything before.
 sub expect {
     my ($self, $pattern, $what, $limit) = @_;
     my $until = time + ($limit // $LIMIT);
@@ -70,21 +70,21 @@ sub expect {
 # The process on the terminal.
 sub process { my ($self) = @_; return 0 + slurp("$self->{dir}/pid") }
 
-# Give the window another size, of which the program is told.
+# Give the window another size; the program is notified.
 sub resize {
     my ($self, $columns, $rows) = @_;
     chomp(my $tty = slurp("$self->{dir}/tty"));
     return system('stty', '-F', $tty, 'cols', $columns, 'rows', $rows) == 0;
 }
 
-# How the terminal is set: stty's words.
+# The terminal's settings, in stty's words.
 sub settings {
     my ($self) = @_;
     chomp(my $tty = slurp("$self->{dir}/tty"));
     return scalar `stty -F $tty -a`;
 }
 
-# Wait for the program's end; its exit status, -1 when it does not end.
+# Wait for the program's end; returns its exit status, -1: it does not end.
 sub end {
     my ($self, $limit) = @_;
     my $until = time + ($limit // $LIMIT);

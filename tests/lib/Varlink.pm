@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# A Varlink client that holds a service to its word: each reply and each error has to be as the interface's description
-# says, member by member.
+# A Varlink client that compares each reply and each error with the interface's description, member by member.
 #
 #   my $v = Varlink->new("$dir/run/control", slurp('service/org.childhurd.varlink'));
-#   my ($parameters, $error) = $v->call('org.childhurd.List', {});      # dies when the answer is not as described
+#   my ($parameters, $error) = $v->call('org.childhurd.List', {});      # dies if the reply is not as described
 #   my @replies = $v->more('org.childhurd.Wait', { ... });              # all of them, each [parameters, error]
 #   $v->{seen}                                                          # what was seen: names of methods and errors
 package Varlink;
@@ -22,7 +21,7 @@ sub new {
     return $self;
 }
 
-# Another client with the same knowledge, and a connection of its own.
+# Another client with the same description, and a connection of its own.
 sub another { my ($self) = @_; return bless { %$self, socket => undef, buffer => '' }, ref $self }
 
 sub connect {

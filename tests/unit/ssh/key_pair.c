@@ -111,7 +111,7 @@ test_kept(struct place *place, gconstpointer data)
 }
 
 static void
-test_public_mended(struct place *place, gconstpointer data)
+test_public_repaired(struct place *place, gconstpointer data)
 {
 	(void)data;
 	make(place, SSH_KEY_ECDSA);
@@ -125,14 +125,14 @@ test_public_mended(struct place *place, gconstpointer data)
 		else
 			g_assert_cmpint(g_unlink(place->public), ==, 0);
 		make(place, SSH_KEY_ECDSA);
-		g_autofree char *mended = slurp(place->public);
-		g_assert_cmpstr(mended, ==, whole);
+		g_autofree char *repaired = slurp(place->public);
+		g_assert_cmpstr(repaired, ==, whole);
 	}
 	whole[strlen(whole) - 1] = '\0'; /* killed before the line end */
 	g_assert_true(g_file_set_contents(place->public, whole, -1, NULL));
 	make(place, SSH_KEY_ECDSA);
-	g_autofree char *mended = slurp(place->public);
-	g_assert_true(g_str_has_suffix(mended, "\n"));
+	g_autofree char *repaired = slurp(place->public);
+	g_assert_true(g_str_has_suffix(repaired, "\n"));
 }
 
 static void
@@ -186,7 +186,7 @@ main(int argc, char **argv)
 	TEST("openssh-reads-an-ed25519-key", GINT_TO_POINTER(SSH_KEY_ED25519), test_openssh);
 	TEST("openssh-reads-an-ecdsa-key", GINT_TO_POINTER(SSH_KEY_ECDSA), test_openssh);
 	TEST("a-pair-that-is-there-is-kept", NULL, test_kept);
-	TEST("a-missing-or-broken-public-half-is-made-again", NULL, test_public_mended);
+	TEST("a-missing-or-broken-public-half-is-made-again", NULL, test_public_repaired);
 	TEST("a-file-that-is-no-key-is-an-error-and-stays", NULL, test_not_overwritten);
 	TEST("an-error-names-the-path", NULL, test_no_folder);
 	TEST("a-public-half-that-is-none-is-an-error", NULL, test_bad_public);

@@ -348,7 +348,7 @@ test_endless_output(void)
 	log_in(&trial);
 	run(&trial, &result, "cat /dev/zero", NULL, 600000);
 	g_assert_error(result.error, SSH_ERROR, SSH_ERROR_PROTOCOL);
-	g_assert_nonnull(strstr(result.error->message, "it writes without end"));
+	g_assert_nonnull(strstr(result.error->message, "its output does not end"));
 	/* The session is still good. */
 	result.times = 0;
 	g_clear_error(&result.error);

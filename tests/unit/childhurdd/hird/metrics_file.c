@@ -142,7 +142,7 @@ test_not_ours(void)
 	bed_begin(&bed);
 	g_autofree char *text = NULL;
 	g_assert_true(g_file_set_contents(bed.path, "[guest a]\nimage = /precious\n", -1, NULL));
-	until_complaint(&bed, "metrics-file: *is there, and is no file of childhurd's figures*");
+	until_complaint(&bed, "metrics-file: *exists and does not have childhurd's metrics*");
 	metrics_file_set(bed.file, NULL);
 	until_text(&bed, bed.texts);
 	metrics_file_free(g_steal_pointer(&bed.file));
@@ -158,7 +158,7 @@ test_no_file(void)
 	struct stat st;
 	bed_begin(&bed);
 	g_assert_cmpint(mkfifo(bed.path, 0600), ==, 0);
-	until_complaint(&bed, "metrics-file: *is there, and is no file of childhurd's figures*");
+	until_complaint(&bed, "metrics-file: *exists and does not have childhurd's metrics*");
 	metrics_file_free(g_steal_pointer(&bed.file));
 	g_assert_cmpint(g_lstat(bed.path, &st), ==, 0);
 	g_assert_true(S_ISFIFO(st.st_mode));
@@ -174,7 +174,7 @@ test_no_folder(void)
 	g_rmdir(bed.folder);
 	metrics_file_set(bed.file, bed.path);
 	g_test_expect_message(G_LOG_DOMAIN, G_LOG_LEVEL_WARNING,
-			      "metrics-file: *childhurd.prom*No such file*not said again*");
+			      "metrics-file: *childhurd.prom*No such file*not reported again*");
 	until_text(&bed, 5);
 	g_test_assert_expected_messages();
 	g_assert_cmpint(g_mkdir(bed.folder, 0700), ==, 0);

@@ -166,7 +166,7 @@ test_disk(void)
 	host_configure(&h, "", "image = disk.raw\nimage-format = raw\ndisk-size = 16384G\n");
 	g_autofree char *large = host_check(&h);
 	assert_says(large, "note     disk: the guests' disks may grow by 16777216 MiB");
-	assert_says(large, "a guest is paused when nothing is left; make room");
+	assert_says(large, "a guest is paused when nothing is left; free some");
 	g_remove(image);
 	host_end(&h);
 }
@@ -221,7 +221,7 @@ test_coordinator(void)
 	g_assert_cmpint(g_mkdir_with_parents(folder, 0700), ==, 0);
 	g_assert_true(g_file_set_contents(key, "", 0, NULL));
 	g_autofree char *hidden = host_check(&h);
-	assert_says(hidden, "offload_key: cannot be read by nobody, whom guix-daemon runs as, and "
+	assert_says(hidden, "offload_key: cannot be read by nobody, the user of guix-daemon, and "
 			    "builds wait for ever");
 	g_remove(key);
 	g_rmdir(folder);

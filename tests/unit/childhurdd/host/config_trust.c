@@ -63,19 +63,19 @@ assert_good(const struct place *p)
 	g_assert_cmpuint(problems->len, ==, 0);
 }
 
-/* One problem, which begins with the path; its command mends it. */
+/* One problem, which begins with the path; its command fixes it. */
 static void
-assert_mended(const struct place *p, const char *path, const char *part)
+assert_fixed(const struct place *p, const char *path, const char *part)
 {
 	g_autoptr(GPtrArray) problems = trust_problems(p->config);
 	g_assert_cmpuint(problems->len, ==, 1);
 	const char *text = g_ptr_array_index(problems, 0);
-	const char *command = strstr(text, "mend it with: ");
+	const char *command = strstr(text, "fix it with: ");
 	g_assert_true(g_str_has_prefix(text, path));
 	g_assert_nonnull(strstr(text, part));
 	g_assert_nonnull(command);
 	g_assert_true(
-	    g_spawn_command_line_sync(command + strlen("mend it with: "), NULL, NULL, NULL, NULL));
+	    g_spawn_command_line_sync(command + strlen("fix it with: "), NULL, NULL, NULL, NULL));
 	assert_good(p);
 }
 
@@ -94,11 +94,11 @@ test_others(void)
 	for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
 		g_autofree char *path = *names[i] ? path_of(&p, names[i]) : g_strdup(p.dir);
 		g_assert_cmpint(chown(path, 12345, (gid_t)-1), ==, 0);
-		assert_mended(&p, path, "belongs to uid 12345, ");
+		assert_fixed(&p, path, "belongs to uid 12345, ");
 		g_assert_cmpint(chmod(path, 0777), ==, 0);
-		assert_mended(&p, path, "every user may write to it");
+		assert_fixed(&p, path, "every user may write to it");
 		g_assert_cmpint(chmod(path, 0775), ==, 0);
-		assert_mended(&p, path, "its group may write to it");
+		assert_fixed(&p, path, "its group may write to it");
 	}
 	g_assert_cmpint(chmod(p.dir, 01777), ==, 0); /* as /tmp */
 	assert_good(&p);
@@ -155,7 +155,7 @@ int
 main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/trust/what-others-can-write-is-told-with-what-mends-it", test_others);
+	g_test_add_func("/trust/what-others-can-write-is-told-with-what-fixes-it", test_others);
 	g_test_add_func("/trust/each-folder-and-link-on-the-way-counts", test_way);
 	g_test_add_func("/trust/an-ordinary-users-files-are-his-own-business", test_ordinary_user);
 	return g_test_run();

@@ -183,7 +183,8 @@ test_cut_off(void)
 	pid_t pid = process_with("a", uuid, &in);
 	pid_t foreign = process_with("a", "1234", &foreign_in); /* another state directory's */
 	g_autofree char *file = domain_write(&p, p.path, "a", uuid, "starting up", pid);
-	g_test_expect_message("childhurd", G_LOG_LEVEL_MESSAGE, "a: its start was cut off*");
+	g_test_expect_message("childhurd", G_LOG_LEVEL_MESSAGE,
+			      "a: the death of the last daemon interrupted its start*");
 	g_test_expect_message("childhurd", G_LOG_LEVEL_WARNING, "*was being started when*");
 	embed_tidy(p.root, p.path, geteuid());
 	g_test_assert_expected_messages();

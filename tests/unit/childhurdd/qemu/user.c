@@ -44,7 +44,7 @@ test_ordinary(void)
 	g_assert_false(user->other);
 	g_assert_null(user->note);
 	qemu_user_free(user);
-	assert_refused("daemon", "only root's childhurdd can run QEMU as somebody else");
+	assert_refused("daemon", "only root's childhurdd can run QEMU as another user");
 }
 
 static struct qemu_user *

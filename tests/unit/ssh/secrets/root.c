@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The secret root: made, kept, refreshed, mended, and refused when it is unsafe. */
+/* The secret root: made, kept, refreshed, repaired, and refused when it is unsafe. */
 #include "ssh/secrets/root.h"
 
 #include <fcntl.h>
@@ -311,7 +311,7 @@ test_users(struct place *place, gconstpointer data)
 }
 
 static void
-test_mended(struct place *place, gconstpointer data)
+test_repaired(struct place *place, gconstpointer data)
 {
 	g_autofree char *ecdsa =
 	    g_build_filename(place->directory, "etc/ssh/ssh_host_ecdsa_key", NULL);
@@ -360,19 +360,19 @@ test_killed(struct place *place, gconstpointer data)
 	assert_names(place, MADE "/extra/0 100600\n/extra/1 100600\n/extra/2 100600\n");
 }
 
-/* The root must be refused; the message names the file and the command that mends it. */
+/* The root must be refused; the message names the file and the command that fixes it. */
 static void
-assert_unsafe(struct place *place, const char *path, const char *mend)
+assert_unsafe(struct place *place, const char *path, const char *fix)
 {
 	g_autoptr(GError) error = NULL;
-	g_autofree char *command = g_strdup_printf("%s '%s'", mend, path);
+	g_autofree char *command = g_strdup_printf("%s '%s'", fix, path);
 
 	g_assert_false(secret_root_ensure(&place->spec, &error));
 	g_assert_error(error, SECRET_ERROR, SECRET_ERROR_UNSAFE);
 	g_assert_true(g_str_has_prefix(error->message, "childhurd1: "));
 	if (!strstr(error->message, command))
 		g_error("\"%s\" does not say \"%s\"", error->message, command);
-	/* The command does mend it. */
+	/* The command does fix it. */
 	g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, NULL, NULL));
 	ensure(place);
 }
@@ -563,9 +563,9 @@ main(int argc, char **argv)
 	TEST("an-extra-file-may-become-a-folder", test_file_becomes_folder);
 	TEST("extra-files-win-over-made-ones", test_extra_wins);
 	TEST("accounts-that-are-not-configured-any-more-lose-the-key", test_users);
-	TEST("what-a-killed-daemon-left-is-mended", test_mended);
+	TEST("what-a-killed-daemon-left-is-repaired", test_repaired);
 	TEST("killed-at-any-moment-nothing-is-half", test_killed);
-	TEST("wrong-modes-are-refused-with-what-mends-them", test_modes);
+	TEST("wrong-modes-are-refused-with-what-fixes-them", test_modes);
 	TEST("symbolic-links-are-refused", test_links);
 	TEST("special-files-are-refused", test_special);
 	TEST("files-of-another-owner-are-refused", test_owner);

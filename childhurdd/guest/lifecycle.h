@@ -2,8 +2,8 @@
 /*
  * The life of a childhurd as a table: in each state, what each event leads to.
  *
- * This file is data and knows nothing of how an action is done (childhurd_actions.c does). To know what
- * happens to a guest, read lifecycle.c.
+ * This file is data and knows nothing of how an action is done (childhurd_actions.c does). To know
+ * what happens to a guest, read lifecycle.c.
  */
 #ifndef CHILDHURDD_GUEST_LIFECYCLE_H
 #define CHILDHURDD_GUEST_LIFECYCLE_H

@@ -99,9 +99,10 @@ check_status(const char *path, const struct stat *status, GError **error)
 	unsigned int mode = status->st_mode & 07777;
 
 	if (status->st_uid != 0 && status->st_uid != geteuid()) {
-		g_autofree char *what = g_strdup_printf(
-		    "belongs to user %u, but must belong to user %u, which runs childhurdd, or root",
-		    (unsigned)status->st_uid, (unsigned)geteuid());
+		g_autofree char *what =
+		    g_strdup_printf("belongs to user %u, but must belong to user %u, which runs "
+				    "childhurdd, or root",
+				    (unsigned)status->st_uid, (unsigned)geteuid());
 		g_autofree char *fix = g_strdup_printf("chown %u", (unsigned)geteuid());
 
 		return fail_unsafe(path, what, fix, error);

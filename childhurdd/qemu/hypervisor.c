@@ -412,12 +412,12 @@ call_run(struct hypervisor *h, enum call_kind kind, const char *name,
 	call->text = g_strdup(text);
 	call->done = done;
 	call->data = data;
-	if (kind == CALL_MONITOR && calls_of(h->asked, qemu->uuid) >= HYPERVISOR_CALLS_MAX)
+	if (kind == CALL_MONITOR && calls_of(h->asked, call->qemu.uuid) >= HYPERVISOR_CALLS_MAX)
 		g_set_error(&call->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR,
 			    "QEMU's monitor: %d calls wait for an answer already",
 			    HYPERVISOR_CALLS_MAX);
 	else if (kind == CALL_MONITOR)
-		calls_count(h->asked, qemu->uuid, 1);
+		calls_count(h->asked, call->qemu.uuid, 1);
 	call->counted = kind == CALL_MONITOR && !call->error;
 	call->task = task_run(h->tasks, call_work, call_done, call_free, call);
 	return call;

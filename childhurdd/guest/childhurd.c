@@ -4,8 +4,9 @@
  *
  * What people want (want_up, drained) is kept apart from what is the case (state), so that a wish
  * that comes while something else is under way is never lost: when QEMU is gone, childhurd_settle()
- * looks at the wish and goes on from there. A guest is off the list (changed() has published)
- * before anything is done to it.
+ * looks at the wish and goes on from there. A guest is taken off the list (changed() publishes)
+ * before anything is done to it; builds that have read the list a moment ago are kept out by the
+ * slots.
  *
  * The parts of this are childhurd_actions.c, childhurd_state.c, childhurd_ready.c,
  * childhurd_boots.c, childhurd_doubt.c and childhurd_end.c.

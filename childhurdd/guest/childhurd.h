@@ -90,8 +90,8 @@ struct world_ops {
 	gint64 (*sign)(struct childhurd *c);	/* monotonic ms of the last sign of life */
 	gint64 (*spoke)(struct childhurd *c);	/* ... of the last output on its console */
 	/* The state or what is shown of it changed. state_changed, also when only the place in the
-	 * list of machines did: publishing is done when this returns. text: for the log; may be
-	 * NULL. */
+	 * list of machines did: it is published next, and clients hear of it when it is. text: for
+	 * the log; may be NULL. */
 	void (*changed)(struct childhurd *c, gboolean state_changed, const char *text);
 };
 

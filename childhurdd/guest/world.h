@@ -28,10 +28,10 @@ struct runner;
 /* What a guest's world asks of the hird it belongs to; hird is passed back. All return at once, and
  * call nothing back. */
 struct host_ops {
-	/* Log it, report it to clients and, when the state changed, publish: done when this
-	 * returns. text may be NULL. */
+	/* Log it and, when the state changed, publish; clients hear of it when that is done. text
+	 * may be NULL. */
 	void (*event)(void *hird, struct childhurd *c, gboolean state_changed, const char *text);
-	/* Write what coordinators read, where it differs from what is there. */
+	/* Publish what coordinators read, where it differs from what is there. */
 	void (*publish)(void *hird);
 	/* Wait for a place among the parallel starts, and give it up: starts_queue and
 	 * starts_leave. */

@@ -69,13 +69,50 @@ hird_renew(struct hird *h)
 	tell_once(&h->unrenewed, error);
 }
 
-void
-hird_publish(struct hird *h)
+/* Something that waits for the publication. */
+struct follow_up {
+	void (*fn)(struct hird *h, void *data);
+	GDestroyNotify destroy;
+	void *data;
+};
+
+static void
+follow_up_free(void *data)
 {
-	g_autoptr(GError) error = NULL;
-	gboolean made = FALSE;
-	ev_timer_stop(h->host.loop, &h->publish_again);
-	if (!publisher_update(&h->host, h->runners, &made, &error)) {
+	struct follow_up *follow_up = data;
+	if (follow_up->destroy)
+		follow_up->destroy(follow_up->data);
+	g_free(follow_up);
+}
+
+static void
+follow_up(struct hird *h)
+{
+	struct follow_up *next;
+	while (!publisher_busy(h->publisher) && (next = g_queue_pop_head(&h->after))) {
+		next->fn(h, next->data);
+		follow_up_free(next);
+	}
+}
+
+void
+hird_after_publishing(struct hird *h, void (*fn)(struct hird *h, void *data),
+		      GDestroyNotify destroy, void *data)
+{
+	struct follow_up *next = g_new(struct follow_up, 1);
+	gboolean first = g_queue_is_empty(&h->after);
+	*next = (struct follow_up){fn, destroy, data};
+	g_queue_push_tail(&h->after, next);
+	if (first) /* else it is reached from the one before */
+		follow_up(h);
+}
+
+static void
+on_published(gboolean made, const GError *error, void *data)
+{
+	struct hird *h = data;
+	if (error) {
+		ev_timer_stop(h->host.loop, &h->publish_again);
 		ev_timer_set(&h->publish_again, PUBLISH_RETRY, 0);
 		ev_timer_start(h->host.loop, &h->publish_again);
 	}
@@ -84,6 +121,16 @@ hird_publish(struct hird *h)
 		g_warning("%s was gone and is made again", h->host.config->runtime_directory);
 		hird_renew(h);
 	}
+	follow_up(h);
+	if (h->control && !publisher_busy(h->publisher)) /* who waits for a state can see it now */
+		control_event(h->control, &(struct control_event){0});
+}
+
+void
+hird_publish(struct hird *h)
+{
+	ev_timer_stop(h->host.loop, &h->publish_again);
+	publisher_update(h->publisher, h->runners, FALSE);
 	tell_init(h);
 }
 
@@ -100,8 +147,8 @@ look_at_runtime(struct hird *h)
 {
 	if (!h->listed || h->unpublished)
 		return; /* nothing is published yet; or on_publish_again is at it */
-	if (!published_is_there(h->host.config->runtime_directory))
-		hird_publish(h);
+	if (!publisher_busy(h->publisher))
+		publisher_update(h->publisher, h->runners, TRUE);
 	hird_renew(h);
 }
 
@@ -121,6 +168,29 @@ log_event(const struct childhurd *c, gboolean state_changed, const char *said)
 		g_log(G_LOG_DOMAIN, level, "%s: %s", c->config->name, text);
 }
 
+/* An event that clients hear of when what follows from it is published. */
+struct told {
+	struct control_event event;
+	char *guest, *text;
+};
+
+static void
+told_free(void *data)
+{
+	struct told *told = data;
+	g_free(told->guest);
+	g_free(told->text);
+	g_free(told);
+}
+
+static void
+tell_clients(struct hird *h, void *data)
+{
+	const struct told *told = data;
+	if (h->control)
+		control_event(h->control, &told->event);
+}
+
 static void
 host_event(void *hird, struct childhurd *c, gboolean state_changed, const char *text)
 {
@@ -133,12 +203,15 @@ host_event(void *hird, struct childhurd *c, gboolean state_changed, const char *
 		log_event(c, state_changed, text);
 	if (!h->control)
 		return;
-	struct control_event event = {.number = text ? ++h->event_number : 0,
-				      .time = g_get_real_time(),
-				      .guest = c->config->name,
-				      .state = state_changed ? state_name(c->state) : NULL,
-				      .text = text};
-	control_event(h->control, &event);
+	struct told *told = g_new(struct told, 1);
+	told->guest = g_strdup(c->config->name);
+	told->text = g_strdup(text);
+	told->event = (struct control_event){.number = text ? ++h->event_number : 0,
+					     .time = g_get_real_time(),
+					     .guest = told->guest,
+					     .state = state_changed ? state_name(c->state) : NULL,
+					     .text = told->text};
+	hird_after_publishing(h, tell_clients, told_free, told);
 	if (state_changed || c->winding_down) /* an unresponsive guest's stop changes no state */
 		ev_timer_start(h->host.loop, &h->tend);
 }
@@ -396,6 +469,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->host.writer = writer_new(loop, NULL);
 	h->host.files = tasks_new(loop, -1);
 	h->host.guix = lane_new(h->host.files);
+	h->publisher = publisher_new(&h->host, on_published, h);
 	h->loads = lane_new(h->host.files);
 	h->logs = lane_new(h->host.files);
 	h->host.qemu_user = qemu_user_find(config->qemu_user, error);
@@ -465,10 +539,14 @@ hird_free(struct hird *h)
 	ev_timer_stop(h->host.loop, &h->tend);
 	ev_timer_stop(h->host.loop, &h->list);
 	ev_timer_stop(h->host.loop, &h->open);
-	ev_timer_stop(h->host.loop, &h->publish_again);
 	ev_timer_stop(h->host.loop, &h->look);
+	while (publisher_busy(h->publisher)) /* PUBLISH_LIMIT at most */
+		ev_run(h->host.loop, EVRUN_ONCE);
+	ev_timer_stop(h->host.loop, &h->publish_again);
+	g_queue_clear_full(&h->after, follow_up_free);
 	if (h->control)
 		control_free(h->control);
+	publisher_free(h->publisher);
 	lane_free(h->loads);
 	lane_free(h->logs);
 	lane_free(h->host.guix);

@@ -19,6 +19,8 @@ struct hird {
 	struct starts *starts;
 	struct metrics *metrics;
 	ev_timer admit, tend, list, open, publish_again, look;
+	struct publisher *publisher;
+	GQueue after;	    /* of struct follow_up: what waits for the publication */
 	char *unpublished;  /* why the last publication failed; NULL: it did not */
 	struct lane *loads; /* of the configuration */
 	struct lane *logs;  /* their rotation */
@@ -37,8 +39,13 @@ struct hird {
 	GArray *machines;
 };
 
-/* Write what coordinators read, where it differs from what is there. */
+/* Write what coordinators read, where it differs from what is there; done later. */
 void hird_publish(struct hird *hird);
+/* fn(hird, data) when all is published that was to be until now, or could not be: at once, or
+ * later, in the order of the calls. data goes with destroy, also when that is never; NULL: it does
+ * not go. */
+void hird_after_publishing(struct hird *hird, void (*fn)(struct hird *hird, void *data),
+			   GDestroyNotify destroy, void *data);
 /* The runner of that name, NULL: there is none. */
 struct runner *hird_find(const struct hird *hird, const char *name);
 /* Also among those that are no longer configured. */

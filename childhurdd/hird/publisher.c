@@ -43,12 +43,137 @@ publisher_guests(const struct host *host, GPtrArray *runners)
 	return list;
 }
 
-gboolean
-publisher_update(const struct host *host, GPtrArray *runners, gboolean *made, GError **error)
+/* --- writing --- */
+
+/* The guests as they were: a worker's alone. */
+struct publication {
+	struct publisher *publisher;
+	char *directory;
+	GArray *guests; /* of struct published_guest, with strings of its own */
+	gboolean missing;
+	gboolean made;
+	GError *error;
+};
+
+struct publisher {
+	const struct host *host;
+	struct lane *lane;
+	struct publication *next; /* to be written when the one before is; NULL: none */
+	gboolean writing;
+	publisher_fn done;
+	void *data;
+};
+
+static void
+guest_copy(struct published_guest *guest)
 {
-	if (!folder_make(host->config->runtime_directory, made, error))
-		return FALSE;
-	g_autoptr(GArray) guests = publisher_guests(host, runners);
-	return published_write(host->config->runtime_directory,
-			       (const struct published_guest *)guests->data, guests->len, error);
+	guest->name = g_strdup(guest->name);
+	guest->host_name = g_strdup(guest->host_name);
+	guest->user = g_strdup(guest->user);
+	guest->private_key = g_strdup(guest->private_key);
+	guest->coordinator_key = g_strdup(guest->coordinator_key);
+	guest->host_keys = (const char *const *)g_strdupv((char **)guest->host_keys);
+	guest->systems = (const char *const *)g_strdupv((char **)guest->systems);
+	guest->features = (const char *const *)g_strdupv((char **)guest->features);
+}
+
+static void
+guest_clear(void *data)
+{
+	struct published_guest *guest = data;
+	g_free((char *)guest->name);
+	g_free((char *)guest->host_name);
+	g_free((char *)guest->user);
+	g_free((char *)guest->private_key);
+	g_free((char *)guest->coordinator_key);
+	g_strfreev((char **)guest->host_keys);
+	g_strfreev((char **)guest->systems);
+	g_strfreev((char **)guest->features);
+}
+
+static void
+publication_free(void *data)
+{
+	struct publication *publication = data;
+	g_free(publication->directory);
+	g_array_unref(publication->guests);
+	g_clear_error(&publication->error);
+	g_free(publication);
+}
+
+static void
+publication_work(void *data)
+{
+	struct publication *p = data;
+	lane_touch("folder", p->directory);
+	if (p->missing && published_is_there(p->directory))
+		return;
+	if (folder_make(p->directory, &p->made, &p->error))
+		published_write(p->directory, (const struct published_guest *)p->guests->data,
+				p->guests->len, &p->error);
+}
+
+static void on_written(void *data, const GError *late);
+
+static void
+write_next(struct publisher *publisher)
+{
+	publisher->writing = publisher->next != NULL;
+	if (publisher->writing)
+		lane_run(publisher->lane, PUBLISH_LIMIT, publication_work, on_written,
+			 publication_free, g_steal_pointer(&publisher->next));
+}
+
+static void
+on_written(void *data, const GError *late)
+{
+	const struct publication *publication = data;
+	struct publisher *publisher = publication->publisher;
+	write_next(publisher);
+	publisher->done(!late && publication->made, late ? late : publication->error,
+			publisher->data);
+}
+
+struct publisher *
+publisher_new(const struct host *host, publisher_fn done, void *data)
+{
+	struct publisher *publisher = g_new0(struct publisher, 1);
+	publisher->host = host;
+	publisher->lane = lane_new(host->files);
+	publisher->done = done;
+	publisher->data = data;
+	return publisher;
+}
+
+void
+publisher_free(struct publisher *publisher)
+{
+	if (!publisher)
+		return;
+	lane_free(publisher->lane);
+	g_clear_pointer(&publisher->next, publication_free);
+	g_free(publisher);
+}
+
+void
+publisher_update(struct publisher *publisher, GPtrArray *runners, gboolean missing)
+{
+	struct publication *next = g_new0(struct publication, 1);
+	next->publisher = publisher;
+	next->directory = g_strdup(publisher->host->config->runtime_directory);
+	next->guests = publisher_guests(publisher->host, runners);
+	g_array_set_clear_func(next->guests, guest_clear);
+	for (guint i = 0; i < next->guests->len; i++)
+		guest_copy(&g_array_index(next->guests, struct published_guest, i));
+	next->missing = missing && (!publisher->next || publisher->next->missing);
+	g_clear_pointer(&publisher->next, publication_free);
+	publisher->next = next;
+	if (!publisher->writing)
+		write_next(publisher);
+}
+
+gboolean
+publisher_busy(const struct publisher *publisher)
+{
+	return publisher->writing;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* From the hird's runners to offload/published.h: which guests coordinators are told of. */
+/*
+ * From the hird's runners to offload/published.h: which guests coordinators see, and the files that
+ * tell them, written in a worker.
+ */
 #ifndef CHILDHURDD_HIRD_PUBLISHER_H
 #define CHILDHURDD_HIRD_PUBLISHER_H
 
@@ -8,6 +11,8 @@
 #include "childhurdd/guest/world.h"
 #include "offload/published.h"
 
+#define PUBLISH_LIMIT 5000 /* ms that the runtime directory may take to answer */
+
 /* How the list of machines is to have this guest. */
 enum published_as publisher_as(const struct childhurd *c);
 
@@ -15,9 +20,19 @@ enum published_as publisher_as(const struct childhurd *c);
  * its keys. Caller frees the array; its strings belong to configuration and runners. */
 GArray *publisher_guests(const struct host *host, GPtrArray *runners);
 
-/* Write the files; the runtime directory is made again when it is gone (*made). The error names the
- * file. */
-gboolean publisher_update(const struct host *host, GPtrArray *runners, gboolean *made,
-			  GError **error);
+struct publisher;
+/* What was asked for last is written, or could not be: error names the file. made: the runtime
+ * directory was gone, and there is another one. */
+typedef void (*publisher_fn)(gboolean made, const GError *error, void *data);
+
+/* host is borrowed; done is called on the loop, never from within publisher_update. */
+struct publisher *publisher_new(const struct host *host, publisher_fn done, void *data);
+void publisher_free(struct publisher *publisher); /* NULL is allowed */
+
+/* Write what these runners are now; missing: only if a file is not there. What was to be written
+ * before and has not begun is left out. done follows. */
+void publisher_update(struct publisher *publisher, GPtrArray *runners, gboolean missing);
+/* Is anything still to be written? */
+gboolean publisher_busy(const struct publisher *publisher);
 
 #endif

@@ -244,19 +244,44 @@ apply(struct hird *h, struct config *config, GPtrArray *messages)
 	ev_timer_start(h->host.loop, &h->tend);
 }
 
+/* What came of a reload, which is answered when it is published. */
+struct outcome {
+	gboolean applied;
+	GPtrArray *messages;
+	hird_reload_fn done;
+	void *data;
+};
+
 static void
-finish(struct hird *h, gboolean applied, GPtrArray *messages, hird_reload_fn done, void *data)
+outcome_free(void *data)
 {
+	struct outcome *outcome = data;
+	g_ptr_array_unref(outcome->messages);
+	g_free(outcome);
+}
+
+static void
+on_reload_published(struct hird *h, void *data)
+{
+	const struct outcome *outcome = data;
 	h->reloading--;
 	if (h->opened && !h->reloading)
 		notify_send("READY=1");
+	if (outcome->done)
+		outcome->done(outcome->applied, outcome->messages, outcome->data);
+}
+
+static void
+finish(const struct load *load, gboolean applied, GPtrArray *messages)
+{
+	struct outcome *outcome = g_new(struct outcome, 1);
+	*outcome = (struct outcome){applied, g_ptr_array_ref(messages), load->done, load->data};
 	for (guint i = 0; i < messages->len; i++)
 		g_log(G_LOG_DOMAIN, applied ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_WARNING,
 		      "reload: %s", (const char *)g_ptr_array_index(messages, i));
 	if (!applied)
 		g_warning("reload: nothing was changed");
-	if (done)
-		done(applied, messages, data);
+	hird_after_publishing(load->hird, on_reload_published, outcome_free, outcome);
 }
 
 static void
@@ -267,7 +292,7 @@ on_loaded(void *data, const GError *late)
 	if (late) {
 		g_autoptr(GPtrArray) messages = g_ptr_array_new_with_free_func(g_free);
 		g_ptr_array_add(messages, g_strdup(late->message));
-		finish(h, FALSE, messages, load->done, load->data);
+		finish(load, FALSE, messages);
 		return;
 	}
 	gboolean good = load->config != NULL && h->listed;
@@ -280,7 +305,7 @@ on_loaded(void *data, const GError *late)
 		apply(h, g_steal_pointer(&load->config), load->messages);
 	if (h->control && !control_share(h->control, load->groups, &error))
 		g_ptr_array_add(load->messages, g_strdup(error->message));
-	finish(h, good, load->messages, load->done, load->data);
+	finish(load, good, load->messages);
 }
 
 static void

@@ -31,6 +31,7 @@ serve_describe(void *data, const char *name, gboolean details, struct control_gu
 	struct runner *r = hird_find_any(h, name);
 	if (r)
 		describe(&h->host, r, details, &h->description, guest);
+	guest->publishing = r && publisher_busy(h->publisher);
 	return r != NULL;
 }
 
@@ -120,6 +121,13 @@ on_record(const char *why, void *data)
 }
 
 static void
+on_list_written(struct hird *h, void *data)
+{
+	keeping_tell(data);
+}
+
+/* Nor before the list of machines is as it made it. */
+static void
 serve_kept(void *data, const char *const *names,
 	   void (*done)(const char *name, const char *why, void *done_data), void *done_data)
 {
@@ -136,7 +144,7 @@ serve_kept(void *data, const char *const *names,
 		keeping->left++;
 		writer_wait(h->host.writer, runner_record_file(r), on_record, record);
 	}
-	keeping_tell(keeping);
+	hird_after_publishing(h, on_list_written, NULL, keeping);
 }
 
 char **

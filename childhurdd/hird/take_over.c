@@ -103,6 +103,14 @@ open_control(struct hird *h)
 	notify_send(h->listed ? "READY=1" : "READY=1\nSTATUS=the hypervisor does not answer yet");
 }
 
+/* What is no longer configured is off the list now. */
+static void
+on_list_written(struct hird *h, void *data)
+{
+	end_strangers(h, data);
+	open_control(h);
+}
+
 static void
 on_list_limit(struct ev_loop *loop, ev_timer *w, int revents)
 {
@@ -140,8 +148,8 @@ on_listed(const struct hypervisor_result *result, void *data)
 			start_at_begin(r);
 	}
 	hird_publish(h);
-	end_strangers(h, result->domains); /* which are off the list now */
-	open_control(h);
+	hird_after_publishing(h, on_list_written, (GDestroyNotify)g_ptr_array_unref,
+			      g_ptr_array_ref(result->domains));
 }
 
 static void

@@ -48,7 +48,8 @@ struct control_guest {
 	    *why; /* why it is in this state: "started by root", "QEMU was killed by signal 9" */
 	const char *phase; /* what is being done or waited for now: "waiting for the SSH banner" */
 	gboolean published;
-	gboolean autostart; /* configured to start with the daemon */
+	gboolean publishing; /* its state may not be published yet: an event follows when it is */
+	gboolean autostart;  /* configured to start with the daemon */
 	const char *listen_address;
 	int ssh_port;
 	int builds;		  /* builds running, -1 unknown */

@@ -57,7 +57,7 @@ fail_stuck(struct request *request, const struct control_guest *guest)
 }
 
 /* The guests as they are, or NULL when the request was answered with an error. *all: they are in
- * the state. */
+ * the state, and that is published. */
 static JsonArray *
 judge(struct wait *wait, gboolean *all)
 {
@@ -69,7 +69,7 @@ judge(struct wait *wait, gboolean *all)
 		struct control_guest guest = {0};
 		gboolean there = hird->describe(hird->data, name, FALSE, &guest);
 		if (there && (is_in(&guest, wait->state) || !is_stuck(&guest, wait->state))) {
-			*all = *all && is_in(&guest, wait->state);
+			*all = *all && is_in(&guest, wait->state) && !guest.publishing;
 			json_array_add_object_element(guests, guest_json(&guest));
 			continue;
 		}

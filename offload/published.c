@@ -12,6 +12,7 @@
  */
 #include "offload/published.h"
 #include "config/base/atomic_file.h"
+#include "config/base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,29 +23,11 @@
 #define HEADER	 "Written by childhurdd; changes are overwritten."
 #define SSH_PORT 22
 
-/* A string in Scheme's syntax. */
-static void
-scheme_string(GString *text, const char *string)
-{
-	g_string_append_c(text, '"');
-	for (const char *at = string; *at; at++) {
-		guchar byte = (guchar)*at;
-
-		if (byte == '"' || byte == '\\')
-			g_string_append_printf(text, "\\%c", byte);
-		else if (byte < 0x20 || byte == 0x7f)
-			g_string_append_printf(text, "\\x%02x", byte);
-		else
-			g_string_append_c(text, *at);
-	}
-	g_string_append_c(text, '"');
-}
-
 static void
 scheme_field(GString *text, const char *name, const char *value)
 {
 	g_string_append_printf(text, "\n  (%s ", name);
-	scheme_string(text, value);
+	text_scheme(text, value);
 	g_string_append_c(text, ')');
 }
 
@@ -54,7 +37,7 @@ scheme_strings(GString *text, const char *name, const char *const *values)
 	g_string_append_printf(text, "\n  (%s (list", name);
 	for (; values && *values; values++) {
 		g_string_append_c(text, ' ');
-		scheme_string(text, *values);
+		text_scheme(text, *values);
 	}
 	g_string_append(text, "))");
 }

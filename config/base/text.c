@@ -100,3 +100,63 @@ text_said(const char *output, const char *prefix, const char *between, glong max
 		return g_strdup("it said nothing");
 	return g_utf8_substring(joined, 0, MIN(g_utf8_strlen(joined, -1), max));
 }
+
+static gboolean
+is_graphic(gunichar c)
+{
+	switch (g_unichar_type(c)) {
+	case G_UNICODE_CONTROL:
+	case G_UNICODE_FORMAT:
+	case G_UNICODE_UNASSIGNED:
+	case G_UNICODE_PRIVATE_USE:
+	case G_UNICODE_SURROGATE:
+	case G_UNICODE_LINE_SEPARATOR:
+	case G_UNICODE_PARAGRAPH_SEPARATOR:
+		return FALSE;
+	case G_UNICODE_SPACE_SEPARATOR:
+		return c == ' ';
+	default:
+		return TRUE;
+	}
+}
+
+/*
+ * Measured with Guile 3.0.8 for every code point: a quotation mark and a backslash get a backslash;
+ * \a \b \t \n \v \f \r are written with their letter; every other character without a glyph
+ * (controls, format characters, spaces other than U+0020, line and paragraph separators, private
+ * use, unassigned) becomes \xHH, \uHHHH or \UHHHHHH, without a semicolon; all others stay as they
+ * are.
+ */
+static void
+append_scheme(GString *out, gunichar c)
+{
+	static const char letters[] = "abtnvfr"; /* U+0007 to U+000D */
+	if (c == '"' || c == '\\')
+		g_string_append_printf(out, "\\%c", (char)c);
+	else if (c >= 7 && c <= 13)
+		g_string_append_printf(out, "\\%c", letters[c - 7]);
+	else if (is_graphic(c))
+		g_string_append_unichar(out, c);
+	else if (c <= 0xff)
+		g_string_append_printf(out, "\\x%02x", c);
+	else if (c <= 0xffff)
+		g_string_append_printf(out, "\\u%04x", c);
+	else
+		g_string_append_printf(out, "\\U%06x", c);
+}
+
+void
+text_scheme(GString *out, const char *text)
+{
+	g_string_append_c(out, '"');
+	while (*text) {
+		gunichar c = g_utf8_get_char_validated(text, -1);
+		gboolean valid = c != (gunichar)-1 && c != (gunichar)-2;
+		if (valid)
+			append_scheme(out, c);
+		else
+			g_string_append_c(out, *text);
+		text = valid ? g_utf8_next_char(text) : text + 1;
+	}
+	g_string_append_c(out, '"');
+}

@@ -33,4 +33,10 @@ char *text_shown(const char *bytes, gsize length);
  */
 char *text_said(const char *output, const char *prefix, const char *between, glong max);
 
+/*
+ * Append text as Guile's `write` prints a string, so that `read` gives it again. text is UTF-8;
+ * bytes that are none stay as they are.
+ */
+void text_scheme(GString *out, const char *text);
+
 #endif

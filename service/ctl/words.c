@@ -101,12 +101,11 @@ ctl_clean(const char *text, gboolean line)
 char *
 ctl_coloured(const char *state, const char *text)
 {
-	static const char *const green[] = {"ready", NULL},
-				 *const red[] = {"failed", "unresponsive", NULL},
-				 *const plain[] = {"stopped", "asleep", NULL};
+	static const char *const green[] = {"ready", NULL};
+	static const char *const red[] = {"failed", "unresponsive", NULL};
 	const char *none = g_getenv("NO_COLOR"), *kind = g_getenv("TERM");
 	if (!ctl_is_terminal() || (none && *none) || !kind || !strcmp(kind, "dumb") ||
-	    g_strv_contains(plain, state))
+	    !strcmp(state, "stopped"))
 		return g_strdup(text);
 	return g_strdup_printf("\033[%dm%s\033[m",
 			       g_strv_contains(green, state) ? 32

@@ -3,56 +3,15 @@
  * The message to a guest: the list of its secret files, and their bytes.
  *
  * Guix reads the list with `read` (gnu/build/secret-service.scm, secret-service-receive-secrets),
- * so the names are printed as Guile's `write` prints strings. That was measured with Guile 3.0.8
- * for every code point: a quotation mark and a backslash get a backslash; \a \b \t \n \v \f \r are
- * written with their letter; every other character without a glyph (controls, format characters,
- * spaces other than U+0020, line and paragraph separators, private use, unassigned) becomes \xHH,
- * \uHHHH or \UHHHHHH, without a semicolon; all others stay as they are.
+ * so the names are printed as Guile's `write` prints strings.
  */
 #include "ssh/secrets/service.h"
 
 #include <string.h>
 
+#include "config/base/text.h"
 #include "ssh/secrets/root.h"
 #include "ssh/wire.h"
-
-static gboolean
-is_graphic(gunichar c)
-{
-	switch (g_unichar_type(c)) {
-	case G_UNICODE_CONTROL:
-	case G_UNICODE_FORMAT:
-	case G_UNICODE_UNASSIGNED:
-	case G_UNICODE_PRIVATE_USE:
-	case G_UNICODE_SURROGATE:
-	case G_UNICODE_LINE_SEPARATOR:
-	case G_UNICODE_PARAGRAPH_SEPARATOR:
-		return FALSE;
-	case G_UNICODE_SPACE_SEPARATOR:
-		return c == ' ';
-	default:
-		return TRUE;
-	}
-}
-
-static void
-append_character(GString *out, gunichar c)
-{
-	static const char letters[] = "abtnvfr"; /* U+0007 to U+000D */
-
-	if (c == '"' || c == '\\')
-		g_string_append_printf(out, "\\%c", (char)c);
-	else if (c >= 7 && c <= 13)
-		g_string_append_printf(out, "\\%c", letters[c - 7]);
-	else if (is_graphic(c))
-		g_string_append_unichar(out, c);
-	else if (c <= 0xff)
-		g_string_append_printf(out, "\\x%02x", c);
-	else if (c <= 0xffff)
-		g_string_append_printf(out, "\\u%04x", c);
-	else
-		g_string_append_printf(out, "\\U%06x", c);
-}
 
 static gboolean
 append_string(GString *out, const char *text, GError **error)
@@ -66,10 +25,7 @@ append_string(GString *out, const char *text, GError **error)
 		    excerpt);
 		return FALSE;
 	}
-	g_string_append_c(out, '"');
-	for (const char *p = text; *p; p = g_utf8_next_char(p))
-		append_character(out, g_utf8_get_char(p));
-	g_string_append_c(out, '"');
+	text_scheme(out, text);
 	return TRUE;
 }
 

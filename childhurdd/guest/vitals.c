@@ -40,7 +40,7 @@ measure(struct life *life, gint64 now)
 	if (known)
 		life->cpu = look.cpu;
 	else if (life->pid && lack_is(errno))
-		life_sign(life, "it could not be looked at", now);
+		life_sign(life, now); /* it could not be looked at, which says nothing */
 }
 
 void
@@ -50,7 +50,7 @@ life_begin(struct life *life, pid_t pid, const char *console, gint64 now)
 	*life = (struct life){
 	    .pid = pid, .statm = process_statm(pid), .console = g_strdup(console), .share = NAN};
 	life->quiet_since = now;
-	life_sign(life, "its start", now);
+	life_sign(life, now);
 	console_changed(life);
 	measure(life, now);
 	life->looked = now;
@@ -72,10 +72,9 @@ life_memory(const struct life *life)
 }
 
 void
-life_sign(struct life *life, const char *what, gint64 now)
+life_sign(struct life *life, gint64 now)
 {
 	life->sign = now;
-	life->what = what;
 }
 
 void
@@ -86,10 +85,10 @@ life_look(struct life *life, gint64 now)
 	measure(life, now);
 	life->looked = now;
 	if (life->share >= LIFE_BUSY)
-		life_sign(life, "QEMU is busy", now);
+		life_sign(life, now);
 	if (console_changed(life)) {
 		life->quiet_since = now;
-		life_sign(life, "console output", now);
+		life_sign(life, now);
 	}
 }
 

@@ -23,14 +23,13 @@ struct life {
 	double share;	      /* of a core, between the last two looks; NAN unknown */
 	gint64 quiet_since;   /* monotonic ms of the console's last change */
 	gint64 sign;	      /* monotonic ms of the last sign of life */
-	const char *what;     /* which: "console output" */
 };
 
 /* Begin with a QEMU, at monotonic ms now. console is copied. */
 void life_begin(struct life *life, pid_t pid, const char *console, gint64 now);
 void life_clear(struct life *life);
-/* Note another sign than those that a look finds; what is not copied. */
-void life_sign(struct life *life, const char *what, gint64 now);
+/* Another sign than those that a look finds. */
+void life_sign(struct life *life, gint64 now);
 /* Look again, when LIFE_INTERVAL has passed since the last look. */
 void life_look(struct life *life, gint64 now);
 /* The observations, for a verdict: "console quiet for 3min, QEMU used 0 % of a core". Caller frees.

@@ -106,7 +106,7 @@ on_health(enum event event, const char *text, gboolean impostor, void *data)
 	struct runner *r = data;
 	gint64 heard = health_report(r->health)->heard;
 	if (heard > r->life.sign)
-		life_sign(&r->life, "an SSH answer", heard);
+		life_sign(&r->life, heard);
 	life_look(&r->life, runner_now());
 	if (impostor && g_strcmp0(r->c->phase, text))
 		runner_note(r, NOTE_IMPOSTOR, text);

@@ -140,6 +140,31 @@ request_invalid(struct request *request, const char *parameter, const char *why)
 	request_fail(request, why ? CONTROL_INVALID_VALUE : VARLINK_INVALID_PARAMETER, parameters);
 }
 
+static void
+later_release(struct request *request)
+{
+	struct later *later = request->state;
+	later->request = NULL;
+}
+
+struct later *
+request_later(struct request *request, void *data, GDestroyNotify free_data)
+{
+	struct later *later = g_new(struct later, 1);
+	*later = (struct later){request, data, free_data};
+	request->state = later;
+	request->release = later_release;
+	return later;
+}
+
+void
+later_free(struct later *later)
+{
+	if (later->data && later->free_data)
+		later->free_data(later->data);
+	g_free(later);
+}
+
 void
 request_upgrade(struct request *request, JsonObject *parameters)
 {

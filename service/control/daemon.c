@@ -13,22 +13,10 @@ method_metrics(struct request *request)
 	request_reply(request, o, FALSE);
 }
 
-/* A check under way; request NULL: nobody waits for it any more. */
-struct looking {
-	struct request *request;
-};
-
-static void
-looking_release(struct request *request)
-{
-	struct looking *looking = request->state;
-	looking->request = NULL;
-}
-
 static void
 on_checked(gboolean good, const struct control_finding *findings, gsize n, void *data)
 {
-	struct looking *looking = data;
+	struct later *looking = data;
 	if (looking->request) {
 		JsonArray *array = json_array_new();
 		for (gsize i = 0; i < n; i++)
@@ -38,16 +26,12 @@ on_checked(gboolean good, const struct control_finding *findings, gsize n, void 
 		json_object_set_array_member(o, "findings", array);
 		request_reply(looking->request, o, FALSE);
 	}
-	g_free(looking);
+	later_free(looking);
 }
 
 void
 method_check(struct request *request)
 {
 	const struct control_hird *hird = &request->client->control->hird;
-	struct looking *looking = g_new(struct looking, 1);
-	*looking = (struct looking){request};
-	request->state = looking;
-	request->release = looking_release;
-	hird->check(hird->data, on_checked, looking);
+	hird->check(hird->data, on_checked, request_later(request, NULL, NULL));
 }

@@ -121,6 +121,16 @@ void request_fail(struct request *request, const char *error, JsonObject *parame
 /* why NULL: the parameter is missing, unknown or of another type than the interface says; else why
  * its value is not possible, and what would be. */
 void request_invalid(struct request *request, const char *parameter, const char *why);
+/* An answer that the hird gives later, to whoever still waits for it. */
+struct later {
+	struct request *request; /* NULL: nobody waits for it any more */
+	void *data;
+	GDestroyNotify free_data; /* NULL: data is not to be freed */
+};
+/* It becomes the request's state. The one that answers frees it. */
+struct later *request_later(struct request *request, void *data, GDestroyNotify free_data);
+void later_free(struct later *later);
+
 /*
  * Answer, and from now on the connection is a stream of bytes: request->take gets what comes, at
  * once what stands behind the call already, and client_write sends. The last thing a method does.

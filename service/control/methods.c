@@ -113,23 +113,10 @@ method_machines(struct request *request)
 	request_reply(request, o, FALSE);
 }
 
-/* A screenshot under way; request NULL: nobody waits for it any more. */
-struct shot {
-	struct request *request;
-	char *name;
-};
-
-static void
-shot_release(struct request *request)
-{
-	struct shot *shot = request->state;
-	shot->request = NULL;
-}
-
 static void
 on_shot(GBytes *png, const GError *error, void *data)
 {
-	struct shot *shot = data;
+	struct later *shot = data;
 	if (shot->request && png) {
 		gsize n;
 		const guchar *bytes = g_bytes_get_data(png, &n);
@@ -138,11 +125,10 @@ on_shot(GBytes *png, const GError *error, void *data)
 		json_object_set_string_member(o, "png", text);
 		request_reply(shot->request, o, FALSE);
 	} else if (shot->request) {
-		request_not_possible(shot->request, shot->name,
+		request_not_possible(shot->request, shot->data,
 				     error ? error->message : "the hypervisor gave no picture");
 	}
-	g_free(shot->name);
-	g_free(shot);
+	later_free(shot);
 }
 
 static void
@@ -156,11 +142,7 @@ method_screenshot(struct request *request)
 	char *name = request_name(request);
 	if (!name)
 		return;
-	struct shot *shot = g_new(struct shot, 1);
-	*shot = (struct shot){request, name};
-	request->state = shot;
-	request->release = shot_release;
-	hird->screenshot(hird->data, name, on_shot, shot);
+	hird->screenshot(hird->data, name, on_shot, request_later(request, name, g_free));
 }
 
 /* What ssh(1) has to be told. */
@@ -180,29 +162,15 @@ method_ssh(struct request *request)
 
 /* --- changing --- */
 
-/* A command that was done and is not kept yet; request NULL: nobody waits for it any more. */
-struct order {
-	struct request *request;
-	JsonObject *reply;
-};
-
-static void
-order_release(struct request *request)
-{
-	struct order *order = request->state;
-	order->request = NULL;
-}
-
 static void
 on_kept(const char *name, const char *why, void *data)
 {
-	struct order *order = data;
+	struct later *order = data;
 	if (order->request && name)
 		request_fail_for(order->request, CONTROL_INTERFACE ".NotKept", name, why);
 	else if (order->request)
-		request_reply(order->request, g_steal_pointer(&order->reply), FALSE);
-	g_clear_pointer(&order->reply, json_object_unref);
-	g_free(order);
+		request_reply(order->request, g_steal_pointer(&order->data), FALSE);
+	later_free(order);
 }
 
 /* Do it to each, and answer when a daemon that is killed then loses none of it, or when that cannot
@@ -242,12 +210,9 @@ command(struct request *request, enum control_verb verb)
 	}
 	JsonObject *o = json_object_new();
 	json_object_set_array_member(o, "names", done);
-	struct order *order = g_new(struct order, 1);
-	*order = (struct order){request, o};
-	request->state = order;
-	request->release = order_release;
 	g_ptr_array_add(names, NULL);
-	hird->kept(hird->data, (const char *const *)names->pdata, on_kept, order);
+	hird->kept(hird->data, (const char *const *)names->pdata, on_kept,
+		   request_later(request, o, (GDestroyNotify)json_object_unref));
 }
 
 static void
@@ -286,22 +251,10 @@ method_undrain(struct request *request)
 	command(request, CONTROL_UNDRAIN);
 }
 
-/* request NULL: nobody waits for it any more. */
-struct reloading {
-	struct request *request;
-};
-
-static void
-reloading_release(struct request *request)
-{
-	struct reloading *reloading = request->state;
-	reloading->request = NULL;
-}
-
 static void
 on_reloaded(gboolean applied, GPtrArray *messages, void *data)
 {
-	struct reloading *reloading = data;
+	struct later *reloading = data;
 	JsonObject *o = json_object_new();
 	JsonArray *lines = json_array_new();
 	for (guint i = 0; i < messages->len; i++) {
@@ -315,18 +268,14 @@ on_reloaded(gboolean applied, GPtrArray *messages, void *data)
 		request_reply(reloading->request, o, FALSE);
 	else
 		request_fail(reloading->request, CONTROL_INTERFACE ".ConfigurationErrors", o);
-	g_free(reloading);
+	later_free(reloading);
 }
 
 static void
 method_reload(struct request *request)
 {
 	const struct control_hird *hird = &request->client->control->hird;
-	struct reloading *reloading = g_new(struct reloading, 1);
-	reloading->request = request;
-	request->state = reloading;
-	request->release = reloading_release;
-	hird->reload(hird->data, on_reloaded, reloading);
+	hird->reload(hird->data, on_reloaded, request_later(request, NULL, NULL));
 }
 
 /* --- the table --- */

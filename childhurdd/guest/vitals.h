@@ -28,7 +28,7 @@ struct life {
 /* Begin with a QEMU, at monotonic ms now. console is copied. */
 void life_begin(struct life *life, pid_t pid, const char *console, gint64 now);
 void life_clear(struct life *life);
-/* Another sign than those that a look finds. */
+/* Note another sign than those that a look finds. */
 void life_sign(struct life *life, gint64 now);
 /* Look again, when LIFE_INTERVAL has passed since the last look. */
 void life_look(struct life *life, gint64 now);

@@ -286,6 +286,7 @@ keep_failure(struct runner *r)
 	writer_put(r->host->writer, r->failure,
 		   failure_text(r->c, r->pictured ? r->screen : NULL, lines));
 	r->pictured = FALSE;
+	r->failed = TRUE;
 }
 
 static void
@@ -475,6 +476,7 @@ runner_new(const struct host *host, const struct config_guest *guest)
 	r->record_file = g_build_filename(r->directory, "state", NULL);
 	r->failure = g_build_filename(r->directory, "failure.txt", NULL);
 	r->screen = g_build_filename(r->directory, "failure.png", NULL);
+	r->failed = access(r->failure, F_OK) == 0;
 	r->qemu.uuid = domain_uuid(host->config->state_directory, guest->name);
 	atomic_file_tidy(r->record_file);
 	atomic_file_tidy(r->failure);
@@ -552,7 +554,7 @@ runner_console_log(const struct runner *r)
 char *
 runner_failure(const struct runner *r)
 {
-	return access(r->failure, F_OK) == 0 ? g_strdup(r->failure) : NULL;
+	return r->failed && !writer_why(r->host->writer, r->failure) ? g_strdup(r->failure) : NULL;
 }
 
 const char *

@@ -51,6 +51,7 @@ struct runner {
 	gboolean reported; /* libvirt has said so */
 	gboolean reset_asked, power_off_asked;
 	gboolean pictured; /* its screen was kept before it was ended */
+	gboolean failed;   /* there is a failure.txt, unless it cannot be written */
 	ev_timer screen_limit;
 	struct hypervisor_call *pause_call; /* a look at whether it runs, or a try to let it */
 	gboolean look_again;		    /* something has changed meanwhile */

@@ -25,6 +25,8 @@ sub is_shown {
     my $why = qr{\Q$d->{state}\E/a/state(?:\.new)?: cannot be \w+: $cause};
     like($d->ctl('drain', 'a'), qr/^childhurdctl: a: it is done, but not kept: .*$why; it is tried again$/m, 'drain says that it is not kept, and why');
     is($d->{status}, 1, '... with exit status 1');
+    like($d->ctl(qw(stop a --wait --timeout 60s)), qr/not kept.*^a is stopped/ms, '... and stop that it is done, and not kept');
+    is($d->{status}, 1, '... likewise');
     like($d->ctl('list'), qr/^a +stopped.*drained.*^childhurdctl: the daemon cannot write a file and keeps trying: $why$/ms, 'list has a line about it, and the guest drained');
     like($d->ctl('status'), qr/^childhurdctl: the daemon cannot write .*$why$/m, '... and status');
     like($d->ctl('status', 'a'), qr/^  unwritten +$why; tried again$/m, "... and the guest's own");
@@ -107,6 +109,7 @@ SKIP: {
     is($d->{status}, 1, '... with exit status 1');
     cmp_ok(time - $t0, '<', Childhurd::seconds(15), '... in seconds');
     like($d->ctl('list'), qr/^a +stopped.*drained.*cannot write/ms, 'list answers, and has it');
+    like($d->ctl('status', 'a'), qr/^  unwritten +.*no answer from its file system/m, '... and so does status');
     is($d->end('TERM'), 0, 'and the daemon ends');
     like($d->log, qr{a/state: is not written yet: no answer.*; given up, as the daemon ends$}m, '... and says what is not written');
 }

@@ -33,7 +33,7 @@
 #include "config/base/streams.h"
 #include "config/config.h"
 
-#define TRUST_LIMIT 30000 /* ms that the configuration and its folders may take to answer */
+#define TRUST_LIMIT 30000 /* ms for the configuration and its folders to answer */
 
 static void
 print_all(GPtrArray *messages)
@@ -43,8 +43,8 @@ print_all(GPtrArray *messages)
 }
 
 /*
- * One daemon for each state directory. The lock goes with the process, however it ends; the pid in
- * it is only for the message. Returns the locked descriptor, or -1 after a message.
+ * One daemon for each state directory. The lock ends with the process in any case; its pid is only
+ * for the message. Returns the locked descriptor, or -1 after a message.
  */
 static int
 lock(const char *directory)
@@ -55,7 +55,7 @@ lock(const char *directory)
 		g_critical("%s: %s", path, g_strerror(errno));
 		return -1;
 	}
-	fchmod(fd, 0600); /* who could open it could lock it */
+	fchmod(fd, 0600); /* another user that could open it could lock it */
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		char pid[16] = "";
 		ssize_t n = read(fd, pid, sizeof pid - 1);
@@ -96,7 +96,7 @@ on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 	hird_reload(w->data, NULL, NULL);
 }
 
-/* Who else could change the configuration; its file is read again, by a worker alone. */
+/* Find out who else could change the configuration. Its file is read again, only by a worker. */
 struct trust {
 	char *file;
 	GPtrArray *problems; /* NULL: it cannot be read any more */
@@ -154,8 +154,8 @@ run(struct config *config)
 		return EXIT_FAILURE;
 
 	descriptors_raise();
-	/* Not the default loop: that one would wait for every child of this process, libvirt's
-	 * among them. */
+	/* Not the default loop, which would wait for every child of this process, also libvirt's.
+	 */
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	g_autoptr(GError) error = NULL;
 	reaper_start(loop);
@@ -224,16 +224,15 @@ main(int argc, char **argv)
 			level);
 		return 2;
 	}
-	/* Whatever the administrator's is: QEMU's user has to pass what libvirt makes, and
-	 * coordinators read what is published. What is secret has a mode of its own. */
+	/* Independent of the administrator's: QEMU's user must pass libvirt's folders, and
+	 * coordinators read the published files. Secret files have modes of their own. */
 	umask(022);
-	/* Private keys pass through this process: no core files. */
+	/* No core files: this process has private keys in its memory. */
 	const struct rlimit no_core = {0, 0};
 	setrlimit(RLIMIT_CORE, &no_core);
 	signal(SIGPIPE, SIG_IGN);
-	/* libvirt would connect to the message bus, which nobody here needs, and GLib sends SIGTERM
-	 * to a process whose bus goes away: when the host shuts down that is before we are to end.
-	 */
+	/* Keep libvirt off the message bus, which it does not need here. GLib sends SIGTERM to a
+	 * process whose bus goes away, which at the host's shutdown is before we may end. */
 	g_setenv("DBUS_SYSTEM_BUS_ADDRESS", "disabled:", TRUE);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 
@@ -257,7 +256,8 @@ main(int argc, char **argv)
 		config_free(config);
 		return good ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
-	/* An empty hird would end guests that run as no longer configured: it has to be said. */
+	/* Without a configuration, an empty hird would end running guests as no longer configured.
+	 */
 	g_autofree char *missing = config_missing(config);
 	if (missing) {
 		logging_plain(missing);

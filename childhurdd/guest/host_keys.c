@@ -3,7 +3,7 @@
 
 #include "ssh/secrets/root.h"
 
-/* Nothing is there, as opposed to something that is no key. */
+/* Is there no key, as opposed to an invalid one? */
 static gboolean
 is_absent(const GError *error)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * offload/ knows keys and lists, ssh/ knows secret roots; here the ones come into the other. Both
- * the daemon and root's preparation for it do that, each as whoever the secret root belongs to.
+ * offload/ knows keys and lists, ssh/ knows secret roots; this puts keys and lists into a secret
+ * root. The daemon and root's preparation for it use this, each as the secret root's owner.
  */
 #include "childhurdd/guest/signing_files.h"
 

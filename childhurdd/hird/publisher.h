@@ -13,11 +13,11 @@
 
 #define PUBLISH_LIMIT 5000 /* ms that the runtime directory may take to answer */
 
-/* How the list of machines is to have this guest. */
+/* How the list of machines shows this guest. */
 enum published_as publisher_as(const struct childhurd *c);
 
-/* What is to be published of these runners (array of struct runner): one entry for each that has
- * its keys. Caller frees the array; its strings belong to configuration and runners. */
+/* The guests to publish, of these runners (array of struct runner): an entry for each that has its
+ * keys. Caller frees the array; its strings belong to configuration and runners. */
 GArray *publisher_guests(const struct host *host, GPtrArray *runners);
 
 struct publisher;

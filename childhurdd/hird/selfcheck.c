@@ -17,7 +17,7 @@ struct selfcheck {
 	void *data;
 	char *file;
 	GPtrArray *files;    /* of char *: the configuration's, and the folder of drop-ins */
-	char *version;	     /* what they looked like when they were read */
+	char *version;	     /* their state when they were read */
 	struct child *child; /* NULL: none runs */
 	GArray *waiters;     /* of struct waiter */
 };
@@ -47,7 +47,8 @@ selfcheck_free(struct selfcheck *check)
 	g_free(check);
 }
 
-/* Another text when one of the files was written or replaced, or a drop-in came or went. */
+/* A text that changes if one of the files is written or replaced, or if a drop-in is added or
+ * removed. */
 static char *
 version_of(const GPtrArray *files)
 {
@@ -98,7 +99,7 @@ selfcheck_parse(char *output)
 static void
 answer(struct selfcheck *check, gboolean good, GArray *findings)
 {
-	/* who is told may ask again */
+	/* a callback may start another check */
 	g_autoptr(GArray) waiters = check->waiters;
 	check->waiters = g_array_new(FALSE, FALSE, sizeof(struct waiter));
 	for (guint i = 0; i < waiters->len; i++) {
@@ -145,7 +146,7 @@ on_end(struct child *child, int status, const char *output, const GError *error,
 		struct control_finding finding = {ended ? "note" : "problem", why};
 		g_array_append_val(findings, finding);
 	}
-	/* a check that ran into its limit may have waited for just these */
+	/* a check that passed its limit may have waited for these */
 	g_autofree char *version = error ? NULL : version_of(check->files);
 	if (version && strcmp(version, check->version)) {
 		struct control_finding finding = {

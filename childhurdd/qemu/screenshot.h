@@ -6,9 +6,9 @@
 #include "childhurdd/qemu/hypervisor.h"
 
 /*
- * Let qemu write its screen to path, for which an empty file of user's is
- * laid out. done is called from the loop: an error, or a text, which is QEMU's complaint, and the
- * picture is not there. Returns at once; forget the call with hypervisor_forget.
+ * Let qemu write its screen to path, where this first makes an empty file of user's. done is called
+ * from the loop, with an error, or with QEMU's complaint as a text if there is no picture. Returns
+ * at once; forget the call with hypervisor_forget.
  */
 struct hypervisor_call *screenshot_take(struct hypervisor *hypervisor,
 					const struct hypervisor_qemu *qemu, const char *path,

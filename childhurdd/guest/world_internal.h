@@ -39,7 +39,6 @@ struct runner {
 	/* what a start has made */
 	GBytes *message; /* the secrets; NULL: none are delivered, or they have to be read again */
 	struct lane_job *reading; /* of them */
-	struct lane_job *knowing; /* a look for the host keys of an earlier start */
 	struct lane_job *discard; /* of the disk */
 	char **host_keys;
 	/* QEMU */

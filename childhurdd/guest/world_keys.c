@@ -340,7 +340,6 @@ on_known(void *data, const GError *late)
 {
 	struct known *known = data;
 	struct runner *r = known->runner;
-	r->knowing = NULL;
 	if (late || !known->host_keys)
 		return;
 	g_strfreev(r->host_keys);
@@ -372,7 +371,7 @@ runner_know_keys(struct runner *r)
 	known->extra = g_build_filename(r->host->config->secrets_directory, guest->name, NULL);
 	known->secrets = g_strdup(r->secrets);
 	known->offload_key = g_strdup(r->offload_key);
-	r->knowing = lane_run(r->files, FILES_LIMIT, know_work, on_known, known_free, known);
+	lane_run(r->files, FILES_LIMIT, know_work, on_known, known_free, known);
 }
 
 struct reading {

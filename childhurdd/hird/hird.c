@@ -428,6 +428,8 @@ rotation_free(void *data)
 static void
 look_at_logs(struct hird *h)
 {
+	if (lane_busy(h->logs))
+		return;
 	struct rotation *rotation = g_new0(struct rotation, 1);
 	rotation->folder = g_strdup(hypervisor_logs(h->host.hypervisor));
 	rotation->own = g_build_filename(h->host.config->state_directory, "libvirt.log", NULL);

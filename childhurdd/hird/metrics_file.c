@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A worker of its own does everything that touches the file, in order: a disk that hangs delays
- * only the daemon's end, and a removal follows the write before it. The key may name any file by
- * mistake, so only a file that is empty or begins like ours is replaced or removed.
+ * A lane of its own does everything that touches the file, in order: a disk that hangs delays only
+ * the daemon's end, METRICS_FILE_LIMIT at most, and a removal follows the write before it. The key
+ * may name any file by mistake, so only a file that is empty or begins like ours is replaced or
+ * removed.
  */
 #include "childhurdd/hird/metrics_file.h"
 
@@ -13,20 +14,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "childhurdd/system/tasks.h"
+#include "childhurdd/system/lane.h"
 #include "config/base/atomic_file.h"
 #include "config/base/guarded.h"
 
 struct metrics_file {
 	struct ev_loop *loop;
-	struct tasks *tasks; /* one worker */
+	struct tasks *tasks;
+	struct lane *lane;
 	double period;
 	char *(*text)(void *data);
 	void *data;
 	char *path; /* NULL: none */
 	ev_timer timer;
-	struct task *task; /* NULL: no write is under way */
-	char *complaint;   /* the last error reported for this path; NULL: none */
+	struct lane_job *job; /* NULL: no write is under way */
+	guint removing;	      /* files that are being removed */
+	gboolean late;	      /* it did not answer */
+	char *complaint;      /* the last error reported for this path; NULL: none */
 };
 
 struct writing {
@@ -86,23 +90,28 @@ static void
 writing_work(void *data)
 {
 	struct writing *w = data;
+	lane_touch("metrics-file", w->path);
 	if (metrics_file_possible(w->path, &w->error))
 		atomic_file_write(w->path, w->text, -1, 0644, &w->error);
 }
 
 static void
-writing_done(void *data)
+writing_done(void *data, const GError *late)
 {
-	struct writing *w = data;
+	const struct writing *w = data;
 	struct metrics_file *file = w->file;
-	file->task = NULL;
-	if (w->error && g_strcmp0(w->error->message, file->complaint))
+	const GError *error = late ? late : w->error;
+	/* how long it does not answer is another text each time */
+	gboolean again = late ? file->late : error && !g_strcmp0(error->message, file->complaint);
+	file->job = NULL;
+	file->late = late != NULL;
+	if (error && !again)
 		g_warning("metrics-file: %s (tried again every %g s, and not reported again)",
-			  w->error->message, file->period);
-	else if (!w->error && file->complaint)
+			  error->message, file->period);
+	else if (!error && file->complaint)
 		g_message("metrics-file: %s is written again", w->path);
 	g_free(file->complaint);
-	file->complaint = w->error ? g_strdup(w->error->message) : NULL;
+	file->complaint = error ? g_strdup(error->message) : NULL;
 }
 
 static void
@@ -119,26 +128,44 @@ static void
 on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct metrics_file *file = timer->data;
-	if (file->task)
+	if (file->job)
 		return;
 	struct writing *w = g_new0(struct writing, 1);
 	w->file = file;
 	w->path = g_strdup(file->path);
 	w->text = file->text(file->data);
-	file->task = task_run(file->tasks, writing_work, writing_done, writing_free, w);
+	file->job =
+	    lane_run(file->lane, METRICS_FILE_LIMIT, writing_work, writing_done, writing_free, w);
 }
 
 static void
-removing_work(void *path)
+removing_work(void *data)
 {
-	if (is_ours(path))
-		guarded_unlink(path);
-	atomic_file_tidy(path);
+	const struct writing *w = data;
+	lane_touch("metrics-file", w->path);
+	if (is_ours(w->path))
+		guarded_unlink(w->path);
+	atomic_file_tidy(w->path);
 }
 
 static void
-nothing_done(void *data)
+removing_done(void *data, const GError *late)
 {
+	const struct writing *w = data;
+	w->file->removing--;
+	if (late)
+		g_warning("metrics-file: %s; it is not removed", late->message);
+}
+
+/* path is taken. */
+static void
+remove_file(struct metrics_file *file, char *path)
+{
+	struct writing *w = g_new0(struct writing, 1);
+	w->file = file;
+	w->path = path;
+	file->removing++;
+	lane_run(file->lane, METRICS_FILE_LIMIT, removing_work, removing_done, writing_free, w);
 }
 
 struct metrics_file *
@@ -147,6 +174,7 @@ metrics_file_new(struct ev_loop *loop, double period, char *(*text)(void *data),
 	struct metrics_file *file = g_new0(struct metrics_file, 1);
 	file->loop = loop;
 	file->tasks = tasks_new(loop, 1);
+	file->lane = lane_new(file->tasks);
 	file->period = period;
 	file->text = text;
 	file->data = data;
@@ -161,10 +189,9 @@ metrics_file_set(struct metrics_file *file, const char *path)
 	if (g_strcmp0(path, file->path) == 0)
 		return;
 	ev_timer_stop(file->loop, &file->timer);
-	task_forget(file->task);
-	file->task = NULL;
+	g_clear_pointer(&file->job, lane_forget);
 	if (file->path)
-		task_run(file->tasks, removing_work, nothing_done, g_free, file->path);
+		remove_file(file, file->path);
 	file->path = g_strdup(path);
 	g_clear_pointer(&file->complaint, g_free);
 	if (!path)
@@ -185,6 +212,11 @@ metrics_file_free(struct metrics_file *file)
 	if (!file)
 		return;
 	metrics_file_set(file, NULL);
-	tasks_finish(file->tasks);
+	while (file->removing)
+		ev_run(file->loop, EVRUN_ONCE);
+	gboolean stuck = lane_busy(file->lane);
+	lane_free(file->lane);
+	if (!stuck) /* else its worker stays for as long as the process */
+		tasks_finish(file->tasks);
 	g_free(file);
 }

@@ -10,6 +10,7 @@
 #include <glib.h>
 
 #define METRICS_FILE_PERIOD 15.0 /* s between two writes */
+#define METRICS_FILE_LIMIT  5000 /* ms that the file may take to answer */
 /* The start of a file of metrics. A file that begins differently is left alone. */
 #define METRICS_FILE_MARK "# TYPE childhurd_"
 

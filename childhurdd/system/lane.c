@@ -236,6 +236,12 @@ lane_forget(struct lane_job *job)
 		job_free(job);
 }
 
+gboolean
+lane_busy(const struct lane *lane)
+{
+	return lane->running != NULL;
+}
+
 char *
 lane_waits_for(const struct lane *lane)
 {

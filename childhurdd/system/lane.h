@@ -46,6 +46,8 @@ void lane_goes_on(void);
 /* Nobody waits for this work any more: it is late, or was forgotten, and changes nothing now. */
 gboolean lane_given_up(void);
 
+/* Is a worker at its work, wanted or not? */
+gboolean lane_busy(const struct lane *lane);
 /* The file that the lane has waited for longer than LANE_SLOW, with the time: "image /a/b, which
  * has not answered for 7 s"; NULL: none. Caller frees. */
 char *lane_waits_for(const struct lane *lane);

@@ -186,14 +186,15 @@ give(struct file *file)
 		return;
 	}
 	struct job *job = g_new0(struct job, 1);
-	*job = (struct job){.file = file,
-			    .path = g_strdup(file->path),
-			    .text = g_strdup(file->text),
-			    .number = file->number};
+	job->file = file;
+	job->path = g_strdup(file->path);
+	job->text = g_strdup(file->text);
+	job->number = file->number;
 	file->busy = TRUE;
 	writer->busy++;
 	set_timer(file, writer->setup.limit);
 	g_async_queue_push(writer->todo, job);
+	/* cppcheck-suppress memleak; the queue has it */
 }
 
 static void

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# A file server that never answers has a guest's image, another's kernel and module, a third one's extra secrets, and /etc/guix. That
-# stops these guests alone: the daemon starts, stops and lists the others, reloads, and ends, as if nothing were.
+# A file server that never answers has a guest's image, another's kernel and module, a third one's extra secrets, /etc/guix and metrics-file.
+# That stops these guests alone: the daemon starts, stops and lists the others, reloads, and ends, as if nothing were.
 use strict;
 use warnings;
 use lib 'tests/lib';
@@ -16,7 +16,7 @@ my $image = Childhurd::need_image('linux');
 
 my $id = Childhurd::free_id(6);
 my $d  = Childhurd->new;
-my %dead = (image => "$d->{dir}/dead-image", kernel => "$d->{dir}/dead-kernel", secrets => "$d->{dir}/secrets/secrets", guix => "$d->{dir}/dead-guix");
+my %dead = (image => "$d->{dir}/dead-image", kernel => "$d->{dir}/dead-kernel", secrets => "$d->{dir}/secrets/secrets", guix => "$d->{dir}/dead-guix", metrics => "$d->{dir}/dead-metrics");
 make_path(values %dead);
 my $pid = open2(my $out, my $in, "$Childhurd::BUILD/tests/tools/dead_fs", values %dead);
 my $said = <$out> // '';
@@ -33,7 +33,7 @@ END { my $status = $?; revive() if $in && fileno $in; $? = $status }
 sub stuck { return scalar grep { Childhurd::slurp($_) =~ /request_wait_answer|fuse/ } glob "/proc/$d->{pid}/task/*/stack" }
 
 my ($two, $three, $four, $five) = map { $id + $_ } 2 .. 5;
-$d->{daemon} = "guix-configuration-directory = $dead{guix}\n";
+$d->{daemon} = "guix-configuration-directory = $dead{guix}\nmetrics-file = $dead{metrics}/childhurd.prom\n";
 my $head = "[defaults]\nimage = $image\nmemory-size = 256M\nparallel-builds = 2\n";
 my $config = "$head\[guest good]\nid = $id\n[guest spare]\nid = @{[$id + 1]}\nautostart = no\n"
   . "[guest image]\nid = $two\nimage = $dead{image}/hurd.img\n"
@@ -83,7 +83,7 @@ for my $name (qw(spare image secrets)) {
 }
 $d->ctl('start', 'image');
 ok($d->wait_until(60, 'it fails', sub { $d->state('image') eq 'backoff' }), 'one that is started again takes no second worker, and fails again');
-is(stuck(), 5, 'each of them has one worker, and so has /etc/guix');
+is(stuck(), 6, 'each of them has one worker, and so have /etc/guix and metrics-file');
 
 # --- reload ---
 $d->configure("$config\[guest new]\nid = @{[$id + 1]}\n" =~ s/\[guest spare\].*?(?=\[guest image)//sr);

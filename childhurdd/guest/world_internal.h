@@ -33,6 +33,7 @@ struct runner {
 	struct keys *keys;	    /* world_keys.c */
 	struct lane_job *keys_work; /* a piece of work for them, in either lane */
 	struct disk_job *disk_job;
+	gboolean preparing; /* what is in the way has been looked at, and nothing was */
 	gboolean have_acceleration, have_keys, have_disk;
 	char *emulator;
 	gboolean kvm;
@@ -116,8 +117,8 @@ void runner_notes_clear(struct runner *r);
 /* world_prepare.c: EVENT_PREPARED or EVENT_START_FAILED follows. */
 void runner_prepare(struct childhurd *c);
 void runner_prepare_abandon(struct runner *r);
-/* EVENT_PREPARED, if all is there. */
-void runner_prepared(struct runner *r);
+/* Keys are there, for a start or before it. */
+void runner_keys_made(struct runner *r);
 
 /* world_keys.c: make keys and secret root; sets host_keys, coordinator_key and message. */
 void runner_make_keys(struct runner *r);

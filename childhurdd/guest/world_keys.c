@@ -173,7 +173,7 @@ keys_ended(struct runner *r)
 	r->have_keys = TRUE;
 	keys_end(r);
 	r->host->ops->publish(r->host->hird); /* from now on it can be told of */
-	runner_prepared(r);
+	runner_keys_made(r);
 }
 
 static void

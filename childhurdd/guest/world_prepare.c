@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The preparation of a start: first what a look at the host's files shows to be in the way, then
- * keys, disk and acceleration side by side. All files are touched in the guest's lane, and those of
- * Guix, which guests share, in the host's.
+ * keys and then the disk, with acceleration beside them. All files are touched in the guest's lane,
+ * and those of Guix, which guests share, in the host's.
  */
 #include <gio/gio.h>
 
@@ -13,6 +13,13 @@
 #include "childhurdd/qemu/ports.h"
 
 /* --- disk and acceleration --- */
+
+static void
+prepared(struct runner *r)
+{
+	if (r->have_acceleration && r->have_keys && r->have_disk)
+		childhurd_event(r->c, EVENT_PREPARED, NULL);
+}
 
 static void
 on_disk(struct disk_job *job, const char *format, const GError *error, void *data)
@@ -26,7 +33,7 @@ on_disk(struct disk_job *job, const char *format, const GError *error, void *dat
 		return;
 	}
 	r->have_disk = TRUE;
-	runner_prepared(r);
+	prepared(r);
 }
 
 static void
@@ -63,14 +70,16 @@ on_acceleration(gboolean usable, const char *why, void *data)
 	}
 	r->kvm = usable;
 	r->have_acceleration = TRUE;
-	runner_prepared(r);
+	prepared(r);
 }
 
+/* The disk comes behind them: a guest whose image is not good is known by its keys all the same. */
 void
-runner_prepared(struct runner *r)
+runner_keys_made(struct runner *r)
 {
-	if (r->have_acceleration && r->have_keys && r->have_disk)
-		childhurd_event(r->c, EVENT_PREPARED, NULL);
+	if (r->preparing)
+		disk_start(r);
+	prepared(r);
 }
 
 void
@@ -81,7 +90,7 @@ runner_prepare_abandon(struct runner *r)
 	disk_job_free(r->disk_job);
 	r->disk_job = NULL;
 	acceleration_forget(r->host->acceleration, r);
-	r->have_acceleration = r->have_keys = r->have_disk = FALSE;
+	r->preparing = r->have_acceleration = r->have_keys = r->have_disk = FALSE;
 }
 
 /* --- what is in the way --- */
@@ -183,8 +192,8 @@ place_done(void *data, const GError *late)
 	}
 	g_free(r->emulator);
 	r->emulator = g_steal_pointer(&job->emulator);
+	r->preparing = TRUE;
 	runner_make_keys(r);
-	disk_start(r);
 	if (guest_of(r)->acceleration == CONFIG_ACCELERATION_TCG) {
 		r->kvm = FALSE;
 		r->have_acceleration = TRUE;

@@ -11,7 +11,6 @@
 #include "childhurdd/system/notify.h"
 #include "config/base/text.h"
 
-#define WORKERS	      32  /* libvirt calls and other blocking work at a time */
 #define PUBLISH_RETRY 5.0 /* s until what could not be published is tried again */
 
 struct runner *
@@ -467,7 +466,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->names = g_ptr_array_new();
 	timers_init(h);
 	h->host = (struct host){.loop = loop, .config = config, .ops = &host_ops, .hird = h};
-	h->host.tasks = tasks_new(loop, WORKERS);
+	h->host.tasks = tasks_new(loop, -1);
 	h->host.writer = writer_new(loop, NULL);
 	h->host.files = tasks_new(loop, -1);
 	h->host.guix = lane_new(h->host.files);

@@ -51,7 +51,7 @@ struct hypervisor_call {
 	char *answer;
 	enum hypervisor_running running;
 	GPtrArray *domains;
-	gboolean counted; /* among the calls to its monitor */
+	gboolean counted; /* among the calls about its QEMU */
 };
 
 static guint
@@ -412,13 +412,15 @@ call_run(struct hypervisor *h, enum call_kind kind, const char *name,
 	call->text = g_strdup(text);
 	call->done = done;
 	call->data = data;
-	if (kind == CALL_MONITOR && calls_of(h->asked, call->qemu.uuid) >= HYPERVISOR_CALLS_MAX)
+	/* a start comes once, and an end has to be possible in any case */
+	gboolean counts = qemu && kind != CALL_START && kind != CALL_DESTROY;
+	if (counts && calls_of(h->asked, call->qemu.uuid) >= HYPERVISOR_CALLS_MAX)
 		g_set_error(&call->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR,
 			    "QEMU's monitor: %d calls wait for an answer already",
 			    HYPERVISOR_CALLS_MAX);
-	else if (kind == CALL_MONITOR)
+	else if (counts)
 		calls_count(h->asked, call->qemu.uuid, 1);
-	call->counted = kind == CALL_MONITOR && !call->error;
+	call->counted = counts && !call->error;
 	call->task = task_run(h->tasks, call_work, call_done, call_free, call);
 	return call;
 }

@@ -16,7 +16,7 @@
 #include "childhurdd/qemu/user.h"
 #include "childhurdd/system/tasks.h"
 
-#define HYPERVISOR_CALLS_MAX 4 /* calls to one QEMU's monitor at a time */
+#define HYPERVISOR_CALLS_MAX 4 /* calls about one QEMU at a time, beside its start and end */
 
 /*
  * One QEMU. The domain of a guest has the same UUID each time, but libvirt gives it another id with

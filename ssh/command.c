@@ -154,7 +154,7 @@ command_open(struct ssh_command *command)
 		ssh_callbacks_init(&command->callbacks);
 		if (!command->channel ||
 		    ssh_add_channel_callbacks(command->channel, &command->callbacks) != SSH_OK) {
-			command_fail(command, SSH_ERROR_HOST, "libssh cannot make a channel");
+			command_fail(command, SESSION_ERROR_HOST, "libssh cannot make a channel");
 			return FALSE;
 		}
 	}
@@ -171,7 +171,7 @@ command_open(struct ssh_command *command)
 		return TRUE;
 	/* session_drive reports the end of a connection, for all commands at once. */
 	if (ssh_is_connected(libssh))
-		command_fail(command, SSH_ERROR_PROTOCOL, ssh_get_error(libssh));
+		command_fail(command, SESSION_ERROR_PROTOCOL, ssh_get_error(libssh));
 	return FALSE;
 }
 
@@ -208,7 +208,7 @@ command_request(struct ssh_command *command)
 	if (result == SSH_OK || result == SSH_AGAIN || command->is_closed ||
 	    !ssh_is_connected(command->session->libssh))
 		return TRUE;
-	command_fail(command, SSH_ERROR_PROTOCOL, "the guest refuses to run it");
+	command_fail(command, SESSION_ERROR_PROTOCOL, "the guest refuses to run it");
 	return FALSE;
 }
 
@@ -231,7 +231,7 @@ command_drive(struct ssh_command *command)
 	if (command->state == COMMAND_REQUESTING && !command_request(command))
 		return;
 	if (command->heard > SSH_OUTPUT_READ) {
-		command_fail(command, SSH_ERROR_PROTOCOL, "its output does not end");
+		command_fail(command, SESSION_ERROR_PROTOCOL, "its output does not end");
 		return;
 	}
 	if (!command->is_closed)
@@ -239,7 +239,7 @@ command_drive(struct ssh_command *command)
 	if (command->has_status && (command->is_eof || command->is_closed)) {
 		command_end(command, NULL);
 	} else if (command->is_closed) {
-		command_fail(command, SSH_ERROR_CLOSED,
+		command_fail(command, SESSION_ERROR_CLOSED,
 			     "the guest closed the channel without an exit status");
 	} else if (command->has_status && !command->in_grace) {
 		command->in_grace = TRUE;
@@ -286,7 +286,7 @@ on_timer(struct ev_loop *loop, ev_timer *watcher, int revents)
 
 	session_enter(session);
 	if (session->state != SESSION_READY) {
-		command_fail(command, SSH_ERROR_CLOSED, "the session is not open");
+		command_fail(command, SESSION_ERROR_CLOSED, "the session is not open");
 	} else if (command->has_status) {
 		command_end(command, NULL);
 	} else if (!command->late) { /* what arrived while the loop was busy is read first */
@@ -295,7 +295,7 @@ on_timer(struct ev_loop *loop, ev_timer *watcher, int revents)
 	} else {
 		g_autofree char *what = g_strdup_printf(
 		    "no exit status within %" G_GINT64_FORMAT " ms", command->limit);
-		command_fail(command, SSH_ERROR_TIMEOUT, what);
+		command_fail(command, SESSION_ERROR_TIMEOUT, what);
 	}
 	if (!session->freed)
 		session_watch(session);

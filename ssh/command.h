@@ -26,8 +26,8 @@ typedef void (*ssh_command_fn)(struct ssh_session *session, int status, const ch
 /*
  * Run command on a new channel of a logged-in session. input: bytes for its stdin, then end of
  * file; NULL: an empty stdin. limit: milliseconds from now to its exit status. Several may run at
- * once. When limit passes, the channel is closed and done gets SSH_ERROR_TIMEOUT; the session stays
- * open. done is called exactly once, unless the session is freed first.
+ * once. When limit passes, the channel is closed and done gets SESSION_ERROR_TIMEOUT; the session
+ * stays open. done is called exactly once, unless the session is freed first.
  */
 void ssh_session_run(struct ssh_session *session, const char *command, const char *input,
 		     gint64 limit, ssh_command_fn done, void *data);

@@ -52,7 +52,7 @@ not_ssh(struct ssh_session *session, const char *bytes, gsize length, GError **e
 	g_autofree char *excerpt = wire_excerpt(bytes, length);
 
 	return failed(error,
-		      session_error(session, SSH_ERROR_PROTOCOL,
+		      session_error(session, SESSION_ERROR_PROTOCOL,
 				    "not an SSH server: instead of a banner it said %s", excerpt));
 }
 
@@ -66,7 +66,7 @@ closed_before_banner(struct ssh_session *session, int problem, GError **error)
 				 strstr(session->prelude, "Not allowed at this time"));
 
 	if (session->prelude && !turned_away)
-		return failed(error, session_error(session, SSH_ERROR_PROTOCOL,
+		return failed(error, session_error(session, SESSION_ERROR_PROTOCOL,
 						   "not an SSH server: it said %s and closed",
 						   session->prelude));
 	return failed(
@@ -127,10 +127,10 @@ handshake_hand_over(struct ssh_session *session, GError **error)
 		session->libssh = libssh;
 		return TRUE;
 	}
-	g_propagate_error(error,
-			  session_error(session, libssh ? SSH_ERROR_PROTOCOL : SSH_ERROR_HOST,
-					"libssh refuses an option: %s",
-					libssh ? ssh_get_error(libssh) : "out of memory"));
+	g_propagate_error(error, session_error(session,
+					       libssh ? SESSION_ERROR_PROTOCOL : SESSION_ERROR_HOST,
+					       "libssh refuses an option: %s",
+					       libssh ? ssh_get_error(libssh) : "out of memory"));
 	ssh_free(libssh);
 	return FALSE;
 }
@@ -263,7 +263,7 @@ check_host_key(struct ssh_session *session, GError **error)
 	}
 	g_autofree char *print = fingerprint(theirs);
 	return failed(error,
-		      session_error(session, SSH_ERROR_IMPOSTOR,
+		      session_error(session, SESSION_ERROR_IMPOSTOR,
 				    "an impostor answers: its host key is %s, injected was %s",
 				    print, expected->len ? expected->str : "none"));
 }
@@ -275,7 +275,7 @@ handshake_keys(struct ssh_session *session, GError **error)
 
 	/* libssh sets its socket blocking when it is connected (socket.c, ssh_socket_pollcallback).
 	 */
-	if (result != LIBSSH_ERROR)
+	if (result != SSH_ERROR)
 		fcntl(session->fd, F_SETFL, O_NONBLOCK);
 	if (result == SSH_AGAIN)
 		return HANDSHAKE_AGAIN;
@@ -306,7 +306,7 @@ login_denied(struct ssh_session *session, GError **error)
 					       names[i].name);
 	return failed(
 	    error, session_error(
-		       session, SSH_ERROR_DENIED,
+		       session, SESSION_ERROR_DENIED,
 		       "user %s with key %s is refused (the guest would accept: %s); does the "
 		       "account exist, and is this key in its authorized_keys?",
 		       session->user, session->private_key, offers->len ? offers->str : "nothing"));

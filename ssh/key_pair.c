@@ -16,7 +16,6 @@
 
 #include "config/base/atomic_file.h"
 
-#undef SSH_ERROR /* libssh's result code; SSH_ERROR is our error domain */
 #include "ssh/step.h"
 
 #define PUBLIC_LINE_MAX (16 * 1024)
@@ -25,20 +24,21 @@ G_DEFINE_AUTO_CLEANUP_FREE_FUNC(ssh_key, ssh_key_free, NULL)
 
 /* Make a new key and write its private half. */
 static ssh_key
-key_make(const char *path, enum ssh_key_kind kind, GError **error)
+key_make(const char *path, enum key_pair_kind kind, GError **error)
 {
 	g_auto(ssh_key) key = NULL;
 	char *text = NULL;
 	int result;
 
-	if (kind == SSH_KEY_ED25519)
+	if (kind == KEY_PAIR_ED25519)
 		result = ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &key);
 	else
 		result = ssh_pki_generate(SSH_KEYTYPE_ECDSA_P256, 0, &key);
 	if (result == SSH_OK)
 		result = ssh_pki_export_privkey_base64(key, NULL, NULL, NULL, &text);
 	if (result != SSH_OK) {
-		g_set_error(error, SSH_ERROR, SSH_ERROR_KEY, "%s: libssh cannot make a key", path);
+		g_set_error(error, SESSION_ERROR, SESSION_ERROR_KEY, "%s: libssh cannot make a key",
+			    path);
 		return NULL;
 	}
 	gboolean written = atomic_file_write(path, text, -1, 0600, error);
@@ -56,9 +56,10 @@ key_load(const char *path, GError **error)
 	if (ssh_pki_import_privkey_file(path, NULL, NULL, NULL, &key) == SSH_OK)
 		return key;
 	if (access(path, R_OK) == -1)
-		g_set_error(error, SSH_ERROR, SSH_ERROR_KEY, "%s: %s", path, g_strerror(errno));
+		g_set_error(error, SESSION_ERROR, SESSION_ERROR_KEY, "%s: %s", path,
+			    g_strerror(errno));
 	else
-		g_set_error(error, SSH_ERROR, SSH_ERROR_KEY,
+		g_set_error(error, SESSION_ERROR, SESSION_ERROR_KEY,
 			    "%s: is not a private key without passphrase that OpenSSH would read; "
 			    "put the right one there, or remove it to get a new one",
 			    path);
@@ -99,7 +100,7 @@ public_is_good(const char *path, const char *line)
 }
 
 gboolean
-ssh_key_ensure(const char *path, enum ssh_key_kind kind, const char *comment, GError **error)
+key_pair_ensure(const char *path, enum key_pair_kind kind, const char *comment, GError **error)
 {
 	g_autofree char *public = g_strconcat(path, ".pub", NULL);
 	gboolean is_there = access(path, F_OK) == 0 || errno != ENOENT;
@@ -109,7 +110,7 @@ ssh_key_ensure(const char *path, enum ssh_key_kind kind, const char *comment, GE
 		return FALSE;
 	g_autofree char *line = key_line(key);
 	if (!line) {
-		g_set_error(error, SSH_ERROR, SSH_ERROR_KEY,
+		g_set_error(error, SESSION_ERROR, SESSION_ERROR_KEY,
 			    "%s: libssh cannot derive the public key", path);
 		return FALSE;
 	}
@@ -121,7 +122,7 @@ ssh_key_ensure(const char *path, enum ssh_key_kind kind, const char *comment, GE
 }
 
 char *
-ssh_key_public_line(const char *path, GError **error)
+key_pair_public_line(const char *path, GError **error)
 {
 	g_autofree char *content = NULL;
 	g_auto(ssh_key) key = NULL;
@@ -134,7 +135,7 @@ ssh_key_public_line(const char *path, GError **error)
 	    ssh_pki_import_pubkey_base64(words[1], ssh_key_type_from_name(words[0]), &key) !=
 		SSH_OK) {
 		g_set_error(
-		    error, SSH_ERROR, SSH_ERROR_KEY,
+		    error, SESSION_ERROR, SESSION_ERROR_KEY,
 		    "%s: is not an OpenSSH public key (TYPE BASE64 COMMENT); make it again with: "
 		    "ssh-keygen -y",
 		    path);

@@ -5,7 +5,7 @@
 
 #include <glib.h>
 
-enum ssh_key_kind { SSH_KEY_ED25519, SSH_KEY_ECDSA };
+enum key_pair_kind { KEY_PAIR_ED25519, KEY_PAIR_ECDSA };
 
 /*
  * Make sure that a key pair is at path (private, 0600) and path.pub (public, 0644, "TYPE BASE64
@@ -13,10 +13,10 @@ enum ssh_key_kind { SSH_KEY_ED25519, SSH_KEY_ECDSA };
  * from the private one. A private key that cannot be read is an error and never overwritten. New
  * files are written under a temporary name in the same folder, synced, and renamed.
  */
-gboolean ssh_key_ensure(const char *path, enum ssh_key_kind kind, const char *comment,
-			GError **error);
+gboolean key_pair_ensure(const char *path, enum key_pair_kind kind, const char *comment,
+			 GError **error);
 
 /* "TYPE BASE64" of the public key at path (an OpenSSH .pub file). Caller frees. NULL on error. */
-char *ssh_key_public_line(const char *path, GError **error);
+char *key_pair_public_line(const char *path, GError **error);
 
 #endif

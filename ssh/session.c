@@ -90,7 +90,7 @@ session_succeed(struct ssh_session *session)
 	session->event = ssh_event_new();
 	if (!session->event || ssh_event_add_session(session->event, session->libssh) != SSH_OK) {
 		session->state = SESSION_LOGIN;
-		session_end(session, session_error(session, SSH_ERROR_HOST,
+		session_end(session, session_error(session, SESSION_ERROR_HOST,
 						   "libssh cannot poll the session"));
 		return;
 	}
@@ -245,8 +245,8 @@ session_read_key(struct ssh_session *session)
 	if (fd >= 0 && ssh_pki_import_privkey_file(session->private_key, NULL, NULL, NULL,
 						   &session->key) == SSH_OK)
 		return TRUE;
-	session_end(session,
-		    session_error(session, SSH_ERROR_KEY, "%s: %s", session->private_key, problem));
+	session_end(session, session_error(session, SESSION_ERROR_KEY, "%s: %s",
+					   session->private_key, problem));
 	return FALSE;
 }
 
@@ -277,7 +277,7 @@ session_timeout(struct ssh_session *session)
 					      "no answer to our login"};
 
 	g_return_if_fail((gsize)session->step < G_N_ELEMENTS(limits));
-	session_end(session, session_error(session, SSH_ERROR_TIMEOUT,
+	session_end(session, session_error(session, SESSION_ERROR_TIMEOUT,
 					   "%s within %" G_GINT64_FORMAT " ms%s%s",
 					   missing[session->step], limits[session->step],
 					   session->prelude ? "; instead the guest said " : "",

@@ -10,7 +10,7 @@ session_error(const struct ssh_session *session, enum ssh_error code, const char
 	va_list arguments;
 
 	va_start(arguments, format);
-	GError *error = g_error_new_valist(SSH_ERROR, (gint)code, format, arguments);
+	GError *error = g_error_new_valist(SESSION_ERROR, (gint)code, format, arguments);
 	va_end(arguments);
 	g_prefix_error(&error, "ssh to %s:%d: %s: ", session->address, session->port,
 		       ssh_step_name(session->step));
@@ -27,11 +27,12 @@ session_libssh_error(const struct ssh_session *session)
 	/* libssh has no code for a connection that ended, only these words (session.c, socket.c).
 	 */
 	if (closed)
-		return session_error(session, SSH_ERROR_CLOSED, "the guest closed the connection");
+		return session_error(session, SESSION_ERROR_CLOSED,
+				     "the guest closed the connection");
 	if (strstr(said, "Received SSH_MSG_DISCONNECT"))
-		return session_error(session, SSH_ERROR_CLOSED, "the guest ended the session: %s",
-				     said);
-	return session_error(session, SSH_ERROR_PROTOCOL, "%s", said);
+		return session_error(session, SESSION_ERROR_CLOSED,
+				     "the guest ended the session: %s", said);
+	return session_error(session, SESSION_ERROR_PROTOCOL, "%s", said);
 }
 
 void

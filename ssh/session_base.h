@@ -11,9 +11,6 @@
 #include <libssh/callbacks.h>
 #include <libssh/libssh.h>
 
-#undef SSH_ERROR /* libssh's result code -1; in this module SSH_ERROR is the error domain */
-#define LIBSSH_ERROR (-1)
-
 #include <ev.h>
 
 #include "ssh/step.h"

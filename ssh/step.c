@@ -6,7 +6,7 @@
 
 #include "config/base/lack.h"
 
-G_DEFINE_QUARK(ssh - error - quark, ssh_error)
+G_DEFINE_QUARK(ssh - error - quark, session_error)
 
 enum ssh_error
 ssh_error_of(int problem)
@@ -14,8 +14,8 @@ ssh_error_of(int problem)
 	/* connect(2): no local port is free, or a rule of this host forbids it */
 	if (lack_is(problem) || problem == EADDRNOTAVAIL || problem == EACCES || problem == EPERM ||
 	    problem == ENETDOWN)
-		return SSH_ERROR_HOST;
-	return SSH_ERROR_REFUSED;
+		return SESSION_ERROR_HOST;
+	return SESSION_ERROR_REFUSED;
 }
 
 const char *

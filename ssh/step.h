@@ -15,19 +15,19 @@ enum ssh_step {
 const char *
 ssh_step_name(enum ssh_step step); /* "connect", "banner", "host key", "login", "command" */
 
-#define SSH_ERROR (ssh_error_quark())
-GQuark ssh_error_quark(void);
+#define SESSION_ERROR (session_error_quark())
+GQuark session_error_quark(void);
 enum ssh_error {
-	SSH_ERROR_REFUSED,  /* refused, reset or closed before a banner; try again */
-	SSH_ERROR_TIMEOUT,  /* a step's limit passed */
-	SSH_ERROR_PROTOCOL, /* not SSH, or an error of libssh */
-	SSH_ERROR_IMPOSTOR, /* another host key than the injected ones */
-	SSH_ERROR_DENIED,   /* login refused */
-	SSH_ERROR_CLOSED,   /* the session ended */
-	SSH_ERROR_KEY,	    /* one of our own key files cannot be used */
-	SSH_ERROR_HOST,	    /* this host lacks something, so the guest was not asked */
+	SESSION_ERROR_REFUSED,	/* refused, reset or closed before a banner; try again */
+	SESSION_ERROR_TIMEOUT,	/* a step's limit passed */
+	SESSION_ERROR_PROTOCOL, /* not SSH, or an error of libssh */
+	SESSION_ERROR_IMPOSTOR, /* another host key than the injected ones */
+	SESSION_ERROR_DENIED,	/* login refused */
+	SESSION_ERROR_CLOSED,	/* the session ended */
+	SESSION_ERROR_KEY,	/* one of our own key files cannot be used */
+	SESSION_ERROR_HOST,	/* this host lacks something, so the guest was not asked */
 };
-/* The code for the errno of a connection: SSH_ERROR_REFUSED or SSH_ERROR_HOST. */
+/* The code for the errno of a connection: SESSION_ERROR_REFUSED or SESSION_ERROR_HOST. */
 enum ssh_error ssh_error_of(int problem);
 
 /* Limits of the steps, in milliseconds. docs/limits.md has SSH_LIMITS_DEFAULT. */

@@ -39,7 +39,7 @@ childhurd_start(struct childhurd *c, const char *why)
 	c->want_up = TRUE;
 	childhurd_set_state(c, STATE_STARTING, reason);
 	childhurd_set_phase(c, CHILDHURD_PHASE_QUEUED);
-	c->world->queue(c);
+	c->ops->queue(c);
 }
 
 /* What people want after this. */
@@ -86,14 +86,14 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 }
 
 struct childhurd *
-childhurd_new(const struct config_guest *config, const struct world_ops *world, void *runner)
+childhurd_new(const struct config_guest *config, const struct world_ops *ops, void *world)
 {
 	struct childhurd *c = g_new0(struct childhurd, 1);
 	c->config = config_guest_ref(config);
+	c->ops = ops;
 	c->world = world;
-	c->runner = runner;
 	c->deadline = c->left = -1;
-	c->since = world->now(c);
+	c->since = ops->now(c);
 	return c;
 }
 

@@ -148,8 +148,8 @@ struct childhurd_kept {
 
 /* Closed: others read it, and only childhurd*.c write to it. */
 struct childhurd {
-	const struct world_ops *world;
-	void *runner;			   /* the world's */
+	const struct world_ops *ops;
+	void *world;			   /* the world's */
 	const struct config_guest *config; /* replaced on reload */
 
 	enum state state;
@@ -200,8 +200,8 @@ struct childhurd {
 };
 
 /* A new guest in state stopped, one of config's owners. Free with childhurd_free. */
-struct childhurd *childhurd_new(const struct config_guest *config, const struct world_ops *world,
-				void *runner);
+struct childhurd *childhurd_new(const struct config_guest *config, const struct world_ops *ops,
+				void *world);
 void childhurd_free(struct childhurd *c); /* NULL is allowed */
 
 struct childhurd_kept childhurd_keep(const struct childhurd *c);

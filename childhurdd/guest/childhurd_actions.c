@@ -26,8 +26,7 @@ act_want(struct childhurd *c, const struct cause *cause)
 		childhurd_hasten(c);
 	}
 	if (c->want_up != cause->wanted_up)
-		c->world->changed(c, FALSE,
-				  c->want_up ? "a start follows" : "it stays stopped then");
+		c->ops->changed(c, FALSE, c->want_up ? "a start follows" : "it stays stopped then");
 }
 
 static void
@@ -42,7 +41,7 @@ act_prepare(struct childhurd *c, const struct cause *cause)
 {
 	childhurd_set_phase(c, "preparing keys and disk");
 	childhurd_set_deadline(c, START_LIMIT);
-	c->world->prepare(c);
+	c->ops->prepare(c);
 }
 
 static void
@@ -50,7 +49,7 @@ act_launch(struct childhurd *c, const struct cause *cause)
 {
 	c->qemu = QEMU_LAUNCHING;
 	childhurd_set_phase(c, "starting QEMU");
-	c->world->launch(c);
+	c->ops->launch(c);
 }
 
 static void
@@ -60,8 +59,8 @@ act_abandon(struct childhurd *c, const struct cause *cause)
 		childhurd_abandon_launch(c, cause->text);
 		return;
 	}
-	c->world->quiet(c);
-	c->world->leave(c);
+	c->ops->quiet(c);
+	c->ops->leave(c);
 	childhurd_set_state(c, STATE_STOPPED, cause->text);
 }
 
@@ -69,12 +68,12 @@ static void
 act_boot(struct childhurd *c, const struct cause *cause)
 {
 	c->qemu = QEMU_RUNNING;
-	c->launched_at = c->world->now(c);
+	c->launched_at = c->ops->now(c);
 	c->lacks = 0;
 	childhurd_set_state(c, STATE_BOOTING, cause->text);
 	childhurd_set_phase(c, "waiting for the guest's network");
 	childhurd_set_limit(c, childhurd_boot_limit(c));
-	c->world->enroll(c);
+	c->ops->enroll(c);
 }
 
 static void
@@ -82,9 +81,9 @@ act_take_over(struct childhurd *c, const struct cause *cause)
 {
 	gboolean going_down = c->winding_down || !c->want_up;
 	c->qemu = QEMU_RUNNING;
-	if (going_down && c->proven && c->world->hold(c) > 0) {
+	if (going_down && c->proven && c->ops->hold(c) > 0) {
 		/* the earlier daemon waited for that build, too */
-		c->world->watch(c);
+		c->ops->watch(c);
 		childhurd_wind_down(c, cause->text);
 		return;
 	}
@@ -100,9 +99,9 @@ act_take_over(struct childhurd *c, const struct cause *cause)
 		childhurd_set_state(c, STATE_BOOTING, cause->text);
 		childhurd_set_limit(c, c->config->boot_timeout);
 		if (!c->enrolled)
-			c->world->enroll(c);
+			c->ops->enroll(c);
 	}
-	c->world->watch(c);
+	c->ops->watch(c);
 }
 
 static void
@@ -119,9 +118,9 @@ act_connect(struct childhurd *c, const struct cause *cause)
 {
 	c->enrolled = TRUE;
 	if (c->state == STATE_ENROLLING)
-		c->world->changed(c, FALSE, cause->text);
+		c->ops->changed(c, FALSE, cause->text);
 	childhurd_set_phase(c, "waiting for the SSH banner");
-	c->world->watch(c);
+	c->ops->watch(c);
 }
 
 /* What it answered before it was paused says nothing. */
@@ -172,7 +171,7 @@ static void
 act_clock_set(struct childhurd *c, const struct cause *cause)
 {
 	c->setting_clock = FALSE;
-	c->world->changed(c, FALSE, cause->text);
+	c->ops->changed(c, FALSE, cause->text);
 }
 
 static void
@@ -228,10 +227,10 @@ static void
 act_collected(struct childhurd *c, const struct cause *cause)
 {
 	c->collecting = FALSE;
-	c->collected_at = c->world->now(c);
+	c->collected_at = c->ops->now(c);
 	if (c->state == STATE_READY)
 		childhurd_set_phase(c, childhurd_ready_phase(c));
-	c->world->changed(c, FALSE, cause->text);
+	c->ops->changed(c, FALSE, cause->text);
 	childhurd_mind_slots(c);
 }
 
@@ -326,7 +325,7 @@ act_start_anew(struct childhurd *c, const struct cause *cause)
 {
 	if (childhurd_end_first(c, cause->text))
 		return;
-	c->world->quiet(c);
+	c->ops->quiet(c);
 	childhurd_start(c, cause->text);
 }
 
@@ -335,7 +334,7 @@ act_reset_start(struct childhurd *c, const struct cause *cause)
 {
 	if (childhurd_end_first(c, cause->text))
 		return;
-	c->world->quiet(c);
+	c->ops->quiet(c);
 	childhurd_discard_disk(c);
 	childhurd_start(c, cause->text);
 }
@@ -359,7 +358,7 @@ static void
 act_gone(struct childhurd *c, const struct cause *cause)
 {
 	c->qemu = QEMU_GONE;
-	c->world->changed(c, FALSE, cause->text ? cause->text : "QEMU is gone");
+	c->ops->changed(c, FALSE, cause->text ? cause->text : "QEMU is gone");
 }
 
 const childhurd_action childhurd_actions[N_ACTIONS] = {

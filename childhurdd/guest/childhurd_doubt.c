@@ -18,8 +18,8 @@ stall(struct childhurd *c, gboolean *what, gboolean is_so)
 void
 childhurd_hang(struct childhurd *c, const char *what)
 {
-	gint64 now = c->world->now(c), quiet = now - c->world->sign(c);
-	if (c->world->builds(c) > 0 && quiet < c->config->hang_timeout &&
+	gint64 now = c->ops->now(c), quiet = now - c->ops->sign(c);
+	if (c->ops->builds(c) > 0 && quiet < c->config->hang_timeout &&
 	    now - c->since < HANG_LONGEST) {
 		childhurd_set_phase(c, "it does not answer, but a build runs and it shows signs of "
 				       "life");
@@ -49,7 +49,7 @@ childhurd_unasked(struct childhurd *c, const char *what)
 {
 	if (!c->unasked) {
 		stall(c, &c->unasked, TRUE);
-		c->world->changed(c, FALSE, what);
+		c->ops->changed(c, FALSE, what);
 	}
 	if (!c->paused)
 		childhurd_set_phase(c, what);
@@ -61,7 +61,7 @@ childhurd_asked(struct childhurd *c)
 	if (!c->unasked)
 		return;
 	stall(c, &c->unasked, FALSE);
-	c->world->changed(c, FALSE, "it can be asked again");
+	c->ops->changed(c, FALSE, "it can be asked again");
 	if (c->paused)
 		return;
 	if (c->state == STATE_DRAINING)
@@ -78,7 +78,7 @@ childhurd_paused(struct childhurd *c, const char *what)
 	if (is_listed_state(c))
 		childhurd_doubt(c, c->config->hang_timeout, what);
 	else if (news)
-		c->world->changed(c, FALSE, what);
+		c->ops->changed(c, FALSE, what);
 	childhurd_set_phase(c, what);
 }
 
@@ -88,11 +88,11 @@ childhurd_resumed(struct childhurd *c, const char *what)
 	if (!c->paused)
 		return;
 	stall(c, &c->paused, FALSE);
-	c->world->changed(c, FALSE, what);
+	c->ops->changed(c, FALSE, what);
 	childhurd_set_phase(c, what);
 	if (c->state == STATE_UNRESPONSIVE && !c->going_down)
 		childhurd_set_limit(c, c->config->hang_timeout);
-	c->world->ask(c);
+	c->ops->ask(c);
 }
 
 void
@@ -114,7 +114,7 @@ childhurd_goes_down(struct childhurd *c, enum event event, const char *what)
 		childhurd_doubt(c, c->config->stop_timeout, what);
 		return;
 	}
-	c->world->changed(c, FALSE, what);
+	c->ops->changed(c, FALSE, what);
 	childhurd_set_phase(c, what);
 	childhurd_set_limit(c, MIN(childhurd_limit_left(c), c->config->stop_timeout));
 }
@@ -129,7 +129,7 @@ childhurd_is_down(struct childhurd *c)
 		c->going_down = GOING_DOWN_ASKED;
 		childhurd_set_phase(c, "it said that it goes down: does it answer?");
 		childhurd_set_limit(c, GOING_DOWN_ANSWER);
-		c->world->ask(c);
+		c->ops->ask(c);
 		return;
 	}
 	c->reason = c->goes_for_reboot ? FAILURE_REBOOTED : FAILURE_HALTED;

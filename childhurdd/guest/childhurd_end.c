@@ -50,9 +50,9 @@ childhurd_failure_of(const struct childhurd *c, enum event event)
 void
 childhurd_discard_disk(struct childhurd *c)
 {
-	c->world->discard(c);
+	c->ops->discard(c);
 	c->discard = FALSE;
-	c->world->changed(c, FALSE, "its disk is discarded");
+	c->ops->changed(c, FALSE, "its disk is discarded");
 }
 
 static void
@@ -78,13 +78,13 @@ fail_settled(struct childhurd *c)
 		return;
 	}
 	double delay = fmin(BACKOFF_FIRST * exp2(c->failures - 1), BACKOFF_LONGEST);
-	delay *= 0.75 + 0.5 * c->world->random(c);
+	delay *= 0.75 + 0.5 * c->ops->random(c);
 	delay = fmin(delay, BACKOFF_LONGEST);
 	childhurd_set_state(c, STATE_BACKOFF, what);
 	childhurd_set_deadline(c, (gint64)delay);
 	g_autofree char *text = g_strdup_printf("failure %d in a row; trying again in %.1f s",
 						c->failures, delay / 1000);
-	c->world->changed(c, FALSE, text);
+	c->ops->changed(c, FALSE, text);
 }
 
 /* The guest has no part in it, and whatever `restart` says, it was not even started. */
@@ -93,20 +93,20 @@ lack_settled(struct childhurd *c)
 {
 	g_autofree char *what = g_strdup(c->failure);
 	double delay = fmin(BACKOFF_FIRST * exp2(c->lacks++), LACK_LONGEST);
-	delay *= 0.75 + 0.25 * c->world->random(c);
+	delay *= 0.75 + 0.25 * c->ops->random(c);
 	childhurd_set_state(c, STATE_BACKOFF, what);
 	childhurd_set_deadline(c, (gint64)delay);
 	g_autofree char *text = g_strdup_printf("the host cannot start it now, which does not "
 						"count as a failure; trying again in %.1f s",
 						delay / 1000);
-	c->world->changed(c, FALSE, text);
+	c->ops->changed(c, FALSE, text);
 }
 
 void
 childhurd_settle(struct childhurd *c, const char *why)
 {
-	c->world->quiet(c);
-	c->world->leave(c);
+	c->ops->quiet(c);
+	c->ops->leave(c);
 	c->qemu = QEMU_GONE;
 	c->winding_down = FALSE;
 	if (c->discard)
@@ -144,7 +144,7 @@ childhurd_settle(struct childhurd *c, const char *why)
 void
 childhurd_hasten(struct childhurd *c)
 {
-	gint64 now = c->world->now(c), spoke = c->world->spoke(c), until = c->rung_until;
+	gint64 now = c->ops->now(c), spoke = c->ops->spoke(c), until = c->rung_until;
 	if (!c->now || c->rung == RUNG_KILL)
 		return;
 	if (c->rung == RUNG_POWER_BUTTON)
@@ -159,7 +159,7 @@ childhurd_hasten(struct childhurd *c)
 gboolean
 childhurd_shows_effect(struct childhurd *c)
 {
-	gint64 now = c->world->now(c);
+	gint64 now = c->ops->now(c);
 	if (!c->now || c->rung != RUNG_HALT || now >= c->rung_until)
 		return FALSE;
 	childhurd_hasten(c);
@@ -179,26 +179,26 @@ childhurd_climb(struct childhurd *c, enum rung rung)
 	switch (rung) {
 	case RUNG_HALT:
 		childhurd_set_phase(c, "halting over SSH");
-		c->rung_until = c->world->now(c) + c->config->stop_timeout;
+		c->rung_until = c->ops->now(c) + c->config->stop_timeout;
 		childhurd_set_deadline(c, c->config->stop_timeout);
 		childhurd_hasten(c);
-		c->world->halt(c);
+		c->ops->halt(c);
 		break;
 	case RUNG_POWER_BUTTON:
-		c->world->quiet(c);
+		c->ops->quiet(c);
 		childhurd_set_phase(c, "the power button is pressed");
-		c->rung_until = c->world->now(c) + MIN(c->config->stop_timeout, POWER_BUTTON_LIMIT);
-		childhurd_set_deadline(c, c->rung_until - c->world->now(c));
+		c->rung_until = c->ops->now(c) + MIN(c->config->stop_timeout, POWER_BUTTON_LIMIT);
+		childhurd_set_deadline(c, c->rung_until - c->ops->now(c));
 		childhurd_hasten(c);
-		c->world->power_button(c);
+		c->ops->power_button(c);
 		break;
 	case RUNG_KILL:
 	case RUNG_NONE:
-		c->world->quiet(c);
+		c->ops->quiet(c);
 		c->kills++;
 		childhurd_set_phase(c, "QEMU is being ended");
 		childhurd_set_deadline(c, KILL_LIMIT);
-		c->world->kill(c);
+		c->ops->kill(c);
 		break;
 	}
 }
@@ -209,7 +209,7 @@ childhurd_stop(struct childhurd *c, enum rung rung, const char *why)
 	c->winding_down = FALSE;
 	c->kills = 0;
 	childhurd_set_state(c, STATE_STOPPING, why);
-	c->world->leave(c);
+	c->ops->leave(c);
 	childhurd_climb(c, rung);
 }
 
@@ -220,7 +220,7 @@ childhurd_next_rung(struct childhurd *c, const char *why)
 		g_autofree char *text = g_strdup_printf(
 		    "%s: %s", c->rung == RUNG_HALT ? "halt over SSH" : "power button",
 		    why ? why : "no effect within its limit");
-		c->world->changed(c, FALSE, text);
+		c->ops->changed(c, FALSE, text);
 		childhurd_climb(c,
 				c->rung == RUNG_HALT ? childhurd_rung_without_ssh(c) : RUNG_KILL);
 	} else if (c->kills < KILL_TRIES) {
@@ -235,8 +235,8 @@ childhurd_next_rung(struct childhurd *c, const char *why)
 void
 childhurd_abandon_launch(struct childhurd *c, const char *why)
 {
-	c->world->quiet(c);
-	c->world->leave(c);
+	c->ops->quiet(c);
+	c->ops->leave(c);
 	c->rung = RUNG_KILL;
 	c->kills = 0;
 	childhurd_set_state(c, STATE_STOPPING, why);

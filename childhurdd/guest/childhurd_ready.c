@@ -12,16 +12,16 @@ const char childhurd_phase_winding_down[] = "waiting for the running build to en
 static void
 set_clock(struct childhurd *c)
 {
-	gint64 now = c->world->now(c);
+	gint64 now = c->ops->now(c);
 	if ((c->state != STATE_READY && c->state != STATE_DRAINING) || c->setting_clock ||
 	    c->collecting || (c->clock_set_at && now - c->clock_set_at < CLOCK_AGAIN))
 		return;
 	childhurd_list_again(c);
-	if (c->world->hold(c) > 0)
+	if (c->ops->hold(c) > 0)
 		return;
 	c->setting_clock = TRUE;
 	c->clock_set_at = now;
-	c->world->set_clock(c);
+	c->ops->set_clock(c);
 }
 
 void
@@ -35,7 +35,7 @@ childhurd_note_clock(struct childhurd *c, gboolean off, const char *what)
 		c->clock_set_at = 0; /* it has helped */
 	if (news) {
 		childhurd_list_again(c);
-		c->world->changed(c, FALSE, what);
+		c->ops->changed(c, FALSE, what);
 		childhurd_mind_slots(c);
 	}
 	if (c->state == STATE_READY && (news || off) && !c->unasked)
@@ -49,7 +49,7 @@ childhurd_ready(struct childhurd *c)
 {
 	g_autofree char *why = NULL;
 	if (!c->proven && c->launched_at) {
-		gint64 took = c->world->now(c) - c->launched_at;
+		gint64 took = c->ops->now(c) - c->launched_at;
 		childhurd_boots_note(c, took);
 		why = g_strdup_printf("%.1f s after QEMU's start", (double)took / 1000);
 	} else {
@@ -57,7 +57,7 @@ childhurd_ready(struct childhurd *c)
 	}
 	c->enrolled = c->proven = TRUE;
 	c->going_down = GOING_DOWN_NOT;
-	c->world->leave(c);
+	c->ops->leave(c);
 	if (c->winding_down) {
 		childhurd_set_state(c, STATE_DRAINING, c->wish);
 		childhurd_set_phase(c, childhurd_phase_winding_down);
@@ -79,8 +79,8 @@ childhurd_wind_down(struct childhurd *c, const char *why)
 	if (c->state != STATE_UNRESPONSIVE)
 		childhurd_set_state(c, STATE_DRAINING, why);
 	else
-		c->world->changed(c, FALSE, why);
-	if (c->world->hold(c) <= 0) {
+		c->ops->changed(c, FALSE, why);
+	if (c->ops->hold(c) <= 0) {
 		childhurd_stop(c, RUNG_HALT, why);
 		return;
 	}
@@ -94,7 +94,7 @@ childhurd_drain(struct childhurd *c, const char *why)
 	if (c->state == STATE_READY) {
 		childhurd_set_state(c, STATE_DRAINING, why);
 	} else {
-		c->world->changed(c, FALSE, "drained: it will not be published");
+		c->ops->changed(c, FALSE, "drained: it will not be published");
 		childhurd_mind_slots(c);
 	}
 }
@@ -112,10 +112,10 @@ childhurd_undrain(struct childhurd *c, const char *why)
 		c->winding_down = FALSE;
 		c->want_up = TRUE;
 		c->discard = FALSE;
-		c->world->changed(c, FALSE, "it is not stopped any more");
+		c->ops->changed(c, FALSE, "it is not stopped any more");
 		childhurd_mind_slots(c);
 	} else {
-		c->world->changed(c, FALSE, "no longer drained");
+		c->ops->changed(c, FALSE, "no longer drained");
 		childhurd_mind_slots(c);
 	}
 }
@@ -124,8 +124,8 @@ childhurd_undrain(struct childhurd *c, const char *why)
 static void
 tidy(struct childhurd *c)
 {
-	gint64 now = c->world->now(c);
-	if (!c->config->store_floor || c->collecting || c->world->builds(c) != 0)
+	gint64 now = c->ops->now(c);
+	if (!c->config->store_floor || c->collecting || c->ops->builds(c) != 0)
 		return;
 	if (c->config->disk == CONFIG_DISK_EPHEMERAL && c->had_room) {
 		childhurd_wind_down(c, "its store ran low; it gets a new disk");
@@ -135,14 +135,14 @@ tidy(struct childhurd *c)
 		return;
 	c->collecting = TRUE;
 	childhurd_list_again(c);
-	if (c->world->hold(c) > 0) { /* a build came before it was off the list */
+	if (c->ops->hold(c) > 0) { /* a build came before it was off the list */
 		c->collecting = FALSE;
 		childhurd_mind_slots(c);
 		return;
 	}
-	c->world->changed(c, FALSE, childhurd_phase_collecting);
+	c->ops->changed(c, FALSE, childhurd_phase_collecting);
 	childhurd_set_phase(c, childhurd_phase_collecting);
-	c->world->collect(c);
+	c->ops->collect(c);
 }
 
 void
@@ -157,7 +157,7 @@ childhurd_note_room(struct childhurd *c, enum event event, const char *what)
 	}
 	if (room != c->room) {
 		c->room = room;
-		c->world->changed(c, FALSE, what);
+		c->ops->changed(c, FALSE, what);
 	}
 	g_free(c->room_text);
 	c->room_text = g_strdup(what);

@@ -8,8 +8,8 @@
 void
 childhurd_set_deadline(struct childhurd *c, gint64 after)
 {
-	c->deadline = after < 0 ? -1 : c->world->now(c) + after;
-	c->world->timer(c, c->deadline);
+	c->deadline = after < 0 ? -1 : c->ops->now(c) + after;
+	c->ops->timer(c, c->deadline);
 }
 
 void
@@ -23,7 +23,7 @@ childhurd_set_limit(struct childhurd *c, gint64 after)
 gint64
 childhurd_limit_left(struct childhurd *c)
 {
-	return c->unasked || c->paused ? c->left : c->deadline - c->world->now(c);
+	return c->unasked || c->paused ? c->left : c->deadline - c->ops->now(c);
 }
 
 static enum listing
@@ -39,9 +39,9 @@ childhurd_mind_slots(struct childhurd *c)
 {
 	if (c->state == STATE_DRAINING || c->state == STATE_STOPPING || c->winding_down ||
 	    c->collecting || ((c->clock_off || c->drained) && c->qemu == QEMU_RUNNING))
-		c->world->hold(c);
+		c->ops->hold(c);
 	else
-		c->world->release(c);
+		c->ops->release(c);
 }
 
 const char *
@@ -58,11 +58,11 @@ void
 childhurd_set_state(struct childhurd *c, enum state state, const char *why)
 {
 	g_autofree char *old = c->why;
-	if (c->state == STATE_READY && c->world->now(c) - c->since >= BACKOFF_FORGET)
+	if (c->state == STATE_READY && c->ops->now(c) - c->since >= BACKOFF_FORGET)
 		c->failures = 0;
 	c->why = g_strdup(why ? why : old);
 	c->state = state;
-	c->since = c->world->now(c);
+	c->since = c->ops->now(c);
 	g_free(c->phase);
 	c->phase = state == STATE_READY ? g_strdup(childhurd_ready_phase(c)) : NULL;
 	childhurd_set_deadline(c, -1);
@@ -70,7 +70,7 @@ childhurd_set_state(struct childhurd *c, enum state state, const char *why)
 	if (state != STATE_READY && state != STATE_DRAINING) /* the session has ended */
 		c->collecting = c->setting_clock = FALSE;
 	c->listing = listing_of(c);
-	c->world->changed(c, TRUE, c->why);
+	c->ops->changed(c, TRUE, c->why);
 	childhurd_mind_slots(c);
 }
 
@@ -80,7 +80,7 @@ childhurd_list_again(struct childhurd *c)
 	if (c->listing == listing_of(c))
 		return;
 	c->listing = listing_of(c);
-	c->world->changed(c, TRUE, NULL);
+	c->ops->changed(c, TRUE, NULL);
 }
 
 void
@@ -90,7 +90,7 @@ childhurd_set_phase(struct childhurd *c, const char *phase)
 		return;
 	g_free(c->phase);
 	c->phase = g_strdup(phase);
-	c->world->changed(c, FALSE, NULL);
+	c->ops->changed(c, FALSE, NULL);
 }
 
 gboolean

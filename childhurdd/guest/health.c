@@ -108,8 +108,8 @@ unasked(struct health *h, const char *text)
 gboolean
 health_is_ours(const GError *error)
 {
-	return g_error_matches(error, SSH_ERROR, SSH_ERROR_HOST) ||
-	       g_error_matches(error, SSH_ERROR, SSH_ERROR_KEY);
+	return g_error_matches(error, SESSION_ERROR, SESSION_ERROR_HOST) ||
+	       g_error_matches(error, SESSION_ERROR, SESSION_ERROR_KEY);
 }
 
 static char *
@@ -139,7 +139,7 @@ step_of(enum ssh_step step)
 static void
 session_failed(struct health *h, enum ssh_step step, const GError *error)
 {
-	gboolean impostor = g_error_matches(error, SSH_ERROR, SSH_ERROR_IMPOSTOR);
+	gboolean impostor = g_error_matches(error, SESSION_ERROR, SESSION_ERROR_IMPOSTOR);
 	if (health_is_ours(error)) {
 		g_autofree char *why = unasked_text(error);
 		health_drop_sessions(h);
@@ -149,7 +149,7 @@ session_failed(struct health *h, enum ssh_step step, const GError *error)
 	double retry = HEALTH_RETRY_ODD;
 	if (impostor)
 		retry = HEALTH_RETRY_IMPOSTOR;
-	else if (g_error_matches(error, SSH_ERROR, SSH_ERROR_REFUSED))
+	else if (g_error_matches(error, SESSION_ERROR, SESSION_ERROR_REFUSED))
 		retry = HEALTH_RETRY_ABSENT;
 	g_autofree char *text =
 	    impostor ? g_strdup(strstr(error->message, "an impostor answers"))
@@ -446,7 +446,7 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 		health_again(h, HEALTH_LOOK);
 		return;
 	}
-	if (life_stopped(h->qemu)) {
+	if (vitals_stopped(h->qemu)) {
 		g_autofree char *text = g_strdup_printf(
 		    "QEMU is stopped by a signal; kill -CONT %d resumes it", (int)h->qemu);
 		if (h->halting) {

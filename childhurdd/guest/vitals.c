@@ -10,14 +10,14 @@
 #include "config/base/lack.h"
 
 gboolean
-life_stopped(pid_t pid)
+vitals_stopped(pid_t pid)
 {
 	struct process_look look;
 	return process_look(pid, &look) && (look.state == 'T' || look.state == 't');
 }
 
 static gboolean
-console_changed(struct life *life)
+console_changed(struct vitals *life)
 {
 	struct stat st;
 	if (stat(life->console, &st) < 0)
@@ -30,7 +30,7 @@ console_changed(struct life *life)
 }
 
 static void
-measure(struct life *life, gint64 now)
+measure(struct vitals *life, gint64 now)
 {
 	struct process_look look;
 	gboolean known = process_look(life->pid, &look);
@@ -40,24 +40,24 @@ measure(struct life *life, gint64 now)
 	if (known)
 		life->cpu = look.cpu;
 	else if (life->pid && lack_is(errno))
-		life_sign(life, now); /* it could not be looked at, which says nothing */
+		vitals_sign(life, now); /* it could not be looked at, which says nothing */
 }
 
 void
-life_begin(struct life *life, pid_t pid, const char *console, gint64 now)
+vitals_begin(struct vitals *life, pid_t pid, const char *console, gint64 now)
 {
-	life_clear(life);
-	*life = (struct life){
+	vitals_clear(life);
+	*life = (struct vitals){
 	    .pid = pid, .statm = process_statm(pid), .console = g_strdup(console), .share = NAN};
 	life->quiet_since = now;
-	life_sign(life, now);
+	vitals_sign(life, now);
 	console_changed(life);
 	measure(life, now);
 	life->looked = now;
 }
 
 void
-life_clear(struct life *life)
+vitals_clear(struct vitals *life)
 {
 	g_clear_pointer(&life->console, g_free);
 	if (life->pid && life->statm >= 0)
@@ -66,41 +66,41 @@ life_clear(struct life *life)
 }
 
 gint64
-life_memory(const struct life *life)
+vitals_memory(const struct vitals *life)
 {
 	return life->pid ? process_memory(life->statm) : 0;
 }
 
 void
-life_sign(struct life *life, gint64 now)
+vitals_sign(struct vitals *life, gint64 now)
 {
 	life->sign = now;
 }
 
 void
-life_look(struct life *life, gint64 now)
+vitals_look(struct vitals *life, gint64 now)
 {
 	if (!life->console || now - life->looked < LIFE_INTERVAL)
 		return;
 	measure(life, now);
 	life->looked = now;
 	if (life->share >= LIFE_BUSY)
-		life_sign(life, now);
+		vitals_sign(life, now);
 	if (console_changed(life)) {
 		life->quiet_since = now;
-		life_sign(life, now);
+		vitals_sign(life, now);
 	}
 }
 
 char *
-life_text(const struct life *life, gint64 now)
+vitals_text(const struct vitals *life, gint64 now)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
 	g_string_append_printf(text, "console quiet for %.0f s",
 			       (double)(now - life->quiet_since) / 1000);
 	if (!isnan(life->share))
 		g_string_append_printf(text, ", QEMU used %.0f %% of a core", life->share * 100);
-	if (life_stopped(life->pid))
+	if (vitals_stopped(life->pid))
 		g_string_append_printf(text, " and is stopped by a signal (kill -CONT %d)",
 				       (int)life->pid);
 	return g_string_free(g_steal_pointer(&text), FALSE);

@@ -12,7 +12,7 @@
 #define LIFE_INTERVAL 5000 /* ms between two looks, at least */
 #define LIFE_BUSY     0.05 /* of a core: if QEMU uses at least that, its guest is active */
 
-struct life {
+struct vitals {
 	pid_t pid; /* QEMU; 0: unknown */
 	int statm; /* for its memory, if pid is known; kept open, because opening it was a third of
 		      the cost of `list` in a hird of 200 */
@@ -26,18 +26,18 @@ struct life {
 };
 
 /* Begin with a QEMU, at monotonic ms now. console is copied. */
-void life_begin(struct life *life, pid_t pid, const char *console, gint64 now);
-void life_clear(struct life *life);
+void vitals_begin(struct vitals *life, pid_t pid, const char *console, gint64 now);
+void vitals_clear(struct vitals *life);
 /* Note another sign than those that a look finds. */
-void life_sign(struct life *life, gint64 now);
+void vitals_sign(struct vitals *life, gint64 now);
 /* Look again, when LIFE_INTERVAL has passed since the last look. */
-void life_look(struct life *life, gint64 now);
+void vitals_look(struct vitals *life, gint64 now);
 /* The observations, for a verdict: "console quiet for 3min, QEMU used 0 % of a core". Caller frees.
  */
-char *life_text(const struct life *life, gint64 now);
+char *vitals_text(const struct vitals *life, gint64 now);
 /* Bytes of QEMU's memory; 0: gone, unknown. */
-gint64 life_memory(const struct life *life);
+gint64 vitals_memory(const struct vitals *life);
 /* Has a signal stopped the process (proc(5), state T)? pid 0: FALSE. */
-gboolean life_stopped(pid_t pid);
+gboolean vitals_stopped(pid_t pid);
 
 #endif

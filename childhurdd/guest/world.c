@@ -32,15 +32,15 @@
 static void
 on_enroll(enum event event, const char *text, void *data)
 {
-	struct runner *r = data;
+	struct world *r = data;
 	childhurd_event(r->c, event, text);
 	if (event ==
 	    EVENT_ENROLLED) /* which is no state of its own, and the next daemon's to know */
-		runner_record(r);
+		world_record(r);
 }
 
 static void
-enroll_begin(struct runner *r)
+enroll_begin(struct world *r)
 {
 	r->enroll = enroll_new(r->host->loop, r->host->hypervisor, guest_of(r), &r->qemu,
 			       r->message, r->c->launched_at != 0, on_enroll, r);
@@ -49,13 +49,13 @@ enroll_begin(struct runner *r)
 static void
 world_enroll(struct childhurd *c)
 {
-	struct runner *r = runner_from(c);
+	struct world *r = world_from(c);
 	g_clear_pointer(&r->enroll, enroll_free);
-	runner_with_secrets(r, enroll_begin);
+	world_with_secrets(r, enroll_begin);
 }
 
 static void
-enroll_end(struct runner *r)
+enroll_end(struct world *r)
 {
 	g_clear_pointer(&r->reading, lane_forget);
 	g_clear_pointer(&r->enroll, enroll_free);
@@ -63,7 +63,7 @@ enroll_end(struct runner *r)
 
 /* Before the guest is called ready: one without room for a build is not published. */
 static void
-tell_room(struct runner *r)
+tell_room(struct world *r)
 {
 	gint64 room = health_report(r->health)->store_free, floor = guest_of(r)->store_floor;
 	if (room < 0 || !guest_of(r)->offloading)
@@ -84,7 +84,7 @@ tell_room(struct runner *r)
 
 /* One whose clock is right, or that lives at another date, or that does not say. */
 static void
-tell_clock(struct runner *r)
+tell_clock(struct world *r)
 {
 	const struct health_report *report = health_report(r->health);
 	const struct config_guest *guest = guest_of(r);
@@ -103,13 +103,13 @@ tell_clock(struct runner *r)
 static void
 on_health(enum event event, const char *text, gboolean impostor, void *data)
 {
-	struct runner *r = data;
+	struct world *r = data;
 	gint64 heard = health_report(r->health)->heard;
-	if (heard > r->life.sign)
-		life_sign(&r->life, heard);
-	life_look(&r->life, runner_now());
+	if (heard > r->vitals.sign)
+		vitals_sign(&r->vitals, heard);
+	vitals_look(&r->vitals, monotonic_now());
 	if (impostor && g_strcmp0(r->c->phase, text))
-		runner_note(r, NOTE_IMPOSTOR, text);
+		world_note(r, NOTE_IMPOSTOR, text);
 	if (event != EVENT_UNASKED)
 		childhurd_note_host_key(r->c, impostor);
 	if (event == EVENT_PROBE_OK) {
@@ -125,7 +125,7 @@ on_health(enum event event, const char *text, gboolean impostor, void *data)
 static void
 world_watch(struct childhurd *c)
 {
-	struct runner *r = runner_from(c);
+	struct world *r = world_from(c);
 	health_free(r->health);
 	r->health = health_new(r->host->loop, c->config, r->qemu.pid, r->host_keys, r->offload_key,
 			       on_health, r);
@@ -135,7 +135,7 @@ world_watch(struct childhurd *c)
 static void
 world_halt(struct childhurd *c)
 {
-	struct runner *r = runner_from(c);
+	struct world *r = world_from(c);
 	enroll_end(r);
 	if (!r->health)
 		world_watch(c);
@@ -145,8 +145,8 @@ world_halt(struct childhurd *c)
 static void
 world_quiet(struct childhurd *c)
 {
-	struct runner *r = runner_from(c);
-	runner_prepare_abandon(r);
+	struct world *r = world_from(c);
+	world_prepare_abandon(r);
 	enroll_end(r);
 	health_free(r->health);
 	r->health = NULL;
@@ -157,13 +157,13 @@ world_quiet(struct childhurd *c)
 static gint64
 world_now(struct childhurd *c)
 {
-	return runner_now();
+	return monotonic_now();
 }
 
 /* --- the disk is thrown away --- */
 
 struct discard {
-	struct runner *runner;
+	struct world *world;
 	char *disk;
 	int problem; /* errno */
 };
@@ -182,12 +182,12 @@ static void
 on_discarded(void *data, const GError *late)
 {
 	struct discard *discard = data;
-	struct runner *r = discard->runner;
+	struct world *r = discard->world;
 	r->discard = NULL;
 	if (late || discard->problem)
 		g_warning("%s: cannot discard the disk %s: %s", guest_of(r)->name, r->disk,
 			  late ? late->message : g_strerror(discard->problem));
-	runner_record(r);
+	world_record(r);
 }
 
 static void
@@ -201,9 +201,9 @@ discard_free(void *data)
 static void
 world_discard(struct childhurd *c)
 {
-	struct runner *r = runner_from(c);
+	struct world *r = world_from(c);
 	struct discard *discard = g_new0(struct discard, 1);
-	discard->runner = r;
+	discard->world = r;
 	discard->disk = g_strdup(r->disk);
 	lane_forget(r->discard);
 	r->discard =
@@ -219,27 +219,27 @@ world_random(struct childhurd *c)
 }
 
 char *
-runner_complaint(const struct runner *r)
+world_complaint(const struct world *r)
 {
 	enum state state = r->c->state;
 	if (state != STATE_BOOTING && state != STATE_ENROLLING && state != STATE_UNRESPONSIVE)
 		return NULL;
 	g_autofree char *line = NULL;
-	const char *stall = r->console ? console_stalled(r->console, runner_now(), &line) : NULL;
+	const char *stall = r->console ? console_stalled(r->console, monotonic_now(), &line) : NULL;
 	return stall ? g_strdup_printf("%s: \"%s\"", stall, line) : g_strdup(r->complaint);
 }
 
 static void
 on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	struct runner *r = w->data;
+	struct world *r = w->data;
 	struct childhurd *c = r->c;
 	g_autofree char *text = NULL;
 	if (c->state != STATE_BACKOFF && c->state != STATE_STOPPING) {
-		life_look(&r->life, runner_now());
+		vitals_look(&r->vitals, monotonic_now());
 		g_autofree char *seen =
-		    c->qemu == QEMU_RUNNING ? life_text(&r->life, runner_now()) : NULL;
-		g_autofree char *complaint = runner_complaint(r);
+		    c->qemu == QEMU_RUNNING ? vitals_text(&r->vitals, monotonic_now()) : NULL;
+		g_autofree char *complaint = world_complaint(r);
 		text = g_strdup_printf("%s: no success within its limit%s%s%s%s%s%s",
 				       state_name(c->state), c->phase ? "; last: " : "",
 				       c->phase ? c->phase : "", seen ? "; seen: " : "",
@@ -252,35 +252,35 @@ on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 static void
 world_timer(struct childhurd *c, gint64 at)
 {
-	struct runner *r = runner_from(c);
+	struct world *r = world_from(c);
 	ev_timer_stop(r->host->loop, &r->deadline);
 	if (at < 0)
 		return;
 	ev_now_update(r->host->loop);
-	ev_timer_set(&r->deadline, MAX(0.0, (double)(at - runner_now()) / 1000), 0);
+	ev_timer_set(&r->deadline, MAX(0.0, (double)(at - monotonic_now()) / 1000), 0);
 	ev_timer_start(r->host->loop, &r->deadline);
 }
 
 static void
 world_queue(struct childhurd *c)
 {
-	struct runner *r = runner_from(c);
+	struct world *r = world_from(c);
 	if (!r->host_keys && !r->keys) /* then it can be told of, however long it waits */
-		runner_make_keys(r);
+		world_make_keys(r);
 	r->host->ops->queue(r->host->hird, c);
 }
 
 static void
 world_leave(struct childhurd *c)
 {
-	struct runner *r = runner_from(c);
+	struct world *r = world_from(c);
 	r->host->ops->leave(r->host->hird, c);
 }
 
 static void
-keep_failure(struct runner *r)
+keep_failure(struct world *r)
 {
-	g_auto(GStrv) lines = runner_console_tail(r, FAILURE_LINES);
+	g_auto(GStrv) lines = world_console_tail(r, FAILURE_LINES);
 	if (!r->pictured) /* one that is there is of an earlier failure */
 		unlink(r->screen);
 	writer_put(r->host->writer, r->failure,
@@ -292,9 +292,9 @@ keep_failure(struct runner *r)
 static void
 world_changed(struct childhurd *c, gboolean state_changed, const char *text)
 {
-	struct runner *r = runner_from(c);
+	struct world *r = world_from(c);
 	if (state_changed)
-		runner_record(r);
+		world_record(r);
 	/* without a text it is a wish that changed the list */
 	if (state_changed && text && (c->state == STATE_BACKOFF || c->state == STATE_FAILED))
 		keep_failure(r);
@@ -304,19 +304,19 @@ world_changed(struct childhurd *c, gboolean state_changed, const char *text)
 static void
 world_collect(struct childhurd *c)
 {
-	health_collect(runner_from(c)->health, 2 * c->config->store_floor);
+	health_collect(world_from(c)->health, 2 * c->config->store_floor);
 }
 
 static void
 world_set_clock(struct childhurd *c)
 {
-	health_set_clock(runner_from(c)->health);
+	health_set_clock(world_from(c)->health);
 }
 
 static void
 world_ask(struct childhurd *c)
 {
-	struct runner *r = runner_from(c);
+	struct world *r = world_from(c);
 	if (r->health)
 		health_ask(r->health);
 }
@@ -324,13 +324,13 @@ world_ask(struct childhurd *c)
 static gint64
 world_sign(struct childhurd *c)
 {
-	return runner_from(c)->life.sign;
+	return world_from(c)->vitals.sign;
 }
 
 static gint64
 world_spoke(struct childhurd *c)
 {
-	return runner_from(c)->spoke;
+	return world_from(c)->spoke;
 }
 
 static const struct world_ops world = {
@@ -339,18 +339,18 @@ static const struct world_ops world = {
     .timer = world_timer,
     .queue = world_queue,
     .leave = world_leave,
-    .prepare = runner_prepare,
-    .launch = runner_launch,
+    .prepare = world_prepare,
+    .launch = world_launch,
     .enroll = world_enroll,
     .watch = world_watch,
     .quiet = world_quiet,
     .halt = world_halt,
-    .power_button = runner_power_button,
-    .kill = runner_kill,
+    .power_button = world_power_button,
+    .kill = world_kill,
     .discard = world_discard,
-    .builds = runner_builds,
-    .hold = runner_hold,
-    .release = runner_release,
+    .builds = world_builds,
+    .hold = world_hold,
+    .release = world_release,
     .collect = world_collect,
     .set_clock = world_set_clock,
     .ask = world_ask,
@@ -360,7 +360,7 @@ static const struct world_ops world = {
 };
 
 static void
-recall_host_keys(struct runner *r)
+recall_host_keys(struct world *r)
 {
 	const struct config_guest *guest = guest_of(r);
 	g_autoptr(GError) error = NULL;
@@ -372,7 +372,7 @@ recall_host_keys(struct runner *r)
 }
 
 void
-runner_take_over(struct runner *r, const struct hypervisor_qemu *qemu)
+world_take_over(struct world *r, const struct hypervisor_qemu *qemu)
 {
 	struct childhurd *c = r->c;
 	const struct record *record = &r->last_record;
@@ -393,25 +393,25 @@ runner_take_over(struct runner *r, const struct hypervisor_qemu *qemu)
 		: g_strdup_printf("taken over from the daemon before (process %d)", (int)qemu->pid);
 	if (!r->host_keys) /* the record is of a version that did not keep them */
 		recall_host_keys(r);
-	runner_console_start(r);
+	world_console_start(r);
 	console_recall(r->console);
-	runner_watch_qemu(r, qemu->id, qemu->pid);
+	world_watch_qemu(r, qemu->id, qemu->pid);
 	childhurd_event(c, EVENT_FOUND, text);
-	runner_look_at_pause(r);
+	world_look_at_pause(r);
 	if (c->config != wanted) /* as a reload does with what has changed meanwhile */
-		g_strfreev(runner_configure(r, wanted));
+		g_strfreev(world_configure(r, wanted));
 	config_guest_unref(wanted);
 }
 
-struct runner *
-runner_adopt(const struct host *host, const char *name)
+struct world *
+world_adopt(const struct host *host, const char *name)
 {
 	g_autofree char *path =
 	    g_build_filename(host->config->state_directory, name, "state", NULL);
 	struct record record = record_read(path);
 	struct config_guest *guest =
 	    record.guest ? config_guest_from(name, (const char *const *)record.guest, NULL) : NULL;
-	struct runner *r = guest ? runner_new(host, guest) : NULL;
+	struct world *r = guest ? world_new(host, guest) : NULL;
 	if (r)
 		r->found = guest;
 	record_clear(&record);
@@ -419,7 +419,7 @@ runner_adopt(const struct host *host, const char *name)
 }
 
 void
-runner_record(struct runner *r)
+world_record(struct world *r)
 {
 	const struct childhurd *c = r->c;
 	struct record record = {
@@ -435,13 +435,13 @@ runner_record(struct runner *r)
 }
 
 const char *
-runner_record_file(const struct runner *r)
+world_record_file(const struct world *r)
 {
 	return r->record_file;
 }
 
 char **
-runner_unwritten(const struct runner *r)
+world_unwritten(const struct world *r)
 {
 	const char *const files[] = {r->record_file, r->failure};
 	g_autoptr(GPtrArray) whys = g_ptr_array_new_with_free_func(g_free);
@@ -455,16 +455,16 @@ runner_unwritten(const struct runner *r)
 }
 
 void
-runner_forget(const struct runner *r)
+world_forget(const struct world *r)
 {
 	writer_forget(r->host->writer, r->record_file);
 	writer_forget(r->host->writer, r->failure);
 }
 
-struct runner *
-runner_new(const struct host *host, const struct config_guest *guest)
+struct world *
+world_new(const struct host *host, const struct config_guest *guest)
 {
-	struct runner *r = g_new0(struct runner, 1);
+	struct world *r = g_new0(struct world, 1);
 	r->host = host;
 	r->files = lane_new(host->files);
 	r->directory = g_build_filename(host->config->state_directory, guest->name, NULL);
@@ -484,26 +484,26 @@ runner_new(const struct host *host, const struct config_guest *guest)
 	g_mkdir_with_parents(r->directory, 0700); /* a start says what is wrong with it */
 	ev_timer_init(&r->deadline, on_deadline, 0, 0);
 	r->deadline.data = r;
-	runner_notes_init(r);
-	runner_qemu_init(r);
+	world_notes_init(r);
+	world_qemu_init(r);
 	r->c = childhurd_new(guest, &world, r);
 	childhurd_boots_recall(r->c, r->last_record.boots);
 	r->boots_kvm = r->last_record.kvm;
 	r->host_keys = g_strdupv(r->last_record.host_keys);
-	runner_know_keys(r);
+	world_know_keys(r);
 	return r;
 }
 
 void
-runner_free(struct runner *r)
+world_free(struct world *r)
 {
 	if (!r)
 		return;
 	ev_timer_stop(r->host->loop, &r->deadline);
-	runner_notes_clear(r);
+	world_notes_clear(r);
 	world_quiet(r->c);
 	lane_free(r->files);
-	runner_qemu_clear(r);
+	world_qemu_clear(r);
 	childhurd_free(r->c);
 	g_clear_pointer(&r->message, g_bytes_unref);
 	g_strfreev(r->host_keys);
@@ -528,73 +528,73 @@ runner_free(struct runner *r)
 }
 
 struct childhurd *
-runner_childhurd(const struct runner *r)
+world_childhurd(const struct world *r)
 {
 	return r->c;
 }
 
-struct runner *
-runner_of(const struct childhurd *c)
+struct world *
+world_of(const struct childhurd *c)
 {
-	return c->runner;
+	return c->world;
 }
 
 const struct record *
-runner_last_record(const struct runner *r)
+world_last_record(const struct world *r)
 {
 	return &r->last_record;
 }
 
 const char *
-runner_console_log(const struct runner *r)
+world_console_log(const struct world *r)
 {
 	return r->console_log;
 }
 
 char *
-runner_failure(const struct runner *r)
+world_failure(const struct world *r)
 {
 	return r->failed && !writer_why(r->host->writer, r->failure) ? g_strdup(r->failure) : NULL;
 }
 
 const char *
-runner_private_key(const struct runner *r)
+world_private_key(const struct world *r)
 {
 	return r->offload_key;
 }
 
 const char *
-runner_coordinator_key(const struct runner *r)
+world_coordinator_key(const struct world *r)
 {
 	return r->coordinator_key;
 }
 
 char *
-runner_waits_for(const struct runner *r)
+world_waits_for(const struct world *r)
 {
 	return lane_waits_for(r->files);
 }
 
 char **
-runner_host_keys(const struct runner *r)
+world_host_keys(const struct world *r)
 {
 	return r->host_keys;
 }
 
 const struct hypervisor_qemu *
-runner_qemu(const struct runner *r)
+world_qemu(const struct world *r)
 {
 	return &r->qemu;
 }
 
 gint64
-runner_memory(const struct runner *r)
+world_memory(const struct world *r)
 {
-	return life_memory(&r->life);
+	return vitals_memory(&r->vitals);
 }
 
 const char *
-runner_acceleration(const struct runner *r)
+world_acceleration(const struct world *r)
 {
 	if (r->c->qemu != QEMU_RUNNING)
 		return NULL;
@@ -602,13 +602,13 @@ runner_acceleration(const struct runner *r)
 }
 
 char **
-runner_console_tail(const struct runner *r, guint lines)
+world_console_tail(const struct world *r, guint lines)
 {
 	return r->console ? console_tail(r->console, lines) : NULL;
 }
 
 int
-runner_console_connect(const struct runner *r, GError **error)
+world_console_connect(const struct world *r, GError **error)
 {
 	if (r->c->qemu == QEMU_RUNNING)
 		return serial_connect(r->serial, error);
@@ -618,7 +618,7 @@ runner_console_connect(const struct runner *r, GError **error)
 }
 
 const struct health_report *
-runner_health(const struct runner *r)
+world_health(const struct world *r)
 {
 	return r->health ? health_report(r->health) : NULL;
 }

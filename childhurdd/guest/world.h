@@ -23,7 +23,7 @@
 	2000 /* ms that it has to have gone on for: what it was paused for may come again */
 #define EXIT_FALLBACK 2000 /* ms that libvirt may take to say why a QEMU ended that is gone */
 
-struct runner;
+struct world;
 
 /* What a guest's world asks of the hird it belongs to; hird is passed back. All return at once, and
  * call nothing back. */
@@ -49,7 +49,7 @@ struct host {
 	struct tasks *files;   /* a worker for each lane */
 	struct lane *guix;     /* Guix's files, which guests share */
 	struct hypervisor *hypervisor;
-	struct acceleration *acceleration;
+	struct kvm *acceleration;
 	const struct config *config;
 	struct qemu_user *qemu_user; /* whom QEMU runs as */
 	const struct host_ops *ops;
@@ -57,70 +57,70 @@ struct host {
 };
 
 /*
- * A runner and its childhurd, in state stopped. guest is borrowed and outlives it. The record of an
+ * A world and its childhurd, in state stopped. guest is borrowed and outlives it. The record of an
  * earlier daemon is read: what people wanted then holds.
  */
-struct runner *runner_new(const struct host *host, const struct config_guest *guest);
+struct world *world_new(const struct host *host, const struct config_guest *guest);
 /* Lets go of everything; a QEMU that runs goes on. */
-void runner_free(struct runner *runner);
+void world_free(struct world *world);
 
-struct childhurd *runner_childhurd(const struct runner *runner);
-struct runner *runner_of(const struct childhurd *c);
+struct childhurd *world_childhurd(const struct world *world);
+struct world *world_of(const struct childhurd *c);
 
 /* A QEMU of this guest that runs since before this daemon, and its process is known. It goes on as
  * it was configured when it was started; what has changed since then is applied as after a reload.
  */
-void runner_take_over(struct runner *runner, const struct hypervisor_qemu *qemu);
-/* A runner for a guest that is not configured any more and has such a QEMU, as its record has it;
+void world_take_over(struct world *world, const struct hypervisor_qemu *qemu);
+/* A world for a guest that is not configured any more and has such a QEMU, as its record has it;
  * NULL: the record does not say. */
-struct runner *runner_adopt(const struct host *host, const char *name);
+struct world *world_adopt(const struct host *host, const char *name);
 /* What the hypervisor reports of the QEMU id of this guest, the present one or another. */
-void runner_domain_event(struct runner *runner, enum hypervisor_event event, int id,
-			 const char *detail);
-/* Keep what the next daemon has to know: written to runner_record_file, in its time. */
-void runner_record(struct runner *runner);
-const char *runner_record_file(const struct runner *runner);
+void world_domain_event(struct world *world, enum hypervisor_event event, int id,
+			const char *detail);
+/* Keep what the next daemon has to know: written to world_record_file, in its time. */
+void world_record(struct world *world);
+const char *world_record_file(const struct world *world);
 /* Its files that cannot be written, and why, NULL-terminated; NULL: none. Caller frees with
  * g_strfreev. */
-char **runner_unwritten(const struct runner *runner);
+char **world_unwritten(const struct world *world);
 /* It is gone for good: what is not written of it is no longer wanted. */
-void runner_forget(const struct runner *runner);
+void world_forget(const struct world *world);
 /* What was read of the earlier daemon's record. */
-const struct record *runner_last_record(const struct runner *runner);
+const struct record *world_last_record(const struct world *world);
 
 /*
  * The configuration was read again. What can change while QEMU runs changes at once; for the rest a
  * running guest is restarted when no build runs. Returns the keys that differ, NULL-terminated;
  * caller frees with g_strfreev.
  */
-char **runner_configure(struct runner *runner, const struct config_guest *guest);
+char **world_configure(struct world *world, const struct config_guest *guest);
 /* Take what needed a restart; called when a start begins. */
-void runner_apply(struct runner *runner);
+void world_apply(struct world *world);
 /* The keys that wait for a restart, NULL: none; caller frees with g_strfreev. */
-char **runner_restart_needed(const struct runner *runner);
+char **world_restart_needed(const struct world *world);
 
 /* What the console has said that tells why the guest, which does not answer, may not; with what to
  * do. NULL: nothing. Caller frees. */
-char *runner_complaint(const struct runner *r);
-const char *runner_console_log(const struct runner *runner);
+char *world_complaint(const struct world *r);
+const char *world_console_log(const struct world *world);
 /* What was kept of the last failure, NULL: nothing; caller frees. */
-char *runner_failure(const struct runner *runner);
-const char *runner_private_key(const struct runner *runner);
-const char *runner_coordinator_key(const struct runner *runner); /* NULL: the same */
+char *world_failure(const struct world *world);
+const char *world_private_key(const struct world *world);
+const char *world_coordinator_key(const struct world *world); /* NULL: the same */
 /* The file that does not answer, and that its start or its end waits for (lane_waits_for); NULL:
  * none. Caller frees. */
-char *runner_waits_for(const struct runner *runner);
-/* "TYPE BASE64" lines; NULL before the first preparation. Owned by the runner. */
-char **runner_host_keys(const struct runner *runner);
+char *world_waits_for(const struct world *world);
+/* "TYPE BASE64" lines; NULL before the first preparation. Owned by the world. */
+char **world_host_keys(const struct world *world);
 /* Its QEMU; with id 0 there is none, but its UUID is known. */
-const struct hypervisor_qemu *runner_qemu(const struct runner *runner);
-gint64 runner_memory(const struct runner *runner); /* bytes that QEMU has taken; 0: gone, unknown */
-const char *runner_acceleration(const struct runner *runner); /* NULL: does not run */
+const struct hypervisor_qemu *world_qemu(const struct world *world);
+gint64 world_memory(const struct world *world); /* bytes that QEMU has taken; 0: gone, unknown */
+const char *world_acceleration(const struct world *world); /* NULL: does not run */
 /* The last console lines; caller frees with g_strfreev. */
-char **runner_console_tail(const struct runner *runner, guint lines);
+char **world_console_tail(const struct world *world, guint lines);
 /* A connection to its serial line, which the caller closes; -1 and an error that says why not. */
-int runner_console_connect(const struct runner *runner, GError **error);
+int world_console_connect(const struct world *world, GError **error);
 /* NULL while nothing is probed. */
-const struct health_report *runner_health(const struct runner *runner);
+const struct health_report *world_health(const struct world *world);
 
 #endif

@@ -19,7 +19,7 @@ unseen(int builds)
 }
 
 static int
-sessions(const struct runner *r, gboolean slots_visible)
+sessions(const struct world *r, gboolean slots_visible)
 {
 	int own[HEALTH_SESSIONS];
 	gsize n = r->health ? health_ports(r->health, own) : 0;
@@ -30,7 +30,7 @@ sessions(const struct runner *r, gboolean slots_visible)
 }
 
 static int
-with_sessions(const struct runner *r, int taken, gboolean slots_visible)
+with_sessions(const struct world *r, int taken, gboolean slots_visible)
 {
 	if (slots_visible && g_str_has_prefix(guest_of(r)->listen_address, "127."))
 		return taken; /* nobody can come from elsewhere */
@@ -39,7 +39,7 @@ with_sessions(const struct runner *r, int taken, gboolean slots_visible)
 }
 
 static int
-look_at_builds(const struct runner *r)
+look_at_builds(const struct world *r)
 {
 	const struct config *config = r->host->config;
 	gboolean visible;
@@ -50,10 +50,10 @@ look_at_builds(const struct runner *r)
 }
 
 int
-runner_hold(struct childhurd *c)
+world_hold(struct childhurd *c)
 {
 	const struct config_guest *guest = c->config;
-	struct runner *r = runner_from(c);
+	struct world *r = world_from(c);
 	const struct config *config = r->host->config;
 	gboolean visible;
 	if (!guest->offloading)
@@ -69,16 +69,16 @@ runner_hold(struct childhurd *c)
 /* Whoever is told that no build runs in a guest that is to get none relies on it: what was given
  * back since is kept before. */
 int
-runner_builds(struct childhurd *c)
+world_builds(struct childhurd *c)
 {
-	const struct runner *r = runner_from(c);
+	const struct world *r = world_from(c);
 	if (!c->config->offloading)
 		return 0;
-	return r->slots ? runner_hold(c) : look_at_builds(r);
+	return r->slots ? world_hold(c) : look_at_builds(r);
 }
 
 void
-runner_release(struct childhurd *c)
+world_release(struct childhurd *c)
 {
-	g_clear_pointer(&runner_from(c)->slots, slots_free);
+	g_clear_pointer(&world_from(c)->slots, slots_free);
 }

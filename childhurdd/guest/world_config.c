@@ -35,7 +35,7 @@ all_live(char **keys)
 
 /* What waits until the guest is started anew; NULL: nothing. */
 static void
-set_next(struct runner *r, const struct config_guest *guest)
+set_next(struct world *r, const struct config_guest *guest)
 {
 	const struct config_guest *old = r->next;
 	r->next = config_guest_ref(guest);
@@ -43,7 +43,7 @@ set_next(struct runner *r, const struct config_guest *guest)
 }
 
 char **
-runner_configure(struct runner *r, const struct config_guest *guest)
+world_configure(struct world *r, const struct config_guest *guest)
 {
 	struct childhurd *c = r->c;
 	char **keys = config_guest_differences(c->config, guest);
@@ -65,7 +65,7 @@ runner_configure(struct runner *r, const struct config_guest *guest)
 }
 
 void
-runner_apply(struct runner *r)
+world_apply(struct world *r)
 {
 	if (r->next) {
 		childhurd_configure(r->c, r->next);
@@ -75,7 +75,7 @@ runner_apply(struct runner *r)
 }
 
 char **
-runner_restart_needed(const struct runner *r)
+world_restart_needed(const struct world *r)
 {
 	return r->next ? config_guest_differences(r->c->config, r->next) : NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the parts of a runner share: its preparation of a start, its QEMU, and all the rest. */
+/* What the parts of a world share: its preparation of a start, its QEMU, and all the rest. */
 #ifndef CHILDHURDD_GUEST_WORLD_INTERNAL_H
 #define CHILDHURDD_GUEST_WORLD_INTERNAL_H
 
@@ -16,7 +16,7 @@
 /* What a guest can have said of it as often as it likes. */
 enum note { NOTE_DISK, NOTE_MEMORY, NOTE_IMPOSTOR, N_NOTES };
 
-struct runner {
+struct world {
 	const struct host *host;
 	struct childhurd *c;
 	struct lane *files; /* its image, kernel, modules, secrets, disk */
@@ -65,7 +65,7 @@ struct runner {
 	    complaint; /* what its console has last said of its disk or memory in this boot; NULL */
 	struct enroll *enroll;
 	struct health *health;
-	struct life life;
+	struct vitals vitals;
 	gint64 spoke;	     /* monotonic ms of the console's last output */
 	struct slots *slots; /* kept from builds; NULL: none */
 	gboolean boots_kvm;  /* the boots that are known ran with KVM */
@@ -74,28 +74,28 @@ struct runner {
 	ev_timer notes_end; /* of a period in which some were held back */
 };
 
-static inline struct runner *
-runner_from(struct childhurd *c)
+static inline struct world *
+world_from(struct childhurd *c)
 {
-	return c->runner;
+	return c->world;
 }
 
 static inline const struct config_guest *
-guest_of(const struct runner *r)
+guest_of(const struct world *r)
 {
 	return r->c->config;
 }
 
 /* Monotonic ms. */
 static inline gint64
-runner_now(void)
+monotonic_now(void)
 {
 	return g_get_monotonic_time() / 1000;
 }
 
 /* See struct host_ops. */
 static inline void
-tell_hird(struct runner *r, gboolean state_changed, const char *text)
+tell_hird(struct world *r, gboolean state_changed, const char *text)
 {
 	r->host->ops->event(r->host->hird, r->c, state_changed, text);
 }
@@ -103,49 +103,49 @@ tell_hird(struct runner *r, gboolean state_changed, const char *text)
 /* Is it the guest's image, its configuration, its port? Or does the host lack something just now?
  */
 static inline void
-start_failed(struct runner *r, const char *text)
+start_failed(struct world *r, const char *text)
 {
 	childhurd_event(r->c, lack_says(text) ? EVENT_START_LACKED : EVENT_START_FAILED, text);
 }
 
 /* world_notes.c: log and tell it, unless the guest had so much of this kind told lately. */
-void runner_note(struct runner *r, enum note note, const char *text);
-void runner_notes_init(struct runner *r);
+void world_note(struct world *r, enum note note, const char *text);
+void world_notes_init(struct world *r);
 /* No timer runs any more. */
-void runner_notes_clear(struct runner *r);
+void world_notes_clear(struct world *r);
 
 /* world_prepare.c: EVENT_PREPARED or EVENT_START_FAILED follows. */
-void runner_prepare(struct childhurd *c);
-void runner_prepare_abandon(struct runner *r);
+void world_prepare(struct childhurd *c);
+void world_prepare_abandon(struct world *r);
 /* Keys are there, for a start or before it. */
-void runner_keys_made(struct runner *r);
+void world_keys_made(struct world *r);
 
 /* world_keys.c: make keys and secret root; sets host_keys, coordinator_key and message. */
-void runner_make_keys(struct runner *r);
-void runner_keys_abandon(struct runner *r);
+void world_make_keys(struct world *r);
+void world_keys_abandon(struct world *r);
 /* What an earlier start has made: sets host_keys and coordinator_key, if there are any. */
-void runner_know_keys(struct runner *r);
+void world_know_keys(struct world *r);
 /* Where secrets are delivered and message is not there, read them; then, at once or later. */
-void runner_with_secrets(struct runner *r, void (*then)(struct runner *r));
+void world_with_secrets(struct world *r, void (*then)(struct world *r));
 
 /* world_builds.c: the calls of struct world_ops. */
-int runner_builds(struct childhurd *c);
-int runner_hold(struct childhurd *c);
-void runner_release(struct childhurd *c);
+int world_builds(struct childhurd *c);
+int world_hold(struct childhurd *c);
+void world_release(struct childhurd *c);
 
 /* world_qemu.c: the calls of struct world_ops. */
-void runner_launch(struct childhurd *c);
-void runner_power_button(struct childhurd *c);
-void runner_kill(struct childhurd *c);
+void world_launch(struct childhurd *c);
+void world_power_button(struct childhurd *c);
+void world_kill(struct childhurd *c);
 /* Read what is new in the console's log. */
-void runner_console_start(struct runner *r);
+void world_console_start(struct world *r);
 /* Watch a QEMU that runs: its end, its signs of life. id: libvirt's; pid: 0 unknown. */
-void runner_watch_qemu(struct runner *r, int id, pid_t pid);
+void world_watch_qemu(struct world *r, int id, pid_t pid);
 /* Find out whether QEMU lets its guest run: EVENT_PAUSED, EVENT_RESUMED, EVENT_BROKEN, or nothing.
  */
-void runner_look_at_pause(struct runner *r);
-void runner_qemu_init(struct runner *r);
+void world_look_at_pause(struct world *r);
+void world_qemu_init(struct world *r);
 /* Watches nothing any more; a QEMU that runs goes on. */
-void runner_qemu_clear(struct runner *r);
+void world_qemu_clear(struct world *r);
 
 #endif

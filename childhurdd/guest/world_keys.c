@@ -17,7 +17,7 @@
 
 /* The guest's own files: the worker's while a piece of work in its lane has them. */
 struct keys {
-	struct runner *runner;
+	struct world *world;
 	struct secret_root_spec spec;
 	char *name, *directory, *extra, *offload_key;
 	char *users[3];
@@ -32,7 +32,7 @@ struct keys {
 
 /* Guix's files. Strings are copies: a worker may be stuck with them. */
 struct guix_job {
-	struct runner *runner;
+	struct world *world;
 	char *directory; /* the guest's secret root, for messages */
 	char *guix;	 /* /etc/guix; NULL: the guest is not a coordinator's */
 	char *coordinator, *state, *offload_key;
@@ -66,14 +66,14 @@ keys_unref(void *data)
 }
 
 static void
-keys_run(struct runner *r, task_fn work, lane_done_fn done)
+keys_run(struct world *r, task_fn work, lane_done_fn done)
 {
 	r->keys_work =
 	    lane_run(r->files, FILES_LIMIT, work, done, keys_unref, g_rc_box_acquire(r->keys));
 }
 
 static void
-keys_end(struct runner *r)
+keys_end(struct world *r)
 {
 	g_clear_pointer(&r->keys, keys_unref);
 	r->keys_work = NULL;
@@ -81,7 +81,7 @@ keys_end(struct runner *r)
 
 /* FALSE: the start has failed. */
 static gboolean
-keys_go_on(struct runner *r, const GError *late, const GError *problem)
+keys_go_on(struct world *r, const GError *late, const GError *problem)
 {
 	g_autofree char *text = late	  ? g_strdup(late->message)
 				: problem ? g_strdup(problem->message)
@@ -121,12 +121,12 @@ guix_free(void *data)
 }
 
 static void
-guix_run(struct runner *r, task_fn work, lane_done_fn done)
+guix_run(struct world *r, task_fn work, lane_done_fn done)
 {
 	const struct config *config = r->host->config;
 	const struct signing *signing = &r->keys->signing;
 	struct guix_job *job = g_new0(struct guix_job, 1);
-	job->runner = r;
+	job->world = r;
 	job->directory = g_strdup(r->secrets);
 	job->coordinator = g_strdup(config->coordinator_user);
 	job->state = g_strdup(config->guix_state_directory);
@@ -161,7 +161,7 @@ authorize_work(void *data)
 }
 
 static void
-keys_ended(struct runner *r)
+keys_ended(struct world *r)
 {
 	struct keys *keys = r->keys;
 	g_clear_pointer(&r->message, g_bytes_unref);
@@ -173,14 +173,14 @@ keys_ended(struct runner *r)
 	r->have_keys = TRUE;
 	keys_end(r);
 	r->host->ops->publish(r->host->hird); /* from now on it can be told of */
-	runner_keys_made(r);
+	world_keys_made(r);
 }
 
 static void
 on_authorized(void *data, const GError *late)
 {
 	struct guix_job *job = data;
-	struct runner *r = job->runner;
+	struct world *r = job->world;
 	if (late) {
 		g_autofree char *text =
 		    g_strdup_printf("%s; until its key is in the acl there, what it has built is "
@@ -216,7 +216,7 @@ static void
 on_delivered(void *data, const GError *late)
 {
 	struct keys *keys = data;
-	struct runner *r = keys->runner;
+	struct world *r = keys->world;
 	if (!keys_go_on(r, late, late ? NULL : keys->error))
 		return;
 	if (keys->signed_by)
@@ -245,7 +245,7 @@ static void
 on_exchanged(void *data, const GError *late)
 {
 	struct guix_job *job = data;
-	struct runner *r = job->runner;
+	struct world *r = job->world;
 	if (late) {
 		g_autofree char *text = g_strdup_printf(
 		    "%s; it starts with the keys it has, and Guix may not be able to use it yet",
@@ -276,19 +276,19 @@ static void
 on_made(void *data, const GError *late)
 {
 	struct keys *keys = data;
-	struct runner *r = keys->runner;
+	struct world *r = keys->world;
 	if (keys_go_on(r, late, late ? NULL : keys->error))
 		guix_run(r, exchange_work, on_exchanged);
 }
 
 void
-runner_make_keys(struct runner *r)
+world_make_keys(struct world *r)
 {
 	const struct config_guest *guest = guest_of(r);
 	struct keys *keys = g_rc_box_new0(struct keys);
 	gboolean deliver = guest->inject == CONFIG_INJECT_SECRET_SERVICE;
-	runner_keys_abandon(r);
-	keys->runner = r;
+	world_keys_abandon(r);
+	keys->world = r;
 	keys->name = g_strdup(guest->name);
 	keys->directory = g_strdup(r->secrets);
 	keys->extra = g_build_filename(r->host->config->secrets_directory, guest->name, NULL);
@@ -308,7 +308,7 @@ runner_make_keys(struct runner *r)
 }
 
 void
-runner_keys_abandon(struct runner *r)
+world_keys_abandon(struct world *r)
 {
 	lane_forget(r->keys_work);
 	keys_end(r);
@@ -317,7 +317,7 @@ runner_keys_abandon(struct runner *r)
 /* --- what an earlier start has made --- */
 
 struct known {
-	struct runner *runner;
+	struct world *world;
 	enum config_inject inject;
 	char *extra, *secrets, *offload_key;
 	char **host_keys, *coordinator_key;
@@ -339,7 +339,7 @@ static void
 on_known(void *data, const GError *late)
 {
 	struct known *known = data;
-	struct runner *r = known->runner;
+	struct world *r = known->world;
 	if (late || !known->host_keys)
 		return;
 	g_strfreev(r->host_keys);
@@ -362,11 +362,11 @@ known_free(void *data)
 }
 
 void
-runner_know_keys(struct runner *r)
+world_know_keys(struct world *r)
 {
 	const struct config_guest *guest = guest_of(r);
 	struct known *known = g_new0(struct known, 1);
-	known->runner = r;
+	known->world = r;
 	known->inject = guest->inject;
 	known->extra = g_build_filename(r->host->config->secrets_directory, guest->name, NULL);
 	known->secrets = g_strdup(r->secrets);
@@ -375,8 +375,8 @@ runner_know_keys(struct runner *r)
 }
 
 struct reading {
-	struct runner *runner;
-	void (*then)(struct runner *r);
+	struct world *world;
+	void (*then)(struct world *r);
 	char *secrets;
 	GBytes *message;
 	GError *error;
@@ -393,7 +393,7 @@ static void
 on_read(void *data, const GError *late)
 {
 	struct reading *reading = data;
-	struct runner *r = reading->runner;
+	struct world *r = reading->world;
 	const GError *error = late ? late : reading->error;
 	r->reading = NULL;
 	if (error)
@@ -414,7 +414,7 @@ reading_free(void *data)
 }
 
 void
-runner_with_secrets(struct runner *r, void (*then)(struct runner *r))
+world_with_secrets(struct world *r, void (*then)(struct world *r))
 {
 	g_clear_pointer(&r->reading, lane_forget);
 	if (r->message || guest_of(r)->inject != CONFIG_INJECT_SECRET_SERVICE) {
@@ -422,7 +422,7 @@ runner_with_secrets(struct runner *r, void (*then)(struct runner *r))
 		return;
 	}
 	struct reading *reading = g_new0(struct reading, 1);
-	reading->runner = r;
+	reading->world = r;
 	reading->then = then;
 	reading->secrets = g_strdup(r->secrets);
 	r->reading = lane_run(r->files, FILES_LIMIT, read_work, on_read, reading_free, reading);

@@ -6,9 +6,9 @@
 #include "childhurdd/guest/world_internal.h"
 
 static void
-notes_await(struct runner *r)
+notes_await(struct world *r)
 {
-	gint64 first = -1, now = runner_now();
+	gint64 first = -1, now = monotonic_now();
 	for (int i = 0; i < N_NOTES; i++) {
 		gint64 wait = flood_wait(&r->notes[i], now);
 		if (wait >= 0 && (first < 0 || wait < first))
@@ -22,14 +22,14 @@ notes_await(struct runner *r)
 }
 
 static void
-note_missed(struct runner *r, enum note note)
+note_missed(struct world *r, enum note note)
 {
 	static const char *const kinds[N_NOTES] = {
 	    [NOTE_DISK] = "errors of its disk",
 	    [NOTE_MEMORY] = "lines about its memory",
 	    [NOTE_IMPOSTOR] = "other host keys",
 	};
-	guint missed = flood_missed(&r->notes[note], runner_now());
+	guint missed = flood_missed(&r->notes[note], monotonic_now());
 	if (!missed)
 		return;
 	g_autofree char *text =
@@ -41,31 +41,31 @@ note_missed(struct runner *r, enum note note)
 static void
 on_notes_end(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	struct runner *r = w->data;
+	struct world *r = w->data;
 	for (int i = 0; i < N_NOTES; i++)
 		note_missed(r, i);
 	notes_await(r);
 }
 
 void
-runner_note(struct runner *r, enum note note, const char *text)
+world_note(struct world *r, enum note note, const char *text)
 {
 	note_missed(r, note);
-	if (flood_pass(&r->notes[note], runner_now()))
+	if (flood_pass(&r->notes[note], monotonic_now()))
 		tell_hird(r, FALSE, text);
 	else if (!ev_is_active(&r->notes_end))
 		notes_await(r);
 }
 
 void
-runner_notes_init(struct runner *r)
+world_notes_init(struct world *r)
 {
 	ev_timer_init(&r->notes_end, on_notes_end, 0, 0);
 	r->notes_end.data = r;
 }
 
 void
-runner_notes_clear(struct runner *r)
+world_notes_clear(struct world *r)
 {
 	ev_timer_stop(r->host->loop, &r->notes_end);
 }

@@ -15,7 +15,7 @@
 /* --- disk and acceleration --- */
 
 static void
-prepared(struct runner *r)
+prepared(struct world *r)
 {
 	if (r->have_acceleration && r->have_keys && r->have_disk)
 		childhurd_event(r->c, EVENT_PREPARED, NULL);
@@ -24,7 +24,7 @@ prepared(struct runner *r)
 static void
 on_disk(struct disk_job *job, const char *format, const GError *error, void *data)
 {
-	struct runner *r = data;
+	struct world *r = data;
 	g_autofree char *text = error ? g_strdup(error->message) : NULL;
 	disk_job_free(r->disk_job);
 	r->disk_job = NULL;
@@ -37,7 +37,7 @@ on_disk(struct disk_job *job, const char *format, const GError *error, void *dat
 }
 
 static void
-disk_start(struct runner *r)
+disk_start(struct world *r)
 {
 	const struct config_guest *guest = guest_of(r);
 	if (!guest->image) {
@@ -57,7 +57,7 @@ disk_start(struct runner *r)
 static void
 on_acceleration(gboolean usable, const char *why, void *data)
 {
-	struct runner *r = data;
+	struct world *r = data;
 	if (!usable && lack_says(why)) { /* it is not known whether KVM is good */
 		start_failed(r, why);
 		return;
@@ -75,7 +75,7 @@ on_acceleration(gboolean usable, const char *why, void *data)
 
 /* The disk comes behind them: a guest whose image is not good is known by its keys all the same. */
 void
-runner_keys_made(struct runner *r)
+world_keys_made(struct world *r)
 {
 	if (r->preparing)
 		disk_start(r);
@@ -83,13 +83,13 @@ runner_keys_made(struct runner *r)
 }
 
 void
-runner_prepare_abandon(struct runner *r)
+world_prepare_abandon(struct world *r)
 {
 	g_clear_pointer(&r->place, lane_forget);
-	runner_keys_abandon(r);
+	world_keys_abandon(r);
 	disk_job_free(r->disk_job);
 	r->disk_job = NULL;
-	acceleration_forget(r->host->acceleration, r);
+	kvm_forget(r->host->acceleration, r);
 	r->preparing = r->have_acceleration = r->have_keys = r->have_disk = FALSE;
 }
 
@@ -97,7 +97,7 @@ runner_prepare_abandon(struct runner *r)
 
 /* Everything that a start needs of the host's files, beside keys and disk. */
 struct place_job {
-	struct runner *runner;
+	struct world *world;
 	const struct config_guest *guest;
 	const struct qemu_user *user;
 	char *directory, *console_log;
@@ -184,7 +184,7 @@ static void
 place_done(void *data, const GError *late)
 {
 	struct place_job *job = data;
-	struct runner *r = job->runner;
+	struct world *r = job->world;
 	r->place = NULL;
 	if (late || job->error) {
 		start_failed(r, late ? late->message : job->error->message);
@@ -193,22 +193,22 @@ place_done(void *data, const GError *late)
 	g_free(r->emulator);
 	r->emulator = g_steal_pointer(&job->emulator);
 	r->preparing = TRUE;
-	runner_make_keys(r);
+	world_make_keys(r);
 	if (guest_of(r)->acceleration == CONFIG_ACCELERATION_TCG) {
 		r->kvm = FALSE;
 		r->have_acceleration = TRUE;
 	} else {
-		acceleration_ask(r->host->acceleration, r->emulator, on_acceleration, r);
+		kvm_ask(r->host->acceleration, r->emulator, on_acceleration, r);
 	}
 }
 
 void
-runner_prepare(struct childhurd *c)
+world_prepare(struct childhurd *c)
 {
-	struct runner *r = runner_from(c);
-	runner_prepare_abandon(r);
+	struct world *r = world_from(c);
+	world_prepare_abandon(r);
 	struct place_job *job = g_new0(struct place_job, 1);
-	job->runner = r;
+	job->world = r;
 	job->guest = config_guest_ref(guest_of(r));
 	job->user = r->host->qemu_user;
 	job->directory = g_strdup(r->directory);

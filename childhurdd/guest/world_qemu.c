@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A runner's QEMU: started by libvirt, watched, ended. Its end is known through a pidfd at once,
+ * A world's QEMU: started by libvirt, watched, ended. Its end is known through a pidfd at once,
  * and judged when libvirt has said why, which it does a few milliseconds later.
  */
 #include <sys/stat.h>
@@ -23,7 +23,7 @@
 
 /* How it runs is asked of a QEMU that runs. */
 static void
-pause_forget(struct runner *r)
+pause_forget(struct world *r)
 {
 	ev_timer_stop(r->host->loop, &r->pause_timer);
 	hypervisor_forget(r->pause_call);
@@ -33,7 +33,7 @@ pause_forget(struct runner *r)
 }
 
 static void
-exit_watch_stop(struct runner *r)
+exit_watch_stop(struct world *r)
 {
 	ev_timer_stop(r->host->loop, &r->exit_timer);
 	if (ev_is_active(&r->exit_watch)) {
@@ -43,7 +43,7 @@ exit_watch_stop(struct runner *r)
 }
 
 static void
-guest_gone(struct runner *r)
+guest_gone(struct world *r)
 {
 	exit_watch_stop(r);
 	pause_forget(r);
@@ -77,7 +77,7 @@ on_exit_timer(struct ev_loop *loop, ev_timer *w, int revents)
 /* Both have to be: the process gone, and libvirt's word why. One of them alone is enough after a
  * while. */
 static void
-judge_exit(struct runner *r)
+judge_exit(struct world *r)
 {
 	if (r->gone && r->reported) {
 		guest_gone(r);
@@ -92,7 +92,7 @@ judge_exit(struct runner *r)
 static void
 on_exit_watch(struct ev_loop *loop, ev_io *w, int revents)
 {
-	struct runner *r = w->data;
+	struct world *r = w->data;
 	siginfo_t info = {0};
 	ev_io_stop(loop, w);
 	/* We are the subreaper of the QEMUs we started; those of an earlier daemon are init's. */
@@ -116,7 +116,7 @@ is_another(pid_t pid, char **words, void *data)
 }
 
 static void
-exit_watch_start(struct runner *r, pid_t pid)
+exit_watch_start(struct world *r, pid_t pid)
 {
 	exit_watch_stop(r);
 	g_clear_pointer(&r->exit_text, g_free);
@@ -140,19 +140,19 @@ exit_watch_start(struct runner *r, pid_t pid)
 }
 
 void
-runner_watch_qemu(struct runner *r, int id, pid_t pid)
+world_watch_qemu(struct world *r, int id, pid_t pid)
 {
 	r->qemu.id = id;
 	r->qemu.pid = pid;
 	pause_forget(r);
-	life_begin(&r->life, pid, r->console_log, runner_now());
+	vitals_begin(&r->vitals, pid, r->console_log, monotonic_now());
 	exit_watch_start(r, pid);
 }
 
 /* --- a QEMU that does not let its guest run --- */
 
 static void
-pause_retry(struct runner *r, gint64 after)
+pause_retry(struct world *r, gint64 after)
 {
 	ev_timer_stop(r->host->loop, &r->pause_timer);
 	ev_timer_set(&r->pause_timer, (double)after / 1000, 0);
@@ -160,7 +160,7 @@ pause_retry(struct runner *r, gint64 after)
 }
 
 static char *
-pause_text(const struct runner *r)
+pause_text(const struct world *r)
 {
 	switch (r->pause) {
 	case HYPERVISOR_NO_ROOM:
@@ -180,11 +180,11 @@ pause_text(const struct runner *r)
 static void
 on_pause_known(const struct hypervisor_result *result, void *data)
 {
-	struct runner *r = data;
+	struct world *r = data;
 	gboolean was = r->pause != HYPERVISOR_RUNS;
 	r->pause_call = NULL;
 	if (r->look_again) {
-		runner_look_at_pause(r);
+		world_look_at_pause(r);
 		return;
 	}
 	if (result->error) { /* a QEMU that ends is told of elsewhere */
@@ -218,7 +218,7 @@ on_pause_known(const struct hypervisor_result *result, void *data)
 }
 
 void
-runner_look_at_pause(struct runner *r)
+world_look_at_pause(struct world *r)
 {
 	r->look_again = r->pause_call != NULL;
 	if (r->look_again)
@@ -230,10 +230,10 @@ runner_look_at_pause(struct runner *r)
 static void
 on_pause_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	struct runner *r = w->data;
+	struct world *r = w->data;
 	gboolean ours = r->pause == HYPERVISOR_NO_ROOM || r->pause == HYPERVISOR_IO_ERROR;
 	if (!ours || r->goes_on) { /* who paused it lets it go on */
-		runner_look_at_pause(r);
+		world_look_at_pause(r);
 		return;
 	}
 	r->look_again = FALSE;
@@ -241,7 +241,7 @@ on_pause_timer(struct ev_loop *loop, ev_timer *w, int revents)
 }
 
 void
-runner_domain_event(struct runner *r, enum hypervisor_event event, int id, const char *detail)
+world_domain_event(struct world *r, enum hypervisor_event event, int id, const char *detail)
 {
 	/* libvirt reports later than it acts: the end of the QEMU before may come when the next one
 	 * runs. The end of one whose start failed comes, too, and the start's call says so. */
@@ -263,7 +263,7 @@ runner_domain_event(struct runner *r, enum hypervisor_event event, int id, const
 		judge_exit(r);
 		break;
 	case HYPERVISOR_PAUSED:
-		runner_look_at_pause(r);
+		world_look_at_pause(r);
 		break;
 	case HYPERVISOR_LOST:
 		break;
@@ -276,8 +276,8 @@ static void
 on_console(struct console *console, enum console_meaning meaning, const char *line,
 	   const char *explanation, void *data)
 {
-	struct runner *r = data;
-	r->spoke = runner_now();
+	struct world *r = data;
+	r->spoke = monotonic_now();
 	if (meaning == CONSOLE_NOTHING)
 		return;
 	g_autofree char *text = g_strdup_printf("%s: \"%s\"", explanation, line);
@@ -292,12 +292,12 @@ on_console(struct console *console, enum console_meaning meaning, const char *li
 	else { /* it may live on; whether it does, the probes find out */
 		g_free(r->complaint);
 		r->complaint = g_strdup(text);
-		runner_note(r, meaning == CONSOLE_DISK ? NOTE_DISK : NOTE_MEMORY, text);
+		world_note(r, meaning == CONSOLE_DISK ? NOTE_DISK : NOTE_MEMORY, text);
 	}
 }
 
 void
-runner_console_start(struct runner *r)
+world_console_start(struct world *r)
 {
 	console_free(r->console);
 	g_clear_pointer(&r->complaint, g_free);
@@ -312,7 +312,7 @@ has_no_sandbox(pid_t pid, char **words, void *data)
 
 /* A driver that is not ours may have its own mind. */
 static void
-check_privileges(struct runner *r, pid_t pid)
+check_privileges(struct world *r, pid_t pid)
 {
 	g_autofree char *folder = g_strdup_printf("/proc/%d", (int)pid);
 	struct stat st;
@@ -331,13 +331,13 @@ check_privileges(struct runner *r, pid_t pid)
 static void
 on_started(const struct hypervisor_result *result, void *data)
 {
-	struct runner *r = data;
+	struct world *r = data;
 	r->call = NULL;
 	if (result->error) {
 		start_failed(r, result->error->message);
 		return;
 	}
-	runner_watch_qemu(r, result->id, result->pid);
+	world_watch_qemu(r, result->id, result->pid);
 	if (result->pid && hypervisor_embedded(r->host->hypervisor))
 		descriptors_give_back(result->pid);
 	check_privileges(r, result->pid);
@@ -347,9 +347,9 @@ on_started(const struct hypervisor_result *result, void *data)
 }
 
 void
-runner_launch(struct childhurd *c)
+world_launch(struct childhurd *c)
 {
-	struct runner *r = runner_from(c);
+	struct world *r = world_from(c);
 	const struct config_guest *guest = c->config;
 	struct domain_spec spec = {
 	    .guest = guest,
@@ -366,7 +366,7 @@ runner_launch(struct childhurd *c)
 	if (r->kvm != r->boots_kvm) /* what is known of boots says nothing of this one */
 		childhurd_boots_forget(c);
 	r->boots_kvm = r->kvm;
-	runner_console_start(r);
+	world_console_start(r);
 	hypervisor_forget(r->call);
 	r->call =
 	    hypervisor_start(r->host->hypervisor, guest->name, r->qemu.uuid, xml, on_started, r);
@@ -375,7 +375,7 @@ runner_launch(struct childhurd *c)
 static void
 on_ended(const struct hypervisor_result *result, void *data)
 {
-	struct runner *r = data;
+	struct world *r = data;
 	r->call = NULL;
 	if (result->error)
 		tell_hird(r, FALSE, result->error->message);
@@ -384,7 +384,7 @@ on_ended(const struct hypervisor_result *result, void *data)
 }
 
 static void
-end_qemu(struct runner *r)
+end_qemu(struct world *r)
 {
 	ev_timer_stop(r->host->loop, &r->screen_limit);
 	hypervisor_forget(r->call);
@@ -394,7 +394,7 @@ end_qemu(struct runner *r)
 static void
 on_screen(const struct hypervisor_result *result, void *data)
 {
-	struct runner *r = data;
+	struct world *r = data;
 	r->call = NULL;
 	r->pictured = !result->error && !(result->text && *result->text);
 	end_qemu(r);
@@ -408,7 +408,7 @@ on_screen_limit(struct ev_loop *loop, ev_timer *w, int revents)
 
 /* What is on its screen says more than any log when a kernel has crashed. */
 static void
-keep_screen(struct runner *r)
+keep_screen(struct world *r)
 {
 	ev_timer_set(&r->screen_limit, (double)FAILURE_SCREEN_LIMIT / 1000, 0);
 	ev_timer_start(r->host->loop, &r->screen_limit);
@@ -418,20 +418,20 @@ keep_screen(struct runner *r)
 }
 
 void
-runner_power_button(struct childhurd *c)
+world_power_button(struct childhurd *c)
 {
-	struct runner *r = runner_from(c);
+	struct world *r = world_from(c);
 	hypervisor_power_button(r->host->hypervisor, &r->qemu, NULL, NULL);
 }
 
 void
-runner_kill(struct childhurd *c)
+world_kill(struct childhurd *c)
 {
-	struct runner *r = runner_from(c);
+	struct world *r = world_from(c);
 	if (r->call && c->qemu == QEMU_LAUNCHING)
 		return; /* it cannot be ended before it is there; EVENT_LAUNCHED comes first */
 	if (c->verdict == VERDICT_FAILURE && c->kills == 1 && r->qemu.pid &&
-	    !life_stopped(r->qemu.pid)) {
+	    !vitals_stopped(r->qemu.pid)) {
 		keep_screen(r);
 		return;
 	}
@@ -441,7 +441,7 @@ runner_kill(struct childhurd *c)
 }
 
 void
-runner_qemu_init(struct runner *r)
+world_qemu_init(struct world *r)
 {
 	ev_timer_init(&r->exit_timer, on_exit_timer, 0, 0);
 	ev_timer_init(&r->screen_limit, on_screen_limit, 0, 0);
@@ -450,13 +450,13 @@ runner_qemu_init(struct runner *r)
 }
 
 void
-runner_qemu_clear(struct runner *r)
+world_qemu_clear(struct world *r)
 {
 	ev_timer_stop(r->host->loop, &r->screen_limit);
 	exit_watch_stop(r);
 	pause_forget(r);
 	hypervisor_forget(r->call);
-	life_clear(&r->life);
+	vitals_clear(&r->vitals);
 	g_free(r->complaint);
 	console_free(r->console);
 }

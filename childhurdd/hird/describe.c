@@ -35,9 +35,9 @@ wall(gint64 at)
 }
 
 static void
-describe_health(const struct runner *r, struct description *d, struct control_guest *guest)
+describe_health(const struct world *r, struct description *d, struct control_guest *guest)
 {
-	const struct health_report *health = runner_health(r);
+	const struct health_report *health = world_health(r);
 	guest->skew = guest->skew_within = guest->load = NAN;
 	guest->disk_free = guest->store_free = -1;
 	if (!health)
@@ -58,11 +58,11 @@ describe_health(const struct runner *r, struct description *d, struct control_gu
 
 /* What it waits for, and what is seen meanwhile. Caller frees; NULL: nothing. */
 static char *
-phase(const struct runner *r)
+phase(const struct world *r)
 {
-	const struct childhurd *c = runner_childhurd(r);
+	const struct childhurd *c = world_childhurd(r);
 	g_autoptr(GStrvBuilder) parts = g_strv_builder_new();
-	g_autofree char *complaint = runner_complaint(r), *file = runner_waits_for(r);
+	g_autofree char *complaint = world_complaint(r), *file = world_waits_for(r);
 	g_autofree char *console = g_strconcat("its console: ", complaint, NULL);
 	g_autofree char *waits = g_strconcat("waits for ", file, NULL);
 	if (c->phase)
@@ -76,10 +76,10 @@ phase(const struct runner *r)
 }
 
 void
-describe(const struct host *host, const struct runner *r, gboolean details, struct description *d,
+describe(const struct host *host, const struct world *r, gboolean details, struct description *d,
 	 struct control_guest *guest)
 {
-	struct childhurd *c = runner_childhurd(r);
+	struct childhurd *c = world_childhurd(r);
 	const struct config_guest *config = c->config;
 	description_clear(d);
 	d->known_hosts = g_build_filename(host->config->runtime_directory, "known_hosts", NULL);
@@ -97,31 +97,31 @@ describe(const struct host *host, const struct runner *r, gboolean details, stru
 	    .autostart = config->autostart,
 	    .listen_address = config->listen_address,
 	    .ssh_port = config->ssh_port,
-	    .builds = c->world->builds(c),
+	    .builds = c->ops->builds(c),
 	    .slots = config->offloading ? config->parallel_builds : 0,
-	    .memory = runner_memory(r),
+	    .memory = world_memory(r),
 	    .restarts = c->restarts,
 	    .next_try = c->state == STATE_BACKOFF ? wall(c->deadline) : 0,
 	    .deadline = c->state == STATE_BACKOFF ? 0 : wall(c->deadline),
-	    .pid = runner_qemu(r)->pid,
-	    .acceleration = runner_acceleration(r),
+	    .pid = world_qemu(r)->pid,
+	    .acceleration = world_acceleration(r),
 	    .admin_user = config->admin_user,
 	    .user = config->user,
-	    .private_key = runner_private_key(r),
+	    .private_key = world_private_key(r),
 	    .known_hosts = d->known_hosts,
-	    .host_keys = (const char *const *)runner_host_keys(r),
-	    .console_log = runner_console_log(r),
+	    .host_keys = (const char *const *)world_host_keys(r),
+	    .console_log = world_console_log(r),
 	};
 	describe_health(r, d, guest);
 	struct process_look look;
 	guest->cpu = details && guest->pid && process_look(guest->pid, &look) ? look.cpu : -1;
 	if (details) {
-		d->console_tail = runner_console_tail(r, DESCRIBE_CONSOLE_LINES);
+		d->console_tail = world_console_tail(r, DESCRIBE_CONSOLE_LINES);
 		guest->console_tail = d->console_tail;
-		d->restart_needed = runner_restart_needed(r);
+		d->restart_needed = world_restart_needed(r);
 		guest->restart_needed = d->restart_needed;
-		d->unwritten = runner_unwritten(r);
+		d->unwritten = world_unwritten(r);
 		guest->unwritten = d->unwritten;
-		guest->failure = d->failure = runner_failure(r);
+		guest->failure = d->failure = world_failure(r);
 	}
 }

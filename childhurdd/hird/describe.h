@@ -21,7 +21,7 @@ void description_clear(struct description *description);
 
 /* Fill guest from r; details: also the console's last lines. description owns the texts made for
  * it. */
-void describe(const struct host *host, const struct runner *r, gboolean details,
+void describe(const struct host *host, const struct world *r, gboolean details,
 	      struct description *description, struct control_guest *guest);
 
 #endif

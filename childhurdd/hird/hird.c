@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The daemon's heart: it owns the runners, and publishes on every change of a state. */
+/* The daemon's heart: it owns the worlds, and publishes on every change of a state. */
 #include <gio/gio.h>
 #include <stdio.h>
 
@@ -13,24 +13,24 @@
 
 #define PUBLISH_RETRY 5.0 /* s until what could not be published is tried again */
 
-struct runner *
+struct world *
 hird_find(const struct hird *h, const char *name)
 {
-	for (guint i = 0; i < h->runners->len; i++) {
-		struct runner *r = g_ptr_array_index(h->runners, i);
-		if (!strcmp(runner_childhurd(r)->config->name, name))
+	for (guint i = 0; i < h->worlds->len; i++) {
+		struct world *r = g_ptr_array_index(h->worlds, i);
+		if (!strcmp(world_childhurd(r)->config->name, name))
 			return r;
 	}
 	return NULL;
 }
 
-struct runner *
+struct world *
 hird_find_any(const struct hird *h, const char *name)
 {
-	struct runner *r = hird_find(h, name);
+	struct world *r = hird_find(h, name);
 	for (guint i = 0; !r && i < h->removed->len; i++) {
-		struct runner *candidate = g_ptr_array_index(h->removed, i);
-		if (!strcmp(runner_childhurd(candidate)->config->name, name))
+		struct world *candidate = g_ptr_array_index(h->removed, i);
+		if (!strcmp(world_childhurd(candidate)->config->name, name))
 			r = candidate;
 	}
 	return r;
@@ -53,9 +53,9 @@ static void
 tell_init(struct hird *h)
 {
 	guint ready = 0;
-	for (guint i = 0; i < h->runners->len; i++)
-		ready += runner_childhurd(g_ptr_array_index(h->runners, i))->state == STATE_READY;
-	g_autofree char *text = g_strdup_printf("STATUS=%u of %u ready", ready, h->runners->len);
+	for (guint i = 0; i < h->worlds->len; i++)
+		ready += world_childhurd(g_ptr_array_index(h->worlds, i))->state == STATE_READY;
+	g_autofree char *text = g_strdup_printf("STATUS=%u of %u ready", ready, h->worlds->len);
 	notify_send(text);
 }
 
@@ -129,7 +129,7 @@ void
 hird_publish(struct hird *h)
 {
 	ev_timer_stop(h->host.loop, &h->publish_again);
-	publisher_update(h->publisher, h->runners, FALSE);
+	publisher_update(h->publisher, h->worlds, FALSE);
 	tell_init(h);
 }
 
@@ -147,7 +147,7 @@ look_at_runtime(struct hird *h)
 	if (!h->listed || h->unpublished)
 		return; /* nothing is published yet; or on_publish_again is at it */
 	if (!publisher_busy(h->publisher))
-		publisher_update(h->publisher, h->runners, TRUE);
+		publisher_update(h->publisher, h->worlds, TRUE);
 	hird_renew(h);
 }
 
@@ -220,10 +220,10 @@ host_event(void *hird, struct childhurd *c, gboolean state_changed, const char *
 struct childhurd *
 hird_guest(const struct hird *h, guint i)
 {
-	if (i < h->runners->len)
-		return runner_childhurd(g_ptr_array_index(h->runners, i));
-	i -= h->runners->len;
-	return i < h->removed->len ? runner_childhurd(g_ptr_array_index(h->removed, i)) : NULL;
+	if (i < h->worlds->len)
+		return world_childhurd(g_ptr_array_index(h->worlds, i));
+	i -= h->worlds->len;
+	return i < h->removed->len ? world_childhurd(g_ptr_array_index(h->removed, i)) : NULL;
 }
 
 /* Of one that is no longer configured: nothing of it runs, and nothing follows. */
@@ -252,7 +252,7 @@ starts_hindrance(void *data, const struct childhurd *c)
 	const struct hird *h = data;
 	const struct childhurd *other;
 	for (guint i = 0; (other = hird_guest(h, i)); i++) {
-		gboolean removed = i >= h->runners->len;
+		gboolean removed = i >= h->worlds->len;
 		gboolean there = removed ? !is_over(other) : childhurd_has_qemu(other);
 		if (other != c && there && has_port_of(c->config, other->config))
 			return g_strdup_printf(
@@ -274,7 +274,7 @@ starts_places(void *data)
 static void
 starts_apply(void *data, struct childhurd *c)
 {
-	runner_apply(runner_of(c));
+	world_apply(world_of(c));
 }
 
 static gint64
@@ -286,7 +286,7 @@ starts_memory_free(void *data)
 static gint64
 starts_memory_taken(void *data, const struct childhurd *c)
 {
-	return runner_memory(runner_of(c));
+	return world_memory(world_of(c));
 }
 
 static void
@@ -365,14 +365,14 @@ static const struct host_ops host_ops = {
 /* Builds end one by one, and what each leaves is kept from others at once: in a drained guest, too.
  */
 static gboolean
-tend_builds(struct hird *h, GPtrArray *runners)
+tend_builds(struct hird *h, GPtrArray *worlds)
 {
 	gboolean waiting = FALSE;
-	for (guint i = 0; i < runners->len; i++) {
-		struct childhurd *c = runner_childhurd(g_ptr_array_index(runners, i));
+	for (guint i = 0; i < worlds->len; i++) {
+		struct childhurd *c = world_childhurd(g_ptr_array_index(worlds, i));
 		if (!c->winding_down && c->state != STATE_DRAINING)
 			continue;
-		int builds = c->world->hold(c);
+		int builds = c->ops->hold(c);
 		if (c->winding_down && builds <= 0)
 			childhurd_event(c, EVENT_BUILD_ENDED, NULL);
 		waiting |= c->winding_down || builds > 0;
@@ -384,16 +384,16 @@ static void
 on_tend(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct hird *h = w->data;
-	gboolean waiting = tend_builds(h, h->runners);
+	gboolean waiting = tend_builds(h, h->worlds);
 	waiting |= tend_builds(h, h->removed);
 	for (guint i = h->removed->len; i-- > 0;) {
-		struct runner *r = g_ptr_array_index(h->removed, i);
-		if (is_over(runner_childhurd(r))) {
+		struct world *r = g_ptr_array_index(h->removed, i);
+		if (is_over(world_childhurd(r))) {
 			g_message("%s: gone, it is no longer configured",
-				  runner_childhurd(r)->config->name);
+				  world_childhurd(r)->config->name);
 			g_ptr_array_remove_index(h->removed, i);
-			runner_forget(r);
-			runner_free(r);
+			world_forget(r);
+			world_free(r);
 		}
 	}
 	if (!waiting && !h->removed->len)
@@ -460,7 +460,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 {
 	struct hird *h = g_new0(struct hird, 1);
 	h->config = config;
-	h->runners = g_ptr_array_new();
+	h->worlds = g_ptr_array_new();
 	h->removed = g_ptr_array_new();
 	h->starts = starts_new(&starts_ops, h);
 	h->names = g_ptr_array_new();
@@ -474,7 +474,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->loads = lane_new(h->host.files);
 	h->logs = lane_new(h->host.files);
 	h->host.qemu_user = qemu_user_find(config->qemu_user, error);
-	h->host.acceleration = acceleration_new(loop, config->state_directory, h->host.qemu_user);
+	h->host.acceleration = kvm_new(loop, config->state_directory, h->host.qemu_user);
 	h->metrics = metrics_new();
 	h->metrics_file = metrics_file_new(loop, METRICS_FILE_PERIOD, hird_metrics, h);
 	h->selfcheck = selfcheck_new(loop, hird_unwritten, h);
@@ -494,8 +494,8 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 		return NULL;
 	}
 	for (guint i = 0; i < config->guests->len; i++)
-		g_ptr_array_add(h->runners,
-				runner_new(&h->host, g_ptr_array_index(config->guests, i)));
+		g_ptr_array_add(h->worlds,
+				world_new(&h->host, g_ptr_array_index(config->guests, i)));
 	metrics_file_set(h->metrics_file, config->metrics_file);
 	take_over_begin(h);
 	ev_timer_start(loop, &h->look);
@@ -509,10 +509,10 @@ hird_broken(const struct hird *h)
 }
 
 static gboolean
-any_runs(const GPtrArray *runners)
+any_runs(const GPtrArray *worlds)
 {
-	for (guint i = 0; i < runners->len; i++) {
-		const struct childhurd *c = runner_childhurd(g_ptr_array_index(runners, i));
+	for (guint i = 0; i < worlds->len; i++) {
+		const struct childhurd *c = world_childhurd(g_ptr_array_index(worlds, i));
 		if (childhurd_has_qemu(c))
 			return TRUE;
 	}
@@ -522,15 +522,15 @@ any_runs(const GPtrArray *runners)
 gboolean
 hird_guests_run(const struct hird *h)
 {
-	return !h->listed || any_runs(h->runners) || any_runs(h->removed);
+	return !h->listed || any_runs(h->worlds) || any_runs(h->removed);
 }
 
 static void
-free_runners(GPtrArray *runners)
+free_runners(GPtrArray *worlds)
 {
-	for (guint i = 0; i < runners->len; i++)
-		runner_free(g_ptr_array_index(runners, i));
-	g_ptr_array_unref(runners);
+	for (guint i = 0; i < worlds->len; i++)
+		world_free(g_ptr_array_index(worlds, i));
+	g_ptr_array_unref(worlds);
 }
 
 void
@@ -553,7 +553,7 @@ hird_free(struct hird *h)
 	lane_free(h->host.guix);
 	selfcheck_free(h->selfcheck);
 	metrics_file_free(h->metrics_file);
-	free_runners(h->runners);
+	free_runners(h->worlds);
 	free_runners(h->removed);
 	starts_free(h->starts);
 	g_ptr_array_unref(h->names);
@@ -562,7 +562,7 @@ hird_free(struct hird *h)
 	g_clear_pointer(&h->machines, g_array_unref);
 	description_clear(&h->description);
 	metrics_free(h->metrics);
-	acceleration_free(h->host.acceleration);
+	kvm_free(h->host.acceleration);
 	writer_finish(h->host.writer);
 	if (h->host.hypervisor)
 		hypervisor_leave(h->host.hypervisor);

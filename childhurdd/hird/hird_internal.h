@@ -14,8 +14,8 @@
 struct hird {
 	struct host host;
 	struct config *config; /* that holds; the same as host.config */
-	GPtrArray *runners;    /* of struct runner, in the order of the configuration */
-	GPtrArray *removed;    /* of struct runner: no longer configured, on their way down */
+	GPtrArray *worlds;     /* of struct world, in the order of the configuration */
+	GPtrArray *removed;    /* of struct world: no longer configured, on their way down */
 	struct starts *starts;
 	struct metrics *metrics;
 	ev_timer admit, tend, list, open, publish_again, look;
@@ -35,7 +35,7 @@ struct hird {
 	struct description description;
 	struct metrics_file *metrics_file;
 	struct selfcheck *selfcheck;
-	GPtrArray *names; /* of the runners; borrowed strings, NULL-terminated */
+	GPtrArray *names; /* of the worlds; borrowed strings, NULL-terminated */
 	GArray *machines;
 };
 
@@ -46,10 +46,10 @@ void hird_publish(struct hird *hird);
  * not go. */
 void hird_after_publishing(struct hird *hird, void (*fn)(struct hird *hird, void *data),
 			   GDestroyNotify destroy, void *data);
-/* The runner of that name, NULL: there is none. */
-struct runner *hird_find(const struct hird *hird, const char *name);
+/* The world of that name, NULL: there is none. */
+struct world *hird_find(const struct hird *hird, const char *name);
 /* Also among those that are no longer configured. */
-struct runner *hird_find_any(const struct hird *hird, const char *name);
+struct world *hird_find_any(const struct hird *hird, const char *name);
 /* The guests, in their order, and behind them those that are on their way out; NULL: no more. */
 struct childhurd *hird_guest(const struct hird *hird, guint i);
 /* What else is in the runtime directory, where somebody has deleted it: the control socket, and

@@ -14,23 +14,23 @@ publisher_as(const struct childhurd *c)
 }
 
 GArray *
-publisher_guests(const struct host *host, GPtrArray *runners)
+publisher_guests(const struct host *host, GPtrArray *worlds)
 {
 	GArray *list = g_array_new(FALSE, TRUE, sizeof(struct published_guest));
-	for (guint i = 0; i < runners->len; i++) {
-		struct runner *r = g_ptr_array_index(runners, i);
-		const struct childhurd *c = runner_childhurd(r);
+	for (guint i = 0; i < worlds->len; i++) {
+		struct world *r = g_ptr_array_index(worlds, i);
+		const struct childhurd *c = world_childhurd(r);
 		const struct config_guest *guest = c->config;
-		if (!runner_host_keys(r))
+		if (!world_host_keys(r))
 			continue;
 		struct published_guest entry = {
 		    .name = guest->name,
 		    .host_name = host->config->host_name,
 		    .port = guest->ssh_port,
 		    .user = guest->offloading ? guest->user : guest->admin_user,
-		    .private_key = runner_private_key(r),
-		    .coordinator_key = runner_coordinator_key(r),
-		    .host_keys = (const char *const *)runner_host_keys(r),
+		    .private_key = world_private_key(r),
+		    .coordinator_key = world_coordinator_key(r),
+		    .host_keys = (const char *const *)world_host_keys(r),
 		    .systems = (const char *const *)guest->systems,
 		    .features = (const char *const *)guest->features,
 		    .parallel_builds = guest->parallel_builds,
@@ -156,12 +156,12 @@ publisher_free(struct publisher *publisher)
 }
 
 void
-publisher_update(struct publisher *publisher, GPtrArray *runners, gboolean missing)
+publisher_update(struct publisher *publisher, GPtrArray *worlds, gboolean missing)
 {
 	struct publication *next = g_new0(struct publication, 1);
 	next->publisher = publisher;
 	next->directory = g_strdup(publisher->host->config->runtime_directory);
-	next->guests = publisher_guests(publisher->host, runners);
+	next->guests = publisher_guests(publisher->host, worlds);
 	g_array_set_clear_func(next->guests, guest_clear);
 	for (guint i = 0; i < next->guests->len; i++)
 		guest_copy(&g_array_index(next->guests, struct published_guest, i));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * From the hird's runners to offload/published.h: which guests coordinators see, and the files that
+ * From the hird's worlds to offload/published.h: which guests coordinators see, and the files that
  * tell them, written in a worker.
  */
 #ifndef CHILDHURDD_HIRD_PUBLISHER_H
@@ -16,9 +16,9 @@
 /* How the list of machines shows this guest. */
 enum published_as publisher_as(const struct childhurd *c);
 
-/* The guests to publish, of these runners (array of struct runner): an entry for each that has its
- * keys. Caller frees the array; its strings belong to configuration and runners. */
-GArray *publisher_guests(const struct host *host, GPtrArray *runners);
+/* The guests to publish, of these worlds (array of struct world): an entry for each that has its
+ * keys. Caller frees the array; its strings belong to configuration and worlds. */
+GArray *publisher_guests(const struct host *host, GPtrArray *worlds);
 
 struct publisher;
 /* What was asked for last is written, or could not be: error names the file. made: the runtime
@@ -29,9 +29,9 @@ typedef void (*publisher_fn)(gboolean made, const GError *error, void *data);
 struct publisher *publisher_new(const struct host *host, publisher_fn done, void *data);
 void publisher_free(struct publisher *publisher); /* NULL is allowed */
 
-/* Write what these runners are now; missing: only if a file is not there. What was to be written
+/* Write what these worlds are now; missing: only if a file is not there. What was to be written
  * before and has not begun is left out. done follows. */
-void publisher_update(struct publisher *publisher, GPtrArray *runners, gboolean missing);
+void publisher_update(struct publisher *publisher, GPtrArray *worlds, gboolean missing);
 /* Is anything still to be written? */
 gboolean publisher_busy(const struct publisher *publisher);
 

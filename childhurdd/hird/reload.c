@@ -12,35 +12,35 @@ message(GPtrArray *messages, const char *name, const char *what)
 static void
 remove_missing(struct hird *h, const struct config *config, GPtrArray *messages)
 {
-	for (guint i = h->runners->len; i-- > 0;) {
-		struct runner *r = g_ptr_array_index(h->runners, i);
-		struct childhurd *c = runner_childhurd(r);
+	for (guint i = h->worlds->len; i-- > 0;) {
+		struct world *r = g_ptr_array_index(h->worlds, i);
+		struct childhurd *c = world_childhurd(r);
 		if (config_find_guest(config, c->config->name))
 			continue;
 		message(messages, c->config->name, "removed; it is stopped when no build runs");
-		g_ptr_array_steal_index(h->runners, i);
+		g_ptr_array_steal_index(h->worlds, i);
 		g_ptr_array_add(h->removed, r);
 		childhurd_event(c, EVENT_STOP, "no longer configured");
 	}
 }
 
-/* The runner of that name among those on their way out, taken from them. */
-static struct runner *
+/* The world of that name among those on their way out, taken from them. */
+static struct world *
 bring_back(struct hird *h, const char *name)
 {
 	for (guint i = 0; i < h->removed->len; i++) {
-		struct runner *r = g_ptr_array_index(h->removed, i);
-		if (!strcmp(runner_childhurd(r)->config->name, name))
+		struct world *r = g_ptr_array_index(h->removed, i);
+		if (!strcmp(world_childhurd(r)->config->name, name))
 			return g_ptr_array_steal_index(h->removed, i);
 	}
 	return NULL;
 }
 
 static void
-configure(struct runner *r, const struct config_guest *guest, GPtrArray *messages)
+configure(struct world *r, const struct config_guest *guest, GPtrArray *messages)
 {
-	g_auto(GStrv) keys = runner_configure(r, guest);
-	g_auto(GStrv) waiting = runner_restart_needed(r);
+	g_auto(GStrv) keys = world_configure(r, guest);
+	g_auto(GStrv) waiting = world_restart_needed(r);
 	g_autofree char *list = g_strjoinv(", ", keys);
 	g_autofree char *what = g_strdup_printf(
 	    "changed: %s%s", list, waiting ? "; it is restarted when no build runs" : "");
@@ -51,11 +51,11 @@ configure(struct runner *r, const struct config_guest *guest, GPtrArray *message
 static void
 add_and_change(struct hird *h, const struct config *config, GPtrArray *messages)
 {
-	GPtrArray *runners = g_ptr_array_new();
+	GPtrArray *worlds = g_ptr_array_new();
 	g_autoptr(GPtrArray) fresh = g_ptr_array_new();
 	for (guint i = 0; i < config->guests->len; i++) {
 		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
-		struct runner *r = hird_find(h, guest->name);
+		struct world *r = hird_find(h, guest->name);
 		if (r) {
 			configure(r, guest, messages);
 		} else {
@@ -63,16 +63,16 @@ add_and_change(struct hird *h, const struct config *config, GPtrArray *messages)
 			if (r)
 				configure(r, guest, messages);
 			else
-				r = runner_new(&h->host, guest);
+				r = world_new(&h->host, guest);
 			g_ptr_array_add(fresh, r);
 			message(messages, guest->name, "added");
 		}
-		g_ptr_array_add(runners, r);
+		g_ptr_array_add(worlds, r);
 	}
-	g_ptr_array_unref(h->runners);
-	h->runners = runners;
+	g_ptr_array_unref(h->worlds);
+	h->worlds = worlds;
 	for (guint i = 0; i < fresh->len; i++) {
-		struct childhurd *c = runner_childhurd(g_ptr_array_index(fresh, i));
+		struct childhurd *c = world_childhurd(g_ptr_array_index(fresh, i));
 		if (c->config->autostart)
 			childhurd_event(c, EVENT_START, "added to the configuration");
 	}
@@ -309,10 +309,10 @@ on_loaded(void *data, const GError *late)
 }
 
 static void
-add_present(GArray *present, GPtrArray *runners)
+add_present(GArray *present, GPtrArray *worlds)
 {
-	for (guint i = 0; i < runners->len; i++) {
-		const struct childhurd *c = runner_childhurd(g_ptr_array_index(runners, i));
+	for (guint i = 0; i < worlds->len; i++) {
+		const struct childhurd *c = world_childhurd(g_ptr_array_index(worlds, i));
 		struct present guest = {g_strdup(c->config->name), files_of(c->config)};
 		g_array_append_val(present, guest);
 	}
@@ -340,6 +340,6 @@ hird_reload(struct hird *h, hird_reload_fn done, void *data)
 	load->messages = g_ptr_array_new_with_free_func(g_free);
 	load->present = g_array_new(FALSE, FALSE, sizeof(struct present));
 	g_array_set_clear_func(load->present, present_clear);
-	add_present(load->present, h->runners);
+	add_present(load->present, h->worlds);
 	lane_run(h->loads, RELOAD_LIMIT, load_work, on_loaded, load_free, load);
 }

@@ -28,7 +28,7 @@ static gboolean
 serve_describe(void *data, const char *name, gboolean details, struct control_guest *guest)
 {
 	struct hird *h = data;
-	struct runner *r = hird_find_any(h, name);
+	struct world *r = hird_find_any(h, name);
 	if (r)
 		describe(&h->host, r, details, &h->description, guest);
 	guest->publishing = r && publisher_busy(h->publisher);
@@ -51,7 +51,7 @@ serve_command(void *data, const char *name, enum control_verb verb, gboolean now
 	    [CONTROL_UNDRAIN] = {EVENT_UNDRAIN, EVENT_UNDRAIN, "undrained"},
 	};
 	struct hird *h = data;
-	struct runner *r = hird_find_any(h, name);
+	struct world *r = hird_find_any(h, name);
 	if (!r || !h->listed) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_INITIALIZED,
 			    "the hypervisor does not answer yet; see the daemon's log");
@@ -63,8 +63,8 @@ serve_command(void *data, const char *name, enum control_verb verb, gboolean now
 		return FALSE;
 	}
 	g_autofree char *why = g_strdup_printf("%s by %s", verbs[verb].text, who);
-	childhurd_event(runner_childhurd(r), now ? verbs[verb].event_now : verbs[verb].event, why);
-	runner_record(r);
+	childhurd_event(world_childhurd(r), now ? verbs[verb].event_now : verbs[verb].event, why);
+	world_record(r);
 	return TRUE;
 }
 
@@ -73,7 +73,7 @@ serve_machines(void *data, gsize *n)
 {
 	struct hird *h = data;
 	g_clear_pointer(&h->machines, g_array_unref);
-	h->machines = publisher_guests(&h->host, h->runners);
+	h->machines = publisher_guests(&h->host, h->worlds);
 	*n = h->machines->len;
 	return (const struct published_guest *)h->machines->data;
 }
@@ -136,13 +136,13 @@ serve_kept(void *data, const char *const *names,
 	*keeping = (struct keeping){
 	    .left = 1, .why = g_string_new(NULL), .done = done, .done_data = done_data};
 	for (; *names; names++) {
-		const struct runner *r = hird_find_any(h, *names);
+		const struct world *r = hird_find_any(h, *names);
 		if (!r)
 			continue;
 		struct kept_record *record = g_new(struct kept_record, 1);
 		*record = (struct kept_record){keeping, g_strdup(*names)};
 		keeping->left++;
-		writer_wait(h->host.writer, runner_record_file(r), on_record, record);
+		writer_wait(h->host.writer, world_record_file(r), on_record, record);
 	}
 	hird_after_publishing(h, on_list_written, NULL, keeping);
 }
@@ -199,7 +199,7 @@ serve_screenshot(void *data, const char *name,
 		 void (*done)(GBytes *png, const GError *error, void *done_data), void *done_data)
 {
 	struct hird *h = data;
-	const struct runner *r = hird_find_any(h, name); /* the caller has looked it up */
+	const struct world *r = hird_find_any(h, name); /* the caller has looked it up */
 	g_autoptr(GError) busy = NULL;
 	guint number = 0;
 	while (h->photos & 1u << number)
@@ -221,8 +221,8 @@ serve_screenshot(void *data, const char *name,
 	photo->path = g_build_filename(h->host.config->state_directory, name, file, NULL);
 	photo->done = done;
 	photo->done_data = done_data;
-	screenshot_take(h->host.hypervisor, runner_qemu(r), photo->path, h->host.qemu_user,
-			on_photo, photo);
+	screenshot_take(h->host.hypervisor, world_qemu(r), photo->path, h->host.qemu_user, on_photo,
+			photo);
 }
 
 char *
@@ -234,7 +234,7 @@ hird_metrics(void *data)
 	for (guint i = 0; (c = hird_guest(h, i)); i++) {
 		struct control_guest guest;
 		/* of its strings only those are used that stay: name and state */
-		describe(&h->host, runner_of(c), FALSE, &h->description, &guest);
+		describe(&h->host, world_of(c), FALSE, &h->description, &guest);
 		g_array_append_val(guests, guest);
 	}
 	g_auto(GStrv) unwritten = hird_unwritten(h);
@@ -252,9 +252,9 @@ serve_check(void *data, selfcheck_fn done, void *done_data)
 static int
 serve_console(void *data, const char *name, GError **error)
 {
-	const struct runner *r = hird_find_any(data, name);
+	const struct world *r = hird_find_any(data, name);
 	if (r)
-		return runner_console_connect(r, error);
+		return world_console_connect(r, error);
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "it is gone");
 	return -1;
 }

@@ -140,7 +140,7 @@ wait_for_memory(struct starts *s, struct childhurd *c, const struct memory *m)
 	if (g_hash_table_lookup(s->queue, c))
 		return;
 	g_hash_table_insert(s->queue, c, GINT_TO_POINTER(TRUE));
-	c->world->changed(c, FALSE, text->str);
+	c->ops->changed(c, FALSE, text->str);
 }
 
 static void

@@ -16,7 +16,7 @@
 static void
 end_stranger(struct hird *h, const struct hypervisor_domain *domain)
 {
-	struct runner *r = domain->qemu.pid ? runner_adopt(&h->host, domain->name) : NULL;
+	struct world *r = domain->qemu.pid ? world_adopt(&h->host, domain->name) : NULL;
 	g_warning("%s: runs, but is no longer configured; %s", domain->name,
 		  r ? "it is stopped, when no build runs" : "it is ended");
 	if (!r) {
@@ -24,8 +24,8 @@ end_stranger(struct hird *h, const struct hypervisor_domain *domain)
 		return;
 	}
 	g_ptr_array_add(h->removed, r);
-	runner_take_over(r, &domain->qemu);
-	childhurd_event(runner_childhurd(r), EVENT_STOP, "no longer configured");
+	world_take_over(r, &domain->qemu);
+	childhurd_event(world_childhurd(r), EVENT_STOP, "no longer configured");
 }
 
 static void
@@ -44,10 +44,10 @@ take_over_found(struct hird *h, GPtrArray *domains)
 {
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
-		struct runner *r = hird_find(h, domain->name);
+		struct world *r = hird_find(h, domain->name);
 		/* without a process, libvirt has yet to learn of its end */
-		if (r && !strcmp(runner_qemu(r)->uuid, domain->qemu.uuid) && domain->qemu.pid)
-			runner_take_over(r, &domain->qemu);
+		if (r && !strcmp(world_qemu(r)->uuid, domain->qemu.uuid) && domain->qemu.pid)
+			world_take_over(r, &domain->qemu);
 	}
 }
 
@@ -60,10 +60,10 @@ end_unknown(struct hird *h, GPtrArray *domains)
 {
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
-		struct runner *r = hird_find(h, domain->name);
-		if (!r || strcmp(runner_qemu(r)->uuid, domain->qemu.uuid))
+		struct world *r = hird_find(h, domain->name);
+		if (!r || strcmp(world_qemu(r)->uuid, domain->qemu.uuid))
 			continue;
-		const struct childhurd *c = runner_childhurd(r);
+		const struct childhurd *c = world_childhurd(r);
 		if (!childhurd_has_qemu(c)) {
 			g_warning("%s: its QEMU came up while the hypervisor was away; it is ended",
 				  domain->name);
@@ -73,16 +73,16 @@ end_unknown(struct hird *h, GPtrArray *domains)
 }
 
 static void
-start_at_begin(struct runner *r)
+start_at_begin(struct world *r)
 {
-	struct childhurd *c = runner_childhurd(r);
-	const struct record *record = runner_last_record(r);
+	struct childhurd *c = world_childhurd(r);
+	const struct record *record = world_last_record(r);
 	const struct childhurd_kept *kept = &record->kept;
 	if (kept->drained)
 		childhurd_recall_drained(c);
 	if (kept->discard) {
 		childhurd_event(c, EVENT_RESET, "reset before the daemon was started");
-		runner_record(r);
+		world_record(r);
 	}
 	if (record->known && !kept->want_up)
 		childhurd_recall_stopped(c, "stopped before the daemon was started");
@@ -142,9 +142,9 @@ on_listed(const struct hypervisor_result *result, void *data)
 	}
 	h->listed = TRUE;
 	take_over_found(h, result->domains);
-	for (guint i = 0; i < h->runners->len; i++) {
-		struct runner *r = g_ptr_array_index(h->runners, i);
-		if (runner_childhurd(r)->state == STATE_STOPPED)
+	for (guint i = 0; i < h->worlds->len; i++) {
+		struct world *r = g_ptr_array_index(h->worlds, i);
+		if (world_childhurd(r)->state == STATE_STOPPED)
 			start_at_begin(r);
 	}
 	hird_publish(h);
@@ -173,8 +173,8 @@ take_over_on_domain(enum hypervisor_event event, const struct hypervisor_qemu *q
 	}
 	const struct childhurd *c;
 	for (guint i = 0; (c = hird_guest(h, i)); i++)
-		if (!strcmp(runner_qemu(runner_of(c))->uuid, qemu->uuid)) {
-			runner_domain_event(runner_of(c), event, qemu->id, detail);
+		if (!strcmp(world_qemu(world_of(c))->uuid, qemu->uuid)) {
+			world_domain_event(world_of(c), event, qemu->id, detail);
 			return;
 		}
 }

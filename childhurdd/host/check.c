@@ -59,12 +59,12 @@ check_tool(struct check *c, const char *tool, const char *package)
 }
 
 static void
-on_probe(struct accelerator_probe *probe, gboolean usable, const char *why, void *data)
+on_probe(struct kvm_probe *probe, gboolean usable, const char *why, void *data)
 {
 	struct check *c = data;
 	say(c, usable ? "ok" : "note",
 	    usable ? "KVM: %s" : "KVM: %s; guests run under TCG, many times slower", why);
-	accelerator_probe_free(probe);
+	kvm_probe_free(probe);
 }
 
 /* It exists, and we may not use it. */
@@ -141,8 +141,7 @@ check_kvm(struct check *c, const char *emulator)
 	if (own && c->user && c->user->other)
 		chmod(own, 0711); /* QEMU must find its boot sector there */
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
-	accelerator_probe_new(loop, path, own ? own : c->config->state_directory, c->user, on_probe,
-			      c);
+	kvm_probe_new(loop, path, own ? own : c->config->state_directory, c->user, on_probe, c);
 	ev_run(loop, 0);
 	ev_loop_destroy(loop);
 	if (own)

@@ -7,9 +7,9 @@
 #include "config/base/lack.h"
 
 struct emulator {
-	struct acceleration *acceleration;
+	struct kvm *acceleration;
 	char *path;
-	struct accelerator_probe *probe; /* NULL: answered */
+	struct kvm_probe *probe; /* NULL: answered */
 	gboolean usable;
 	gboolean again; /* it could not be probed, because of this host */
 	char *why;
@@ -17,11 +17,11 @@ struct emulator {
 
 struct asker {
 	struct emulator *emulator;
-	acceleration_fn done;
+	kvm_fn done;
 	void *data;
 };
 
-struct acceleration {
+struct kvm {
 	struct ev_loop *loop;
 	char *state_directory;
 	const struct qemu_user *user;
@@ -34,7 +34,7 @@ static void
 emulator_free(void *data)
 {
 	struct emulator *e = data;
-	accelerator_probe_free(e->probe);
+	kvm_probe_free(e->probe);
 	g_free(e->path);
 	g_free(e->why);
 	g_free(e);
@@ -43,7 +43,7 @@ emulator_free(void *data)
 static void
 on_answer(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	struct acceleration *a = w->data;
+	struct kvm *a = w->data;
 	for (guint i = 0; i < a->askers->len;) {
 		struct asker *asker = g_ptr_array_index(a->askers, i);
 		if (asker->emulator->probe) {
@@ -58,7 +58,7 @@ on_answer(struct ev_loop *loop, ev_timer *w, int revents)
 }
 
 static gboolean
-is_awaited(const struct acceleration *a, const struct emulator *e)
+is_awaited(const struct kvm *a, const struct emulator *e)
 {
 	for (guint i = 0; i < a->askers->len; i++)
 		if (((const struct asker *)g_ptr_array_index(a->askers, i))->emulator == e)
@@ -67,27 +67,27 @@ is_awaited(const struct acceleration *a, const struct emulator *e)
 }
 
 static void
-answer_soon(struct acceleration *a)
+answer_soon(struct kvm *a)
 {
 	ev_timer_set(&a->answer, 0, 0);
 	ev_timer_start(a->loop, &a->answer);
 }
 
 static void
-on_probed(struct accelerator_probe *probe, gboolean usable, const char *why, void *data)
+on_probed(struct kvm_probe *probe, gboolean usable, const char *why, void *data)
 {
 	struct emulator *e = data;
 	e->usable = usable;
 	e->why = g_strdup(why);
 	e->again = !usable && lack_says(why);
 	g_message("acceleration with %s: %s (%s)", e->path, usable ? "kvm" : "tcg", why);
-	accelerator_probe_free(e->probe);
+	kvm_probe_free(e->probe);
 	e->probe = NULL;
 	answer_soon(e->acceleration);
 }
 
 void
-acceleration_ask(struct acceleration *a, const char *path, acceleration_fn done, void *data)
+kvm_ask(struct kvm *a, const char *path, kvm_fn done, void *data)
 {
 	struct emulator *e = g_hash_table_lookup(a->emulators, path);
 	if (e && e->again && !e->probe && !is_awaited(a, e)) {
@@ -99,8 +99,7 @@ acceleration_ask(struct acceleration *a, const char *path, acceleration_fn done,
 		e->acceleration = a;
 		e->path = g_strdup(path);
 		g_hash_table_insert(a->emulators, e->path, e);
-		e->probe =
-		    accelerator_probe_new(a->loop, path, a->state_directory, a->user, on_probed, e);
+		e->probe = kvm_probe_new(a->loop, path, a->state_directory, a->user, on_probed, e);
 	}
 	struct asker *asker = g_new0(struct asker, 1);
 	asker->emulator = e;
@@ -111,7 +110,7 @@ acceleration_ask(struct acceleration *a, const char *path, acceleration_fn done,
 }
 
 void
-acceleration_forget(struct acceleration *a, const void *data)
+kvm_forget(struct kvm *a, const void *data)
 {
 	for (guint i = a->askers->len; i-- > 0;) {
 		struct asker *asker = g_ptr_array_index(a->askers, i);
@@ -120,10 +119,10 @@ acceleration_forget(struct acceleration *a, const void *data)
 	}
 }
 
-struct acceleration *
-acceleration_new(struct ev_loop *loop, const char *state_directory, const struct qemu_user *user)
+struct kvm *
+kvm_new(struct ev_loop *loop, const char *state_directory, const struct qemu_user *user)
 {
-	struct acceleration *a = g_new0(struct acceleration, 1);
+	struct kvm *a = g_new0(struct kvm, 1);
 	a->loop = loop;
 	a->state_directory = g_strdup(state_directory);
 	a->user = user;
@@ -135,7 +134,7 @@ acceleration_new(struct ev_loop *loop, const char *state_directory, const struct
 }
 
 void
-acceleration_free(struct acceleration *a)
+kvm_free(struct kvm *a)
 {
 	if (!a)
 		return;

@@ -8,18 +8,17 @@
 
 #include "childhurdd/qemu/user.h"
 
-struct acceleration;
-typedef void (*acceleration_fn)(gboolean usable, const char *why, void *data);
+struct kvm;
+typedef void (*kvm_fn)(gboolean usable, const char *why, void *data);
 
 /* user: the one that QEMU runs as; borrowed; NULL: ours. */
-struct acceleration *acceleration_new(struct ev_loop *loop, const char *state_directory,
-				      const struct qemu_user *user);
-void acceleration_free(struct acceleration *acceleration); /* NULL is allowed */
+struct kvm *kvm_new(struct ev_loop *loop, const char *state_directory,
+		    const struct qemu_user *user);
+void kvm_free(struct kvm *acceleration); /* NULL is allowed */
 
 /* done comes from the loop. emulator: absolute path. */
-void acceleration_ask(struct acceleration *acceleration, const char *emulator, acceleration_fn done,
-		      void *data);
+void kvm_ask(struct kvm *acceleration, const char *emulator, kvm_fn done, void *data);
 /* Forget the requests made with data: no more answers to them. */
-void acceleration_forget(struct acceleration *acceleration, const void *data);
+void kvm_forget(struct kvm *acceleration, const void *data);
 
 #endif

@@ -40,7 +40,7 @@ extern const char kvm_probe_sector[SECTOR_SIZE];
 static const char kvm_probe_sector[SECTOR_SIZE];
 #endif
 
-struct accelerator_probe {
+struct kvm_probe {
 	struct ev_loop *loop;
 	char *emulator; /* full path */
 	char *directory;
@@ -51,13 +51,13 @@ struct accelerator_probe {
 	struct ev_timer answer; /* done is always called from the loop */
 	gboolean usable;
 	char *why;
-	accelerator_fn done;
+	kvm_probe_fn done;
 	void *data;
 };
 
 /* Does QEMU run as another user than ours? */
 static gboolean
-other(const struct accelerator_probe *probe)
+other(const struct kvm_probe *probe)
 {
 	return probe->user && probe->user->other;
 }
@@ -65,14 +65,14 @@ other(const struct accelerator_probe *probe)
 static void
 probe_answered(struct ev_loop *loop, struct ev_timer *watcher, int events)
 {
-	struct accelerator_probe *probe = watcher->data;
+	struct kvm_probe *probe = watcher->data;
 
 	probe->done(probe, probe->usable, probe->why, probe->data);
 }
 
 /* Takes ownership of why. */
 static void
-answer_set(struct accelerator_probe *probe, gboolean usable, char *why)
+answer_set(struct kvm_probe *probe, gboolean usable, char *why)
 {
 	g_free(probe->why);
 	probe->usable = usable;
@@ -80,7 +80,7 @@ answer_set(struct accelerator_probe *probe, gboolean usable, char *why)
 }
 
 static char *
-memory_path(const struct accelerator_probe *probe)
+memory_path(const struct kvm_probe *probe)
 {
 	return g_build_filename(probe->directory, MEMORY_NAME, NULL);
 }
@@ -119,7 +119,7 @@ memory_read(const char *path)
 
 /* TRUE: the answer is known and set. */
 static gboolean
-memory_recall(struct accelerator_probe *probe)
+memory_recall(struct kvm_probe *probe)
 {
 	g_autofree char *path = memory_path(probe);
 	g_auto(GStrv) lines = memory_read(path);
@@ -141,7 +141,7 @@ memory_recall(struct accelerator_probe *probe)
 }
 
 static void
-memory_store(const struct accelerator_probe *probe)
+memory_store(const struct kvm_probe *probe)
 {
 	g_autofree char *path = memory_path(probe);
 	g_auto(GStrv) lines = memory_read(path);
@@ -165,7 +165,7 @@ memory_store(const struct accelerator_probe *probe)
 }
 
 static void
-sector_remove(struct accelerator_probe *probe)
+sector_remove(struct kvm_probe *probe)
 {
 	if (probe->sector)
 		unlink(probe->sector);
@@ -175,7 +175,7 @@ sector_remove(struct accelerator_probe *probe)
 static void
 probe_ran(struct child *child, int status, const char *output, const GError *error, void *data)
 {
-	struct accelerator_probe *probe = data;
+	struct kvm_probe *probe = data;
 	gboolean verdict = TRUE;
 
 	if (error && WIFSIGNALED(status)) {
@@ -183,7 +183,7 @@ probe_ran(struct child *child, int status, const char *output, const GError *err
 		    probe, FALSE,
 		    g_strdup_printf("KVM does not run 32-bit guests here (the probe was killed "
 				    "after %d s)",
-				    ACCELERATOR_PROBE_LIMIT / 1000));
+				    KVM_PROBE_LIMIT / 1000));
 	} else if (error) {
 		verdict = FALSE;
 		answer_set(probe, FALSE, g_strdup_printf("the KVM probe: %s", error->message));
@@ -228,7 +228,7 @@ sectors_tidy(const char *directory)
 
 /* FALSE: the answer says why. */
 static gboolean
-sector_make(struct accelerator_probe *probe)
+sector_make(struct kvm_probe *probe)
 {
 	gboolean written;
 	int fd;
@@ -251,7 +251,7 @@ sector_make(struct accelerator_probe *probe)
 }
 
 static void
-probe_run(struct accelerator_probe *probe)
+probe_run(struct kvm_probe *probe)
 {
 	g_auto(GStrv) parts = g_strsplit(probe->sector, ",", -1);
 	g_autofree char *escaped = g_strjoinv(",,", parts); /* for QEMU */
@@ -273,12 +273,12 @@ probe_run(struct accelerator_probe *probe)
 				    NULL};
 
 	probe->child = child_run_as(probe->loop, qemu_user_identity(probe->user), argv,
-				    ACCELERATOR_PROBE_LIMIT, probe_ran, probe);
+				    KVM_PROBE_LIMIT, probe_ran, probe);
 }
 
 /* FALSE: the answer says why. */
 static gboolean
-device_opens(struct accelerator_probe *probe, const char *device)
+device_opens(struct kvm_probe *probe, const char *device)
 {
 	const char *advice = "";
 
@@ -303,7 +303,7 @@ device_opens(struct accelerator_probe *probe, const char *device)
 }
 
 static void
-probe_start(struct accelerator_probe *probe, const char *emulator, const char *device)
+probe_start(struct kvm_probe *probe, const char *emulator, const char *device)
 {
 	if (!HOST_IS_X86) {
 		answer_set(probe, FALSE, g_strdup("not an x86 host: KVM cannot run a Hurd guest"));
@@ -323,12 +323,11 @@ probe_start(struct accelerator_probe *probe, const char *emulator, const char *d
 		probe_run(probe);
 }
 
-struct accelerator_probe *
-accelerator_probe_device(struct ev_loop *loop, const char *emulator, const char *directory,
-			 const char *device, const struct qemu_user *user, accelerator_fn done,
-			 void *data)
+struct kvm_probe *
+kvm_probe_device(struct ev_loop *loop, const char *emulator, const char *directory,
+		 const char *device, const struct qemu_user *user, kvm_probe_fn done, void *data)
 {
-	struct accelerator_probe *probe = g_new0(struct accelerator_probe, 1);
+	struct kvm_probe *probe = g_new0(struct kvm_probe, 1);
 
 	probe->loop = loop;
 	probe->directory = g_canonicalize_filename(directory, NULL);
@@ -343,15 +342,15 @@ accelerator_probe_device(struct ev_loop *loop, const char *emulator, const char 
 	return probe;
 }
 
-struct accelerator_probe *
-accelerator_probe_new(struct ev_loop *loop, const char *emulator, const char *directory,
-		      const struct qemu_user *user, accelerator_fn done, void *data)
+struct kvm_probe *
+kvm_probe_new(struct ev_loop *loop, const char *emulator, const char *directory,
+	      const struct qemu_user *user, kvm_probe_fn done, void *data)
 {
-	return accelerator_probe_device(loop, emulator, directory, KVM_DEVICE, user, done, data);
+	return kvm_probe_device(loop, emulator, directory, KVM_DEVICE, user, done, data);
 }
 
 void
-accelerator_probe_free(struct accelerator_probe *probe)
+kvm_probe_free(struct kvm_probe *probe)
 {
 	if (!probe)
 		return;

@@ -15,14 +15,13 @@
 
 #include "childhurdd/qemu/user.h"
 
-#define ACCELERATOR_PROBE_LIMIT 2000 /* ms */
+#define KVM_PROBE_LIMIT 2000 /* ms */
 
-struct accelerator_probe;
+struct kvm_probe;
 /* usable: KVM runs 32-bit guests here. why: one line for the log ("/dev/kvm: Permission denied; add
  * the user to the group kvm", "KVM does not run 32-bit guests here (the probe was killed after 2
  * s)"). May free. */
-typedef void (*accelerator_fn)(struct accelerator_probe *probe, gboolean usable, const char *why,
-			       void *data);
+typedef void (*kvm_probe_fn)(struct kvm_probe *probe, gboolean usable, const char *why, void *data);
 
 /*
  * Probe with this emulator; the answer comes from the loop. The boot sector's answer is stored in
@@ -32,15 +31,13 @@ typedef void (*accelerator_fn)(struct accelerator_probe *probe, gboolean usable,
  * temporary boot sector. user: the one that QEMU runs as (NULL: ours), borrowed until the answer;
  * it must be able to pass the directory.
  */
-struct accelerator_probe *accelerator_probe_new(struct ev_loop *loop, const char *emulator,
-						const char *directory, const struct qemu_user *user,
-						accelerator_fn done, void *data);
+struct kvm_probe *kvm_probe_new(struct ev_loop *loop, const char *emulator, const char *directory,
+				const struct qemu_user *user, kvm_probe_fn done, void *data);
 /* The same with another device than /dev/kvm, for tests, which need one that opens and one that
  * does not. */
-struct accelerator_probe *accelerator_probe_device(struct ev_loop *loop, const char *emulator,
-						   const char *directory, const char *device,
-						   const struct qemu_user *user,
-						   accelerator_fn done, void *data);
-void accelerator_probe_free(struct accelerator_probe *probe); /* NULL is allowed */
+struct kvm_probe *kvm_probe_device(struct ev_loop *loop, const char *emulator,
+				   const char *directory, const char *device,
+				   const struct qemu_user *user, kvm_probe_fn done, void *data);
+void kvm_probe_free(struct kvm_probe *probe); /* NULL is allowed */
 
 #endif

@@ -28,10 +28,10 @@
 
 static const struct {
 	const char *name;
-	enum ssh_key_kind kind;
+	enum key_pair_kind kind;
 } host_keys[] = {
-    {KEY_FOLDER "/ssh_host_ed25519_key", SSH_KEY_ED25519},
-    {KEY_FOLDER "/ssh_host_ecdsa_key", SSH_KEY_ECDSA},
+    {KEY_FOLDER "/ssh_host_ed25519_key", KEY_PAIR_ED25519},
+    {KEY_FOLDER "/ssh_host_ecdsa_key", KEY_PAIR_ECDSA},
 };
 
 struct root {
@@ -239,7 +239,7 @@ root_make_keys(const struct root *root, GError **error)
 	for (gsize i = 0; i < G_N_ELEMENTS(host_keys); i++) {
 		g_autofree char *path = g_strconcat(root->spec->directory, host_keys[i].name, NULL);
 
-		if (!ssh_key_ensure(path, host_keys[i].kind, comment, error))
+		if (!key_pair_ensure(path, host_keys[i].kind, comment, error))
 			return FALSE;
 	}
 	return TRUE;
@@ -258,7 +258,7 @@ root_put_files(const struct root *root, GError **error)
 	return TRUE;
 }
 
-/* Remove a temporary file of ssh_key_ensure that a killed daemon left; it would be sent to the
+/* Remove a temporary file of key_pair_ensure that a killed daemon left; it would be sent to the
  * guest. */
 static gboolean
 root_remove_leftovers(const struct root *root, GError **error)
@@ -302,7 +302,7 @@ root_authorize(const struct root *root, GError **error)
 	char *text;
 	gsize length;
 
-	if (!ssh_key_ensure(root->spec->offload_key, SSH_KEY_ED25519, comment, error) ||
+	if (!key_pair_ensure(root->spec->offload_key, KEY_PAIR_ED25519, comment, error) ||
 	    !g_file_get_contents(public, &text, &length, error))
 		return FALSE;
 	g_autoptr(GBytes) line = g_bytes_new_take(text, length);
@@ -435,7 +435,7 @@ secret_root_host_keys(const char *directory, gboolean pairs, GError **error)
 		/* A guest needs both halves; a public half alone is no host key. */
 		if (pairs && access(private, F_OK) == -1)
 			continue;
-		char *line = ssh_key_public_line(path, error);
+		char *line = key_pair_public_line(path, error);
 		if (!line)
 			return NULL;
 		g_ptr_array_add(lines, line);

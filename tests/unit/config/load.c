@@ -568,7 +568,7 @@ test_service_manager(void)
 		g_setenv("XDG_STATE_HOME", "/s", TRUE);
 		g_setenv("XDG_RUNTIME_DIR", "/r", TRUE);
 		g_setenv("CONFIGURATION_DIRECTORY", "/etc/other:/etc/childhurd", TRUE);
-		g_setenv("STATE_DIRECTORY", "/var/lib/runner", TRUE); /* another service's */
+		g_setenv("STATE_DIRECTORY", "/var/lib/world", TRUE); /* another service's */
 		g_setenv("RUNTIME_DIRECTORY", "/run/childhurd", TRUE);
 		g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
 		struct config *config = config_load(NULL, errors);

@@ -53,11 +53,11 @@ mode_of(const char *path)
 }
 
 static void
-make(struct place *place, enum ssh_key_kind kind)
+make(struct place *place, enum key_pair_kind kind)
 {
 	g_autoptr(GError) error = NULL;
 
-	g_assert_true(ssh_key_ensure(place->key, kind, "root@childhurd1", &error));
+	g_assert_true(key_pair_ensure(place->key, kind, "root@childhurd1", &error));
 	g_assert_no_error(error);
 }
 
@@ -78,7 +78,7 @@ keygen(const char *path)
 static void
 test_openssh(struct place *place, gconstpointer data)
 {
-	enum ssh_key_kind kind = GPOINTER_TO_INT(data);
+	enum key_pair_kind kind = GPOINTER_TO_INT(data);
 	const mode_t mask = umask(0);
 
 	make(place, kind);
@@ -87,10 +87,10 @@ test_openssh(struct place *place, gconstpointer data)
 	g_assert_cmpint(mode_of(place->public), ==, 0644);
 	g_autofree char *said = keygen(place->key);
 	g_autofree char *public = slurp(place->public);
-	g_autofree char *line = ssh_key_public_line(place->public, NULL);
+	g_autofree char *line = key_pair_public_line(place->public, NULL);
 	g_assert_nonnull(line);
-	g_assert_true(g_str_has_prefix(line, kind == SSH_KEY_ED25519 ? "ssh-ed25519 AAAA"
-								     : "ecdsa-sha2-nistp256 AAAA"));
+	g_assert_true(g_str_has_prefix(
+	    line, kind == KEY_PAIR_ED25519 ? "ssh-ed25519 AAAA" : "ecdsa-sha2-nistp256 AAAA"));
 	g_assert_true(g_str_has_prefix(said, line));
 	g_autofree char *expected = g_strdup_printf("%s root@childhurd1\n", line);
 	g_assert_cmpstr(public, ==, expected);
@@ -100,10 +100,10 @@ static void
 test_kept(struct place *place, gconstpointer data)
 {
 	(void)data;
-	make(place, SSH_KEY_ED25519);
+	make(place, KEY_PAIR_ED25519);
 	g_autofree char *key = slurp(place->key);
 	g_autofree char *public = slurp(place->public);
-	make(place, SSH_KEY_ED25519);
+	make(place, KEY_PAIR_ED25519);
 	g_autofree char *key_again = slurp(place->key);
 	g_autofree char *public_again = slurp(place->public);
 	g_assert_cmpstr(key, ==, key_again);
@@ -114,7 +114,7 @@ static void
 test_public_repaired(struct place *place, gconstpointer data)
 {
 	(void)data;
-	make(place, SSH_KEY_ECDSA);
+	make(place, KEY_PAIR_ECDSA);
 	g_autofree char *whole = slurp(place->public);
 	const char *const broken[] = {"", "ecdsa-sha2-nistp256 AAAA",
 				      "ssh-ed25519 AAAAC3Nz other\n"};
@@ -124,13 +124,13 @@ test_public_repaired(struct place *place, gconstpointer data)
 			g_assert_true(g_file_set_contents(place->public, broken[i], -1, NULL));
 		else
 			g_assert_cmpint(g_unlink(place->public), ==, 0);
-		make(place, SSH_KEY_ECDSA);
+		make(place, KEY_PAIR_ECDSA);
 		g_autofree char *repaired = slurp(place->public);
 		g_assert_cmpstr(repaired, ==, whole);
 	}
 	whole[strlen(whole) - 1] = '\0'; /* killed before the line end */
 	g_assert_true(g_file_set_contents(place->public, whole, -1, NULL));
-	make(place, SSH_KEY_ECDSA);
+	make(place, KEY_PAIR_ECDSA);
 	g_autofree char *repaired = slurp(place->public);
 	g_assert_true(g_str_has_suffix(repaired, "\n"));
 }
@@ -142,8 +142,8 @@ test_not_overwritten(struct place *place, gconstpointer data)
 
 	(void)data;
 	g_assert_true(g_file_set_contents(place->key, "my precious\n", -1, NULL));
-	g_assert_false(ssh_key_ensure(place->key, SSH_KEY_ED25519, "", &error));
-	g_assert_error(error, SSH_ERROR, SSH_ERROR_KEY);
+	g_assert_false(key_pair_ensure(place->key, KEY_PAIR_ED25519, "", &error));
+	g_assert_error(error, SESSION_ERROR, SESSION_ERROR_KEY);
 	g_assert_nonnull(strstr(error->message, place->key));
 	g_autofree char *content = slurp(place->key);
 	g_assert_cmpstr(content, ==, "my precious\n");
@@ -156,7 +156,7 @@ test_no_folder(struct place *place, gconstpointer data)
 	g_autofree char *path = g_build_filename(place->folder, "missing", "key", NULL);
 
 	(void)data;
-	g_assert_false(ssh_key_ensure(path, SSH_KEY_ED25519, "", &error));
+	g_assert_false(key_pair_ensure(path, KEY_PAIR_ED25519, "", &error));
 	g_assert_nonnull(error);
 	g_assert_nonnull(strstr(error->message, path));
 }
@@ -172,8 +172,8 @@ test_bad_public(struct place *place, gconstpointer data)
 		g_autoptr(GError) error = NULL;
 
 		g_assert_true(g_file_set_contents(place->public, bad[i], -1, NULL));
-		g_assert_null(ssh_key_public_line(place->public, &error));
-		g_assert_error(error, SSH_ERROR, SSH_ERROR_KEY);
+		g_assert_null(key_pair_public_line(place->public, &error));
+		g_assert_error(error, SESSION_ERROR, SESSION_ERROR_KEY);
 	}
 }
 
@@ -183,8 +183,8 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 #define TEST(name, data, function)                                                                 \
 	g_test_add("/ssh-keys/" name, struct place, data, place_open, function, place_close)
-	TEST("openssh-reads-an-ed25519-key", GINT_TO_POINTER(SSH_KEY_ED25519), test_openssh);
-	TEST("openssh-reads-an-ecdsa-key", GINT_TO_POINTER(SSH_KEY_ECDSA), test_openssh);
+	TEST("openssh-reads-an-ed25519-key", GINT_TO_POINTER(KEY_PAIR_ED25519), test_openssh);
+	TEST("openssh-reads-an-ecdsa-key", GINT_TO_POINTER(KEY_PAIR_ECDSA), test_openssh);
 	TEST("a-pair-that-is-there-is-kept", NULL, test_kept);
 	TEST("a-missing-or-broken-public-half-is-made-again", NULL, test_public_repaired);
 	TEST("a-file-that-is-no-key-is-an-error-and-stays", NULL, test_not_overwritten);

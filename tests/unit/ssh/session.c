@@ -24,16 +24,16 @@ static struct {
 } sshd;
 
 static void
-make_key(char **path, char **line, const char *leaf, enum ssh_key_kind kind)
+make_key(char **path, char **line, const char *leaf, enum key_pair_kind kind)
 {
 	g_autoptr(GError) error = NULL;
 	char *file = g_build_filename(sshd.folder, leaf, NULL);
 	g_autofree char *public = g_strconcat(file, ".pub", NULL);
 
-	ssh_key_ensure(file, kind, "test", &error);
+	key_pair_ensure(file, kind, "test", &error);
 	g_assert_no_error(error);
 	if (line)
-		*line = ssh_key_public_line(public, &error);
+		*line = key_pair_public_line(public, &error);
 	g_assert_no_error(error);
 	if (path)
 		*path = file;
@@ -59,10 +59,10 @@ sshd_start(void)
 	sshd.folder = g_dir_make_tmp("childhurd-sshd-XXXXXX", &error);
 	g_assert_no_error(error);
 	sshd.user = g_strdup(getpwuid(geteuid())->pw_name);
-	make_key(&sshd.user_key, &line, "user", SSH_KEY_ED25519);
-	make_key(&sshd.other_key, &sshd.other_line, "other", SSH_KEY_ED25519);
-	make_key(NULL, &sshd.ecdsa_line, "ecdsa", SSH_KEY_ECDSA);
-	make_key(NULL, &sshd.host_line, "host", SSH_KEY_ED25519);
+	make_key(&sshd.user_key, &line, "user", KEY_PAIR_ED25519);
+	make_key(&sshd.other_key, &sshd.other_line, "other", KEY_PAIR_ED25519);
+	make_key(NULL, &sshd.ecdsa_line, "ecdsa", KEY_PAIR_ECDSA);
+	make_key(NULL, &sshd.host_line, "host", KEY_PAIR_ED25519);
 	sshd.port = peer_free_port();
 	g_autofree char *authorized = g_build_filename(sshd.folder, "authorized", NULL);
 	g_autofree char *config = g_build_filename(sshd.folder, "config", NULL);
@@ -201,7 +201,7 @@ finish(struct trial *trial)
 static void
 assert_failed(struct trial *trial, enum ssh_step step, enum ssh_error code, const char *word)
 {
-	g_assert_error(trial->error, SSH_ERROR, (int)code);
+	g_assert_error(trial->error, SESSION_ERROR, (int)code);
 	g_assert_cmpint(trial->step, ==, step);
 	if (!strstr(trial->error->message, word))
 		g_error("\"%s\" does not say \"%s\"", trial->error->message, word);
@@ -347,7 +347,7 @@ test_endless_output(void)
 
 	log_in(&trial);
 	run(&trial, &result, "cat /dev/zero", NULL, 600000);
-	g_assert_error(result.error, SSH_ERROR, SSH_ERROR_PROTOCOL);
+	g_assert_error(result.error, SESSION_ERROR, SESSION_ERROR_PROTOCOL);
 	g_assert_nonnull(strstr(result.error->message, "its output does not end"));
 	/* The session is still good. */
 	result.times = 0;
@@ -379,7 +379,7 @@ test_limit(void)
 		result_clear(&result);
 		result = (struct result){.times = 0};
 		run(&trial, &result, "echo first; exec sleep 30", NULL, limit);
-		g_assert_error(result.error, SSH_ERROR, SSH_ERROR_TIMEOUT);
+		g_assert_error(result.error, SESSION_ERROR, SESSION_ERROR_TIMEOUT);
 		g_assert_nonnull(strstr(result.error->message, text));
 	}
 	g_assert_cmpstr(result.output, ==, "first\n");
@@ -407,7 +407,7 @@ test_abandoned(void)
 			g_assert_cmpint(kill(server, SIGSTOP), ==, 0);
 		result.times = 0;
 		run(&trial, &result, "sleep 30", NULL, 10);
-		g_assert_error(result.error, SSH_ERROR, SSH_ERROR_TIMEOUT);
+		g_assert_error(result.error, SESSION_ERROR, SESSION_ERROR_TIMEOUT);
 		if (i % 12 == 11) {
 			gboolean never = FALSE;
 
@@ -498,15 +498,15 @@ test_killed(void)
 	ssh_session_run(trial.session, "kill -KILL $PPID", NULL, 60000, on_command, &killer);
 	loop_until(trial.loop, &trial.over, 20.);
 	g_assert_cmpint(trial.closes, ==, 1);
-	g_assert_error(trial.closed_error, SSH_ERROR, SSH_ERROR_CLOSED);
+	g_assert_error(trial.closed_error, SESSION_ERROR, SESSION_ERROR_CLOSED);
 	g_assert_cmpint(first.times, ==, 1);
-	g_assert_error(first.error, SSH_ERROR, SSH_ERROR_CLOSED);
-	g_assert_error(second.error, SSH_ERROR, SSH_ERROR_CLOSED);
+	g_assert_error(first.error, SESSION_ERROR, SESSION_ERROR_CLOSED);
+	g_assert_error(second.error, SESSION_ERROR, SESSION_ERROR_CLOSED);
 	/* Whoever runs something now is told from the loop. */
 	first.times = 0;
 	first.waits_for = 1;
 	run(&trial, &first, "true", NULL, 20000);
-	g_assert_error(first.error, SSH_ERROR, SSH_ERROR_CLOSED);
+	g_assert_error(first.error, SESSION_ERROR, SESSION_ERROR_CLOSED);
 	result_clear(&first);
 	result_clear(&second);
 	result_clear(&killer);
@@ -534,7 +534,7 @@ test_impostor(void)
 	trial.host_keys[0] = sshd.other_line;
 	attempt(&trial);
 	g_assert_nonnull(strstr(trial.error->message, "SHA256:"));
-	assert_failed(&trial, SSH_STEP_HOST_KEY, SSH_ERROR_IMPOSTOR,
+	assert_failed(&trial, SSH_STEP_HOST_KEY, SESSION_ERROR_IMPOSTOR,
 		      "an impostor answers: its host key is");
 }
 
@@ -547,7 +547,7 @@ test_impostor_of_other_kind(void)
 	trial.host_keys[0] = sshd.ecdsa_line;
 	attempt(&trial);
 	g_assert_nonnull(strstr(trial.error->message, "injected was ecdsa-sha2-nistp256 SHA256:"));
-	assert_failed(&trial, SSH_STEP_HOST_KEY, SSH_ERROR_IMPOSTOR,
+	assert_failed(&trial, SSH_STEP_HOST_KEY, SESSION_ERROR_IMPOSTOR,
 		      "an impostor answers: its host key is ssh-ed25519 SHA256:");
 }
 
@@ -573,7 +573,7 @@ test_wrong_user(void)
 	trial.spec.user = "nobody-of-that-name";
 	attempt(&trial);
 	g_assert_nonnull(strstr(trial.error->message, "publickey"));
-	assert_failed(&trial, SSH_STEP_LOGIN, SSH_ERROR_DENIED, "nobody-of-that-name");
+	assert_failed(&trial, SSH_STEP_LOGIN, SESSION_ERROR_DENIED, "nobody-of-that-name");
 }
 
 static void
@@ -584,7 +584,7 @@ test_wrong_key(void)
 	prepare(&trial);
 	trial.spec.private_key = sshd.other_key;
 	attempt(&trial);
-	assert_failed(&trial, SSH_STEP_LOGIN, SSH_ERROR_DENIED, sshd.other_key);
+	assert_failed(&trial, SSH_STEP_LOGIN, SESSION_ERROR_DENIED, sshd.other_key);
 }
 
 static void
@@ -595,7 +595,7 @@ test_no_key(void)
 	prepare(&trial);
 	trial.spec.private_key = "/nonexistent/key";
 	attempt(&trial);
-	assert_failed(&trial, SSH_STEP_CONNECT, SSH_ERROR_KEY, "/nonexistent/key");
+	assert_failed(&trial, SSH_STEP_CONNECT, SESSION_ERROR_KEY, "/nonexistent/key");
 }
 
 /* All descriptors are in use, as in a daemon with too many guests. */
@@ -619,7 +619,7 @@ test_no_descriptor(void)
 	while (n > 0)
 		close(taken[--n]);
 	g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
-	assert_failed(&trial, SSH_STEP_CONNECT, SSH_ERROR_HOST, g_strerror(EMFILE));
+	assert_failed(&trial, SSH_STEP_CONNECT, SESSION_ERROR_HOST, g_strerror(EMFILE));
 }
 
 static void
@@ -669,7 +669,7 @@ test_refused(void)
 	prepare(&trial);
 	trial.spec.port = peer_free_port();
 	attempt(&trial);
-	assert_failed(&trial, SSH_STEP_CONNECT, SSH_ERROR_REFUSED, "refused");
+	assert_failed(&trial, SSH_STEP_CONNECT, SESSION_ERROR_REFUSED, "refused");
 }
 
 /* Try a peer that behaves like greet. */
@@ -692,33 +692,33 @@ try_peer(void (*greet)(struct peer *), const char *text, enum ssh_step step, enu
 static void
 test_silent(void)
 {
-	try_peer(NULL, NULL, SSH_STEP_BANNER, SSH_ERROR_TIMEOUT, "no SSH banner within 200 ms");
+	try_peer(NULL, NULL, SSH_STEP_BANNER, SESSION_ERROR_TIMEOUT, "no SSH banner within 200 ms");
 }
 
 static void
 test_closes(void)
 {
-	try_peer(peer_hang_up, NULL, SSH_STEP_BANNER, SSH_ERROR_REFUSED, "before a banner");
-	try_peer(peer_reset, NULL, SSH_STEP_BANNER, SSH_ERROR_REFUSED, "before a banner");
+	try_peer(peer_hang_up, NULL, SSH_STEP_BANNER, SESSION_ERROR_REFUSED, "before a banner");
+	try_peer(peer_reset, NULL, SSH_STEP_BANNER, SESSION_ERROR_REFUSED, "before a banner");
 }
 
 static void
 test_turned_away(void)
 {
 	try_peer(peer_greet_text_and_close, "Exceeded MaxStartups\r\n", SSH_STEP_BANNER,
-		 SSH_ERROR_REFUSED, "Exceeded MaxStartups");
+		 SESSION_ERROR_REFUSED, "Exceeded MaxStartups");
 }
 
 static void
 test_not_ssh(void)
 {
 	try_peer(peer_greet_text_and_close, "HTTP/1.1 400 Bad Request\r\n\r\n", SSH_STEP_BANNER,
-		 SSH_ERROR_PROTOCOL, "HTTP/1.1 400 Bad");
-	try_peer(peer_greet_text_and_close, "half a line", SSH_STEP_BANNER, SSH_ERROR_PROTOCOL,
+		 SESSION_ERROR_PROTOCOL, "HTTP/1.1 400 Bad");
+	try_peer(peer_greet_text_and_close, "half a line", SSH_STEP_BANNER, SESSION_ERROR_PROTOCOL,
 		 "half a line");
-	try_peer(peer_greet_text, "SSH-1.5-old\r\n", SSH_STEP_BANNER, SSH_ERROR_PROTOCOL,
+	try_peer(peer_greet_text, "SSH-1.5-old\r\n", SSH_STEP_BANNER, SESSION_ERROR_PROTOCOL,
 		 "SSH-1.5-old");
-	try_peer(peer_greet_text, "hello\r\n", SSH_STEP_BANNER, SSH_ERROR_TIMEOUT, "hello");
+	try_peer(peer_greet_text, "hello\r\n", SSH_STEP_BANNER, SESSION_ERROR_TIMEOUT, "hello");
 }
 
 static void
@@ -742,20 +742,20 @@ greet_with_a_long_line(struct peer *peer)
 static void
 test_endless(void)
 {
-	try_peer(greet_endlessly, NULL, SSH_STEP_BANNER, SSH_ERROR_PROTOCOL, "please wait");
-	try_peer(greet_with_a_long_line, NULL, SSH_STEP_BANNER, SSH_ERROR_PROTOCOL, "llll");
+	try_peer(greet_endlessly, NULL, SSH_STEP_BANNER, SESSION_ERROR_PROTOCOL, "please wait");
+	try_peer(greet_with_a_long_line, NULL, SSH_STEP_BANNER, SESSION_ERROR_PROTOCOL, "llll");
 }
 
 static void
 test_banner_then_silence(void)
 {
-	try_peer(peer_greet_text, "SSH-2.0-x\r\n", SSH_STEP_HOST_KEY, SSH_ERROR_TIMEOUT,
+	try_peer(peer_greet_text, "SSH-2.0-x\r\n", SSH_STEP_HOST_KEY, SESSION_ERROR_TIMEOUT,
 		 "no end of the key exchange within 300 ms");
-	try_peer(peer_greet_text_and_close, "SSH-2.0-x\r\n", SSH_STEP_HOST_KEY, SSH_ERROR_CLOSED,
-		 "closed");
+	try_peer(peer_greet_text_and_close, "SSH-2.0-x\r\n", SSH_STEP_HOST_KEY,
+		 SESSION_ERROR_CLOSED, "closed");
 	try_peer(peer_greet_text,
 		 "SSH-2.0-x\r\nthis is no binary packet at all, is it? no, not at all",
-		 SSH_STEP_HOST_KEY, SSH_ERROR_PROTOCOL, "host key");
+		 SSH_STEP_HOST_KEY, SESSION_ERROR_PROTOCOL, "host key");
 }
 
 static void
@@ -772,7 +772,7 @@ test_slow_banner(void)
 	/* Two turns a byte (the peer's timer, our look): a loop that spins would make thousands. */
 	g_assert_cmpint(loop_until(trial.loop, &trial.over, 10.), <, 150);
 	g_assert_cmpstr(ssh_session_banner(trial.session), ==, "SSH-2.0-slow");
-	assert_failed(&trial, SSH_STEP_HOST_KEY, SSH_ERROR_TIMEOUT, "key exchange");
+	assert_failed(&trial, SSH_STEP_HOST_KEY, SESSION_ERROR_TIMEOUT, "key exchange");
 }
 
 static void
@@ -810,7 +810,7 @@ wait_for_sshd(void)
 		attempt(&trial);
 		gboolean good = trial.error == NULL;
 		gboolean never = FALSE;
-		if (!good && trial.error->code != SSH_ERROR_REFUSED)
+		if (!good && trial.error->code != SESSION_ERROR_REFUSED)
 			g_error("sshd does not let us in: %s", trial.error->message);
 		if (!good)
 			loop_until(trial.loop, &never, 0.02);

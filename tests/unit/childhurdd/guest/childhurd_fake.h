@@ -31,7 +31,7 @@ struct fake {
 static inline struct fake *
 fake_of(struct childhurd *c)
 {
-	return c->runner;
+	return c->world;
 }
 
 static inline gint64

@@ -46,16 +46,16 @@ static void
 test_quiet(void)
 {
 	g_autofree char *console = console_make();
-	struct life life = {0};
+	struct vitals life = {0};
 	pid_t pid = child_start(FALSE);
-	life_begin(&life, pid, console, 1000);
+	vitals_begin(&life, pid, console, 1000);
 	g_assert_cmpint(life.sign, ==, 1000);
-	life_look(&life, 1000 + LIFE_INTERVAL);
-	life_look(&life, 1000 + 2 * LIFE_INTERVAL);
+	vitals_look(&life, 1000 + LIFE_INTERVAL);
+	vitals_look(&life, 1000 + 2 * LIFE_INTERVAL);
 	g_assert_cmpint(life.sign, ==, 1000);
-	g_autofree char *text = life_text(&life, 61000);
+	g_autofree char *text = vitals_text(&life, 61000);
 	g_assert_cmpstr(text, ==, "console quiet for 60 s, QEMU used 0 % of a core");
-	life_clear(&life);
+	vitals_clear(&life);
 	child_end(pid);
 	g_remove(console);
 }
@@ -64,17 +64,17 @@ static void
 test_console(void)
 {
 	g_autofree char *console = console_make();
-	struct life life = {0};
-	life_begin(&life, 0, console, 1000); /* an unknown QEMU is no error */
+	struct vitals life = {0};
+	vitals_begin(&life, 0, console, 1000); /* an unknown QEMU is no error */
 	g_assert_true(g_file_set_contents(console, "tick\n", -1, NULL));
-	life_look(&life, 1000 + LIFE_INTERVAL - 1); /* not yet */
+	vitals_look(&life, 1000 + LIFE_INTERVAL - 1); /* not yet */
 	g_assert_cmpint(life.sign, ==, 1000);
-	life_look(&life, 1000 + LIFE_INTERVAL);
+	vitals_look(&life, 1000 + LIFE_INTERVAL);
 	g_assert_cmpint(life.sign, ==, 1000 + LIFE_INTERVAL);
 	g_assert_cmpint(life.quiet_since, ==, 1000 + LIFE_INTERVAL);
-	g_autofree char *text = life_text(&life, 3000 + LIFE_INTERVAL);
+	g_autofree char *text = vitals_text(&life, 3000 + LIFE_INTERVAL);
 	g_assert_cmpstr(text, ==, "console quiet for 2 s");
-	life_clear(&life);
+	vitals_clear(&life);
 	g_remove(console);
 }
 
@@ -93,14 +93,14 @@ static void
 test_busy(void)
 {
 	g_autofree char *console = console_make();
-	struct life life = {0};
+	struct vitals life = {0};
 	pid_t pid = child_start(TRUE);
-	life_begin(&life, pid, console, 1000);
+	vitals_begin(&life, pid, console, 1000);
 	wait_for_work(pid, LIFE_BUSY * LIFE_INTERVAL / 1000 + 0.1);
-	life_look(&life, 1000 + LIFE_INTERVAL);
+	vitals_look(&life, 1000 + LIFE_INTERVAL);
 	g_assert_cmpint(life.sign, ==, 1000 + LIFE_INTERVAL);
 	g_assert_cmpint(life.quiet_since, ==, 1000); /* not the console's */
-	life_clear(&life);
+	vitals_clear(&life);
 	child_end(pid);
 	g_remove(console);
 }
@@ -109,20 +109,20 @@ static void
 test_stopped(void)
 {
 	g_autofree char *console = console_make();
-	struct life life = {0};
+	struct vitals life = {0};
 	siginfo_t info;
 	pid_t pid = child_start(FALSE);
-	g_assert_false(life_stopped(pid));
-	life_begin(&life, pid, console, 1000);
+	g_assert_false(vitals_stopped(pid));
+	vitals_begin(&life, pid, console, 1000);
 	kill(pid, SIGSTOP);
 	g_assert_cmpint(waitid(P_PID, (id_t)pid, &info, WSTOPPED), ==, 0);
-	g_assert_true(life_stopped(pid));
-	g_autofree char *text = life_text(&life, 2000);
+	g_assert_true(vitals_stopped(pid));
+	g_autofree char *text = vitals_text(&life, 2000);
 	g_assert_nonnull(strstr(text, "stopped by a signal (kill -CONT"));
-	life_clear(&life);
+	vitals_clear(&life);
 	child_end(pid);
-	g_assert_false(life_stopped(pid));
-	g_assert_false(life_stopped(0));
+	g_assert_false(vitals_stopped(pid));
+	g_assert_false(vitals_stopped(0));
 	g_remove(console);
 }
 

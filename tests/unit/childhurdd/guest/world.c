@@ -3,7 +3,7 @@
 #include "childhurdd/guest/world_internal.h"
 
 static gboolean
-judged(const struct runner *r)
+judged(const struct world *r)
 {
 	return r->reported && ev_is_active(&r->exit_timer);
 }
@@ -13,22 +13,22 @@ test_late_reports(void)
 {
 	struct host host = {.loop = ev_loop_new(EVFLAG_AUTO)};
 	struct childhurd c = {.qemu = QEMU_RUNNING};
-	struct runner r = {.host = &host, .c = &c, .qemu.id = 8};
-	runner_qemu_init(&r);
+	struct world r = {.host = &host, .c = &c, .qemu.id = 8};
+	world_qemu_init(&r);
 	/* QEMU 8 was started, and what comes first is the word of the one before */
-	runner_domain_event(&r, HYPERVISOR_RESET_ASKED, 7, NULL);
-	runner_domain_event(&r, HYPERVISOR_PAUSED, 7, NULL);
-	runner_domain_event(&r, HYPERVISOR_STOPPED, 7, "QEMU was destroyed");
+	world_domain_event(&r, HYPERVISOR_RESET_ASKED, 7, NULL);
+	world_domain_event(&r, HYPERVISOR_PAUSED, 7, NULL);
+	world_domain_event(&r, HYPERVISOR_STOPPED, 7, "QEMU was destroyed");
 	g_assert_false(r.reset_asked);
 	g_assert_null(r.pause_call);
 	g_assert_null(r.exit_text);
 	g_assert_false(judged(&r));
 	/* its own, and whatever else still comes of the one before */
-	runner_domain_event(&r, HYPERVISOR_STARTED, 8, NULL);
-	runner_domain_event(&r, HYPERVISOR_STOPPED, 7, "QEMU was destroyed");
+	world_domain_event(&r, HYPERVISOR_STARTED, 8, NULL);
+	world_domain_event(&r, HYPERVISOR_STOPPED, 7, "QEMU was destroyed");
 	g_assert_false(judged(&r));
-	runner_domain_event(&r, HYPERVISOR_POWER_OFF_ASKED, 8, NULL);
-	runner_domain_event(&r, HYPERVISOR_STOPPED, 8, "QEMU was shut down");
+	world_domain_event(&r, HYPERVISOR_POWER_OFF_ASKED, 8, NULL);
+	world_domain_event(&r, HYPERVISOR_STOPPED, 8, "QEMU was shut down");
 	g_assert_true(r.power_off_asked);
 	g_assert_cmpstr(r.exit_text, ==, "QEMU was shut down");
 	g_assert_true(judged(&r));
@@ -43,11 +43,11 @@ test_reports_without_qemu(void)
 {
 	struct host host = {.loop = ev_loop_new(EVFLAG_AUTO)};
 	struct childhurd c = {.qemu = QEMU_LAUNCHING};
-	struct runner r = {.host = &host, .c = &c};
-	runner_qemu_init(&r);
-	runner_domain_event(&r, HYPERVISOR_STARTED, 7, NULL);
-	runner_domain_event(&r, HYPERVISOR_STOPPED, 7, "QEMU was destroyed");
-	runner_domain_event(&r, HYPERVISOR_STOPPED, 0, "QEMU was destroyed");
+	struct world r = {.host = &host, .c = &c};
+	world_qemu_init(&r);
+	world_domain_event(&r, HYPERVISOR_STARTED, 7, NULL);
+	world_domain_event(&r, HYPERVISOR_STOPPED, 7, "QEMU was destroyed");
+	world_domain_event(&r, HYPERVISOR_STOPPED, 0, "QEMU was destroyed");
 	g_assert_null(r.exit_text);
 	g_assert_false(judged(&r));
 	ev_loop_destroy(host.loop);
@@ -57,7 +57,7 @@ int
 main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/runner/the-end-of-one-qemu-is-not-the-next-ones", test_late_reports);
-	g_test_add_func("/runner/without-a-qemu-no-report-is-its-own", test_reports_without_qemu);
+	g_test_add_func("/world/the-end-of-one-qemu-is-not-the-next-ones", test_late_reports);
+	g_test_add_func("/world/without-a-qemu-no-report-is-its-own", test_reports_without_qemu);
 	return g_test_run();
 }

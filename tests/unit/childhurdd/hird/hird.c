@@ -24,7 +24,7 @@ seed_of_this_run(void)
 
 /* What coordinators would read, made by the code that makes it. */
 static void
-check_machines(struct world *w)
+check_machines(struct hird_world *w)
 {
 	struct published_guest guests[WORLD_GUESTS];
 	gsize n = 0, listed = 0;
@@ -49,14 +49,14 @@ check_machines(struct world *w)
 
 /* Some guests are told what to be at last; all others are left with what was said before. */
 static void
-last_words(struct world *w, gboolean *up)
+last_words(struct hird_world *w, gboolean *up)
 {
 	for (guint i = 0; i < w->n; i++) {
 		struct being *b = &w->beings[i];
 		if (i % 3 == 0)
-			world_command(b, EVENT_START);
+			hird_world_command(b, EVENT_START);
 		else if (i % 3 == 1)
-			world_command(b, EVENT_STOP);
+			hird_world_command(b, EVENT_STOP);
 		up[i] = b->c->want_up;
 	}
 }
@@ -64,18 +64,18 @@ last_words(struct world *w, gboolean *up)
 /* A QEMU may have withstood all that was tried before the world became good. The message says to
  * stop such a guest once more. */
 static void
-settle(struct world *w)
+settle(struct hird_world *w)
 {
-	world_run_until(w, w->now + SETTLED_WITHIN);
+	hird_world_run_until(w, w->now + SETTLED_WITHIN);
 	for (guint i = 1; i < w->n; i += 3) {
 		if (w->beings[i].c->state == STATE_FAILED)
-			world_command(&w->beings[i], EVENT_STOP);
+			hird_world_command(&w->beings[i], EVENT_STOP);
 	}
-	world_run_until(w, w->now + SETTLED_WITHIN);
+	hird_world_run_until(w, w->now + SETTLED_WITHIN);
 }
 
 static void
-check_settled(struct world *w, const gboolean *up)
+check_settled(struct hird_world *w, const gboolean *up)
 {
 	for (guint i = 0; i < w->n; i++) {
 		struct being *b = &w->beings[i];
@@ -99,7 +99,7 @@ check_settled(struct world *w, const gboolean *up)
 }
 
 static void
-report(struct world *w)
+report(struct hird_world *w)
 {
 	for (int s = 0; s < N_STATES; s++)
 		g_test_message("%s: %" G_GUINT64_FORMAT " times", state_name(s), w->seen_states[s]);
@@ -113,11 +113,11 @@ report(struct world *w)
 static void
 test_million(void)
 {
-	struct world *w = world_new(WORLD_GUESTS, seed_of_this_run());
+	struct hird_world *w = hird_world_new(WORLD_GUESTS, seed_of_this_run());
 	gboolean up[WORLD_GUESTS];
 	gint64 begin = g_get_monotonic_time();
 	for (guint64 next = LIST_CHECK_EACH; w->events < EVENTS;) {
-		world_step(w);
+		hird_world_step(w);
 		if (w->events < next)
 			continue;
 		check_machines(w);
@@ -133,26 +133,26 @@ test_million(void)
 		g_assert_cmpuint(w->seen_events[e], >, 0);
 	g_assert_cmpuint(w->memory_waits, >, 0);
 
-	world_becomes_good(w);
+	hird_world_becomes_good(w);
 	last_words(w, up);
 	settle(w);
 	check_settled(w, up);
 	check_machines(w);
-	world_free(w);
+	hird_world_free(w);
 }
 
 static void
 test_year(void)
 {
-	struct world *w = world_new(1, seed_of_this_run());
+	struct hird_world *w = hird_world_new(1, seed_of_this_run());
 	gint64 begin = g_get_monotonic_time();
-	world_command(&w->beings[0], EVENT_START);
-	world_run_until(w, w->now + YEAR);
+	hird_world_command(&w->beings[0], EVENT_START);
+	hird_world_run_until(w, w->now + YEAR);
 	double took = (double)(g_get_monotonic_time() - begin) / 1e6;
 	g_test_message("%" G_GUINT64_FORMAT " events, ready %u times, in %.2f s", w->events,
 		       w->beings[0].ready_times, took);
 	g_assert_cmpuint(w->beings[0].ready_times, >, 1000);
-	world_free(w);
+	hird_world_free(w);
 }
 
 static gint64
@@ -168,19 +168,19 @@ resident(void)
 static void
 test_no_growth(void)
 {
-	struct world *w = world_new(1, seed_of_this_run());
+	struct hird_world *w = hird_world_new(1, seed_of_this_run());
 	struct being *b = &w->beings[0];
 	gint64 before = 0;
-	world_becomes_good(w);
+	hird_world_becomes_good(w);
 	for (int round = 0; round < ROUNDS; round++) {
 		if (round == ROUNDS_WARM)
 			before = resident();
-		world_command(b, EVENT_START);
+		hird_world_command(b, EVENT_START);
 		while (b->c->state != STATE_READY)
-			world_step(w);
-		world_command(b, EVENT_STOP);
+			hird_world_step(w);
+		hird_world_command(b, EVENT_STOP);
 		while (b->c->state != STATE_STOPPED)
-			world_step(w);
+			hird_world_step(w);
 	}
 	gint64 grown = resident() - before;
 	g_test_message("%" G_GINT64_FORMAT " bytes more after %d rounds", grown,
@@ -190,7 +190,7 @@ test_no_growth(void)
 #else
 	g_assert_cmpint(grown, <, GROWTH_MAX);
 #endif
-	world_free(w);
+	hird_world_free(w);
 }
 
 int

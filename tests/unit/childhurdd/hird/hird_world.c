@@ -8,20 +8,20 @@
 /* --- chance and time --- */
 
 static gboolean
-chance(struct world *w, int percent)
+chance(struct hird_world *w, int percent)
 {
 	return g_rand_int_range(w->rand, 0, 100) < percent;
 }
 
 static gint64
-between(struct world *w, gint64 from, gint64 to)
+between(struct hird_world *w, gint64 from, gint64 to)
 {
 	return from + (gint64)(g_rand_double(w->rand) * (double)(to - from));
 }
 
 /* An outcome that is bad so often, and never in a good world. */
 static gboolean
-bad(struct world *w, int percent)
+bad(struct hird_world *w, int percent)
 {
 	return !w->good && chance(w, percent);
 }
@@ -35,7 +35,7 @@ earlier(const struct due *a, const struct due *b)
 #define DUE(w, i) g_array_index((w)->heap, struct due, i)
 
 static void
-heap_push(struct world *w, struct due due)
+heap_push(struct hird_world *w, struct due due)
 {
 	g_array_append_val(w->heap, due);
 	guint i = w->heap->len - 1;
@@ -45,7 +45,7 @@ heap_push(struct world *w, struct due due)
 }
 
 static struct due
-heap_pop(struct world *w)
+heap_pop(struct hird_world *w)
 {
 	struct due first = DUE(w, 0), last = DUE(w, w->heap->len - 1);
 	g_array_set_size(w->heap, w->heap->len - 1);
@@ -65,7 +65,7 @@ heap_pop(struct world *w)
 static void
 due_at(struct being *b, enum thing thing, gint64 at, int detail)
 {
-	struct world *w = b->world;
+	struct hird_world *w = b->world;
 	b->stamps[thing]++;
 	w->asked[thing]++;
 	heap_push(w, (struct due){at, w->order++, b->stamps[thing], (guint8)b->index, (guint8)thing,
@@ -85,7 +85,7 @@ call_off(struct being *b, enum thing thing)
 }
 
 static void
-world_due(struct world *w, enum thing thing, gint64 from, gint64 to)
+hird_world_due(struct hird_world *w, enum thing thing, gint64 from, gint64 to)
 {
 	w->stamps[thing]++;
 	heap_push(w, (struct due){w->now + between(w, from, to), w->order++, w->stamps[thing], 0,
@@ -97,7 +97,7 @@ world_due(struct world *w, enum thing thing, gint64 from, gint64 to)
 static void
 write_list(struct being *b)
 {
-	struct world *w = b->world;
+	struct hird_world *w = b->world;
 	w->listed[b->as]--;
 	if (b->as == PUBLISHED_READY)
 		b->listed_until = w->now;
@@ -117,7 +117,7 @@ check_end(struct being *b)
 static void
 check_being(struct being *b)
 {
-	struct world *w = b->world;
+	struct hird_world *w = b->world;
 	const struct childhurd *c = b->c;
 	/* the list is what it should be, and tells of nobody who is not proven */
 	PROMISE(b, b->as == (b->keys ? publisher_as(c) : PUBLISHED_NOT));
@@ -196,7 +196,7 @@ tend(struct being *b)
 static void
 happen_as(struct being *b, enum event event, const char *text)
 {
-	struct world *w = b->world;
+	struct hird_world *w = b->world;
 	w->events++;
 	w->seen_events[event]++;
 	if ((event == EVENT_HALTED || event == EVENT_POWERED_OFF || event == EVENT_REBOOTED ||
@@ -264,7 +264,7 @@ taken(const struct being *b)
 static struct being *
 being_of(const struct childhurd *c)
 {
-	return c->runner;
+	return c->world;
 }
 
 static gint64
@@ -314,7 +314,7 @@ sim_leave(struct childhurd *c)
 static void
 admitted(struct being *b)
 {
-	struct world *w = b->world;
+	struct hird_world *w = b->world;
 	gint64 promised = 0, unknown = 0;
 	for (guint i = 0; i < w->n; i++) {
 		struct being *other = &w->beings[i];
@@ -341,7 +341,7 @@ static void
 sim_prepare(struct childhurd *c)
 {
 	struct being *b = being_of(c);
-	struct world *w = b->world;
+	struct hird_world *w = b->world;
 	admitted(b);
 	if (bad(w, 2))
 		call_off(b, THING_PREPARED); /* for ever */
@@ -356,7 +356,7 @@ static void
 sim_launch(struct childhurd *c)
 {
 	struct being *b = being_of(c);
-	struct world *w = b->world;
+	struct hird_world *w = b->world;
 	PROMISE(b, !b->alive);
 	PROMISE(b, !b->launching);
 	PROMISE(b, b->place);
@@ -379,7 +379,7 @@ static void
 sim_enroll(struct childhurd *c)
 {
 	struct being *b = being_of(c);
-	struct world *w = b->world;
+	struct hird_world *w = b->world;
 	if (!bad(w, 4))
 		due_in(b, THING_GREETED, WORLD_SECOND, 20 * WORLD_SECOND, bad(w, 4));
 }
@@ -439,7 +439,7 @@ static void
 sim_kill(struct childhurd *c)
 {
 	struct being *b = being_of(c);
-	struct world *w = b->world;
+	struct hird_world *w = b->world;
 	check_end(b);
 	if (b->launching && c->qemu == QEMU_LAUNCHING)
 		return; /* as in world.c: it cannot be ended before it is there */
@@ -574,14 +574,14 @@ static const struct world_ops sim_ops = {
 static struct childhurd *
 sim_guest(void *data, guint i)
 {
-	struct world *w = data;
+	struct hird_world *w = data;
 	return i < w->n ? w->beings[i].c : NULL;
 }
 
 static guint
 sim_places(void *data)
 {
-	return ((struct world *)data)->parallel;
+	return ((struct hird_world *)data)->parallel;
 }
 
 static void
@@ -604,7 +604,7 @@ sim_memory_taken(void *data, const struct childhurd *c)
 static gint64
 sim_memory_free(void *data)
 {
-	struct world *w = data;
+	struct hird_world *w = data;
 	gint64 free = w->memory - w->pressure;
 	for (guint i = 0; i < w->n; i++)
 		free -= taken(&w->beings[i]);
@@ -614,9 +614,9 @@ sim_memory_free(void *data)
 static void
 sim_look(void *data, gint64 after)
 {
-	struct world *w = data;
+	struct hird_world *w = data;
 	w->look = TRUE;
-	world_due(w, THING_LOOK, after, after);
+	hird_world_due(w, THING_LOOK, after, after);
 }
 
 static const struct starts_ops sim_starts = {
@@ -632,7 +632,7 @@ static const struct starts_ops sim_starts = {
 /* --- what happens in the world --- */
 
 void
-world_command(struct being *b, enum event event)
+hird_world_command(struct being *b, enum event event)
 {
 	if (event == EVENT_STOP_NOW || event == EVENT_RESTART_NOW || event == EVENT_RESET_NOW)
 		b->excused = TRUE;
@@ -647,7 +647,7 @@ world_command(struct being *b, enum event event)
 }
 
 static void
-operator_speaks(struct world *w)
+operator_speaks(struct hird_world *w)
 {
 	static const enum event commands[] = {
 	    EVENT_START,     EVENT_START,   EVENT_START,       EVENT_STOP,
@@ -657,13 +657,14 @@ operator_speaks(struct world *w)
 	struct being *b = &w->beings[g_rand_int_range(w->rand, 0, (gint32)w->n)];
 	int times = chance(w, 30) ? 3 : 1; /* some change their mind at once */
 	while (times--)
-		world_command(b, commands[g_rand_int_range(w->rand, 0, G_N_ELEMENTS(commands))]);
+		hird_world_command(b,
+				   commands[g_rand_int_range(w->rand, 0, G_N_ELEMENTS(commands))]);
 }
 
 static void
 misfortune(struct being *b)
 {
-	struct world *w = b->world;
+	struct hird_world *w = b->world;
 	due_in(b, THING_MISFORTUNE, WORLD_SECOND, WORLD_HOUR, 0);
 	if (!b->alive || w->good)
 		return;
@@ -728,7 +729,7 @@ being_new(struct being *b)
 /* The daemon is killed, and the next one takes over (as hird.c does). QEMU that libvirt had not
  * started yet comes up no more. */
 static void
-daemon_dies(struct world *w)
+daemon_dies(struct hird_world *w)
 {
 	w->daemons++;
 	w->dying = TRUE;
@@ -786,7 +787,7 @@ store_of(struct being *b)
 static void
 build_begins(struct being *b)
 {
-	struct world *w = b->world;
+	struct hird_world *w = b->world;
 	due_in(b, THING_BUILD, WORLD_SECOND, 10 * WORLD_MINUTE, 0);
 	gboolean listed = b->as == PUBLISHED_READY || w->now - b->listed_until < 5 * WORLD_SECOND;
 	if (w->good || !listed || !b->alive || b->builds || b->held || b->proven_boot != b->boot)
@@ -799,7 +800,7 @@ build_begins(struct being *b)
 static void
 on_guest(struct being *b, enum thing thing, int detail)
 {
-	struct world *w = b->world;
+	struct hird_world *w = b->world;
 	switch (thing) {
 	case THING_TIMER:
 		b->timer = -1;
@@ -934,7 +935,7 @@ on_guest(struct being *b, enum thing thing, int detail)
 }
 
 void
-world_step(struct world *w)
+hird_world_step(struct hird_world *w)
 {
 	struct due due = heap_pop(w);
 	struct being *b = &w->beings[due.guest];
@@ -955,27 +956,27 @@ world_step(struct world *w)
 		if (w->good)
 			break;
 		operator_speaks(w);
-		world_due(w, THING_OPERATOR, 100, 10 * WORLD_MINUTE / w->n);
+		hird_world_due(w, THING_OPERATOR, 100, 10 * WORLD_MINUTE / w->n);
 		break;
 	case THING_PRESSURE:
 		w->pressure = w->good ? 0 : between(w, 0, w->memory / 4);
-		world_due(w, THING_PRESSURE, WORLD_SECOND, 10 * WORLD_MINUTE);
+		hird_world_due(w, THING_PRESSURE, WORLD_SECOND, 10 * WORLD_MINUTE);
 		break;
 	case THING_DAEMON_DIES:
 		if (w->good)
 			break;
 		daemon_dies(w);
-		world_due(w, THING_DAEMON_DIES, WORLD_SECOND, 8 * WORLD_HOUR);
+		hird_world_due(w, THING_DAEMON_DIES, WORLD_SECOND, 8 * WORLD_HOUR);
 		break;
 	default:
 		on_guest(b, due.thing, due.detail);
 	}
 }
 
-struct world *
-world_new(guint n, guint32 seed)
+struct hird_world *
+hird_world_new(guint n, guint32 seed)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct hird_world *w = g_new0(struct hird_world, 1);
 	w->rand = g_rand_new_with_seed(seed);
 	w->heap = g_array_new(FALSE, FALSE, sizeof(struct due));
 	w->now = WORLD_HOUR;
@@ -1007,14 +1008,14 @@ world_new(guint n, guint32 seed)
 		due_in(b, THING_MISFORTUNE, 0, WORLD_HOUR, 0);
 	}
 	due_in(&w->beings[0], THING_LACK, 0, 8 * WORLD_HOUR, 0);
-	world_due(w, THING_OPERATOR, 0, WORLD_SECOND);
-	world_due(w, THING_PRESSURE, 0, WORLD_SECOND);
-	world_due(w, THING_DAEMON_DIES, WORLD_HOUR, 8 * WORLD_HOUR);
+	hird_world_due(w, THING_OPERATOR, 0, WORLD_SECOND);
+	hird_world_due(w, THING_PRESSURE, 0, WORLD_SECOND);
+	hird_world_due(w, THING_DAEMON_DIES, WORLD_HOUR, 8 * WORLD_HOUR);
 	return w;
 }
 
 void
-world_free(struct world *w)
+hird_world_free(struct hird_world *w)
 {
 	for (guint i = 0; i < w->n; i++)
 		childhurd_free(w->beings[i].c);
@@ -1025,7 +1026,7 @@ world_free(struct world *w)
 }
 
 void
-world_becomes_good(struct world *w)
+hird_world_becomes_good(struct hird_world *w)
 {
 	w->good = TRUE;
 	w->lacks = FALSE;
@@ -1039,9 +1040,9 @@ world_becomes_good(struct world *w)
 }
 
 void
-world_run_until(struct world *w, gint64 until)
+hird_world_run_until(struct hird_world *w, gint64 until)
 {
 	while (w->heap->len && DUE(w, 0).at <= until)
-		world_step(w);
+		hird_world_step(w);
 	w->now = MAX(w->now, until);
 }

@@ -69,10 +69,10 @@ struct due {
 	guint8 guest, thing, detail;
 };
 
-struct world;
+struct hird_world;
 
 struct being {
-	struct world *world;
+	struct hird_world *world;
 	struct childhurd *c;
 	struct config_guest config;
 	char name[8];
@@ -109,7 +109,7 @@ struct being {
 	guint ready_times;
 };
 
-struct world {
+struct hird_world {
 	GRand *rand;
 	gint64 now;
 	guint n, parallel;
@@ -138,15 +138,15 @@ struct world {
 	} while (0)
 
 /* n guests, all stopped, in a world with its ups and downs; seed decides about all of them. Caller
- * frees with world_free. */
-struct world *world_new(guint n, guint32 seed);
-void world_free(struct world *w);
+ * frees with hird_world_free. */
+struct hird_world *hird_world_new(guint n, guint32 seed);
+void hird_world_free(struct hird_world *w);
 /* The next thing that is due happens. */
-void world_step(struct world *w);
-void world_run_until(struct world *w, gint64 until);
+void hird_world_step(struct hird_world *w);
+void hird_world_run_until(struct hird_world *w, gint64 until);
 /* From now on all is well: there is memory, what hung answers, and nobody says anything. */
-void world_becomes_good(struct world *w);
+void hird_world_becomes_good(struct hird_world *w);
 /* An operator's. */
-void world_command(struct being *b, enum event event);
+void hird_world_command(struct being *b, enum event event);
 
 #endif

@@ -40,7 +40,7 @@ static char *
 host_hindrance(void *data, const struct childhurd *c)
 {
 	struct host *h = data;
-	const struct fake *f = c->runner;
+	const struct fake *f = c->world;
 	return h->hindered == f ? g_strdup("waiting for another") : NULL;
 }
 
@@ -48,7 +48,7 @@ static gint64
 host_memory_taken(void *data, const struct childhurd *c)
 {
 	struct host *h = data;
-	const struct fake *f = c->runner;
+	const struct fake *f = c->world;
 	return h->taken[f - h->guests];
 }
 

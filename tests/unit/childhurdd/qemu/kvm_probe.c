@@ -95,14 +95,14 @@ runs(const struct place *place)
 }
 
 static void
-answer_take(struct accelerator_probe *probe, gboolean usable, const char *why, void *data)
+answer_take(struct kvm_probe *probe, gboolean usable, const char *why, void *data)
 {
 	struct answer *answer = data;
 
 	answer->calls++;
 	answer->usable = usable;
 	answer->why = g_strdup(why);
-	accelerator_probe_free(probe);
+	kvm_probe_free(probe);
 }
 
 static void
@@ -111,8 +111,8 @@ expect(struct place *place, const char *emulator, const char *device, gboolean u
 {
 	struct answer answer = {0};
 
-	accelerator_probe_device(place->loop, emulator, place->directory, device, NULL, answer_take,
-				 &answer);
+	kvm_probe_device(place->loop, emulator, place->directory, device, NULL, answer_take,
+			 &answer);
 	g_assert_cmpint(answer.calls, ==, 0); /* never from within */
 	ev_run(place->loop, 0);
 	g_assert_cmpint(answer.calls, ==, 1);
@@ -356,8 +356,8 @@ a_state_directory_that_cannot_be_written_is_told(void)
 	struct answer answer = {0};
 
 	place_make(&place, "exit 85");
-	accelerator_probe_device(place.loop, place.emulator, "/proc/self/nowhere", place.device,
-				 NULL, answer_take, &answer);
+	kvm_probe_device(place.loop, place.emulator, "/proc/self/nowhere", place.device, NULL,
+			 answer_take, &answer);
 	ev_run(place.loop, 0);
 	g_assert_false(answer.usable);
 	g_assert_nonnull(strstr(answer.why, "cannot write its boot sector in /proc/self/nowhere"));
@@ -388,11 +388,11 @@ a_freed_probe_is_silent_and_leaves_nothing(void)
 	struct answer answer = {0};
 
 	place_make(&place, "exec sleep 1000");
-	accelerator_probe_free(accelerator_probe_device(place.loop, place.emulator, place.directory,
-							place.device, NULL, answer_take, &answer));
+	kvm_probe_free(kvm_probe_device(place.loop, place.emulator, place.directory, place.device,
+					NULL, answer_take, &answer));
 	ev_run(place.loop, 0);
 	g_assert_cmpint(answer.calls, ==, 0);
-	accelerator_probe_free(NULL);
+	kvm_probe_free(NULL);
 	place_remove(&place);
 }
 
@@ -406,13 +406,12 @@ this_machine_gets_an_answer_in_time(void)
 	gint64 start = g_get_monotonic_time();
 
 	place_make(&place, "");
-	accelerator_probe_new(place.loop, "qemu-system-x86_64", place.directory, NULL, answer_take,
-			      &first);
+	kvm_probe_new(place.loop, "qemu-system-x86_64", place.directory, NULL, answer_take, &first);
 	ev_run(place.loop, 0);
-	g_assert_cmpint(g_get_monotonic_time() - start, <, (ACCELERATOR_PROBE_LIMIT + 2000) * 1000);
+	g_assert_cmpint(g_get_monotonic_time() - start, <, (KVM_PROBE_LIMIT + 2000) * 1000);
 	g_test_message("%s", first.why);
-	accelerator_probe_new(place.loop, "qemu-system-x86_64", place.directory, NULL, answer_take,
-			      &second);
+	kvm_probe_new(place.loop, "qemu-system-x86_64", place.directory, NULL, answer_take,
+		      &second);
 	ev_run(place.loop, 0);
 	g_assert_cmpint(first.calls, ==, 1);
 	g_assert_cmpint(second.calls, ==, 1);

@@ -3,7 +3,7 @@
 #ifndef CHILDHURDD_HIRD_DESCRIBE_H
 #define CHILDHURDD_HIRD_DESCRIBE_H
 
-#include "childhurdd/guest/world.h"
+#include "childhurdd/world/world.h"
 #include "service/control/control.h"
 
 /* The texts that describe makes; valid until the next call. */

@@ -10,7 +10,7 @@
 #include <glib.h>
 
 #include "childhurdd/guest/childhurd.h"
-#include "childhurdd/guest/world.h"
+#include "childhurdd/world/world.h"
 #include "config/config.h"
 
 #define BUILD_POLL 1.0 /* s between two looks at the slots while a stop waits for a build */

@@ -8,7 +8,7 @@
 
 #include <glib.h>
 
-#include "childhurdd/guest/world.h"
+#include "childhurdd/world/world.h"
 #include "offload/published.h"
 
 #define PUBLISH_LIMIT 5000 /* ms that the runtime directory may take to answer */

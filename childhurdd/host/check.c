@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "childhurdd/guest/host_keys.h"
 #include "childhurdd/hird/metrics_file.h"
 #include "childhurdd/host/check_parts.h"
 #include "childhurdd/host/config_trust.h"
@@ -21,6 +20,7 @@
 #include "childhurdd/qemu/kvm_probe.h"
 #include "childhurdd/qemu/ports.h"
 #include "childhurdd/qemu/user.h"
+#include "childhurdd/world/host_keys.h"
 #include "offload/signing.h"
 #include "service/control/control.h"
 

@@ -21,9 +21,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "childhurdd/guest/signing_files.h"
 #include "childhurdd/host/config_trust.h"
 #include "childhurdd/qemu/user.h"
+#include "childhurdd/world/signing_files.h"
 #include "config/base/io_error.h"
 #include "config/base/trusted_path.h"
 #include "offload/signing.h"

@@ -191,7 +191,7 @@ for (['guest/childhurd.h', 'START_LIMIT', qr/guest's turn to QEMU's start \| (\d
     ['guest/childhurd.h', 'BACKOFF_FORGET', qr/once the guest was ready for (\d+) (min)/],
     ['guest/childhurd.h', 'HANG_LONGEST', qr/sign of life, and (\d+) (h) in any case/],
     ['guest/childhurd.h', 'BOOT_LEAST', qr/four times the longest, at least (\d+) (min)/],
-    ['guest/health.h', 'HEALTH_PROBE_LIMIT', qr/probe's command \| (\d+) (s)/],
+    ['world/health.h', 'HEALTH_PROBE_LIMIT', qr/probe's command \| (\d+) (s)/],
     ['hird/starts.h', 'STARTS_MEMORY_RESERVE', qr/reserved for the host \| (\d+) (MiB)/],
     ['system/writer.h', 'WRITER_LIMIT', qr/command to be on disk, [^|]+ \| (\d+)() s/],
     ['system/writer.h', 'WRITER_END_LIMIT', qr/written when the daemon ends \| (\d+)() s/],

@@ -17,9 +17,9 @@ is($status, 0, 'the sources keep the order of the house') or diag $out;
 
 # A house in which all is well, with one more file or a changed one. The names are those that tests/lint/blocking and rooms know.
 my %well = (
-    'childhurdd/main.c'              => qq(#include "childhurdd/guest/health.h"\nstatic int\nlock(void)\n{\n\treturn flock(0, 0);\n}\n),
-    'childhurdd/guest/health.h'      => qq(#include "childhurdd/qemu/disk.h"\n),
-    'childhurdd/guest/health.c'      => qq(#include "childhurdd/guest/health.h"\nstatic int\nlook(void)\n{\n\treturn 0; /* no waitpid() */\n}\n),
+    'childhurdd/main.c'              => qq(#include "childhurdd/world/health.h"\nstatic int\nlock(void)\n{\n\treturn flock(0, 0);\n}\n),
+    'childhurdd/world/health.h'      => qq(#include "childhurdd/qemu/disk.h"\n),
+    'childhurdd/world/health.c'      => qq(#include "childhurdd/world/health.h"\nstatic int\nlook(void)\n{\n\treturn 0; /* no waitpid() */\n}\n),
     'childhurdd/qemu/disk.h'         => qq(#include <glib.h>\n),
     'config/base/text.h'             => "\n",
 );
@@ -53,12 +53,12 @@ planted('an include of a higher folder from the lowest', qr{^config/base/text\.h
 planted('a circle of files', qr{^\S+:\d: a circle of files: .*childhurdd/qemu/disk -> childhurdd/qemu/image -> childhurdd/qemu/disk},
     'childhurdd/qemu/disk.h'  => qq(#include "childhurdd/qemu/image.h"\n),
     'childhurdd/qemu/image.h' => qq(#include "childhurdd/qemu/disk.h"\n));
-planted('a call that may block', qr{^childhurdd/guest/health\.c:4: look calls waitpid, which may block},
-    'childhurdd/guest/health.c' => qq(/* not waitpid() */\nstatic int\nlook(void)\n{ return waitpid(0, 0, 0); }\n));
-planted('a look at a file', qr{^childhurdd/guest/health\.c:4: look calls open, which may block},
-    'childhurdd/guest/health.c' => qq(static int\nlook(void)\n{\n\treturn open("/a", 0);\n}\n));
-planted('a call of what only workers may call', qr{^childhurdd/guest/health\.c:4: look calls image_probe, which may block},
-    'childhurdd/guest/health.c' => qq(static int\nlook(void)\n{\n\treturn image_probe();\n}\n));
+planted('a call that may block', qr{^childhurdd/world/health\.c:4: look calls waitpid, which may block},
+    'childhurdd/world/health.c' => qq(/* not waitpid() */\nstatic int\nlook(void)\n{ return waitpid(0, 0, 0); }\n));
+planted('a look at a file', qr{^childhurdd/world/health\.c:4: look calls open, which may block},
+    'childhurdd/world/health.c' => qq(static int\nlook(void)\n{\n\treturn open("/a", 0);\n}\n));
+planted('a call of what only workers may call', qr{^childhurdd/world/health\.c:4: look calls image_probe, which may block},
+    'childhurdd/world/health.c' => qq(static int\nlook(void)\n{\n\treturn image_probe();\n}\n));
 planted('a file in a folder that no rule knows', qr{^childhurdd/attic/old\.c: its folder has no line in tests/lint/rooms},
     'childhurdd/attic/old.c' => "\n");
 planted('a function that no other source calls', qr{^childhurdd/qemu/disk\.c:2: no other source needs disk_size: make it static},

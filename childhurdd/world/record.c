@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The boot id is kept with it: after a reboot of the host no QEMU of ours runs, and `autostart`
+ * decides anew.
+ */
+#include "childhurdd/world/record.h"
+
+#include <json-glib/json-glib.h>
+
+#include "childhurdd/system/process.h"
+
+/* An array of strings; NULL: it is none. */
+static char **
+strings_of(JsonNode *node)
+{
+	if (!node || !JSON_NODE_HOLDS_ARRAY(node))
+		return NULL;
+	JsonArray *array = json_node_get_array(node);
+	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+	for (guint i = 0; i < json_array_get_length(array); i++) {
+		const char *text = json_node_get_string(json_array_get_element(array, i));
+		if (!text)
+			return NULL;
+		g_strv_builder_add(builder, text);
+	}
+	return g_strv_builder_end(builder);
+}
+
+static void
+set_strings(JsonObject *o, const char *name, char **strings)
+{
+	if (!strings)
+		return;
+	JsonArray *array = json_array_new();
+	for (; *strings; strings++)
+		json_array_add_string_element(array, *strings);
+	json_object_set_array_member(o, name, array);
+}
+
+struct record
+record_read(const char *path)
+{
+	struct record record = {0};
+	g_autofree char *text = NULL;
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return record;
+	g_autoptr(JsonNode) node = json_from_string(text, NULL);
+	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+		return record;
+	JsonObject *o = json_node_get_object(node);
+	g_autofree char *boot = process_boot();
+	if (g_strcmp0(json_object_get_string_member_with_default(o, "boot", "?"), boot))
+		return record;
+	record.known = TRUE;
+	record.kept = (struct childhurd_kept){
+	    .want_up = json_object_get_boolean_member_with_default(o, "want-up", FALSE),
+	    .drained = json_object_get_boolean_member_with_default(o, "drained", FALSE),
+	    .going_down = json_object_get_boolean_member_with_default(o, "going-down", FALSE),
+	    .discard = json_object_get_boolean_member_with_default(o, "discard", FALSE),
+	    .enrolled = json_object_get_boolean_member_with_default(o, "enrolled", FALSE),
+	    .proven = json_object_get_boolean_member_with_default(o, "proven", FALSE),
+	    .restarts = (int)json_object_get_int_member_with_default(o, "restarts", 0),
+	};
+	record.kvm = json_object_get_boolean_member_with_default(o, "kvm", FALSE);
+	if (json_object_has_member(o, "boots") &&
+	    JSON_NODE_HOLDS_ARRAY(json_object_get_member(o, "boots"))) {
+		JsonArray *boots = json_object_get_array_member(o, "boots");
+		for (guint i = 0; i < MIN(json_array_get_length(boots), BOOTS_KEPT); i++)
+			record.boots[i] = MAX(0, json_array_get_int_element(boots, i));
+	}
+	record.guest = strings_of(json_object_get_member(o, "guest"));
+	record.host_keys = strings_of(json_object_get_member(o, "host-keys"));
+	return record;
+}
+
+void
+record_clear(struct record *record)
+{
+	g_clear_pointer(&record->guest, g_strfreev);
+	g_clear_pointer(&record->host_keys, g_strfreev);
+}
+
+char *
+record_text(const struct record *record)
+{
+	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
+	JsonObject *o = json_object_new();
+	json_node_take_object(node, o);
+	g_autofree char *boot = process_boot();
+	json_object_set_string_member(o, "boot", boot);
+	const struct childhurd_kept *kept = &record->kept;
+	json_object_set_boolean_member(o, "want-up", kept->want_up);
+	json_object_set_boolean_member(o, "drained", kept->drained);
+	json_object_set_boolean_member(o, "going-down", kept->going_down);
+	json_object_set_boolean_member(o, "discard", kept->discard);
+	json_object_set_boolean_member(o, "enrolled", kept->enrolled);
+	json_object_set_boolean_member(o, "proven", kept->proven);
+	json_object_set_int_member(o, "restarts", kept->restarts);
+	json_object_set_boolean_member(o, "kvm", record->kvm);
+	JsonArray *boots = json_array_new();
+	for (int i = 0; i < BOOTS_KEPT && record->boots[i]; i++)
+		json_array_add_int_element(boots, record->boots[i]);
+	json_object_set_array_member(o, "boots", boots);
+	set_strings(o, "guest", record->guest);
+	set_strings(o, "host-keys", record->host_keys);
+	g_autofree char *text = json_to_string(node, TRUE);
+	return g_strconcat(text, "\n", NULL);
+}

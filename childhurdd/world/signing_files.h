@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A guest's part in Guix' signing keys: the files in its secret root. */
+#ifndef CHILDHURDD_WORLD_SIGNING_FILES_H
+#define CHILDHURDD_WORLD_SIGNING_FILES_H
+
+#include <glib.h>
+
+#include "offload/signing.h"
+#include "ssh/secrets/root.h"
+
+#define GUEST_SIGNING_FOLDER "etc/guix" /* within the secret root */
+
+/* The key pair in the root, from the administrator or an earlier start; none is no error. The root
+ * was checked before. */
+gboolean guest_signing_read(const struct secret_root_spec *spec, struct signing *signing,
+			    GError **error);
+/* Put the files of signing_make into the root; spec->files must be NULL. */
+gboolean guest_signing_put(const struct secret_root_spec *spec, const struct signing *signing,
+			   GError **error);
+
+/*
+ * Both, for a caller that may wait for any file: put a guest's key pair and acl into its secret
+ * root, which is made as by secret_root_ensure. guix: the coordinator's /etc/guix. An existing pair
+ * stays. spec->files must be NULL. Returns the public key's text, which the coordinator must
+ * authorize; caller frees. NULL on error. Blocks on disk; thread-safe.
+ */
+char *guest_signing_make(const struct secret_root_spec *spec, const char *guix, GError **error);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Another configuration for a guest: what holds at once, and what waits until it is started anew.
+ */
+#include "childhurdd/world/world_internal.h"
+
+/* What QEMU, the overlay or the guest's secrets are not made from. */
+static const char *const live_keys[] = {
+    "autostart",
+    "restart",
+    "probe-interval",
+    "boot-timeout",
+    "hang-timeout",
+    "stop-timeout",
+    "probe-command",
+    "speed",
+    "systems",
+    "features",
+    "count",
+    "parallel-builds",
+    "overload-threshold",
+    "store-floor",
+    "clock-skew-limit",
+    NULL,
+};
+
+static gboolean
+all_live(char **keys)
+{
+	for (; *keys; keys++)
+		if (!g_strv_contains(live_keys, *keys))
+			return FALSE;
+	return TRUE;
+}
+
+/* What waits until the guest is started anew; NULL: nothing. */
+static void
+set_next(struct world *r, const struct config_guest *guest)
+{
+	const struct config_guest *old = r->next;
+	r->next = config_guest_ref(guest);
+	config_guest_unref(old);
+}
+
+char **
+world_configure(struct world *r, const struct config_guest *guest)
+{
+	struct childhurd *c = r->c;
+	char **keys = config_guest_differences(c->config, guest);
+	gboolean idle =
+	    c->state == STATE_STOPPED || c->state == STATE_BACKOFF || c->state == STATE_FAILED;
+	set_next(r, NULL);
+	if (idle || all_live(keys)) {
+		childhurd_configure(c, guest);
+		if (r->health)
+			health_configure(r->health, guest);
+		return keys;
+	}
+	set_next(r, guest);
+	g_autofree char *list = g_strjoinv(", ", keys);
+	g_autofree char *why = g_strdup_printf("the configuration changed: %s", list);
+	if (c->want_up)
+		childhurd_event(c, EVENT_RESTART, why);
+	return keys;
+}
+
+void
+world_apply(struct world *r)
+{
+	if (r->next) {
+		childhurd_configure(r->c, r->next);
+		childhurd_boots_forget(r->c);
+	}
+	set_next(r, NULL);
+}
+
+char **
+world_restart_needed(const struct world *r)
+{
+	return r->next ? config_guest_differences(r->c->config, r->next) : NULL;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "childhurdd/world/record.h"
+
+#include <glib/gstdio.h>
+
+#include "childhurdd/system/writer.h"
+
+static char *
+place(const char *text)
+{
+	char *path = NULL;
+	int fd = g_file_open_tmp("record-XXXXXX", &path, NULL);
+	g_assert_cmpint(fd, >=, 0);
+	g_close(fd, NULL);
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+	return path;
+}
+
+static void
+test_round_trip(void)
+{
+	struct record record = {.kept = {.want_up = TRUE,
+					 .drained = TRUE,
+					 .going_down = TRUE,
+					 .discard = TRUE,
+					 .enrolled = TRUE,
+					 .restarts = 7},
+				.kvm = TRUE,
+				.boots = {9000, 8000},
+				.guest = g_strsplit("cpus|2|features|", "|", -1)};
+	g_autofree char *text = record_text(&record);
+	g_autofree char *path = place(text);
+	struct record read = record_read(path);
+	g_assert_true(read.known && read.kvm);
+	g_assert_cmpmem(&read.kept, sizeof read.kept, &record.kept, sizeof record.kept);
+	g_assert_cmpmem(read.boots, sizeof read.boots, record.boots, sizeof record.boots);
+	g_assert_true(
+	    g_strv_equal((const char *const *)read.guest, (const char *const *)record.guest));
+	record_clear(&read);
+	record_clear(&record);
+	g_remove(path);
+}
+
+static void
+test_damaged(void)
+{
+	const char *const texts[] = {"",
+				     "{",
+				     "[]",
+				     "null",
+				     "{}",
+				     "{\"boot\": 1}",
+				     "{\"boot\": \"another\", \"want-up\": true}",
+				     "\xff\xfe"};
+	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
+		g_autofree char *path = place(texts[i]);
+		g_assert_false(record_read(path).known);
+		g_remove(path);
+	}
+	g_assert_false(record_read("/nonexistent/state").known);
+}
+
+/* Of a daemon that did not write it, or of somebody who did. */
+static void
+test_other_guests(void)
+{
+	struct record record = {.guest = g_strsplit("cpus|2", "|", -1)};
+	g_autofree char *whole = record_text(&record);
+	const char *const texts[] = {"", "null", "{}", "[1]", "[[]]", "\"cpus\""};
+	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
+		g_autoptr(GString) text = g_string_new(whole);
+		char *at = strstr(text->str, "\"guest\"");
+		g_string_truncate(text, (gsize)(at - text->str));
+		g_string_append_printf(text, "\"guest\" : %s}", *texts[i] ? texts[i] : "\"\"");
+		g_autofree char *path = place(text->str);
+		struct record read = record_read(path);
+		g_assert_true(read.known);
+		g_assert_null(read.guest);
+		g_remove(path);
+	}
+	record_clear(&record);
+}
+
+static void
+test_written_by_a_worker(void)
+{
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	struct writer *writer = writer_new(loop, NULL);
+	g_autofree char *path = place("old");
+	for (int i = 0; i < 100; i++) { /* the last one wins: they keep their order */
+		struct record record = {.kept.restarts = i};
+		writer_put(writer, path, record_text(&record));
+	}
+	writer_finish(writer);
+	g_assert_cmpint(record_read(path).kept.restarts, ==, 99);
+	g_remove(path);
+	ev_loop_destroy(loop);
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/record/what-is-written-is-read", test_round_trip);
+	g_test_add_func("/record/damaged-or-of-another-boot-is-as-none", test_damaged);
+	g_test_add_func("/record/what-is-no-guest-is-none", test_other_guests);
+	g_test_add_func("/record/writes-keep-their-order", test_written_by_a_worker);
+	return g_test_run();
+}

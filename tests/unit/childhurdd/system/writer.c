@@ -271,6 +271,27 @@ test_forgotten(void)
 	g_assert_cmpuint(times_logged("given up"), ==, 0);
 }
 
+/* Whoever waits for a text that is not to be written any more is answered all the same. */
+static void
+test_forgotten_answers(void)
+{
+	static const struct writer_setup setup = {gated_write, 1000, 1000, PATIENCE, PATIENCE};
+	struct bed bed;
+	bed_begin(&bed, &setup);
+	g_assert_cmpint(g_mkdir(bed.folder, 0700), ==, 0);
+	g_mutex_lock(&gate);
+	put(&bed, "one");
+	put(&bed, "two");
+	writer_wait(bed.writer, bed.path, on_answer, &bed);
+	writer_forget(bed.writer, bed.path);
+	g_mutex_unlock(&gate);
+	while (!bed.answers)
+		ev_run(bed.loop, EVRUN_ONCE);
+	g_assert_cmpuint(bed.answers, ==, 1);
+	assert_has(&bed, "one");
+	bed_end(&bed);
+}
+
 static void
 test_hangs(void)
 {
@@ -328,6 +349,8 @@ main(int argc, char **argv)
 	g_test_add_func("/writer/a-new-text-is-tried-at-once-and-so-is-the-end", test_at_once);
 	g_test_add_func("/writer/the-end-says-what-is-not-written", test_end_says);
 	g_test_add_func("/writer/what-is-forgotten-is-not-tried-again", test_forgotten);
+	g_test_add_func("/writer/who-waits-for-what-is-forgotten-is-answered",
+			test_forgotten_answers);
 	g_test_add_func("/writer/a-write-that-hangs-is-said-within-the-limit", test_hangs);
 	g_test_add_func("/writer/the-end-does-not-wait-for-one-that-hangs", test_hangs_at_the_end);
 	return g_test_run();

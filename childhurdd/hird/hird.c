@@ -541,8 +541,11 @@ hird_free(struct hird *h)
 	ev_timer_stop(h->host.loop, &h->list);
 	ev_timer_stop(h->host.loop, &h->open);
 	ev_timer_stop(h->host.loop, &h->look);
+	/* The loop runs on here, so guests and clients may still ask for anything of this. */
+	metrics_file_set(h->metrics_file, NULL);
 	while (publisher_busy(h->publisher)) /* PUBLISH_LIMIT at most */
 		ev_run(h->host.loop, EVRUN_ONCE);
+	metrics_file_free(h->metrics_file);
 	ev_timer_stop(h->host.loop, &h->publish_again);
 	g_queue_clear_full(&h->after, follow_up_free);
 	if (h->control)
@@ -552,7 +555,6 @@ hird_free(struct hird *h)
 	lane_free(h->logs);
 	lane_free(h->host.guix);
 	selfcheck_free(h->selfcheck);
-	metrics_file_free(h->metrics_file);
 	free_runners(h->worlds);
 	free_runners(h->removed);
 	starts_free(h->starts);

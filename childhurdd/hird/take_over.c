@@ -34,7 +34,8 @@ end_strangers(struct hird *h, GPtrArray *domains)
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
 		g_autofree char *uuid = domain_uuid(h->host.config->state_directory, domain->name);
-		if (!hird_find(h, domain->name) && !strcmp(uuid, domain->qemu.uuid))
+		/* one that a reload has removed meanwhile is on its way out */
+		if (!hird_find_any(h, domain->name) && !strcmp(uuid, domain->qemu.uuid))
 			end_stranger(h, domain);
 	}
 }

@@ -102,7 +102,7 @@ work_ended(struct disk *disk, const GError *late)
 	if (late) {
 		disk_unref(job->disk);
 		job->disk = g_rc_box_new0(struct disk);
-		g_set_error_literal(&job->disk->error, DISK_ERROR, DISK_ERROR_IO, late->message);
+		job->disk->error = g_error_copy(late);
 	}
 	return job;
 }

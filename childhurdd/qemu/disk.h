@@ -26,8 +26,8 @@ struct disk_spec {
 };
 
 struct disk_job;
-/* error NULL: the overlay is there, whole. format: the image's, "qcow2" or "raw". May free the job.
- */
+/* error NULL: the overlay is there, whole; G_IO_ERROR_TIMED_OUT: a file did not answer. format: the
+ * image's, "qcow2" or "raw". May free the job. */
 typedef void (*disk_fn)(struct disk_job *job, const char *format, const GError *error, void *data);
 
 /*

@@ -108,6 +108,13 @@ start_failed(struct world *r, const char *text)
 	childhurd_event(r->c, lack_says(text) ? EVENT_START_LACKED : EVENT_START_FAILED, text);
 }
 
+/* A file did not answer: whether the start is good is not known. */
+static inline void
+start_late(struct world *r, const char *text)
+{
+	childhurd_event(r->c, EVENT_START_LACKED, text);
+}
+
 /* world_notes.c: log and tell it, unless the guest had so much of this kind told lately. */
 void world_note(struct world *r, enum note note, const char *text);
 void world_notes_init(struct world *r);

@@ -90,7 +90,10 @@ keys_go_on(struct world *r, const GError *late, const GError *problem)
 	if (!text)
 		return TRUE;
 	keys_end(r);
-	start_failed(r, text);
+	if (late)
+		start_late(r, text);
+	else
+		start_failed(r, text);
 	return FALSE;
 }
 

@@ -25,9 +25,14 @@ static void
 on_disk(struct disk_job *job, const char *format, const GError *error, void *data)
 {
 	struct world *r = data;
+	gboolean late = g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
 	g_autofree char *text = error ? g_strdup(error->message) : NULL;
 	disk_job_free(r->disk_job);
 	r->disk_job = NULL;
+	if (late) {
+		start_late(r, text);
+		return;
+	}
 	if (text) {
 		start_failed(r, text);
 		return;
@@ -186,8 +191,12 @@ place_done(void *data, const GError *late)
 	struct place_job *job = data;
 	struct world *r = job->world;
 	r->place = NULL;
-	if (late || job->error) {
-		start_failed(r, late ? late->message : job->error->message);
+	if (late) {
+		start_late(r, late->message);
+		return;
+	}
+	if (job->error) {
+		start_failed(r, job->error->message);
 		return;
 	}
 	g_free(r->emulator);

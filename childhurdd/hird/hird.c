@@ -68,8 +68,9 @@ hird_renew(struct hird *h)
 	tell_once(&h->unrenewed, error);
 }
 
-/* Something that waits for the publication. */
+/* Something that waits for the publication of this number. */
 struct follow_up {
+	guint64 number;
 	void (*fn)(struct hird *h, void *data);
 	GDestroyNotify destroy;
 	void *data;
@@ -88,7 +89,9 @@ static void
 follow_up(struct hird *h)
 {
 	struct follow_up *next;
-	while (!publisher_busy(h->publisher) && (next = g_queue_pop_head(&h->after))) {
+	while ((next = g_queue_peek_head(&h->after)) &&
+	       next->number <= publisher_ended(h->publisher)) {
+		g_queue_pop_head(&h->after);
 		next->fn(h, next->data);
 		follow_up_free(next);
 	}
@@ -100,7 +103,7 @@ hird_after_publishing(struct hird *h, void (*fn)(struct hird *h, void *data),
 {
 	struct follow_up *next = g_new(struct follow_up, 1);
 	gboolean first = g_queue_is_empty(&h->after);
-	*next = (struct follow_up){fn, destroy, data};
+	*next = (struct follow_up){publisher_asked(h->publisher), fn, destroy, data};
 	g_queue_push_tail(&h->after, next);
 	if (first) /* else it is reached from the one before */
 		follow_up(h);

@@ -48,6 +48,7 @@ publisher_guests(const struct host *host, GPtrArray *worlds)
 /* The guests as they were: a worker's alone. */
 struct publication {
 	struct publisher *publisher;
+	guint64 number; /* from 1 */
 	char *directory;
 	GArray *guests; /* of struct published_guest, with strings of its own */
 	gboolean missing;
@@ -60,6 +61,7 @@ struct publisher {
 	struct lane *lane;
 	struct publication *next; /* to be written when the one before is; NULL: none */
 	gboolean writing;
+	guint64 asked, ended; /* numbers: of the newest one, of the last that has ended */
 	publisher_fn done;
 	void *data;
 };
@@ -108,7 +110,7 @@ publication_work(void *data)
 	lane_touch("folder", p->directory);
 	if (p->missing && published_is_there(p->directory))
 		return;
-	if (folder_make(p->directory, &p->made, &p->error))
+	if (folder_make(p->directory, &p->made, &p->error) && !lane_given_up())
 		published_write(p->directory, (const struct published_guest *)p->guests->data,
 				p->guests->len, &p->error);
 }
@@ -129,6 +131,7 @@ on_written(void *data, const GError *late)
 {
 	const struct publication *publication = data;
 	struct publisher *publisher = publication->publisher;
+	publisher->ended = publication->number;
 	write_next(publisher);
 	publisher->done(!late && publication->made, late ? late : publication->error,
 			publisher->data);
@@ -160,6 +163,7 @@ publisher_update(struct publisher *publisher, GPtrArray *worlds, gboolean missin
 {
 	struct publication *next = g_new0(struct publication, 1);
 	next->publisher = publisher;
+	next->number = ++publisher->asked;
 	next->directory = g_strdup(publisher->host->config->runtime_directory);
 	next->guests = publisher_guests(publisher->host, worlds);
 	g_array_set_clear_func(next->guests, guest_clear);
@@ -170,6 +174,18 @@ publisher_update(struct publisher *publisher, GPtrArray *worlds, gboolean missin
 	publisher->next = next;
 	if (!publisher->writing)
 		write_next(publisher);
+}
+
+guint64
+publisher_asked(const struct publisher *publisher)
+{
+	return publisher->asked;
+}
+
+guint64
+publisher_ended(const struct publisher *publisher)
+{
+	return publisher->ended;
 }
 
 gboolean

@@ -32,6 +32,10 @@ void publisher_free(struct publisher *publisher); /* NULL is allowed */
 /* Write what these worlds are now; missing: only if a file is not there. What was to be written
  * before and has not begun is left out. done follows. */
 void publisher_update(struct publisher *publisher, GPtrArray *worlds, gboolean missing);
+/* How often publisher_update was called, and up to which of these calls all is written, or could
+ * not be. */
+guint64 publisher_asked(const struct publisher *publisher);
+guint64 publisher_ended(const struct publisher *publisher);
 /* Is anything still to be written? */
 gboolean publisher_busy(const struct publisher *publisher);
 

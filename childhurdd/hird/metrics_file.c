@@ -194,6 +194,7 @@ metrics_file_set(struct metrics_file *file, const char *path)
 		remove_file(file, file->path);
 	file->path = g_strdup(path);
 	g_clear_pointer(&file->complaint, g_free);
+	file->late = FALSE;
 	if (!path)
 		return;
 	ev_timer_set(&file->timer, 0, file->period);

@@ -323,7 +323,7 @@ struct known {
 	struct world *world;
 	enum config_inject inject;
 	char *extra, *secrets, *offload_key;
-	char **host_keys, *coordinator_key;
+	char **host_keys;
 };
 
 static void
@@ -333,7 +333,6 @@ know_work(void *data)
 	lane_touch("key", known->offload_key);
 	if (access(known->offload_key, F_OK) < 0)
 		return; /* before its first start it cannot be told of */
-	known->coordinator_key = coordinator_key(known->offload_key);
 	lane_touch("secrets", known->inject == CONFIG_INJECT_NONE ? known->extra : known->secrets);
 	known->host_keys = guest_host_keys(known->inject, known->extra, known->secrets, NULL);
 }
@@ -346,9 +345,7 @@ on_known(void *data, const GError *late)
 	if (late || !known->host_keys)
 		return;
 	g_strfreev(r->host_keys);
-	g_free(r->coordinator_key);
 	r->host_keys = g_steal_pointer(&known->host_keys);
-	r->coordinator_key = g_steal_pointer(&known->coordinator_key);
 	r->host->ops->publish(r->host->hird);
 }
 
@@ -360,7 +357,6 @@ known_free(void *data)
 	g_free(known->secrets);
 	g_free(known->offload_key);
 	g_strfreev(known->host_keys);
-	g_free(known->coordinator_key);
 	g_free(known);
 }
 
@@ -374,6 +370,10 @@ world_know_keys(struct world *r)
 	known->extra = g_build_filename(r->host->config->secrets_directory, guest->name, NULL);
 	known->secrets = g_strdup(r->secrets);
 	known->offload_key = g_strdup(r->offload_key);
+	/* The record may have the host keys; the guest is not to be published by a key that the
+	 * coordinator cannot read. */
+	g_free(r->coordinator_key);
+	r->coordinator_key = coordinator_key(r->offload_key);
 	lane_run(r->files, FILES_LIMIT, know_work, on_known, known_free, known);
 }
 

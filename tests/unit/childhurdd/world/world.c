@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Which of libvirt's reports are about the QEMU that runs. */
+/* Which of libvirt's reports are about the QEMU that runs, and what is known of a guest at once. */
 #include "childhurdd/world/world_internal.h"
+
+#include <glib/gstdio.h>
+
+#include "childhurdd/qemu/kvm.h"
 
 static gboolean
 judged(const struct world *r)
@@ -53,10 +57,36 @@ test_reports_without_qemu(void)
 	ev_loop_destroy(host.loop);
 }
 
+/* A guest that an earlier daemon started can be published before a worker has read its files. */
+static void
+test_known_at_once(void)
+{
+	g_autofree char *state = g_dir_make_tmp("childhurd-world-XXXXXX", NULL);
+	g_autofree char *folder = g_build_filename(state, "a", NULL);
+	g_autofree char *copy = g_build_filename(folder, "offload_key.guix", NULL);
+	struct config config = {.state_directory = state, .secrets_directory = state};
+	struct config_guest guest = {.name = (char *)"a"};
+	struct host host = {.loop = ev_loop_new(EVFLAG_AUTO), .config = &config};
+	host.files = tasks_new(host.loop, -1);
+	host.acceleration = kvm_new(host.loop, state, NULL);
+	g_assert_cmpint(g_mkdir(folder, 0700), ==, 0);
+	g_assert_true(g_file_set_contents(copy, "key", -1, NULL));
+	struct world *world = world_new(&host, &guest);
+	g_assert_cmpstr(world_coordinator_key(world), ==, copy);
+	world_free(world);
+	kvm_free(host.acceleration);
+	tasks_finish(host.files);
+	ev_loop_destroy(host.loop);
+	g_assert_cmpint(g_unlink(copy), ==, 0);
+	g_assert_cmpint(g_rmdir(folder), ==, 0);
+	g_assert_cmpint(g_rmdir(state), ==, 0);
+}
+
 int
 main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/world/the-coordinators-key-is-known-at-once", test_known_at_once);
 	g_test_add_func("/world/the-end-of-one-qemu-is-not-the-next-ones", test_late_reports);
 	g_test_add_func("/world/without-a-qemu-no-report-is-its-own", test_reports_without_qemu);
 	return g_test_run();

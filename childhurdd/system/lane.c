@@ -146,17 +146,21 @@ late_error(const struct lane *lane, gint64 waited)
 			   file ? file : "a file", MAX(waited, ms) / 1000);
 }
 
-/* For how many ms this job has waited, or the lane for a file that nobody waits for any more: that
- * one is away, and need not be waited for again. */
+/*
+ * For how many ms this job has waited for one file, be it that of the work before it: where many
+ * share a lane, those at its end may wait for long, and nothing is away. A file that nobody waits
+ * for any more is away, and need not be waited for again.
+ */
 static gint64
 waited_for(struct lane_job *job)
 {
 	struct lane_job *running = job->lane->running;
-	gint64 own, before = 0;
+	gint64 own, before;
 	g_free(file_of(job, &own));
-	if (running && running != job && g_atomic_int_get(&running->given_up))
-		g_free(file_of(running, &before));
-	return MAX(own, before);
+	if (!running || running == job)
+		return own;
+	g_free(file_of(running, &before));
+	return g_atomic_int_get(&running->given_up) ? before : MIN(own, before);
 }
 
 /* The work may have gone on to another file meanwhile, which has a limit of its own. */

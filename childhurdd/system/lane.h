@@ -29,10 +29,10 @@ void lane_free(struct lane *lane);
 
 /*
  * work(data) in a worker, when all that the lane was given before has ended; then, unless it was
- * forgotten, done(data, NULL) on the loop; done may be NULL,
- * and then there is no limit. destroy(data) follows on the loop when
- * the work has ended or will never begin. limit: ms for the work before it in the lane, and again
- * for each file that the work names with lane_touch. The handle is valid until done is called.
+ * forgotten, done(data, NULL) on the loop; done may be NULL, and then there is no limit.
+ * destroy(data) follows on the loop when the work has ended or will never begin. limit: ms for each
+ * file that the work, or the work before it in the lane, names with lane_touch. The handle is valid
+ * until done is called.
  */
 struct lane_job *lane_run(struct lane *lane, gint64 limit, task_fn work, lane_done_fn done,
 			  GDestroyNotify destroy, void *data);

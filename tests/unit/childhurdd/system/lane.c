@@ -6,6 +6,7 @@
 
 #define LIMIT 60000 /* ms that a busy machine meets */
 #define SHORT 20    /* ms of a limit that is to pass */
+#define SLOW  200   /* ms that a slow file takes */
 
 struct bed {
 	struct ev_loop *loop;
@@ -140,6 +141,32 @@ test_late(void)
 }
 
 static void
+slow_work(void *data)
+{
+	struct job *job = data;
+	lane_touch("image", job->file);
+	g_usleep(SLOW * 1000);
+}
+
+/* Together they take longer than the limit, and none of them does. */
+static void
+test_many(void)
+{
+	struct bed bed;
+	bed_init(&bed);
+	struct job jobs[10];
+	bed.wanted = G_N_ELEMENTS(jobs);
+	for (gsize i = 0; i < G_N_ELEMENTS(jobs); i++) {
+		jobs[i] = (struct job){.bed = &bed, .file = "/a"};
+		lane_run(bed.lane, 7 * SLOW, slow_work, job_done, job_destroy, &jobs[i]);
+	}
+	ev_run(bed.loop, 0);
+	g_assert_cmpint(bed.late, ==, 0);
+	g_assert_cmpint(bed.ended, ==, bed.wanted);
+	bed_clear(&bed);
+}
+
+static void
 test_forget(void)
 {
 	struct bed bed;
@@ -211,6 +238,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/lane/order", test_order);
 	g_test_add_func("/lane/late", test_late);
+	g_test_add_func("/lane/many", test_many);
 	g_test_add_func("/lane/forget", test_forget);
 	g_test_add_func("/lane/free", test_free);
 	g_test_add_func("/lane/waits-for", test_waits_for);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One childhurd: what people want of it, and what happens to it.
+ * One childhurd: what the operators want of it, and what happens to it.
  *
- * What people want (want_up, drained) is kept apart from what is the case (state), so that a wish
- * that comes while something else is under way is never lost: when QEMU is gone, childhurd_settle()
- * looks at the wish and goes on from there. A guest is taken off the list (changed() publishes)
- * before anything is done to it; builds that have read the list a moment ago are kept out by the
- * slots.
+ * The wish (want_up, drained) is kept apart from the state, so a wish that arrives while something
+ * else is under way is never lost: once QEMU is gone, childhurd_settle() reads the wish and goes on
+ * from there. A guest is off the list (changed() publishes) before anything is done to it. The
+ * slots keep out a build whose coordinator read the list a moment before.
  *
- * The parts of this are childhurd_actions.c, childhurd_state.c, childhurd_ready.c,
- * childhurd_boots.c, childhurd_doubt.c and childhurd_end.c.
+ * The other parts are childhurd_actions.c, childhurd_state.c, childhurd_ready.c, childhurd_boots.c,
+ * childhurd_doubt.c and childhurd_end.c.
  */
 #include "childhurdd/guest/childhurd_internal.h"
 
@@ -42,7 +41,7 @@ childhurd_start(struct childhurd *c, const char *why)
 	c->ops->queue(c);
 }
 
-/* What people want after this. */
+/* What the operators want after this event. */
 static void
 note_wish(struct childhurd *c, enum event event)
 {

@@ -2,8 +2,8 @@
 /*
  * One childhurd: its state, and the actions of the table in lifecycle.c.
  *
- * The world is behind struct world_ops. Everything asked of it is answered by an event, later,
- * never from within the call; so a test can drive years of a guest's life in milliseconds.
+ * A guest reaches the world only through struct world_ops. The world answers with an event, later,
+ * never from within the call. So a test can drive years of a guest's life in milliseconds.
  */
 #ifndef CHILDHURDD_GUEST_CHILDHURD_H
 #define CHILDHURDD_GUEST_CHILDHURD_H
@@ -16,38 +16,37 @@
 /* Limits that no configuration key sets; the manual lists them. Milliseconds. */
 /* From a place among the starts to QEMU's start: keys, disk, libvirt. */
 #define START_LIMIT 180000
-/* Or stop-timeout, when that is shorter. */
+/* From the press of the power button to the next step; stop-timeout if that is shorter. */
 #define POWER_BUTTON_LIMIT 15000
-/* For one try to end QEMU, and how many there are. */
+/* For one try to end QEMU, and the number of tries. */
 #define KILL_LIMIT 10000
 #define KILL_TRIES 3
-/* From one failure to the next try: doubled each time. */
+/* From the first failure to the next try; doubled with each further failure in a row. */
 #define BACKOFF_FIRST	1000
 #define BACKOFF_LONGEST 300000
-/* Failures in a row, then the breaker opens: failed. */
+/* After so many failures in a row the guest is failed. */
 #define BACKOFF_TRIES 10
-/* Ready for so long: the earlier failures do not count any more. */
+/* Once a guest was ready for so long, its earlier failures no longer count. */
 #define BACKOFF_FORGET 600000
 /* The longest back-off of a start that the host could not make. */
 #define LACK_LONGEST 60000
-/* Stopped with --now: halting over SSH is given up when the console says nothing for so long, and
- * the power button has no longer to work. */
+/* With --now: halting over SSH is given up once the console has been silent for NOW_SILENCE, the
+ * power button after NOW_BUTTON. */
 #define NOW_SILENCE 15000
 #define NOW_BUTTON  5000
-/* ... or for so long, once the console has said that the guest goes down. */
+/* ... and this silence is allowed once the console has reported that the guest goes down. */
 #define GOING_DOWN_SILENCE 30000
-/* A guest said that it goes down, and stop-timeout passed: it has so long to answer a probe, or it
- * is down. */
+/* When stop-timeout has passed for a guest that reported that it goes down, it counts as down
+ * unless it answers a probe within this. */
 #define GOING_DOWN_ANSWER 20000
-/* Between two tries to set a clock that did not help. */
+/* Between two tries to set a clock, if the first did not help. */
 #define CLOCK_AGAIN 600000
-/* A guest in which a build runs may go on without answering for so long, whatever signs of life it
- * shows. */
+/* The longest that a guest with a running build may not answer, whatever signs of life it shows. */
 #define HANG_LONGEST 86400000
-/* Between two collections of garbage that did not help. */
+/* Between two garbage collections, if the first did not help. */
 #define COLLECT_AGAIN 3600000
-/* A boot may take BOOT_PATIENCE times the longest of the last BOOTS_KEPT ones, within boot-timeout,
- * but always BOOT_LEAST. */
+/* The limit of a boot: BOOT_PATIENCE times the longest of the last BOOTS_KEPT boots, at least
+ * BOOT_LEAST, but never more than boot-timeout. */
 #define BOOTS_KEPT    5
 #define BOOT_PATIENCE 4
 #define BOOT_LEAST    60000
@@ -59,72 +58,72 @@ enum qemu {
 	QEMU_RUNNING,
 };
 
-/* What a guest says while it has no place among the starts. */
+/* The phase of a guest that waits for a place among the starts. */
 #define CHILDHURD_PHASE_QUEUED "waiting for a place among the parallel starts"
 
 struct childhurd;
 
-/* What a childhurd asks of the world. None of these calls back from within. */
+/* What a childhurd asks of the world. No function calls back before it returns. */
 struct world_ops {
 	gint64 (*now)(struct childhurd *c);	       /* monotonic, ms */
 	double (*random)(struct childhurd *c);	       /* 0 <= x < 1, for jitter */
 	void (*timer)(struct childhurd *c, gint64 at); /* EVENT_DEADLINE at this time; -1: none */
 	void (*queue)(struct childhurd *c);	       /* wait for a place: EVENT_ADMITTED */
-	void (*leave)(struct childhurd *c);	       /* gives up the place, or the wait for one */
+	void (*leave)(struct childhurd *c);	       /* give up the place, or the wait for one */
 	void (*prepare)(struct childhurd *c);	       /* EVENT_PREPARED or EVENT_START_FAILED */
 	void (*launch)(struct childhurd *c);	       /* EVENT_LAUNCHED or EVENT_START_FAILED */
 	void (*enroll)(struct childhurd *c);	       /* EVENT_GREETED, EVENT_ENROLLED */
 	void (*watch)(struct childhurd *c); /* connect and probe on and on: EVENT_PROBE_* */
 	void (*quiet)(struct childhurd *c); /* give up all of the above */
-	void (*halt)(struct childhurd *c);  /* EVENT_HALT_REFUSED when it cannot be said */
+	void (*halt)(struct childhurd *c);  /* EVENT_HALT_REFUSED if `halt` cannot be run */
 	void (*power_button)(struct childhurd *c);
-	void (*kill)(struct childhurd *c);    /* the end of QEMU is an event of its own */
+	void (*kill)(struct childhurd *c);    /* QEMU's end is reported by an event of its own */
 	void (*discard)(struct childhurd *c); /* delete the guest's disk */
-	int (*builds)(struct childhurd *c);   /* builds running; -1 unknown */
-	/* Keep further builds out, and tell how many run: with 0 none can come any more. */
+	int (*builds)(struct childhurd *c);   /* the number of running builds; -1: unknown */
+	/* Keep further builds out, and return how many run. After 0 none can begin. */
 	int (*hold)(struct childhurd *c);
 	void (*release)(struct childhurd *c);	/* let builds in again */
-	void (*collect)(struct childhurd *c);	/* the garbage in its store: EVENT_COLLECTED */
+	void (*collect)(struct childhurd *c);	/* collect garbage: EVENT_COLLECTED */
 	void (*set_clock)(struct childhurd *c); /* EVENT_CLOCK_SET */
 	void (*ask)(struct childhurd *c);	/* while watched: probe it now */
 	gint64 (*sign)(struct childhurd *c);	/* monotonic ms of the last sign of life */
 	gint64 (*spoke)(struct childhurd *c);	/* ... of the last output on its console */
-	/* The state or what is shown of it changed. state_changed, also when only the place in the
-	 * list of machines did: it is published next, and clients hear of it when it is. text: for
-	 * the log; may be NULL. */
+	/* The state, or something that status shows, changed. state_changed is also TRUE if only
+	 * the place in the list of machines changed. Then the list is published, and clients hear
+	 * of it afterwards. text: for the log; may be NULL. */
 	void (*changed)(struct childhurd *c, gboolean state_changed, const char *text);
 };
 
 enum rung { RUNG_NONE, RUNG_HALT, RUNG_POWER_BUTTON, RUNG_KILL };
 
-/* How the list of machines has a guest: not, as one that will be ready, as one that is. */
+/* A guest in the list of machines: not there, expected to be ready, or ready. */
 enum listing { LISTING_NOT, LISTING_COMING, LISTING_READY };
 
-/* What the last probe said of its store. */
+/* The space in its store, by the last probe. */
 enum room { ROOM_ENOUGH, ROOM_LOW, ROOM_NONE };
 
-/* What becomes of a guest whose QEMU is on its way out, other than what people want. */
+/* What happened to a guest whose QEMU ends. It decides, with the operators' wish, what follows. */
 enum verdict {
 	VERDICT_NONE,
 	VERDICT_FAILURE,
-	VERDICT_LACK, /* of the host's: no failure of the guest's */
+	VERDICT_LACK, /* the host lacks something; not a failure of the guest */
 	VERDICT_POWERED_OFF,
 	VERDICT_GIVEN_UP
 };
 
-/* What the console said, and nobody here had asked for. */
+/* The console reports that the guest goes down, and the daemon had not asked for that. */
 enum going_down {
 	GOING_DOWN_NOT,
-	GOING_DOWN_SAID,  /* it has stop-timeout to do so */
-	GOING_DOWN_ASKED, /* that has passed: does it answer? */
+	GOING_DOWN_SAID,  /* it has stop-timeout to be gone */
+	GOING_DOWN_ASKED, /* stop-timeout has passed; the next probe decides */
 };
 
-/* Why a guest failed, for those who count. */
+/* Why a guest failed, as the metrics count it. */
 enum failure {
 	FAILURE_START,	      /* keys, disk or QEMU's start */
-	FAILURE_HOST,	      /* the same, for want of something of the host's */
+	FAILURE_HOST,	      /* the same, because the host lacks something */
 	FAILURE_BOOT_TIMEOUT, /* not ready within its limit */
-	FAILURE_IMPOSTOR,     /* the same, or hung, and another host key than its own answered */
+	FAILURE_IMPOSTOR,     /* the same, or hung, and a foreign host key answered */
 	FAILURE_HUNG,	      /* was ready, and did not answer for hang-timeout */
 	FAILURE_PANIC,	      /* the console says that it cannot go on */
 	FAILURE_HALTED,	      /* it halted before it was ready */
@@ -146,57 +145,57 @@ struct childhurd_kept {
 	int restarts;
 };
 
-/* Closed: others read it, and only childhurd*.c write to it. */
+/* Other files only read it; childhurd*.c alone write to it. */
 struct childhurd {
 	const struct world_ops *ops;
-	void *world;			   /* the world's */
+	void *world;			   /* for the functions of ops */
 	const struct config_guest *config; /* replaced on reload */
 
 	enum state state;
-	gint64 since; /* monotonic ms */
-	char *why;    /* why it is in this state */
-	char *phase;  /* what is being waited for, or the last thing that went wrong; may be NULL */
+	gint64 since;	 /* monotonic ms */
+	char *why;	 /* the reason for the state */
+	char *phase;	 /* what it waits for, or what went wrong last; may be NULL */
 	gint64 deadline; /* monotonic ms; -1: none */
-	/* While one of these is so nothing can be said of the guest, and its limit waits. */
-	gboolean unasked; /* it cannot be probed, by the host's doing */
+	/* While one of these is TRUE, the guest cannot be judged, and its limit waits. */
+	gboolean unasked; /* it cannot be probed, because the host lacks something */
 	gboolean paused;  /* QEMU does not let it run */
-	gint64 left;	  /* ms that are left of the limit then; -1: none */
+	gint64 left;	  /* ms left of that limit; -1: none */
 
-	gboolean want_up;      /* people want it running: what follows a stop is a start */
-	gboolean drained;      /* people want it unpublished */
-	gboolean winding_down; /* a stop was asked for and waits for a build */
-	char *wish;	       /* why it winds down; NULL: it never did */
-	gboolean discard;      /* the disk is to be thrown away before the next start */
+	gboolean want_up;      /* the operators want it up: a start follows a stop */
+	gboolean drained;      /* the operators want it unpublished */
+	gboolean winding_down; /* a stop waits for a build */
+	char *wish;	       /* the reason for that stop; NULL: there was none */
+	gboolean discard;      /* discard the disk before the next start */
 	enum qemu qemu;
-	gboolean enrolled;   /* secrets are in this boot of the guest */
+	gboolean enrolled;   /* it got its secrets in this boot */
 	gboolean proven;     /* was ready in this boot */
-	gboolean had_room;   /* in its store, in this boot */
-	gboolean collecting; /* the garbage in its store, off the list */
+	gboolean had_room;   /* its store had enough space in this boot */
+	gboolean collecting; /* its garbage is collected, and it is off the list */
 	gint64 collected_at; /* monotonic ms, in this boot; 0: never */
 	enum room room;
-	char *room_text;      /* how much there is, for people */
-	enum listing listing; /* as was told by the last change */
+	char *room_text;      /* that space in words */
+	enum listing listing; /* as the last change reported it */
 	gboolean clock_off;   /* its clock is further off than clock-skew-limit */
 	gboolean setting_clock;
 	gint64 clock_set_at; /* monotonic ms of a try that has not helped yet; 0: none */
-	char *clock_text;    /* how far it is off, for people */
+	char *clock_text;    /* how far it is off, in words */
 	enum going_down going_down;
 	gboolean goes_for_reboot; /* with going_down */
-	gboolean up_again;	  /* with going_down: people want it up since */
+	gboolean up_again; /* with going_down: an operator has asked for a start since then */
 	enum rung rung;
-	gint64 rung_until; /* monotonic ms: the end of the rung in any case */
-	gboolean now;	   /* people want no gentle way that takes long */
+	gint64 rung_until; /* monotonic ms: the latest end of the rung */
+	gboolean now;	   /* --now: no gentle way may take long */
 	int kills;
 	enum verdict verdict;
 	char *failure;	     /* with a verdict: what happened */
-	enum failure reason; /* the same, for those who count */
+	enum failure reason; /* the same for the metrics */
 	gboolean impostor;   /* the last probe met another host key than the guest's */
 
 	int failures;		  /* in a row */
 	int lacks;		  /* starts in a row that the host could not make */
-	int restarts;		  /* automatic ones since people started it */
-	gint64 launched_at;	  /* monotonic ms of QEMU's start */
-	gint64 boots[BOOTS_KEPT]; /* ms that the last ones took, the latest first; 0: none */
+	int restarts;		  /* automatic ones since an operator started it */
+	gint64 launched_at;	  /* monotonic ms of QEMU's start; 0: unknown */
+	gint64 boots[BOOTS_KEPT]; /* ms that each took, the latest first; 0: none */
 };
 
 /* A new guest in state stopped, one of config's owners. Free with childhurd_free. */
@@ -205,39 +204,40 @@ struct childhurd *childhurd_new(const struct config_guest *config, const struct 
 void childhurd_free(struct childhurd *c); /* NULL is allowed */
 
 struct childhurd_kept childhurd_keep(const struct childhurd *c);
-/* Before the first event: what an earlier daemon kept. */
+/* Restore what an earlier daemon kept. Before the first event. */
 void childhurd_recall(struct childhurd *c, const struct childhurd_kept *kept);
-/* The same of single things. It was drained: */
+/* Restore one thing: it was drained. */
 void childhurd_recall_drained(struct childhurd *c);
-/* Nothing was kept: people want it up, since it runs. */
+/* It runs and nothing was kept: the operators want it up. */
 void childhurd_recall_up(struct childhurd *c);
 /* It was stopped; why is copied. */
 void childhurd_recall_stopped(struct childhurd *c, const char *why);
-/* What the last boots took, in ms, the latest first; 0: none. */
+/* How long the last boots took, in ms, the latest first; 0: none. */
 void childhurd_boots_recall(struct childhurd *c, const gint64 boots[BOOTS_KEPT]);
-/* What is known of boots says nothing of the next one. */
+/* Forget how long boots took, because the next one will differ. */
 void childhurd_boots_forget(struct childhurd *c);
 
-/* Another configuration holds from now on; the one before may be gone. */
+/* Use this configuration from now on. The childhurd becomes one of its owners, and gives up the one
+ * before. */
 void childhurd_configure(struct childhurd *c, const struct config_guest *config);
-/* The last probe met the guest's host key, or another (impostor). No event: the probe's follows. */
+/* Note whether the last probe met a foreign host key (impostor). The probe's event follows. */
 void childhurd_note_host_key(struct childhurd *c, gboolean impostor);
 
-/* Something happened. text: what exactly, for people; NULL: nothing to add. */
+/* Handle an event. text: its details in words; NULL: none. */
 void childhurd_event(struct childhurd *c, enum event event, const char *text);
 
-/* Its QEMU runs, or may come up yet. */
+/* Its QEMU runs, or may still come up. */
 static inline gboolean
 childhurd_has_qemu(const struct childhurd *c)
 {
 	return c->qemu != QEMU_GONE;
 }
 
-/* In the list of machines: proven ready, and nobody wants it off. */
+/* The list of machines has it as ready: nothing keeps it off. */
 gboolean childhurd_published(const struct childhurd *c);
-/* Not ready, but it will be without anybody doing anything. */
+/* Not published, but it will be without an operator's help. */
 gboolean childhurd_coming_up(const struct childhurd *c);
-/* Note what is being waited for (shown by status); logs nothing. */
+/* Set what it waits for, which status shows. Logs nothing. */
 void childhurd_set_phase(struct childhurd *c, const char *phase);
 
 #endif

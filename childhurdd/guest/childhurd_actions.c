@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The actions behind the table of lifecycle.c, one function each, in the order of enum action: what
- * follows from an event. What takes more than a few lines is in the other parts of childhurd.c.
+ * The actions of the table in lifecycle.c: one function for each, in the order of enum action. What
+ * takes more than a few lines is in the other childhurd_*.c.
  */
 #include "childhurdd/guest/childhurd_internal.h"
 
@@ -20,7 +20,7 @@ act_ignore(struct childhurd *c, const struct cause *cause)
 static void
 act_want(struct childhurd *c, const struct cause *cause)
 {
-	c->verdict = VERDICT_NONE; /* what people want now counts, not why it went down */
+	c->verdict = VERDICT_NONE; /* the wish counts now, not why it went down */
 	if (c->state == STATE_STOPPING && is_now(cause->event) && !c->now) {
 		c->now = TRUE;
 		childhurd_hasten(c);
@@ -82,7 +82,7 @@ act_take_over(struct childhurd *c, const struct cause *cause)
 	gboolean going_down = c->winding_down || !c->want_up;
 	c->qemu = QEMU_RUNNING;
 	if (going_down && c->proven && c->ops->hold(c) > 0) {
-		/* the earlier daemon waited for that build, too */
+		/* the earlier daemon waited for a build */
 		c->ops->watch(c);
 		childhurd_wind_down(c, cause->text);
 		return;
@@ -123,7 +123,7 @@ act_connect(struct childhurd *c, const struct cause *cause)
 	c->ops->watch(c);
 }
 
-/* What it answered before it was paused says nothing. */
+/* An answer from before it was paused proves nothing. */
 static void
 act_ready(struct childhurd *c, const struct cause *cause)
 {
@@ -264,7 +264,7 @@ act_unwanted(struct childhurd *c, const struct cause *cause)
 	childhurd_end_unwanted(c);
 }
 
-/* As was wanted, so the reason stays. */
+/* It was asked for, so the reason stays. */
 static void
 act_stopped(struct childhurd *c, const struct cause *cause)
 {
@@ -281,7 +281,7 @@ act_fail(struct childhurd *c, const struct cause *cause)
 		return;
 	}
 	if (cause->event == EVENT_DEADLINE && c->state == STATE_STARTING) {
-		/* all that is done there is the host's to do */
+		/* only the host works on this phase */
 		c->reason = FAILURE_HOST;
 		childhurd_fail(c, VERDICT_LACK, what);
 		return;

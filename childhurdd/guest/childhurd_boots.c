@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * What is known of a guest's boots, and the limit of the next one that is learned from it.
- */
+/* How long a guest's boots took, and the limit of the next one that follows from it. */
 #include "childhurdd/guest/childhurd_internal.h"
 
 #include <string.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A guest that does not answer, cannot be asked, is paused, or says that it goes down: how long
- * that may last, and what it means.
+ * A guest that does not answer, cannot be probed, is paused, or reports that it goes down: how long
+ * that may last, and what follows.
  */
 #include "childhurdd/guest/childhurd_internal.h"
 
-/* One of the two, which are in c, begins or ends. */
+/* what is &c->unasked or &c->paused; it becomes is_so. */
 static void
 stall(struct childhurd *c, gboolean *what, gboolean is_so)
 {

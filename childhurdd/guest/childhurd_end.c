@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * How a guest ends, and what follows: the ways to end its QEMU, from the gentlest on, the verdict
- * on what happened, and once QEMU is gone, the next state, which the verdict and the wish decide.
+ * How a guest ends, and what follows: the ways to end its QEMU, the gentlest first, the verdict on
+ * what happened, and the next state once QEMU is gone. Verdict and wish decide the next state.
  */
 #include "childhurdd/guest/childhurd_internal.h"
 
@@ -61,7 +61,7 @@ give_up(struct childhurd *c, const char *why)
 	childhurd_set_state(c, STATE_FAILED, why);
 }
 
-/* QEMU is gone and it should not have: again, later, or not at all. */
+/* QEMU is gone unexpectedly: try again later, or give up. */
 static void
 fail_settled(struct childhurd *c)
 {
@@ -87,7 +87,7 @@ fail_settled(struct childhurd *c)
 	c->ops->changed(c, FALSE, text);
 }
 
-/* The guest has no part in it, and whatever `restart` says, it was not even started. */
+/* The guest did not cause this, and was not started, so `restart` does not matter. */
 static void
 lack_settled(struct childhurd *c)
 {
@@ -271,7 +271,7 @@ childhurd_fail(struct childhurd *c, enum verdict verdict, const char *what)
 	g_free(c->failure);
 	c->failure = g_strdup(what);
 	c->verdict = verdict;
-	if (c->winding_down) /* the stop that waited for a build has nothing to wait for any more */
+	if (c->winding_down) /* the stop has no build to wait for any more */
 		c->verdict = VERDICT_NONE;
 	if (childhurd_has_qemu(c))
 		childhurd_stop(c, RUNG_KILL, what);
@@ -293,7 +293,7 @@ childhurd_ended(struct childhurd *c, enum event event, const char *what)
 		c->verdict = VERDICT_FAILURE;
 	else if (event == EVENT_POWERED_OFF || c->config->restart == CONFIG_RESTART_NEVER)
 		c->verdict = VERDICT_POWERED_OFF;
-	else /* a reboot: up again, at once */
+	else /* a reboot: start again at once */
 		c->restarts++;
 	childhurd_settle(c, what);
 }

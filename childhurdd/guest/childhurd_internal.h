@@ -1,70 +1,71 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the parts of a guest's actions share. Each function belongs to the file that it stands
- * under. why and what are for people, and copied where they are kept; they may be those of c. */
+/* What the childhurd*.c share. Each function is in the file that it stands under. why and what are
+ * texts in words; they are copied if they are kept, and may point into c. */
 #ifndef CHILDHURDD_GUEST_CHILDHURD_INTERNAL_H
 #define CHILDHURDD_GUEST_CHILDHURD_INTERNAL_H
 
 #include "childhurdd/guest/childhurd.h"
 
-/* Phases: what is waited for. In childhurd_ready.c. */
+/* Phases, defined in childhurd_ready.c. */
 extern const char childhurd_phase_collecting[];
 extern const char childhurd_phase_winding_down[];
 
 /* --- childhurd.c --- */
 
-/* A start from the beginning: it waits for its place. */
+/* Start from the beginning: wait for a place. */
 void childhurd_start(struct childhurd *c, const char *why);
 
 /* --- childhurd_actions.c --- */
 
-/* What an action follows from. */
+/* The event that an action follows from. */
 struct cause {
 	enum event event;
-	const char *text;   /* what exactly; may be NULL */
-	gboolean wanted_up; /* want_up as it was before the event */
+	const char *text;   /* its details; may be NULL */
+	gboolean wanted_up; /* want_up before the event */
 };
 typedef void (*childhurd_action)(struct childhurd *c, const struct cause *cause);
-/* ACTION_UNDEFINED alone has none. */
+/* NULL only for ACTION_UNDEFINED. */
 extern const childhurd_action childhurd_actions[N_ACTIONS];
 
 /* --- childhurd_state.c --- */
 
 /* EVENT_DEADLINE after so many ms; < 0: never. */
 void childhurd_set_deadline(struct childhurd *c, gint64 after);
-/* The limit of a guest that is watched: it waits while nothing can be said of the guest. */
+/* Set the limit of a guest that is watched. The limit waits while the guest is unasked or
+ * paused. */
 void childhurd_set_limit(struct childhurd *c, gint64 after);
-/* ms that are left of such a limit. */
+/* ms left of that limit. */
 gint64 childhurd_limit_left(struct childhurd *c);
-/* Builds are kept out of a guest that is to get none from anybody, and else let in. */
+/* Keep builds out of a guest that may get none from any coordinator; let them into others. */
 void childhurd_mind_slots(struct childhurd *c);
-/* What keeps a ready guest off the list, NULL: nothing. */
+/* What keeps a ready guest off the list; NULL: nothing. */
 const char *childhurd_ready_phase(const struct childhurd *c);
-/* The one place where a state changes: logged, published and kept before anything follows from it.
- */
+/* The only function that changes a state. It logs, publishes and stores the state before anything
+ * follows from it. */
 void childhurd_set_state(struct childhurd *c, enum state state, const char *why);
-/* A wish, or what is known of it, can put a guest on the list or take it off. */
+/* Publish the guest again if its place in the list has changed. */
 void childhurd_list_again(struct childhurd *c);
 
 /* --- childhurd_ready.c --- */
 
-/* What a probe said of its clock. */
+/* A probe reported its clock. */
 void childhurd_note_clock(struct childhurd *c, gboolean off, const char *what);
 /* A probe was answered. */
 void childhurd_ready(struct childhurd *c);
-/* It stops once no build runs in it; until then it gets no further ones. */
+/* Stop it once no build runs in it. Until then it gets no further builds. */
 void childhurd_wind_down(struct childhurd *c, const char *why);
-/* It gets no further builds, as people want. */
+/* The operators want no further builds in it. */
 void childhurd_drain(struct childhurd *c, const char *why);
-/* It gets builds again. */
+/* The operators want builds in it again. */
 void childhurd_undrain(struct childhurd *c, const char *why);
-/* What a probe said of its store. */
+/* A probe reported the space in its store. */
 void childhurd_note_room(struct childhurd *c, enum event event, const char *what);
 
 /* --- childhurd_boots.c --- */
 
 /*
- * What a boot may take: learned from the last ones, so that one that hangs is known long before
- * boot-timeout. After a failure, and before all of BOOTS_KEPT are known, boot-timeout holds.
+ * How long a boot may take. It follows from the last boots, so a boot that hangs is noticed long
+ * before boot-timeout. After a failure, or with fewer than BOOTS_KEPT boots, it is boot-timeout.
  */
 gint64 childhurd_boot_limit(const struct childhurd *c);
 /* The last boot took so many ms. */
@@ -73,60 +74,62 @@ void childhurd_boots_note(struct childhurd *c, gint64 took);
 /* --- childhurd_doubt.c --- */
 
 /*
- * hang-timeout passed without an answer. A build in it is not broken as long as the guest shows
- * that it lives.
+ * hang-timeout passed without an answer. A running build is not broken off while the guest shows
+ * signs of life.
  */
 void childhurd_hang(struct childhurd *c, const char *what);
-/* Off the list for what was seen of it from outside: a probe is not waited for. */
+/* Take it off the list for what was seen from outside, without waiting for a probe. */
 void childhurd_doubt(struct childhurd *c, gint64 limit, const char *what);
 /* A probe could not be made. */
 void childhurd_unasked(struct childhurd *c, const char *what);
 /* A probe was made. */
 void childhurd_asked(struct childhurd *c);
-/* QEMU does not let it run. */
+/* QEMU has paused it. */
 void childhurd_paused(struct childhurd *c, const char *what);
 /* QEMU lets it run again. */
 void childhurd_resumed(struct childhurd *c, const char *what);
 /*
- * The console says so. It is off the list at once, whoever wrote that, and has stop-timeout to be
- * gone. If it answers after that, the line was not true; if not, it is down, whatever its last line
- * is.
+ * The console reports that it goes down. Any program can write that line, but the guest is off the
+ * list at once, and has stop-timeout to be gone. If it answers a probe after that, the line was not
+ * true; if not, it is down, whatever its last line is.
  */
 void childhurd_goes_down(struct childhurd *c, enum event event, const char *what);
-/* A limit of a guest passed that goes down. */
+/* A limit of a guest that goes down has passed. */
 void childhurd_is_down(struct childhurd *c);
 
 /* --- childhurd_end.c --- */
 
-/* What it would be if this event, in the present state, made a failure. */
+/* The kind of failure that this event means in the present state. */
 enum failure childhurd_failure_of(const struct childhurd *c, enum event event);
 /* The next start makes a new disk. */
 void childhurd_discard_disk(struct childhurd *c);
-/* QEMU is gone: what now? */
+/* QEMU is gone: choose the next state. */
 void childhurd_settle(struct childhurd *c, const char *why);
-/* With --now a gentle way has time only as long as it shows effect. */
+/* With --now: shorten the rung's limit, which lasts only while the rung shows effect. */
 void childhurd_hasten(struct childhurd *c);
-/* The rung's limit passed, or only what there is of it with --now: has anything been seen since? */
+/* The rung's deadline has passed. TRUE: only the shorter one of --now has, and the guest has shown
+ * since then that it goes down. */
 gboolean childhurd_shows_effect(struct childhurd *c);
-/* A Mach that QEMU loads itself heeds no power button as a rule, which --now does not wait for; who
- * goes down already needs none. */
+/* The rung to use if SSH does not work. A Mach that QEMU loads itself usually ignores the power
+ * button, so --now skips it; a guest that goes down already does not need it. */
 enum rung childhurd_rung_without_ssh(const struct childhurd *c);
-/* The next way to end QEMU begins. */
+/* Begin this way to end QEMU. */
 void childhurd_climb(struct childhurd *c, enum rung rung);
-/* Off the list, then down, beginning with the gentlest way that can work. */
+/* Take it off the list, then end it, beginning with this rung. */
 void childhurd_stop(struct childhurd *c, enum rung rung, const char *why);
-/* This way has had no effect, why: NULL, within its limit. */
+/* The present rung had no effect. why: the reason; NULL: its limit has passed. */
 void childhurd_next_rung(struct childhurd *c, const char *why);
-/* The hypervisor is at it and cannot be interrupted: whether QEMU came up, it will say. */
+/* Give up a start that libvirt works on. libvirt cannot be interrupted, and will report whether
+ * QEMU came up. */
 void childhurd_abandon_launch(struct childhurd *c, const char *why);
-/* People want something of a guest that is not up. Is there a QEMU all the same, or may one still
- * come up? Then that has to end first, and what they want follows. */
+/* For a command about a guest that is not up. If its QEMU runs all the same, or may still come up,
+ * end that first; the wish follows then. FALSE: there is none. */
 gboolean childhurd_end_first(struct childhurd *c, const char *why);
-/* A QEMU came up that was given up before. Who gave up does not begin anew because of it. */
+/* A QEMU came up whose start was given up: end it. A failed guest stays failed. */
 void childhurd_end_unwanted(struct childhurd *c);
-/* Something is wrong with a guest that people want up. */
+/* A guest that is wanted up has failed. */
 void childhurd_fail(struct childhurd *c, enum verdict verdict, const char *what);
-/* QEMU is gone by itself. */
+/* QEMU ended, and the daemon had not asked for it. */
 void childhurd_ended(struct childhurd *c, enum event event, const char *what);
 
 #endif

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A guest that answers: the builds that it gets or that are kept out, its store and its
- * clock. What disturbs builds is done only when none runs.
+ * A guest that answers: whether it gets builds, its store and its clock. Work that would disturb a
+ * build waits until none runs.
  */
 #include "childhurdd/guest/childhurd_internal.h"
 
 const char childhurd_phase_collecting[] = "its garbage is being collected";
 const char childhurd_phase_winding_down[] = "waiting for the running build to end";
 
-/* When no build runs in it. Its slots are kept from builds already. */
+/* Set its clock, if no build runs. The slots keep builds out already. */
 static void
 set_clock(struct childhurd *c)
 {
@@ -108,7 +108,7 @@ childhurd_undrain(struct childhurd *c, const char *why)
 		c->want_up = TRUE;
 		c->discard = FALSE;
 		childhurd_set_state(c, STATE_READY, why);
-	} else if (c->winding_down) { /* unresponsive: it waits for its build, and then stops */
+	} else if (c->winding_down) { /* unresponsive: its stop waits for a build */
 		c->winding_down = FALSE;
 		c->want_up = TRUE;
 		c->discard = FALSE;
@@ -120,7 +120,7 @@ childhurd_undrain(struct childhurd *c, const char *why)
 	}
 }
 
-/* Little room is left in its store: make some, when no build runs. */
+/* Little space is left in its store: make some, if no build runs. */
 static void
 tidy(struct childhurd *c)
 {
@@ -135,7 +135,7 @@ tidy(struct childhurd *c)
 		return;
 	c->collecting = TRUE;
 	childhurd_list_again(c);
-	if (c->ops->hold(c) > 0) { /* a build came before it was off the list */
+	if (c->ops->hold(c) > 0) { /* a build began before it was off the list */
 		c->collecting = FALSE;
 		childhurd_mind_slots(c);
 		return;

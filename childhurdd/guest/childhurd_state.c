@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A guest's state, its limit, and its place in the list of machines: the one place where a state
- * changes, so that it is published first, and then what follows from it is done.
+ * A guest's state, its limit, and its place in the list of machines. A state changes in one place
+ * only, which publishes it before anything follows from it.
  */
 #include "childhurdd/guest/childhurd_internal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * state × event → action. For each state a row answers "what can happen to a guest that is ...".
- * Every pair is written out: a test finds missing ones, and ignored events are marked as such.
+ * state × event → action. The row of a state lists all that can happen to a guest in it. Every pair
+ * is written out: a test finds missing ones, and an ignored event is marked as such.
  */
 #include "childhurdd/guest/lifecycle.h"
 
@@ -11,15 +11,15 @@
 #define MADE(name)
 static const char *const state_names[N_STATES] = {STATES(STATE, MADE)};
 
-/* A probe's report on the store: of a guest that runs; and of one that does not, or not for long.
- */
+/* A probe's report on the store: of a guest that runs; and of one that does not run or soon will
+ * not. */
 #define STORE_IS_NOTED                                                                             \
 	[EVENT_ROOM] = ACTION_STORE, [EVENT_LOW] = ACTION_STORE, [EVENT_FULL] = ACTION_STORE
 #define STORE_IS_STALE                                                                             \
 	[EVENT_ROOM] = ACTION_IGNORE, [EVENT_LOW] = ACTION_IGNORE, [EVENT_FULL] = ACTION_IGNORE,   \
 	[EVENT_COLLECTED] = ACTION_IGNORE
 
-/* Observations: of a guest that runs; and of one that does not, or not for long. */
+/* Observations: of a guest that runs; and of one that does not run or soon will not. */
 #define SIGHT_IS_NOTED                                                                             \
 	[EVENT_UNASKED] = ACTION_UNASKED, [EVENT_CLOCK_GOOD] = ACTION_CLOCK,                       \
 	[EVENT_CLOCK_OFF] = ACTION_CLOCK, [EVENT_PAUSED] = ACTION_PAUSED,                          \
@@ -31,8 +31,8 @@ static const char *const state_names[N_STATES] = {STATES(STATE, MADE)};
 	[EVENT_PAUSED] = ACTION_IGNORE, [EVENT_RESUMED] = ACTION_IGNORE
 #define NOTHING_GOES_DOWN [EVENT_HALTING] = ACTION_IGNORE, [EVENT_REBOOTING] = ACTION_IGNORE
 
-/* In a state without QEMU only an operator, the hird or a timer matters; late reports of an earlier
- * life are stale. */
+/* Without QEMU only operators, the hird and timers matter; reports about an earlier QEMU are
+ * stale. */
 #define WORLD_IS_STALE                                                                             \
 	[EVENT_PREPARED] = ACTION_IGNORE, [EVENT_LAUNCHED] = ACTION_UNWANTED,                      \
 	[EVENT_START_FAILED] = ACTION_IGNORE, [EVENT_START_LACKED] = ACTION_IGNORE,                \
@@ -43,7 +43,7 @@ static const char *const state_names[N_STATES] = {STATES(STATE, MADE)};
 	[EVENT_REBOOTED] = ACTION_IGNORE, [EVENT_POWERED_OFF] = ACTION_IGNORE,                     \
 	[EVENT_DIED] = ACTION_IGNORE, STORE_IS_STALE, SIGHT_IS_STALE, NOTHING_GOES_DOWN
 
-/* QEMU runs, and nobody asked for its end. */
+/* QEMU runs, and no command asked for its end. */
 #define QEMU_MAY_END                                                                               \
 	[EVENT_HALTED] = ACTION_HALTED, [EVENT_BROKEN] = ACTION_FAIL,                              \
 	[EVENT_REBOOTED] = ACTION_ENDED, [EVENT_POWERED_OFF] = ACTION_ENDED,                       \
@@ -72,7 +72,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_START] = ACTION_WANT_UP,
 	    [EVENT_STOP] = ACTION_ABANDON,
 	    [EVENT_STOP_NOW] = ACTION_ABANDON,
-	    [EVENT_RESTART] = ACTION_START_ANEW, /* the prepared files may be of an older wish */
+	    [EVENT_RESTART] = ACTION_START_ANEW, /* the files may be prepared for an older wish */
 	    [EVENT_RESTART_NOW] = ACTION_START_ANEW,
 	    [EVENT_RESET] = ACTION_RESET_START, /* the disk may be prepared already */
 	    [EVENT_RESET_NOW] = ACTION_RESET_START,
@@ -115,7 +115,7 @@ static const enum action table[N_STATES][N_EVENTS] = {
 	    [EVENT_FOUND] = ACTION_IGNORE,
 	    [EVENT_PREPARED] = ACTION_IGNORE,
 	    [EVENT_LAUNCHED] = ACTION_IGNORE,
-	    [EVENT_START_FAILED] = ACTION_NOTE, /* a forward could not be opened: tried again */
+	    [EVENT_START_FAILED] = ACTION_NOTE, /* a forward could not be opened, and is tried again */
 	    [EVENT_START_LACKED] = ACTION_NOTE,
 	    [EVENT_GREETED] = ACTION_ENROLL,
 	    [EVENT_ENROLLED] = ACTION_CONNECT,

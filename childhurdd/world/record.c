@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The boot id is kept with it: after a reboot of the host no QEMU of ours runs, and `autostart`
- * decides anew.
+ * The record has the host's boot id: after a reboot of the host none of the daemon's QEMUs runs,
+ * and `autostart` decides anew.
  */
 #include "childhurdd/world/record.h"
 
@@ -9,7 +9,7 @@
 
 #include "childhurdd/system/process.h"
 
-/* An array of strings; NULL: it is none. */
+/* The strings of an array; NULL: it is not an array of strings. */
 static char **
 strings_of(JsonNode *node)
 {

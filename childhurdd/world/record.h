@@ -8,15 +8,16 @@
 #include "childhurdd/guest/childhurd.h"
 
 struct record {
-	gboolean known; /* there was a record of this boot of the host */
+	gboolean known; /* there is a record from this boot of the host */
 	struct childhurd_kept kept;
-	gboolean kvm;		  /* what its QEMU runs with */
+	gboolean kvm;		  /* its QEMU runs with KVM */
 	gint64 boots[BOOTS_KEPT]; /* see struct childhurd */
-	char **host_keys;	  /* the guest's, "TYPE BASE64"; NULL: not known */
-	char **guest; /* what it was configured with (config_guest_words); NULL: not known */
+	char **host_keys;	  /* the guest's, "TYPE BASE64"; NULL: unknown */
+	char **guest;		  /* its configuration (config_guest_words); NULL: unknown */
 };
 
-/* Read path. Missing, unreadable, damaged, or of an earlier boot of the host: known is FALSE. */
+/* Read path. known is FALSE if the file is missing, unreadable, damaged, or from an earlier boot of
+ * the host. */
 struct record record_read(const char *path);
 void record_clear(struct record *record);
 /* The file's text; caller frees. */

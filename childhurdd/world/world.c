@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One guest's world: its secrets, its health, and what is kept of it. The preparation of a start is
- * in world_prepare.c and world_keys.c, its QEMU in world_qemu.c, a QEMU that runs already in
- * world_take_over.c, its builds in world_builds.c, what is logged beside its states in
- * world_notes.c, and another configuration in world_config.c.
+ * One guest's world: its secrets, its health, and its files. world_prepare.c and world_keys.c
+ * prepare a start, world_qemu.c runs QEMU, world_take_over.c goes on with a QEMU that runs already,
+ * world_builds.c knows the builds, world_notes.c limits what is logged beside the states, and
+ * world_config.c applies another configuration.
  */
 #include <errno.h>
 #include <gio/gio.h>
@@ -33,8 +33,7 @@ on_enroll(enum event event, const char *text, void *data)
 {
 	struct world *r = data;
 	childhurd_event(r->c, event, text);
-	if (event ==
-	    EVENT_ENROLLED) /* which is no state of its own, and the next daemon's to know */
+	if (event == EVENT_ENROLLED) /* not a state, but the next daemon must know it */
 		world_record(r);
 }
 
@@ -60,7 +59,8 @@ enroll_end(struct world *r)
 	g_clear_pointer(&r->enroll, enroll_free);
 }
 
-/* Before the guest is called ready: one without room for a build is not published. */
+/* Report the space in its store. This comes before the guest is ready, so one without space for a
+ * build is not published. */
 static void
 tell_room(struct world *r)
 {
@@ -81,7 +81,7 @@ tell_room(struct world *r)
 		childhurd_event(r->c, EVENT_ROOM, text);
 }
 
-/* One whose clock is right, or that lives at another date, or that does not say. */
+/* Report its clock, unless the guest lives at another date (`clock`), or its clock is unknown. */
 static void
 tell_clock(struct world *r)
 {
@@ -176,7 +176,7 @@ discard_work(void *data)
 		discard->problem = errno;
 }
 
-/* Before that the record still says that it is to be discarded. */
+/* Until then the record still has that the disk must be discarded. */
 static void
 on_discarded(void *data, const GError *late)
 {
@@ -264,7 +264,7 @@ static void
 world_queue(struct childhurd *c)
 {
 	struct world *r = world_from(c);
-	if (!r->host_keys && !r->keys) /* then it can be told of, however long it waits */
+	if (!r->host_keys && !r->keys) /* so that it can be published, however long it waits */
 		world_make_keys(r);
 	r->host->ops->queue(r->host->hird, c);
 }
@@ -280,7 +280,7 @@ static void
 keep_failure(struct world *r)
 {
 	g_auto(GStrv) lines = world_console_tail(r, FAILURE_LINES);
-	if (!r->pictured) /* one that is there is of an earlier failure */
+	if (!r->pictured) /* a picture from an earlier failure */
 		unlink(r->screen);
 	writer_put(r->host->writer, r->failure,
 		   failure_text(r->c, r->pictured ? r->screen : NULL, lines));
@@ -294,7 +294,7 @@ world_changed(struct childhurd *c, gboolean state_changed, const char *text)
 	struct world *r = world_from(c);
 	if (state_changed)
 		world_record(r);
-	/* without a text it is a wish that changed the list */
+	/* without a text only a wish changed the list */
 	if (state_changed && text && (c->state == STATE_BACKOFF || c->state == STATE_FAILED))
 		keep_failure(r);
 	tell_hird(r, state_changed, text);
@@ -421,7 +421,7 @@ world_new(const struct host *host, const struct config_guest *guest)
 	atomic_file_tidy(r->record_file);
 	atomic_file_tidy(r->failure);
 	r->last_record = record_read(r->record_file);
-	g_mkdir_with_parents(r->directory, 0700); /* a start says what is wrong with it */
+	g_mkdir_with_parents(r->directory, 0700); /* if this fails, a start reports why */
 	ev_timer_init(&r->deadline, on_deadline, 0, 0);
 	r->deadline.data = r;
 	world_notes_init(r);

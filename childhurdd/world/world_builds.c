@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The builds in a guest: known by the slots that are taken, and where those cannot be seen, by the
+ * The builds in a guest: counted by the slots that are taken or, where those cannot be seen, by the
  * sessions.
  */
 #include <errno.h>
@@ -10,8 +10,8 @@
 #include "childhurdd/world/world_internal.h"
 #include "offload/slots.h"
 
-/* What cannot be seen for want of descriptors, say, may be a build: it is one, then. (Slots that we
- * may never look at are another matter.) errno: why they are not visible. */
+/* If a lack of the host, for instance of descriptors, hides the slots, assume a build. Slots that
+ * the daemon may never read are not assumed to have one. errno: why they are hidden. */
 static int
 unseen(int builds)
 {
@@ -33,7 +33,7 @@ static int
 with_sessions(const struct world *r, int taken, gboolean slots_visible)
 {
 	if (slots_visible && g_str_has_prefix(guest_of(r)->listen_address, "127."))
-		return taken; /* nobody can come from elsewhere */
+		return taken; /* no coordinator on another host can reach it */
 	int more = sessions(r, slots_visible);
 	return more < 0 ? more : taken + more;
 }
@@ -62,12 +62,12 @@ world_hold(struct childhurd *c)
 		r->slots =
 		    slots_new(config->guix_state_directory, config->host_name, guest->ssh_port);
 	int taken = slots_hold(r->slots, guest->parallel_builds, &visible);
-	/* those that cannot be kept can perhaps be looked at */
+	/* slots that cannot be kept may still be readable */
 	return visible ? with_sessions(r, taken, visible) : look_at_builds(r);
 }
 
-/* Whoever is told that no build runs in a guest that is to get none relies on it: what was given
- * back since is kept before. */
+/* A caller relies on the answer that no build runs in a guest that may get none. So first keep the
+ * slots that were given back since. */
 int
 world_builds(struct childhurd *c)
 {

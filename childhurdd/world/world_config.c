@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * Another configuration for a guest: what holds at once, and what waits until it is started anew.
- */
+/* Another configuration for a guest: what changes at once, and what waits for a restart. */
 #include "childhurdd/world/world_internal.h"
 
-/* What QEMU, the overlay or the guest's secrets are not made from. */
+/* The keys on which neither QEMU nor the overlay nor the guest's secrets depend. */
 static const char *const live_keys[] = {
     "autostart",
     "restart",
@@ -33,7 +31,7 @@ all_live(char **keys)
 	return TRUE;
 }
 
-/* What waits until the guest is started anew; NULL: nothing. */
+/* Set the configuration that waits for a restart; NULL: none. */
 static void
 set_next(struct world *r, const struct config_guest *guest)
 {

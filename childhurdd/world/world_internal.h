@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the parts of a world share: its preparation of a start, its QEMU, and all the rest. */
+/* What the world*.c share. */
 #ifndef CHILDHURDD_WORLD_WORLD_INTERNAL_H
 #define CHILDHURDD_WORLD_WORLD_INTERNAL_H
 
@@ -9,11 +9,12 @@
 #include "childhurdd/world/world.h"
 #include "config/base/lack.h"
 
-/* ms that a file of a guest may take to answer, and one of Guix's, which it can do without. */
+/* ms that a file of a guest may take to answer, and a file of Guix's, which a start can do
+ * without. */
 #define FILES_LIMIT 30000
 #define GUIX_LIMIT  10000
 
-/* What a guest can have said of it as often as it likes. */
+/* What a guest can cause to be logged as often as it likes. */
 enum note { NOTE_DISK, NOTE_MEMORY, NOTE_IMPOSTOR, N_NOTES };
 
 struct world {
@@ -21,57 +22,56 @@ struct world {
 	struct childhurd *c;
 	struct lane *files; /* its image, kernel, modules, secrets, disk */
 	char *directory, *disk, *secrets, *offload_key, *console_log, *record_file;
-	char *serial;		/* path of the console's socket; NULL: there is none */
-	char *coordinator_key;	/* what Guix reads in place of offload_key; NULL: that one */
-	char *failure, *screen; /* paths of what is kept of the last failure */
+	char *serial;		/* path of the socket of its serial line; NULL: none */
+	char *coordinator_key;	/* what Guix reads instead of offload_key; NULL: offload_key */
+	char *failure, *screen; /* paths: failure.txt and failure.png */
 	struct record last_record;
-	struct config_guest *found; /* what a QEMU that was taken over was started with, or NULL */
+	struct config_guest *found; /* a taken-over QEMU was started with this; NULL: none */
 	const struct config_guest
 	    *next; /* a changed configuration that waits for a restart; NULL: none */
 	/* a start under way */
-	struct lane_job *place;	    /* a look at what is in the way */
-	struct keys *keys;	    /* world_keys.c */
-	struct lane_job *keys_work; /* a piece of work for them, in either lane */
+	struct lane_job *place;	    /* a check of what a start needs */
+	struct keys *keys;	    /* defined in world_keys.c */
+	struct lane_job *keys_work; /* work on them, in either lane */
 	struct disk_job *disk_job;
-	gboolean preparing; /* what is in the way has been looked at, and nothing was */
+	gboolean preparing; /* all that a start needs was checked and found */
 	gboolean have_acceleration, have_keys, have_disk;
 	char *emulator;
 	gboolean kvm;
 	/* what a start has made */
-	GBytes *message; /* the secrets; NULL: none are delivered, or they have to be read again */
-	struct lane_job *reading; /* of them */
-	struct lane_job *discard; /* of the disk */
+	GBytes *message; /* the secrets; NULL: none are delivered, or they must be read again */
+	struct lane_job *reading; /* reads message */
+	struct lane_job *discard; /* deletes the disk */
 	char **host_keys;
 	/* QEMU */
-	struct hypervisor_qemu qemu; /* uuid: the guest's, whether one runs or not */
+	struct hypervisor_qemu qemu; /* uuid is the guest's, whether QEMU runs or not */
 	struct hypervisor_call *call;
 	ev_io exit_watch; /* on the pidfd */
 	ev_timer exit_timer;
 	gboolean gone;	   /* the process has ended */
-	gboolean reported; /* libvirt has said so */
+	gboolean reported; /* libvirt has reported the end */
 	gboolean reset_asked, power_off_asked;
-	gboolean pictured; /* its screen was kept before it was ended */
-	gboolean failed;   /* there is a failure.txt, unless it cannot be written */
+	gboolean pictured; /* there is a picture of its screen from before its end */
+	gboolean failed;   /* it has a failure.txt, unless that cannot be written */
 	ev_timer screen_limit;
-	struct hypervisor_call *pause_call; /* a look at whether it runs, or a try to let it */
-	gboolean look_again;		    /* something has changed meanwhile */
-	gboolean goes_on;		    /* it was paused, and runs: for how long? */
+	struct hypervisor_call *pause_call; /* asks whether the guest runs, or resumes it */
+	gboolean look_again;		    /* something has changed during that call */
+	gboolean goes_on;		    /* it was paused and runs again, perhaps not for long */
 	enum hypervisor_running pause;
 	ev_timer pause_timer; /* the next try */
 	char *exit_text;
 	/* its guest */
 	struct console *console;
-	char *
-	    complaint; /* what its console has last said of its disk or memory in this boot; NULL */
+	char *complaint; /* its console's last line about disk or memory in this boot; NULL: none */
 	struct enroll *enroll;
 	struct health *health;
 	struct vitals vitals;
 	gint64 spoke;	     /* monotonic ms of the console's last output */
-	struct slots *slots; /* kept from builds; NULL: none */
-	gboolean boots_kvm;  /* the boots that are known ran with KVM */
+	struct slots *slots; /* kept from builds; NULL: no slots */
+	gboolean boots_kvm;  /* the stored boots ran with KVM */
 	ev_timer deadline;
 	struct flood notes[N_NOTES];
-	ev_timer notes_end; /* of a period in which some were held back */
+	ev_timer notes_end; /* ends a period in which notes were held back */
 };
 
 static inline struct world *
@@ -100,8 +100,8 @@ tell_hird(struct world *r, gboolean state_changed, const char *text)
 	r->host->ops->event(r->host->hird, r->c, state_changed, text);
 }
 
-/* Is it the guest's image, its configuration, its port? Or does the host lack something just now?
- */
+/* The start failed. Did the guest's own things (image, configuration, port) fail, or does the host
+ * lack something at the moment? */
 static inline void
 start_failed(struct world *r, const char *text)
 {
@@ -115,24 +115,25 @@ start_late(struct world *r, const char *text)
 	childhurd_event(r->c, EVENT_START_LACKED, text);
 }
 
-/* world_notes.c: log and tell it, unless the guest had so much of this kind told lately. */
+/* world_notes.c: log and report it, unless the guest has caused too many notes of this kind
+ * lately. */
 void world_note(struct world *r, enum note note, const char *text);
 void world_notes_init(struct world *r);
-/* No timer runs any more. */
+/* Stop the timers. */
 void world_notes_clear(struct world *r);
 
 /* world_prepare.c: EVENT_PREPARED or EVENT_START_FAILED follows. */
 void world_prepare(struct childhurd *c);
 void world_prepare_abandon(struct world *r);
-/* Keys are there, for a start or before it. */
+/* The keys are there, for a start or earlier. */
 void world_keys_made(struct world *r);
 
-/* world_keys.c: make keys and secret root; sets host_keys, coordinator_key and message. */
+/* world_keys.c: make keys and secret root, and set host_keys, coordinator_key and message. */
 void world_make_keys(struct world *r);
 void world_keys_abandon(struct world *r);
-/* What an earlier start has made: sets host_keys and coordinator_key, if there are any. */
+/* Set host_keys and coordinator_key from what an earlier start made, if anything. */
 void world_know_keys(struct world *r);
-/* Where secrets are delivered and message is not there, read them; then, at once or later. */
+/* Call then, at once or later: if secrets are delivered and message is NULL, read them first. */
 void world_with_secrets(struct world *r, void (*then)(struct world *r));
 
 /* world_builds.c: the calls of struct world_ops. */
@@ -144,15 +145,15 @@ void world_release(struct childhurd *c);
 void world_launch(struct childhurd *c);
 void world_power_button(struct childhurd *c);
 void world_kill(struct childhurd *c);
-/* Read what is new in the console's log. */
+/* Follow the console's log from its present end. */
 void world_console_start(struct world *r);
-/* Watch a QEMU that runs: its end, its signs of life. id: libvirt's; pid: 0 unknown. */
+/* Watch the end and the signs of life of a QEMU that runs. id: libvirt's. pid 0: unknown. */
 void world_watch_qemu(struct world *r, int id, pid_t pid);
-/* Find out whether QEMU lets its guest run: EVENT_PAUSED, EVENT_RESUMED, EVENT_BROKEN, or nothing.
- */
+/* Find out whether QEMU has paused its guest: EVENT_PAUSED, EVENT_RESUMED, EVENT_BROKEN, or no
+ * event. */
 void world_look_at_pause(struct world *r);
 void world_qemu_init(struct world *r);
-/* Watches nothing any more; a QEMU that runs goes on. */
+/* Stop all watching. A QEMU that runs goes on. */
 void world_qemu_clear(struct world *r);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A guest's keys and secret root, made for a start: random numbers, disk, fsync.
+ * A guest's keys and secret root, made for a start. This takes random numbers, disk and fsync.
  *
- * The guest's own files are touched in its lane, Guix's in the lane that all guests share: when
- * /etc/guix does not answer, a guest starts without what it would have got from there.
+ * The guest's own files are touched in its lane, Guix's in the lane that all guests share. If
+ * /etc/guix does not answer, a guest starts without what it would get from there.
  */
 #include <unistd.h>
 
@@ -15,26 +15,26 @@
 #include "ssh/secrets/root.h"
 #include "ssh/secrets/service.h"
 
-/* The guest's own files: the worker's while a piece of work in its lane has them. */
+/* The guest's own files. While work in its lane has them, they belong to the worker. */
 struct keys {
 	struct world *world;
 	struct secret_root_spec spec;
 	char *name, *directory, *extra, *offload_key;
 	char *users[3];
 	enum config_inject inject;
-	gboolean signs;		/* it is one of a coordinator's */
+	gboolean signs;		/* the guest belongs to a coordinator */
 	gboolean signed_by;	/* signing is complete */
-	struct signing signing; /* what is, or becomes, of etc/guix in the secret root */
+	struct signing signing; /* etc/guix in the secret root, as it is or will be */
 	GBytes *message;
 	char **host_keys, *coordinator_key;
 	GError *error;
 };
 
-/* Guix's files. Strings are copies: a worker may be stuck with them. */
+/* Guix's files. Strings are copies, because a worker may hang with them. */
 struct guix_job {
 	struct world *world;
 	char *directory; /* the guest's secret root, for messages */
-	char *guix;	 /* /etc/guix; NULL: the guest is not a coordinator's */
+	char *guix;	 /* /etc/guix; NULL: the guest belongs to no coordinator */
 	char *coordinator, *state, *offload_key;
 	struct signing signing;
 	gboolean made;
@@ -97,7 +97,7 @@ keys_go_on(struct world *r, const GError *late, const GError *problem)
 	return FALSE;
 }
 
-/* The whole secret root as it is sent. */
+/* The secret root in the form in which it is sent. */
 static GBytes *
 read_message(const char *directory, GError **error)
 {
@@ -141,8 +141,8 @@ guix_run(struct world *r, task_fn work, lane_done_fn done)
 	r->keys_work = lane_run(r->host->guix, GUIX_LIMIT, work, done, guix_free, job);
 }
 
-/* The guest's key into the coordinator's list. An acl that we may not write is the administrator's
- * task: the guest is good all the same. */
+/* Add the guest's key to the coordinator's acl. If the daemon may not write that, the administrator
+ * has to; the guest starts all the same. */
 static void
 authorize_work(void *data)
 {
@@ -175,7 +175,7 @@ keys_ended(struct world *r)
 	r->coordinator_key = g_steal_pointer(&keys->coordinator_key);
 	r->have_keys = TRUE;
 	keys_end(r);
-	r->host->ops->publish(r->host->hird); /* from now on it can be told of */
+	r->host->ops->publish(r->host->hird); /* from now on it can be published */
 	world_keys_made(r);
 }
 
@@ -228,8 +228,8 @@ on_delivered(void *data, const GError *late)
 		keys_ended(r);
 }
 
-/* The files that a guest of a coordinator needs, and the key by which the coordinator reaches it.
- */
+/* Make the files that a coordinator's guest needs, and the key by which the coordinator reaches
+ * it. */
 static void
 exchange_work(void *data)
 {
@@ -332,7 +332,7 @@ know_work(void *data)
 	struct known *known = data;
 	lane_touch("key", known->offload_key);
 	if (access(known->offload_key, F_OK) < 0)
-		return; /* before its first start it cannot be told of */
+		return; /* before its first start it cannot be published */
 	lane_touch("secrets", known->inject == CONFIG_INJECT_NONE ? known->extra : known->secrets);
 	known->host_keys = guest_host_keys(known->inject, known->extra, known->secrets, NULL);
 }

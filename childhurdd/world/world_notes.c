@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What is told of a guest beside its states. A guest can cause it as often as it likes, so each
- * kind has a limit, and what was held back is counted.
+ * What is logged and reported of a guest beside its states. A guest can cause such notes as often
+ * as it likes, so each kind has a limit, and those held back are counted.
  */
 #include "childhurdd/world/world_internal.h"
 
@@ -33,7 +33,7 @@ note_missed(struct world *r, enum note note)
 	if (!missed)
 		return;
 	g_autofree char *text =
-	    g_strdup_printf("%u more %s like the last one told%s", missed, kinds[note],
+	    g_strdup_printf("%u more %s like the last one%s", missed, kinds[note],
 			    note == NOTE_IMPOSTOR ? "" : "; see its console");
 	tell_hird(r, FALSE, text);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The preparation of a start: first what a look at the host's files shows to be in the way, then
- * keys and then the disk, with acceleration beside them. All files are touched in the guest's lane,
- * and those of Guix, which guests share, in the host's.
+ * The preparation of a start: first a check of what it needs of the host's files, then the keys,
+ * then the disk; meanwhile a probe of KVM. Files are touched in the guest's lane, those of Guix in
+ * the lane that all guests share.
  */
 #include <gio/gio.h>
 
@@ -63,7 +63,7 @@ static void
 on_acceleration(gboolean usable, const char *why, void *data)
 {
 	struct world *r = data;
-	if (!usable && lack_says(why)) { /* it is not known whether KVM is good */
+	if (!usable && lack_says(why)) { /* whether KVM works is not known */
 		start_failed(r, why);
 		return;
 	}
@@ -78,7 +78,8 @@ on_acceleration(gboolean usable, const char *why, void *data)
 	prepared(r);
 }
 
-/* The disk comes behind them: a guest whose image is not good is known by its keys all the same. */
+/* The disk comes after the keys, so a guest with a bad image is published by its keys all the
+ * same. */
 void
 world_keys_made(struct world *r)
 {
@@ -98,9 +99,9 @@ world_prepare_abandon(struct world *r)
 	r->preparing = r->have_acceleration = r->have_keys = r->have_disk = FALSE;
 }
 
-/* --- what is in the way --- */
+/* --- what a start needs of the host --- */
 
-/* Everything that a start needs of the host's files, beside keys and disk. */
+/* What a start needs of the host's files, beside keys and disk. */
 struct place_job {
 	struct world *world;
 	const struct config_guest *guest;

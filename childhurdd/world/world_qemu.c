@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A world's QEMU: started by libvirt, watched, ended. Its end is known through a pidfd at once,
- * and judged when libvirt has said why, which it does a few milliseconds later.
+ * A world's QEMU: libvirt starts it, and it is watched and ended here. A pidfd reports its end at
+ * once. The end is judged a few milliseconds later, when libvirt has reported the reason.
  */
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -21,7 +21,7 @@
 
 /* --- QEMU's end --- */
 
-/* How it runs is asked of a QEMU that runs. */
+/* Whether a guest is paused only matters while its QEMU runs. */
 static void
 pause_forget(struct world *r)
 {
@@ -48,7 +48,7 @@ guest_gone(struct world *r)
 	exit_watch_stop(r);
 	pause_forget(r);
 	r->qemu.id = r->qemu.pid = 0;
-	/* a picture of its screen, or its end, is asked for no more */
+	/* neither a picture of its screen nor its end is needed any more */
 	ev_timer_stop(r->host->loop, &r->screen_limit);
 	g_clear_pointer(&r->call, hypervisor_forget);
 	if (r->console)
@@ -74,8 +74,8 @@ on_exit_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	guest_gone(w->data);
 }
 
-/* Both have to be: the process gone, and libvirt's word why. One of them alone is enough after a
- * while. */
+/* An end needs both: the process is gone, and libvirt has reported why. After EXIT_FALLBACK one of
+ * them is enough. */
 static void
 judge_exit(struct world *r)
 {
@@ -95,7 +95,8 @@ on_exit_watch(struct ev_loop *loop, ev_io *w, int revents)
 	struct world *r = w->data;
 	siginfo_t info = {0};
 	ev_io_stop(loop, w);
-	/* We are the subreaper of the QEMUs we started; those of an earlier daemon are init's. */
+	/* This process is the subreaper of the QEMUs it started; those of an earlier daemon are
+	 * init's. */
 	if (waitid(P_PIDFD, (id_t)w->fd, &info, WEXITED | WNOHANG) == 0 && info.si_pid) {
 		int status =
 		    info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : info.si_status;
@@ -108,7 +109,7 @@ on_exit_watch(struct ev_loop *loop, ev_io *w, int revents)
 	judge_exit(r);
 }
 
-/* One that has ended, and that nobody has waited for yet, has no words. */
+/* A process that has ended and has not been waited for has no words: it is another, too. */
 static gboolean
 is_another(pid_t pid, char **words, void *data)
 {
@@ -122,15 +123,14 @@ exit_watch_start(struct world *r, pid_t pid)
 	g_clear_pointer(&r->exit_text, g_free);
 	r->gone = r->reported = r->reset_asked = r->power_off_asked = FALSE;
 	int fd = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-	if (fd >= 0 &&
-	    process_is(pid, is_another, r->qemu.uuid)) { /* the number went on meanwhile */
+	if (fd >= 0 && process_is(pid, is_another, r->qemu.uuid)) { /* the pid was used again */
 		close(fd);
 		fd = -1;
 		errno = ESRCH;
 	}
 	if (fd < 0) {
-		r->gone = TRUE;		   /* only libvirt will tell, */
-		if (pid && errno == ESRCH) /* or has told already, before anybody listened */
+		r->gone = TRUE;		   /* only libvirt will report its end, or */
+		if (pid && errno == ESRCH) /* has reported it already, before this world listened */
 			judge_exit(r);
 		return;
 	}
@@ -149,7 +149,7 @@ world_watch_qemu(struct world *r, int id, pid_t pid)
 	exit_watch_start(r, pid);
 }
 
-/* --- a QEMU that does not let its guest run --- */
+/* --- a QEMU that has paused its guest --- */
 
 static void
 pause_retry(struct world *r, gint64 after)
@@ -187,7 +187,7 @@ on_pause_known(const struct hypervisor_result *result, void *data)
 		world_look_at_pause(r);
 		return;
 	}
-	if (result->error) { /* a QEMU that ends is told of elsewhere */
+	if (result->error) { /* the end of a QEMU is reported elsewhere */
 		g_debug("%s: is it paused? %s", guest_of(r)->name, result->error->message);
 		pause_retry(r, PAUSE_RETRY);
 		return;
@@ -232,7 +232,7 @@ on_pause_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct world *r = w->data;
 	gboolean ours = r->pause == HYPERVISOR_NO_ROOM || r->pause == HYPERVISOR_IO_ERROR;
-	if (!ours || r->goes_on) { /* who paused it lets it go on */
+	if (!ours || r->goes_on) { /* only what paused it may resume it */
 		world_look_at_pause(r);
 		return;
 	}
@@ -243,8 +243,9 @@ on_pause_timer(struct ev_loop *loop, ev_timer *w, int revents)
 void
 world_domain_event(struct world *r, enum hypervisor_event event, int id, const char *detail)
 {
-	/* libvirt reports later than it acts: the end of the QEMU before may come when the next one
-	 * runs. The end of one whose start failed comes, too, and the start's call says so. */
+	/* libvirt reports later than it acts, so the end of the previous QEMU may be reported while
+	 * the next one runs. The end of a QEMU whose start failed is reported, too, but the call of
+	 * the start has returned that. */
 	if (!r->qemu.id || id != r->qemu.id)
 		return;
 	switch (event) {
@@ -270,7 +271,7 @@ world_domain_event(struct world *r, enum hypervisor_event event, int id, const c
 	}
 }
 
-/* --- QEMU's start, and the gentle and less gentle ways to end it --- */
+/* --- QEMU's start, and the ways to end it --- */
 
 static void
 on_console(struct console *console, enum console_meaning meaning, const char *line,
@@ -289,7 +290,7 @@ on_console(struct console *console, enum console_meaning meaning, const char *li
 		childhurd_event(r->c, EVENT_REBOOTING, text);
 	else if (meaning == CONSOLE_PANIC)
 		childhurd_event(r->c, EVENT_BROKEN, text);
-	else { /* it may live on; whether it does, the probes find out */
+	else { /* it may live on: the probes find out */
 		g_free(r->complaint);
 		r->complaint = g_strdup(text);
 		world_note(r, meaning == CONSOLE_DISK ? NOTE_DISK : NOTE_MEMORY, text);
@@ -310,7 +311,7 @@ has_no_sandbox(pid_t pid, char **words, void *data)
 	return !process_option(words, "-sandbox");
 }
 
-/* A driver that is not ours may have its own mind. */
+/* A libvirtd may ignore what the domain asks for. */
 static void
 check_privileges(struct world *r, pid_t pid)
 {
@@ -320,11 +321,11 @@ check_privileges(struct world *r, pid_t pid)
 		return;
 	if (stat(folder, &st) == 0 && st.st_uid == 0)
 		tell_hird(r, FALSE,
-			  "its QEMU runs as root: libvirtd does not do as it is told; name an "
+			  "its QEMU runs as root: libvirtd ignores the user it was given; name an "
 			  "ordinary user in its qemu.conf");
 	if (process_is(pid, has_no_sandbox, NULL))
 		tell_hird(r, FALSE,
-			  "its QEMU runs without a sandbox: say seccomp_sandbox = 1 in libvirtd's "
+			  "its QEMU runs without a sandbox: set seccomp_sandbox = 1 in libvirtd's "
 			  "qemu.conf");
 }
 
@@ -363,7 +364,7 @@ world_launch(struct childhurd *c)
 	    .label = hypervisor_of_system(r->host->hypervisor) ? r->host->qemu_user : NULL};
 	g_autofree char *xml = domain_xml(&spec);
 	g_debug("%s: %s", guest->name, xml);
-	if (r->kvm != r->boots_kvm) /* what is known of boots says nothing of this one */
+	if (r->kvm != r->boots_kvm) /* this boot will take another time than the stored ones */
 		childhurd_boots_forget(c);
 	r->boots_kvm = r->kvm;
 	world_console_start(r);
@@ -379,7 +380,7 @@ on_ended(const struct hypervisor_result *result, void *data)
 	r->call = NULL;
 	if (result->error)
 		tell_hird(r, FALSE, result->error->message);
-	else if (!r->qemu.pid && r->c->state == STATE_STOPPING) /* nothing else tells its end */
+	else if (!r->qemu.pid && r->c->state == STATE_STOPPING) /* nothing else reports its end */
 		guest_gone(r);
 }
 
@@ -406,7 +407,7 @@ on_screen_limit(struct ev_loop *loop, ev_timer *w, int revents)
 	end_qemu(w->data);
 }
 
-/* What is on its screen says more than any log when a kernel has crashed. */
+/* After a crash of its kernel, the screen shows more than any log. */
 static void
 keep_screen(struct world *r)
 {
@@ -429,13 +430,13 @@ world_kill(struct childhurd *c)
 {
 	struct world *r = world_from(c);
 	if (r->call && c->qemu == QEMU_LAUNCHING)
-		return; /* it cannot be ended before it is there; EVENT_LAUNCHED comes first */
+		return; /* EVENT_LAUNCHED comes first: QEMU cannot be ended before it runs */
 	if (c->verdict == VERDICT_FAILURE && c->kills == 1 && r->qemu.pid &&
 	    !vitals_stopped(r->qemu.pid)) {
 		keep_screen(r);
 		return;
 	}
-	if (c->kills > 1 && ev_is_active(&r->exit_watch)) /* libvirt could not */
+	if (c->kills > 1 && ev_is_active(&r->exit_watch)) /* libvirt has failed to */
 		syscall(SYS_pidfd_send_signal, r->exit_watch.fd, SIGKILL, NULL, 0);
 	end_qemu(r);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A guest that runs since before this daemon: it goes on as its record has it. */
+/* A guest that an earlier daemon started: it goes on as its record describes it. */
 #include "childhurdd/qemu/console.h"
 #include "childhurdd/world/host_keys.h"
 #include "childhurdd/world/world_internal.h"
@@ -31,19 +31,20 @@ world_take_over(struct world *r, const struct hypervisor_qemu *qemu)
 	if (!record->known)
 		childhurd_recall_up(c);
 	r->kvm = record->kvm;
-	/* What stays to be read when it is down. */
+	/* This text stays visible once it is down. */
 	g_autofree char *text =
 	    record->kept.going_down
-		? g_strdup("it was on its way down when the daemon before ended")
-		: g_strdup_printf("taken over from the daemon before (process %d)", (int)qemu->pid);
-	if (!r->host_keys) /* the record is of a version that did not keep them */
+		? g_strdup("it was on its way down when the earlier daemon ended")
+		: g_strdup_printf("taken over from the earlier daemon (process %d)",
+				  (int)qemu->pid);
+	if (!r->host_keys) /* an older version wrote the record, without them */
 		recall_host_keys(r);
 	world_console_start(r);
 	console_recall(r->console);
 	world_watch_qemu(r, qemu->id, qemu->pid);
 	childhurd_event(c, EVENT_FOUND, text);
 	world_look_at_pause(r);
-	if (c->config != wanted) /* as a reload does with what has changed meanwhile */
+	if (c->config != wanted) /* changed meanwhile: do as a reload does */
 		g_strfreev(world_configure(r, wanted));
 	config_guest_unref(wanted);
 }

@@ -446,7 +446,7 @@ embed_tidy(const char *root, const char *path, uid_t user)
 		if (!process_end(pid, is_asked, &search, EMBED_END_LIMIT))
 			break;
 	while ((pid = process_find(user, is_masterless, &search))) {
-		g_warning("QEMU (process %d) was being started when the daemon before died; it is "
+		g_warning("QEMU (process %d) was being started when the earlier daemon died; it is "
 			  "ended",
 			  (int)pid);
 		if (!process_end(pid, is_masterless, &search, EMBED_END_LIMIT))

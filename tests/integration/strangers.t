@@ -74,7 +74,7 @@ symlink $d->{state}, "$d->{dir}/other" or die;
 }
 $d->start;
 is(booted($d), $qemu, 'a link to the state directory: the guest is taken over');
-unlike($d->log =~ s/.*\n(?=.*taken over)//sr, qr/started when the daemon before died/, '... and none is ended');
+unlike($d->log =~ s/.*\n(?=.*taken over)//sr, qr/started when the earlier daemon died/, '... and none is ended');
 
 # --- the runtime directory goes ---
 remove_tree($d->{runtime});

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Reading along with a guest's console.
+ * Follows a guest's console.
  *
- * QEMU writes the serial port byte by byte, so the file changes thousands of times while a guest
- * boots. ev_stat (inotify) only wakes us from rest; then it is stopped and the file read every
- * SETTLE ms until nothing comes any more. An idle guest costs nothing, one that floods its console
- * costs a bounded number of reads.
+ * QEMU writes the serial port's output byte by byte, so the file changes thousands of times while a
+ * guest boots. ev_stat (inotify) only ends a rest. Then it is stopped, and the file is read every
+ * SETTLE seconds until nothing comes any more. So an idle guest costs nothing, and one that floods
+ * its console a limited number of reads.
  *
- * A line without its end is looked at when it has been quiet for CONSOLE_POLL ms: Mach's debugger
+ * An unfinished line is judged when the console has been quiet for CONSOLE_POLL ms: Mach's debugger
  * waits at its prompt, and a panic may stop in the middle of a line.
  *
- * The file is rotated while QEMU holds it open (log_rotate.c), and opened anew for each look: no
- * descriptor is held.
+ * The file is rotated while QEMU holds it open (log_rotate.c), and opened anew for each read: the
+ * daemon holds no descriptor of it.
  *
- * What a guest writes never reaches anybody's terminal as it is: see text_shown.
+ * What a guest writes never reaches a terminal as it is: see text_shown.
  */
 #include "childhurdd/qemu/console.h"
 
@@ -29,31 +29,30 @@
 #include "config/base/lack.h"
 #include "config/base/text.h"
 
-#define SETTLE	     0.05 /* s between two reads while something comes */
-#define QUIET_ROUNDS ((int)(CONSOLE_POLL / 1000.0 / SETTLE))
-#define READ_SIZE    (16 * 1024)
-#define ROUND_MAX                                                                                  \
-	(256 * 1024) /* bytes read in one round, so that no guest keeps the loop to itself */
+#define SETTLE	      0.05 /* s between two reads while output comes */
+#define QUIET_ROUNDS  ((int)(CONSOLE_POLL / 1000.0 / SETTLE))
+#define READ_SIZE     (16 * 1024)
+#define ROUND_MAX     (256 * 1024) /* bytes read in one round, so that no guest keeps the loop busy */
 #define MS_PER_SECOND 1000.0
 
 struct console {
 	struct ev_loop *loop;
 	struct growing_file file;
-	GString *line; /* what came since the last line end, at most CONSOLE_LINE_MAX bytes */
+	GString *line;		   /* the unfinished line, at most CONSOLE_LINE_MAX bytes */
 	enum console_meaning told; /* what was reported of the unfinished line */
-	GQueue tail;		   /* of char *, clean */
+	GQueue tail;		   /* of char *, through text_shown */
 	gint64 rotate_at;
 	gint64 heard;	 /* monotonic ms of the last byte */
 	int quiet;	 /* rounds without a byte */
-	gboolean muted;	 /* what is read is old */
-	gboolean missed; /* the file could not be opened, by this host's doing */
+	gboolean muted;	 /* report nothing: what is read is old */
+	gboolean missed; /* the file could not be opened, because the host lacks something */
 	struct ev_stat changed;
 	struct ev_timer settle;
 	console_fn fn;
 	void *data;
 };
 
-/* Report the line that is in console->line, unless that was done when it was unfinished. */
+/* Report the line in console->line, unless it was reported while it was unfinished. */
 static void
 line_tell(struct console *console, const char *text)
 {
@@ -96,7 +95,7 @@ bytes_take(struct console *console, const char *bytes, gsize length)
 	}
 }
 
-/* It is another file, or was truncated. */
+/* The file is another one, or was truncated: begin at its start. */
 static void
 begin_anew(struct console *console)
 {
@@ -105,7 +104,7 @@ begin_anew(struct console *console)
 	console->rotate_at = CONSOLE_ROTATE_SIZE;
 }
 
-/* Read file on, at most max bytes. Returns how many. */
+/* Read on in the file, at most max bytes. Returns how many. */
 static gint64
 file_read(struct console *console, struct growing_file *file, gint64 max)
 {
@@ -130,8 +129,8 @@ file_read(struct console *console, struct growing_file *file, gint64 max)
 	return total;
 }
 
-/* The file has grown too large. What came between our last read and the rotation is read from the
- * copy. */
+/* Rotate the file, which has grown too large. What came between the last read and the rotation is
+ * read from the copy. */
 static void
 rotate(struct console *console)
 {
@@ -141,7 +140,7 @@ rotate(struct console *console)
 	gint64 ahead;
 
 	console->rotate_at =
-	    console->file.offset + CONSOLE_ROTATE_SIZE; /* if it does not work, not at once again */
+	    console->file.offset + CONSOLE_ROTATE_SIZE; /* not at once again if this fails */
 	if (!log_rotate(console->file.path, CONSOLE_ROTATE_SIZE, CONSOLE_ROTATED, &ahead, &error)) {
 		g_warning("%s; the console is not rotated", error->message);
 		return;
@@ -181,7 +180,7 @@ settle_start(struct console *console, double after)
 	ev_timer_start(console->loop, &console->settle);
 }
 
-/* While awake: read until it is quiet, then go to rest. */
+/* While awake: read until the console is quiet, then rest. */
 static void
 console_settle(struct ev_loop *loop, struct ev_timer *watcher, int events)
 {
@@ -201,7 +200,7 @@ console_settle(struct ev_loop *loop, struct ev_timer *watcher, int events)
 		partial_tell(console);
 	ev_timer_stop(loop, watcher);
 	ev_stat_start(loop, &console->changed);
-	if (round_read(console) > 0) { /* came just before we watched again */
+	if (round_read(console) > 0) { /* it came just before the file was watched again */
 		ev_stat_stop(loop, &console->changed);
 		console->quiet = 0;
 		settle_start(console, SETTLE);
@@ -254,8 +253,8 @@ console_free(struct console *console)
 void
 console_drain(struct console *console)
 {
-	/* a round at a time: rotation belongs between them; the limit is for a QEMU that writes as
-	 * fast as we read */
+	/* read by rounds, because the file may be rotated between two of them; the limit is for a
+	 * QEMU that writes as fast as the daemon reads */
 	for (gint64 total = 0, got = 1; got > 0 && total <= CONSOLE_ROTATE_SIZE; total += got)
 		got = round_read(console);
 	if (console->line->len > 0)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The lines of a Hurd's console that mean something, as one table.
+ * A table of the lines on a Hurd's console that have a meaning.
  *
- * Where they come from: GNU Mach's kern/debug.c (Panic, Assert), i386/i386/trap.c (kernel_trap),
+ * Their sources: GNU Mach's kern/debug.c (Panic, Assert), i386/i386/trap.c (kernel_trap),
  * model_dep.c (halt_all_cpus), vm/vm_page.c, ddb/db_command.c (the prompt); the Hurd's ext2fs/msg.c
  * and ext2fs/hyper.c, startup's essential tasks, mach-defpager. Mach's panic is a line and then
- * 1000 s of silence, so nothing else tells of it. Kernel lines may follow what a user's shell has
- * on the line ("# panic {cpu0} ..."), so most are looked for anywhere; those that a program could
- * well print too only count at the start of a line.
+ * 1000 s of silence, so nothing else shows it. A kernel's line may follow the prompt of a shell ("#
+ * panic {cpu0} ..."), so most are recognized anywhere in a line. Those that a program may print,
+ * too, count at the start of a line only.
  */
 #include "childhurdd/qemu/console.h"
 
@@ -17,11 +17,11 @@
 
 enum place { ANYWHERE, AT_START };
 
-/* The first rule whose words are in the line, in this order, decides. */
+/* The first rule whose words are in the line decides. */
 static const struct rule {
 	enum place place; /* of first */
 	const char *first;
-	const char *then; /* somewhere behind it, or NULL */
+	const char *then; /* anywhere after it; NULL: nothing */
 	enum console_meaning meaning;
 	const char *explanation;
 } rules[] = {
@@ -31,17 +31,17 @@ static const struct rule {
      "the guest has halted, QEMU stays"},
     {ANYWHERE, "reboot: System halted", NULL, CONSOLE_HALTED, "the guest has halted, QEMU stays"},
 
-    /* startup.c, reboot_system: first it tells the servers that asked for it, one by one, and they
-     * write what they have; what follows may never come to its end */
+    /* startup.c, reboot_system: it first notifies the servers that asked for it, one by one, and
+     * they write their data; what follows may never end */
     {ANYWHERE, "startup: notifying ", " of halt", CONSOLE_HALTING, GOES_DOWN},
     {ANYWHERE, "startup: notifying ", " of reboot", CONSOLE_REBOOTING, GOES_DOWN},
     {ANYWHERE, "startup: halting ", NULL, CONSOLE_HALTING, GOES_DOWN},
     {ANYWHERE, "startup: rebooting ", NULL, CONSOLE_REBOOTING, GOES_DOWN},
 
-    /* before panics: the file system's are not the kernel's */
+    /* before the panics, because the file system's are not the kernel's */
     {ANYWHERE, "ext2fs", ": panic: ", CONSOLE_DISK,
      "the guest's file system server gave up; its disk is damaged or too small"},
-    {ANYWHERE, "ext2fs", "Assertion ", CONSOLE_DISK, /* glibc has changed the quotes behind it */
+    {ANYWHERE, "ext2fs", "Assertion ", CONSOLE_DISK, /* glibc has changed the quotes after it */
      "the guest's file system server died of a bug or of a damaged disk"},
     {ANYWHERE, "ext2fs", "MOUNTED READ-ONLY", CONSOLE_DISK,
      "the guest's file system was not unmounted cleanly and is mounted read-only, so that it comes "
@@ -98,7 +98,7 @@ rule_matches(const struct rule *rule, const char *line)
 	return at && (!rule->then || strstr(at + strlen(rule->first), rule->then));
 }
 
-/* "db> ", "dbt> ", "db{0}> ", perhaps with what somebody typed behind it. */
+/* "db> ", "dbt> ", "db{0}> ", perhaps with a typed command after it. */
 static gboolean
 debugger_prompt(const char *line)
 {
@@ -141,8 +141,8 @@ console_stall(const char *line)
 		length--;
 	if (!g_str_has_prefix(line, "start ") || line[length - 1] != ':' ||
 	    memchr(line + strlen("start "), ' ', length - strlen("start ")))
-		return NULL; /* behind FILE stands what the module itself has said */
+		return NULL; /* after the name is output of the module itself */
 	return "Mach has started the first module, and nothing came of it; most likely the "
-	       "module's arguments are wrong: its first word is its file's name already, so say "
-	       "module = FILE --multiboot-command-line=..., without the program's name behind FILE";
+	       "module's arguments are wrong: its first word is its file's name already, so write "
+	       "module = FILE --multiboot-command-line=..., without the program's name after FILE";
 }

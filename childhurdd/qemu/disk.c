@@ -2,14 +2,15 @@
 /*
  * The overlay that a guest writes to.
  *
- * image.c reads the headers itself, so that a start costs one run of qemu-img (20 ms) for a new
- * overlay and none for a kept one. The overlay names its image by the path without symbolic links:
- * were `image` a link (to a store item, or to "the current image"), turning it over would put
- * another disk below a persistent overlay, and the guest's file systems would be garbage. As it is,
- * the overlay still has the disk that it was made for, and we say so.
+ * image.c reads the headers itself, so a start costs one run of qemu-img (20 ms) for a new overlay,
+ * and none for a kept one. The overlay names its image by the path without symbolic links. `image`
+ * may be a link (to a store item, or to "the current image"). If the overlay named the link,
+ * another target would put another disk below a persistent overlay, and destroy the guest's file
+ * systems. So the overlay keeps the image that it was made from, and a start with another one is an
+ * error.
  *
- * All paths are absolute when qemu-img gets them: a name that begins with '/' is never taken for a
- * protocol or json:.
+ * qemu-img gets only absolute paths: it never takes a name that begins with '/' for a protocol or
+ * json:.
  */
 #include "childhurdd/qemu/disk.h"
 #include "childhurdd/qemu/base.h"
@@ -26,23 +27,23 @@
 
 #define SECTOR	   512
 #define DISK_LIMIT 30000 /* ms that a file may take to answer */
-#define WORDS_MAX  400	 /* characters of qemu-img's own words that go into a message */
+#define WORDS_MAX  400	 /* characters of qemu-img's output that go into a message */
 
-/* What follows from a look at image and overlay. */
+/* What remains to be done after a look at image and overlay. */
 enum step { STEP_NONE, STEP_CREATE, STEP_REBASE, STEP_GROW };
 
-/* Image and overlay: the worker's while a piece of work in the lane has it. */
+/* Image and overlay. While work in the lane has it, it belongs to the worker. */
 struct disk {
 	struct disk_job *job;
-	char *named, *format; /* the image and its format as they were given */
+	char *named, *format; /* the image and its format as configured */
 	char *image;	      /* without symbolic links */
 	char *overlay;	      /* absolute */
 	char *temporary;
 	const struct qemu_user *user;
-	gint64 size; /* 0: the image's */
+	gint64 size; /* 0: the image's size */
 	gboolean keep;
 	struct image base;
-	struct image old; /* the overlay that is kept */
+	struct image old; /* the kept overlay */
 	enum step step;
 	GError *error;
 };
@@ -50,7 +51,7 @@ struct disk {
 struct disk_job {
 	struct ev_loop *loop;
 	struct lane *lane;
-	struct disk *disk; /* shared with the lane by a count of references, which is the loop's */
+	struct disk *disk; /* shared with the lane; the loop counts the references */
 	struct lane_job *work;
 	struct child *child;
 	disk_fn done;
@@ -77,7 +78,7 @@ disk_unref(void *data)
 	g_rc_box_release_full(data, disk_clear);
 }
 
-/* The job may be gone afterwards. */
+/* This may free the job. */
 static void
 job_finish(struct disk_job *job)
 {
@@ -92,8 +93,8 @@ work_run(struct disk_job *job, task_fn work, lane_done_fn done)
 	    lane_run(job->lane, DISK_LIMIT, work, done, disk_unref, g_rc_box_acquire(job->disk));
 }
 
-/* The job of a piece of work that has ended. late: it has not, and keeps the disk for itself; the
- * job goes on with one that has nothing but the error. */
+/* The job whose work has ended. late: the work has not ended, and keeps the disk. The job goes on
+ * with another one, which has nothing but the error. */
 static struct disk_job *
 work_ended(struct disk *disk, const GError *late)
 {
@@ -107,7 +108,7 @@ work_ended(struct disk *disk, const GError *late)
 	return job;
 }
 
-/* What a run of qemu-img that did not work means. */
+/* Set the error of a failed run of qemu-img. */
 static void
 tool_failed(struct disk *disk, const char *verb, int status, const char *output,
 	    const GError *error)
@@ -134,7 +135,7 @@ tool_failed(struct disk *disk, const char *verb, int status, const char *output,
 
 /* --- a new overlay --- */
 
-/* A kept disk must not be torn by a power cut. */
+/* A power cut must not leave half of a persistent disk. */
 static gboolean
 overlay_sync(const char *path)
 {
@@ -146,7 +147,8 @@ overlay_sync(const char *path)
 	return result == 0;
 }
 
-/* The folder is ours, so the path leads to no file of another's. */
+/* Give the file to QEMU's user. The folder is the daemon's, so no other user can have put a link
+ * there. */
 static gboolean
 give(const struct disk *disk, const char *path)
 {
@@ -211,8 +213,8 @@ overlay_create(struct disk_job *job)
 }
 
 /*
- * The old overlay goes before the new one is made: it has no value any more, and its space may be
- * what is missing. A persistent overlay never comes here, because it is kept or an error.
+ * Delete the old overlay before the new one is made: it has no value any more, and the new one may
+ * need its space. A persistent overlay is never deleted here: it is kept, or it is an error.
  */
 static void
 make_room(struct disk *disk)
@@ -222,7 +224,7 @@ make_room(struct disk *disk)
 	unlink(disk->temporary);
 	if (!disk->keep) {
 		g_autofree char *record = base_record(disk->overlay);
-		unlink(record); /* of a persistent one that was there */
+		unlink(record); /* of an earlier persistent overlay */
 	}
 	if (unlink(disk->overlay) < 0 && errno != ENOENT)
 		g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IO,
@@ -234,8 +236,7 @@ make_room(struct disk *disk)
 
 /* --- a persistent overlay, and the image that it was made from --- */
 
-/* As the user that QEMU runs as: that user could have had an overlay name any file as its backing
- * file. */
+/* Read it as QEMU's user, who can write any file's name into an overlay as its backing file. */
 static gboolean
 probe_overlay(const struct disk *disk, struct image *image, GError **error)
 {
@@ -245,7 +246,7 @@ probe_overlay(const struct disk *disk, struct image *image, GError **error)
 	return good;
 }
 
-/* Is this the overlay's image? FALSE and what to do when it is not, or nobody knows. */
+/* Was the overlay made from this image? FALSE: no, or it is unknown; the error has the cure. */
 static gboolean
 judge(const char *overlay, const struct image *old, const char *image, const char *format,
       enum base_verdict verdict, GError **error)
@@ -280,7 +281,7 @@ judge(const char *overlay, const struct image *old, const char *image, const cha
 	return FALSE;
 }
 
-/* Sizes and formats. */
+/* Compare sizes and formats. */
 static void
 overlay_fit(struct disk *disk)
 {
@@ -295,15 +296,15 @@ overlay_fit(struct disk *disk)
 	else if (disk->size > 0 && disk->size < overlay->size)
 		g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IMAGE,
 			    "%s: the persistent disk has %" G_GINT64_FORMAT
-			    " bytes, disk-size says %" G_GINT64_FORMAT
+			    " bytes, but disk-size is %" G_GINT64_FORMAT
 			    ", and a disk is never made smaller; raise disk-size, or leave it out",
 			    disk->overlay, overlay->size, disk->size);
 	else if (disk->size > overlay->size)
 		disk->step = STEP_GROW;
 }
 
-/* The overlay that is there must be a whole one of this image; else a person has to decide what
- * becomes of it. One of an earlier daemon is still root's. */
+/* The overlay must be whole and made from this image; otherwise a person has to decide what becomes
+ * of it. An overlay of an older version may still belong to root. */
 static void
 overlay_keep(struct disk *disk)
 {
@@ -324,7 +325,7 @@ overlay_keep(struct disk *disk)
 	gboolean named = !g_strcmp0(disk->old.backing, disk->image);
 	lane_touch("image", disk->image);
 	enum base_verdict verdict = base_compare(record, disk->image, &now, &disk->error);
-	/* One of an earlier version has no record: it is believed that its header is right. */
+	/* An overlay of an earlier version has no record. Then its header is trusted. */
 	gboolean right = verdict == BASE_SAME || (verdict == BASE_UNKNOWN && named);
 	lane_touch("disk", disk->overlay);
 	if (verdict == BASE_FAILED || (right && !base_keep(record, &now, &disk->error)) ||
@@ -336,7 +337,7 @@ overlay_keep(struct disk *disk)
 		disk->step = STEP_REBASE;
 }
 
-/* A persistent overlay that is not there yet. */
+/* Record the image of a persistent overlay that does not exist yet. */
 static void
 overlay_begin(struct disk *disk)
 {
@@ -389,7 +390,7 @@ rebase_done(struct child *child, int status, const char *output, const GError *e
 		job_finish(job);
 }
 
-/* The same image has another place: only the name in the header changes. */
+/* The same image is in another place: only the name in the header changes. */
 static void
 overlay_rebase(struct disk_job *job)
 {
@@ -426,10 +427,9 @@ disk_check(const struct disk_spec *spec, char **note, GError **error)
 		good = verdict != BASE_FAILED &&
 		       judge(spec->overlay, &old, image, base.format, verdict, error);
 		if (good && g_strcmp0(old.backing, image))
-			*note =
-			    g_strdup_printf("%s: was made for %s, and is told at the next start "
-					    "that its image is %s now",
-					    spec->overlay, old.backing, image);
+			*note = g_strdup_printf("%s: was made for %s, and the next start "
+						"changes that to %s",
+						spec->overlay, old.backing, image);
 	}
 	image_clear(&old);
 	image_clear(&base);
@@ -470,7 +470,7 @@ look_work(void *data)
 	if (disk->size > 0 && disk->size < disk->base.size) {
 		g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IMAGE,
 			    "%s: holds a disk of %" G_GINT64_FORMAT
-			    " bytes, disk-size says only %" G_GINT64_FORMAT
+			    " bytes, but disk-size is only %" G_GINT64_FORMAT
 			    "; raise disk-size, or leave it out",
 			    disk->named, disk->base.size, disk->size);
 		return;

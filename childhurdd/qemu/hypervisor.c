@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Threads: the loop's thread makes calls and gets results; workers run them; one more thread runs
- * libvirt's event loop. Only the connection is shared, under its lock. libvirt's threads may report
- * at any time, so a hypervisor is never freed: it lives as long as the process.
+ * Threads: the loop's thread makes calls and gets their results, workers run them, and one more
+ * thread runs libvirt's event loop. They share only the connection, under its lock. libvirt's
+ * threads may report at any time, so a hypervisor is never freed: it lives as long as the process.
  *
- * The embedded driver (https://libvirt.org/drvqemu.html, "Embedded driver") lives in this process;
- * its QEMUs do not: they are daemonized, go on when this process dies, and are found again in
- * ROOT/run/qemu by the next one.
+ * The embedded driver (https://libvirt.org/drvqemu.html, "Embedded driver") is in this process, but
+ * its QEMUs are daemonized. They go on when this process ends, and the next daemon finds them in
+ * ROOT/run/qemu.
  */
 #include "childhurdd/qemu/hypervisor_internal.h"
 
@@ -22,9 +22,9 @@
 #include "childhurdd/qemu/libvirt_root.h"
 #include "childhurdd/system/process.h"
 
-/* ms that a new start waits for libvirt to be done with the old domain */
+/* ms that a start waits until libvirt is done with the old domain */
 #define STALE_DOMAIN_LIMIT 5000
-/* ms that a guest which goes on has to meet what it was paused for once more */
+/* ms after which a resumed guest is looked at: the cause of its pause may come again */
 #define RESUME_SETTLE 200
 
 enum call_kind {
@@ -97,9 +97,10 @@ domain_free(void *data)
 /* --- in the workers --- */
 
 /*
- * libvirt tells nobody the pid of a QEMU. Its command line has the UUID; but so may that of any
- * other process, and be taken for QEMU's. The embedded driver writes a file that is ours alone; a
- * libvirtd may run QEMU as somebody whom only it knows. 0: not found.
+ * libvirt does not report the pid of a QEMU. QEMU's command line has the UUID, but any other
+ * process may have it on its own. The embedded driver writes the pid to a file that only the
+ * daemon's user can write. With a libvirtd, only libvirtd knows the user that QEMU runs as. 0: not
+ * found.
  */
 static pid_t
 find_pid(const struct hypervisor *h, const char *name, const char *uuid)
@@ -127,7 +128,7 @@ static virDomainPtr
 domain_get(virConnectPtr connection, const struct hypervisor_qemu *qemu, GError **error)
 {
 	virDomainPtr domain = virDomainLookupByUUIDString(connection, qemu->uuid);
-	int id = domain ? (int)virDomainGetID(domain) : -1; /* -1, too: it has ended just now */
+	int id = domain ? (int)virDomainGetID(domain) : -1; /* -1 also if it has ended just now */
 	if (domain && id == qemu->id)
 		return domain;
 	if (!domain && !is_missing())
@@ -142,8 +143,8 @@ domain_get(virConnectPtr connection, const struct hypervisor_qemu *qemu, GError 
 }
 
 /*
- * libvirt finds a domain by its UUID alone. A call that has found the QEMU it means, and has yet to
- * act on it, is counted: no other QEMU is started in its place meanwhile.
+ * libvirt finds a domain by its UUID alone. So a call that has found its QEMU and has yet to act on
+ * it is counted, and no other QEMU of that UUID is started meanwhile.
  */
 static void
 acting(struct hypervisor *h, const char *uuid, int more)
@@ -162,7 +163,7 @@ is_acted_on(struct hypervisor *h, const char *uuid)
 	return n > 0;
 }
 
-/* With a libvirtd, others have domains, too. */
+/* A libvirtd also has the domains of other programs. */
 static gboolean
 name_is_ours(virConnectPtr connection, const struct hypervisor_call *call, GError **error)
 {
@@ -179,8 +180,8 @@ name_is_ours(virConnectPtr connection, const struct hypervisor_call *call, GErro
 	return ours;
 }
 
-/* A domain whose QEMU has just died may still be in libvirt's list: its event thread is about to
- * clean up. */
+/* Wait until the last QEMU of this UUID is gone. libvirt may still list the domain of a QEMU that
+ * has just ended, because its event thread has yet to clean up. */
 static gboolean
 wait_for_stale(virConnectPtr connection, const struct hypervisor_call *call, GError **error)
 {
@@ -206,7 +207,7 @@ wait_for_stale(virConnectPtr connection, const struct hypervisor_call *call, GEr
 	}
 	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
 		    listed ? "libvirt still lists the domain of an ended QEMU"
-			   : "libvirt has not answered yet what it was asked of an ended QEMU");
+			   : "libvirt has not answered yet a call about an ended QEMU");
 	return FALSE;
 }
 
@@ -259,7 +260,7 @@ do_list(virConnectPtr connection, struct hypervisor_call *call)
 		embed_take_reserve(call->hypervisor->root);
 }
 
-/* What QEMU says to a command of its machine protocol (QMP), NULL: an error. */
+/* QEMU's answer to a command of its machine protocol (QMP); NULL: an error. */
 static JsonNode *
 ask_qemu(virDomainPtr domain, const char *command, GError **error)
 {
@@ -273,8 +274,8 @@ ask_qemu(virDomainPtr domain, const char *command, GError **error)
 	return node;
 }
 
-/* The io-status of its disks in query-block (qapi/block-core.json) tells a lack of room from other
- * errors. */
+/* The disks' io-status in query-block (qapi/block-core.json) distinguishes a lack of space from
+ * other errors. */
 static enum hypervisor_running
 disk_error(virDomainPtr domain, GError **error)
 {
@@ -284,7 +285,7 @@ disk_error(virDomainPtr domain, GError **error)
 								 : HYPERVISOR_IO_ERROR;
 }
 
-/* By its RunState (qapi/run-state.json). */
+/* Whether the guest runs, by QEMU's RunState (qapi/run-state.json). */
 static void
 do_look(virDomainPtr domain, struct hypervisor_call *call)
 {
@@ -362,7 +363,7 @@ static void
 call_work(void *data)
 {
 	struct hypervisor_call *call = data;
-	if (call->error) /* it is not to be made */
+	if (call->error) /* it was refused (call_run) */
 		return;
 	virConnectPtr connection = hypervisor_connect(call->hypervisor, &call->error);
 	if (!connection)
@@ -412,7 +413,7 @@ call_run(struct hypervisor *h, enum call_kind kind, const char *name,
 	call->text = g_strdup(text);
 	call->done = done;
 	call->data = data;
-	/* a start comes once, and an end has to be possible in any case */
+	/* a start is made once, and an end must always be possible */
 	gboolean counts = qemu && kind != CALL_START && kind != CALL_DESTROY;
 	if (counts && calls_of(h->asked, call->qemu.uuid) >= HYPERVISOR_CALLS_MAX)
 		g_set_error(&call->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR,

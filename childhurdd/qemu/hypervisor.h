@@ -2,9 +2,9 @@
 /*
  * libvirt: the only way to QEMU.
  *
- * libvirt's calls block for milliseconds to many seconds, so each runs in a worker thread, and its
- * result comes back through the event loop. libvirt's own event loop has a thread to itself; what
- * it reports is posted to ours.
+ * libvirt's calls block for milliseconds to many seconds, so each runs in a worker, and its result
+ * comes back through the event loop. libvirt's own event loop has a thread of its own, and its
+ * reports are posted to the daemon's loop.
  */
 #ifndef CHILDHURDD_QEMU_HYPERVISOR_H
 #define CHILDHURDD_QEMU_HYPERVISOR_H
@@ -19,12 +19,12 @@
 #define HYPERVISOR_CALLS_MAX 4 /* calls about one QEMU at a time, beside its start and end */
 
 /*
- * One QEMU. The domain of a guest has the same UUID each time, but libvirt gives it another id with
- * each start. So what is meant for one QEMU never reaches the next one.
+ * One QEMU. A guest's domain always has the same UUID, but libvirt gives it another id with each
+ * start. So a call that is meant for one QEMU never reaches the next one.
  */
 struct hypervisor_qemu {
 	char *uuid; /* owned by what this is part of */
-	int id;	    /* 0: none that is known */
+	int id;	    /* 0: none is known */
 	pid_t pid;  /* 0: unknown */
 };
 
@@ -33,57 +33,56 @@ enum hypervisor_event {
 	HYPERVISOR_RESET_ASKED,	    /* the guest asked for a reset; its QEMU ends */
 	HYPERVISOR_POWER_OFF_ASKED, /* the guest powered itself off; its QEMU ends */
 	HYPERVISOR_STOPPED,	    /* libvirt is done with the domain; detail says why it ended */
-	HYPERVISOR_PAUSED, /* its QEMU runs on, but not the guest; or the guest runs again */
-	HYPERVISOR_LOST, /* the connection is gone (qemu NULL); it is opened again by the next call
-			  */
+	HYPERVISOR_PAUSED,	    /* QEMU has paused the guest, or resumed it */
+	HYPERVISOR_LOST, /* the connection is gone (qemu NULL); the next call opens it again */
 };
-/* From the loop. qemu: which one, without its pid; it need not be the present one of its guest, as
- * the end of one may be reported when the next one runs. id 0: libvirt does not say which. */
+/* Called from the loop. qemu: without its pid. It need not be the present one of its guest: its end
+ * may be reported while the next one runs. id 0: libvirt does not report which. */
 typedef void (*hypervisor_event_fn)(enum hypervisor_event event, const struct hypervisor_qemu *qemu,
 				    const char *detail, void *data);
 
 struct hypervisor;
 /*
- * Make a hypervisor; it connects with its first call. uri: qemu:///embed means the embedded driver
- * with its root in state_directory/libvirt, whose qemu.conf is written here: QEMU runs as user. It
- * may be given a link to that in runtime_directory (see embed_path). NULL and an error when that
- * cannot be done. It lives as long as the process, and the guests live on after it.
+ * Create a hypervisor, which connects with its first call. uri: qemu:///embed means the embedded
+ * driver with its root in state_directory/libvirt. This writes the qemu.conf there, by which QEMU
+ * runs as user. libvirt may get a link in runtime_directory instead of that path (see embed_path).
+ * NULL: the error has the reason. A hypervisor lives as long as the process, and the guests go on
+ * after it.
  */
 struct hypervisor *hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory,
 				  const char *runtime_directory, const struct qemu_user *user,
 				  hypervisor_event_fn event, void *data, GError **error);
 
-/* The runtime directory was removed, and is there again: put into it what the embedded driver
+/* The runtime directory was removed and is there again: create in it what the embedded driver
  * needs. */
 gboolean hypervisor_renew(struct hypervisor *hypervisor, GError **error);
 
-/* The daemon ends; the guests run on. No call may follow. */
+/* The daemon ends, and the guests go on. No call may follow. */
 void hypervisor_leave(struct hypervisor *hypervisor);
 
-/* The driver is in this process: when it cannot be opened once, it never can. */
+/* Is the driver in this process? If such a driver cannot be opened once, it never can. */
 gboolean hypervisor_embedded(const struct hypervisor *hypervisor);
 
-/* The driver is in the system's libvirtd, which is root and chooses QEMU's user itself when it is
- * not told. */
+/* Is the driver in the system's libvirtd? That runs as root, and chooses QEMU's user unless the
+ * domain states it. */
 gboolean hypervisor_of_system(const struct hypervisor *hypervisor);
 
 struct hypervisor_call;
-/* Does QEMU let its guest run? */
+/* Whether QEMU lets its guest run. */
 enum hypervisor_running {
 	HYPERVISOR_RUNS,
-	HYPERVISOR_NO_ROOM,   /* no: there was no room for what it wrote */
+	HYPERVISOR_NO_ROOM,   /* no: its disk had no space left on the host */
 	HYPERVISOR_IO_ERROR,  /* no: its disk could not be read or written on the host */
-	HYPERVISOR_SUSPENDED, /* no: somebody wanted that */
+	HYPERVISOR_SUSPENDED, /* no: another program has paused it */
 	HYPERVISOR_BROKEN,    /* no, and never again: an error in QEMU or KVM, a panic */
 };
 
-/* The end of a call. result: text, domain list..., owned by the callee of the callback only while
- * it runs. */
+/* The result of a call, valid only while the callback runs. */
 struct hypervisor_result {
 	const GError *error; /* NULL: done */
-	const char *text;    /* of a monitor command; of a look: QEMU's word for how it runs */
-	enum hypervisor_running running; /* of a look */
-	int id;				 /* of a started domain */
+	const char *text;    /* answer to a monitor command; for a look: QEMU's RunState */
+	enum hypervisor_running running; /* for a look */
+	int id;				 /* of the started domain */
 	pid_t pid;			 /* ... 0: unknown */
 	GPtrArray *domains;		 /* of struct hypervisor_domain, for hypervisor_list */
 };
@@ -95,41 +94,43 @@ struct hypervisor_domain {
 };
 
 /*
- * The calls. done comes later from the loop, once, unless it is NULL or the call is forgotten
- * before. Each returns a handle for hypervisor_forget, valid until done is called. qemu is copied;
- * a call about one that has ended fails with HYPERVISOR_ERROR_GONE, whatever runs in its place.
+ * The calls. done is called later from the loop, once, unless it is NULL or the call is forgotten
+ * before. Each returns a handle for hypervisor_forget, valid until done is called. qemu is copied.
+ * A call about a QEMU that has ended fails with HYPERVISOR_ERROR_GONE, even if another runs in its
+ * place.
  */
-/* Start a transient domain. A dead one of the same UUID that libvirt has not cleaned up yet is
- * waited for, and so are calls about it that are under way. */
+/* Start a transient domain. First wait until libvirt has cleaned up a dead domain of the same UUID,
+ * and until calls about that are done. */
 struct hypervisor_call *hypervisor_start(struct hypervisor *hypervisor, const char *name,
 					 const char *uuid, const char *xml, hypervisor_fn done,
 					 void *data);
-/* End it: SIGTERM, then SIGKILL. One that has ended counts as done. */
+/* End it: SIGTERM, then SIGKILL. If it has ended already, this is no error. */
 struct hypervisor_call *hypervisor_destroy(struct hypervisor *hypervisor,
 					   const struct hypervisor_qemu *qemu, hypervisor_fn done,
 					   void *data);
 struct hypervisor_call *hypervisor_power_button(struct hypervisor *hypervisor,
 						const struct hypervisor_qemu *qemu,
 						hypervisor_fn done, void *data);
-/* One command of QEMU's human monitor. Where HYPERVISOR_CALLS_MAX of one guest are under way, QEMU
- * does not answer, and the call fails at once: it would only keep a worker from other guests. */
+/* Run a command in QEMU's human monitor. If HYPERVISOR_CALLS_MAX calls about one guest are under
+ * way, QEMU does not answer, and the call fails at once: it would only take a worker from other
+ * guests. */
 struct hypervisor_call *hypervisor_monitor(struct hypervisor *hypervisor,
 					   const struct hypervisor_qemu *qemu, const char *command,
 					   hypervisor_fn done, void *data);
-/* How it runs. */
+/* Find out whether its guest runs. */
 struct hypervisor_call *hypervisor_look(struct hypervisor *hypervisor,
 					const struct hypervisor_qemu *qemu, hypervisor_fn done,
 					void *data);
-/* Let it go on: what could not be read or written is tried again. Then how it runs. */
+/* Resume it: QEMU tries again to read or write what failed. Then look whether it runs. */
 struct hypervisor_call *hypervisor_resume(struct hypervisor *hypervisor,
 					  const struct hypervisor_qemu *qemu, hypervisor_fn done,
 					  void *data);
 /* All running domains. */
 struct hypervisor_call *hypervisor_list(struct hypervisor *hypervisor, hypervisor_fn done,
 					void *data);
-/* The folder of the logs of its QEMUs, one for each guest; NULL: they are not ours. Borrowed. */
+/* The folder with the logs of its QEMUs, one for each guest; NULL: libvirtd has them. Borrowed. */
 const char *hypervisor_logs(const struct hypervisor *hypervisor);
-/* done is not called any more; the work itself goes on. NULL is allowed. */
+/* Never call done. The work itself goes on. NULL is allowed. */
 void hypervisor_forget(struct hypervisor_call *call);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The connection to libvirt, and libvirt's event loop, which has a thread of its own: what it
- * reports is posted to the daemon's loop. The calls themselves are in hypervisor.c.
+ * The connection to libvirt, and libvirt's event loop. That has a thread of its own, and its
+ * reports are posted to the daemon's loop. The calls themselves are in hypervisor.c.
  */
 #include <json-glib/json-glib.h>
 #include <libvirt/libvirt-qemu.h>
@@ -27,9 +27,9 @@ report_free(void *data)
 }
 
 /*
- * Which QEMU it is about. When a call has ended a domain, libvirt forgets its id before it reports
- * that (qemuDomainDestroyFlags in qemu_driver.c). libvirt reports in order, so the QEMU is the one
- * that it has last reported started.
+ * Find out which QEMU a report is about. If a call has ended a domain, libvirt forgets the id
+ * before it reports the end (qemuDomainDestroyFlags in qemu_driver.c). libvirt reports in order, so
+ * it means the QEMU whose start it reported last.
  */
 static void
 report_complete(struct report *report)
@@ -60,7 +60,7 @@ hypervisor_note_listed(struct hypervisor *h, const GPtrArray *domains)
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
 		const struct hypervisor_qemu *qemu = &domain->qemu;
-		/* What is there already stays: the end of that one may have yet to be reported. */
+		/* An entry stays, because the end of its QEMU may not be reported yet. */
 		if (!g_hash_table_contains(h->begun, qemu->uuid))
 			g_hash_table_insert(h->begun, g_strdup(qemu->uuid),
 					    GINT_TO_POINTER(qemu->id));
@@ -123,7 +123,7 @@ hypervisor_member(JsonObject *object, const char *name)
 	return text ? text : "";
 }
 
-/* QEMU's SHUTDOWN event says whether the guest or the host wanted it (qapi/run-state.json,
+/* QEMU's SHUTDOWN event has whether the guest or the host asked for it (qapi/run-state.json,
  * ShutdownCause). */
 static void
 on_monitor_event(virConnectPtr connection, virDomainPtr domain, const char *event,
@@ -154,7 +154,7 @@ static void *
 run_events(void *data)
 {
 	virEventAddTimeout(3600 * 1000, no_op_timer, NULL,
-			   NULL); /* the loop wants something to wait for */
+			   NULL); /* without a timer libvirt's loop has nothing to wait for */
 	for (;;)
 		if (virEventRunDefaultImpl() < 0)
 			g_usleep(100000);
@@ -166,9 +166,8 @@ silent(void *data, virErrorPtr error)
 {
 }
 
-/* libvirt's process-wide set-up, once. Its event thread lives as long as the process. What libvirt
- * has to say beside the errors of its calls goes to a file, unless its own variable says otherwise.
- */
+/* Set up libvirt once for the process. Its event thread lives as long as the process. libvirt logs
+ * to a file, unless its environment variable names another output. */
 gboolean
 hypervisor_start_libvirt(const char *log, GError **error)
 {
@@ -228,7 +227,8 @@ hypervisor_connect(struct hypervisor *h, GError **error)
 				g_prefix_error(
 				    error,
 				    "libvirt wants the user it was built for, even if no QEMU runs "
-				    "as that one (useradd --system --user-group NAME): ");
+				    "as that user; create it (useradd --system --user-group "
+				    "NAME): ");
 		}
 	}
 	virConnectPtr connection = h->connection;

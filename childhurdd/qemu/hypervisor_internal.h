@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the calls (hypervisor.c) and the connection (hypervisor_connection.c) share. */
+/* What hypervisor.c (the calls) and hypervisor_connection.c share. */
 #ifndef CHILDHURDD_QEMU_HYPERVISOR_INTERNAL_H
 #define CHILDHURDD_QEMU_HYPERVISOR_INTERNAL_H
 
@@ -11,9 +11,9 @@
 struct hypervisor {
 	struct tasks *tasks;
 	char *uri;
-	char *root; /* of the embedded driver, NULL: another uri */
-	char *path; /* to root, as libvirt has it */
-	uid_t user; /* whom QEMU runs as */
+	char *root; /* of the embedded driver; NULL: another uri */
+	char *path; /* the path to root that libvirt gets */
+	uid_t user; /* the user that QEMU runs as */
 	char *logs; /* of its QEMUs; NULL: another uri */
 	hypervisor_event_fn event;
 	void *data;
@@ -27,16 +27,17 @@ struct hypervisor {
 	gboolean opened;	  /* there was one; under lock */
 };
 
-/* libvirt's process-wide set-up, once; log: the file for what libvirt has to say. */
+/* Set up libvirt once for the process. log: the file that libvirt logs to. */
 gboolean hypervisor_start_libvirt(const char *log, GError **error);
-/* In the loop. These run: what libvirt reports of their end is about them. */
+/* In the loop. These domains run: libvirt's reports of their ends are about these QEMUs. */
 void hypervisor_note_listed(struct hypervisor *hypervisor, const GPtrArray *domains);
-/* For a worker. A reference on a living connection; opened, or opened again, when there is none. */
+/* For a worker. A reference to a connection that works, opened (again) if there is none. NULL: an
+ * error. */
 virConnectPtr hypervisor_connect(struct hypervisor *hypervisor, GError **error);
-/* What libvirt has to say about the call of this thread that failed. */
+/* Set the error of this thread's last call of libvirt. */
 void hypervisor_set_error(GError **error, const char *what);
-/* A member of what QEMU says; "" when it is missing or no text: a QEMU that was broken out of says
- * what it likes. */
+/* A text in QEMU's answer; "" if it is missing or no text. A QEMU that its guest controls may
+ * answer anything. */
 const char *hypervisor_member(JsonObject *object, const char *name);
 
 #endif

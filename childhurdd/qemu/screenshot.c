@@ -8,6 +8,6 @@ screenshot_take(struct hypervisor *hypervisor, const struct hypervisor_qemu *qem
 		const struct qemu_user *user, hypervisor_fn done, void *data)
 {
 	g_autofree char *command = g_strdup_printf("screendump \"%s\" -f png", path);
-	guest_folder_lay_out(path, user); /* without the file QEMU reports why it cannot write */
+	guest_folder_lay_out(path, user); /* if this fails, QEMU reports why it cannot write */
 	return hypervisor_monitor(hypervisor, qemu, command, done, data);
 }

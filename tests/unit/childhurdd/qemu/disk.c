@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Images that are what they say, images that are not, and the overlays on them; with the real
- * qemu-img. */
+/* Good images, bad images, and the overlays on them; with the real qemu-img. */
 #include "childhurdd/qemu/disk.h"
 #include "childhurdd/qemu/image.h"
 
@@ -36,7 +35,7 @@ static void
 place_make(struct place *place)
 {
 	place->directory =
-	    g_dir_make_tmp("disk, a:b=c\nd-XXXXXX", NULL); /* as nasty as names get */
+	    g_dir_make_tmp("disk, a:b=c\nd-XXXXXX", NULL); /* all that is special in a name */
 	g_assert_nonnull(place->directory);
 	place->overlay = g_build_filename(place->directory, "disk.qcow2", NULL);
 	place->loop = ev_loop_new(EVFLAG_AUTO);
@@ -87,7 +86,7 @@ file_make(const struct place *place, const char *name, const char *content, gsiz
 	return path;
 }
 
-/* A raw disk with nothing but an MBR's signature. */
+/* A raw disk with only an MBR's signature. */
 static char *
 raw_make(const struct place *place, const char *name, gint64 size)
 {
@@ -178,7 +177,7 @@ expect_good(const struct place *place, const char *image, const char *format, gi
 	outcome_clear(&outcome);
 }
 
-/* It fails with the code, names what it is about and holds the words. */
+/* Expect that it fails with the code, and that the message names its object and has the words. */
 static void
 expect_error(const struct place *place, const char *image, const char *format, enum disk_error code,
 	     const char *said)
@@ -444,8 +443,8 @@ a_qcow2_image_cut_anywhere_is_truncated(void)
 	place_remove(&place);
 }
 
-/* The proof that no allocated byte may be missing: whatever the length, what qemu-img can read to
- * its end is taken. */
+/* Proof that only missing allocated bytes are an error: an image of any length is taken if qemu-img
+ * can read it to its end. */
 static void
 every_kind_of_whole_qcow2_image_is_taken(void)
 {
@@ -500,13 +499,13 @@ a_damaged_header_is_an_error_and_not_a_crash(void)
 	image = converted(&place, "image.qcow2", "qcow2", NULL);
 	g_assert_true(g_file_get_contents(image, &good, &length, NULL));
 	for (guint i = 4; i < 112;
-	     i++) { /* each byte of the header once; qemu-img judges what we let through */
+	     i++) { /* each byte of the header once; qemu-img judges the images that are taken */
 		g_autofree char *bad = g_memdup2(good, length);
 		struct outcome outcome;
 
 		bad[i] = (char)0xff;
 		g_assert_true(g_file_set_contents(image, bad, (gssize)length, NULL));
-		if (i % 8 == 3) { /* the whole way costs a process */
+		if (i % 8 == 3) { /* the whole preparation costs a process */
 			outcome = prepare(&place, image, NULL, 0, FALSE);
 			g_assert_true((outcome.error == NULL) == (outcome.format != NULL));
 			outcome_clear(&outcome);
@@ -523,7 +522,7 @@ a_damaged_header_is_an_error_and_not_a_crash(void)
 	place_remove(&place);
 }
 
-/* Whoever made the image chose those files, and the guest would read them. */
+/* The maker of the image chose those files, and the guest would read them. */
 static void
 an_image_that_needs_another_file_is_refused(void)
 {
@@ -562,7 +561,8 @@ an_image_with_its_data_in_another_file_is_refused(void)
 	place_make(&place);
 	g_free(raw_make(&place, "secret", MIB));
 	g_autofree char *before = NULL, *after = NULL, *name = path_in(&place, "data.qcow2");
-	/* its own data file first: what names another one is made from it, as an attacker would */
+	/* first an image with a data file of its own; the one that names another file is made from
+	 * it, as an attacker would */
 	const char *const argv[] = {
 	    "qemu-img", "create", "-q", "-f", "qcow2", "-o", "data_file=data.raw,data_file_raw=on",
 	    name,	"1M",	  NULL};
@@ -623,12 +623,12 @@ disk_size_grows_the_disk_and_never_shrinks_it(void)
 	outcome = prepare(&place, image, NULL, MIB, FALSE);
 	g_assert_error(outcome.error, DISK_ERROR, DISK_ERROR_IMAGE);
 	g_assert_nonnull(
-	    strstr(outcome.error->message, "2097152 bytes, disk-size says only 1048576"));
+	    strstr(outcome.error->message, "2097152 bytes, but disk-size is only 1048576"));
 	outcome_clear(&outcome);
 	place_remove(&place);
 }
 
-/* Put something into the overlay that a new one would not have. */
+/* Write something into the overlay that a new one does not have. */
 static void
 mark_write(const char *overlay)
 {
@@ -721,7 +721,7 @@ write_disk(const char *path, gint64 offset, guint8 byte)
 	close(fd);
 }
 
-/* What --check says of the persistent disk; NULL: nothing is wrong, and *note what it notes. */
+/* What --check reports of the persistent disk; NULL: no problem. *note: its remark. */
 static char *
 checked(const struct place *place, const char *image, char **note)
 {
@@ -744,7 +744,7 @@ an_image_that_was_replaced_is_not_the_disks(void)
 		g_autofree char *image = path_in(&place, "image"), *new = path_in(&place, "new");
 		g_autofree char *note = NULL, *record = path_in(&place, "disk.base");
 		write_disk(image, MIB, 1);
-		g_assert_null(checked(&place, image, &note)); /* nothing is there */
+		g_assert_null(checked(&place, image, &note)); /* there is no disk */
 		expect_good(&place, image, NULL, 0, TRUE, "raw");
 		g_assert_null(checked(&place, image, &note));
 		mark_write(place.overlay);
@@ -754,19 +754,20 @@ an_image_that_was_replaced_is_not_the_disks(void)
 		g_autofree char *text = checked(&place, image, &note);
 		g_assert_nonnull(strstr(text, "which has another content now"));
 		expect_kept_error(&place, image, NULL, 0, "which has another content now");
-		/* again and again, as it is started again */
+		/* a second start fails like the first */
 		expect_kept_error(&place, image, NULL, 0, "which has another content now");
 		write_disk(image, changes[i], 0); /* as it was */
 		expect_good(&place, image, NULL, 0, TRUE, "raw");
 		g_assert_true(mark_is_there(place.overlay));
-		/* an ephemeral one of another image leaves nothing that speaks against it */
+		/* an ephemeral disk of another image leaves no record that would refuse this one */
 		expect_good(&place, image, NULL, 0, FALSE, "raw");
 		g_assert_false(g_file_test(record, G_FILE_TEST_EXISTS));
 		place_remove(&place);
 	}
 }
 
-/* A copy, with other times, without holes, elsewhere: the disk is told of it, and is kept. */
+/* A copy elsewhere, with other times and without holes: its path is written into the disk, which is
+ * kept. */
 static void
 an_image_that_was_moved_is_the_disks(void)
 {
@@ -782,7 +783,7 @@ an_image_that_was_moved_is_the_disks(void)
 	g_assert_true(g_file_set_contents(moved, content, (gssize)length, NULL));
 	g_assert_cmpint(g_unlink(image), ==, 0);
 	g_assert_null(checked(&place, moved, &note));
-	g_assert_nonnull(strstr(note, "is told at the next start"));
+	g_assert_nonnull(strstr(note, "and the next start changes that to"));
 	g_clear_pointer(&note, g_free);
 	g_autofree char *said = g_strdup_printf("*its image is now %s*", moved);
 	g_test_expect_message("childhurd", G_LOG_LEVEL_MESSAGE, said);
@@ -797,7 +798,7 @@ an_image_that_was_moved_is_the_disks(void)
 	place_remove(&place);
 }
 
-/* A disk of an earlier version has no record: its header is believed, and then there is one. */
+/* A disk of an earlier version has no record: its header is trusted, and a record is made. */
 static void
 a_disk_without_a_record_is_told_of_with_what_keeps_it(void)
 {
@@ -845,7 +846,7 @@ nothing_done(void *data, const GError *late)
 	ev_break(data, EVBREAK_ALL);
 }
 
-/* All that the lane was given has ended. */
+/* Wait until all jobs of the lane have ended. */
 static void
 lane_settle(const struct place *place)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A job is the loop's, but for what the worker changes: its data, and, under the lock, the name of
- * the file that it touches. A job that is forgotten, or late, stays until its worker has ended.
+ * A job belongs to the loop, except what the worker changes: its data and, under the lock, the name
+ * of the file that it touches. A forgotten or late job stays until its worker has ended.
  */
 #include "childhurdd/system/lane.h"
 
@@ -11,22 +11,22 @@ struct lane {
 	struct tasks *tasks;
 	GQueue waiting; /* of struct lane_job */
 	struct lane_job *running;
-	gboolean closed; /* freed when what runs has ended */
+	gboolean closed; /* to be freed when the running job has ended */
 };
 
 struct lane_job {
 	struct lane *lane;
 	struct ev_loop *loop;
 	task_fn work;
-	lane_done_fn done; /* NULL: nobody waits for it */
-	int given_up;	   /* it was forgotten, or is late; atomic */
+	lane_done_fn done; /* NULL: its end is not reported */
+	int given_up;	   /* the job was forgotten or is late; atomic */
 	GDestroyNotify destroy;
 	void *data;
 	gint64 limit; /* ms */
 	ev_timer timer;
 	GMutex lock;
-	char *file;   /* that is touched, NULL: none yet */
-	gint64 since; /* monotonic µs: when the file, or the wait, began */
+	char *file;   /* the file that it touches; NULL: none yet */
+	gint64 since; /* monotonic µs: when the file was touched, or the wait began */
 };
 
 static _Thread_local struct lane_job *current;
@@ -59,7 +59,7 @@ lane_given_up(void)
 	return current && g_atomic_int_get(&current->given_up);
 }
 
-/* Nothing is reported of it any more. */
+/* Report nothing of it any more. */
 static void
 give_up(struct lane_job *job)
 {
@@ -68,7 +68,7 @@ give_up(struct lane_job *job)
 	ev_timer_stop(job->loop, &job->timer);
 }
 
-/* The file it waits for, and for how many ms; NULL: it has named none. Caller frees. */
+/* The file that it waits for; NULL: it has named none. *ms: for how long. Caller frees. */
 static char *
 file_of(struct lane_job *job, gint64 *ms)
 {
@@ -101,7 +101,7 @@ work(void *data)
 
 static void start_next(struct lane *lane);
 
-/* The lane counts as busy until done returns, which may free it. */
+/* The lane is busy until done returns. done may free the lane. */
 static void
 work_ended(void *data)
 {
@@ -141,15 +141,15 @@ late_error(const struct lane *lane, gint64 waited)
 	gint64 ms = 0;
 	g_autofree char *file = file_of(lane->running, &ms);
 	return g_error_new(G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
-			   "%s does not answer for %" G_GINT64_FORMAT
+			   "%s has not answered for %" G_GINT64_FORMAT
 			   " s; is the file system there?",
 			   file ? file : "a file", MAX(waited, ms) / 1000);
 }
 
 /*
- * For how many ms this job has waited for one file, be it that of the work before it: where many
- * share a lane, those at its end may wait for long, and nothing is away. A file that nobody waits
- * for any more is away, and need not be waited for again.
+ * For how many ms this job has waited for one file, be it that of the work before it: in a lane that
+ * many share, the last ones may wait long although each file answers. A file that is given up does
+ * not answer, so its time counts for this job, too.
  */
 static gint64
 waited_for(struct lane_job *job)
@@ -163,7 +163,7 @@ waited_for(struct lane_job *job)
 	return g_atomic_int_get(&running->given_up) ? before : MIN(own, before);
 }
 
-/* The work may have gone on to another file meanwhile, which has a limit of its own. */
+/* The work may have gone on to another file, which has its own limit. */
 static void
 on_limit(struct ev_loop *loop, ev_timer *watcher, int revents)
 {

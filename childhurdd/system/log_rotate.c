@@ -21,8 +21,8 @@
 #include "config/base/streams.h"
 
 #define COPY_SIZE (64 * 1024)
-/* times the limit: a log of this length that cannot be copied, for instance on a full disk, is
- * truncated all the same */
+/* times the limit: a log longer than this is truncated even if it cannot be copied, for instance on
+ * a full disk */
 #define LOG_HOPELESS 4
 
 /* Copy at most max bytes of from, from its current position, to a new file to. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A GThreadPool for the work, a queue and an ev_async for its end. A task belongs to a worker until
- * it is in the queue, and to the loop from then on; only `forgotten` is the loop's all the time.
+ * A GThreadPool does the work, a queue and an ev_async report its end. A task belongs to a worker
+ * until it is in the queue, then to the loop. Only `forgotten` always belongs to the loop.
  */
 #include "childhurdd/system/tasks.h"
 
@@ -12,7 +12,7 @@ struct tasks {
 	ev_async wake;
 	GThreadPool *pool;
 	int workers;
-	ev_timer lack; /* no thread could be started: what waits for one is tried again */
+	ev_timer lack; /* no thread could be started: the next try */
 	GAsyncQueue *ended;
 };
 
@@ -53,7 +53,7 @@ on_wake(struct ev_loop *loop, ev_async *w, int revents)
 	}
 }
 
-/* Starts a thread for each task in the queue, as far as there may be more. */
+/* Start a thread for each task that waits, up to the number of workers. */
 static void
 on_lack(struct ev_loop *loop, ev_timer *w, int revents)
 {

@@ -12,7 +12,7 @@ address(const char *digits)
 	return (guint32)strtoul(first, NULL, 16);
 }
 
-/* Addresses are printed as numbers of this machine, 32 bits each. */
+/* The kernel prints addresses as numbers in the machine's byte order, 32 bits each. */
 static gboolean
 parse(const char *line, struct tcp_socket *socket)
 {

@@ -12,17 +12,17 @@
 enum tcp_state { TCP_ANY, TCP_ESTABLISHED, TCP_LISTEN = 10 };
 
 struct tcp_socket {
-	guint32 local, remote; /* addresses in network order; of IPv6 their first part */
+	guint32 local, remote; /* addresses in network order; IPv6: their first 32 bits */
 	unsigned local_port, remote_port;
 	unsigned state;
-	unsigned uid; /* whose it is */
+	unsigned uid; /* its owner */
 	unsigned long inode;
 };
 
-/* TRUE: enough was seen. */
+/* Return TRUE to see no more sockets. */
 typedef gboolean (*tcp_socket_fn)(const struct tcp_socket *socket, void *data);
 
-/* Call fn for each socket in a table, until it says TRUE. FALSE: the table cannot be read. */
+/* Call fn for each socket in a table until it returns TRUE. FALSE: the table cannot be read. */
 gboolean tcp_table_read(const char *table, tcp_socket_fn fn, void *data);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A thread, a queue that leads to it, and a queue and an ev_async that lead back. Files and their
- * timers belong to the loop; a job belongs to the thread until it is in the queue that leads back.
- * A file has at most one job at a time, so an older text never replaces a newer one.
+ * A thread, a queue to it, and a queue and an ev_async back to the loop. Files and their timers
+ * belong to the loop. A job belongs to the thread until it is in the queue back. A file has at most
+ * one job at a time, so an older text never replaces a newer one.
  */
 #include "childhurdd/system/writer.h"
 
@@ -13,17 +13,17 @@
 struct writer {
 	struct ev_loop *loop;
 	struct writer_setup setup;
-	GHashTable *files; /* path -> struct file: those that are not written */
-	guint busy, late;  /* how many of them are so */
+	GHashTable *files; /* path → struct file: the unwritten files */
+	guint busy, late;  /* the number of busy and of late ones */
 	ev_async wake;
-	/* with the thread; references: the loop's and the thread's */
+	/* shared with the thread; references: one of the loop, one of the thread */
 	gatomicrefcount references;
 	GThread *thread; /* NULL: not started yet */
 	GAsyncQueue *todo, *tried;
 };
 
 struct waiter {
-	guint64 number; /* of the text that is waited for */
+	guint64 number; /* of the text that it waits for */
 	writer_fn done;
 	void *data;
 };
@@ -33,16 +33,16 @@ struct file {
 	char *path, *text;  /* text: the newest */
 	guint64 number;	    /* of that text, counted from 1 */
 	gboolean busy;	    /* the thread has a job for it */
-	gboolean late;	    /* and for longer than the limit */
-	gboolean forgotten; /* nobody wants its text any more */
-	char *why;	    /* why it is not written; NULL: no try has failed yet */
+	gboolean late;	    /* and has had it for longer than the limit */
+	gboolean forgotten; /* its text is no longer wanted */
+	char *why;	    /* why it is not written; NULL: no try has failed */
 	double delay;	    /* s until the next try, if the present one fails */
 	ev_timer timer;	    /* busy: the limit; otherwise: the next try */
 	GArray *waiters;    /* of struct waiter */
 };
 
 struct job {
-	struct file *file; /* the loop's; NULL: the thread is to end */
+	struct file *file; /* the loop's; NULL: tells the thread to end */
 	char *path, *text;
 	guint64 number;
 	GError *error;
@@ -122,7 +122,7 @@ set_timer(struct file *file, double after)
 	ev_timer_start(file->writer->loop, &file->timer);
 }
 
-/* why: NULL: it is written. */
+/* Log what has changed. why NULL: the file is written. */
 static void
 note(struct file *file, const char *why)
 {
@@ -148,7 +148,7 @@ try_later(struct file *file)
 	file->delay = MIN(2 * file->delay, file->writer->setup.longest);
 }
 
-/* Those that wait for the text of this number or an older one, taken from the others. */
+/* Take out the waiters for the text of this number or an older one. */
 static GArray *
 take_waiters(struct file *file, guint64 number)
 {
@@ -358,7 +358,7 @@ writer_wait(struct writer *writer, const char *path, writer_fn done, void *data)
 		done(NULL, data);
 	} else if (!file->busy) {
 		done(file->why, data);
-	} else if (writer->late) { /* of those behind it, too, nobody knows when */
+	} else if (writer->late) { /* it is unknown when those behind it will be tried */
 		g_autofree char *why = late_text(file);
 		done(why, data);
 	} else {

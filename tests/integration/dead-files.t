@@ -46,7 +46,7 @@ $d->start;
 # --- the others ---
 $d->ctl('wait', 'good', '--for', 'ready', '--timeout', '150s');
 is($d->{status}, 0, 'a guest that needs none of it is ready') or diag($d->log);
-like($d->log, qr/good: Guix's \Q$dead{guix}\E does not answer for \d+ s; is the file system there\?; it starts with the keys it has/,
+like($d->log, qr/good: Guix's \Q$dead{guix}\E has not answered for \d+ s; is the file system there\?; it starts with the keys it has/,
     'without what it would have got from /etc/guix, and the log says so');
 like($d->machines, qr/\(port @{[10022 + 1000 * $id]}\)/, 'it is published');
 
@@ -57,7 +57,7 @@ my %file = (
 for my $name (sort keys %file) {
     ok($d->wait_until(60, "$name says what it waits for", sub { $d->ctl('status', $name) =~ /waits for \Q$file{$name}\E, which has not\s+answered/ }),
         "$name: status says which file does not answer");
-    ok($d->wait_until(120, "$name fails", sub { $d->log =~ /$name: backoff: \Q$file{$name}\E does not answer for \d+ s/ }),
+    ok($d->wait_until(120, "$name fails", sub { $d->log =~ /$name: backoff: \Q$file{$name}\E has not answered for \d+ s/ }),
         '... and its start fails with that');
 }
 
@@ -93,7 +93,7 @@ like($text, qr/new: added/, '... and is done');
 $d->configure($config =~ s/(\[guest good\]\n)/$1image = $dead{image}\/other.img\n/r);
 $text = $d->ctl('reload');
 isnt($d->{status}, 0, 'one with another image that does not answer is refused');
-like($text, qr/image \Q$dead{image}\E\/other.img does not answer for \d+ s/, '... and says which file it has waited for');
+like($text, qr/image \Q$dead{image}\E\/other.img has not answered for \d+ s/, '... and says which file it has waited for');
 is($d->state('good'), 'ready', '... with nothing changed');
 
 # --- the end, and the next daemon ---

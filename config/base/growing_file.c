@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A file that was truncated and has grown beyond the last look's place since is not told from one
- * that only grew: who truncates it is slower than its readers.
+ * A file that was truncated, and has grown beyond offset since the last read, looks like one that
+ * only grew. This is no problem in practice: files are truncated far less often than they are read.
  */
 #include "config/base/growing_file.h"
 

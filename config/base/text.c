@@ -22,7 +22,7 @@ text_output(const char *text, gboolean line, gboolean terminal)
 	while (plain && *plain >= ' ' && *plain <= '~')
 		plain++;
 	if (plain && !*plain)
-		return g_strdup(text); /* nearly always, and there are many cells in a table */
+		return g_strdup(text); /* the usual case, made fast for the many cells of a table */
 	g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
 	GString *out = g_string_new(NULL);
 	for (const char *p = valid ? valid : ""; *p; p = g_utf8_next_char(p)) {
@@ -35,8 +35,8 @@ text_output(const char *text, gboolean line, gboolean terminal)
 	return g_string_free(out, FALSE);
 }
 
-/* The length of the escape sequence at text (which begins with ESC), by ECMA-48: CSI, strings, and
- * short ones. */
+/* The length of the escape sequence at text, which begins with ESC. By ECMA-48: CSI, strings, and
+ * short sequences. */
 static gsize
 escape_length(const char *text)
 {
@@ -121,7 +121,7 @@ is_graphic(gunichar c)
 }
 
 /*
- * Measured with Guile 3.0.8 for every code point: a quotation mark and a backslash get a backslash;
+ * Measured with Guile 3.0.8 for each code point: a quotation mark and a backslash get a backslash;
  * \a \b \t \n \v \f \r are written with their letter; every other character without a glyph
  * (controls, format characters, spaces other than U+0020, line and paragraph separators, private
  * use, unassigned) becomes \xHH, \uHHHH or \UHHHHHH, without a semicolon; all others stay as they

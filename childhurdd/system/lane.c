@@ -147,9 +147,9 @@ late_error(const struct lane *lane, gint64 waited)
 }
 
 /*
- * For how many ms this job has waited for one file, be it that of the work before it: in a lane that
- * many share, the last ones may wait long although each file answers. A file that is given up does
- * not answer, so its time counts for this job, too.
+ * For how many ms this job has waited for one file, be it that of the work before it: in a lane
+ * that many share, the last ones may wait long although each file answers. A file that is given up
+ * does not answer, so its time counts for this job, too.
  */
 static gint64
 waited_for(struct lane_job *job)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A guest's life without a world: events go in, and what is asked of the world is looked at. */
+/* A guest's life with a fake world: the tests send events, and check what the guest asks of the
+ * world. */
 #include "childhurdd/guest/childhurd_internal.h"
 #include "tests/unit/childhurdd/guest/childhurd_fake.h"
 
@@ -46,7 +47,7 @@ test_boot_limit(void)
 	happen(&f, EVENT_PREPARED);
 	happen(&f, EVENT_LAUNCHED);
 	f.now += 600000;
-	happen(&f, EVENT_GREETED); /* the limit is one for the whole boot */
+	happen(&f, EVENT_GREETED); /* one limit holds for the whole boot */
 	g_assert_cmpint(f.timer - f.now, ==, 300000);
 	expire(&f);
 	assert_state(&f, STATE_STOPPING);
@@ -124,7 +125,7 @@ test_stop_waits_for_build(void)
 	fake_clear(&f);
 }
 
-/* From before it is stopped until it is stopped, and as long as it is drained. */
+/* The slots are kept from before it is stopped until it is, and while it is drained. */
 static void
 test_holds_slots(void)
 {
@@ -177,7 +178,7 @@ test_full_store(void)
 	g_assert_null(f.c->phase);
 	fake_clear(&f);
 
-	/* known before it is ready: never published */
+	/* its clock is known to be off before it is ready: never published */
 	fake_init(&f);
 	happen(&f, EVENT_START);
 	happen(&f, EVENT_ADMITTED);
@@ -213,12 +214,12 @@ test_low_store_is_collected(void)
 	happen(&f, EVENT_COLLECTED);
 	g_assert_false(f.held);
 	g_assert_true(childhurd_published(f.c));
-	happen(&f, EVENT_LOW); /* it did not help: not again and again */
+	happen(&f, EVENT_LOW); /* it did not help, so it is not repeated at once */
 	g_assert_cmpint(f.collected, ==, 1);
 	f.now += COLLECT_AGAIN;
 	happen(&f, EVENT_LOW);
 	g_assert_cmpint(f.collected, ==, 2);
-	happen(&f, EVENT_STOP); /* people want something else */
+	happen(&f, EVENT_STOP); /* the operators want something else */
 	assert_state(&f, STATE_STOPPING);
 	happen(&f, EVENT_COLLECTED);
 	g_assert_true(f.held);
@@ -231,7 +232,7 @@ test_low_ephemeral_store_is_new(void)
 	struct fake f;
 	start_ready(&f);
 	f.config.store_floor = G_GINT64_CONSTANT(1) << 30;
-	happen(&f, EVENT_LOW); /* since its start: another start would bring nothing */
+	happen(&f, EVENT_LOW); /* low since its start: a new disk would not help */
 	g_assert_cmpint(f.collected, ==, 1);
 	happen(&f, EVENT_COLLECTED);
 	happen(&f, EVENT_ROOM);
@@ -255,13 +256,13 @@ test_restart(void)
 	assert_state(&f, STATE_STARTING);
 	boot(&f);
 	happen(&f, EVENT_STOP);
-	happen(&f, EVENT_START); /* a change of mind */
+	happen(&f, EVENT_START); /* the operator has changed its mind */
 	happen(&f, EVENT_DIED);
 	assert_state(&f, STATE_STARTING);
 	fake_clear(&f);
 }
 
-/* A start under way may have been prepared from an older configuration. */
+/* A start under way may be prepared from an older configuration. */
 static void
 test_restart_of_a_start(void)
 {
@@ -276,7 +277,7 @@ test_restart_of_a_start(void)
 	happen(&f, EVENT_ADMITTED);
 	g_assert_cmpint(f.prepared, ==, 2);
 	happen(&f, EVENT_PREPARED);
-	happen(&f, EVENT_RESTART); /* libvirt is at it: what comes up has to end first */
+	happen(&f, EVENT_RESTART); /* libvirt is starting QEMU, which has to end first */
 	assert_state(&f, STATE_STOPPING);
 	happen(&f, EVENT_LAUNCHED);
 	happen(&f, EVENT_DIED);
@@ -378,7 +379,7 @@ test_reboot_and_power_off(void)
 	assert_state(&f, STATE_STARTING);
 	boot(&f);
 	happen(&f, EVENT_POWERED_OFF);
-	assert_state(&f, STATE_STOPPED); /* on-failure: it went by itself, and not by failing */
+	assert_state(&f, STATE_STOPPED); /* on-failure: power off is no failure */
 	happen(&f, EVENT_START);
 	boot(&f);
 	f.config.restart = CONFIG_RESTART_ALWAYS;
@@ -421,7 +422,7 @@ test_reboot_while_booting(void)
 	happen(&f, EVENT_ADMITTED);
 	happen(&f, EVENT_PREPARED);
 	happen(&f, EVENT_LAUNCHED);
-	happen(&f, EVENT_REBOOTED); /* it did not like its secrets, say */
+	happen(&f, EVENT_REBOOTED); /* for instance because of bad secrets */
 	assert_state(&f, STATE_BACKOFF);
 	fake_clear(&f);
 }
@@ -447,7 +448,7 @@ test_unresponsive(void)
 	fake_clear(&f);
 }
 
-/* No build is broken because sshd is slow; one in a guest that is dead is. */
+/* A slow sshd breaks off no build; a dead guest does. */
 static void
 test_hang_with_a_build(void)
 {
@@ -471,7 +472,7 @@ test_hang_with_a_build(void)
 		f.sign = f.timer;
 		expire(&f);
 	}
-	g_assert_cmpint(f.now - since, ==, HANG_LONGEST); /* not for ever */
+	g_assert_cmpint(f.now - since, ==, HANG_LONGEST); /* there is an end to it */
 	fake_clear(&f);
 }
 
@@ -497,7 +498,7 @@ test_boot_limit_learns(void)
 	happen(&f, EVENT_ADMITTED);
 	happen(&f, EVENT_PREPARED);
 	happen(&f, EVENT_LAUNCHED);
-	g_assert_cmpint(f.timer - f.now, ==, 900000); /* the next try may take its time */
+	g_assert_cmpint(f.timer - f.now, ==, 900000); /* after a failure: boot-timeout */
 	fake_clear(&f);
 }
 
@@ -568,7 +569,7 @@ test_stop_while_starting(void)
 	happen(&f, EVENT_START);
 	happen(&f, EVENT_ADMITTED);
 	happen(&f, EVENT_PREPARED);
-	happen(&f, EVENT_STOP); /* the hypervisor is at it and cannot be interrupted */
+	happen(&f, EVENT_STOP); /* libvirt is starting QEMU and cannot be interrupted */
 	assert_state(&f, STATE_STOPPING);
 	happen(&f, EVENT_LAUNCHED);
 	g_assert_cmpint(f.kills, ==, 1);
@@ -591,12 +592,12 @@ test_late_launch(void)
 	assert_state(&f, STATE_FAILED);
 	int kills = f.kills;
 	happen(&f, EVENT_LAUNCHED);
-	g_assert_cmpint(f.kills, ==, kills + 1); /* no QEMU without a master */
+	g_assert_cmpint(f.kills, ==, kills + 1); /* no QEMU is left behind */
 	assert_state(&f, STATE_STOPPING);
 	expire(&f);
-	g_assert_cmpint(f.kills, ==, kills + 2); /* and not one try only */
+	g_assert_cmpint(f.kills, ==, kills + 2); /* and more than one try */
 	happen(&f, EVENT_DIED);
-	assert_state(&f, STATE_FAILED); /* a person is waited for, as before */
+	assert_state(&f, STATE_FAILED); /* it waits for a person, as before */
 	fake_clear(&f);
 }
 
@@ -626,7 +627,7 @@ test_failed_with_qemu(void)
 
 	start_unkillable(&f);
 	happen(&f, EVENT_STOP);
-	assert_state(&f, STATE_STOPPING); /* stopped is without a QEMU */
+	assert_state(&f, STATE_STOPPING); /* it is not stopped while it has a QEMU */
 	happen(&f, EVENT_DIED);
 	assert_state(&f, STATE_STOPPED);
 	fake_clear(&f);
@@ -660,7 +661,7 @@ test_unanswered_launch(void)
 		expire(&f);
 	assert_state(&f, STATE_FAILED);
 	happen(&f, EVENT_START);
-	assert_state(&f, STATE_STOPPING); /* it may still come up: no second one */
+	assert_state(&f, STATE_STOPPING); /* QEMU may still come up: no second one */
 	g_assert_cmpint(f.launched, ==, 1);
 	happen(&f, EVENT_START_FAILED);
 	assert_state(&f, STATE_STARTING);
@@ -699,7 +700,7 @@ test_take_over(void)
 	fake_init(&f);
 	f.c->enrolled = f.c->proven = TRUE;
 	f.builds = 1;
-	happen(&f, EVENT_FOUND); /* its stop waited for a build, and still does */
+	happen(&f, EVENT_FOUND); /* its stop waited for a build, and goes on waiting */
 	assert_state(&f, STATE_DRAINING);
 	g_assert_cmpint(f.halted, ==, 0);
 	happen(&f, EVENT_BUILD_ENDED);
@@ -743,7 +744,7 @@ test_reset_over_daemons(void)
 	fake_clear(&f);
 }
 
-/* What the host lacks says nothing of a guest: it stays what it is, and where it is. */
+/* A lack of the host's proves nothing about a guest: its state and its place in the list stay. */
 static void
 test_unasked(void)
 {
@@ -804,7 +805,7 @@ test_start_lacks(void)
 			happen(&f, EVENT_PREPARED);
 			happen(&f, EVENT_START_LACKED);
 		} else {
-			expire(&f); /* keys or disk are never there: a dead file server */
+			expire(&f); /* keys or disk never come: a dead file server */
 		}
 		assert_state(&f, STATE_BACKOFF);
 		g_assert_cmpint(f.timer - f.now, >, 0);
@@ -831,9 +832,9 @@ test_paused(void)
 	g_assert_true(childhurd_coming_up(f.c));
 	g_assert_cmpint(f.timer, ==, -1);
 	int logged = f.logged;
-	happen(&f, EVENT_PAUSED); /* tried in vain */
+	happen(&f, EVENT_PAUSED); /* its resume failed */
 	happen(&f, EVENT_PROBE_FAILED);
-	happen(&f, EVENT_PROBE_OK); /* of before */
+	happen(&f, EVENT_PROBE_OK); /* from before the pause */
 	assert_state(&f, STATE_UNRESPONSIVE);
 	g_assert_cmpint(f.logged, ==, logged);
 	g_assert_cmpstr(f.c->phase, ==, "paused");
@@ -846,7 +847,7 @@ test_paused(void)
 	g_assert_true(childhurd_published(f.c));
 	g_assert_cmpint(f.kills, ==, 0);
 
-	happen(&f, EVENT_PAUSED); /* a person's wish still counts */
+	happen(&f, EVENT_PAUSED); /* an operator's wish still counts */
 	happen(&f, EVENT_STOP_NOW);
 	assert_state(&f, STATE_STOPPING);
 	for (int i = 0; i < 2; i++)
@@ -854,7 +855,7 @@ test_paused(void)
 	g_assert_cmpint(f.kills, ==, 1);
 	fake_clear(&f);
 
-	fake_init(&f); /* by the next daemon */
+	fake_init(&f); /* the next daemon finds it paused */
 	f.c->want_up = f.c->proven = TRUE;
 	happen(&f, EVENT_FOUND);
 	happen(&f, EVENT_PAUSED);
@@ -877,7 +878,7 @@ test_goes_down(void)
 	g_assert_cmpint(f.timer - f.now, ==, 60000);
 	happen(&f, EVENT_HALTING); /* its further lines give it no more time */
 	f.now += 30000;
-	happen(&f, EVENT_PROBE_OK); /* it is on its way, or the line is not true */
+	happen(&f, EVENT_PROBE_OK); /* it goes down, or the line is not true */
 	happen(&f, EVENT_HALTING);
 	assert_state(&f, STATE_UNRESPONSIVE);
 	g_assert_cmpint(f.timer - f.now, ==, 30000);
@@ -888,7 +889,7 @@ test_goes_down(void)
 	assert_state(&f, STATE_STOPPING);
 	g_assert_cmpint(f.kills, ==, 1);
 	happen(&f, EVENT_DIED);
-	assert_state(&f, STATE_STOPPED); /* as if it had powered itself off */
+	assert_state(&f, STATE_STOPPED); /* as after power off */
 	fake_clear(&f);
 
 	start_ready(&f);
@@ -901,13 +902,13 @@ test_goes_down(void)
 	g_assert_cmpint(f.c->failures, ==, 0);
 	fake_clear(&f);
 
-	start_ready(&f); /* it was only said */
+	start_ready(&f); /* the line was not true */
 	f.builds = 1;
 	happen(&f, EVENT_HALTING);
 	expire(&f);
 	happen(&f, EVENT_PROBE_OK);
 	assert_state(&f, STATE_READY);
-	happen(&f, EVENT_PROBE_FAILED); /* and is forgotten */
+	happen(&f, EVENT_PROBE_FAILED); /* and the line is forgotten */
 	g_assert_cmpint(f.timer - f.now, ==, 180000);
 	fake_clear(&f);
 
@@ -933,7 +934,7 @@ test_goes_down(void)
 	fake_clear(&f);
 }
 
-/* --now gives a gentle way time only as long as something is seen of it. */
+/* --now gives a gentle way time only as long as it shows effect. */
 static void
 test_stop_now_is_soon(void)
 {
@@ -948,7 +949,7 @@ test_stop_now_is_soon(void)
 	g_assert_cmpint(f.now - asked, ==, NOW_SILENCE + NOW_BUTTON);
 	fake_clear(&f);
 
-	start_ready(&f); /* it stops halfway */
+	start_ready(&f); /* it goes silent halfway */
 	asked = f.now;
 	happen(&f, EVENT_STOP_NOW);
 	f.spoke = f.now += 10000;
@@ -959,7 +960,7 @@ test_stop_now_is_soon(void)
 	g_assert_cmpint(f.kills, ==, 1);
 	fake_clear(&f);
 
-	start_ready(&f); /* it says something all the time */
+	start_ready(&f); /* its console is never silent */
 	asked = f.now;
 	happen(&f, EVENT_STOP_NOW);
 	while (!f.buttons) {
@@ -969,7 +970,7 @@ test_stop_now_is_soon(void)
 	g_assert_cmpint(f.now - asked, ==, f.config.stop_timeout);
 	fake_clear(&f);
 
-	start_ready(&f); /* somebody gets impatient */
+	start_ready(&f); /* --now comes while it halts */
 	happen(&f, EVENT_STOP);
 	f.now += 5000;
 	g_assert_cmpint(f.timer - f.now, ==, 55000);
@@ -1021,7 +1022,7 @@ test_clock(void)
 	happen(&f, EVENT_CLOCK_OFF);
 	g_assert_cmpint(f.clocks, ==, 2);
 	happen(&f, EVENT_CLOCK_SET);
-	happen(&f, EVENT_CLOCK_OFF); /* it was in vain */
+	happen(&f, EVENT_CLOCK_OFF); /* it did not help */
 	g_assert_cmpint(f.clocks, ==, 2);
 	f.now += CLOCK_AGAIN;
 	happen(&f, EVENT_CLOCK_OFF);
@@ -1029,7 +1030,7 @@ test_clock(void)
 	fake_clear(&f);
 }
 
-/* What waits for a build is taken back by a start or an undrain, wherever it waits. */
+/* A start or an undrain takes back a stop that waits for a build, in each state. */
 static void
 test_stop_is_taken_back(void)
 {
@@ -1061,7 +1062,7 @@ test_stop_is_taken_back(void)
 	}
 }
 
-/* The promises that can be seen from here, after any event whatever. */
+/* What must hold after any event. */
 static void
 check_promises(struct fake *f)
 {
@@ -1099,7 +1100,7 @@ test_any_events(void)
 		enum event event = g_rand_int_range(rand, 0, N_EVENTS);
 		if (event == EVENT_FOUND ||
 		    (event == EVENT_ADMITTED && f.c->state != STATE_STARTING))
-			continue; /* the hird sends these only where they belong */
+			continue; /* the hird sends these in the right state only */
 		if (event == EVENT_PREPARED &&
 		    (f.c->state != STATE_STARTING || f.c->qemu == QEMU_LAUNCHING))
 			continue;

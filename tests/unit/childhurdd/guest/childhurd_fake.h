@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A guest without a world: what it asks is counted, and time passes only when a test says so. */
+/* A guest with a fake world, which counts what the guest asks. Time passes only when a test lets
+ * it. */
 #ifndef TESTS_UNIT_CHILDHURDD_GUEST_CHILDHURD_FAKE_H
 #define TESTS_UNIT_CHILDHURDD_GUEST_CHILDHURD_FAKE_H
 
@@ -21,9 +22,9 @@ struct fake {
 	gboolean held; /* builds are kept out */
 	gint64 sign, spoke;
 	gboolean published_when_stopping;
-	gboolean coming_up;	 /* as was told last */
-	struct starts *starts;	 /* NULL: the test itself says whose turn it is */
-	struct metrics *metrics; /* NULL: nobody counts */
+	gboolean coming_up;	 /* as the last change reported it */
+	struct starts *starts;	 /* NULL: the test admits each guest itself */
+	struct metrics *metrics; /* NULL: no metrics */
 	int logged;
 	char *log; /* the last line of the log */
 };
@@ -188,7 +189,7 @@ happen(struct fake *f, enum event event)
 #define assert_state(f, expected)                                                                  \
 	g_assert_cmpstr(state_name((f)->c->state), ==, state_name(expected))
 
-/* Let time pass until the deadline that is set, and have it pass. */
+/* Let time pass until the deadline is over. */
 static inline void
 expire(struct fake *f)
 {

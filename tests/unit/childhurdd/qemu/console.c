@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What a console's lines mean, and reading along with a file as QEMU writes it. */
+/* What a console's lines mean, and following a file that QEMU writes. */
 #include "childhurdd/qemu/console.h"
 
 #include <errno.h>
@@ -94,7 +94,7 @@ append_text(const struct place *place, const char *text)
 	append(place, text, strlen(text));
 }
 
-/* Turn the loop until that was told. */
+/* Run the loop until that was reported. */
 static void
 expect_told(struct place *place, const char *expected)
 {
@@ -192,7 +192,7 @@ lines_mean_what_they_say(void)
 	}
 }
 
-/* Read a real guest's console, which is in tests/data. */
+/* Read the console of a real guest, from tests/data. */
 static void
 read_real(struct place *place, const char *name)
 {
@@ -201,7 +201,7 @@ read_real(struct place *place, const char *name)
 	g_autofree char *text = NULL;
 	gsize length;
 
-	if (!g_file_get_contents(built, &text, &length, NULL)) /* run from the top folder */
+	if (!g_file_get_contents(built, &text, &length, NULL)) /* when run from the top folder */
 		g_assert_true(g_file_get_contents(here, &text, &length, NULL));
 	place_make(place);
 	append(place, text, length);
@@ -229,7 +229,7 @@ a_real_boot_and_halt_tells_the_halt_and_nothing_else(void)
 	place_remove(&place);
 }
 
-/* A reboot, and a halt that never comes to its end. */
+/* A reboot, and a halt that never ends. */
 static void
 a_real_halt_that_is_stuck_tells_that_it_has_begun(void)
 {
@@ -292,7 +292,7 @@ a_file_that_comes_later_is_read_from_its_start(void)
 
 	place_make(&place);
 	watch(&place, FALSE);
-	for (int i = 0; i < 2; i++) /* at rest now, with inotify on the folder */
+	for (int i = 0; i < 2; i++) /* at rest, with inotify on the folder */
 		ev_run(place.loop, EVRUN_NOWAIT);
 	append_text(&place, "panic: at once\n");
 	expect_told(&place, "panic: panic: at once\n");
@@ -431,7 +431,7 @@ a_truncated_or_replaced_file_is_read_anew(void)
 	place_remove(&place);
 }
 
-/* A file of more than the limit that ends with the text. */
+/* Make the file longer than the limit; it ends with the text. */
 static void
 grow(const struct place *place, const char *text)
 {
@@ -467,7 +467,7 @@ rotation_keeps_three_old_logs(void)
 	GError *error = NULL;
 
 	place_make(&place);
-	g_assert_true(console_rotate(place.path, &error)); /* nothing there */
+	g_assert_true(console_rotate(place.path, &error)); /* there is no file */
 	append_text(&place, "short\n");
 	g_assert_true(console_rotate(place.path, &error));
 	expect_end(&place, ".1", NULL);
@@ -526,7 +526,8 @@ a_running_guests_log_rotates_and_no_line_is_missed(void)
 	place_remove(&place);
 }
 
-/* Whoever breaks out of QEMU has its descriptor: he makes it longer than any disk, at no cost. */
+/* Code that escapes into QEMU has the log's descriptor, and can make the log longer than any disk
+ * at no cost. */
 static void
 a_log_without_end_costs_little(void)
 {
@@ -591,7 +592,7 @@ a_boot_that_stops_in_a_line_is_told(void)
 
 #define TEST(name, function) g_test_add_func("/console/" name, function)
 
-/* A guest that is taken over: its last lines are known, and nothing of them is news. */
+/* When a guest is taken over, its last lines are read but not reported. */
 static void
 test_recall(void)
 {

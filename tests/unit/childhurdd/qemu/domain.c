@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The domain's XML, read back by a parser, and looked at by libvirt's schema where that is
+/* The domain's XML, read back by a parser, and checked with libvirt's schema where that is
  * installed. */
 #include "childhurdd/qemu/domain.h"
 
@@ -96,7 +96,7 @@ test_disk_boot(void)
 	g_ptr_array_unref(guest.forwards);
 }
 
-/* Its console can only be read then. */
+/* Without a socket its console can only be read. */
 static void
 test_no_socket(void)
 {

@@ -2,7 +2,7 @@
 /*
  * Which QEMU a call reaches, and which one a report is about. The calls go to libvirt's own test
  * driver (https://libvirt.org/drvtest.html), which keeps its domains in this process; a few of
- * libvirt's functions are replaced here, so that the test decides about the order of things.
+ * libvirt's functions are replaced here, so that the test decides in which order things happen.
  */
 #include "childhurdd/qemu/hypervisor.h"
 
@@ -28,7 +28,7 @@ static int lookups;
 static GMutex lock;
 static GCond changed;
 
-/* The reports come from the test. */
+/* The test itself makes the reports. */
 int
 virConnectDomainEventRegisterAny(virConnectPtr connection, virDomainPtr domain, int event,
 				 virConnectDomainEventGenericCallback callback, void *data,
@@ -184,7 +184,7 @@ id_now(const char *uuid)
 	return id;
 }
 
-/* libvirt reports that, and the loop gets to know it. */
+/* Report this as libvirt, and wait until the loop has the report. */
 static void
 report(virDomainPtr domain, int event, gboolean without_id)
 {
@@ -210,14 +210,15 @@ test_reports(void)
 	g_assert_cmpint(second.id, !=, first.id);
 	virDomainPtr next = virDomainLookupByUUIDString(theirs, OURS);
 
-	/* the end of the first comes when the second runs, but before its start is reported */
+	/* the end of the first is reported while the second runs, but before the second's start
+	 * is */
 	report(domain, VIR_DOMAIN_EVENT_STOPPED, TRUE);
 	g_assert_cmpint(last.event, ==, HYPERVISOR_STOPPED);
 	g_assert_cmpint(last.id, ==, first.id);
 	report(next, VIR_DOMAIN_EVENT_STARTED, FALSE);
 	report(next, VIR_DOMAIN_EVENT_STOPPED, TRUE);
 	g_assert_cmpint(last.id, ==, second.id);
-	/* of no start that was seen */
+	/* an end without a reported start */
 	report(next, VIR_DOMAIN_EVENT_STOPPED, TRUE);
 	g_assert_cmpint(last.id, ==, 0);
 	/* most ends are reported with the id */
@@ -299,7 +300,7 @@ wait_for_change(void)
 	g_assert_true(g_cond_wait_until(&changed, &lock, until));
 }
 
-/* A call has found its QEMU, and acts only when another would run in its place. */
+/* A call has found its QEMU and is slow to act: until it has, no other QEMU runs in its place. */
 static void
 test_slow_call(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The KVM probe: its boot sector under the real QEMU, its judgement with programs that end as QEMU
- * may, and once the whole of it on this machine, whatever its KVM can do.
+ * may, and one whole probe on this machine, whatever its KVM can do.
  */
 #include "childhurdd/qemu/kvm_probe.h"
 #include "childhurdd/system/child.h"
@@ -15,7 +15,7 @@
 
 struct place {
 	char *directory;
-	char *device;	/* a file that opens: /dev/kvm's stand-in */
+	char *device;	/* a file that can be opened, instead of /dev/kvm */
 	char *emulator; /* a script */
 	char *log;	/* a line for each run of it */
 	struct ev_loop *loop;
@@ -396,8 +396,8 @@ a_freed_probe_is_silent_and_leaves_nothing(void)
 	place_remove(&place);
 }
 
-/* The answer depends on the machine; that there is one, in time, and the same when asked again,
- * does not. */
+/* The answer depends on the machine. But on each there is one in time, and a second probe returns
+ * the same. */
 static void
 this_machine_gets_an_answer_in_time(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What an earlier daemon has left for libvirt: which QEMUs are taken for running ones. */
+/* What an earlier daemon has left for libvirt: which QEMUs count as running. */
 #include "childhurdd/qemu/libvirt_root.h"
 
 #include <signal.h>
@@ -42,7 +42,7 @@ place_clear(struct place *p)
 	g_free(p->domains);
 }
 
-/* A process with these words behind its name; it ends with *in, or by a signal. */
+/* Start a process with these words after its name. It ends when *in is closed, or by a signal. */
 static pid_t
 process_with(const char *name, const char *uuid, int *in)
 {
@@ -60,7 +60,7 @@ process_with(const char *name, const char *uuid, int *in)
 	return pid;
 }
 
-/* TRUE: it was still alive. */
+/* End the process. TRUE: it was still alive. */
 static gboolean
 process_finish(pid_t pid, int in)
 {
@@ -93,7 +93,8 @@ is_there(const char *file)
 	return g_file_test(file, G_FILE_TEST_EXISTS);
 }
 
-/* What the next daemon makes of a domain "a": note: of this process, 0: none. */
+/* Does the next daemon keep domain "a" with this pid? note: the process that was noted for it; 0:
+ * none. */
 static gboolean
 stays(struct place *p, const char *uuid, pid_t pid, pid_t note)
 {
@@ -125,8 +126,8 @@ test_number_taken(void)
 	g_autofree char *file = NULL;
 	int in, other_in;
 	pid_t other = process_with("elsewhere", "3b2c", &other_in);
-	g_assert_false(stays(&p, uuid, other, 0)); /* another's words */
-	/* the words of ours, and not its start */
+	g_assert_false(stays(&p, uuid, other, 0)); /* the words of another process */
+	/* the right words, but another start time */
 	pid_t pid = process_with("b", uuid, &in);
 	embed_note(p.root, "a", pid);
 	g_autofree char *text = NULL;
@@ -150,10 +151,10 @@ test_earlier_boot(void)
 	g_autofree char *uuid = domain_uuid(p.state, "a");
 	g_autofree char *boot = g_build_filename(p.root, "boot", NULL);
 	int in;
-	pid_t pid = process_with("b", uuid, &in); /* only the file is at stake */
+	pid_t pid = process_with("b", uuid, &in); /* this test is about the file only */
 	g_assert_true(g_file_set_contents(boot, "00000000-another", -1, NULL));
 	g_assert_false(stays(&p, uuid, pid, pid));
-	g_assert_true(stays(&p, uuid, pid, pid)); /* that was the other boot's */
+	g_assert_true(stays(&p, uuid, pid, pid)); /* written in this boot */
 	g_assert_true(process_finish(pid, in));
 	place_clear(&p);
 }
@@ -169,7 +170,7 @@ test_copy(void)
 	embed_note(copy.root, "a", pid);
 	embed_tidy(copy.root, copy.path, geteuid());
 	g_assert_false(is_there(file));
-	g_assert_true(process_finish(pid, in)); /* the original's daemon has it */
+	g_assert_true(process_finish(pid, in)); /* the daemon of the original folder has it */
 	place_clear(&original);
 	place_clear(&copy);
 }
@@ -181,7 +182,7 @@ test_cut_off(void)
 	g_autofree char *uuid = domain_uuid(p.state, "a");
 	int in, foreign_in;
 	pid_t pid = process_with("a", uuid, &in);
-	pid_t foreign = process_with("a", "1234", &foreign_in); /* another state directory's */
+	pid_t foreign = process_with("a", "1234", &foreign_in); /* of another state */
 	g_autofree char *file = domain_write(&p, p.path, "a", uuid, "starting up", pid);
 	g_test_expect_message("childhurd", G_LOG_LEVEL_MESSAGE,
 			      "a: the death of the last daemon interrupted its start*");
@@ -189,7 +190,7 @@ test_cut_off(void)
 	embed_tidy(p.root, p.path, geteuid());
 	g_test_assert_expected_messages();
 	g_assert_false(is_there(file));
-	g_assert_false(process_finish(pid, in)); /* nobody was told of it: it was ended */
+	g_assert_false(process_finish(pid, in)); /* no daemon knew of it: it was ended */
 	g_assert_true(process_finish(foreign, foreign_in));
 	place_clear(&p);
 }
@@ -236,7 +237,7 @@ test_path(void)
 	}
 }
 
-/* The folder of a link may have been made by somebody else before us. */
+/* Another user may have created the link's folder before the daemon. */
 static void
 test_link_folder(void)
 {
@@ -277,7 +278,7 @@ test_link(void)
 	g_free(to);
 	to = g_file_read_link(p.path, NULL);
 	g_assert_cmpstr(to, ==, p.root);
-	/* libvirt was faster, and has made a folder of it */
+	/* libvirt was faster and has created a folder there */
 	g_assert_cmpint(unlink(p.path), ==, 0);
 	g_assert_cmpint(mkdir(p.path, 0755), ==, 0);
 	g_test_expect_message("childhurd", G_LOG_LEVEL_WARNING, "*moved to*");

@@ -11,7 +11,7 @@
 
 #include "ssh/wire.h"
 
-/* A socket that listens at a port of the system's choice, in name. */
+/* A socket that listens at a port that the system chooses; *name is its address. */
 static int
 listen_anywhere(struct sockaddr_in *name)
 {
@@ -45,7 +45,7 @@ test_taken(void)
 	g_assert_no_error(error);
 }
 
-/* A server for IPv6 that takes connections of IPv4, too, as most do. */
+/* A server for IPv6 that also takes connections of IPv4, as most do. */
 static void
 test_taken_in_ipv6(void)
 {
@@ -67,7 +67,7 @@ test_taken_in_ipv6(void)
 	close(fd);
 }
 
-/* Where the system gives the port to one end of a connection, and keeps it for a while. */
+/* The port of one end of a connection, which the system keeps for a while. */
 static void
 test_connection(void)
 {
@@ -133,7 +133,7 @@ test_bad_address(void)
 {
 	g_autoptr(GError) error = NULL;
 	g_assert_false(
-	    port_is_free("192.0.2.1", 4000, &error)); /* RFC 5737: nobody's, so not ours */
+	    port_is_free("192.0.2.1", 4000, &error)); /* RFC 5737: an address that no host has */
 	g_assert_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT);
 	g_assert_nonnull(strstr(error->message, "listen-address 192.0.2.1: no interface"));
 	g_assert_false(port_is_free("localhost", 4000, NULL));

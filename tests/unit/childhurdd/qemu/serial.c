@@ -43,7 +43,7 @@ test_connect(void)
 
 	int qemu = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	g_assert_cmpint(bind(qemu, (struct sockaddr *)&address, sizeof address), ==, 0);
-	assert_refused(path, "*older childhurdd*"); /* nobody listens: left behind */
+	assert_refused(path, "*older childhurdd*"); /* left behind: nothing listens */
 	g_assert_cmpint(listen(qemu, 0), ==, 0);
 	int fd = serial_connect(path, &error);
 	g_assert_no_error(error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Whom QEMU runs as, and acting as him. What only root can do is tested when root runs this. */
+/* The user that QEMU runs as, and taking on its identity. What only root can do is tested if root
+ * runs this. */
 #include "childhurdd/qemu/user.h"
 
 #include <fcntl.h>
@@ -27,7 +28,7 @@ test_refused(void)
 	assert_refused("nobody-of-that-name", "useradd --system");
 }
 
-/* Root is nobody for it, in a process of its own. */
+/* As an ordinary user; root becomes one in a child process. */
 static void
 test_ordinary(void)
 {
@@ -56,7 +57,8 @@ nobody(void)
 	return user;
 }
 
-/* Root's own files are opened to him; what may be another file of root's in their place is not. */
+/* The user gets access to root's files, but not where a link may lead to any other file of
+ * root's. */
 static void
 test_let(void)
 {
@@ -75,7 +77,7 @@ test_let(void)
 	g_assert_cmpint(link(file, hard), ==, 0);
 	g_assert_false(qemu_user_may_read(user, "image", hard, NULL));
 	g_assert_cmpint(g_unlink(hard), ==, 0);
-	/* who can lay a link there, can lay one to any file */
+	/* a user that can put a link there can put one to any file */
 	g_assert_cmpint(lchown(linked, user->identity.uid, user->identity.gid), ==, 0);
 	g_assert_false(qemu_user_may_read(user, "image", linked, NULL));
 	g_assert_cmpint(lchown(linked, 0, 0), ==, 0);
@@ -120,7 +122,7 @@ on_done(struct child *child, int status, const char *output, const GError *error
 	child_free(child);
 }
 
-/* All of its uids, the saved one too, and no capability to change them. */
+/* It changes all uids, the saved one too, and keeps no capability to change them back. */
 static void
 test_become(void)
 {

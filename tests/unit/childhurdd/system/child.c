@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Child processes: what they get, what they say, how they end. */
+/* Child processes: what they get, what they print, how they end. */
 #include "childhurdd/system/child.h"
 
 #include <errno.h>
@@ -115,7 +115,8 @@ a_child_past_its_limit_is_killed(void)
 static void
 a_helper_dies_with_its_killed_parent(void)
 {
-	/* Both hold the other end of a FIFO open: we read its end of file once both are gone. */
+	/* Both hold the other end of a FIFO open: this end reads the end of file once both are
+	 * gone. */
 	g_autofree char *directory = g_dir_make_tmp("child-XXXXXX", NULL);
 	g_autofree char *fifo = g_build_filename(directory, "fifo", NULL);
 	g_autofree char *script = g_strdup_printf("sleep 1000 > %s & exec sleep 1000", fifo);
@@ -128,7 +129,7 @@ a_helper_dies_with_its_killed_parent(void)
 	fd = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	run(&result, 200, argv);
 	fcntl(fd, F_SETFL, 0);
-	g_assert_cmpint(read(fd, &byte, 1), ==, 0); /* for ever, if the helper lived */
+	g_assert_cmpint(read(fd, &byte, 1), ==, 0); /* it would never end if the helper lived */
 	close(fd);
 	unlink(fifo);
 	rmdir(directory);
@@ -192,9 +193,9 @@ a_child_starts_with_nothing_of_ours(void)
 	g_assert_cmpstr(lines[2], ==, "4"); /* 0, 1, 2 and the folder that ls reads */
 	g_assert_cmpstr(lines[3], ==, "SigBlk:\t0000000000000000");
 	g_assert_true(g_str_has_prefix(lines[4], "SigIgn:\t"));
-	/* 32 and 33 are the C library's own: nobody can set them back */
+	/* 32 and 33 belong to the C library, and cannot be set back */
 	g_assert_cmphex(g_ascii_strtoull(lines[4] + 8, NULL, 16) & 0x7fffffff, ==, 0);
-	g_assert_cmpstr(lines[5], ==, lines[6]); /* leads a session of its own */
+	g_assert_cmpstr(lines[5], ==, lines[6]); /* it leads a session of its own */
 	result_clear(&result);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The limit of open files: all there is for the daemon, what it was given for its children. */
+/* The limit of open files: the daemon gets the highest one, its children the one that it was
+ * started with. */
 #include <errno.h>
 #include <ev.h>
 #include <sys/resource.h>
@@ -28,7 +29,7 @@ on_end(struct child *child, int status, const char *output, const GError *error,
 static void
 test_raised(void)
 {
-	/* The limit is given back when it runs already: it waits for that. */
+	/* The child runs when its limit is given back, and waits for that. */
 	const char *const argv[] = {
 	    "sh", "-c", "until [ $(ulimit -Sn) = 200 ]; do :; done; ulimit -Sn; ulimit -Hn", NULL};
 	struct rlimit limit;
@@ -38,7 +39,7 @@ test_raised(void)
 	limit.rlim_cur = GIVEN;
 	g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
 	descriptors_raise();
-	descriptors_raise(); /* twice is as good as once */
+	descriptors_raise(); /* a second call changes nothing */
 	g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
 	g_assert_cmpuint(limit.rlim_cur, ==, MIN(hard, DESCRIPTORS_MOST));
 	g_assert_cmpuint(limit.rlim_cur, ==, descriptors_attainable());

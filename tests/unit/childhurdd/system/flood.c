@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* How often one thing is told, by a clock that is a number. */
+/* How often one thing is reported, by a clock that is a number. */
 #include "childhurdd/system/flood.h"
 
 static void
@@ -24,7 +24,7 @@ test_many(void)
 	g_assert_cmpuint(flood_missed(&flood, 5000 + FLOOD_PERIOD - 1), ==, 0);
 	g_assert_cmpint(flood_wait(&flood, 5000 + FLOOD_PERIOD), ==, 0);
 	g_assert_cmpuint(flood_missed(&flood, 5000 + FLOOD_PERIOD), ==, 22000 - FLOOD_BURST);
-	/* told once, and then it begins anew */
+	/* reported once; then the period begins anew */
 	g_assert_cmpuint(flood_missed(&flood, 5000 + FLOOD_PERIOD), ==, 0);
 	g_assert_cmpint(flood_wait(&flood, 5000 + FLOOD_PERIOD), ==, -1);
 	g_assert_true(flood_pass(&flood, 5000 + FLOOD_PERIOD));

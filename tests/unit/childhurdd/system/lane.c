@@ -4,9 +4,9 @@
 #include <gio/gio.h>
 #include <string.h>
 
-#define LIMIT 60000 /* ms that a busy machine meets */
-#define SHORT 20    /* ms of a limit that is to pass */
-#define SLOW  200   /* ms that a slow file takes */
+#define LIMIT 60000 /* ms; a limit that even a busy machine keeps */
+#define SHORT 20    /* ms; a limit that passes */
+#define SLOW  200   /* ms; what a slow file takes */
 
 struct bed {
 	struct ev_loop *loop;
@@ -110,8 +110,8 @@ test_order(void)
 	bed_clear(&bed);
 }
 
-/* The one that is stuck and the one behind it are late; the name is that of the file that is
- * stuck. Another lane goes on meanwhile. When the file answers, so does this lane. */
+/* The job that is stuck and the one after it are late, and both name the file of the first. Another
+ * lane goes on meanwhile. When the file answers, this lane goes on, too. */
 static void
 test_late(void)
 {
@@ -128,7 +128,7 @@ test_late(void)
 	g_assert_cmpint(bed.late, ==, 2);
 	g_assert_cmpint(beside.ended, ==, 1);
 	g_assert_nonnull(strstr(bed.message, "image /dead/a"));
-	g_assert_cmpint(bed.destroyed, ==, 2); /* not of the one that a worker uses */
+	g_assert_cmpint(bed.destroyed, ==, 2); /* not the one that a worker uses */
 	bed_open(&bed);
 	struct job later = {.bed = &bed, .file = "/d"};
 	bed.wanted = 4;
@@ -189,7 +189,7 @@ test_forget(void)
 	bed_clear(&bed);
 }
 
-/* A lane may go while a worker is at its work, and in its own done. */
+/* A lane may be freed while a worker is busy, and in its own done. */
 static void
 free_done(void *data, const GError *late)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Logs that somebody else has open with O_APPEND. */
+/* Logs that another program has open with O_APPEND. */
 #include "childhurdd/system/log_rotate.h"
 
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 
 struct bed {
 	char *folder, *log, *copy, *older;
-	int fd; /* as QEMU has it */
+	int fd; /* open as QEMU has it */
 };
 
 static void
@@ -65,7 +65,7 @@ test_flood(void)
 		g_assert_cmpint(size_of(bed.copy), <=, LOG_LIMIT + LOG_LIMIT / 4);
 		g_assert_cmpint(size_of(bed.older), ==, -1);
 	}
-	/* what comes then is at the start, and whole */
+	/* later output is at the start, and complete */
 	g_assert_cmpint(write(bed.fd, "last words\n", 11), ==, 11);
 	log_rotate_all(bed.folder);
 	g_autofree char *text = NULL;
@@ -98,7 +98,7 @@ test_hopeless(void)
 	g_assert_cmpint(ftruncate(bed.fd, (off_t)64 << 30), ==, 0);
 	log_rotate_all(bed.folder);
 	g_assert_cmpint(size_of(bed.log), ==, 0);
-	/* an older copy is none of it: who reads on there begins behind its end */
+	/* an older copy has no part of it: a reader of that begins after its end */
 	gint64 ahead = 0;
 	write_lines(&bed, 5 * LOG_LIMIT);
 	gint64 size = size_of(bed.log);
@@ -106,7 +106,7 @@ test_hopeless(void)
 	g_assert_cmpint(size_of(bed.log), ==, 0);
 	g_assert_cmpint(ahead, ==, -size);
 	write_lines(&bed, 2 * LOG_LIMIT);
-	log_rotate_all(bed.folder); /* but one that is not so long waits for better times */
+	log_rotate_all(bed.folder); /* but a shorter one is kept for a later try */
 	g_assert_cmpint(size_of(bed.log), >=, 2 * LOG_LIMIT);
 	g_assert_cmpint(g_rmdir(temporary), ==, 0);
 	log_rotate_all(bed.folder);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the journal gets, and what everybody else. */
+/* What the journal gets, and what any other output gets. */
 #include "childhurdd/system/logging.h"
 
 #include <glib.h>

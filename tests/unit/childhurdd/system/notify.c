@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What a service manager hears from us. */
+/* What the daemon sends to a service manager. */
 #include "childhurdd/system/notify.h"
 
 #include <glib.h>
@@ -60,7 +60,7 @@ test_abstract(void)
 	close(fd);
 }
 
-/* A descriptor that leaked would be the next one that is opened. */
+/* If a descriptor leaked, the last open would return another one. */
 static void
 test_nobody(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Whose processes are found by their words. Another user's only when root runs this. */
+/* Finding processes by their words and their user. Another user's only if root runs this. */
 #include "childhurdd/system/process.h"
 
 #include <sys/wait.h>
@@ -25,7 +25,7 @@ static void
 test_owner(void)
 {
 	g_autofree char *mark = g_uuid_string_random();
-	/* it says when it has its words, and ends with its stdin */
+	/* it reports when it has its words, and ends with its stdin */
 	const char *const argv[] = {"sh", "-c", "echo; read x; exit", "sh", "-uuid", mark, NULL};
 	pid_t pid;
 	int in, out;

@@ -32,9 +32,9 @@ times_logged(const char *text)
 	return n;
 }
 
-/* --- a file system whose answers the test gives --- */
+/* --- a file system that answers when the test lets it --- */
 
-static GMutex gate; /* held: a write does not come back */
+static GMutex gate; /* held: a write does not return */
 static gint writes; /* that were begun */
 
 static gboolean
@@ -176,7 +176,7 @@ test_newest(void)
 	bed_end(&bed);
 }
 
-/* No folder: what no user, not even root, can write to. */
+/* Without a folder no user, not even root, can write the file. */
 static void
 test_tried_again(void)
 {
@@ -184,7 +184,7 @@ test_tried_again(void)
 	struct bed bed;
 	bed_begin(&bed, &setup);
 	put(&bed, "one");
-	g_assert_null(writer_why(bed.writer, bed.path)); /* it may yet be */
+	g_assert_null(writer_why(bed.writer, bed.path)); /* a write may still succeed */
 	const char *why = wait_for(&bed, bed.path);
 	g_assert_nonnull(why);
 	g_assert_true(g_str_has_prefix(why, bed.path));
@@ -209,7 +209,7 @@ test_tried_again(void)
 	bed_end(&bed);
 }
 
-/* Its delays are longer than the test: a new text does not wait for them, nor does the end. */
+/* The delays are longer than the test: neither a new text nor the end waits for them. */
 static void
 test_at_once(void)
 {
@@ -218,7 +218,7 @@ test_at_once(void)
 	bed_begin(&bed, &setup);
 	put(&bed, "one");
 	g_assert_nonnull(wait_for(&bed, bed.path));
-	g_assert_nonnull(wait_for(&bed, bed.path)); /* nobody waits for the next try */
+	g_assert_nonnull(wait_for(&bed, bed.path)); /* this does not wait for the next try */
 	g_assert_cmpint(g_mkdir(bed.folder, 0700), ==, 0);
 	put(&bed, "two");
 	g_assert_null(wait_for(&bed, bed.path));
@@ -242,9 +242,10 @@ test_end_says(void)
 	struct bed bed;
 	bed_begin(&bed, &setup);
 	put(&bed, "one");
-	g_autofree char *last = g_strconcat(bed.path, ": cannot be written: ", NULL); /* and more */
+	g_autofree char *last =
+	    g_strconcat(bed.path, ": cannot be written: ", NULL); /* and a reason */
 	writer_finish(bed.writer);
-	g_assert_cmpuint(times_logged(last), ==, 2); /* that it failed, and that it is given up */
+	g_assert_cmpuint(times_logged(last), ==, 2); /* failed, and given up */
 	g_assert_cmpuint(times_logged("given up, as the daemon ends"), ==, 1);
 	bed_clear(&bed);
 	ev_loop_destroy(bed.loop);
@@ -308,7 +309,7 @@ test_hangs(void)
 	g_assert_nonnull(writer_why(bed.writer, bed.path));
 	writer_put(bed.writer, other, g_strdup("two"));
 	guint before = bed.answers;
-	writer_wait(bed.writer, other, on_answer, &bed); /* it is behind that one */
+	writer_wait(bed.writer, other, on_answer, &bed); /* its turn is after that one */
 	g_assert_cmpuint(bed.answers, ==, before + 1);
 	g_assert_nonnull(strstr(bed.why, "no answer from its file system"));
 	g_mutex_unlock(&gate);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Connections to a port, in the kernel's table and in a made one. */
+/* Connections to a port, in the kernel's table and in a made-up one. */
 #include "childhurdd/world/callers.h"
 #include "childhurdd/system/tcp_table.h"
 
@@ -40,7 +40,7 @@ connections_of_others_are_counted(void)
 	g_assert_cmpint(listen(server, 8), ==, 0);
 	int port = port_of(server);
 	address.sin_port = htons((guint16)port);
-	expect(port, NULL, 0, 0); /* who listens is nobody's caller */
+	expect(port, NULL, 0, 0); /* a listening socket is no caller */
 	for (int i = 0; i < 3; i++) {
 		clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		g_assert_cmpint(connect(clients[i], (struct sockaddr *)&address, sizeof address),
@@ -51,7 +51,7 @@ connections_of_others_are_counted(void)
 	expect(port, &own, 1, 2);
 	for (int i = 0; i < 3; i++)
 		close(clients[i]);
-	expect(port, NULL, 0, 0); /* half closed is no session */
+	expect(port, NULL, 0, 0); /* a half-closed connection is no session */
 	close(server);
 }
 

@@ -55,7 +55,7 @@ first(const struct place *p, enum config_inject inject)
 	return g_strdup(keys[0]);
 }
 
-/* As the manual has it: the public halves of what the image has. */
+/* As the manual describes it: only the public halves, of the keys in the image. */
 static void
 remove_private(const struct place *p)
 {
@@ -103,7 +103,7 @@ test_none(struct place *p, gconstpointer data)
 	g_assert_nonnull(strstr(error->message, p->secrets));
 }
 
-/* What is no key is said, and is not replaced by another one. */
+/* A file that is no key is reported, and no other key is used instead. */
 static void
 test_damaged(struct place *p, gconstpointer data)
 {

@@ -60,7 +60,7 @@ test_damaged(void)
 	g_assert_false(record_read("/nonexistent/state").known);
 }
 
-/* Of a daemon that did not write it, or of somebody who did. */
+/* A record whose guest is no configuration: another version or program wrote it. */
 static void
 test_other_guests(void)
 {
@@ -87,7 +87,7 @@ test_written_by_a_worker(void)
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	struct writer *writer = writer_new(loop, NULL);
 	g_autofree char *path = place("old");
-	for (int i = 0; i < 100; i++) { /* the last one wins: they keep their order */
+	for (int i = 0; i < 100; i++) { /* the last one wins: writes keep their order */
 		struct record record = {.kept.restarts = i};
 		writer_put(writer, path, record_text(&record));
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Real processes; the clock is the test's. */
+/* Signs of life of real processes, by a clock that the test sets. */
 #include "childhurdd/world/vitals.h"
 
 #include <glib/gstdio.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A child that waits, or works. */
+/* A child that waits, or uses CPU time. */
 static pid_t
 child_start(gboolean works)
 {
@@ -78,7 +78,7 @@ test_console(void)
 	g_remove(console);
 }
 
-/* CPU time that the child has used, as much as that. */
+/* Wait until the child has used so many seconds of CPU time. */
 static void
 wait_for_work(pid_t pid, double seconds)
 {

@@ -19,7 +19,7 @@ test_late_reports(void)
 	struct childhurd c = {.qemu = QEMU_RUNNING};
 	struct world r = {.host = &host, .c = &c, .qemu.id = 8};
 	world_qemu_init(&r);
-	/* QEMU 8 was started, and what comes first is the word of the one before */
+	/* QEMU 8 was started, but the first reports are about QEMU 7 */
 	world_domain_event(&r, HYPERVISOR_RESET_ASKED, 7, NULL);
 	world_domain_event(&r, HYPERVISOR_PAUSED, 7, NULL);
 	world_domain_event(&r, HYPERVISOR_STOPPED, 7, "QEMU was destroyed");
@@ -27,7 +27,7 @@ test_late_reports(void)
 	g_assert_null(r.pause_call);
 	g_assert_null(r.exit_text);
 	g_assert_false(judged(&r));
-	/* its own, and whatever else still comes of the one before */
+	/* reports about itself, and late ones about QEMU 7 */
 	world_domain_event(&r, HYPERVISOR_STARTED, 8, NULL);
 	world_domain_event(&r, HYPERVISOR_STOPPED, 7, "QEMU was destroyed");
 	g_assert_false(judged(&r));
@@ -41,7 +41,7 @@ test_late_reports(void)
 	g_free(r.exit_text);
 }
 
-/* An end of which libvirt does not say whose it is comes when none is known to run. */
+/* An end without a QEMU's id is reported while none is known to run. */
 static void
 test_reports_without_qemu(void)
 {

@@ -2,10 +2,10 @@
 /*
  * One connection to the control socket.
  *
- * Requests are answered in the order they came: while one runs, those behind it stay in the buffer.
- * One is taken each time the loop comes round, so that who sends a thousand does not keep the
- * others from theirs. Replies that come in a row pause while the reader does not read; what else is
- * queued for it grows to CONTROL_BACKLOG_MAX, and then it is cut off.
+ * Requests are answered in the order in which they came: while one runs, later ones stay in the
+ * buffer. Each turn of the loop takes one request of a client, so that a client with a thousand
+ * requests does not delay the others. A series of replies pauses while the client does not read.
+ * Once CONTROL_BACKLOG_MAX bytes are queued, the client is cut off.
  */
 #include <errno.h>
 #include <poll.h>
@@ -36,7 +36,7 @@ set_limit(struct control_client *client)
 {
 	if (ev_is_active(&client->limit))
 		return;
-	/* ev_now may be old after a long callback, and would take its time from this limit. */
+	/* After a long callback ev_now is old, and the limit would be too short by that. */
 	ev_now_update(client->control->loop);
 	ev_timer_set(&client->limit, client->control->request_timeout, 0.);
 	ev_timer_start(client->control->loop, &client->limit);
@@ -53,13 +53,14 @@ request_free(struct request *request)
 	g_free(request);
 }
 
-/* Queue a message; text is taken over. One whole reply is always taken, or a large one could never
+/* Queue a message. Takes over text. A single reply may be larger than the limit, or it could never
  * be sent. */
 static void
 client_send(struct control_client *client, char *text)
 {
 	if (client_backlog(client) > CONTROL_BACKLOG_MAX) {
-		g_message("control: %s does not read its replies, cut off", client_who(client));
+		g_message("control: %s does not read its replies; its connection is closed",
+			  client_who(client));
 		client->cut = TRUE;
 		client_wake(client);
 	} else if (!client->closing) {
@@ -78,7 +79,7 @@ client_write(struct control_client *client, const void *bytes, gsize n)
 	ev_io_start(client->control->loop, &client->writing);
 }
 
-/* Nothing more is read; what is queued is sent, if it is taken in time. */
+/* Stop reading, send what is queued, and end; after a limit in any case. */
 static void
 client_close(struct control_client *client)
 {
@@ -89,7 +90,7 @@ client_close(struct control_client *client)
 	client_wake(client);
 }
 
-/* One error, then the end: what follows in its stream cannot be trusted. */
+/* Send an error and end the connection, because the rest of its stream cannot be trusted. */
 static void
 client_refuse(struct control_client *client, const char *name, const char *parameter,
 	      const char *why)
@@ -135,7 +136,7 @@ request_invalid(struct request *request, const char *parameter, const char *why)
 {
 	JsonObject *parameters = json_object_new();
 	json_object_set_string_member(parameters, "parameter", parameter);
-	if (why) /* which the standard's error has no place for */
+	if (why) /* Varlink's own error has no place for it */
 		json_object_set_string_member(parameters, "why", why);
 	request_fail(request, why ? CONTROL_INVALID_VALUE : VARLINK_INVALID_PARAMETER, parameters);
 }
@@ -190,8 +191,9 @@ request_hang_up(struct request *request, const char *error, JsonObject *paramete
 }
 
 /*
- * Reading pauses while there is enough to do, but not while a request runs, or we would not learn
- * that its client is gone; what comes then has a limit of its own.
+ * Reading pauses while the buffer has enough for the next request. While a request runs, reading
+ * goes on, because only that shows that the client is gone; CONTROL_PIPELINE_MAX limits the buffer
+ * then.
  */
 static void
 client_listen(struct control_client *client)
@@ -207,7 +209,7 @@ client_listen(struct control_client *client)
 		ev_io_start(client->control->loop, &client->reading);
 }
 
-/* Begin with the next request. */
+/* Run the next request, if all of it has come. */
 static void
 client_next(struct control_client *client)
 {
@@ -281,8 +283,8 @@ on_writable(struct ev_loop *loop, ev_io *watcher, int events)
 		client_wake(client);
 }
 
-/* It sends no more. One that is gone altogether is let go; one that only shut down its sending side
- * still reads. */
+/* The client sends no more. If it is gone, its connection ends; if it only shut down its sending
+ * side, it still gets its replies. */
 static void
 on_end(struct control_client *client)
 {
@@ -330,10 +332,10 @@ on_limit(struct ev_loop *loop, ev_timer *watcher, int events)
 		client_free(client);
 	else
 		client_refuse(client, CONTROL_INVALID_VALUE, "message",
-			      "half a request, and no more came");
+			      "half a request: the rest did not come in time");
 }
 
-/* NULL: there is a place for one more connection of this user; else why not. */
+/* The reason to refuse another connection of this user; NULL: there is a place for it. */
 static const char *
 no_place(const struct control *control, uid_t uid)
 {
@@ -351,8 +353,8 @@ no_place(const struct control *control, uid_t uid)
 	return all < CONTROL_CLIENTS_MAX ? NULL : "too many connections; try again later";
 }
 
-/* Say why and close, without a place for it: the answer fits into a new socket's buffer, and who
- * does not take it misses nothing. */
+/* Send the reason and close. This needs no struct control_client, as the message fits into a new
+ * socket's buffer. */
 static void
 turn_away(int fd, const char *why)
 {
@@ -370,7 +372,8 @@ client_new(struct control *control, int fd)
 	struct ucred peer;
 	socklen_t length = sizeof peer;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) {
-		g_warning("control: a connection from nobody: %s", g_strerror(errno));
+		g_warning("control: cannot find out the user of a connection: %s",
+			  g_strerror(errno));
 		close(fd);
 		return;
 	}

@@ -2,16 +2,16 @@
 /*
  * Console: after the reply the connection is the guest's serial line, bytes both ways.
  *
- * What the guest says is read from its log, into which QEMU writes it whether somebody is connected
- * or not: a reader may be as slow as it likes, and neither the guest nor the log suffers. What is
- * typed goes to QEMU's socket, and we are connected to it only until QEMU has taken it. QEMU writes
- * each byte by itself, some 280 fill the socket, and one that does not fit is logged once more each
- * time it is tried again (QEMU 7.2, chardev/char.c, qemu_chr_write_buffer); so what comes that way
- * is taken at once, and thrown away.
+ * The guest's output is read from its log, which QEMU always writes. So a slow client delays
+ * neither the guest nor the log. Typed bytes go to QEMU's socket, and the daemon is connected to it
+ * only until QEMU has taken them. QEMU also sends the guest's output there, each byte by itself.
+ * Some 280 bytes fill the socket, and QEMU logs a byte that does not fit once more each time it
+ * tries again (QEMU 7.2, chardev/char.c, qemu_chr_write_buffer). So that output is read at once and
+ * discarded.
  *
- * How a session ends is said in its stream: a NUL, then the error ConsoleEnded, as any Varlink
- * message with a NUL at its end. NULs of the guest are left out, which no terminal misses. A stream
- * that ends without it has lost its daemon.
+ * At its end a session's stream has a NUL, and then the error ConsoleEnded, with a NUL behind it as
+ * behind any Varlink message. NULs of the guest are left out, which makes no difference on a
+ * terminal. A stream that ends without the error has lost its daemon.
  */
 #include <errno.h>
 #include <gio/gio.h>
@@ -25,21 +25,23 @@
 #include "service/control/internal.h"
 
 #define READ_CHUNK (16 * 1024)
-#define HANG_UP	   0.005 /* s to the first look whether QEMU has taken all; then twice as long, */
-#define LOOK_MAX   0.5	 /* and so on, up to this: it may be stopped for hours */
+/* s to the first check whether QEMU has taken all. Each later wait is twice as long, up to
+ * LOOK_MAX, as QEMU may be stopped for hours. */
+#define HANG_UP	 0.005
+#define LOOK_MAX 0.5
 
 struct console {
 	struct request *request;
 	char *name;
 	struct growing_file log;
-	pid_t pid; /* QEMU's; with it the session ends */
+	pid_t pid; /* QEMU's; the session ends with it */
 	ev_stat stat;
-	int fd; /* to QEMU; -1: nothing is to be typed */
+	int fd; /* to QEMU; -1: not connected */
 	ev_io reading, writing;
 	ev_timer hang_up, recheck;
-	GByteArray *typed; /* what QEMU has not taken yet */
-	gint64 refused; /* monotonic µs: since when QEMU does not take a connection; 0: it does */
-	gint64 since;	/* wall clock µs */
+	GByteArray *typed; /* bytes that QEMU has not taken yet */
+	gint64 refused;	   /* monotonic µs of QEMU's first refusal; 0: it does not refuse */
+	gint64 since;	   /* begin of the session, wall clock µs */
 };
 
 static struct ev_loop *
@@ -63,7 +65,7 @@ session_of(const struct control *control, const char *name)
 	return NULL;
 }
 
-/* Say why, and let the client go. by: who took it over, or NULL. */
+/* End the session. by: the user that took the console over, or NULL. */
 static void
 session_end(struct console *console, const char *why, const char *by)
 {
@@ -106,7 +108,7 @@ console_release(struct request *request)
 
 /* --- from the guest --- */
 
-/* The log's next bytes to the client. FALSE: there are none. */
+/* Send the log's next bytes to the client. FALSE: there are none. */
 static gboolean
 show(struct console *console)
 {
@@ -120,8 +122,8 @@ show(struct console *console)
 	return n > 0;
 }
 
-/* Its last words, as far as there is room. NULs, which a log can be full of, take none, but time.
- */
+/* Send the rest of the log, as far as there is room. A log full of NULs sends nothing but takes
+ * time, so the bytes read are limited, too. */
 static void
 show_rest(struct console *console)
 {
@@ -131,7 +133,7 @@ show_rest(struct console *console)
 			return;
 }
 
-/* Is the QEMU gone whose console it is? */
+/* If its QEMU is gone, end the session. */
 static gboolean
 has_ended(struct console *console)
 {
@@ -145,7 +147,7 @@ has_ended(struct console *console)
 	return TRUE;
 }
 
-/* Something was written, or happened, or the client has taken what was queued for it. */
+/* Called when the log has grown, the guest has changed, or the client has read its bytes. */
 static void
 console_pump(struct request *request)
 {
@@ -163,7 +165,7 @@ on_stat(struct ev_loop *loop, ev_stat *watcher, int events)
 	client_wake(console->request->client);
 }
 
-/* What comes by the socket stands in the log, too. */
+/* Discard what QEMU sends on its socket: the log has it, too. */
 static void
 on_output(struct ev_loop *loop, ev_io *watcher, int events)
 {
@@ -178,7 +180,7 @@ on_output(struct ev_loop *loop, ev_io *watcher, int events)
 
 /* --- to the guest --- */
 
-/* Keys are taken while there is room. */
+/* Take bytes from the client only while there is room. */
 static void
 set_full(struct console *console)
 {
@@ -189,7 +191,7 @@ set_full(struct console *console)
 	client_wake(console->request->client);
 }
 
-/* QEMU took something: it may soon have taken all. */
+/* QEMU took something, and may soon have taken all. */
 static void
 look_soon(struct console *console)
 {
@@ -206,14 +208,14 @@ on_input(struct ev_loop *loop, ev_io *watcher, int events)
 	if (n > 0) {
 		g_byte_array_remove_range(console->typed, 0, (guint)n);
 		look_soon(console);
-	} else if (errno != EAGAIN && errno != EINTR) /* that it is gone is said by reading */
+	} else if (errno != EAGAIN && errno != EINTR) /* on_output notices that QEMU is gone */
 		g_byte_array_set_size(console->typed, 0);
 	if (!console->typed->len)
 		ev_io_stop(loop, watcher);
 	set_full(console);
 }
 
-/* fd is taken over, for as long as QEMU has not taken all that is typed. */
+/* Takes over fd. It is kept until QEMU has taken all that was typed. */
 static void
 use(struct console *console, int fd)
 {
@@ -233,7 +235,7 @@ is_taken(const GError *error)
 	return g_error_matches(error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK);
 }
 
-/* Has the one before not been let go for too long? */
+/* Has QEMU refused connections for longer than CONTROL_TYPING_LIMIT? */
 static gboolean
 waited_enough(struct console *console)
 {
@@ -243,7 +245,7 @@ waited_enough(struct console *console)
 	return now - console->refused > CONTROL_TYPING_LIMIT * 1000;
 }
 
-/* Connect for what is typed. When the connection before is not let go yet, it is tried again. */
+/* Connect and send what was typed. While QEMU still has another connection, try again. */
 static void
 send_typed(struct console *console)
 {
@@ -282,7 +284,7 @@ console_take(struct request *request, const char *bytes, gsize n)
 	send_typed(console);
 }
 
-/* While nothing is read from the client, nobody says that it is gone. */
+/* Is the client gone? Without reading from it, only poll shows that. */
 static gboolean
 is_gone(const struct console *console)
 {
@@ -301,7 +303,7 @@ on_recheck(struct ev_loop *loop, ev_timer *watcher, int events)
 
 /* --- the beginning --- */
 
-/* name and fd are taken over. fd -1: QEMU is connected to when something is typed. */
+/* Takes over name and fd. fd -1: connect to QEMU when something is typed. */
 static void
 session_begin(struct request *request, char *name, int fd)
 {
@@ -350,7 +352,7 @@ who_is_there(const struct console *console)
 			       client_who(client), (int)client->peer.pid, time);
 }
 
-/* The connection of the session before, which QEMU would refuse us beside it; -1: it has none. */
+/* Take the connection from the previous session, as QEMU takes no second one; -1: it has none. */
 static int
 hand_over(struct console *other)
 {
@@ -386,7 +388,7 @@ method_console(struct request *request)
 	int fd = other && !there ? hand_over(other) : -1;
 	if (fd < 0 && !there)
 		fd = hird->console(hird->data, name, &error);
-	/* One that was a session's a moment ago still stands in QEMU's way. */
+	/* If QEMU still has the connection of an ended session, send_typed tries again. */
 	if (there || (fd < 0 && !is_taken(error))) {
 		request_not_possible(request, name, there ? there : error->message);
 		return;

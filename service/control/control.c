@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The control socket: how it comes to be, who is let in, and what is remembered of what happened.
+ * The control socket: creates it, shares it with groups, accepts connections, and keeps events.
  *
- * The daemon has a lock of its own on its state directory, so that a socket at our path is nearly
- * always one that a dead daemon left behind. Nearly: two configurations may name one runtime
- * directory. So we knock first, and only a socket that nobody answers at is replaced.
+ * A daemon holds a lock on its state directory, so a socket that is already at the path is nearly
+ * always one that a dead daemon left behind. But two configurations may name the same runtime
+ * directory. So the daemon first connects to the socket, and replaces it only if that is refused.
  */
 #include "service/control/control.h"
 
@@ -20,10 +20,9 @@
 #include "config/base/io_error.h"
 #include "service/control/internal.h"
 
-#define GROUP_BYTES                                                                                \
-	65536 /* of a group's entry (getgrnam_r(3)); more members than that fit count for none */
+#define GROUP_BYTES 65536 /* of an entry (getgrnam_r(3)); a group that needs more is missing */
 
-/* Make sure that nothing is at path, but never take it from a daemon that lives. */
+/* Make sure that nothing is at path. Leaves the socket of a running daemon alone. */
 static gboolean
 make_way(const char *path, const struct sockaddr_un *address, GError **error)
 {
@@ -33,13 +32,13 @@ make_way(const char *path, const struct sockaddr_un *address, GError **error)
 	if (!S_ISSOCK(st.st_mode)) {
 		g_set_error(
 		    error, G_IO_ERROR, G_IO_ERROR_EXISTS,
-		    "%s: is there and no socket; remove it, or set another runtime-directory",
+		    "%s: exists and is not a socket; remove it, or set another runtime-directory",
 		    path);
 		return FALSE;
 	}
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return io_error(error, path, "no socket to be had");
+		return io_error(error, path, "cannot create a socket");
 	int code = connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 ? errno : 0;
 	close(fd);
 	if (code != ECONNREFUSED && code != ENOENT) {
@@ -69,7 +68,7 @@ control_groups_find(const char *control_group)
 	return (struct control_groups){group_id(control_group), group_id(CONTROL_ADMIN_GROUP)};
 }
 
-/* Let the group in when there is one; otherwise nobody but the owner. */
+/* Let the group use the socket, if it exists. Otherwise only the owner and root may. */
 static gboolean
 share(const struct control *control, GError **error)
 {
@@ -78,22 +77,21 @@ share(const struct control *control, GError **error)
 	if (!name)
 		return TRUE;
 	if (!there && geteuid() != 0)
-		g_debug("%s: there is no group %s", path, name); /* nobody misses it */
+		g_debug("%s: there is no group %s", path, name); /* usual for a user's own daemon */
 	else if (!there)
-		g_message("%s: there is no group %s, so only we and root may use it (groupadd "
-			  "--system %s)",
+		g_message("%s: there is no group %s, so only root and the daemon's user may use it "
+			  "(groupadd --system %s)",
 			  path, name, name);
 	else if (chown(path, (uid_t)-1, control->groups.users) < 0)
-		g_message(
-		    "%s: cannot be given to the group %s (%s), so only we and root may use it",
-		    path, name, g_strerror(errno));
+		g_message("%s: cannot be given to the group %s (%s), so only root and the daemon's "
+			  "user may use it",
+			  path, name, g_strerror(errno));
 	else if (chmod(path, 0660) < 0)
 		return io_error(error, path, "cannot be made accessible to its group");
 	return TRUE;
 }
 
-/* The group that may change things has not to be in the other one, where the socket can have both.
- */
+/* With an access control list, admins need not be members of the other group, too. */
 static void
 share_with_admins(const char *path, gid_t admins)
 {
@@ -133,12 +131,12 @@ listen_at(struct control *control, GError **error)
 	if (!make_way(path, &address, error))
 		return FALSE;
 	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	/* The mode before bind is the mode it is made with (unix(7)); umask belongs to all our
+	/* bind creates the socket with the mode of the descriptor (unix(7)). umask would change all
 	 * threads. */
 	if (control->fd < 0 || fchmod(control->fd, 0600) < 0)
-		return io_error(error, path, "no socket to be had");
+		return io_error(error, path, "cannot create a socket");
 	if (bind(control->fd, (struct sockaddr *)&address, sizeof address) < 0)
-		return io_error(error, path, "cannot make the socket");
+		return io_error(error, path, "cannot bind the socket");
 	if (lstat(path, &st) < 0)
 		return io_error(error, path, "cannot look at it");
 	control->device = st.st_dev;
@@ -156,9 +154,9 @@ on_accept_again(struct ev_loop *loop, ev_timer *watcher, int events)
 }
 
 /*
- * Everybody is accepted, and client_new refuses whom there is no place for: nobody waits in the
- * backlog for another's idle connections. A listening socket stays readable when no descriptor can
- * be had: without a pause we would spin.
+ * Accept every connection. client_new refuses those that are too many, so that none waits in the
+ * backlog behind another user's idle connections. Without a free descriptor the listening socket
+ * stays readable, so a pause keeps the loop from spinning.
  */
 static void
 on_connection(struct ev_loop *loop, ev_io *watcher, int events)
@@ -221,7 +219,7 @@ control_open(struct control *control)
 		ev_io_start(control->loop, &control->accepting);
 }
 
-/* Is what is at the path our socket? */
+/* Is our socket at its path? */
 static gboolean
 is_there(const struct control *control)
 {
@@ -250,7 +248,7 @@ control_renew(struct control *control, GError **error)
 	if (accepting)
 		ev_io_start(control->loop, &control->accepting);
 	close(old.fd);
-	g_message("%s: the control socket was gone and is there again", control->path);
+	g_message("%s: the control socket was gone and has been created again", control->path);
 	return TRUE;
 }
 
@@ -275,9 +273,9 @@ control_free(struct control *control)
 }
 
 /*
- * The index of the event that goes when there is no more room: of the guest with the most events,
- * so that one that makes many costs the others none; and of that guest's the oldest, but of those
- * that are no change of its state when these are the more.
+ * The index of the event to drop when there is no more room. It is one of the guest with the most
+ * events, so that a guest with many events costs the others none. If most of that guest's events
+ * are notes, which change no state, it is the oldest note; else the guest's oldest event.
  */
 static guint
 first_to_go(const GPtrArray *events)

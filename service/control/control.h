@@ -14,29 +14,29 @@
 struct control;
 
 /*
- * Listen on path (a socket left behind by a dead daemon is replaced; the folder is there). The
- * socket gets mode 0660 and the group control_group when that exists and we may (else 0600, and a
- * warning). hird is copied. NULL and an error that names the path when it cannot be had.
+ * Listen on path, whose folder must exist; a socket that a dead daemon left behind is replaced. The
+ * socket gets mode 0660 and the group control_group if that exists and the daemon may use it; else
+ * mode 0600, and a line in the log. hird is copied. NULL: error names the path.
  */
 struct control *control_new(struct ev_loop *loop, const char *path, const char *control_group,
 			    const struct control_hird *hird, GError **error);
-/* Begin to answer; clients that came before have waited. May be called again. */
+/* Begin to answer, also clients that have connected before. May be called again. */
 void control_open(struct control *control);
 /*
- * Is our socket still at its path? If not, listen there again; connections that there are stay. Not
- * when a socket of a daemon that lives is there: FALSE and an error that says so, and what was
- * holds.
+ * If our socket is no longer at its path, create it there again; connections stay. FALSE: that
+ * failed, for instance because another daemon listens there; error has the reason, and nothing
+ * changes.
  */
 gboolean control_renew(struct control *control, GError **error);
-/* Asks the group database, which may take its time; thread-safe. */
+/* Look up the groups. May block, as the group database may be remote; thread-safe. */
 struct control_groups control_groups_find(const char *control_group);
-/* Let these use the socket: they may have been created since. FALSE and an error when it cannot be
- * shared. */
+/* Let these groups, which may be new, use the socket. FALSE: its mode cannot be changed; error has
+ * the reason. */
 gboolean control_share(struct control *control, struct control_groups groups, GError **error);
 /* Closes everything and removes the socket. */
 void control_free(struct control *control);
 
-/* Something happened: followers are told, waits are looked at again. */
+/* Report an event to the clients that follow events or wait for a state. */
 void control_event(struct control *control, const struct control_event *event);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Metrics and Check: what is asked of the daemon as a whole. */
+/* Metrics and Check: the methods about the daemon as a whole. */
 #include "service/control/internal.h"
 
 void

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Events and Log: what is there, and with `follow` what comes.
+ * Events and Log: what is kept, and with `follow` what is new.
  *
- * Neither keeps anything for a reader but where it is. A reader of events that is slower than what
- * happens finds its place gone from the ring and is told how many it lost; one of a log reads on
- * from the file at its own pace.
+ * For each client only its position is kept. A client that reads events too slowly misses those
+ * that are dropped, and its next reply has their number. A client that reads a log reads the file
+ * at its own pace.
  */
 #include <string.h>
 
@@ -14,12 +14,12 @@
 /* --- events --- */
 
 struct events {
-	gint64 seen; /* the number of the last event that was told, or lost */
+	gint64 seen; /* the number of the last event that was sent or lost */
 	gboolean follow, begun;
 };
 
-/* The index of the first kept event after number seen; looked for from the end, where readers are.
- */
+/* The index of the first kept event after number seen. Searches from the end, as most clients are
+ * there. */
 static guint
 first_after(const GPtrArray *events, gint64 seen)
 {
@@ -74,8 +74,8 @@ method_events(struct request *request)
 		return;
 	const struct kept_event *oldest =
 	    control->events->len ? g_ptr_array_index(control->events, 0) : NULL;
-	/* Without since, or with a number that only an earlier daemon came to: all that is kept,
-	 * and none was missed. */
+	/* Without since, or with a number that only an earlier daemon reached: all events that are
+	 * kept, and none is lost. */
 	if (since < 0 || since > control->last_event + 1)
 		since = oldest ? oldest->number : 1;
 	struct events *state = g_new0(struct events, 1);
@@ -93,15 +93,15 @@ method_events(struct request *request)
 struct log {
 	struct request *request;
 	struct growing_file file;
-	char half[3]; /* what was read of a character */
+	char half[3]; /* the bytes of a character that is not complete yet */
 	gsize n_half;
-	gint64 end; /* not followed: where it ended when we were asked */
+	gint64 end; /* without follow: the file's end at the time of the call */
 	gboolean follow, begun;
 	ev_stat stat;
 };
 
-/* Go to where the last lines begin; 0 lines: all. Not before the last CONTROL_LOG_MAX bytes, and at
- * the start of a line. */
+/* Go to the start of the last `lines` lines (0: all), but at most CONTROL_LOG_MAX bytes back, and
+ * to the start of a line. */
 static void
 go_back(struct growing_file *file, gint64 lines)
 {
@@ -114,14 +114,14 @@ go_back(struct growing_file *file, gint64 lines)
 		const char *newline = memchr(bytes, '\n', n);
 		first = newline ? (gsize)(newline - bytes) + 1 : 0;
 	}
-	/* The newline that ends the last line does not begin another one. */
+	/* The newline at the end of the last line begins no other line. */
 	for (gsize i = n > 0 ? n - 1 : 0; lines > 0 && i > first; i--)
 		if (bytes[i - 1] == '\n' && --lines == 0)
 			first = i;
 	file->offset = start + (gint64)first;
 }
 
-/* How many of n bytes make whole characters; what is left over may become one with the bytes that
+/* How many of n bytes are whole characters. The rest may be one together with the bytes that
  * follow. */
 static gsize
 whole_characters(const char *bytes, gsize n)
@@ -137,8 +137,8 @@ whole_characters(const char *bytes, gsize n)
 	return n;
 }
 
-/* The next piece, or NULL. Not followed: half a character is not waited for, and what begins anew
- * is no part of it. */
+/* The next piece, or NULL. Without follow, half a character at the end is not waited for, and a log
+ * that begins again (rotated) is over. */
 static char *
 log_piece(struct log *log, gsize max)
 {
@@ -164,7 +164,7 @@ log_reply(struct request *request, const char *text, gboolean continues)
 	request_reply(request, o, continues);
 }
 
-/* One reply with all of it, for who cannot take more. */
+/* All of it in one reply, for a call without `more`. */
 static void
 log_whole(struct request *request)
 {
@@ -184,7 +184,7 @@ log_pump(struct request *request)
 	g_autofree char *text = max ? log_piece(log, max) : NULL;
 	gboolean more = log->follow || (text && log->file.offset < log->end);
 	if (!text && more && log->begun)
-		return; /* the watcher wakes us */
+		return; /* the watcher calls again */
 	log->begun = TRUE;
 	if (more && text)
 		client_wake(request->client);
@@ -239,7 +239,7 @@ method_log(struct request *request)
 	request->lasting = follow;
 	request->release = log_release;
 	request->pump = log_pump;
-	if (follow) /* before the first look, so that nothing falls between */
+	if (follow) /* before the first read, so that no change is missed */
 		ev_stat_start(control->loop, &((struct log *)request->state)->stat);
 	if (request->message->more)
 		log_pump(request);

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the files of the control socket share. Each calls those below it, and none above:
+ * What the files of the control socket share. Each calls only those below it:
  *
- *   control.c     the socket, accepting, the events that are kept
- *   methods.c     the table of methods, and those that are answered at once
+ *   control.c     the socket, new connections, the events that are kept
+ *   methods.c     the table of methods, and the methods that need no file of their own
  *   wait.c        Wait
- *   follow.c      Events and Log, which may go on for as long as the reader likes
- *   console.c     Console, which makes of a connection the guest's serial line
+ *   follow.c      Events and Log, which may go on until the client leaves
+ *   console.c     Console, which turns a connection into the guest's serial line
  *   daemon.c      Metrics and Check
- *   parameters.c  the parameters of a call, checked
- *   client.c      one connection: bytes in, requests one after the other, bytes out
- *   peer.c        who is at the other end, and what that one may do
+ *   parameters.c  checks the parameters of a call
+ *   client.c      one connection: reads requests, runs one after the other, sends replies
+ *   peer.c        the user at the other end, and what it may do
  *   json.c        guests, events and machines as JSON
  *
- * Nothing is written and nobody is let go from within a call of another module: replies are queued,
- * and a connection ends only in a callback of its own watchers. So control_event may be called from
- * anywhere, and also while a method of ours runs.
+ * A call from another module neither writes to a connection nor ends it: replies are queued, and a
+ * connection ends only in a callback of its own watchers. So control_event may be called from
+ * anywhere, even while a method runs.
  */
 #ifndef SERVICE_CONTROL_INTERNAL_H
 #define SERVICE_CONTROL_INTERNAL_H
@@ -33,17 +33,16 @@
 #define CONTROL_NAMES_MAX     1024 /* names or patterns in one request */
 #define CONTROL_PATTERN_MAX   255  /* bytes of one of them */
 #define CONTROL_PIPELINE_MAX                                                                       \
-	(2 * CONTROL_MESSAGE_MAX)	/* bytes of requests behind one that runs                  \
-					 */
-#define CONTROL_LOW_WATER (64 * 1024)	/* bytes waiting; replies that go on pause above it */
-#define CONTROL_LOG_MAX	  (1024 * 1024) /* bytes before the log's end that are looked at */
+	(2 * CONTROL_MESSAGE_MAX)	/* bytes of requests behind the one that runs */
+#define CONTROL_LOW_WATER (64 * 1024)	/* queued bytes; above, a series of replies pauses */
+#define CONTROL_LOG_MAX	  (1024 * 1024) /* bytes at the log's end that are searched */
 #define CONTROL_LOG_CHUNK                                                                          \
-	(8 * 1024) /* bytes of the log in one reply that goes on; JSON makes up to 6 of each */
-#define CONTROL_EVENTS_CHUNK 64	   /* events in one reply that goes on */
+	(8 * 1024) /* bytes of the log in one of several replies; JSON makes up to 6 of each */
+#define CONTROL_EVENTS_CHUNK 64	   /* events in one of several replies */
 #define CONTROL_LISTEN	     64	   /* connections that wait to be accepted */
-#define CONTROL_ACCEPT_RETRY 0.5   /* s after a lack of descriptors or memory */
-#define CONTROL_TYPING_LIMIT 30000 /* ms that a QEMU may be connected to somebody else */
-#define CONTROL_RECHECK	     1.0 /* s; builds end without an event, so "drained" is looked at again */
+#define CONTROL_ACCEPT_RETRY 0.5   /* s to the next try after a lack of descriptors or memory */
+#define CONTROL_TYPING_LIMIT 30000 /* ms that a QEMU may keep another connection */
+#define CONTROL_RECHECK	     1.0 /* s; "drained" is checked again, as builds end without an event */
 
 /* An event that is kept for late readers; all strings are its own. */
 struct kept_event {
@@ -55,36 +54,36 @@ struct request;
 struct control {
 	struct ev_loop *loop;
 	struct control_hird hird;
-	/* Do what a new request's message says. The request may be gone when this returns. */
+	/* Run a new request. It may be gone when this returns. */
 	void (*dispatch)(struct request *request);
 	struct control_groups groups;
-	char *path, *group; /* group: NULL: none is to be let in */
-	dev_t device;	    /* of our socket: another one at its path is not ours to remove */
+	char *path, *group; /* group: NULL: no group may use the socket */
+	dev_t device;	    /* of our socket; another one at its path is left alone */
 	ino_t inode;
 	int fd;
 	ev_io accepting;
 	ev_timer accept_again;
 	GPtrArray *clients;
 	GPtrArray *events; /* struct kept_event, in the order of their numbers */
-	gint64 last_event; /* number; 0: none yet */
-	double request_timeout, accept_retry, recheck; /* seconds; tests have less patience */
+	gint64 last_event; /* its number; 0: none yet */
+	double request_timeout, accept_retry, recheck; /* s; tests set shorter ones */
 };
 
 struct control_client {
 	struct control *control;
 	int fd;
 	struct ucred peer;
-	char *who;	/* "root", "alice", "uid 1000"; NULL: not asked for yet */
-	int may_change; /* -1: not asked for yet */
+	char *who;	/* "root", "alice", "uid 1000"; NULL: not looked up yet */
+	int may_change; /* -1: not checked yet */
 	ev_io reading, writing;
-	ev_timer work;	/* now: the next request, or a look at the one that runs */
-	ev_timer limit; /* for the rest of half a request, or for taking the last reply */
+	ev_timer work;	/* due at once: runs the next request, or pumps the one that runs */
+	ev_timer limit; /* for the rest of a request to come, or the last reply to be read */
 	struct varlink_buffer in;
 	GByteArray *out;
 	gsize sent;		 /* of out */
-	struct request *request; /* the one that is not answered yet; those after it wait */
-	gboolean upgraded;	 /* it does not speak Varlink any more; what it says is request's */
-	gboolean half_closed;	 /* it sends no more */
+	struct request *request; /* the one that is not answered yet; later ones wait */
+	gboolean upgraded;	 /* no longer Varlink: its bytes go to request->take */
+	gboolean half_closed;	 /* the client sends no more */
 	gboolean closing;	 /* ends when out is sent */
 	gboolean cut;		 /* ends now */
 };
@@ -94,89 +93,91 @@ struct request {
 	struct control_client *client;
 	struct varlink_message *message;
 	const char *method; /* without the interface */
-	gboolean lasting;   /* ends when its client is gone; others are finished nevertheless */
-	/* Look again: something happened, or there is room for another reply. May end the request.
+	gboolean lasting;   /* ends with its client; other requests are finished nevertheless */
+	/* Called when something happened, or there is room for another reply. May end the request.
 	 * NULL: nothing to do. */
 	void (*pump)(struct request *request);
-	/* Told of each event before pump is called; NULL: pump alone. */
+	/* Called for each event, before pump; NULL: only pump is called. */
 	void (*notice)(struct request *request, const struct control_event *event);
 	/* Bytes from an upgraded connection. */
 	void (*take)(struct request *request, const char *bytes, gsize n);
-	gboolean full; /* no more of them for now; client_wake when that changes */
+	gboolean full; /* it takes no bytes for now; call client_wake when that changes */
 	void (*release)(struct request *request); /* frees state; NULL: nothing to do */
 	void *state;
 };
 
 /* control/client.c */
-/* fd is taken over: served, or refused with the error Busy when there is no place for it. */
+/* Takes over fd: serves it, or refuses it with the error Busy if there are too many connections. */
 void client_new(struct control *control, int fd);
 void client_free(struct control_client *client);
-/* A look at the client's request, soon. */
+/* Pump the client's request, or run its next one, from the loop. */
 void client_wake(struct control_client *client);
+/* Bytes that are queued for the client. */
 gsize client_backlog(const struct control_client *client);
-/* Answer; parameters are taken over, NULL: none. Without continues, and after an error, the request
- * is gone. */
+/* Reply to a request. parameters (NULL: none) are taken over. The request is gone after an error
+ * and after a reply without continues. */
 void request_reply(struct request *request, JsonObject *parameters, gboolean continues);
 void request_fail(struct request *request, const char *error, JsonObject *parameters);
-/* why NULL: the parameter is missing, unknown or of another type than the interface says; else why
- * its value is not possible, and what would be. */
+/* why: the reason why the value is not possible, and what would be; NULL: the parameter is missing,
+ * unknown, or of a type that the interface does not allow. */
 void request_invalid(struct request *request, const char *parameter, const char *why);
-/* An answer that the hird gives later, to whoever still waits for it. */
+/* An answer that the hird gives later. */
 struct later {
-	struct request *request; /* NULL: nobody waits for it any more */
+	struct request *request; /* NULL: its client is gone */
 	void *data;
-	GDestroyNotify free_data; /* NULL: data is not to be freed */
+	GDestroyNotify free_data; /* NULL: data is not freed */
 };
-/* It becomes the request's state. The one that answers frees it. */
+/* The result becomes the request's state. The code that answers frees it, with later_free. */
 struct later *request_later(struct request *request, void *data, GDestroyNotify free_data);
 void later_free(struct later *later);
 
 /*
- * Answer, and from now on the connection is a stream of bytes: request->take gets what comes, at
- * once what stands behind the call already, and client_write sends. The last thing a method does.
+ * Reply, and turn the connection into a stream of bytes: request->take gets those that come, and at
+ * once those that have come already; client_write sends. A method must do this last.
  */
 void request_upgrade(struct request *request, JsonObject *parameters);
 void client_write(struct control_client *client, const void *bytes, gsize n);
-/* The end of an upgraded connection, with a last message; parameters are taken over. The request is
- * gone. */
+/* End an upgraded connection with an error as its last message. Takes over parameters. The request
+ * is gone afterwards. */
 void request_hang_up(struct request *request, const char *error, JsonObject *parameters);
 
 /* control/peer.c */
 const char *client_who(struct control_client *client);
 gboolean client_may_change(struct control_client *client);
-/* Is this root, or whom the daemon runs as? */
+/* Is this root, or the daemon's own user? */
 gboolean peer_is_owner(uid_t uid);
-/* Is the process at the other end of fd, whose own group is primary, in the group? -1: no group,
- * and FALSE. */
+/* Is the process at the other end of fd in group? primary: the process's own group. group -1: there
+ * is none, and the result is FALSE. */
 gboolean peer_in_group(int fd, gid_t primary, gid_t group);
 
-/* control/methods.c: what struct control has as dispatch */
+/* control/methods.c: struct control's dispatch */
 void request_dispatch(struct request *request);
 
 /* control/parameters.c */
 /*
- * Parameters, checked. FALSE: of a wrong type, the request was answered and is gone. Missing or
- * null: *value is left as it is.
+ * Get a parameter. FALSE: its type or value is wrong; the request was answered and is gone. A
+ * parameter that is missing or null leaves *value as it is.
  */
 gboolean request_boolean(struct request *request, const char *name, gboolean *value);
 gboolean request_integer(struct request *request, const char *name, gint64 *value);
 gboolean request_number(struct request *request, const char *name, double *value);
 gboolean request_string(struct request *request, const char *name, const char **value);
-/* The guests that `names` stands for, in the order of the configuration; an empty array, and where
- * optional a missing one: all. NULL: answered and gone. */
+/* The guests that the patterns in `names` match, in the order of the configuration. An empty array
+ * matches all guests; if optional, so does a missing one. NULL: answered and gone. */
 GPtrArray *request_names(struct request *request, gboolean optional);
-/* The one guest that `name` stands for; the caller frees. NULL: answered and gone. */
+/* The one guest that `name` matches; the caller frees. NULL: answered and gone. */
 char *request_name(struct request *request);
-/* Errors that end the request: one with a member, NotPossible, and that this daemon cannot do it at
- * all. */
+/* Errors that end the request. This one has a single member. */
 void request_fail_with(struct request *request, const char *error, const char *member,
 		       const char *value);
-/* An error about a guest. */
+/* An error about a guest, with `name` and `why`. */
 void request_fail_for(struct request *request, const char *error, const char *name,
 		      const char *why);
+/* The error NotPossible. */
 void request_not_possible(struct request *request, const char *name, const char *why);
+/* This daemon does not have the method. */
 void request_unknown(struct request *request);
-/* `follow`, which needs more. FALSE: answered and gone. */
+/* The parameter `follow`; TRUE needs a call with `more`. FALSE: answered and gone. */
 gboolean request_follow(struct request *request, gboolean *follow);
 
 /* control/wait.c, control/follow.c */
@@ -192,7 +193,7 @@ void method_metrics(struct request *request);
 void method_check(struct request *request);
 
 /* control/json.c */
-/* text made UTF-8; NULL: null. */
+/* Sets text, made valid UTF-8. NULL sets null. */
 void json_set_text(JsonObject *object, const char *name, const char *text);
 JsonObject *guest_json(const struct control_guest *guest);
 JsonObject *details_json(const struct control_guest *guest);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the hird says, as the interface's types. Times become seconds, unknown numbers null; text
- * that comes from a guest (its console, its banner) may be anything and is made UTF-8 here.
+ * The hird's data as the interface's types. Times become seconds, unknown numbers null. Text from a
+ * guest (its console, its banner) may have any bytes, and is made valid UTF-8.
  */
 #include <math.h>
 

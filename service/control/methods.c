@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The methods of the control socket: the table of them, and those that are answered at once. */
+/* The methods of the control socket: their table, and those that need no file of their own. */
 #include <string.h>
 
 #include "service/control/internal.h"
@@ -145,7 +145,7 @@ method_screenshot(struct request *request)
 	hird->screenshot(hird->data, name, on_shot, request_later(request, name, g_free));
 }
 
-/* What ssh(1) has to be told. */
+/* What ssh(1) needs to reach a guest. */
 static void
 method_ssh(struct request *request)
 {
@@ -173,8 +173,8 @@ on_kept(const char *name, const char *why, void *data)
 	later_free(order);
 }
 
-/* Do it to each, and answer when a daemon that is killed then loses none of it, or when that cannot
- * be promised. What failed first is what the reply says; that there was more is added to it. */
+/* Give each guest the command. Reply once the results would survive the daemon's death, or it is
+ * known that they would not. An error has the first guest that failed; its text adds the others. */
 static void
 command(struct request *request, enum control_verb verb)
 {
@@ -318,8 +318,8 @@ deny(struct request *request)
 	request_fail_with(request, CONTROL_INTERFACE ".PermissionDenied", "why", why);
 }
 
-/* Is it a parameter of the method, as the interface's description has it? There a member's name is
- * followed by a colon, and stands on its own before it. */
+/* Does the interface's description list name as a parameter of method? There it is a word of its
+ * own before a colon. */
 static gboolean
 is_parameter(const char *description, const char *method, const char *name)
 {
@@ -336,8 +336,8 @@ is_parameter(const char *description, const char *method, const char *name)
 	return FALSE;
 }
 
-/* What the method does not know it would leave out, and do more than was asked for: "name" for
- * "names" must not stop all guests. FALSE: answered and gone. */
+/* Refuse unknown parameters. A method that ignored them could do more than was asked for: "name"
+ * instead of "names" must not stop all guests. FALSE: answered and gone. */
 static gboolean
 known_parameters(struct request *request, const char *description)
 {

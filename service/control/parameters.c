@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the methods share: the parameters of a call, checked, and the errors that have one member.
- */
+/* What the methods share: checked parameters of a call, and common errors. */
 #include <fnmatch.h>
 #include <string.h>
 
@@ -36,7 +35,7 @@ request_not_possible(struct request *request, const char *name, const char *why)
 	request_fail_for(request, CONTROL_INTERFACE ".NotPossible", name, why);
 }
 
-/* The value's node; NULL: missing or null. *bad: it is there, and not a value of this type. */
+/* The parameter's node; NULL: missing, null, or *bad: its type is wrong. */
 static JsonNode *
 parameter(struct request *request, const char *name, GType type, gboolean *bad)
 {
@@ -113,7 +112,7 @@ request_follow(struct request *request, gboolean *follow)
 	return TRUE;
 }
 
-/* Mark what pattern stands for among names. FALSE: nothing. */
+/* Mark the names that pattern matches. FALSE: there are none. */
 static gboolean
 mark(const char *pattern, const char *const *names, gboolean *chosen)
 {
@@ -187,7 +186,7 @@ request_name(struct request *request)
 	if (!names)
 		return NULL;
 	if (names->len > 1) {
-		request_invalid(request, "name", "a pattern that stands for several guests");
+		request_invalid(request, "name", "a pattern that matches several guests");
 		return NULL;
 	}
 	return g_strdup(g_ptr_array_index(names, 0));

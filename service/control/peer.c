@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The process at the other end of a connection, as the kernel knows it (SO_PEERCRED, SO_PEERGROUPS;
- * unix(7)), and what it may do.
+ * The process at the other end of a connection, as the kernel reports it (SO_PEERCRED,
+ * SO_PEERGROUPS; unix(7)), and what it may do.
  *
- * Any process that can connect may read: the socket's mode and access control list decide about
- * that. Changing things is for root, for the daemon's own user, and for a group. The user database
- * is not asked, because the answer may have to come over a network: the groups are those that the
- * process had when it connected, and a name comes from this host's own file.
+ * A process that can connect may read; the socket's mode and access control list decide which can.
+ * Only root, the daemon's own user and the members of a group may change things. The user database
+ * is not asked, because it may be on a network. Instead, the groups are those that the process had
+ * when it connected, and names come from /etc/passwd.
  */
 #include <errno.h>
 #include <pwd.h>
@@ -17,7 +17,7 @@
 
 #define GROUPS_MAX 65536 /* NGROUPS_MAX of the kernel (limits.h) */
 
-/* NULL: the file has none for it. */
+/* The user's name; NULL: /etc/passwd has none. Caller frees. */
 static char *
 name_of(uid_t uid)
 {
@@ -52,7 +52,7 @@ peer_in_group(int fd, gid_t primary, gid_t group)
 		return FALSE;
 	if (primary == group)
 		return TRUE;
-	/* with too little room the kernel says how much there has to be */
+	/* if there is too little room, the kernel returns the size that it needs */
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, &none, &length) == 0 || errno != ERANGE ||
 	    length > GROUPS_MAX * sizeof *groups)
 		return FALSE;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Wait: answered when all the guests are in a state, or as soon as one of them cannot get there by
+ * Wait: answered when all the guests are in a state, or as soon as one of them cannot reach it by
  * itself.
  *
- * A wait is judged by what describe says, at once and then when the loop comes round after an
- * event; so a state that is passed through within one action of the daemon (stopped, in the midst
- * of a restart) is no verdict.
+ * The guests' states are looked at once at the call, and then from the loop after an event. So a
+ * state that a guest only passes through within one action (stopped, during a restart) does not
+ * count.
  */
 #include <string.h>
 
@@ -15,7 +15,7 @@
 struct wait {
 	struct request *request;
 	GPtrArray *names;
-	const char *state; /* of the message */
+	const char *state; /* borrowed from the message */
 	gboolean changed;  /* since the last reply */
 	ev_timer timeout, recheck;
 };
@@ -36,7 +36,7 @@ is_in(const struct control_guest *guest, const char *state)
 	return strcmp(guest->state, state) == 0;
 }
 
-/* It stays as it is until a person does something. */
+/* Does the guest stay as it is until an operator does something? */
 static gboolean
 is_stuck(const struct control_guest *guest, const char *state)
 {
@@ -56,8 +56,8 @@ fail_stuck(struct request *request, const struct control_guest *guest)
 	request_fail(request, CONTROL_INTERFACE ".WaitFailed", o);
 }
 
-/* The guests as they are, or NULL when the request was answered with an error. *all: they are in
- * the state, and that is published. */
+/* The guests as they are now; NULL: the request was answered with an error. *all: all are in the
+ * state, and that is published. */
 static JsonArray *
 judge(struct wait *wait, gboolean *all)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Varlink messages: framed, parsed, made. */
+/* Varlink messages: framing, parsing, writing. */
 #include "service/varlink.h"
 
 #include <string.h>
 
-/* A message that is none: its error's code, and part of its text. */
+/* A text that is no message, the code of its error, and part of the error's text. */
 static void
 assert_refused(const char *text, enum varlink_error_code code, const char *part)
 {
@@ -61,7 +61,7 @@ test_limit(void)
 	g_assert_cmpstr(varlink_buffer_take(&b, &error), ==, "1234");
 	g_assert_null(varlink_buffer_take(&b, &error));
 	g_assert_no_error(error);
-	varlink_buffer_append(&b, "e", 1); /* one too many, its NUL not there yet */
+	varlink_buffer_append(&b, "e", 1); /* one byte too many, and no NUL yet */
 	g_assert_null(varlink_buffer_take(&b, &error));
 	g_assert_error(error, VARLINK_ERROR, VARLINK_ERROR_TOO_LONG);
 	varlink_buffer_clear(&b);
@@ -146,7 +146,7 @@ test_garbage(void)
 	assert_refused("{\"\377\":1}", VARLINK_ERROR_SYNTAX, "UTF-8");
 }
 
-/* The second of these ends a process that gives it to json-glib 1.6. */
+/* The second of these makes json-glib 1.6 crash. */
 static void
 test_surrogates(void)
 {
@@ -194,7 +194,7 @@ test_numbers(void)
 	static const char *const texts[] = {
 	    "{\"a\":0.792,\"b\":[-2.5,3,9007199254740993,-7]}",
 	    "{\"a\":1700000000.123456,\"b\":5.0}",
-	    /* It takes all 17 digits. */
+	    /* a number that needs all 17 digits */
 	    "{\"a\":0.30000000000000004}",
 	    "{\"0.79200000000000004\":\"\\\" 0.10000000000000001\",\"b\":null}",
 	    "{\"a\":\"\\\\\",\"b\":true,\"c\":1e+200}",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A control socket in a temporary folder, a made-up hird behind it, and clients, all in one loop of
- * this thread. */
+/* A control socket in a temporary folder, a simulated hird behind it, and clients, all in one loop
+ * of one thread. */
 #ifndef TESTS_UNIT_SERVICE_CONTROL_BED_H
 #define TESTS_UNIT_SERVICE_CONTROL_BED_H
 
@@ -32,14 +32,14 @@ struct bed {
 	struct control *control;
 	struct made_guest guests[BED_GUESTS];
 	const char *names[BED_GUESTS + 1];
-	GString *commands;    /* what was asked of the hird */
-	const char *stubborn; /* this guest's commands fail */
+	GString *commands;    /* that the hird has got */
+	const char *stubborn; /* the guest whose commands fail */
 	gboolean all_stubborn, reloads;
 	pid_t pid;     /* of the QEMUs */
 	gint64 number; /* of the last event */
 	struct published_guest machines[2];
-	gboolean slow_disk; /* nothing is kept until kept_done is called */
-	char **unwritten;   /* what the daemon cannot write; NULL: nothing */
+	gboolean slow_disk; /* no command is kept until the test calls kept_done */
+	char **unwritten;   /* files that the daemon cannot write; NULL: none */
 	void (*kept_done)(const char *name, const char *why, void *data);
 	void *kept_data;
 	void (*shot_done)(GBytes *png, const GError *error, void *data);
@@ -187,7 +187,7 @@ bed_listen(struct bed *bed, const char *group)
 	control_open(bed->control);
 }
 
-/* Guests alpha (stopped), beta1 (ready), beta2 (booting), gamma (failed). Not listening yet. */
+/* A hird of alpha (stopped), beta1 (ready), beta2 (booting), gamma (failed); no socket yet. */
 static inline void
 bed_begin(struct bed *bed)
 {
@@ -248,7 +248,7 @@ bed_round(struct bed *bed)
 	ev_run(bed->loop, EVRUN_ONCE);
 }
 
-/* Until it has nothing to do. */
+/* Run the loop until it has nothing to do. */
 static inline void
 bed_settle(struct bed *bed)
 {
@@ -256,7 +256,7 @@ bed_settle(struct bed *bed)
 		ev_run(bed->loop, EVRUN_NOWAIT);
 }
 
-/* Something happened to guest i, which is in state now; NULL: no change of state. */
+/* Report an event of guest i, which is in state now; NULL: no change of state. */
 static inline void
 bed_event(struct bed *bed, int i, const char *state, const char *text)
 {
@@ -302,7 +302,7 @@ peer_end(struct peer *peer)
 	varlink_buffer_clear(&peer->in);
 }
 
-/* Send n bytes; FALSE: the other end is gone. */
+/* Send n bytes. FALSE: the other end is gone. */
 static inline gboolean
 peer_send(struct peer *peer, const char *bytes, gsize n)
 {
@@ -318,7 +318,7 @@ peer_send(struct peer *peer, const char *bytes, gsize n)
 	return TRUE;
 }
 
-/* One call: `method` without a dot is org.childhurd's, parameters and flags as JSON text. */
+/* Send a call. A method without a dot is org.childhurd's; parameters and flags are JSON text. */
 static inline void
 peer_call(struct peer *peer, const char *method, const char *parameters, const char *flags)
 {
@@ -328,7 +328,7 @@ peer_call(struct peer *peer, const char *method, const char *parameters, const c
 	g_assert_true(peer_send(peer, text, strlen(text) + 1));
 }
 
-/* What came next; NULL: the connection's end. Free with varlink_message_free. */
+/* The next message; NULL: the connection has ended. Free with varlink_message_free. */
 static inline struct varlink_message *
 peer_next(struct peer *peer)
 {
@@ -359,7 +359,7 @@ assert_end(struct peer *peer)
 	g_assert_null(m);
 }
 
-/* Nothing comes, however often the loop goes round. */
+/* Nothing comes, however often the loop turns. */
 static inline void
 assert_silence(struct peer *peer)
 {
@@ -370,8 +370,8 @@ assert_silence(struct peer *peer)
 	g_assert_cmpint(errno, ==, EAGAIN);
 }
 
-/* The parameters of what comes next as text, continues as a + before it, an error as its name
- * before it. Caller frees. */
+/* The parameters of the next message, as a text. Before it stands a + for continues, or the name of
+ * an error. Caller frees. */
 static inline char *
 peer_text(struct peer *peer)
 {
@@ -401,7 +401,7 @@ peer_text(struct peer *peer)
 				pattern);                                                          \
 	} while (0)
 
-/* A test in a bed of its own that listens, with one client. */
+/* Run a test in a bed of its own, with a socket and one client. */
 #define BED_TEST(test)                                                                             \
 	static void test##_in(struct bed *bed, struct peer *peer);                                 \
 	static void test(void)                                                                     \

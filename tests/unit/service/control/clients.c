@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The control socket itself: who gets in, and clients that behave badly. */
+/* The control socket itself: permissions, limits, and clients that behave badly. */
 #include <fcntl.h>
 #include <grp.h>
 #include <sys/resource.h>
@@ -9,7 +9,7 @@
 
 #define LIST_ALPHA "{\"method\":\"org.childhurd.List\",\"parameters\":{\"names\":[\"alpha\"]}}"
 
-/* A good client is served while others are not. */
+/* A new client is served, whatever the others do. */
 static void
 assert_served(struct bed *bed)
 {
@@ -37,15 +37,15 @@ BED_TEST(test_pipeline)
 	peer_call(peer, "List", "\"names\":[\"beta1\"]", "");
 	assert_next_like(peer, "{\"guests\":[{\"name\":\"alpha\"*");
 	assert_silence(peer);
-	assert_served(bed); /* other connections do not wait */
+	assert_served(bed); /* other clients do not wait */
 	bed_event(bed, 2, "ready", "ready");
 	assert_next_like(peer, "{\"guests\":[{\"name\":\"beta2\"*");
 	assert_next_like(peer, "{\"guests\":[{\"name\":\"gamma\"*");
 	assert_next_like(peer, "{\"guests\":[{\"name\":\"beta1\"*");
 }
 
-/* More than is read at once, and than may wait behind a request: reading pauses, nobody is refused.
- */
+/* More requests than are read at once, and more than may wait behind one: reading pauses, and none
+ * is refused. */
 BED_TEST(test_long_pipeline)
 {
 	const int total = 3 * CONTROL_PIPELINE_MAX / (int)sizeof LIST_ALPHA;
@@ -69,13 +69,13 @@ BED_TEST(test_oneway)
 	g_assert_true(g_str_has_prefix(bed->commands->str, "stop beta1 by "));
 }
 
-/* One error that says what is wrong, then the end. */
+/* The bytes get an error that says what is wrong, and the connection ends. */
 static void
 assert_refuses(struct bed *bed, const char *bytes, gsize n, const char *pattern)
 {
 	struct peer peer;
 	peer_begin(&peer, bed);
-	peer_send(&peer, bytes, n); /* may find that it was cut off already */
+	peer_send(&peer, bytes, n); /* the connection may have ended already */
 	assert_next_like(&peer, pattern);
 	assert_end(&peer);
 	assert_served(bed);
@@ -105,7 +105,7 @@ BED_TEST(test_endless)
 	assert_refuses(bed, spaces, CONTROL_MESSAGE_MAX + 1,
 		       "InvalidValue *more than 65536 bytes*");
 	assert_refuses(bed, endless, 20 * CONTROL_MESSAGE_MAX, "InvalidValue *more than 65536*");
-	/* The longest that is allowed, together with its NUL. */
+	/* the longest that is allowed, with its NUL */
 	memcpy(spaces, LIST_ALPHA, sizeof LIST_ALPHA - 1);
 	spaces[CONTROL_MESSAGE_MAX] = '\0';
 	g_assert_true(peer_send(peer, spaces, CONTROL_MESSAGE_MAX + 1));
@@ -123,14 +123,15 @@ BED_TEST(test_half)
 	assert_served(bed);
 }
 
-/* It is the request that has a limit, not the connection. */
+/* The limit is for a request, not for a connection. */
 BED_TEST(test_idle)
 {
 	bed->control->request_timeout = 0.02;
 	struct peer other;
 	peer_begin(&other, bed);
 	peer_call(peer, "Wait", "\"names\":[\"beta2\"],\"state\":\"ready\"", "");
-	g_assert_true(peer_send(&other, LIST_ALPHA, 20)); /* a clock that outlasts the limit */
+	/* its limit passes after that of peer would */
+	g_assert_true(peer_send(&other, LIST_ALPHA, 20));
 	assert_next_like(&other, "InvalidValue *half*");
 	assert_end(&other);
 	assert_silence(peer);
@@ -141,7 +142,7 @@ BED_TEST(test_idle)
 
 BED_TEST(test_never_reads)
 {
-	/* Each answer is larger than its request: it cannot send as fast as it is answered. */
+	/* Each reply is larger than its request, so the replies queue up. */
 	gsize n = 0, limit = 100000;
 	while (n < limit && peer_send(peer, LIST_ALPHA, sizeof LIST_ALPHA))
 		n++;
@@ -209,7 +210,7 @@ BED_TEST(test_gone)
 		g_assert_cmpuint(bed->control->clients->len, ==, 1);
 	}
 	bed_event(bed, 2, "ready", "nobody waits");
-	bed->shot_done(NULL, NULL, bed->shot_data); /* nobody looks */
+	bed->shot_done(NULL, NULL, bed->shot_data); /* its client is gone */
 	assert_served(bed);
 }
 
@@ -230,23 +231,23 @@ BED_TEST(test_many)
 	enum { MANY = CONTROL_CLIENTS_MAX + CONTROL_CLIENTS_KEPT };
 	struct peer peers[MANY];
 	for (int i = 0; i < MANY; i++) {
-		peer_begin(&peers[i], bed); /* with the one of the test one too many */
+		peer_begin(&peers[i], bed); /* with the test's own client, one too many */
 		bed_settle(bed);
 	}
 	g_assert_cmpuint(bed->control->clients->len, ==, MANY);
 	assert_next_like(&peers[MANY - 1], "Busy *too many connections*");
 	assert_end(&peers[MANY - 1]);
-	peer_call(peer, "List", "\"names\":[\"alpha\"]", ""); /* who is in is served */
+	peer_call(peer, "List", "\"names\":[\"alpha\"]", ""); /* a connected client is served */
 	assert_next_like(peer, "{\"guests\":*");
 	peer_end(&peers[0]);
 	bed_settle(bed);
-	assert_served(bed); /* and there is a place again */
+	assert_served(bed); /* there is a place again */
 	for (int i = 1; i < MANY; i++)
 		peer_end(&peers[i]);
 }
 
-/* In a process of its own: n connections that stay, then one more; out gets what that one is told.
- * Ends when nobody listens to it any more. */
+/* Run in a process of its own: open n connections that stay, and one more, whose reply goes to out.
+ * Ends when nothing reads from it any more. */
 static void
 crowd_as_nobody(const char *path, int in, int out, int n)
 {
@@ -268,8 +269,8 @@ again(struct ev_loop *loop, ev_timer *watcher, int events)
 {
 }
 
-/* Another user opens n connections and one more; bed is as it is while they are open. Returns what
- * the last one was told, and in *back the descriptor whose closing ends them. */
+/* Another user opens n connections and one more, while bed's loop runs. Returns the reply to the
+ * last one. Closing *back ends the connections. */
 static char *
 crowd(struct bed *bed, int n, pid_t *child, int *back)
 {
@@ -315,7 +316,7 @@ crowd_goes(struct bed *bed, pid_t child, int back)
 	bed_settle(bed);
 }
 
-/* However many connections another user leaves idle, root is served, and so are all others. */
+/* However many idle connections another user has, root and all others are served. */
 BED_TEST(test_crowd)
 {
 	pid_t child;
@@ -333,7 +334,7 @@ BED_TEST(test_crowd)
 	g_assert_cmpuint(bed->control->clients->len, ==, 1);
 }
 
-/* What is kept for root and the daemon's user is not for others. */
+/* The places reserved for root and the daemon's user are not given to others. */
 BED_TEST(test_kept)
 {
 	struct peer peers[CONTROL_CLIENTS_MAX - 1];
@@ -371,7 +372,7 @@ BED_TEST(test_descriptors)
 	bed_round(bed);
 	g_test_assert_expected_messages();
 	g_assert_false(ev_is_active(&bed->control->accepting));
-	peer_call(peer, "List", "\"names\":[\"alpha\"]", ""); /* who is in is served */
+	peer_call(peer, "List", "\"names\":[\"alpha\"]", ""); /* a connected client is served */
 	assert_next_like(peer, "{\"guests\":*");
 	g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &old), ==, 0);
 	peer_call(&other, "List", "\"names\":[\"alpha\"]", "");
@@ -391,7 +392,7 @@ test_stale(void)
 	memcpy(address.sun_path, bed.path, strlen(bed.path));
 	g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
 	g_assert_cmpint(listen(fd, 1), ==, 0);
-	close(fd); /* a daemon that was killed */
+	close(fd); /* as if the daemon had been killed */
 	bed_listen(&bed, NULL);
 	assert_served(&bed);
 	bed_end(&bed);
@@ -440,7 +441,7 @@ test_in_the_way(void)
 	struct bed bed;
 	bed_begin(&bed);
 	g_assert_true(g_file_set_contents(bed.path, "precious", -1, NULL));
-	assert_no_control(&bed, bed.path, "no socket; remove it");
+	assert_no_control(&bed, bed.path, "not a socket; remove it");
 	g_autofree char *text = NULL;
 	g_assert_true(g_file_get_contents(bed.path, &text, NULL, NULL));
 	g_assert_cmpstr(text, ==, "precious");
@@ -454,7 +455,7 @@ test_in_the_way(void)
 	bed_end(&bed);
 }
 
-/* Another daemon's socket at our path is not ours to remove. */
+/* Another daemon's socket at the path is not removed. */
 static void
 test_removal(void)
 {
@@ -473,8 +474,8 @@ test_removal(void)
 	bed_end(&bed);
 }
 
-/* Deleted, or another file in its place that nobody answers at: it comes back, and who is in stays.
- */
+/* A socket that is deleted, or replaced by one that does not answer, is created again, and
+ * connections stay. */
 BED_TEST(test_renewal)
 {
 	g_autoptr(GError) error = NULL;
@@ -483,7 +484,7 @@ BED_TEST(test_renewal)
 	g_assert_cmpint(lstat(bed->path, &before), ==, 0);
 	g_assert_true(control_renew(bed->control, &error));
 	g_assert_cmpint(lstat(bed->path, &after), ==, 0);
-	g_assert_true(before.st_ino == after.st_ino); /* it was there */
+	g_assert_true(before.st_ino == after.st_ino); /* the same socket */
 	g_assert_cmpint(g_unlink(bed->path), ==, 0);
 	g_test_expect_message("childhurd", G_LOG_LEVEL_MESSAGE, "*control socket was gone*");
 	g_assert_true(control_renew(bed->control, &error));
@@ -495,7 +496,7 @@ BED_TEST(test_renewal)
 	g_assert_cmpint(g_unlink(bed->path), ==, 0);
 	g_assert_true(g_file_set_contents(bed->path, "precious", -1, NULL));
 	g_assert_false(control_renew(bed->control, &error));
-	g_assert_nonnull(strstr(error->message, "is there and no socket"));
+	g_assert_nonnull(strstr(error->message, "exists and is not a socket"));
 	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
 	assert_next_like(peer, "{\"guests\":*");
 	g_assert_cmpint(g_unlink(bed->path), ==, 0);
@@ -513,7 +514,7 @@ test_mode(void)
 		bed_end(&bed);
 		return;
 	}
-	if (geteuid() == 0) /* any group, then; nogroup or nobody is everywhere */
+	if (geteuid() == 0) /* root may use any group, and every system has nogroup or nobody */
 		group = getgrgid(65534) ? getgrgid(65534) : group;
 	gid_t gid = group->gr_gid;
 	mode_t mask = umask(0);
@@ -529,7 +530,7 @@ test_mode(void)
 	bed_end(&bed);
 }
 
-/* An ordinary user's daemon is for himself: that there is no group is nothing to be told. */
+/* An ordinary user's daemon needs no group, so a missing one is not reported. */
 static void
 test_quiet(void)
 {
@@ -548,7 +549,7 @@ test_quiet(void)
 	g_test_trap_assert_stdout_unmatched("*no group*");
 }
 
-/* --- who may do what --- */
+/* --- permissions --- */
 
 static void
 test_owner(void)
@@ -568,7 +569,7 @@ test_owner(void)
 	bed_end(&bed);
 }
 
-/* In a process of its own: ask with blocking calls, and say what came, one line each. */
+/* Run in a process of its own: make blocking calls, and print each reply as a line. */
 static void
 ask_as_nobody(const char *path, int out, const char *const *methods)
 {

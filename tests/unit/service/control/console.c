@@ -8,8 +8,8 @@
 	"{\"method\":\"org.childhurd.Console\",\"parameters\":{\"name\":\"beta1\"},\"upgrade\":"   \
 	"true}"
 
-static int qemu = -1;  /* its end of the connection that is there, or was last */
-static gboolean taken; /* QEMU takes no other connection */
+static int qemu = -1;  /* QEMU's end of the last connection */
+static gboolean taken; /* QEMU accepts no other connection */
 
 static int
 give_console(void *data, const char *name, GError **error)
@@ -31,7 +31,7 @@ give_console(void *data, const char *name, GError **error)
 	return ends[0];
 }
 
-/* The peer is at beta1's console. */
+/* Connect the peer to beta1's console. */
 static void
 attend(struct bed *bed, struct peer *peer, const char *parameters)
 {
@@ -40,7 +40,7 @@ attend(struct bed *bed, struct peer *peer, const char *parameters)
 	assert_next(peer, "{\"name\":\"beta1\"}");
 }
 
-/* Read n bytes of *fd, which may become another one while the loop goes round. Caller frees. */
+/* Read n bytes from *fd, which may change while the loop runs. Caller frees. */
 static char *
 read_bytes(struct bed *bed, const int *fd, gsize n)
 {
@@ -60,7 +60,7 @@ read_bytes(struct bed *bed, const int *fd, gsize n)
 		g_assert_cmpstr(assert_read, ==, expected);                                        \
 	} while (0)
 
-/* The guest says something: QEMU writes it to the log. */
+/* The guest writes text, which QEMU appends to the log. */
 static void
 print(struct bed *bed, const char *text, gsize n)
 {
@@ -75,7 +75,7 @@ type(int fd, const char *text)
 	g_assert_cmpint(send(fd, text, strlen(text), MSG_NOSIGNAL), ==, (gssize)strlen(text));
 }
 
-/* Keys until nobody takes more; how many. */
+/* Type until no more is taken. Returns the number of bytes. */
 static gsize
 type_all(struct bed *bed, int fd)
 {
@@ -89,7 +89,7 @@ type_all(struct bed *bed, int fd)
 	return sent;
 }
 
-/* QEMU ends, and the stream with it: a NUL, and why. */
+/* QEMU ends, and so does the stream, with a NUL and the reason. */
 static void
 assert_over(struct bed *bed, struct peer *peer)
 {
@@ -117,8 +117,7 @@ BED_TEST(test_both_ways)
 	assert_over(bed, peer);
 }
 
-/* QEMU's end of the socket is only there while something is typed, and what it says there is in the
- * log. */
+/* QEMU is connected only while typed bytes are sent, and what it sends there is in the log, too. */
 BED_TEST(test_short_connections)
 {
 	char byte;
@@ -126,7 +125,7 @@ BED_TEST(test_short_connections)
 	type(peer->fd, "ls\r");
 	while (recv(qemu, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0)
 		bed_round(bed);
-	send(qemu, "ls\r\nfile\r\n", 10, MSG_NOSIGNAL); /* unless it is gone already */
+	send(qemu, "ls\r\nfile\r\n", 10, MSG_NOSIGNAL); /* it may be closed already */
 	assert_silence(peer);
 	assert_bytes(bed, &qemu, "ls\r");
 	while (recv(qemu, &byte, 1, MSG_DONTWAIT) != 0)
@@ -201,7 +200,7 @@ BED_TEST(test_one_at_a_time)
 	peer_end(&second);
 }
 
-/* Wait until qemu's connection is let go; it gets what was typed. */
+/* Read what was typed, until QEMU's connection is closed. */
 static void
 let_go(struct bed *bed)
 {
@@ -211,13 +210,13 @@ let_go(struct bed *bed)
 			bed_round(bed);
 }
 
-/* Beside the connection before it QEMU takes none: the next session gets that one, or waits. */
+/* QEMU takes one connection, so the next session takes that one over, or waits. */
 BED_TEST(test_force_is_enough)
 {
 	struct peer second, third;
 	print(bed, "before\n", 7);
 	attend(bed, peer, "\"name\":\"beta1\"");
-	type_all(bed, peer->fd); /* so that the connection stays */
+	type_all(bed, peer->fd); /* so the connection stays */
 	taken = TRUE;
 	peer_begin(&second, bed);
 	attend(bed, &second, "\"name\":\"beta1\",\"force\":true");
@@ -234,7 +233,7 @@ BED_TEST(test_force_is_enough)
 	peer_end(&third);
 }
 
-/* Nothing is kept for it but its place in the log, so nothing is missed. */
+/* A slow client only has a position in the log, so it misses nothing. */
 BED_TEST(test_slow_reader)
 {
 	const gsize total = 2 * CONTROL_BACKLOG_MAX;
@@ -251,7 +250,7 @@ BED_TEST(test_slow_reader)
 	assert_bytes(bed, &peer->fd, "go on");
 }
 
-/* The guest does not read: what is typed waits, at last in the client, and nothing is lost. */
+/* While the guest does not read, typed bytes wait, at last in the client, and none is lost. */
 BED_TEST(test_slow_guest)
 {
 	attend(bed, peer, "\"name\":\"beta1\"");
@@ -272,7 +271,7 @@ note_time(struct ev_loop *loop, ev_timer *watcher, int events)
 	*(gboolean *)watcher->data = TRUE;
 }
 
-/* A QEMU that is stopped is looked at now and then only. */
+/* While QEMU is stopped, it is only checked now and then. */
 BED_TEST(test_stopped_qemu)
 {
 	gboolean over = FALSE;
@@ -292,7 +291,7 @@ BED_TEST(test_stopped_qemu)
 	g_assert_cmpuint(strspn(got, "k"), ==, sent);
 }
 
-/* The log is full of what nobody is shown: that is looked for a while, and no longer. */
+/* A log full of NULs, which are not sent, is read only up to a limit. */
 BED_TEST(test_last_words_of_nothing)
 {
 	attend(bed, peer, "\"name\":\"beta1\"");
@@ -302,7 +301,7 @@ BED_TEST(test_last_words_of_nothing)
 	assert_over(bed, peer);
 }
 
-/* While nothing is read of it, too. */
+/* Also while nothing is read from the client. */
 BED_TEST(test_client_goes)
 {
 	struct peer second;
@@ -316,7 +315,7 @@ BED_TEST(test_client_goes)
 	attend(bed, peer, "\"name\":\"beta1\"");
 }
 
-/* Nobody has to wait until that is noticed. */
+/* The next session need not wait until the dead client is noticed. */
 BED_TEST(test_client_went)
 {
 	struct peer second;
@@ -330,7 +329,7 @@ BED_TEST(test_client_went)
 	assert_bytes(bed, &peer->fd, "mine");
 }
 
-/* What was typed reaches the guest, and what it answers the client, who only sends no more. */
+/* A client that only stops sending still gets the guest's output, and its typed bytes arrive. */
 BED_TEST(test_half_closed)
 {
 	attend(bed, peer, "\"name\":\"beta1\"");

@@ -4,7 +4,7 @@
 
 #define MORE ",\"more\":true"
 
-/* --- what a Varlink service says of itself --- */
+/* --- org.varlink.service --- */
 
 BED_TEST(test_introspection)
 {
@@ -33,7 +33,7 @@ BED_TEST(test_introspection)
 			 "org.varlink.service.InvalidParameter {\"parameter\":\"interface\"*");
 }
 
-/* Each method of the description is there: none is MethodNotFound. */
+/* No method of the description is answered with MethodNotFound. */
 BED_TEST(test_described_methods)
 {
 	g_auto(GStrv) lines = g_strsplit(service_interface, "\n", 0);
@@ -141,7 +141,7 @@ BED_TEST(test_bad_names)
 	g_assert_cmpstr(bed->commands->str, ==, "");
 }
 
-/* fnmatch backtracks; a pattern made to let it do so must not stop the daemon. */
+/* fnmatch backtracks. A pattern that makes it do so must not stop the daemon. */
 BED_TEST(test_slow_pattern)
 {
 	g_autofree char *name = g_strnfill(60, 'a');
@@ -156,7 +156,7 @@ BED_TEST(test_slow_pattern)
 	g_assert_cmpint(g_get_monotonic_time() - start, <, 10 * G_USEC_PER_SEC);
 }
 
-/* --- looking --- */
+/* --- reading --- */
 
 BED_TEST(test_list)
 {
@@ -180,7 +180,7 @@ BED_TEST(test_list)
 	    "\"builds\":null,\"memory\":4096,\"restarts\":0}]}");
 }
 
-/* Whatever is not known is null; what a guest says may be no UTF-8, and a load may be no number. */
+/* Unknown values and a load that is no number are null. A guest's text need not be UTF-8. */
 BED_TEST(test_status)
 {
 	peer_call(peer, "Status", "\"names\":[\"alpha\"]", "");
@@ -289,7 +289,7 @@ BED_TEST(test_wait_more)
 {
 	peer_call(peer, "Wait", "\"names\":[\"beta2\"],\"state\":\"ready\"", MORE);
 	assert_silence(peer);
-	bed_event(bed, 2, NULL, NULL); /* its phase */
+	bed_event(bed, 2, NULL, NULL); /* only its phase has changed */
 	assert_next_like(peer, "+{\"guests\":[{\"name\":\"beta2\",\"state\":\"booting\"*");
 	bed_event(bed, 2, "enrolling", "secrets");
 	assert_next_like(peer, "+{\"guests\":[{\"name\":\"beta2\",\"state\":\"enrolling\"*");
@@ -317,7 +317,7 @@ BED_TEST(test_wait_drained)
 	bed->guests[1] = (struct made_guest){"beta1", "draining", 1};
 	peer_call(peer, "Wait", "\"names\":[\"beta1\"],\"state\":\"drained\"", "");
 	assert_silence(peer);
-	bed->guests[1].builds = 0; /* no event says so */
+	bed->guests[1].builds = 0; /* without an event */
 	assert_next_like(peer, "{\"guests\":[{\"name\":\"beta1\",\"state\":\"draining\"*");
 	bed->guests[1].builds = -1;
 	peer_call(peer, "Wait", "\"names\":[\"beta1\"],\"state\":\"drained\"", "");
@@ -331,7 +331,7 @@ BED_TEST(test_wait_failed)
 	} cases[] = {
 	    {"gamma", "ready",
 	     "WaitFailed {\"name\":\"gamma\",\"state\":\"failed\",\"why\":\"started by root\"}"},
-	    {"gamma", "drained", "{\"guests\":*"}, /* no build runs in it, nor will */
+	    {"gamma", "drained", "{\"guests\":*"}, /* no build runs or will run in it */
 	    {"gamma", "backoff", "WaitFailed *"},
 	    {"gamma", "failed", "{\"guests\":*"},
 	    {"gamma", "stopped", "TimedOut {\"guests\":[{\"name\":\"gamma\",\"state\":\"failed\"*"},
@@ -399,7 +399,7 @@ BED_TEST(test_metrics)
 			  "charset=utf-8\",\"text\":\"# EOF\\n\"}");
 }
 
-/* The answer comes when the check has ended; who asked may be gone by then. */
+/* The reply comes at the end of the check. Its client may be gone by then. */
 BED_TEST(test_check)
 {
 	static const struct control_finding findings[] = {{"ok", "KVM"}, {"problem", "no \377"}};
@@ -435,7 +435,7 @@ BED_TEST(test_events)
 	assert_next_like(peer, "{\"events\":[{\"number\":2,*}],\"lost\":0}");
 	peer_call(peer, "Events", "\"since\":3", "");
 	assert_next(peer, "{\"events\":[],\"lost\":0}");
-	peer_call(peer, "Events", "\"since\":1000", ""); /* an earlier daemon's */
+	peer_call(peer, "Events", "\"since\":1000", ""); /* a number of an earlier daemon */
 	assert_next_like(peer, "{\"events\":[{\"number\":1,*}],\"lost\":0}");
 	peer_call(peer, "Events", "\"since\":-1", "");
 	assert_next_like(peer, "InvalidValue {\"parameter\":\"since\"*");
@@ -451,7 +451,7 @@ BED_TEST(test_events_lost)
 	assert_next_like(peer, "{\"events\":[{\"number\":11,*{\"number\":1034,*}],\"lost\":7}");
 	peer_call(peer, "Events", "", "");
 	assert_next_like(peer, "{\"events\":[{\"number\":11,*}],\"lost\":0}");
-	/* With more they come in pieces, the last one of which says so. */
+	/* With more, they come in several replies; the last one has no continues. */
 	peer_call(peer, "Events", "\"since\":1", MORE);
 	assert_next_like(peer, "+{\"events\":[{\"number\":11,*{\"number\":74,*}],\"lost\":10}");
 	for (int i = 2; i < CONTROL_EVENTS_KEPT / CONTROL_EVENTS_CHUNK; i++)
@@ -459,8 +459,8 @@ BED_TEST(test_events_lost)
 	assert_next_like(peer, "{\"events\":*{\"number\":1034,*}],\"lost\":0}");
 }
 
-/* A guest that makes more events than all others together costs only itself; of its own, notes go
- * before changes of its state. */
+/* A guest with more events than all others together loses only its own: notes first, then changes
+ * of its state. */
 BED_TEST(test_events_fair)
 {
 	bed_event(bed, 0, "ready", "quiet"); /* 1 */
@@ -540,7 +540,7 @@ BED_TEST(test_log_parameters)
 	assert_next(peer, "org.varlink.service.ExpectedMore {}");
 }
 
-/* The texts of all replies up to and with the last one, none of which may be long. Caller frees. */
+/* The texts of all replies up to the last one; none may be long. Caller frees. */
 static char *
 log_texts(struct peer *peer)
 {
@@ -558,7 +558,7 @@ log_texts(struct peer *peer)
 	return g_string_free(g_steal_pointer(&all), FALSE);
 }
 
-/* Only the last MiB, from the start of a line; and no character is cut in two. */
+/* Only the last MiB is read, from the start of a line, and no character is split. */
 BED_TEST(test_log_large)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
@@ -573,7 +573,7 @@ BED_TEST(test_log_large)
 	g_autofree char *got = log_texts(peer);
 	g_assert_true(strcmp(got, expected) == 0);
 	peer_call(peer, "Log", "\"name\":\"alpha\",\"lines\":1000000", "");
-	struct varlink_message *whole = peer_next(peer); /* without more it is one */
+	struct varlink_message *whole = peer_next(peer); /* without more there is one reply */
 	g_assert_true(strcmp(json_object_get_string_member(whole->parameters, "text"), expected) ==
 		      0);
 	varlink_message_free(whole);
@@ -587,7 +587,7 @@ BED_TEST(test_log_follow)
 	assert_silence(peer);
 	log_write(bed, "a", "more\303");
 	assert_next(peer, "+{\"text\":\"more\"}");
-	log_write(bed, "a", "\244\n"); /* the other half of it */
+	log_write(bed, "a", "\244\n"); /* the rest of the character */
 	assert_next(peer, "+{\"text\":\"\303\244\\n\"}");
 	log_write(bed, "w", "cut\n"); /* truncated, as console_rotate does */
 	assert_next(peer, "+{\"text\":\"cut\\n\"}");
@@ -621,7 +621,7 @@ BED_TEST(test_kept)
 	bed->slow_disk = TRUE;
 	peer_call(peer, "Stop", "\"names\":[\"beta1\"]", "");
 	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
-	assert_silence(peer); /* a daemon that is killed now may have done nothing */
+	assert_silence(peer); /* if the daemon were killed now, the command might be lost */
 	g_assert_nonnull(strstr(bed->commands->str, "stop beta1 by "));
 	bed->kept_done(NULL, NULL, bed->kept_data);
 	assert_next(peer, "{\"names\":[\"beta1\"]}");
@@ -635,7 +635,7 @@ BED_TEST(test_kept)
 		bed_round(bed);
 	peer_end(&gone);
 	bed_settle(bed);
-	bed->kept_done(NULL, NULL, bed->kept_data); /* nobody waits for it any more */
+	bed->kept_done(NULL, NULL, bed->kept_data); /* its client is gone */
 	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
 	assert_next_like(peer, "{\"guests\":*");
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The daemon's heart: it owns the worlds, and publishes on every change of a state. */
+/* The heart of the daemon: owns the worlds, and publishes at every change of a state. */
 #include <gio/gio.h>
 #include <stdio.h>
 
@@ -11,7 +11,7 @@
 #include "childhurdd/system/notify.h"
 #include "config/base/text.h"
 
-#define PUBLISH_RETRY 5.0 /* s until what could not be published is tried again */
+#define PUBLISH_RETRY 5.0 /* s until a publication that failed is tried again */
 
 struct world *
 hird_find(const struct hird *h, const char *name)
@@ -38,8 +38,8 @@ hird_find_any(const struct hird *h, const char *name)
 
 /* --- events and publishing --- */
 
-/* What is tried again and again, and fails for the same reason, is told once. error NULL: it does
- * not fail. */
+/* Log an error of something that is tried again and again only if it is new. told: the last error;
+ * error NULL: there is none. */
 static void
 tell_once(char **told, const GError *error)
 {
@@ -68,7 +68,7 @@ hird_renew(struct hird *h)
 	tell_once(&h->unrenewed, error);
 }
 
-/* Something that waits for the publication of this number. */
+/* A call that waits for the publication of this number. */
 struct follow_up {
 	guint64 number;
 	void (*fn)(struct hird *h, void *data);
@@ -105,7 +105,7 @@ hird_after_publishing(struct hird *h, void (*fn)(struct hird *h, void *data),
 	gboolean first = g_queue_is_empty(&h->after);
 	*next = (struct follow_up){publisher_asked(h->publisher), fn, destroy, data};
 	g_queue_push_tail(&h->after, next);
-	if (first) /* else it is reached from the one before */
+	if (first) /* else the call before it leads here */
 		follow_up(h);
 }
 
@@ -120,11 +120,12 @@ on_published(gboolean made, const GError *error, void *data)
 	}
 	tell_once(&h->unpublished, error);
 	if (made) {
-		g_warning("%s was gone and is made again", h->host.config->runtime_directory);
+		g_warning("%s was gone and has been created again",
+			  h->host.config->runtime_directory);
 		hird_renew(h);
 	}
 	follow_up(h);
-	if (h->control && !publisher_busy(h->publisher)) /* who waits for a state can see it now */
+	if (h->control && !publisher_busy(h->publisher)) /* clients see the new state now */
 		control_event(h->control, &(struct control_event){0});
 }
 
@@ -142,13 +143,13 @@ on_publish_again(struct ev_loop *loop, ev_timer *w, int revents)
 	hird_publish(w->data);
 }
 
-/* Somebody may remove the runtime directory, or what is in it, while the daemon runs: systemd does,
- * an ordinary user's, at his last logout, unless he lingers. */
+/* The runtime directory may be deleted while the daemon runs. systemd deletes an ordinary user's at
+ * the user's last logout, unless lingering is enabled. */
 static void
 look_at_runtime(struct hird *h)
 {
 	if (!h->listed || h->unpublished)
-		return; /* nothing is published yet; or on_publish_again is at it */
+		return; /* nothing is published yet, or on_publish_again will do it */
 	if (!publisher_busy(h->publisher))
 		publisher_update(h->publisher, h->worlds, TRUE);
 	hird_renew(h);
@@ -157,7 +158,7 @@ look_at_runtime(struct hird *h)
 static void
 log_event(const struct childhurd *c, gboolean state_changed, const char *said)
 {
-	/* a guest's own words may be in it: a line stays one, and does nothing to a terminal */
+	/* a guest's text must neither add lines to the log nor control a terminal */
 	g_autofree char *text = text_line(said ? said : "", ' ');
 	GLogLevelFlags level = G_LOG_LEVEL_MESSAGE;
 	if (state_changed && (c->state == STATE_FAILED || c->state == STATE_BACKOFF ||
@@ -170,7 +171,7 @@ log_event(const struct childhurd *c, gboolean state_changed, const char *said)
 		g_log(G_LOG_DOMAIN, level, "%s: %s", c->config->name, text);
 }
 
-/* An event that clients hear of when what follows from it is published. */
+/* An event that is reported to clients once the change that it makes is published. */
 struct told {
 	struct control_event event;
 	char *guest, *text;
@@ -229,7 +230,7 @@ hird_guest(const struct hird *h, guint i)
 	return i < h->removed->len ? world_childhurd(g_ptr_array_index(h->removed, i)) : NULL;
 }
 
-/* Of one that is no longer configured: nothing of it runs, and nothing follows. */
+/* Has this guest, which is no longer configured, ended? */
 static gboolean
 is_over(const struct childhurd *c)
 {
@@ -324,7 +325,7 @@ on_admit(struct ev_loop *loop, ev_timer *w, int revents)
 	starts_look(h->starts);
 }
 
-/* --- what guests ask of the hird --- */
+/* --- for guests --- */
 
 static void
 host_publish(void *hird)
@@ -363,10 +364,10 @@ static const struct host_ops host_ops = {
     .probed = host_probed,
 };
 
-/* --- beside events: builds that are waited for, guests no longer configured --- */
+/* --- by a timer: waiting for builds, and removing guests that are no longer configured --- */
 
-/* Builds end one by one, and what each leaves is kept from others at once: in a drained guest, too.
- */
+/* Builds end one by one. Each time hold keeps the free slots from new builds, also in a drained
+ * guest. TRUE: some build still has to end. */
 static gboolean
 tend_builds(struct hird *h, GPtrArray *worlds)
 {
@@ -403,7 +404,7 @@ on_tend(struct ev_loop *loop, ev_timer *w, int revents)
 		ev_timer_stop(loop, w);
 }
 
-/* --- logs that guests can make others write --- */
+/* --- logs that grow with what guests do --- */
 
 struct rotation {
 	char *folder, *own;
@@ -544,9 +545,9 @@ hird_free(struct hird *h)
 	ev_timer_stop(h->host.loop, &h->list);
 	ev_timer_stop(h->host.loop, &h->open);
 	ev_timer_stop(h->host.loop, &h->look);
-	/* The loop runs on here, so guests and clients may still ask for anything of this. */
+	/* The loop still runs here, so guests and clients may still use all of this. */
 	metrics_file_set(h->metrics_file, NULL);
-	while (publisher_busy(h->publisher)) /* PUBLISH_LIMIT at most */
+	while (publisher_busy(h->publisher)) /* for PUBLISH_LIMIT at most */
 		ev_run(h->host.loop, EVRUN_ONCE);
 	metrics_file_free(h->metrics_file);
 	ev_timer_stop(h->host.loop, &h->publish_again);
@@ -571,6 +572,5 @@ hird_free(struct hird *h)
 	writer_finish(h->host.writer);
 	if (h->host.hypervisor)
 		hypervisor_leave(h->host.hypervisor);
-	/* The hypervisor's threads may still report: the tasks and this structure stay for as long
-	 * as the process. */
+	/* The hypervisor's threads may still report, so tasks and this structure are not freed. */
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The hird: all childhurds of the configuration. Who may start when, what is published, what is
- * told to whom.
+ * The hird: all childhurds of the configuration. It decides when they start, publishes them,
+ * applies a new configuration, and answers clients.
  */
 #ifndef CHILDHURDD_HIRD_HIRD_H
 #define CHILDHURDD_HIRD_HIRD_H
@@ -16,26 +16,27 @@
 #define BUILD_POLL 1.0 /* s between two looks at the slots while a stop waits for a build */
 
 /*
- * config is taken over. Connects to the hypervisor, takes over the guests that run, and starts
- * those that are to be started, all from the loop. The control socket listens when this returns.
+ * Takes over config. The control socket listens when this returns. Then, from the loop, the hird
+ * connects to the hypervisor, takes over guests that run already, and starts those that should run.
+ * NULL: error has the reason.
  */
 struct hird *hird_new(struct ev_loop *loop, struct config *config, GError **error);
-/* Lets go of everything; the guests run on. */
+/* Frees all; the guests run on. May wait for files that are being written, up to their limits. */
 void hird_free(struct hird *hird);
 
-/* Does any guest's QEMU run, or is that not known yet? */
+/* Does any guest's QEMU run? TRUE also while that is not known yet. */
 gboolean hird_guests_run(const struct hird *hird);
 
-/* The loop was left because the hypervisor cannot be used; that was logged. */
+/* Whether the loop was left because the hypervisor cannot be used. The reason is in the log. */
 gboolean hird_broken(const struct hird *hird);
 
-/* What came of a reload, once: messages, of char *, are what is wrong, or what was done. applied
+/* The result of a reload. messages: lines, of char *, with the errors or the changes. applied
  * FALSE: nothing was changed. */
 typedef void (*hird_reload_fn)(gboolean applied, GPtrArray *messages, void *data);
 /*
- * Read the configuration again and apply the difference, and log what came of it. It is read in a
- * worker; a file that does not answer within RELOAD_LIMIT is named, and nothing is changed. done
- * may be NULL, and is called later.
+ * Read the configuration again, apply the difference, and log the result. A worker reads it. If a
+ * file does not answer within RELOAD_LIMIT, nothing is changed, and the message names the file.
+ * done (NULL: none) is called once, later.
  */
 #define RELOAD_LIMIT 10000 /* ms */
 void hird_reload(struct hird *hird, hird_reload_fn done, void *data);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the parts of the hird share: the guests themselves (hird.c), those that run
- * already (take_over.c), what clients ask for (serve.c), and another configuration (reload.c). */
+/* What the parts of the hird share: hird.c (the guests, publishing), take_over.c (guests that run
+ * already), serve.c (requests of clients) and reload.c (a new configuration). */
 #ifndef CHILDHURDD_HIRD_HIRD_INTERNAL_H
 #define CHILDHURDD_HIRD_HIRD_INTERNAL_H
 
@@ -13,22 +13,22 @@
 
 struct hird {
 	struct host host;
-	struct config *config; /* that holds; the same as host.config */
+	struct config *config; /* the one in force, as in host.config */
 	GPtrArray *worlds;     /* of struct world, in the order of the configuration */
 	GPtrArray *removed;    /* of struct world: no longer configured, on their way down */
 	struct starts *starts;
 	struct metrics *metrics;
 	ev_timer admit, tend, list, open, publish_again, look;
 	struct publisher *publisher;
-	GQueue after;	    /* of struct follow_up: what waits for the publication */
-	char *unpublished;  /* why the last publication failed; NULL: it did not */
-	struct lane *loads; /* of the configuration */
-	struct lane *logs;  /* their rotation */
-	guint reloading;    /* how many were asked for and have no answer yet */
-	char *unrenewed;    /* why the rest of the runtime directory cannot be made anew; ditto */
-	guint photos;	    /* bits of the screenshots that are being taken */
-	gboolean listed;    /* the hypervisor has said which guests run */
-	gboolean broken;    /* it never will */
+	GQueue after;	    /* of struct follow_up: calls that wait for the publication */
+	char *unpublished;  /* why the last publication failed; NULL: it did not fail */
+	struct lane *loads; /* reads the configuration */
+	struct lane *logs;  /* rotates logs */
+	guint reloading;    /* reloads that are not answered yet */
+	char *unrenewed;    /* why hird_renew failed; NULL: it did not fail */
+	guint photos;	    /* a bit for each screenshot under way */
+	gboolean listed;    /* the hypervisor has reported which guests run */
+	gboolean broken;    /* it cannot be used */
 	gboolean opened;    /* clients are answered */
 	struct control *control;
 	gint64 event_number;
@@ -39,36 +39,35 @@ struct hird {
 	GArray *machines;
 };
 
-/* Write what coordinators read, where it differs from what is there; done later. */
+/* Have the files for coordinators written, as far as they change. Returns at once. */
 void hird_publish(struct hird *hird);
-/* fn(hird, data) when all is published that was to be until now, or could not be: at once, or
- * later, in the order of the calls. data goes with destroy, also when that is never; NULL: it does
- * not go. */
+/* Call fn(hird, data) once all earlier publications are written or have failed: at once or later,
+ * in the order of these calls. destroy (NULL: none) frees data in any case. */
 void hird_after_publishing(struct hird *hird, void (*fn)(struct hird *hird, void *data),
 			   GDestroyNotify destroy, void *data);
-/* The world of that name, NULL: there is none. */
+/* The world of that name; NULL: there is none. */
 struct world *hird_find(const struct hird *hird, const char *name);
-/* Also among those that are no longer configured. */
+/* The same, also among guests that are no longer configured. */
 struct world *hird_find_any(const struct hird *hird, const char *name);
-/* The guests, in their order, and behind them those that are on their way out; NULL: no more. */
+/* Guest number i: first those of the configuration, in its order, then those no longer configured.
+ * NULL: there are no more. */
 struct childhurd *hird_guest(const struct hird *hird, guint i);
-/* What else is in the runtime directory, where somebody has deleted it: the control socket, and
- * libvirt's link. */
+/* Create the control socket and libvirt's link again, if they were deleted. */
 void hird_renew(struct hird *hird);
 
-/* take_over.c: set up its timers; ask which guests run, and go on from there;
- * what the hypervisor reports. */
+/* take_over.c: set up its timers; ask which guests run, and take them over; handle the hypervisor's
+ * reports. */
 void take_over_init(struct hird *hird);
 void take_over_begin(struct hird *hird);
 void take_over_on_domain(enum hypervisor_event event, const struct hypervisor_qemu *qemu,
 			 const char *detail, void *hird);
 
-/* serve.c: what is done for clients of the control socket. */
+/* serve.c: the functions for the control socket. */
 struct control_hird hird_serve(struct hird *hird);
-/* The files of all guests and of the daemon that cannot be written, and why; data: the hird.
+/* The files of guests and daemon that cannot be written, each with the reason; data: the hird.
  * NULL-terminated; caller frees with g_strfreev. */
 char **hird_unwritten(void *data);
-/* The figures; data: the hird. Caller frees. */
+/* The metrics as a text; data: the hird. Caller frees. */
 char *hird_metrics(void *data);
 
 #endif

@@ -29,7 +29,7 @@ struct metrics_file {
 	ev_timer timer;
 	struct lane_job *job; /* NULL: no write is under way */
 	guint removing;	      /* files that are being removed */
-	gboolean late;	      /* it did not answer */
+	gboolean late;	      /* the last write did not end in time */
 	char *complaint;      /* the last error reported for this path; NULL: none */
 };
 
@@ -71,7 +71,7 @@ metrics_file_possible(const char *path, GError **error)
 		g_set_error(
 		    error, G_IO_ERROR, (gint)g_io_error_from_errno(why), "%s: its folder: %s; %s",
 		    path, g_strerror(why),
-		    why == ENOENT ? "make it, and let the daemon's user write there"
+		    why == ENOENT ? "create it, and let the daemon's user write there"
 		    : why == EROFS
 			? "if that is systemd's sandbox, ReadWritePaths= in a drop-in opens it"
 			: "let the daemon's user write there");
@@ -80,8 +80,8 @@ metrics_file_possible(const char *path, GError **error)
 	if (lstat(path, &st) < 0 || is_ours(path))
 		return TRUE;
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS,
-		    "%s: exists and does not have childhurd's metrics; name another one, or take "
-		    "it away",
+		    "%s: exists and does not have childhurd's metrics; name another file, or "
+		    "remove this one",
 		    path);
 	return FALSE;
 }
@@ -101,7 +101,7 @@ writing_done(void *data, const GError *late)
 	const struct writing *w = data;
 	struct metrics_file *file = w->file;
 	const GError *error = late ? late : w->error;
-	/* how long it does not answer is another text each time */
+	/* the message of a late file has a new number each time, so it cannot be compared */
 	gboolean again = late ? file->late : error && !g_strcmp0(error->message, file->complaint);
 	file->job = NULL;
 	file->late = late != NULL;
@@ -157,7 +157,7 @@ removing_done(void *data, const GError *late)
 		g_warning("metrics-file: %s; it is not removed", late->message);
 }
 
-/* path is taken. */
+/* Takes over path. */
 static void
 remove_file(struct metrics_file *file, char *path)
 {
@@ -217,7 +217,7 @@ metrics_file_free(struct metrics_file *file)
 		ev_run(file->loop, EVRUN_ONCE);
 	gboolean stuck = lane_busy(file->lane);
 	lane_free(file->lane);
-	if (!stuck) /* else its worker stays for as long as the process */
+	if (!stuck) /* else its worker runs until the process ends */
 		tasks_finish(file->tasks);
 	g_free(file);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The key metrics-file: the metrics in a file, for node_exporter's textfile collector. All can read
- * it; a worker replaces it as a whole; it is removed when it is no longer kept.
+ * The key metrics-file: the metrics in a file, for node_exporter's textfile collector. The file is
+ * readable by all. A worker replaces it as a whole, and removes it once it is no longer updated.
  */
 #ifndef CHILDHURDD_HIRD_METRICS_FILE_H
 #define CHILDHURDD_HIRD_METRICS_FILE_H
@@ -26,10 +26,10 @@ void metrics_file_free(struct metrics_file *file);
  * are logged, once for each reason. */
 void metrics_file_set(struct metrics_file *file, const char *path);
 
-/* What is wrong with writing it; NULL: nothing, or nothing is written. Borrowed. */
+/* The last error; NULL: none, or there is no file to write. Borrowed. */
 const char *metrics_file_complaint(const struct metrics_file *file);
 
-/* Can such a file be written? FALSE: the error has the reason and what to do. Blocks. */
+/* Can the file be written? FALSE: error has the reason and a cure. Blocks. */
 gboolean metrics_file_possible(const char *path, GError **error);
 
 #endif

@@ -45,7 +45,7 @@ publisher_guests(const struct host *host, GPtrArray *worlds)
 
 /* --- writing --- */
 
-/* The guests as they were: a worker's alone. */
+/* A copy of the guests' state, which only the worker uses. */
 struct publication {
 	struct publisher *publisher;
 	guint64 number; /* from 1 */
@@ -59,9 +59,9 @@ struct publication {
 struct publisher {
 	const struct host *host;
 	struct lane *lane;
-	struct publication *next; /* to be written when the one before is; NULL: none */
+	struct publication *next; /* to be written after the present one; NULL: none */
 	gboolean writing;
-	guint64 asked, ended; /* numbers: of the newest one, of the last that has ended */
+	guint64 asked, ended; /* numbers of the last update, and of the last that has ended */
 	publisher_fn done;
 	void *data;
 };

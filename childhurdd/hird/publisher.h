@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * From the hird's worlds to offload/published.h: which guests coordinators see, and the files that
- * tell them, written in a worker.
+ * Decides which guests coordinators see: makes an entry of offload/published.h from each world of
+ * the hird, and has a worker write the files that coordinators read.
  */
 #ifndef CHILDHURDD_HIRD_PUBLISHER_H
 #define CHILDHURDD_HIRD_PUBLISHER_H
@@ -16,27 +16,28 @@
 /* How the list of machines shows this guest. */
 enum published_as publisher_as(const struct childhurd *c);
 
-/* The guests to publish, of these worlds (array of struct world): an entry for each that has its
- * keys. Caller frees the array; its strings belong to configuration and worlds. */
+/* The guests to publish: an entry for each of these worlds (of struct world) that has its keys.
+ * Caller frees the array (of struct published_guest). Its strings belong to configuration and
+ * worlds. */
 GArray *publisher_guests(const struct host *host, GPtrArray *worlds);
 
 struct publisher;
-/* What was asked for last is written, or could not be: error names the file. made: the runtime
- * directory was gone, and there is another one. */
+/* An update is written, or has failed: error names the file. made: the runtime directory was
+ * gone, and has been created again. */
 typedef void (*publisher_fn)(gboolean made, const GError *error, void *data);
 
 /* host is borrowed; done is called on the loop, never from within publisher_update. */
 struct publisher *publisher_new(const struct host *host, publisher_fn done, void *data);
 void publisher_free(struct publisher *publisher); /* NULL is allowed */
 
-/* Write what these worlds are now; missing: only if a file is not there. What was to be written
- * before and has not begun is left out. done follows. */
+/* Write the files from the present state of these worlds; missing: only if a file is missing. An
+ * earlier update that has not begun is dropped. done follows. */
 void publisher_update(struct publisher *publisher, GPtrArray *worlds, gboolean missing);
-/* How often publisher_update was called, and up to which of these calls all is written, or could
- * not be. */
+/* The number of calls of publisher_update so far, and the number of the last one that is written or
+ * has failed. */
 guint64 publisher_asked(const struct publisher *publisher);
 guint64 publisher_ended(const struct publisher *publisher);
-/* Is anything still to be written? */
+/* Is an update not written yet? */
 gboolean publisher_busy(const struct publisher *publisher);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Another configuration while the guests run: all of it or nothing. */
+/* Applies a new configuration while the guests run: all of it, or nothing. */
 #include "childhurdd/hird/hird_internal.h"
 #include "childhurdd/system/notify.h"
 
@@ -24,7 +24,7 @@ remove_missing(struct hird *h, const struct config *config, GPtrArray *messages)
 	}
 }
 
-/* The world of that name among those on their way out, taken from them. */
+/* Take the world of that name from the guests that were no longer configured; NULL: none. */
 static struct world *
 bring_back(struct hird *h, const char *name)
 {
@@ -85,14 +85,14 @@ refuse_change(GPtrArray *messages, const char *key, const char *old, char **want
 		return;
 	g_ptr_array_add(messages,
 			g_strdup_printf("[daemon] %s: stays %s until the daemon is restarted", key,
-					old ? old : "what it was found to be"));
+					old ? old : "as it is"));
 	g_free(*wanted);
 	*wanted = g_strdup(old);
 }
 
 /* --- reading it --- */
 
-/* The files that a guest of the present configuration has. */
+/* A guest of the present configuration, and its files. */
 struct present {
 	char *name;
 	char **files;
@@ -145,8 +145,8 @@ present_find(const struct load *load, const char *name)
 	return NULL;
 }
 
-/* A guest that is up is restarted for another image, kernel or module: not for one that it cannot
- * have. A new guest says at its start what is wrong. */
+/* A guest that runs is restarted for a new image, kernel or module, so QEMU must be able to read
+ * the new file. For a guest that is new itself, its start reports errors. */
 static gboolean
 file_is_there(struct load *load, const struct config_guest *guest, const char *what,
 	      const char *file)
@@ -224,7 +224,7 @@ apply(struct hird *h, struct config *config, GPtrArray *messages)
 		      &config->runtime_directory);
 	refuse_change(messages, "control-group", old->control_group, &config->control_group);
 	refuse_change(messages, "qemu-user", old->qemu_user, &config->qemu_user);
-	/* Running builds are known by these. */
+	/* These identify running builds. */
 	refuse_change(messages, "host-name", old->host_name, &config->host_name);
 	refuse_change(messages, "guix-state-directory", old->guix_state_directory,
 		      &config->guix_state_directory);
@@ -236,7 +236,7 @@ apply(struct hird *h, struct config *config, GPtrArray *messages)
 	selfcheck_loaded(h->selfcheck, config);
 	remove_missing(h, config, messages);
 	add_and_change(h, config, messages);
-	config_free(old); /* its guests stay as long as they are anybody's */
+	config_free(old); /* each of its guests stays for as long as something uses it */
 	hird_publish(h);
 	starts_look_soon(h->starts);
 	if (!messages->len)
@@ -244,7 +244,7 @@ apply(struct hird *h, struct config *config, GPtrArray *messages)
 	ev_timer_start(h->host.loop, &h->tend);
 }
 
-/* What came of a reload, which is answered when it is published. */
+/* The result of a reload, which is reported once it is published. */
 struct outcome {
 	gboolean applied;
 	GPtrArray *messages;
@@ -323,11 +323,11 @@ hird_reload(struct hird *h, hird_reload_fn done, void *data)
 {
 	const struct config *old = h->host.config;
 	struct load *load = g_new0(struct load, 1);
-	/* Who is not ready yet would be with the READY=1 at the end. */
+	/* If the daemon is not ready yet, the READY=1 at the end would come too early. */
 	if (h->opened)
 		notify_reloading();
 	h->reloading++;
-	/* What somebody deleted comes back, whatever is to be said of the configuration. */
+	/* Deleted files are written again even if the configuration has errors. */
 	if (h->listed)
 		hird_publish(h);
 	hird_renew(h);

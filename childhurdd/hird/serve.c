@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The control protocol's side of the hird. Guests that are on their way out are there until they
- * are gone. */
+/* The hird's functions for the control socket. Guests that are no longer configured are shown until
+ * they are gone. */
 #include <gio/gio.h>
 #include <stdio.h>
 
@@ -10,7 +10,7 @@
 #include "childhurdd/qemu/folder.h"
 #include "childhurdd/qemu/screenshot.h"
 
-#define PHOTOS_MAX 8 /* screenshots at a time */
+#define PHOTOS_MAX 8 /* screenshots at a time; each takes a worker that others may need */
 
 static const char *const *
 serve_names(void *data)
@@ -78,9 +78,9 @@ serve_machines(void *data, gsize *n)
 	return (const struct published_guest *)h->machines->data;
 }
 
-/* The records that a command is not answered without. */
+/* A command waits for these records to be written. */
 struct keeping {
-	guint left; /* to hear of */
+	guint left; /* not reported yet */
 	char *name; /* the first guest whose record is not written; NULL: none */
 	GString *why;
 	void (*done)(const char *name, const char *why, void *done_data);
@@ -92,7 +92,7 @@ struct kept_record {
 	char *name;
 };
 
-/* One less is left. */
+/* One report has come. After the last one, call done. */
 static void
 keeping_tell(struct keeping *keeping)
 {
@@ -126,7 +126,7 @@ on_list_written(struct hird *h, void *data)
 	keeping_tell(data);
 }
 
-/* Nor before the list of machines is as it made it. */
+/* Wait for the guests' records, and for the list of machines. */
 static void
 serve_kept(void *data, const char *const *names,
 	   void (*done)(const char *name, const char *why, void *done_data), void *done_data)
@@ -170,7 +170,7 @@ serve_reload(void *data, hird_reload_fn done, void *done_data)
 
 struct photo {
 	struct hird *hird;
-	guint number; /* of its bit in photos */
+	guint number; /* of its bit in hird->photos */
 	char *path;
 	void (*done)(GBytes *png, const GError *error, void *done_data);
 	void *done_data;
@@ -199,15 +199,14 @@ serve_screenshot(void *data, const char *name,
 		 void (*done)(GBytes *png, const GError *error, void *done_data), void *done_data)
 {
 	struct hird *h = data;
-	const struct world *r = hird_find_any(h, name); /* the caller has looked it up */
+	const struct world *r = hird_find_any(h, name); /* the caller has checked that it exists */
 	g_autoptr(GError) busy = NULL;
 	guint number = 0;
 	while (h->photos & 1u << number)
 		number++;
-	if (number >= PHOTOS_MAX) { /* each has a worker that others may need */
+	if (number >= PHOTOS_MAX) {
 		g_set_error(&busy, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR,
-			    "%d screenshots are being taken, and none of them gets ready; try it "
-			    "again later",
+			    "%d screenshots are under way, and none has finished; try again later",
 			    PHOTOS_MAX);
 		done(NULL, busy, done_data);
 		return;
@@ -216,7 +215,7 @@ serve_screenshot(void *data, const char *name,
 	struct photo *photo = g_new0(struct photo, 1);
 	photo->hird = h;
 	photo->number = number;
-	/* one that a killed daemon has left is replaced some day */
+	/* a file that a killed daemon left behind is overwritten some day */
 	g_autofree char *file = g_strdup_printf("screen-%u.png", number);
 	photo->path = g_build_filename(h->host.config->state_directory, name, file, NULL);
 	photo->done = done;
@@ -233,7 +232,7 @@ hird_metrics(void *data)
 	const struct childhurd *c;
 	for (guint i = 0; (c = hird_guest(h, i)); i++) {
 		struct control_guest guest;
-		/* of its strings only those are used that stay: name and state */
+		/* the next call frees strings; name and state, which the metrics use, stay */
 		describe(&h->host, world_of(c), FALSE, &h->description, &guest);
 		g_array_append_val(guests, guest);
 	}

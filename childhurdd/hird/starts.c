@@ -127,7 +127,7 @@ wait_for_memory(struct starts *s, struct childhurd *c, const struct memory *m)
 	g_string_printf(
 	    text,
 	    "waiting for memory: needs %" G_GINT64_FORMAT " MiB, the host has %" G_GINT64_FORMAT
-	    " MiB free (%d MiB are kept for the host",
+	    " MiB free (%d MiB are reserved for the host",
 	    c->config->memory_size / MIB, m->free / MIB, (int)(STARTS_MEMORY_RESERVE / MIB));
 	if (m->owed)
 		g_string_append_printf(
@@ -135,7 +135,7 @@ wait_for_memory(struct starts *s, struct childhurd *c, const struct memory *m)
 		    m->owed / MIB);
 	g_string_append_c(text, ')');
 	if (!fits_alone(m, c))
-		g_string_append(text, "; it would not fit if no other guest ran");
+		g_string_append(text, "; it would not fit even if no other guest ran");
 	childhurd_set_phase(c, text->str);
 	if (g_hash_table_lookup(s->queue, c))
 		return;

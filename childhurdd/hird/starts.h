@@ -28,16 +28,16 @@ struct starts_ops {
 	 * may still have a QEMU follow at the end. */
 	struct childhurd *(*guest)(void *data, guint i);
 	guint (*places)(void *data); /* parallel-starts */
-	/* Its turn may come: apply a changed configuration to it now. */
+	/* It may be admitted next: apply a changed configuration to it now. */
 	void (*apply)(void *data, struct childhurd *c);
-	/* What c must wait for although there is a place, as a text; NULL: nothing. Caller frees.
+	/* What c must wait for besides a place and memory, as a text; NULL: nothing. Caller frees.
 	 */
 	char *(*hindrance)(void *data, const struct childhurd *c);
 	/* Bytes that the host has free; -1: unknown, and no guest waits for memory. */
 	gint64 (*memory_free)(void *data);
 	/* Bytes of memory that this guest's QEMU uses; 0: none, or unknown. */
 	gint64 (*memory_taken)(void *data, const struct childhurd *c);
-	/* Call starts_look from the loop in so many ms; replaces an earlier request. */
+	/* Call starts_look from the loop after that many ms; replaces an earlier request. */
 	void (*look)(void *data, gint64 after);
 };
 
@@ -50,7 +50,7 @@ void starts_queue(struct starts *starts, struct childhurd *c);
 /* c gives up its place or stops waiting for one; or its QEMU has ended, and memory is free again.
  */
 void starts_leave(struct starts *starts, struct childhurd *c);
-/* Admit the guests that fit; tells the others what they wait for. */
+/* Admit the guests that fit; the others show what they wait for. */
 void starts_look(struct starts *starts);
 /* The configuration has changed: look again. */
 void starts_look_soon(struct starts *starts);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Which guests run already: the hypervisor is asked until it answers, when the daemon begins and
- * when the connection was lost. What it reports is taken over or ended, the others are started, and
- * the control socket opens.
+ * Finds the guests that run already. At its start, and after it lost the connection, the daemon
+ * asks the hypervisor until it answers. Then it takes over or ends the guests that run, starts
+ * others, and opens the control socket.
  */
 #include "childhurdd/hird/hird_internal.h"
 #include "childhurdd/qemu/domain.h"
 #include "childhurdd/system/notify.h"
 
 #define LIST_RETRY 2.0 /* s until the hypervisor is asked again which guests run */
-#define LIST_LIMIT 5.0 /* s that clients wait for its first answer; then they are told so */
+#define LIST_LIMIT 5.0 /* s that clients wait for its first answer; then commands are refused */
 
-/* Ours, but not configured any more: it is stopped as after a reload, when no build runs. Where
- * nothing is known of it, it is just ended. */
+/* A guest of ours that is no longer configured. It is stopped once no build runs, as after a
+ * reload. If nothing is known of it, its QEMU is ended at once. */
 static void
 end_stranger(struct hird *h, const struct hypervisor_domain *domain)
 {
@@ -34,7 +34,7 @@ end_strangers(struct hird *h, GPtrArray *domains)
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
 		g_autofree char *uuid = domain_uuid(h->host.config->state_directory, domain->name);
-		/* one that a reload has removed meanwhile is on its way out */
+		/* a guest that a reload has removed meanwhile is stopping already */
 		if (!hird_find_any(h, domain->name) && !strcmp(uuid, domain->qemu.uuid))
 			end_stranger(h, domain);
 	}
@@ -46,15 +46,16 @@ take_over_found(struct hird *h, GPtrArray *domains)
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
 		struct world *r = hird_find(h, domain->name);
-		/* without a process, libvirt has yet to learn of its end */
+		/* without a process it has ended, and libvirt does not know yet */
 		if (r && !strcmp(world_qemu(r)->uuid, domain->qemu.uuid) && domain->qemu.pid)
 			world_take_over(r, &domain->qemu);
 	}
 }
 
 /*
- * The connection was lost and is there again. What ended meanwhile is known by its pidfd. A start
- * whose answer was lost may have come to something: a QEMU that its guest knows nothing of.
+ * The connection was lost and has come back. A pidfd has reported each QEMU that ended meanwhile.
+ * But a start whose reply was lost may have succeeded, and then a QEMU runs that its guest does not
+ * know.
  */
 static void
 end_unknown(struct hird *h, GPtrArray *domains)
@@ -91,8 +92,8 @@ start_at_begin(struct world *r)
 		childhurd_event(c, EVENT_START, record->known ? "it was up before" : "autostart");
 }
 
-/* Who is answered sees what runs, and can start and stop it: not before that is known, or it is
- * known that it is not. */
+/* Open the socket only once the hypervisor has reported which guests run, has failed, or LIST_LIMIT
+ * has passed. */
 static void
 open_control(struct hird *h)
 {
@@ -104,7 +105,7 @@ open_control(struct hird *h)
 	notify_send(h->listed ? "READY=1" : "READY=1\nSTATUS=the hypervisor does not answer yet");
 }
 
-/* What is no longer configured is off the list now. */
+/* Guests that are no longer configured are off the list now, so they may be ended. */
 static void
 on_list_written(struct hird *h, void *data)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A hird in a world that is not kind (hird_world.h), for a million events, a year, and many rounds:
- * the promises hold, and when the world is good again all is as people want it. */
+/* A hird in a simulated world where things go wrong (hird_world.h): for a million events, for a
+ * year, and in many rounds. The promises always hold, and once nothing goes wrong any more, all
+ * guests are as the operators want them. */
 #include "tests/unit/childhurdd/hird/hird_world.h"
 
 #include <stdio.h>
@@ -22,7 +23,7 @@ seed_of_this_run(void)
 	return seed;
 }
 
-/* What coordinators would read, made by the code that makes it. */
+/* The list of machines, written by the real code, has the guests that it should have. */
 static void
 check_machines(struct hird_world *w)
 {
@@ -47,7 +48,7 @@ check_machines(struct hird_world *w)
 	g_assert_cmpuint(listed, ==, wanted);
 }
 
-/* Some guests are told what to be at last; all others are left with what was said before. */
+/* A third of the guests get a last start, a third a last stop. *up: which are wanted up now. */
 static void
 last_words(struct hird_world *w, gboolean *up)
 {
@@ -61,8 +62,8 @@ last_words(struct hird_world *w, gboolean *up)
 	}
 }
 
-/* A QEMU may have withstood all that was tried before the world became good. The message says to
- * stop such a guest once more. */
+/* A QEMU may have survived everything that was tried before the world became good. The message says
+ * to stop such a guest once more. */
 static void
 settle(struct hird_world *w)
 {
@@ -85,7 +86,7 @@ check_settled(struct hird_world *w, const gboolean *up)
 		else if (i % 3 == 1)
 			g_assert_false(up[i]);
 		if (!c->want_up) {
-			/* A guest may power itself off at the last moment, and then it is down. */
+			/* also a guest that powered itself off at the last moment */
 			PROMISE(b, c->state == STATE_STOPPED || c->state == STATE_FAILED);
 			PROMISE(b, i % 3 != 1 || c->state == STATE_STOPPED);
 		} else if (c->state != STATE_FAILED) {
@@ -126,7 +127,7 @@ test_million(void)
 	g_test_message("%" G_GUINT64_FORMAT " events in %.2f s", w->events,
 		       (double)(g_get_monotonic_time() - begin) / 1e6);
 	report(w);
-	/* A test that did not see these has tested nothing. */
+	/* Without any of these the test would prove nothing. */
 	for (int s = 0; s < N_STATES; s++)
 		g_assert_cmpuint(w->seen_states[s], >, 0);
 	for (int e = 0; e < N_EVENTS; e++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The simulated world of hird.c's test (hird_world.h): what is due when, what childhurd.c and
- * starts.c ask and how it is answered, and what happens by itself.
+ * The simulated world of hird.c's test (hird_world.h): what is due when, the answers to childhurd.c
+ * and starts.c, and what happens by itself.
  */
 #include "tests/unit/childhurdd/hird/hird_world.h"
 
@@ -19,7 +19,7 @@ between(struct hird_world *w, gint64 from, gint64 to)
 	return from + (gint64)(g_rand_double(w->rand) * (double)(to - from));
 }
 
-/* An outcome that is bad so often, and never in a good world. */
+/* TRUE in that many percent of cases, but never in a good world. */
 static gboolean
 bad(struct hird_world *w, int percent)
 {
@@ -105,7 +105,7 @@ write_list(struct being *b)
 	w->listed[b->as]++;
 }
 
-/* Anything is about to be done to it. */
+/* Before the daemon does anything to a guest, it must be off the list and have no build. */
 static void
 check_end(struct being *b)
 {
@@ -119,7 +119,7 @@ check_being(struct being *b)
 {
 	struct hird_world *w = b->world;
 	const struct childhurd *c = b->c;
-	/* the list is what it should be, and tells of nobody who is not proven */
+	/* the list is right, and has no guest that is not proven ready */
 	PROMISE(b, b->as == (b->keys ? publisher_as(c) : PUBLISHED_NOT));
 	if (b->as == PUBLISHED_READY) {
 		PROMISE(b, b->alive || b->reporting);
@@ -138,14 +138,14 @@ check_being(struct being *b)
 	PROMISE(b, !c->setting_clock || b->held || b->invisible);
 	PROMISE(b, c->state != STATE_STOPPED || !b->held);
 	PROMISE(b, !c->collecting || b->held);
-	/* no QEMU without a master, nor a second one */
+	/* no QEMU that its guest does not know, and no second one */
 	if (c->state == STATE_STOPPED || c->state == STATE_BACKOFF)
 		PROMISE(b, !b->alive && !b->launching);
 	if (c->state == STATE_STARTING && c->qemu != QEMU_LAUNCHING)
 		PROMISE(b, !b->alive && !b->launching);
 	if (c->state == STATE_FAILED)
 		PROMISE(b, childhurd_has_qemu(c) || (!b->alive && !b->launching));
-	/* nothing waits for ever, but for what the host lacks */
+	/* nothing waits for ever, except for what the host lacks */
 	gboolean watched = c->state == STATE_BOOTING || c->state == STATE_ENROLLING ||
 			   c->state == STATE_UNRESPONSIVE;
 	if (watched && (c->unasked || c->paused))
@@ -159,7 +159,7 @@ check_being(struct being *b)
 		PROMISE(b, w->look || w->places >= (int)w->parallel);
 	if (c->state == STATE_DRAINING)
 		PROMISE(b, c->winding_down || c->drained);
-	/* what people want is not forgotten */
+	/* the operators' wishes are not forgotten */
 	PROMISE(b, !b->wish_up || c->want_up);
 	/* places */
 	PROMISE(b, w->places <= (int)w->parallel);
@@ -175,7 +175,7 @@ sign_of(const struct being *b)
 	return b->hung && b->hung_at ? b->hung_at : b->world->now;
 }
 
-/* It hangs, and not only does it not answer: a build in it is lost anyway. */
+/* Does the guest hang, and not only fail to answer? Then its build is lost anyway. */
 static gboolean
 hangs(const struct being *b)
 {
@@ -183,7 +183,7 @@ hangs(const struct being *b)
 	return now - sign_of(b) >= b->config.hang_timeout || now - b->c->since >= HANG_LONGEST;
 }
 
-/* As hird.c does: somebody waits for a build to end, so the slots are looked at. */
+/* As hird.c does: look at the slots while the end of a build is awaited. */
 static void
 tend(struct being *b)
 {
@@ -202,7 +202,7 @@ happen_as(struct being *b, enum event event, const char *text)
 	if ((event == EVENT_HALTED || event == EVENT_POWERED_OFF || event == EVENT_REBOOTED ||
 	     event == EVENT_HALTING || event == EVENT_REBOOTING) &&
 	    b->c->state != STATE_STOPPING)
-		b->wish_up = FALSE; /* `restart' has the word */
+		b->wish_up = FALSE; /* the key restart decides */
 	childhurd_event(b->c, event, text);
 	tend(b);
 	check_being(b);
@@ -243,7 +243,7 @@ dies(struct being *b, enum event how)
 	call_off(b, THING_CONSOLE);
 	call_off(b, THING_WAKES);
 	call_off(b, THING_ROOM);
-	if (b->builds) /* Guix notices */
+	if (b->builds) /* Guix notices that the guest is gone */
 		due_in(b, THING_BUILD_ENDS, 0, 5 * WORLD_SECOND, 0);
 	if (b->watched) {
 		b->reporting = TRUE;
@@ -251,7 +251,7 @@ dies(struct being *b, enum event how)
 	}
 }
 
-/* A guest touches its memory within two minutes. */
+/* Memory that QEMU uses. A guest touches all of its memory within two minutes. */
 static gint64
 taken(const struct being *b)
 {
@@ -259,7 +259,7 @@ taken(const struct being *b)
 	return b->alive ? MAX(4096, b->config.memory_size / (2 * WORLD_MINUTE) * age) : 0;
 }
 
-/* --- what childhurd.c asks --- */
+/* --- answers to childhurd.c --- */
 
 static struct being *
 being_of(const struct childhurd *c)
@@ -309,8 +309,8 @@ sim_leave(struct childhurd *c)
 	starts_leave(b->world->starts, c);
 }
 
-/* Called on EVENT_ADMITTED, within starts_look: is it this one's turn? All memory that was
- * promised has to be there, whoever has taken how much of it. */
+/* Called on EVENT_ADMITTED, within starts_look. It must be this guest's turn, and the host must
+ * have all the memory promised to admitted guests, however much of it they use yet. */
 static void
 admitted(struct being *b)
 {
@@ -324,7 +324,7 @@ admitted(struct being *b)
 		if (other->alive && other->c->qemu != QEMU_RUNNING)
 			unknown += taken(other);
 	}
-	for (guint i = 0; i < b->index; i++) /* aside: who would not fit into all there is */
+	for (guint i = 0; i < b->index; i++) /* those before it cannot fit at all */
 		PROMISE(b, !w->beings[i].queued ||
 			       w->beings[i].config.memory_size + STARTS_MEMORY_RESERVE >
 				   w->memory - w->pressure - unknown);
@@ -344,7 +344,7 @@ sim_prepare(struct childhurd *c)
 	struct hird_world *w = b->world;
 	admitted(b);
 	if (bad(w, 2))
-		call_off(b, THING_PREPARED); /* for ever */
+		call_off(b, THING_PREPARED); /* it never comes */
 	else
 		due_in(b, THING_PREPARED, 1, bad(w, 2) ? START_LIMIT * 2 : 2 * WORLD_SECOND,
 		       w->lacks	   ? EVENT_START_LACKED
@@ -371,7 +371,7 @@ sim_launch(struct childhurd *c)
 		due_at(b, THING_BORN, at, 0);
 		due_at(b, THING_LAUNCHED, at + between(w, 1, longest), 0);
 	}
-	if (bad(w, 1)) /* no answer; QEMU may come up or not */
+	if (bad(w, 1)) /* no reply, whether QEMU comes up or not */
 		call_off(b, THING_LAUNCHED);
 }
 
@@ -442,11 +442,11 @@ sim_kill(struct childhurd *c)
 	struct hird_world *w = b->world;
 	check_end(b);
 	if (b->launching && c->qemu == QEMU_LAUNCHING)
-		return; /* as in world.c: it cannot be ended before it is there */
+		return; /* as in world.c: a QEMU cannot be ended before it runs */
 	b->launching = FALSE;
 	call_off(b, THING_BORN);
 	call_off(b, THING_LAUNCHED);
-	b->watched = TRUE; /* what ended is told to who asked for the end */
+	b->watched = TRUE; /* the daemon asked for the end, so it hears of it */
 	if (bad(w, 10))
 		return;
 	if (b->alive)
@@ -569,7 +569,7 @@ static const struct world_ops sim_ops = {
     .changed = sim_changed,
 };
 
-/* --- what starts.c asks --- */
+/* --- answers to starts.c --- */
 
 static struct childhurd *
 sim_guest(void *data, guint i)
@@ -655,7 +655,7 @@ operator_speaks(struct hird_world *w)
 	    EVENT_RESET_NOW, EVENT_DRAIN,   EVENT_UNDRAIN,     EVENT_UNDRAIN,
 	};
 	struct being *b = &w->beings[g_rand_int_range(w->rand, 0, (gint32)w->n)];
-	int times = chance(w, 30) ? 3 : 1; /* some change their mind at once */
+	int times = chance(w, 30) ? 3 : 1; /* some operators change their mind at once */
 	while (times--)
 		hird_world_command(b,
 				   commands[g_rand_int_range(w->rand, 0, G_N_ELEMENTS(commands))]);
@@ -690,7 +690,7 @@ misfortune(struct being *b)
 		b->hung = TRUE;
 		b->hung_at = chance(w, 50) ? w->now : 0;
 		break;
-	case 6: /* the line is true, or somebody in the guest has written it */
+	case 6: /* the line is true, or a process in the guest has written it */
 		due_in(b, THING_CONSOLE, 0, WORLD_SECOND,
 		       chance(w, 50) ? EVENT_HALTING : EVENT_REBOOTING);
 		if (chance(w, 30))
@@ -726,8 +726,8 @@ being_new(struct being *b)
 		call_off(b, thing);
 }
 
-/* The daemon is killed, and the next one takes over (as hird.c does). QEMU that libvirt had not
- * started yet comes up no more. */
+/* The daemon is killed, and the next one takes over, as hird.c does. A QEMU that libvirt has not
+ * started yet never comes up. */
 static void
 daemon_dies(struct hird_world *w)
 {
@@ -772,7 +772,7 @@ daemon_dies(struct hird_world *w)
 	}
 }
 
-/* It fills up now and then, and a new disk is as empty as ever. */
+/* What a probe reports of the store, which fills up now and then. */
 static enum event
 store_of(struct being *b)
 {
@@ -783,7 +783,7 @@ store_of(struct being *b)
 	return b->store;
 }
 
-/* Also one that a coordinator asked for who has read the list before the guest was taken off. */
+/* Also if the coordinator read the list before the guest was taken off it. */
 static void
 build_begins(struct being *b)
 {
@@ -807,7 +807,7 @@ on_guest(struct being *b, enum thing thing, int detail)
 		if (b->c->state == STATE_UNRESPONSIVE && hangs(b))
 			b->excused = TRUE;
 		if (b->c->going_down == GOING_DOWN_ASKED && b->hung)
-			b->excused = TRUE; /* it said so itself, and does not answer */
+			b->excused = TRUE; /* it reported its own halt, and does not answer */
 		happen(b, EVENT_DEADLINE);
 		break;
 	case THING_PREPARED:
@@ -818,7 +818,7 @@ on_guest(struct being *b, enum thing thing, int detail)
 	case THING_LAUNCHED:
 		b->launching = FALSE;
 		b->watched = !detail;
-		if (!detail && !b->alive) { /* it came and went */
+		if (!detail && !b->alive) { /* QEMU has come up and ended */
 			b->reporting = TRUE;
 			due_in(b, THING_REPORT, 2 * WORLD_SECOND, 2 * WORLD_SECOND, 0);
 		}
@@ -843,7 +843,7 @@ on_guest(struct being *b, enum thing thing, int detail)
 			happen(b, EVENT_UNASKED);
 			break;
 		}
-		if (b->paused) { /* nothing it does not say counts */
+		if (b->paused) { /* the silence of a paused guest does not count */
 			due_in(b, THING_PROBE, 2 * WORLD_SECOND, 3 * WORLD_SECOND, 0);
 			break;
 		}
@@ -982,7 +982,7 @@ hird_world_new(guint n, guint32 seed)
 	w->now = WORLD_HOUR;
 	w->n = n;
 	w->parallel = 4;
-	w->memory = 40 * WORLD_GIB; /* not enough for all */
+	w->memory = 40 * WORLD_GIB; /* not enough for all guests */
 	w->starts = starts_new(&sim_starts, w);
 	for (guint i = 0; i < n; i++) {
 		struct being *b = &w->beings[i];

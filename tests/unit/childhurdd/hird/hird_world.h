@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A simulated world for a hird made of the real childhurd.c, lifecycle.c and starts.c. Each guest
- * has a QEMU that is alive or not, and what is asked of the world is answered, refused, or never
- * answered, at a random simulated time. The clock jumps to the next thing that is due.
+ * has a QEMU that is alive or not. The world answers each request at a random simulated time, or
+ * refuses it, or never answers. The clock jumps to the next thing that is due.
  *
- * It is no kinder than world.c and the hypervisor are: a launch that is under way cannot be taken
- * back, quiet does not stop what a guest has begun, and a QEMU's end is known some time after it.
- * The promises of the contract are checked after each event.
+ * The world is as hard as world.c and the hypervisor: a launch under way cannot be taken back,
+ * quiet does not stop what a guest has begun, and a QEMU's end is noticed some time later. The
+ * promises of the contract are checked after each event.
  */
 #ifndef TESTS_UNIT_CHILDHURDD_HIRD_HIRD_WORLD_H
 #define TESTS_UNIT_CHILDHURDD_HIRD_HIRD_WORLD_H
@@ -28,7 +28,7 @@
 #define WORLD_HOUR   (60 * WORLD_MINUTE)
 
 enum thing {
-	/* a guest's, known to the daemon only: they go when it goes */
+	/* of a guest, known only to the daemon: its death calls them off */
 	THING_TIMER,
 	THING_PREPARED,
 	THING_LAUNCHED,
@@ -36,25 +36,25 @@ enum thing {
 	THING_ENROLLED,
 	THING_PROBE,
 	THING_REFUSED,
-	THING_ENDED, /* nothing was there to be killed */
+	THING_ENDED, /* there was no QEMU to kill */
 	THING_TEND,
 	THING_COLLECTED,
 	THING_CLOCK_SET,
-	THING_LOOKS,  /* whether QEMU lets its guest run */
+	THING_LOOKS,  /* the daemon checks whether QEMU lets its guest run */
 	THING_REPORT, /* of QEMU's end */
 	N_DAEMON_THINGS,
-	/* the world's */
+	/* of a guest, in the world */
 	THING_BORN = N_DAEMON_THINGS,
 	THING_EXIT,
 	THING_CONSOLE,
 	THING_WAKES, /* from a hang */
-	THING_ROOM,  /* there is room again for what a paused guest writes */
-	THING_LACK,  /* the host begins or ceases to lack something; guest 0's */
+	THING_ROOM,  /* the disk of a paused guest has room again */
+	THING_LACK,  /* the host begins or ceases to lack something; kept for guest 0 */
 	THING_BUILD,
 	THING_BUILD_ENDS,
 	THING_MISFORTUNE,
 	N_GUEST_THINGS,
-	/* the hird's */
+	/* of the hird */
 	THING_LOOK = N_GUEST_THINGS,
 	THING_OPERATOR,
 	THING_PRESSURE,
@@ -64,7 +64,7 @@ enum thing {
 
 struct due {
 	gint64 at;
-	guint order; /* first come, first served */
+	guint order; /* of things due at the same time, the smallest comes first */
 	guint stamp;
 	guint8 guest, thing, detail;
 };
@@ -77,28 +77,28 @@ struct being {
 	struct config_guest config;
 	char name[8];
 	guint index;
-	guint stamps[N_THINGS]; /* what is due with another one was called off */
+	guint stamps[N_THINGS]; /* a due thing with another stamp was called off */
 	/* QEMU and what runs in it */
 	gboolean alive, launching;
-	gboolean watched;   /* the daemon has QEMU's process in sight */
-	gboolean reporting; /* it is gone, and the daemon will hear of it */
+	gboolean watched;   /* the daemon watches QEMU's process */
+	gboolean reporting; /* QEMU has ended, and a report is on its way */
 	gint64 born;
 	guint boot, proven_boot;
 	gboolean secrets, hung;
 	gboolean paused; /* by QEMU */
 	gboolean skewed; /* its clock */
-	gint64 spoke;	 /* on its console */
-	gint64 hung_at;	 /* 0: it hangs in what it does, and still shows signs of life */
+	gint64 spoke;	 /* last output on the console */
+	gint64 hung_at;	 /* when signs of life ended; 0: it hangs but still shows them */
 	enum event death;
 	/* builds */
 	int builds;
 	guint build_boot;
 	gboolean invisible;  /* its slots cannot be read */
 	gint64 listed_until; /* when a coordinator last read that it is ready */
-	gboolean held;	     /* its slots are kept from builds */
-	enum event store;    /* what probes say of its store */
-	gboolean excused;    /* in this boot it may be ended though a build runs */
-	gboolean wish_up;    /* people want it up, and it did not go down by itself since */
+	gboolean held;	     /* the daemon holds its slots, so no build begins */
+	enum event store;    /* what probes report of its store */
+	gboolean excused;    /* in this boot it may be ended although a build runs */
+	gboolean wish_up;    /* operators want it up, and it has not gone down by itself since */
 	/* the daemon's view */
 	gint64 timer;
 	gboolean queued, place, tending;
@@ -113,7 +113,7 @@ struct hird_world {
 	GRand *rand;
 	gint64 now;
 	guint n, parallel;
-	gboolean good;	/* nothing bad happens any more */
+	gboolean good;	/* nothing goes wrong any more */
 	gboolean dying; /* between two daemons: nothing is published */
 	gboolean lacks; /* no probe can be made, and no guest started */
 	gint64 memory, pressure;
@@ -137,16 +137,16 @@ struct hird_world {
 				(b)->c->why ? (b)->c->why : "", #promise);                         \
 	} while (0)
 
-/* n guests, all stopped, in a world with its ups and downs; seed decides about all of them. Caller
- * frees with hird_world_free. */
+/* n guests, all stopped, in a world where things go wrong; seed decides which. Caller frees with
+ * hird_world_free. */
 struct hird_world *hird_world_new(guint n, guint32 seed);
 void hird_world_free(struct hird_world *w);
-/* The next thing that is due happens. */
+/* Let the next due thing happen. */
 void hird_world_step(struct hird_world *w);
 void hird_world_run_until(struct hird_world *w, gint64 until);
-/* From now on all is well: there is memory, what hung answers, and nobody says anything. */
+/* From now on nothing goes wrong: memory is free, no guest hangs, no operator gives commands. */
 void hird_world_becomes_good(struct hird_world *w);
-/* An operator's. */
+/* A command of an operator. */
 void hird_world_command(struct being *b, enum event event);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The figures of guests without a world: what is counted when, and how it is written. That the text
- * is OpenMetrics is for Prometheus to say (tests/integration/metrics.t). */
+/* The metrics of guests without a world: what is counted, and how it is written. Whether the text
+ * is OpenMetrics is checked with Prometheus (tests/integration/metrics.t). */
 #include "childhurdd/hird/metrics.h"
 
 #include <math.h>
@@ -21,7 +21,7 @@ end(struct fake *f)
 	fake_clear(f);
 }
 
-/* As the daemon has it; the rest is not known. */
+/* The metrics of the fake guest; other values are unknown. */
 static char *
 text_of(struct fake *f)
 {
@@ -47,7 +47,7 @@ assert_says(struct fake *f, const char *sample)
 		g_error("\"%s\" is not in: %s", sample, text);
 }
 
-/* Of all reasons only this one was counted, so often. */
+/* This reason was counted n times, and no other was. */
 static void
 assert_failures(struct fake *f, enum failure reason, int n)
 {
@@ -105,11 +105,11 @@ test_boot(void)
 	end(&f);
 }
 
-/* How it comes to each failure, from a guest that is started, or from one that is ready. */
+/* The events that lead to each failure, from a guest that is started or one that is ready. */
 static const struct path {
 	enum failure reason;
 	gboolean ready, impostor;
-	enum event events[8]; /* EVENT_START ends them */
+	enum event events[8]; /* up to EVENT_START */
 } paths[] = {
     {FAILURE_START, FALSE, FALSE, {EVENT_ADMITTED, EVENT_START_FAILED}},
     {FAILURE_HOST, FALSE, FALSE, {EVENT_ADMITTED, EVENT_START_LACKED}},
@@ -158,7 +158,7 @@ test_reasons(void)
 		for (const enum event *event = path->events; *event != EVENT_START; event++) {
 			f.sign = 0;
 			f.now += path->events[0] == EVENT_PROBE_FAILED ? 1000000 : 1;
-			/* a new boot begins without one */
+			/* a new boot clears it */
 			if (path->impostor && f.c->state != STATE_STARTING)
 				f.c->impostor = TRUE;
 			happen(&f, *event);
@@ -173,7 +173,7 @@ test_reasons(void)
 			g_error("nothing leads to %s", failure_name(r));
 }
 
-/* What people ask for is no failure. */
+/* A command of an operator is no failure. */
 static void
 test_wishes(void)
 {
@@ -198,7 +198,7 @@ test_restarts(void)
 {
 	struct fake f;
 	begin(&f);
-	f.c->restarts = 5; /* an earlier daemon's */
+	f.c->restarts = 5; /* counted by an earlier daemon */
 	metrics_state(f.metrics, f.c);
 	assert_says(&f, "restarts_total{guest=\"a\"} 0");
 	f.c->restarts = 0;
@@ -211,14 +211,15 @@ test_restarts(void)
 	expire(&f);
 	assert_says(&f, "restarts_total{guest=\"a\"} 2");
 	boot(&f);
-	happen(&f, EVENT_RESTART_NOW); /* it begins anew for `list', not for who counts */
+	/* the number in `list' starts from 0 again, the metric does not */
+	happen(&f, EVENT_RESTART_NOW);
 	happen(&f, EVENT_DIED);
 	assert_says(&f, "restarts_total{guest=\"a\"} 2");
 	assert_failures(&f, FAILURE_QEMU_EXIT, 1);
 	end(&f);
 }
 
-/* Its QEMU was started by an earlier daemon: how long it took is not known. */
+/* An earlier daemon started its QEMU, so the time of its boot is unknown. */
 static void
 test_taken_over(void)
 {
@@ -238,7 +239,7 @@ test_probes(void)
 {
 	struct fake f;
 	begin(&f);
-	metrics_probe(f.metrics, 0.1); /* a bound belongs to its bucket */
+	metrics_probe(f.metrics, 0.1); /* a bucket includes its bound */
 	metrics_probe(f.metrics, 100);
 	assert_says(&f, "probe_seconds_bucket{le=\"0.05\"} 0");
 	assert_says(&f, "probe_seconds_bucket{le=\"0.1\"} 1");
@@ -257,12 +258,12 @@ test_guests(void)
 	assert_says(&f, "guest_slots{guest=\"a\"} 2");
 	assert_says(&f, "guest_store_free_bytes{guest=\"a\"} 4096");
 	g_autofree char *text = text_of(&f);
-	/* not known is not 0 */
+	/* an unknown value is left out, and is not 0 */
 	g_assert_null(strstr(text, "childhurd_guest_builds{"));
 	g_assert_null(strstr(text, "childhurd_guest_clock_skew_seconds{"));
 	g_assert_null(strstr(text, "childhurd_guest_disk_free_bytes{"));
 	g_assert_null(strstr(text, "childhurd_guest_probed_timestamp_seconds{"));
-	/* one that is no longer configured is gone, and its counts are when it comes back */
+	/* a guest that is no longer configured is left out; if it comes back, it counts from 0 */
 	happen(&f, EVENT_START);
 	boot(&f);
 	assert_says(&f, "boots_total{guest=\"a\"} 1");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The key metrics-file: a file that is written again and again, and goes with the daemon. */
+/* The key metrics-file: the file is written again and again, and removed when the daemon ends. */
 #include "childhurdd/hird/metrics_file.h"
 
 #include <glib/gstdio.h>
@@ -13,7 +13,7 @@ struct bed {
 	struct ev_loop *loop;
 	struct metrics_file *file;
 	char *folder, *path;
-	int texts; /* that were made */
+	int texts; /* how often the text was asked for */
 	ev_timer patience;
 };
 
@@ -79,7 +79,7 @@ test_written(void)
 	bed_begin(&bed);
 	g_assert_false(g_file_test(bed.path, G_FILE_TEST_EXISTS));
 	metrics_file_set(bed.file, bed.path);
-	until_text(&bed, 3); /* the third is made when the second is written */
+	until_text(&bed, 3); /* the third text is asked for after the second was written */
 	g_autofree char *text = NULL;
 	g_assert_true(g_file_get_contents(bed.path, &text, NULL, NULL));
 	g_assert_true(g_str_has_suffix(text, "\n# EOF\n"));
@@ -105,12 +105,12 @@ test_elsewhere(void)
 	g_assert_true(g_file_test(other, G_FILE_TEST_EXISTS));
 	metrics_file_set(bed.file, NULL);
 	g_assert_cmpint(bed.texts, ==, before);
-	while (g_file_test(other, G_FILE_TEST_EXISTS)) /* one was being written */
+	while (g_file_test(other, G_FILE_TEST_EXISTS)) /* a write was under way */
 		ev_run(bed.loop, EVRUN_ONCE);
 	bed_end(&bed);
 }
 
-/* Whenever the daemon ends, nothing is left. */
+/* Whenever the daemon ends, no file is left. */
 static void
 test_gone(void)
 {
@@ -134,7 +134,7 @@ until_complaint(struct bed *bed, const char *pattern)
 	g_test_assert_expected_messages();
 }
 
-/* A mistake in the configuration costs nobody a file. */
+/* A mistake in the configuration must not cost a file. */
 static void
 test_not_ours(void)
 {
@@ -165,7 +165,7 @@ test_no_file(void)
 	bed_end(&bed);
 }
 
-/* Told once, however often it is tried; and that it works again. */
+/* An error is reported once, however often the write is tried; so is its end. */
 static void
 test_no_folder(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* When the lists are written, and what that is the end of. */
+/* When the lists are written, and which updates end then. */
 #include "childhurdd/hird/publisher.h"
 
 #include <glib/gstdio.h>
@@ -14,7 +14,7 @@ struct bed {
 	struct publisher *publisher;
 	GPtrArray *worlds;
 	guint done;
-	guint64 ended[CALLS]; /* when done was called */
+	guint64 ended[CALLS]; /* publisher_ended when done was called */
 	ev_timer patience;
 };
 
@@ -24,7 +24,7 @@ on_patience(struct ev_loop *loop, ev_timer *watcher, int revents)
 	g_error("nothing happened for %g s", PATIENCE);
 }
 
-/* Another change comes each time before the one before is written. */
+/* Ask for another update each time, while the one before is not written yet. */
 static void
 on_done(gboolean made, const GError *error, void *data)
 {
@@ -49,7 +49,7 @@ test_numbers(void)
 	ev_timer_init(&bed.patience, on_patience, PATIENCE, 0);
 	ev_timer_start(bed.loop, &bed.patience);
 	publisher_update(bed.publisher, bed.worlds, FALSE);
-	publisher_update(bed.publisher, bed.worlds, FALSE); /* left out */
+	publisher_update(bed.publisher, bed.worlds, FALSE); /* dropped */
 	publisher_update(bed.publisher, bed.worlds, FALSE);
 	g_assert_cmpuint(bed.done, ==, 0);
 	g_assert_cmpuint(publisher_asked(bed.publisher), ==, 3);
@@ -57,7 +57,7 @@ test_numbers(void)
 	while (publisher_busy(bed.publisher))
 		ev_run(bed.loop, EVRUN_ONCE);
 	g_assert_cmpuint(bed.done, ==, CALLS);
-	/* the first one ends although there is always another one */
+	/* the first update ends although another one always follows */
 	g_assert_cmpuint(bed.ended[0], ==, 1);
 	for (guint i = 1; i < CALLS; i++)
 		g_assert_cmpuint(bed.ended[i], >, bed.ended[i - 1]);

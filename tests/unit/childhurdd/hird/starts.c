@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Who is let in when: a hird of guests without a world, on a host whose memory is a number. */
+/* When guests are admitted: guests without a world, on a host whose memory is a number. */
 #include "tests/unit/childhurdd/guest/childhurd_fake.h"
 
 #define GUESTS 6
@@ -9,12 +9,12 @@ struct host {
 	struct starts *starts;
 	struct fake guests[GUESTS];
 	char names[GUESTS][8];
-	gint64 taken[GUESTS]; /* of each QEMU's memory */
-	gint64 memory;	      /* of the host, without what others take; -1: cannot be read */
+	gint64 taken[GUESTS]; /* memory that each QEMU uses */
+	gint64 memory;	      /* of the host, without that of other programs; -1: cannot be read */
 	guint places;
-	gint64 look; /* ms until the next look; -1: none was asked for */
+	gint64 look; /* ms until the next look; -1: none was requested */
 	int applied;
-	const struct fake *hindered; /* by something that only the hird knows */
+	const struct fake *hindered; /* this guest must wait for something else */
 };
 
 static struct childhurd *
@@ -100,7 +100,7 @@ host_clear(struct host *h)
 	starts_free(h->starts);
 }
 
-/* As the loop does: look for as long as somebody wants it at once. */
+/* Look until no more look is requested at once, as the loop does. */
 static void
 settle(struct host *h)
 {
@@ -116,7 +116,7 @@ start(struct host *h, int i)
 	happen(&h->guests[i], EVENT_START);
 }
 
-/* Its QEMU runs and has all of its memory; it is ready. */
+/* The guest becomes ready; its QEMU uses all of its memory. */
 static void
 become_ready(struct host *h, int i)
 {
@@ -163,7 +163,7 @@ test_order(void)
 		assert_out(&h, i);
 	}
 	g_assert_cmpint(h.applied, ==, GUESTS);
-	g_assert_cmpint(h.look, ==, -1); /* nobody waits: nothing is looked at */
+	g_assert_cmpint(h.look, ==, -1); /* no guest waits, so no look is requested */
 	host_clear(&h);
 }
 
@@ -182,7 +182,7 @@ test_leave(void)
 	assert_out(&h, 1);
 	assert_in(&h, 2);
 	happen(&h.guests[2], EVENT_START_FAILED);
-	assert_out(&h, 2); /* who backs off blocks nobody */
+	assert_out(&h, 2); /* a guest in backoff holds no place */
 	host_clear(&h);
 }
 
@@ -197,7 +197,7 @@ test_hindered(void)
 	settle(&h);
 	assert_out(&h, 0);
 	assert_phase(&h, 0, "waiting for another");
-	assert_in(&h, 1); /* it takes nobody's place */
+	assert_in(&h, 1); /* g0 holds no place while it waits */
 	h.hindered = NULL;
 	become_ready(&h, 1);
 	assert_in(&h, 0);
@@ -213,17 +213,17 @@ test_memory(void)
 		start(&h, i);
 	settle(&h);
 	assert_in(&h, 0);
-	assert_in(&h, 1); /* no QEMU has taken anything yet, and still the third has to wait */
+	assert_in(&h, 1); /* no QEMU uses memory yet, but the third guest has to wait */
 	assert_out(&h, 2);
 	assert_phase(&h, 2,
 		     "waiting for memory: needs 1024 MiB, the host has 2560 MiB free "
-		     "(256 MiB are kept for the host, 2048 MiB for guests that have not taken "
+		     "(256 MiB are reserved for the host, 2048 MiB for guests that have not taken "
 		     "theirs yet)");
 	assert_phase(&h, 3, "waiting for its turn: g2 is before it and waits for memory");
 	g_assert_cmpstr(h.guests[2].log, ==, h.guests[2].c->phase);
 	int logged = h.guests[2].logged;
 
-	become_ready(&h, 0); /* it has a place no more, and all of its memory */
+	become_ready(&h, 0); /* it gives up its place, and uses all of its memory */
 	become_ready(&h, 1);
 	g_assert_cmpint(h.look, ==, STARTS_MEMORY_POLL);
 	h.look = 0;
@@ -231,13 +231,13 @@ test_memory(void)
 	assert_out(&h, 2);
 	assert_phase(&h, 2,
 		     "waiting for memory: needs 1024 MiB, the host has 512 MiB free "
-		     "(256 MiB are kept for the host)");
-	g_assert_cmpint(h.guests[2].logged, ==, logged); /* once */
+		     "(256 MiB are reserved for the host)");
+	g_assert_cmpint(h.guests[2].logged, ==, logged); /* only once */
 
-	end(&h, 0); /* looked at at once */
+	end(&h, 0); /* leads to a look at once */
 	assert_in(&h, 2);
 	assert_out(&h, 3);
-	h.memory += 1024 * MIB; /* somebody else went: seen at the next look */
+	h.memory += 1024 * MIB; /* another program ended; the next look sees it */
 	h.look = 0;
 	settle(&h);
 	assert_in(&h, 3);
@@ -253,11 +253,11 @@ test_ready_is_owed(void)
 	start(&h, 0);
 	settle(&h);
 	become_ready(&h, 0);
-	h.taken[0] = 100 * MIB; /* the rest it takes with its first build */
+	h.taken[0] = 100 * MIB; /* it will take the rest with its first build */
 	start(&h, 1);
 	settle(&h);
 	assert_out(&h, 1);
-	h.taken[0] = 0; /* runs, but its process is not known: it may have taken all */
+	h.taken[0] = 0; /* unknown for a QEMU that runs: it may use all */
 	h.look = 0;
 	settle(&h);
 	assert_in(&h, 1);
@@ -278,7 +278,7 @@ test_first_holds_back(void)
 	start(&h, 1);
 	settle(&h);
 	assert_out(&h, 1);
-	assert_out(&h, 2); /* it would fit, but so would the next such one, and the next */
+	assert_out(&h, 2); /* it would fit, but g1 might then wait for ever behind such guests */
 	end(&h, 0);
 	assert_in(&h, 1);
 	assert_in(&h, 2);
@@ -314,10 +314,11 @@ test_never_fits(void)
 	start(&h, 1);
 	settle(&h);
 	assert_out(&h, 0);
-	assert_phase(&h, 0,
-		     "waiting for memory: needs 8192 MiB, the host has 2048 MiB free "
-		     "(256 MiB are kept for the host); it would not fit if no other guest ran");
-	assert_in(&h, 1); /* whatever guests do: it is not in their way */
+	assert_phase(
+	    &h, 0,
+	    "waiting for memory: needs 8192 MiB, the host has 2048 MiB free "
+	    "(256 MiB are reserved for the host); it would not fit even if no other guest ran");
+	assert_in(&h, 1); /* g0 can never fit, so it does not hold back others */
 	become_ready(&h, 1);
 	g_assert_cmpint(h.look, ==, STARTS_MEMORY_POLL);
 	h.memory = 16384 * MIB;

@@ -177,7 +177,7 @@ send_text(struct ctl *ctl, const char *text, GError **error)
 		return FALSE;
 	for (gsize at = 0; at < length;) {
 		ssize_t n = send(ctl->fd, text + at, length - at, MSG_NOSIGNAL);
-		/* A daemon that refuses the client says why and closes; its reply can still be
+		/* A daemon that refuses the client sends the reason and closes; that can still be
 		 * read. */
 		if (n < 0 && errno == EPIPE)
 			return TRUE;

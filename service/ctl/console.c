@@ -127,7 +127,7 @@ last_words(struct session *s, GError **error)
 	return CTL_DONE;
 }
 
-/* ms until the session ends by itself after stdin's end; -1: not all is typed yet. */
+/* ms until the session ends by itself after stdin's end; -1: not all bytes are typed yet. */
 static gint64
 time_left(const struct session *s)
 {

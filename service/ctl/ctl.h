@@ -108,10 +108,10 @@ struct varlink_message *ctl_call(struct ctl *ctl, const char *method, JsonObject
 struct varlink_message *ctl_upgrade(struct ctl *ctl, const char *method, JsonObject *parameters,
 				    GError **error);
 void ctl_disconnect(struct ctl *ctl);
-/* Say on stderr what the daemon cannot write, if reply has it. */
+/* Print on stderr which files the daemon cannot write, if reply has any. */
 void ctl_say_unwritten(const struct varlink_message *reply);
 
-/* From now on Ctrl-C ends ctl_receive instead of the program. */
+/* From now on Ctrl-C makes ctl_receive return, and does not end the program. */
 void ctl_catch_interrupt(void);
 
 /* A message that is freed at the end of its block. */

@@ -61,7 +61,7 @@ ctl_screenshot(struct ctl *ctl, GError **error)
 	json_object_set_string_member(parameters, "name", name);
 	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Screenshot", parameters, &why);
 	if (!reply && why->code == CTL_TIMED_OUT) {
-		/* The daemon has just answered ctl_only_name, so QEMU keeps it waiting. */
+		/* The daemon has just answered ctl_only_name, so now it waits for QEMU. */
 		g_clear_error(&why);
 		g_set_error(error, CTL_ERROR, CTL_TIMED_OUT,
 			    "%s: its QEMU does not answer: no screenshot within %d s", name,

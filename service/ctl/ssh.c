@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The users who may read file, which this one may not: root, and the owner of file or of the folder
- * that hides it. The caller frees. */
+/* The users that may read file, which is not readable by this one: root, and the owner of file or
+ * of the folder that hides it. The caller frees. */
 static char *
 who_may_read(const char *file)
 {
@@ -112,7 +112,7 @@ command_line(struct ctl *ctl, JsonObject *guest)
 	add(argv, "-o");
 	g_ptr_array_add(argv, g_strconcat("HostKeyAlias=", name, NULL));
 	add_path(argv, "UserKnownHostsFile", known_hosts);
-	if (strpbrk(key, "%\"\\")) { /* -i looks for the file before it expands what % stands for */
+	if (strpbrk(key, "%\"\\")) { /* -i looks for the file before ssh expands % */
 		add_path(argv, "IdentityFile", key);
 	} else {
 		add(argv, "-i");

@@ -211,7 +211,7 @@ ctl_status(struct ctl *ctl, GError **error)
 	g_autoptr(GPtrArray) names = ctl_expand(ctl, &status, error);
 	if (!names)
 		return CTL_FAILED;
-	/* The daemon takes an empty list of names for all guests. */
+	/* For the daemon, an empty list of names means all guests. */
 	if (names->len) {
 		int printed = print_status(ctl, names, error);
 		return printed ? printed : status;

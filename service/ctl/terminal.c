@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The terminal in raw mode, for the verbs that read keys. Its settings are restored at exit, and
- * before a signal ends childhurdctl; only after SIGKILL they are not.
+ * before a signal other than SIGKILL ends childhurdctl.
  *
  * The signals are blocked except while ctl_terminal_wait waits. So none can arrive unnoticed
  * between a check for it and the wait.

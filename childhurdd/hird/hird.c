@@ -5,155 +5,12 @@
 
 #include "childhurdd/hird/hird_internal.h"
 #include "childhurdd/hird/metrics.h"
-#include "childhurdd/hird/publisher.h"
 #include "childhurdd/qemu/kvm.h"
 #include "childhurdd/system/log_rotate.h"
 #include "childhurdd/system/notify.h"
 #include "config/base/text.h"
 
-#define PUBLISH_RETRY 5.0 /* s until a publication that failed is tried again */
-
-struct world *
-hird_find(const struct hird *h, const char *name)
-{
-	for (guint i = 0; i < h->worlds->len; i++) {
-		struct world *r = g_ptr_array_index(h->worlds, i);
-		if (!strcmp(world_childhurd(r)->config->name, name))
-			return r;
-	}
-	return NULL;
-}
-
-struct world *
-hird_find_any(const struct hird *h, const char *name)
-{
-	struct world *r = hird_find(h, name);
-	for (guint i = 0; !r && i < h->removed->len; i++) {
-		struct world *candidate = g_ptr_array_index(h->removed, i);
-		if (!strcmp(world_childhurd(candidate)->config->name, name))
-			r = candidate;
-	}
-	return r;
-}
-
-/* --- events and publishing --- */
-
-/* Log an error of something that is tried again and again only if it is new. told: the last error;
- * error NULL: there is none. */
-static void
-tell_once(char **told, const GError *error)
-{
-	if (error && g_strcmp0(*told, error->message))
-		g_warning("%s", error->message);
-	g_free(*told);
-	*told = error ? g_strdup(error->message) : NULL;
-}
-
-static void
-tell_init(struct hird *h)
-{
-	guint ready = 0;
-	for (guint i = 0; i < h->worlds->len; i++)
-		ready += world_childhurd(g_ptr_array_index(h->worlds, i))->state == STATE_READY;
-	g_autofree char *text = g_strdup_printf("STATUS=%u of %u ready", ready, h->worlds->len);
-	notify_send(text);
-}
-
-void
-hird_renew(struct hird *h)
-{
-	g_autoptr(GError) error = NULL;
-	if (!h->control || control_renew(h->control, &error))
-		hypervisor_renew(h->host.hypervisor, &error);
-	tell_once(&h->unrenewed, error);
-}
-
-/* A call that waits for the publication of this number. */
-struct follow_up {
-	guint64 number;
-	void (*fn)(struct hird *h, void *data);
-	GDestroyNotify destroy;
-	void *data;
-};
-
-static void
-follow_up_free(void *data)
-{
-	struct follow_up *follow_up = data;
-	if (follow_up->destroy)
-		follow_up->destroy(follow_up->data);
-	g_free(follow_up);
-}
-
-static void
-follow_up(struct hird *h)
-{
-	struct follow_up *next;
-	while ((next = g_queue_peek_head(&h->after)) &&
-	       next->number <= publisher_ended(h->publisher)) {
-		g_queue_pop_head(&h->after);
-		next->fn(h, next->data);
-		follow_up_free(next);
-	}
-}
-
-void
-hird_after_publishing(struct hird *h, void (*fn)(struct hird *h, void *data),
-		      GDestroyNotify destroy, void *data)
-{
-	struct follow_up *next = g_new(struct follow_up, 1);
-	gboolean first = g_queue_is_empty(&h->after);
-	*next = (struct follow_up){publisher_asked(h->publisher), fn, destroy, data};
-	g_queue_push_tail(&h->after, next);
-	if (first) /* else the call before it leads here */
-		follow_up(h);
-}
-
-static void
-on_published(gboolean made, const GError *error, void *data)
-{
-	struct hird *h = data;
-	if (error) {
-		ev_timer_stop(h->host.loop, &h->publish_again);
-		ev_timer_set(&h->publish_again, PUBLISH_RETRY, 0);
-		ev_timer_start(h->host.loop, &h->publish_again);
-	}
-	tell_once(&h->unpublished, error);
-	if (made) {
-		g_warning("%s was gone and has been created again",
-			  h->host.config->runtime_directory);
-		hird_renew(h);
-	}
-	follow_up(h);
-	if (h->control && !publisher_busy(h->publisher)) /* clients see the new state now */
-		control_event(h->control, &(struct control_event){0});
-}
-
-void
-hird_publish(struct hird *h)
-{
-	ev_timer_stop(h->host.loop, &h->publish_again);
-	publisher_update(h->publisher, h->worlds, FALSE);
-	tell_init(h);
-}
-
-static void
-on_publish_again(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	hird_publish(w->data);
-}
-
-/* The runtime directory may be deleted while the daemon runs. systemd deletes an ordinary user's at
- * the user's last logout, unless lingering is enabled. */
-static void
-look_at_runtime(struct hird *h)
-{
-	if (!h->listed || h->unpublished)
-		return; /* nothing is published yet, or on_publish_again will do it */
-	if (!publisher_busy(h->publisher))
-		publisher_update(h->publisher, h->worlds, TRUE);
-	hird_renew(h);
-}
+/* --- events --- */
 
 static void
 log_event(const struct childhurd *c, gboolean state_changed, const char *said)
@@ -221,15 +78,6 @@ host_event(void *hird, struct childhurd *c, gboolean state_changed, const char *
 
 /* --- starts --- */
 
-struct childhurd *
-hird_guest(const struct hird *h, guint i)
-{
-	if (i < h->worlds->len)
-		return world_childhurd(g_ptr_array_index(h->worlds, i));
-	i -= h->worlds->len;
-	return i < h->removed->len ? world_childhurd(g_ptr_array_index(h->removed, i)) : NULL;
-}
-
 /* Has this guest, which is no longer configured, ended? */
 static gboolean
 is_over(const struct childhurd *c)
@@ -255,8 +103,8 @@ starts_hindrance(void *data, const struct childhurd *c)
 {
 	const struct hird *h = data;
 	const struct childhurd *other;
-	for (guint i = 0; (other = hird_guest(h, i)); i++) {
-		gboolean removed = i >= h->worlds->len;
+	for (guint i = 0; (other = roster_guest(&h->roster, i)); i++) {
+		gboolean removed = i >= h->roster.worlds->len;
 		gboolean there = removed ? !is_over(other) : childhurd_has_qemu(other);
 		if (other != c && there && has_port_of(c->config, other->config))
 			return g_strdup_printf(
@@ -305,7 +153,7 @@ starts_look_after(void *data, gint64 after)
 static struct childhurd *
 starts_guest(void *data, guint i)
 {
-	return hird_guest(data, i);
+	return roster_guest(&((struct hird *)data)->roster, i);
 }
 
 static const struct starts_ops starts_ops = {
@@ -388,19 +236,19 @@ static void
 on_tend(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct hird *h = w->data;
-	gboolean waiting = tend_builds(h, h->worlds);
-	waiting |= tend_builds(h, h->removed);
-	for (guint i = h->removed->len; i-- > 0;) {
-		struct world *r = g_ptr_array_index(h->removed, i);
+	gboolean waiting = tend_builds(h, h->roster.worlds);
+	waiting |= tend_builds(h, h->roster.removed);
+	for (guint i = h->roster.removed->len; i-- > 0;) {
+		struct world *r = g_ptr_array_index(h->roster.removed, i);
 		if (is_over(world_childhurd(r))) {
 			g_message("%s: gone, it is no longer configured",
 				  world_childhurd(r)->config->name);
-			g_ptr_array_remove_index(h->removed, i);
+			g_ptr_array_remove_index(h->roster.removed, i);
 			world_forget(r);
 			world_free(r);
 		}
 	}
-	if (!waiting && !h->removed->len)
+	if (!waiting && !h->roster.removed->len)
 		ev_timer_stop(loop, w);
 }
 
@@ -443,7 +291,7 @@ static void
 on_look(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	look_at_logs(w->data);
-	look_at_runtime(w->data);
+	publish_look(w->data);
 }
 
 /* --- the whole --- */
@@ -453,9 +301,8 @@ timers_init(struct hird *h)
 {
 	ev_timer_init(&h->admit, on_admit, 0, 0);
 	ev_timer_init(&h->tend, on_tend, BUILD_POLL, BUILD_POLL);
-	ev_timer_init(&h->publish_again, on_publish_again, 0, 0);
 	ev_timer_init(&h->look, on_look, 0, LOG_LOOK);
-	h->admit.data = h->tend.data = h->publish_again.data = h->look.data = h;
+	h->admit.data = h->tend.data = h->look.data = h;
 	take_over_init(h);
 }
 
@@ -464,8 +311,8 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 {
 	struct hird *h = g_new0(struct hird, 1);
 	h->config = config;
-	h->worlds = g_ptr_array_new();
-	h->removed = g_ptr_array_new();
+	h->roster.worlds = g_ptr_array_new();
+	h->roster.removed = g_ptr_array_new();
 	h->starts = starts_new(&starts_ops, h);
 	h->names = g_ptr_array_new();
 	timers_init(h);
@@ -474,7 +321,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->host.writer = writer_new(loop, NULL);
 	h->host.files = tasks_new(loop, -1);
 	h->host.guix = lane_new(h->host.files);
-	h->publisher = publisher_new(&h->host, on_published, h);
+	publish_init(h);
 	h->loads = lane_new(h->host.files);
 	h->logs = lane_new(h->host.files);
 	h->host.qemu_user = qemu_user_find(config->qemu_user, error);
@@ -498,7 +345,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 		return NULL;
 	}
 	for (guint i = 0; i < config->guests->len; i++)
-		g_ptr_array_add(h->worlds,
+		g_ptr_array_add(h->roster.worlds,
 				world_new(&h->host, g_ptr_array_index(config->guests, i)));
 	metrics_file_set(h->metrics_file, config->metrics_file);
 	take_over_begin(h);
@@ -526,11 +373,11 @@ any_runs(const GPtrArray *worlds)
 gboolean
 hird_guests_run(const struct hird *h)
 {
-	return !h->listed || any_runs(h->worlds) || any_runs(h->removed);
+	return !h->listed || any_runs(h->roster.worlds) || any_runs(h->roster.removed);
 }
 
 static void
-free_runners(GPtrArray *worlds)
+free_worlds(GPtrArray *worlds)
 {
 	for (guint i = 0; i < worlds->len; i++)
 		world_free(g_ptr_array_index(worlds, i));
@@ -547,24 +394,19 @@ hird_free(struct hird *h)
 	ev_timer_stop(h->host.loop, &h->look);
 	/* The loop still runs here, so guests and clients may still use all of this. */
 	metrics_file_set(h->metrics_file, NULL);
-	while (publisher_busy(h->publisher)) /* for PUBLISH_LIMIT at most */
-		ev_run(h->host.loop, EVRUN_ONCE);
+	publish_settle(h);
 	metrics_file_free(h->metrics_file);
-	ev_timer_stop(h->host.loop, &h->publish_again);
-	g_queue_clear_full(&h->after, follow_up_free);
+	publish_clear(h);
 	if (h->control)
 		control_free(h->control);
-	publisher_free(h->publisher);
 	lane_free(h->loads);
 	lane_free(h->logs);
 	lane_free(h->host.guix);
 	selfcheck_free(h->selfcheck);
-	free_runners(h->worlds);
-	free_runners(h->removed);
+	free_worlds(h->roster.worlds);
+	free_worlds(h->roster.removed);
 	starts_free(h->starts);
 	g_ptr_array_unref(h->names);
-	g_free(h->unpublished);
-	g_free(h->unrenewed);
 	g_clear_pointer(&h->machines, g_array_unref);
 	description_clear(&h->description);
 	metrics_free(h->metrics);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the parts of the hird share: hird.c (the guests, publishing), take_over.c (guests that run
- * already), serve.c (requests of clients) and reload.c (a new configuration). */
+/* What the parts of the hird share. roster.c has the guests, publish.c what is published of them;
+ * take_over.c, reload.c and serve.c are built on these, and hird.c puts them together. */
 #ifndef CHILDHURDD_HIRD_HIRD_INTERNAL_H
 #define CHILDHURDD_HIRD_HIRD_INTERNAL_H
 
 #include "childhurdd/hird/describe.h"
 #include "childhurdd/hird/hird.h"
 #include "childhurdd/hird/metrics_file.h"
+#include "childhurdd/hird/roster.h"
 #include "childhurdd/hird/selfcheck.h"
 #include "childhurdd/hird/starts.h"
 #include "service/control/control.h"
@@ -14,8 +15,7 @@
 struct hird {
 	struct host host;
 	struct config *config; /* the one in force, as in host.config */
-	GPtrArray *worlds;     /* of struct world, in the order of the configuration */
-	GPtrArray *removed;    /* of struct world: no longer configured, on their way down */
+	struct roster roster;
 	struct starts *starts;
 	struct metrics *metrics;
 	ev_timer admit, tend, list, open, publish_again, look;
@@ -39,21 +39,20 @@ struct hird {
 	GArray *machines;
 };
 
+/* publish.c: set up; run the loop until all is written, PUBLISH_LIMIT at most; clear. */
+void publish_init(struct hird *hird);
+void publish_settle(struct hird *hird);
+void publish_clear(struct hird *hird);
 /* Have the files for coordinators written, as far as they change. Returns at once. */
 void hird_publish(struct hird *hird);
 /* Call fn(hird, data) once all earlier publications are written or have failed: at once or later,
  * in the order of these calls. destroy (NULL: none) frees data in any case. */
 void hird_after_publishing(struct hird *hird, void (*fn)(struct hird *hird, void *data),
 			   GDestroyNotify destroy, void *data);
-/* The world of that name; NULL: there is none. */
-struct world *hird_find(const struct hird *hird, const char *name);
-/* The same, also among guests that are no longer configured. */
-struct world *hird_find_any(const struct hird *hird, const char *name);
-/* Guest number i: first those of the configuration, in its order, then those no longer configured.
- * NULL: there are no more. */
-struct childhurd *hird_guest(const struct hird *hird, guint i);
 /* Create the control socket and libvirt's link again, if they were deleted. */
 void hird_renew(struct hird *hird);
+/* Create again what was deleted of the runtime directory. */
+void publish_look(struct hird *hird);
 
 /* take_over.c: set up its timers; ask which guests run, and take them over; handle the hypervisor's
  * reports. */

@@ -12,14 +12,14 @@ message(GPtrArray *messages, const char *name, const char *what)
 static void
 remove_missing(struct hird *h, const struct config *config, GPtrArray *messages)
 {
-	for (guint i = h->worlds->len; i-- > 0;) {
-		struct world *r = g_ptr_array_index(h->worlds, i);
+	for (guint i = h->roster.worlds->len; i-- > 0;) {
+		struct world *r = g_ptr_array_index(h->roster.worlds, i);
 		struct childhurd *c = world_childhurd(r);
 		if (config_find_guest(config, c->config->name))
 			continue;
 		message(messages, c->config->name, "removed; it is stopped when no build runs");
-		g_ptr_array_steal_index(h->worlds, i);
-		g_ptr_array_add(h->removed, r);
+		g_ptr_array_steal_index(h->roster.worlds, i);
+		g_ptr_array_add(h->roster.removed, r);
 		childhurd_event(c, EVENT_STOP, "no longer configured");
 	}
 }
@@ -28,10 +28,10 @@ remove_missing(struct hird *h, const struct config *config, GPtrArray *messages)
 static struct world *
 bring_back(struct hird *h, const char *name)
 {
-	for (guint i = 0; i < h->removed->len; i++) {
-		struct world *r = g_ptr_array_index(h->removed, i);
+	for (guint i = 0; i < h->roster.removed->len; i++) {
+		struct world *r = g_ptr_array_index(h->roster.removed, i);
 		if (!strcmp(world_childhurd(r)->config->name, name))
-			return g_ptr_array_steal_index(h->removed, i);
+			return g_ptr_array_steal_index(h->roster.removed, i);
 	}
 	return NULL;
 }
@@ -55,7 +55,7 @@ add_and_change(struct hird *h, const struct config *config, GPtrArray *messages)
 	g_autoptr(GPtrArray) fresh = g_ptr_array_new();
 	for (guint i = 0; i < config->guests->len; i++) {
 		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
-		struct world *r = hird_find(h, guest->name);
+		struct world *r = roster_find(&h->roster, guest->name);
 		if (r) {
 			configure(r, guest, messages);
 		} else {
@@ -69,8 +69,8 @@ add_and_change(struct hird *h, const struct config *config, GPtrArray *messages)
 		}
 		g_ptr_array_add(worlds, r);
 	}
-	g_ptr_array_unref(h->worlds);
-	h->worlds = worlds;
+	g_ptr_array_unref(h->roster.worlds);
+	h->roster.worlds = worlds;
 	for (guint i = 0; i < fresh->len; i++) {
 		struct childhurd *c = world_childhurd(g_ptr_array_index(fresh, i));
 		if (c->config->autostart)
@@ -340,6 +340,6 @@ hird_reload(struct hird *h, hird_reload_fn done, void *data)
 	load->messages = g_ptr_array_new_with_free_func(g_free);
 	load->present = g_array_new(FALSE, FALSE, sizeof(struct present));
 	g_array_set_clear_func(load->present, present_clear);
-	add_present(load->present, h->worlds);
+	add_present(load->present, h->roster.worlds);
 	lane_run(h->loads, RELOAD_LIMIT, load_work, on_loaded, load_free, load);
 }

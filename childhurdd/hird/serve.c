@@ -18,7 +18,7 @@ serve_names(void *data)
 	struct hird *h = data;
 	g_ptr_array_set_size(h->names, 0);
 	const struct childhurd *c;
-	for (guint i = 0; (c = hird_guest(h, i)); i++)
+	for (guint i = 0; (c = roster_guest(&h->roster, i)); i++)
 		g_ptr_array_add(h->names, c->config->name);
 	g_ptr_array_add(h->names, NULL);
 	return (const char *const *)h->names->pdata;
@@ -28,7 +28,7 @@ static gboolean
 serve_describe(void *data, const char *name, gboolean details, struct control_guest *guest)
 {
 	struct hird *h = data;
-	struct world *r = hird_find_any(h, name);
+	struct world *r = roster_find_any(&h->roster, name);
 	if (r)
 		describe(&h->host, r, details, &h->description, guest);
 	guest->publishing = r && publisher_busy(h->publisher);
@@ -51,13 +51,13 @@ serve_command(void *data, const char *name, enum control_verb verb, gboolean now
 	    [CONTROL_UNDRAIN] = {EVENT_UNDRAIN, EVENT_UNDRAIN, "undrained"},
 	};
 	struct hird *h = data;
-	struct world *r = hird_find_any(h, name);
+	struct world *r = roster_find_any(&h->roster, name);
 	if (!r || !h->listed) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_INITIALIZED,
 			    "the hypervisor does not answer yet; see the daemon's log");
 		return FALSE;
 	}
-	if (verb != CONTROL_STOP && r != hird_find(h, name)) {
+	if (verb != CONTROL_STOP && r != roster_find(&h->roster, name)) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED,
 			    "it is no longer configured, and can only be stopped");
 		return FALSE;
@@ -73,7 +73,7 @@ serve_machines(void *data, gsize *n)
 {
 	struct hird *h = data;
 	g_clear_pointer(&h->machines, g_array_unref);
-	h->machines = publisher_guests(&h->host, h->worlds);
+	h->machines = publisher_guests(&h->host, h->roster.worlds);
 	*n = h->machines->len;
 	return (const struct published_guest *)h->machines->data;
 }
@@ -136,7 +136,7 @@ serve_kept(void *data, const char *const *names,
 	*keeping = (struct keeping){
 	    .left = 1, .why = g_string_new(NULL), .done = done, .done_data = done_data};
 	for (; *names; names++) {
-		const struct world *r = hird_find_any(h, *names);
+		const struct world *r = roster_find_any(&h->roster, *names);
 		if (!r)
 			continue;
 		struct kept_record *record = g_new(struct kept_record, 1);
@@ -199,7 +199,8 @@ serve_screenshot(void *data, const char *name,
 		 void (*done)(GBytes *png, const GError *error, void *done_data), void *done_data)
 {
 	struct hird *h = data;
-	const struct world *r = hird_find_any(h, name); /* the caller has checked that it exists */
+	const struct world *r =
+	    roster_find_any(&h->roster, name); /* the caller has checked that it exists */
 	g_autoptr(GError) busy = NULL;
 	guint number = 0;
 	while (h->photos & 1u << number)
@@ -230,7 +231,7 @@ hird_metrics(void *data)
 	struct hird *h = data;
 	g_autoptr(GArray) guests = g_array_new(FALSE, TRUE, sizeof(struct control_guest));
 	const struct childhurd *c;
-	for (guint i = 0; (c = hird_guest(h, i)); i++) {
+	for (guint i = 0; (c = roster_guest(&h->roster, i)); i++) {
 		struct control_guest guest;
 		/* the next call frees strings; name and state, which the metrics use, stay */
 		describe(&h->host, world_of(c), FALSE, &h->description, &guest);
@@ -251,7 +252,7 @@ serve_check(void *data, selfcheck_fn done, void *done_data)
 static int
 serve_console(void *data, const char *name, GError **error)
 {
-	const struct world *r = hird_find_any(data, name);
+	const struct world *r = roster_find_any(&((struct hird *)data)->roster, name);
 	if (r)
 		return world_console_connect(r, error);
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "it is gone");

@@ -23,7 +23,7 @@ end_stranger(struct hird *h, const struct hypervisor_domain *domain)
 		hypervisor_destroy(h->host.hypervisor, &domain->qemu, NULL, NULL);
 		return;
 	}
-	g_ptr_array_add(h->removed, r);
+	g_ptr_array_add(h->roster.removed, r);
 	world_take_over(r, &domain->qemu);
 	childhurd_event(world_childhurd(r), EVENT_STOP, "no longer configured");
 }
@@ -35,7 +35,7 @@ end_strangers(struct hird *h, GPtrArray *domains)
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
 		g_autofree char *uuid = domain_uuid(h->host.config->state_directory, domain->name);
 		/* a guest that a reload has removed meanwhile is stopping already */
-		if (!hird_find_any(h, domain->name) && !strcmp(uuid, domain->qemu.uuid))
+		if (!roster_find_any(&h->roster, domain->name) && !strcmp(uuid, domain->qemu.uuid))
 			end_stranger(h, domain);
 	}
 }
@@ -45,7 +45,7 @@ take_over_found(struct hird *h, GPtrArray *domains)
 {
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
-		struct world *r = hird_find(h, domain->name);
+		struct world *r = roster_find(&h->roster, domain->name);
 		/* without a process it has ended, and libvirt does not know yet */
 		if (r && !strcmp(world_qemu(r)->uuid, domain->qemu.uuid) && domain->qemu.pid)
 			world_take_over(r, &domain->qemu);
@@ -62,7 +62,7 @@ end_unknown(struct hird *h, GPtrArray *domains)
 {
 	for (guint i = 0; i < domains->len; i++) {
 		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
-		struct world *r = hird_find(h, domain->name);
+		struct world *r = roster_find(&h->roster, domain->name);
 		if (!r || strcmp(world_qemu(r)->uuid, domain->qemu.uuid))
 			continue;
 		const struct childhurd *c = world_childhurd(r);
@@ -144,8 +144,8 @@ on_listed(const struct hypervisor_result *result, void *data)
 	}
 	h->listed = TRUE;
 	take_over_found(h, result->domains);
-	for (guint i = 0; i < h->worlds->len; i++) {
-		struct world *r = g_ptr_array_index(h->worlds, i);
+	for (guint i = 0; i < h->roster.worlds->len; i++) {
+		struct world *r = g_ptr_array_index(h->roster.worlds, i);
 		if (world_childhurd(r)->state == STATE_STOPPED)
 			start_at_begin(r);
 	}
@@ -174,7 +174,7 @@ take_over_on_domain(enum hypervisor_event event, const struct hypervisor_qemu *q
 		return;
 	}
 	const struct childhurd *c;
-	for (guint i = 0; (c = hird_guest(h, i)); i++)
+	for (guint i = 0; (c = roster_guest(&h->roster, i)); i++)
 		if (!strcmp(world_qemu(world_of(c))->uuid, qemu->uuid)) {
 			world_domain_event(world_of(c), event, qemu->id, detail);
 			return;

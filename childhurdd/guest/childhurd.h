@@ -125,7 +125,7 @@ enum failure {
 	FAILURE_BOOT_TIMEOUT, /* not ready within its limit */
 	FAILURE_IMPOSTOR,     /* the same, or hung, and a foreign host key answered */
 	FAILURE_HUNG,	      /* was ready, and did not answer for hang-timeout */
-	FAILURE_PANIC,	      /* the console says that it cannot go on */
+	FAILURE_PANIC,	      /* the console reports that it cannot go on */
 	FAILURE_HALTED,	      /* it halted before it was ready */
 	FAILURE_REBOOTED,     /* it rebooted, or powered itself off, before it was ready */
 	FAILURE_QEMU_EXIT,    /* QEMU ended, and the guest had not asked for it */
@@ -194,7 +194,7 @@ struct childhurd {
 	int failures;		  /* in a row */
 	int lacks;		  /* starts in a row that the host could not make */
 	int restarts;		  /* automatic ones since an operator started it */
-	gint64 launched_at;	  /* monotonic ms of QEMU's start; 0: unknown */
+	gint64 launched_at;	  /* monotonic ms of QEMU's start; 0: an earlier daemon's */
 	gint64 boots[BOOTS_KEPT]; /* ms that each took, the latest first; 0: none */
 };
 

@@ -236,7 +236,7 @@ make_room(struct disk *disk)
 
 /* --- a persistent overlay, and the image that it was made from --- */
 
-/* Read it as QEMU's user, who can write any file's name into an overlay as its backing file. */
+/* Read it as QEMU's user, which can write any file's name into an overlay as its backing file. */
 static gboolean
 probe_overlay(const struct disk *disk, struct image *image, GError **error)
 {

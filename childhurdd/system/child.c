@@ -48,7 +48,7 @@ struct child {
 	gint64 limit_ms;
 };
 
-/* A killed process that nobody asks about any more, but that must still be waited for. */
+/* A killed process whose struct child is freed, but that must still be waited for. */
 struct remains {
 	struct ev_io end;
 	pid_t pid;

@@ -20,7 +20,7 @@ struct child;
 /*
  * Called once when the child has ended and all its output is read. error NULL: it ran, with status
  * as from waitpid. error set: it could not be started, or limit passed and it was killed
- * (G_SPAWN_ERROR_FAILED; the message tells which). output: its stdout and stderr, at most
+ * (G_SPAWN_ERROR_FAILED; the message states which). output: its stdout and stderr, at most
  * CHILD_OUTPUT_MAX bytes. May free the child.
  */
 typedef void (*child_fn)(struct child *child, int status, const char *output, const GError *error,

@@ -47,7 +47,7 @@ copy_rest(int from, gint64 offset, gint64 max, int to)
 }
 
 /* Copy from, of size bytes, to a new file to; if it is far longer than limit, only its end, after a
- * line that says so. *ahead: how many bytes nearer to the start a byte is in the copy. */
+ * line that states this. *ahead: how many bytes nearer to the start a byte is in the copy. */
 static gboolean
 copy_end(int from, gint64 size, gint64 limit, int to, gint64 *ahead)
 {

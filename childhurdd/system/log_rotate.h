@@ -11,11 +11,11 @@
 
 /*
  * If path is larger than size: copy it to path.1 (and .1 to .2, ..., up to copies) and truncate it.
- * If it is larger by a quarter, the copy has only the last size bytes, after a line that says so.
- * Safe while another process appends to it (O_APPEND): only bytes written between the copy's last
- * read and the truncation, some microseconds, are lost. A missing file is no error. *ahead, which
- * may be NULL: how many bytes nearer to the start a byte is in the copy; minus the size, if the
- * file was truncated without a copy.
+ * If it is larger by a quarter, the copy has only the last size bytes, after a line that states
+ * this. Safe while another process appends to it (O_APPEND): only bytes written between the copy's
+ * last read and the truncation, some microseconds, are lost. A missing file is no error. *ahead,
+ * which may be NULL: how many bytes nearer to the start a byte is in the copy; minus the size, if
+ * the file was truncated without a copy.
  */
 gboolean log_rotate(const char *path, gint64 size, int copies, gint64 *ahead, GError **error);
 

@@ -116,7 +116,7 @@ on_health(enum event event, const char *text, gboolean impostor, void *data)
 				     (double)health_report(r->health)->ms[HEALTH_COMMAND] / 1000);
 		tell_room(r);
 		tell_clock(r);
-		enroll_finish(r->enroll); /* whatever the record said */
+		enroll_finish(r->enroll); /* whatever the record has */
 	}
 	childhurd_event(r->c, event, text);
 }

@@ -107,7 +107,7 @@ const char *world_console_log(const struct world *world);
 /* The path of failure.txt; NULL: it is not written. Caller frees. */
 char *world_failure(const struct world *world);
 const char *world_private_key(const struct world *world);
-const char *world_coordinator_key(const struct world *world); /* NULL: that one */
+const char *world_coordinator_key(const struct world *world); /* NULL: the private key */
 /* The file that does not answer and that its start or end waits for (lane_waits_for); NULL: none.
  * Caller frees. */
 char *world_waits_for(const struct world *world);

@@ -147,9 +147,9 @@ late_error(const struct lane *lane, gint64 waited)
 }
 
 /*
- * For how many ms this job has waited for one file, be it that of the work before it: in a lane
- * that many share, the last ones may wait long although each file answers. A file that is given up
- * does not answer, so its time counts for this job, too.
+ * For how many ms this job has waited for one file, its own or that of the running job. The jobs of
+ * a shared lane may wait long in all although each file answers. The file of a given-up job does
+ * not answer, so its whole time counts for this job.
  */
 static gint64
 waited_for(struct lane_job *job)

@@ -220,7 +220,7 @@ take(struct job *job)
 	struct writer *writer = file->writer;
 	const char *why = job->error ? job->error->message : NULL;
 	gboolean newest = job->number == file->number;
-	/* of one that is forgotten no newer text follows */
+	/* a forgotten file gets no newer text */
 	GArray *waiters = take_waiters(file, file->forgotten ? file->number : job->number);
 	writer->busy--;
 	writer->late -= file->late;

@@ -108,7 +108,7 @@ start_failed(struct world *r, const char *text)
 	childhurd_event(r->c, lack_says(text) ? EVENT_START_LACKED : EVENT_START_FAILED, text);
 }
 
-/* A file did not answer: whether the start is good is not known. */
+/* The start failed because a file did not answer. That is no failure of the guest. */
 static inline void
 start_late(struct world *r, const char *text)
 {

@@ -370,8 +370,8 @@ world_know_keys(struct world *r)
 	known->extra = g_build_filename(r->host->config->secrets_directory, guest->name, NULL);
 	known->secrets = g_strdup(r->secrets);
 	known->offload_key = g_strdup(r->offload_key);
-	/* The record may have the host keys; the guest is not to be published by a key that the
-	 * coordinator cannot read. */
+	/* The record may have the host keys. But the guest must not be published with a key that
+	 * the coordinator cannot read. */
 	g_free(r->coordinator_key);
 	r->coordinator_key = coordinator_key(r->offload_key);
 	lane_run(r->files, FILES_LIMIT, know_work, on_known, known_free, known);

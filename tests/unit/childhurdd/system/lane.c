@@ -148,7 +148,7 @@ slow_work(void *data)
 	g_usleep(SLOW * 1000);
 }
 
-/* Together they take longer than the limit, and none of them does. */
+/* Together the jobs take longer than the limit, but none alone does. */
 static void
 test_many(void)
 {

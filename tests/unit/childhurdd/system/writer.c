@@ -272,7 +272,7 @@ test_forgotten(void)
 	g_assert_cmpuint(times_logged("given up"), ==, 0);
 }
 
-/* Whoever waits for a text that is not to be written any more is answered all the same. */
+/* A waiter for a text that is no longer wanted is answered all the same. */
 static void
 test_forgotten_answers(void)
 {

@@ -12,27 +12,27 @@
 
 /* --- events --- */
 
-static void
-log_event(const struct childhurd *c, gboolean state_changed, const char *said)
-{
-	/* a guest's text must neither add lines to the log nor control a terminal */
-	g_autofree char *text = text_line(said ? said : "", ' ');
-	GLogLevelFlags level = G_LOG_LEVEL_MESSAGE;
-	if (state_changed && (c->state == STATE_FAILED || c->state == STATE_BACKOFF ||
-			      c->state == STATE_UNRESPONSIVE))
-		level = G_LOG_LEVEL_WARNING;
-	if (state_changed)
-		g_log(G_LOG_DOMAIN, level, "%s: %s: %s", c->config->name, state_name(c->state),
-		      text);
-	else
-		g_log(G_LOG_DOMAIN, level, "%s: %s", c->config->name, text);
-}
-
-/* An event that is reported to clients once the change that it makes is published. */
+/* An event that is logged and reported to clients once the change that it makes is published. */
 struct told {
 	struct control_event event;
+	enum state state;
 	char *guest, *text;
 };
+
+static void
+log_event(const struct told *told)
+{
+	/* a guest's text must neither add lines to the log nor control a terminal */
+	g_autofree char *text = text_line(told->text, ' ');
+	GLogLevelFlags level = G_LOG_LEVEL_MESSAGE;
+	if (told->event.state && (told->state == STATE_FAILED || told->state == STATE_BACKOFF ||
+				  told->state == STATE_UNRESPONSIVE))
+		level = G_LOG_LEVEL_WARNING;
+	if (told->event.state)
+		g_log(G_LOG_DOMAIN, level, "%s: %s: %s", told->guest, told->event.state, text);
+	else
+		g_log(G_LOG_DOMAIN, level, "%s: %s", told->guest, text);
+}
 
 static void
 told_free(void *data)
@@ -44,9 +44,11 @@ told_free(void *data)
 }
 
 static void
-tell_clients(struct hird *h, void *data)
+tell(struct hird *h, void *data)
 {
 	const struct told *told = data;
+	if (told->text)
+		log_event(told);
 	if (h->control)
 		control_event(h->control, &told->event);
 }
@@ -59,11 +61,8 @@ host_event(void *hird, struct childhurd *c, gboolean state_changed, const char *
 		hird_publish(h);
 	if (state_changed)
 		metrics_state(h->metrics, c);
-	if (text)
-		log_event(c, state_changed, text);
-	if (!h->control)
-		return;
 	struct told *told = g_new(struct told, 1);
+	told->state = c->state;
 	told->guest = g_strdup(c->config->name);
 	told->text = g_strdup(text);
 	told->event = (struct control_event){.number = text ? ++h->event_number : 0,
@@ -71,7 +70,7 @@ host_event(void *hird, struct childhurd *c, gboolean state_changed, const char *
 					     .guest = told->guest,
 					     .state = state_changed ? state_name(c->state) : NULL,
 					     .text = told->text};
-	hird_after_publishing(h, tell_clients, told_free, told);
+	hird_after_publishing(h, tell, told_free, told);
 	if (state_changed || c->winding_down) /* an unresponsive guest's stop changes no state */
 		ev_timer_start(h->host.loop, &h->tend);
 }

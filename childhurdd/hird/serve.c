@@ -31,7 +31,6 @@ serve_describe(void *data, const char *name, gboolean details, struct control_gu
 	struct world *r = roster_find_any(&h->roster, name);
 	if (r)
 		describe(&h->host, r, details, &h->description, guest);
-	guest->publishing = r && publisher_busy(h->publisher);
 	return r != NULL;
 }
 
@@ -259,6 +258,13 @@ serve_console(void *data, const char *name, GError **error)
 	return -1;
 }
 
+static gboolean
+serve_publishing(void *data)
+{
+	const struct hird *h = data;
+	return publisher_busy(h->publisher);
+}
+
 struct control_hird
 hird_serve(struct hird *h)
 {
@@ -273,5 +279,6 @@ hird_serve(struct hird *h)
 				     .screenshot = serve_screenshot,
 				     .metrics = hird_metrics,
 				     .check = serve_check,
-				     .console = serve_console};
+				     .console = serve_console,
+				     .publishing = serve_publishing};
 }

@@ -240,18 +240,39 @@ client_next(struct control_client *client)
 	client->control->dispatch(client->request);
 }
 
+/* A client that reads a guest's state must find it published. So requests wait while the lists are
+ * written: for milliseconds, unless the folder does not answer. */
+static gboolean
+is_held(struct control_client *client)
+{
+	const struct control_hird *hird = &client->control->hird;
+	double now = ev_now(client->control->loop);
+	if (!hird->publishing || !hird->publishing(hird->data)) {
+		client->held = 0;
+		return FALSE;
+	}
+	if (!client->held)
+		client->held = now;
+	if (now - client->held > CONTROL_HOLD_LONGEST)
+		return FALSE;
+	ev_timer_set(&client->work, CONTROL_HOLD, 0.);
+	ev_timer_start(client->control->loop, &client->work);
+	return TRUE;
+}
+
 static void
 on_work(struct ev_loop *loop, ev_timer *watcher, int events)
 {
 	struct control_client *client = watcher->data;
 	ev_timer_stop(loop, watcher);
+	ev_timer_set(watcher, 0., 0.);
 	if (!client->cut && !client->closing) {
 		struct request *request = client->request;
 		if (request && request->lasting && client->half_closed)
 			request_free(request);
 		else if (request && request->pump && client_backlog(client) <= CONTROL_LOW_WATER)
 			request->pump(request);
-		if (!client->request)
+		if (!client->request && !is_held(client))
 			client_next(client);
 		client_listen(client);
 	}

@@ -46,8 +46,7 @@ struct control_guest {
 	    *why; /* why it is in this state: "started by root", "QEMU was killed by signal 9" */
 	const char *phase; /* what it does or waits for now: "waiting for the SSH banner" */
 	gboolean published;
-	gboolean publishing; /* its state may not be published yet; an event follows when it is */
-	gboolean autostart;  /* configured to start with the daemon */
+	gboolean autostart; /* configured to start with the daemon */
 	const char *listen_address;
 	int ssh_port;
 	int builds;		  /* running builds; -1: unknown */
@@ -136,6 +135,8 @@ struct control_hird {
 	/* Connect to the guest's serial line; the caller closes the descriptor. -1: error has the
 	 * reason; G_IO_ERROR_WOULD_BLOCK if there is a connection already, as QEMU takes one. */
 	int (*console)(void *data, const char *name, GError **error);
+	/* Is what the guests are now still to be written to the lists? NULL: never. */
+	gboolean (*publishing)(void *data);
 };
 
 /* Something that happened, such as a change of state. number counts from 1 while a daemon runs; an

@@ -42,6 +42,8 @@
 #define CONTROL_LISTEN	     64	   /* connections that wait to be accepted */
 #define CONTROL_ACCEPT_RETRY 0.5   /* s to the next try after a lack of descriptors or memory */
 #define CONTROL_TYPING_LIMIT 30000 /* ms that a QEMU may keep another connection */
+#define CONTROL_HOLD	     0.002 /* s between two looks whether the lists are written */
+#define CONTROL_HOLD_LONGEST 1.0   /* s that a request waits for that */
 #define CONTROL_RECHECK	     1.0 /* s; "drained" is checked again, as builds end without an event */
 
 /* An event that is kept for late readers; all strings are its own. */
@@ -76,7 +78,8 @@ struct control_client {
 	char *who;	/* "root", "alice", "uid 1000"; NULL: not looked up yet */
 	int may_change; /* -1: not checked yet */
 	ev_io reading, writing;
-	ev_timer work;	/* due at once: runs the next request, or pumps the one that runs */
+	ev_timer work; /* due at once: runs the next request, or pumps the one that runs */
+	double held; /* since when the next request waits for the lists (ev_now); 0: it does not */
 	ev_timer limit; /* for the rest of a request to come, or the last reply to be read */
 	struct varlink_buffer in;
 	GByteArray *out;

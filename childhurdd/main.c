@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <locale.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #include "childhurdd/host/check.h"
 #include "childhurdd/host/config_trust.h"
 #include "childhurdd/host/prepare.h"
+#include "childhurdd/inject/injector.h"
 #include "childhurdd/qemu/user.h"
 #include "childhurdd/system/descriptors.h"
 #include "childhurdd/system/lane.h"
@@ -30,6 +32,7 @@
 #include "childhurdd/system/notify.h"
 #include "childhurdd/system/own_folder.h"
 #include "childhurdd/system/reaper.h"
+#include "childhurdd/system/relay.h"
 #include "config/base/streams.h"
 #include "config/config.h"
 
@@ -208,6 +211,11 @@ main(int argc, char **argv)
 	    g_option_context_new("- keep GNU/Hurd virtual machines as build machines");
 	g_autoptr(GError) error = NULL;
 	streams_fill();
+	mallopt(M_ARENA_MAX, 1); /* what one worker has freed is there for the others */
+	if (relay_wanted(argc, argv))
+		return relay_main(argv);
+	if (injector_wanted(argc, argv))
+		return injector_main(argv);
 	setlocale(LC_CTYPE, ""); /* for --help */
 	g_option_context_add_main_entries(context, options, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error) || argc > 1) {

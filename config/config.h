@@ -17,7 +17,20 @@ enum config_acceleration {
 	CONFIG_ACCELERATION_TCG
 };
 enum config_network { CONFIG_NETWORK_USER, CONFIG_NETWORK_ISOLATED };
+enum config_architecture {
+	CONFIG_ARCHITECTURE_AUTO,
+	CONFIG_ARCHITECTURE_I586,
+	CONFIG_ARCHITECTURE_X86_64
+};
+enum config_distribution {
+	CONFIG_DISTRIBUTION_AUTO,
+	CONFIG_DISTRIBUTION_GUIX,
+	CONFIG_DISTRIBUTION_DEBIAN,
+	CONFIG_DISTRIBUTION_OTHER
+};
 enum config_inject { CONFIG_INJECT_SECRET_SERVICE, CONFIG_INJECT_IMAGE, CONFIG_INJECT_NONE };
+enum config_warm_start { CONFIG_WARM_START_AUTO, CONFIG_WARM_START_NO };
+enum config_autostart { CONFIG_AUTOSTART_NO, CONFIG_AUTOSTART_YES, CONFIG_AUTOSTART_ASLEEP };
 enum config_restart { CONFIG_RESTART_ALWAYS, CONFIG_RESTART_ON_FAILURE, CONFIG_RESTART_NEVER };
 
 #define SECRETS_GUEST_PORT 1004 /* the guest's port of the secret service */
@@ -46,6 +59,12 @@ struct config_guest {
 	int ssh_port, secrets_port;
 	char *listen_address; /* IPv4; QEMU's user network forwards no IPv6 */
 
+	enum config_architecture architecture; /* as configured; see config_guest_is_64 */
+	enum config_distribution distribution;
+	enum config_architecture seen_architecture; /* what the image is; AUTO: unknown */
+	enum config_distribution seen_distribution;
+	guint follows; /* the keys, by their place in kinds.c, that these decide */
+
 	char *image;	    /* absolute path; NULL, only with a kernel: no disk */
 	char *image_format; /* "qcow2", "raw", or NULL: to be probed */
 	char *kernel;	    /* NULL: boot from the disk */
@@ -68,6 +87,11 @@ struct config_guest {
 	gint64 clock_skew_limit; /* ms */
 	enum config_inject inject;
 
+	enum config_warm_start warm_start;
+	char *prepare_command; /* "": none */
+	int recycle_after;     /* builds; 0: never */
+	gint64 idle_timeout;   /* ms; 0: never */
+
 	gboolean offloading;
 	char *user;
 	char *admin_user;
@@ -77,7 +101,7 @@ struct config_guest {
 	double speed;
 	double overload_threshold;
 
-	gboolean autostart;
+	enum config_autostart autostart;
 	enum config_restart restart;
 	char *probe_command;
 	/* All times in milliseconds. */
@@ -157,6 +181,27 @@ struct config_guest *config_guest_from(const char *name, const char *const *word
 				       const struct config_guest *other);
 
 /*
+ * The same guest, with what its image is: keys that are not given follow from that, unless
+ * `architecture' and `distribution' say otherwise. AUTO: unknown, and then as i586 and Guix. The
+ * caller owns it.
+ */
+struct config_guest *config_guest_settle(const struct config_guest *guest,
+					 enum config_architecture architecture,
+					 enum config_distribution distribution);
+/* What it is, as configured or as seen. */
+gboolean config_guest_is_64(const struct config_guest *guest);
+/* AUTO: unknown. */
+enum config_distribution config_guest_distribution(const struct config_guest *guest);
+/* Is its machine a q35, whose disks are on AHCI? */
+gboolean config_guest_has_ahci(const struct config_guest *guest);
+/*
+ * What the Hurd cannot do on the machine that a guest has: the reason, and what would be right;
+ * *key: where that is said. NULL: nothing. Caller frees. Loading a configuration reports what is
+ * certain by then; the rest shows when the image is known.
+ */
+char *config_guest_misfit(const struct config_guest *guest, const char **key);
+
+/*
  * A guest goes with the last of its owners: the configuration that it was read with, and those who
  * go on with it when another one holds. NULL is allowed. One thread's only.
  */
@@ -172,6 +217,8 @@ struct config_port {
 /* All ports of a guest: an array of struct config_port, which the caller unrefs; strings are
  * borrowed. */
 GArray *config_guest_ports(const struct config_guest *guest);
+/* The address by which this host reaches its ports: listen-address, unless that is all of them. */
+const char *config_guest_reached_at(const struct config_guest *guest);
 /* Do the two collide: the same port, at addresses that overlap? */
 gboolean config_port_meets(const struct config_port *a, const struct config_port *b);
 

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "config/kinds.h"
 #include "config/load_internal.h"
 
 /* --- one guest --- */
@@ -81,6 +82,8 @@ static const struct {
     {"-hda", "image"},
     {"-snapshot", "disk = ephemeral"},
     {"-rtc", "clock"},
+    {"-loadvm", "warm-start"},
+    {"-incoming", "warm-start"},
 };
 
 static void
@@ -105,6 +108,53 @@ check_options(struct loader *l, const struct config_guest *guest)
 	}
 }
 
+/* Keys of warm states that would have no effect. That an asleep guest has none is slow, and no
+ * fault. */
+static void
+check_warm(struct loader *l, const struct config_guest *guest)
+{
+	gboolean persistent = guest->disk == CONFIG_DISK_PERSISTENT;
+	if (*guest->prepare_command && guest->warm_start == CONFIG_WARM_START_NO)
+		crosscheck_fault(l, guest, "prepare-command",
+				 "is run before a warm state is saved, and warm-start = no saves "
+				 "none; leave one of them out");
+	else if (*guest->prepare_command && persistent)
+		crosscheck_fault(l, guest, "prepare-command",
+				 "is run once before the first warm state, and with disk = "
+				 "persistent a guest is saved as it falls asleep, with what is on "
+				 "its disk; leave it out, or write disk = ephemeral");
+	else if (*guest->prepare_command && guest->kernel && !guest->image)
+		crosscheck_fault(l, guest, "prepare-command",
+				 "is run before a warm state is saved, and a guest without an "
+				 "image has none; leave it out");
+	if (guest->recycle_after && persistent)
+		crosscheck_fault(l, guest, "recycle-after",
+				 "%d with disk = persistent: what a build writes there is kept, so "
+				 "there is no pristine state; write recycle-after = never, or "
+				 "disk = ephemeral",
+				 guest->recycle_after);
+	else if (guest->recycle_after && !guest->offloading)
+		crosscheck_fault(l, guest, "recycle-after",
+				 "%d with offloading = no: it has no builds that could be counted; "
+				 "write recycle-after = never",
+				 guest->recycle_after);
+}
+
+/* What depends on a machine that is not certain yet is checked when the guest starts. */
+static void
+check_fit(struct loader *l, const struct config_guest *guest)
+{
+	const char *key;
+	g_autofree char *what = config_guest_misfit(guest, &key);
+	gboolean by_machine = what && !strcmp(key, "memory-size");
+	if (what && (!by_machine || kind_is_certain(guest)))
+		crosscheck_fault(l, guest, key, "%s", what);
+	if (guest->inject == CONFIG_INJECT_IMAGE && !guest->image && guest->kernel)
+		crosscheck_fault(l, guest, "inject",
+				 "\"image\" without an image: there is nothing to write into; use "
+				 "secret-service or none");
+}
+
 void
 crosscheck_guest(struct loader *l, const struct config_guest *guest)
 {
@@ -126,8 +176,10 @@ crosscheck_guest(struct loader *l, const struct config_guest *guest)
 		crosscheck_fault(
 		    l, guest, "systems",
 		    "is empty; name the systems it builds for, or say offloading = no");
+	check_warm(l, guest);
 	check_own_ports(l, guest);
 	check_options(l, guest);
+	check_fit(l, guest);
 }
 
 /* --- guests against each other --- */

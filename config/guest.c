@@ -119,6 +119,12 @@ config_guest_from(const char *name, const char *const *words, const struct confi
 	return NULL;
 }
 
+const char *
+config_guest_reached_at(const struct config_guest *guest)
+{
+	return strcmp(guest->listen_address, "0.0.0.0") ? guest->listen_address : "127.0.0.1";
+}
+
 GArray *
 config_guest_ports(const struct config_guest *guest)
 {

@@ -21,6 +21,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "config/base/text.h"
 #include "config/value.h"
 
 #define KEY_NAME_MAX 48 /* longer than any key, and short enough for inih */
@@ -61,6 +62,14 @@ ini_error_add(GPtrArray *errors, const char *file, int line, char *text)
 	error->line = line;
 	error->text = text;
 	g_ptr_array_add(errors, error);
+}
+
+char *
+ini_error_message(const struct ini_error *error)
+{
+	g_autofree char *file = text_line(error->file, '?');
+	return error->line ? g_strdup_printf("%s:%d: %s", file, error->line, error->text)
+			   : g_strdup_printf("%s: %s", file, error->text);
 }
 
 static void

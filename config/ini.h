@@ -35,5 +35,7 @@ void ini_entry_free(void *entry);
 void ini_error_free(void *error);
 /* Takes ownership of text. */
 void ini_error_add(GPtrArray *errors, const char *file, int line, char *text);
+/* "FILE:LINE: TEXT", or "FILE: TEXT" of the file as a whole. The caller frees. */
+char *ini_error_message(const struct ini_error *error);
 
 #endif

@@ -15,10 +15,16 @@
 #define MINUTE (60 * SECOND)
 #define HOUR   (60 * MINUTE)
 
+/* In the order of the enumerations in config.h. */
+static const char *const architectures[] = {"auto", "i586", "x86_64", NULL};
+static const char *const distributions[] = {"auto", "guix", "debian", "other", NULL};
 static const char *const disks[] = {"ephemeral", "persistent", NULL};
 static const char *const accelerations[] = {"auto", "kvm", "tcg", NULL};
 static const char *const networks[] = {"user", "isolated", NULL};
 static const char *const injections[] = {"secret-service", "image", "none", NULL};
+/* In the order of the enumerations in config.h. */
+static const char *const autostarts[] = {"no", "yes", "asleep", NULL};
+static const char *const warm_starts[] = {"auto", "no", NULL};
 static const char *const restarts[] = {"always", "on-failure", "never", NULL};
 static const char *const formats[] = {"qcow2", "raw", NULL};
 
@@ -73,10 +79,19 @@ const struct key keys[] = {
 	{"forward", KEY_FORWARD, G(forwards), NULL, "none", 0, 0, NULL,
 	 "A further port of the host that leads into the guest, [ADDRESS:]HOSTPORT -> GUESTPORT, as 8080 -> 80; without "
 	 "ADDRESS at listen-address. Given once for each forward, and for one guest only: two guests cannot share a port."},
-	{"image", KEY_PATH, G(image), NULL, "required, unless kernel is given", 0, 0, NULL,
-	 "The disk image that the guest starts from. It is only read."},
+	{"image", KEY_IMAGE, G(image), NULL, "required, unless kernel is given", 0, 0, NULL,
+	 "The disk image that the guest starts from, which is only read: a file, or the name of an image that childhurdctl image "
+	 "keeps. A word without a slash is a name; a file beside the configuration is ./FILE."},
 	{"image-format", KEY_TEXT, G(image_format), NULL, "probed", 0, 0, formats,
 	 "The format of the image. Set raw for a raw image that does not look like a disk."},
+	{"architecture", KEY_CHOICE, G(architecture), "auto", NULL, 0, 0, architectures,
+	 "What the guest runs on: auto is what the programs in the image are made for, and i586 where that cannot be seen. It "
+	 "decides what machine and systems are where they are not given, and what acceleration is tried."},
+	{"distribution", KEY_CHOICE, G(distribution), "auto", NULL, 0, 0, distributions,
+	 "Whose Hurd it is; auto: looked up in the image. It decides what inject, offloading and user are where they are not "
+	 "given: a Debian is not published, its user is root, and inject is image. With inject = image it also decides what "
+	 "is written beside the secrets: for a Debian, root's authorized_keys, a drop-in of sshd and a serial console in "
+	 "GRUB's menu."},
 	{"kernel", KEY_PATH, G(kernel), NULL, "none: the disk boots", 0, 0, NULL,
 	 "A multiboot kernel that QEMU loads itself, GNU Mach for instance."},
 	{"kernel-arguments", KEY_TEXT, G(kernel_arguments), "", NULL, 0, 0, NULL,
@@ -91,13 +106,15 @@ const struct key keys[] = {
 	 "Makes the overlay larger than the image."},
 	{"memory-size", KEY_SIZE, G(memory_size), "2G", NULL, 16 * MIB, 1 * KIB * GIB, NULL, "The guest's memory."},
 	{"cpus", KEY_INT, G(cpus), "1", NULL, 1, 255, NULL, "The guest's processors. Most Hurds need one."},
-	{"machine", KEY_WORD, G(machine), "pc", NULL, 0, 0, NULL, "QEMU's machine type."},
+	{"machine", KEY_WORD, G(machine), "pc", "pc; for x86_64 q35", 0, 0, NULL,
+	 "QEMU's machine type. Its disk is on IDE, on a q35 on AHCI. A pc has less than 3584 MiB of memory, a q35 no CD-ROM: the "
+	 "Hurd's drivers cannot do more."},
 	{"cpu", KEY_WORD, G(cpu), NULL, "QEMU's", 0, 0, NULL, "QEMU's CPU model, as its option -cpu takes it."},
 	{"network-device", KEY_WORD, G(network_device), "rtl8139", NULL, 0, 0, NULL,
 	 "QEMU's network device. The Hurd knows rtl8139 and e1000."},
 	{"emulator", KEY_PROGRAM, G(emulator), "qemu-system-x86_64", NULL, 0, 0, NULL, "The emulator to use."},
 	{"acceleration", KEY_CHOICE, G(acceleration), "auto", NULL, 0, 0, accelerations,
-	 "auto: KVM where a probe proves that it runs 32-bit guests, else TCG. kvm: KVM, or the guest fails."},
+	 "auto: KVM where a probe proves that it runs guests of that architecture, else TCG. kvm: KVM, or the guest fails."},
 	{"network", KEY_CHOICE, G(network), "user", NULL, 0, 0, networks,
 	 "user: QEMU's user network; isolated: the same, with no way out of the guest."},
 	{"qemu-options", KEY_ARGV, G(qemu_options), "", NULL, 0, 0, NULL,
@@ -108,15 +125,31 @@ const struct key keys[] = {
 	{"clock-skew-limit", KEY_TIME, G(clock_skew_limit), "30s", NULL, SECOND, 365 * 24 * HOUR, NULL,
 	 "How far the guest's clock may be from the host's. Beyond it the guest is not published, and admin-user sets its "
 	 "clock when no build runs. Without effect if clock is set."},
-	{"inject", KEY_CHOICE, G(inject), "secret-service", NULL, 0, 0, injections,
-	 "How secrets get into the guest. secret-service: by Guix' protocol; none: the guest has them already, and its public "
-	 "host keys are among its extra files. image is not supported yet."},
-	{"offloading", KEY_BOOL, G(offloading), "yes", NULL, 0, 0, NULL,
+	{"inject", KEY_CHOICE, G(inject), "secret-service", "secret-service; for a Debian image", 0, 0, injections,
+	 "How secrets get into the guest. secret-service: by Guix' protocol; image: they are written into the ext2 file system of "
+	 "its disk before it boots, which has to be clean; none: the guest has them already, and its public host keys are among "
+	 "its extra files."},
+	{"warm-start", KEY_CHOICE, G(warm_start), "auto", NULL, 0, 0, warm_starts,
+	 "auto: once a boot is proven, save the booted guest, and start from that state wherever it is possible; with disk = "
+	 "persistent only when it falls asleep, for the next start. no: boot at each start."},
+	{"prepare-command", KEY_TEXT, G(prepare_command), "", NULL, 0, 0, NULL,
+	 "A command that admin-user runs once over SSH before the warm state is saved, to fill the store for instance. Not "
+	 "with disk = persistent or warm-start = no."},
+	{"recycle-after", KEY_INT, G(recycle_after), "never", NULL, 1, 1000000, NULL,
+	 "After so many builds the guest is made pristine before it takes the next: nothing of them is left. A build is a "
+	 "slot that was taken and given back, with a session in the guest meanwhile. Not with disk = persistent or "
+	 "offloading = no."},
+	{"idle-timeout", KEY_TIME, G(idle_timeout), "never", NULL, SECOND, 365 * 24 * HOUR, NULL,
+	 "After so long without a build or an SSH session the guest is put to sleep: it does not run, stays published, and "
+	 "starts when somebody connects to its ssh-port."},
+	{"offloading", KEY_BOOL, G(offloading), "yes", "yes; for a Debian no", 0, 0, NULL,
 	 "Publish the guest as a build machine."},
-	{"user", KEY_NAME, G(user), "offloading", NULL, 0, 0, NULL, "The account that coordinators log in as."},
+	{"user", KEY_NAME, G(user), "offloading", "offloading; for a Debian root", 0, 0, NULL,
+	 "The account that coordinators log in as."},
 	{"admin-user", KEY_NAME, G(admin_user), "root", NULL, 0, 0, NULL,
 	 "The account for probes, for halting, and for childhurdctl ssh."},
-	{"systems", KEY_LIST, G(systems), "i586-gnu", NULL, 0, 0, NULL, "The systems that the guest builds for."},
+	{"systems", KEY_LIST, G(systems), "i586-gnu", "i586-gnu; for x86_64 x86_64-gnu", 0, 0, NULL,
+	 "The systems that the guest builds for."},
 	{"features", KEY_LIST, G(features), "", NULL, 0, 0, NULL, "Features, as in Guix' build-machine."},
 	{"parallel-builds", KEY_INT, G(parallel_builds), "1", NULL, 1, 64, NULL, "Builds at a time."},
 	{"speed", KEY_REAL, G(speed), "1.0", NULL, 0.001, 1000, NULL,
@@ -126,7 +159,8 @@ const struct key keys[] = {
 	{"store-floor", KEY_SIZE, G(store_floor), NULL, "nothing is done", 100 * MIB, 16 * KIB * GIB, NULL,
 	 "When less is free on /gnu/store and no build runs, a guest with an ephemeral disk is restarted with a new one. On "
 	 "any other guest, and if a new disk would not help, garbage is collected."},
-	{"autostart", KEY_BOOL, G(autostart), "yes", NULL, 0, 0, NULL, "Start the guest with the daemon."},
+	{"autostart", KEY_CHOICE, G(autostart), "yes", NULL, 0, 0, autostarts,
+	 "yes: start the guest with the daemon; asleep: publish it, and start it when somebody connects to its ssh-port."},
 	{"restart", KEY_CHOICE, G(restart), "on-failure", NULL, 0, 0, restarts,
 	 "What to do when a guest ends by itself. on-failure: a crash or a hang restarts it, a power off does not."},
 	{"probe-command", KEY_TEXT, G(probe_command), "true", NULL, 0, 0, NULL,
@@ -149,6 +183,12 @@ gboolean
 key_is_repeated(const struct key *key)
 {
 	return key->type == KEY_MODULE || key->type == KEY_FORWARD;
+}
+
+gboolean
+key_can_be_never(const struct key *key)
+{
+	return key->standard && !strcmp(key->standard, KEY_NEVER);
 }
 
 const struct key *

@@ -22,6 +22,7 @@ enum key_type {
 	KEY_NAME,    /* of an account or group: char * */
 	KEY_URI,     /* of libvirt: char * */
 	KEY_PATH,    /* absolute, or relative to the configuration file's folder: char * */
+	KEY_IMAGE,   /* the same, or an image's name, which has no slash: char * */
 	KEY_PROGRAM, /* a path, or a name to look up in PATH: char * */
 	KEY_ADDRESS, /* an IPv4 address: char * */
 	KEY_DATE,    /* "now" (NULL), or a date and time: char * */
@@ -55,6 +56,10 @@ extern const gsize n_keys;
 
 /* Is the key given once for each of its values? */
 gboolean key_is_repeated(const struct key *key);
+
+/* The value that stands for 0 in a number that may have none. */
+#define KEY_NEVER "never"
+gboolean key_can_be_never(const struct key *key);
 
 /* The key of that name for the scope (KEY_DAEMON, or else a guest's), or NULL. */
 const struct key *key_find(const char *name, gboolean daemon);

@@ -9,7 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "config/base/text.h"
+#include "config/image_name.h"
+#include "config/kinds.h"
 #include "config/load_internal.h"
 #include "config/value.h"
 
@@ -58,13 +59,8 @@ static void
 tell_errors(struct loader *l, GPtrArray *messages)
 {
 	g_ptr_array_sort_with_data(l->errors, by_place, l);
-	for (guint i = 0; i < l->errors->len; i++) {
-		const struct ini_error *e = g_ptr_array_index(l->errors, i);
-		g_autofree char *file = text_line(e->file, '?');
-		g_ptr_array_add(messages, e->line
-					      ? g_strdup_printf("%s:%d: %s", file, e->line, e->text)
-					      : g_strdup_printf("%s: %s", file, e->text));
-	}
+	for (guint i = 0; i < l->errors->len; i++)
+		g_ptr_array_add(messages, ini_error_message(g_ptr_array_index(l->errors, i)));
 }
 
 void
@@ -149,6 +145,14 @@ make_guest(struct loader *l, const struct section *s, int number)
 	set_standards(guest, FALSE);
 	apply(l, "defaults", guest, FALSE, given);
 	apply(l, s->title, guest, FALSE, given);
+	if (guest->image && !strchr(guest->image, '/')) {
+		g_autofree char *name = guest->image;
+		guest->image = image_file(l->config->state_directory, name);
+	}
+	for (gsize i = 0; i < n_keys; i++)
+		if (!given[i])
+			guest->follows |= kind_bit(&keys[i]);
+	kind_apply(guest);
 	if (!guest->modules)
 		guest->modules = g_ptr_array_new();
 	if (!guest->forwards)

@@ -218,9 +218,6 @@ sections_check(struct loader *l)
 				   what);
 		else if (is_count)
 			sections_find(l, entry->section)->count = count;
-		else if (!strcmp(key->name, "inject") && guest.inject == CONFIG_INJECT_IMAGE)
-			load_fault(l, entry->file, entry->line, entry->section, entry->key,
-				   "\"image\" is not supported yet; use secret-service or none");
 		if (!is_count)
 			value_clear(key, owner);
 	}

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/image_name.h"
+
 #define QUOTE_MAX   60 /* bytes of a value in a message */
 #define ACCOUNT_MAX 32 /* bytes, as for useradd */
 
@@ -83,11 +85,24 @@ choices_text(const char *const *choices)
 	return g_strjoinv(", ", (char **)choices);
 }
 
+/* Where yes and no are choices, they may be written as those of a KEY_BOOL. */
+static const char *
+choice_word(const struct key *key, const char *text)
+{
+	if (!g_strv_contains(key->choices, "yes"))
+		return text;
+	if (!g_ascii_strcasecmp(text, "yes") || !g_ascii_strcasecmp(text, "true"))
+		return "yes";
+	if (!g_ascii_strcasecmp(text, "no") || !g_ascii_strcasecmp(text, "false"))
+		return "no";
+	return text;
+}
+
 static char *
 set_choice(const struct key *key, const char *text, void *field)
 {
 	for (int i = 0; key->choices[i]; i++) {
-		if (strcmp(key->choices[i], text))
+		if (strcmp(key->choices[i], choice_word(key, text)))
 			continue;
 		*(int *)field = i;
 		return NULL;
@@ -203,6 +218,13 @@ set_text(const struct key *key, const char *text, const char *folder, char **fie
 		return NULL;
 	case KEY_PATH:
 		replace(field, path_from(text, folder));
+		return NULL;
+	case KEY_IMAGE:
+		if (!strchr(text, '/') && !image_name_is_good(text))
+			return value_wrong(text,
+					   "is not the name of an image that childhurdctl image "
+					   "keeps; a file beside this one is ./FILE");
+		replace(field, strchr(text, '/') ? path_from(text, folder) : g_strdup(text));
 		return NULL;
 	case KEY_PROGRAM:
 		replace(field, strchr(text, '/') ? path_from(text, folder) : g_strdup(text));
@@ -389,6 +411,7 @@ value_set(const struct key *key, const char *text, const char *folder, void *own
 	case KEY_URI:
 	case KEY_WORD:
 	case KEY_PATH:
+	case KEY_IMAGE:
 	case KEY_PROGRAM:
 	case KEY_ADDRESS:
 		return set_text(key, text, folder, field);
@@ -460,6 +483,7 @@ value_text(const struct key *key, const void *owner)
 	case KEY_URI:
 	case KEY_WORD:
 	case KEY_PATH:
+	case KEY_IMAGE:
 	case KEY_PROGRAM:
 	case KEY_ADDRESS:
 		text = *(char *const *)field;
@@ -469,8 +493,12 @@ value_text(const struct key *key, const void *owner)
 			return g_strdup("");
 		return g_strdup_printf("%" G_GINT64_FORMAT, *(const gint64 *)field);
 	case KEY_TIME:
+		if (!*(const gint64 *)field && key_can_be_never(key))
+			return g_strdup(KEY_NEVER);
 		return g_strdup_printf("%" G_GINT64_FORMAT "ms", *(const gint64 *)field);
 	case KEY_INT:
+		if (!*(const int *)field && key_can_be_never(key))
+			return g_strdup(KEY_NEVER);
 		return g_strdup_printf("%d", *(const int *)field);
 	case KEY_REAL:
 		return real_text(*(const double *)field);
@@ -500,6 +528,7 @@ value_clear(const struct key *key, void *owner)
 	case KEY_URI:
 	case KEY_WORD:
 	case KEY_PATH:
+	case KEY_IMAGE:
 	case KEY_PROGRAM:
 	case KEY_ADDRESS:
 	case KEY_DATE:
@@ -528,6 +557,7 @@ value_equal(const struct key *key, const void *a, const void *b)
 	case KEY_URI:
 	case KEY_WORD:
 	case KEY_PATH:
+	case KEY_IMAGE:
 	case KEY_PROGRAM:
 	case KEY_ADDRESS:
 	case KEY_DATE:

@@ -97,6 +97,13 @@ value_set_number(const struct key *key, const char *text, void *field)
 	double value;
 	gboolean parsed = FALSE;
 	const char *advice = "is not a whole number";
+	if (key_can_be_never(key) && !strcmp(text, KEY_NEVER)) {
+		if (key->type == KEY_INT)
+			*(int *)field = 0;
+		else
+			*(gint64 *)field = 0;
+		return NULL;
+	}
 	switch (key->type) {
 	case KEY_SIZE:
 		advice = "is not a size; write a number with K, M or G, as 512M";

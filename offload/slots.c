@@ -10,34 +10,47 @@
  * Guix locks a slot for writing. A user that may only read a slot's file can lock it for reading,
  * which also keeps builds out, but is not a build. To prevent that, only the machine folder's user
  * and group can enter it.
+ *
+ * A lock that others wait for cannot be taken in the moment in which a build gives it back. So a
+ * slot is guarded while its build runs: its file changes places with a new one, N with .N.build,
+ * which we have locked already. The build has its lock on the old file, which we ask for and which
+ * nobody else can open any more. A file .N.build without us is from a process of ours that was
+ * killed: the next one goes on with it.
  */
 #include "offload/slots.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <gio/gio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/base/acl.h"
-#include "config/base/identity.h"
+#include "config/base/lack.h"
+#include "offload/slots_internal.h"
 
 #define KEPT (-1) /* the process that F_GETLK names for an open file description lock */
+/* O_NONBLOCK: a FIFO in its place must not block us */
+#define SLOT_FLAGS (O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
 
 struct slots {
 	char *state, *machine;
 	int descriptors[SLOTS_MAX]; /* of locked slots; -1: not locked */
+	int builds[SLOTS_MAX];	    /* of guarded slots' files before; -1: not guarded */
 	gboolean blamed;	    /* a foreign lock was reported */
+	gboolean unguarded;	    /* a slot that cannot be guarded was reported */
 };
 
-/* Has a build the slot? */
-static gboolean
-slot_locked(int directory, int slot, gboolean *visible)
+static char *
+slot_name(int slot)
 {
-	g_autofree char *name = g_strdup_printf("%d", slot);
+	return g_strdup_printf("%d", slot);
+}
+
+/* Has a build this file? */
+static gboolean
+slot_locked(int directory, const char *name, gboolean *visible)
+{
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET}; /* length 0: all of it */
 	/* O_NONBLOCK: a FIFO in its place must not block us */
 	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -56,37 +69,11 @@ slot_locked(int directory, int slot, gboolean *visible)
 	return locked;
 }
 
-static char *
-machine_name(const char *host_name, int port)
-{
-	return g_strdup_printf("%s:%d", host_name, port);
-}
-
-/* Which slots have files? The machine may have had more slots before, with builds in them. */
-static gboolean
-slots_present(int directory, gboolean *present)
-{
-	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
-	const struct dirent *entry;
-
-	if (!folder)
-		return FALSE;
-	while ((entry = readdir(folder))) {
-		char *end;
-		unsigned long slot = strtoul(entry->d_name, &end, 10);
-		if (g_ascii_isdigit(*entry->d_name) && !*end && slot < SLOTS_MAX)
-			present[slot] = TRUE;
-	}
-	closedir(folder);
-	return TRUE;
-}
-
 int
 slots_taken(const char *guix_state_directory, const char *host_name, int port, gboolean *visible)
 {
-	gboolean present[SLOTS_MAX] = {FALSE};
-	g_autofree char *machine = machine_name(host_name, port);
+	gboolean present[SLOTS_MAX] = {FALSE}, built[SLOTS_MAX] = {FALSE};
+	g_autofree char *machine = slots_machine_name(host_name, port);
 	g_autofree char *path = g_build_filename(guix_state_directory, "offload", machine, NULL);
 	int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int taken = 0;
@@ -96,13 +83,17 @@ slots_taken(const char *guix_state_directory, const char *host_name, int port, g
 		*visible = errno == ENOENT;
 		return 0;
 	}
-	*visible = slots_present(directory, present);
+	*visible = slots_present(directory, present, built);
 	int problem = errno;
 	for (int slot = 0; slot < SLOTS_MAX; slot++) {
+		g_autofree char *name = present[slot] ? slot_name(slot) : NULL;
+		g_autofree char *before = built[slot] ? slots_build_name(slot) : NULL;
 		gboolean seen = TRUE;
 
-		if (present[slot])
-			taken += slot_locked(directory, slot, &seen);
+		if (name)
+			taken += slot_locked(directory, name, &seen);
+		if (before)
+			taken += slot_locked(directory, before, &seen);
 		if (!seen)
 			problem = errno;
 		*visible &= seen;
@@ -112,90 +103,11 @@ slots_taken(const char *guix_state_directory, const char *host_name, int port, g
 	return taken;
 }
 
-struct slots *
-slots_new(const char *guix_state_directory, const char *host_name, int port)
-{
-	struct slots *slots = g_new0(struct slots, 1);
-
-	slots->state = g_strdup(guix_state_directory);
-	slots->machine = machine_name(host_name, port);
-	for (int slot = 0; slot < SLOTS_MAX; slot++)
-		slots->descriptors[slot] = -1;
-	return slots;
-}
-
-void
-slots_free(struct slots *slots)
-{
-	if (!slots)
-		return;
-	for (int slot = 0; slot < SLOTS_MAX; slot++)
-		if (slots->descriptors[slot] >= 0)
-			close(slots->descriptors[slot]);
-	g_free(slots->state);
-	g_free(slots->machine);
-	g_free(slots);
-}
-
-/* Guix' hook opens them for writing, as guix-daemon's user, who owns the state directory. */
-static void
-give(int fd, const struct stat *owner)
-{
-	if (geteuid() == 0 && fchown(fd, owner->st_uid, owner->st_gid) == -1)
-		g_debug("a build slot cannot be given away: %s", g_strerror(errno));
-}
-
-/*
- * Open the folder in parent, making it if it is missing, and close parent. -1 and errno. Users that
- * may write to parent can replace the folder at any moment, and we may be root. So it is made as
- * parent's owner, and only a folder made in root's own parent is given away.
- */
-static int
-folder_open(int parent, const char *name, mode_t mode, const struct stat *owner)
-{
-	struct stat st = {0};
-	if (parent < 0)
-		return -1;
-	gboolean others = geteuid() == 0 && fstat(parent, &st) == 0 && st.st_uid != 0;
-	struct identity whose = {st.st_uid, st.st_gid, &st.st_gid, 1};
-	identity_enter(others ? &whose : NULL);
-	gboolean made = mkdirat(parent, name, mode) == 0;
-	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int problem = errno;
-	identity_leave(others ? &whose : NULL);
-
-	/* not of parent's owner: root's, or from a time when Guix ran as another user */
-	if (others && fd < 0 && problem == EACCES) {
-		fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		problem = errno;
-	}
-	if (made && !others && fd >= 0)
-		give(fd, owner);
-	close(parent);
-	errno = problem;
-	return fd;
-}
-
-/* The machine's folder, closed to all but its user and group. */
-static int
-machine_open(int state, const char *machine, const struct stat *owner)
-{
-	struct stat st;
-	int offload = folder_open(state, "offload", 0755, owner);
-	int fd = folder_open(offload, machine, 0750, owner);
-	int problem = errno;
-
-	if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & S_IRWXO))
-		fchmod(fd, st.st_mode & 07770); /* if we may */
-	errno = problem;
-	return fd;
-}
-
 /* Is the locked file still the slot's? */
 static gboolean
 slot_is(int folder, int slot, int fd)
 {
-	g_autofree char *name = g_strdup_printf("%d", slot);
+	g_autofree char *name = slot_name(slot);
 	struct stat kept, present;
 
 	return fstat(fd, &kept) == 0 && fstatat(folder, name, &present, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -216,6 +128,14 @@ blame(struct slots *slots, int slot, int fd)
 		  slots->state, slots->machine, slot, (int)lock.l_pid);
 }
 
+static gboolean
+slot_lock(int fd)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
 /* The slot's file cannot be locked: does a build have it? */
 static gboolean
 has_build(int fd)
@@ -225,21 +145,28 @@ has_build(int fd)
 	return fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_RDLCK;
 }
 
-/* Open and lock the slot; -1: a build has it, or *visible is FALSE. (The umask, or the folder's
- * default list, reduces the mode.) */
+/* Make the file, which must not be there. The umask, or the folder's default list, reduces the
+ * mode. */
+static int
+slot_make(int folder, const char *name, const struct stat *owner)
+{
+	int fd = openat(folder, name, SLOT_FLAGS | O_CREAT | O_EXCL, 0660);
+
+	if (fd >= 0)
+		slots_give(fd, owner);
+	return fd;
+}
+
+/* Open and lock the slot; -1: a build has it, or *visible is FALSE. */
 static int
 slot_keep(struct slots *slots, int folder, int slot, const struct stat *owner, gboolean *visible)
 {
-	const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-	g_autofree char *name = g_strdup_printf("%d", slot);
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	int fd = openat(folder, name, flags | O_CREAT | O_EXCL, 0660);
+	g_autofree char *name = slot_name(slot);
+	int fd = slot_make(folder, name, owner);
 
-	if (fd >= 0)
-		give(fd, owner);
-	else
-		fd = openat(folder, name, flags);
-	if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0)
+	if (fd < 0)
+		fd = openat(folder, name, SLOT_FLAGS);
+	if (fd >= 0 && slot_lock(fd))
 		return fd;
 	*visible = fd >= 0 && (errno == EAGAIN || errno == EACCES) && has_build(fd);
 	if (fd >= 0 && !*visible)
@@ -249,10 +176,24 @@ slot_keep(struct slots *slots, int folder, int slot, const struct stat *owner, g
 	return -1;
 }
 
+/* Does the build still run that had the slot's file before? there: that file is. */
+static gboolean
+build_runs(struct slots *slots, int folder, int slot, gboolean there, gboolean *visible)
+{
+	g_autofree char *name = slots_build_name(slot);
+	int *fd = &slots->builds[slot];
+
+	if (*fd < 0 && there)
+		*fd = openat(folder, name, SLOT_FLAGS);
+	if (*fd < 0)
+		return there && slot_locked(folder, name, visible);
+	return !slot_lock(*fd) && has_build(*fd);
+}
+
 int
 slots_hold(struct slots *slots, int parallel_builds, gboolean *visible)
 {
-	gboolean present[SLOTS_MAX] = {FALSE};
+	gboolean present[SLOTS_MAX] = {FALSE}, built[SLOTS_MAX] = {FALSE};
 	struct stat owner;
 	int taken = 0, folder = open(slots->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -263,12 +204,14 @@ slots_hold(struct slots *slots, int parallel_builds, gboolean *visible)
 		close(folder);
 		return 0;
 	}
-	folder = machine_open(folder, slots->machine, &owner);
-	*visible = folder >= 0 && slots_present(folder, present);
+	folder = slots_machine_open(folder, slots->machine, &owner);
+	*visible = folder >= 0 && slots_present(folder, present, built);
 	for (int slot = 0; folder >= 0 && slot < SLOTS_MAX; slot++) {
 		gboolean seen = TRUE;
 		int *fd = &slots->descriptors[slot];
 
+		if (slots->builds[slot] >= 0 || built[slot])
+			taken += build_runs(slots, folder, slot, built[slot], &seen);
 		if (slot >= parallel_builds && !present[slot])
 			continue;
 		if (*fd >= 0 && !slot_is(folder, slot, *fd)) {
@@ -285,102 +228,189 @@ slots_hold(struct slots *slots, int parallel_builds, gboolean *visible)
 	return taken;
 }
 
-/* --- root's part for another user's daemon --- */
+/* --- guarded slots --- */
 
-struct share {
-	int folder; /* the machine's */
-	uid_t uid;
-	uid_t owner; /* the user that Guix runs as */
-	gboolean changed;
-};
-
-/* The folder may be another user's, so change only what was opened, and never through a link. */
+/* Guix opens a slot's file for writing, or else no build of any system begins. */
 static gboolean
-grant(struct share *share, int fd, uid_t uid, int may, gboolean below, GError **error)
+guix_may(int fd, const struct stat *owner)
 {
 	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
-	g_autoptr(GError) problem = NULL;
-	gboolean changed = FALSE;
-	gboolean good = below ? acl_grant_below(path, ACL_FOR_USER, uid, may, &changed, &problem)
-			      : acl_grant(path, ACL_FOR_USER, uid, may, &changed, &problem);
 
-	share->changed |= changed;
-	if (good)
+	if (geteuid() == 0 || owner->st_uid == geteuid() || owner->st_uid == 0 ||
+	    acl_grant(path, ACL_FOR_USER, owner->st_uid, ACL_MAY_READ | ACL_MAY_WRITE, NULL, NULL))
 		return TRUE;
-	/* The error names /proc/self/fd/N, which means nothing to its reader. */
-	const char *what = problem->message;
-	if (g_str_has_prefix(what, path))
-		what += strlen(path) + strlen(": ");
-	g_set_error(error, problem->domain, problem->code, "%s", what);
+	errno = EACCES;
 	return FALSE;
 }
 
-/* A user that may write to the folder may have put a hard link to another user's file there. */
+/* Let the file of a slot that has a build change places with a locked one. FALSE: it cannot. */
 static gboolean
-is_slot_of_another(int fd, uid_t uid)
+slot_guard(struct slots *slots, int folder, int slot, const struct stat *owner)
 {
-	struct stat st;
+	g_autofree char *name = slot_name(slot), *before = slots_build_name(slot);
+	int build = openat(folder, name, SLOT_FLAGS);
+	int next = build < 0 ? -1 : slot_make(folder, before, owner);
 
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid != uid;
-}
-
-static gboolean
-share_slot(struct share *share, int slot, GError **error)
-{
-	g_autofree char *name = g_strdup_printf("%d", slot);
-	int fd = openat(share->folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-
-	if (fd < 0)
-		return TRUE; /* it has just disappeared, or is not a slot */
-	gboolean good = !is_slot_of_another(fd, share->uid) ||
-			grant(share, fd, share->uid, ACL_MAY_READ | ACL_MAY_WRITE, FALSE, error);
-	if (!good)
-		g_prefix_error(error, "slot %s: ", name);
-	close(fd);
-	return good;
-}
-
-/* Grant access to the folder, its slots, and future slots, whoever makes them. */
-static gboolean
-share_all(struct share *share, GError **error)
-{
-	const int all = ACL_MAY_READ | ACL_MAY_WRITE | ACL_MAY_PASS;
-	gboolean present[SLOTS_MAX] = {FALSE};
-	gboolean good =
-	    grant(share, share->folder, share->uid, all, FALSE, error) &&
-	    grant(share, share->folder, share->uid, ACL_MAY_READ | ACL_MAY_WRITE, TRUE, error) &&
-	    grant(share, share->folder, share->owner, ACL_MAY_READ | ACL_MAY_WRITE, TRUE, error);
-
-	slots_present(share->folder, present);
-	for (int slot = 0; good && slot < SLOTS_MAX; slot++)
-		good = !present[slot] || share_slot(share, slot, error);
-	return good;
-}
-
-gboolean
-slots_share(const char *guix_state_directory, const char *host_name, int port, uid_t uid,
-	    gboolean *changed, GError **error)
-{
-	struct stat owner = {0};
-	g_autofree char *machine = machine_name(host_name, port);
-	int folder = open(guix_state_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	*changed = FALSE;
-	if (folder < 0 && errno == ENOENT)
+	if (next >= 0 && slot_lock(next) && guix_may(next, owner) &&
+	    renameat2(folder, before, folder, name, RENAME_EXCHANGE) == 0) {
+		slots->builds[slot] = build;
+		slots->descriptors[slot] = next;
 		return TRUE;
-	if (folder >= 0 && fstat(folder, &owner) == 0)
-		folder = machine_open(folder, machine, &owner);
-	struct share share = {.folder = folder, .uid = uid, .owner = owner.st_uid};
-	gboolean good = folder >= 0;
-	if (!good)
-		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot be opened: %s",
-			    g_strerror(errno));
-	else
-		good = share_all(&share, error);
-	if (!good)
-		g_prefix_error(error, "%s/offload/%s: ", guix_state_directory, machine);
+	}
+	int problem = errno;
+	if (next >= 0) {
+		unlinkat(folder, before, 0);
+		close(next);
+	}
+	if (build >= 0)
+		close(build);
+	errno = problem;
+	return FALSE;
+}
+
+static void
+say_unguarded(struct slots *slots, int slot)
+{
+	gboolean denied = errno == EACCES || errno == EPERM;
+
+	if (slots->unguarded || lack_is(errno))
+		return;
+	slots->unguarded = TRUE;
+	g_warning("%s/offload/%s/%d: another file cannot take its place, so a build can begin "
+		  "there at the moment at which another ends: %s%s",
+		  slots->state, slots->machine, slot, g_strerror(errno),
+		  denied ? "; childhurdd --prepare allows it" : "");
+}
+
+static void
+build_forget(struct slots *slots, int folder, int slot)
+{
+	g_autofree char *before = slots_build_name(slot);
+
+	unlinkat(folder, before, 0);
+	close(slots->builds[slot]);
+	slots->builds[slot] = -1;
+}
+
+/* Does the guarded slot's build run? One of an earlier process counts as running once, so that its
+ * end is noticed. there: the file that the slot had before is. */
+static gboolean
+guarded_runs(struct slots *slots, int folder, int slot, gboolean there, const struct stat *owner,
+	     gboolean *visible)
+{
+	int *fd = &slots->descriptors[slot];
+	gboolean known = slots->builds[slot] >= 0;
+	gboolean runs = build_runs(slots, folder, slot, there, visible);
+
+	if (known && !runs) {
+		build_forget(slots, folder, slot); /* the slot itself stays locked */
+		return FALSE;
+	}
+	if (*fd < 0)
+		*fd = slot_keep(slots, folder, slot, owner, visible);
+	return runs || slots->builds[slot] >= 0;
+}
+
+/* Does the slot, which is not guarded, have a build? Then it is guarded from now on. */
+static gboolean
+slot_runs(struct slots *slots, int folder, int slot, const struct stat *owner, gboolean *visible)
+{
+	g_autofree char *name = slot_name(slot);
+
+	if (slots->descriptors[slot] >= 0 || !slot_locked(folder, name, visible))
+		return FALSE;
+	if (!slot_guard(slots, folder, slot, owner))
+		say_unguarded(slots, slot);
+	return TRUE;
+}
+
+guint64
+slots_guard(struct slots *slots, gboolean *visible)
+{
+	gboolean present[SLOTS_MAX] = {FALSE}, built[SLOTS_MAX] = {FALSE};
+	struct stat owner;
+	int problem, folder = slots_machine_find(slots->state, slots->machine, &owner);
+	guint64 busy = 0;
+
+	*visible = folder >= 0 || errno == ENOENT;
+	if (folder < 0)
+		return 0;
+	*visible = slots_present(folder, present, built);
+	problem = errno;
+	for (int slot = 0; slot < SLOTS_MAX; slot++) {
+		gboolean seen = TRUE, runs = FALSE;
+
+		if (slots->builds[slot] >= 0 || built[slot])
+			runs = guarded_runs(slots, folder, slot, built[slot], &owner, &seen);
+		else if (present[slot])
+			runs = slot_runs(slots, folder, slot, &owner, &seen);
+		if (!seen)
+			problem = errno;
+		*visible &= seen;
+		busy |= (guint64)runs << slot;
+	}
+	close(folder);
+	errno = problem;
+	return busy;
+}
+
+/* Builds that still run get their slots' files back, as if those had never been guarded. */
+static void
+guards_give_up(struct slots *slots)
+{
+	struct stat owner;
+	int folder = -1;
+
+	for (int slot = 0; slot < SLOTS_MAX; slot++) {
+		g_autofree char *name = slot_name(slot), *before = slots_build_name(slot);
+		gboolean seen = TRUE;
+
+		if (slots->builds[slot] < 0)
+			continue;
+		if (folder < 0)
+			folder = slots_machine_find(slots->state, slots->machine, &owner);
+		if (!build_runs(slots, folder, slot, TRUE, &seen))
+			unlinkat(folder, before, 0);
+		else if (slots->descriptors[slot] >= 0) /* or the slot has another build, too */
+			renameat(folder, before, folder, name);
+		close(slots->builds[slot]);
+		slots->builds[slot] = -1;
+	}
 	if (folder >= 0)
 		close(folder);
-	*changed = share.changed;
-	return good;
+}
+
+void
+slots_release(struct slots *slots)
+{
+	for (int slot = 0; slot < SLOTS_MAX; slot++) {
+		if (slots->descriptors[slot] < 0 || slots->builds[slot] >= 0)
+			continue;
+		close(slots->descriptors[slot]);
+		slots->descriptors[slot] = -1;
+	}
+}
+
+struct slots *
+slots_new(const char *guix_state_directory, const char *host_name, int port)
+{
+	struct slots *slots = g_new0(struct slots, 1);
+
+	slots->state = g_strdup(guix_state_directory);
+	slots->machine = slots_machine_name(host_name, port);
+	for (int slot = 0; slot < SLOTS_MAX; slot++)
+		slots->descriptors[slot] = slots->builds[slot] = -1;
+	return slots;
+}
+
+void
+slots_free(struct slots *slots)
+{
+	if (!slots)
+		return;
+	guards_give_up(slots);
+	slots_release(slots);
+	g_free(slots->state);
+	g_free(slots->machine);
+	g_free(slots);
 }

@@ -21,7 +21,7 @@
 int slots_taken(const char *guix_state_directory, const char *host_name, int port,
 		gboolean *visible);
 
-/* The slots of one machine that this process locks against builds. */
+/* The slots of one machine that this process locks against builds, or guards. */
 struct slots;
 struct slots *slots_new(const char *guix_state_directory, const char *host_name, int port);
 /*
@@ -31,7 +31,16 @@ struct slots *slots_new(const char *guix_state_directory, const char *host_name,
  * has no Guix, and no slots. *visible FALSE: a slot could not be checked or locked. Never blocks.
  */
 int slots_hold(struct slots *slots, int parallel_builds, gboolean *visible);
-/* Releases them. NULL is allowed. */
+/*
+ * Guard the slots that have a build: no other can begin there when it ends, however soon. Returns
+ * the slots that have one, bit N for slot N. A slot that is not among them any more is locked until
+ * slots_release. *visible FALSE: a slot could not be checked; one that cannot be guarded (a
+ * warning, once, says why) is among the visible. Never blocks.
+ */
+guint64 slots_guard(struct slots *slots, gboolean *visible);
+/* Unlock all slots but those of which slots_guard has not yet returned that their build ended. */
+void slots_release(struct slots *slots);
+/* Releases them, and guards no more. NULL is allowed. */
 void slots_free(struct slots *slots);
 
 /*

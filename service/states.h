@@ -18,7 +18,9 @@
 	STATE(UNRESPONSIVE, "unresponsive")                                                        \
 	STATE(STOPPING, "stopping")                                                                \
 	STATE(BACKOFF, "backoff")                                                                  \
-	STATE(FAILED, "failed")
+	STATE(FAILED, "failed")                                                                    \
+	STATE(ASLEEP, "asleep")                                                                    \
+	STATE(RESTORING, "restoring")
 
 /* All names that a client can wait for; NULL-terminated. */
 extern const char *const states_awaited[];

@@ -8,15 +8,16 @@
  * slots keep out a build whose coordinator read the list a moment before.
  *
  * The other parts are childhurd_actions.c, childhurd_state.c, childhurd_ready.c, childhurd_boots.c,
- * childhurd_doubt.c and childhurd_end.c.
+ * childhurd_doubt.c, childhurd_warm.c and childhurd_end.c.
  */
 #include "childhurdd/guest/childhurd_internal.h"
 
-/* Forget what belonged to one boot. */
-static void
-new_boot(struct childhurd *c)
+void
+childhurd_forget_boot(struct childhurd *c)
 {
-	c->qemu = QEMU_GONE;
+	c->warm = c->saving = c->saved = FALSE;
+	c->served = 0;
+	c->boot_took = 0;
 	c->enrolled = c->proven = c->winding_down = FALSE;
 	c->had_room = c->impostor = c->unasked = c->paused = c->now = FALSE;
 	c->clock_off = c->setting_clock = FALSE;
@@ -31,14 +32,24 @@ new_boot(struct childhurd *c)
 }
 
 void
+childhurd_new_boot(struct childhurd *c)
+{
+	c->qemu = QEMU_GONE;
+	childhurd_forget_boot(c);
+}
+
+void
 childhurd_start(struct childhurd *c, const char *why)
 {
 	g_autofree char *reason = g_strdup(why);
-	new_boot(c);
+	childhurd_new_boot(c);
 	c->want_up = TRUE;
+	c->to_sleep = FALSE;
+	c->waking |= c->has_port && c->ops->callers(c) > 0;
 	childhurd_set_state(c, STATE_STARTING, reason);
 	childhurd_set_phase(c, CHILDHURD_PHASE_QUEUED);
 	c->ops->queue(c);
+	childhurd_begin_to_wake(c);
 }
 
 /* What the operators want after this event. */
@@ -48,21 +59,37 @@ note_wish(struct childhurd *c, enum event event)
 	switch (event) {
 	case EVENT_STOP:
 	case EVENT_STOP_NOW:
-		c->want_up = FALSE;
-		c->discard = FALSE;
+		c->want_up = c->to_sleep = FALSE;
+		c->discard = c->cold = FALSE;
 		break;
+	case EVENT_RESET_COLD:
+	case EVENT_RESET_COLD_NOW:
+		c->cold = TRUE;
+		c->unsavable = FALSE;
+		c->warm_failures = 0;
+		G_GNUC_FALLTHROUGH;
 	case EVENT_RESET:
 	case EVENT_RESET_NOW:
+		c->discard = TRUE;
+		c->up_again = TRUE;
+		c->to_sleep = c->to_sleep && c->state == STATE_ASLEEP;
+		c->want_up |= c->state != STATE_STOPPED;
+		break;
 	case EVENT_START:
 	case EVENT_RESTART:
 	case EVENT_RESTART_NOW:
-		if (event == EVENT_RESET || event == EVENT_RESET_NOW)
-			c->discard = TRUE;
-		else
-			c->restarts = c->failures = 0;
+		if (c->config->disk == CONFIG_DISK_PERSISTENT) { /* a reset costs its disk */
+			c->unsavable = FALSE;
+			c->warm_failures = 0;
+		}
+		c->restarts = c->failures = 0;
 		c->up_again = TRUE;
-		if (c->state != STATE_STOPPED || event == EVENT_START)
-			c->want_up = TRUE;
+		c->to_sleep = FALSE;
+		c->want_up |= c->state != STATE_STOPPED || event == EVENT_START;
+		break;
+	case EVENT_SLEEP:
+		c->restarts = c->failures = 0;
+		c->up_again = c->want_up = c->to_sleep = TRUE;
 		break;
 	default:
 		break;
@@ -76,8 +103,7 @@ childhurd_event(struct childhurd *c, enum event event, const char *text)
 	enum action action = lifecycle_action(c->state, event);
 	struct cause cause = {event, copy, c->want_up};
 	g_return_if_fail(childhurd_actions[action]);
-	if (event <= EVENT_RESET_NOW)
-		note_wish(c, event);
+	note_wish(c, event);
 	if (event == EVENT_PROBE_OK || event == EVENT_PROBE_FAILED)
 		childhurd_asked(c);
 	childhurd_actions[action](c, &cause);
@@ -107,6 +133,12 @@ childhurd_keep(const struct childhurd *c)
 	    .discard = c->discard,
 	    .enrolled = c->enrolled,
 	    .proven = c->proven,
+	    .saving = c->saving,
+	    .restoring = c->warm && !c->enrolled && childhurd_has_qemu(c),
+	    .cold = c->cold,
+	    .to_sleep = c->to_sleep,
+	    .served = c->served,
+	    .warm_failures = c->warm_failures,
 	    .restarts = c->restarts,
 	};
 }
@@ -120,6 +152,12 @@ childhurd_recall(struct childhurd *c, const struct childhurd_kept *kept)
 	c->discard = kept->discard;
 	c->enrolled = kept->enrolled;
 	c->proven = kept->proven;
+	c->saving = kept->saving;
+	c->warm = kept->restoring;
+	c->cold = kept->cold;
+	c->to_sleep = kept->to_sleep;
+	c->served = kept->served;
+	c->warm_failures = kept->warm_failures;
 	c->restarts = kept->restarts;
 }
 
@@ -127,6 +165,12 @@ void
 childhurd_recall_drained(struct childhurd *c)
 {
 	c->drained = TRUE;
+}
+
+void
+childhurd_recall_warm_failures(struct childhurd *c, int failures)
+{
+	c->warm_failures = failures;
 }
 
 void

@@ -51,6 +51,20 @@
 #define BOOT_PATIENCE 4
 #define BOOT_LEAST    60000
 
+/* For saving a state; the prepare-command before that may take boot-timeout. */
+#define SAVE_LIMIT 300000
+/* From a warm state in QEMU to a proven guest, within boot-timeout. */
+#define RESTORE_LIMIT 120000
+/* Warm starts in a row that fail, then it boots each time. */
+#define WARM_TRIES 2
+/* Who connects to an asleep guest waits so long for its place among the starts, and is then
+ * refused: Guix holds the slots of all machines meanwhile. */
+#define WAKE_LIMIT 10000
+/* From a wake that nobody waited for, and after which nobody used the guest, to the next one. */
+#define WAKE_AGAIN 600000
+/* ... unless whoever connects then waits so long, which a port scanner does not. */
+#define WAKE_PATIENCE 1000
+
 /* A guest's QEMU, as far as is known. */
 enum qemu {
 	QEMU_GONE,
@@ -61,6 +75,13 @@ enum qemu {
 /* The phase of a guest that waits for a place among the starts. */
 #define CHILDHURD_PHASE_QUEUED "waiting for a place among the parallel starts"
 
+/* A guest's warm state: the state of a booted guest, with the disk it belongs to. */
+enum warm {
+	WARM_IMPOSSIBLE, /* none can be saved here */
+	WARM_NONE,	 /* there is none, or what there was does not fit and is thrown away */
+	WARM_FITS,	 /* there is one, or nobody has looked yet; prepare and restore find out */
+};
+
 struct childhurd;
 
 /* What a childhurd asks of the world. No function calls back before it returns. */
@@ -70,16 +91,38 @@ struct world_ops {
 	void (*timer)(struct childhurd *c, gint64 at); /* EVENT_DEADLINE at this time; -1: none */
 	void (*queue)(struct childhurd *c);	       /* wait for a place: EVENT_ADMITTED */
 	void (*leave)(struct childhurd *c);	       /* give up the place, or the wait for one */
-	void (*prepare)(struct childhurd *c);	       /* EVENT_PREPARED or EVENT_START_FAILED */
-	void (*launch)(struct childhurd *c);	       /* EVENT_LAUNCHED or EVENT_START_FAILED */
-	void (*enroll)(struct childhurd *c);	       /* EVENT_GREETED, EVENT_ENROLLED */
-	void (*watch)(struct childhurd *c); /* connect and probe on and on: EVENT_PROBE_* */
-	void (*quiet)(struct childhurd *c); /* give up all of the above */
-	void (*halt)(struct childhurd *c);  /* EVENT_HALT_REFUSED if `halt` cannot be run */
+	/* With c->warm for a start from its warm state, which is loaded when QEMU runs. Its own
+	 * port leads into such a guest only once it was stirred. EVENT_UNFIT: there is no such
+	 * state; it goes on, and prepares a boot. */
+	void (*prepare)(struct childhurd *c); /* EVENT_PREPARED or EVENT_START_FAILED */
+	void (*launch)(struct childhurd *c);  /* EVENT_LAUNCHED or EVENT_START_FAILED */
+	void (*enroll)(struct childhurd *c);  /* EVENT_GREETED, EVENT_ENROLLED */
+	void (*watch)(struct childhurd *c);   /* connect and probe on and on: EVENT_PROBE_* */
+	void (*quiet)(struct childhurd *c);   /* give up all of the above */
+	void (*halt)(struct childhurd *c);    /* EVENT_HALT_REFUSED if `halt` cannot be run */
 	void (*power_button)(struct childhurd *c);
 	void (*kill)(struct childhurd *c);    /* QEMU's end is reported by an event of its own */
 	void (*discard)(struct childhurd *c); /* delete the guest's disk */
-	int (*builds)(struct childhurd *c);   /* the number of running builds; -1: unknown */
+	enum warm (*warm)(struct childhurd *c);
+	/* Save its state, after the prepare-command unless it was ready already, with no session
+	 * open. It then goes on. EVENT_SAVED, EVENT_SAVE_FAILED. A start from the state of a
+	 * persistent disk uses it up. */
+	void (*save)(struct childhurd *c);
+	/* Load its state into the QEMU that runs. EVENT_RESTORED, EVENT_RESTORE_FAILED,
+	 * EVENT_UNFIT, EVENT_START_FAILED if it could not get its secrets. */
+	void (*restore)(struct childhurd *c);
+	/* Set its clock, give it randomness of the host's, and then let its own port lead into it,
+	 * which the daemon leaves. EVENT_STIRRED, EVENT_RESTORE_FAILED, EVENT_START_FAILED if the
+	 * port is taken; EVENT_UNASKED while the host lacks something. */
+	void (*stir)(struct childhurd *c);
+	void (*forget)(struct childhurd *c); /* discard its warm state, also one being saved */
+	/* Listen at its port: EVENT_WOKEN when somebody connects, who is kept waiting. */
+	void (*take_port)(struct childhurd *c);
+	void (*leave_port)(struct childhurd *c); /* at once; who waits goes on waiting */
+	int (*callers)(struct childhurd *c);	 /* how many wait there */
+	int (*pass_on)(struct childhurd *c);	 /* who waits to the guest; how many that are */
+	void (*turn_away)(struct childhurd *c);	 /* who waits */
+	int (*builds)(struct childhurd *c);	 /* the number of running builds; -1: unknown */
 	/* Keep further builds out, and return how many run. After 0 none can begin. */
 	int (*hold)(struct childhurd *c);
 	void (*release)(struct childhurd *c);	/* let builds in again */
@@ -88,13 +131,22 @@ struct world_ops {
 	void (*ask)(struct childhurd *c);	/* while watched: probe it now */
 	gint64 (*sign)(struct childhurd *c);	/* monotonic ms of the last sign of life */
 	gint64 (*spoke)(struct childhurd *c);	/* ... of the last output on its console */
-	/* The state, or something that status shows, changed. state_changed is also TRUE if only
-	 * the place in the list of machines changed. Then the list is published, and clients hear
-	 * of it afterwards. text: for the log; may be NULL. */
+	/* ... of the last build or session that was seen; unknown: now; never: 0 */
+	gint64 (*used)(struct childhurd *c);
+	/* The state, or something that status or the record shows, changed. state_changed is also
+	 * TRUE if only the place in the list of machines changed. Then the list is published, and
+	 * clients hear of it afterwards. text: for the log; may be NULL. */
 	void (*changed)(struct childhurd *c, gboolean state_changed, const char *text);
 };
 
-enum rung { RUNG_NONE, RUNG_HALT, RUNG_POWER_BUTTON, RUNG_KILL };
+/* What follows once no build runs any more. */
+enum aim {
+	AIM_DOWN,     /* its end, and what people want then */
+	AIM_PRISTINE, /* its warm state, in place if that can be; else a start with a new disk */
+	AIM_ASLEEP,
+};
+
+enum rung { RUNG_NONE, RUNG_SAVE, RUNG_HALT, RUNG_POWER_BUTTON, RUNG_KILL };
 
 /* A guest in the list of machines: not there, expected to be ready, or ready. */
 enum listing { LISTING_NOT, LISTING_COMING, LISTING_READY };
@@ -142,6 +194,12 @@ struct childhurd_kept {
 	gboolean discard;
 	gboolean enrolled;
 	gboolean proven;
+	gboolean saving;
+	gboolean restoring;
+	gboolean cold;
+	gboolean to_sleep;
+	int served;
+	int warm_failures;
 	int restarts;
 };
 
@@ -163,11 +221,18 @@ struct childhurd {
 
 	gboolean want_up;      /* the operators want it up: a start follows a stop */
 	gboolean drained;      /* the operators want it unpublished */
+	gboolean to_sleep;     /* with want_up: it sleeps after a stop, instead of a start */
+	gboolean cold;	       /* discard its warm state, too */
 	gboolean winding_down; /* a stop waits for a build */
+	enum aim aim;	       /* what follows then */
 	char *wish;	       /* the reason for that stop; NULL: there was none */
 	gboolean discard;      /* discard the disk before the next start */
 	enum qemu qemu;
-	gboolean enrolled;   /* it got its secrets in this boot */
+	gboolean enrolled;   /* it got its secrets in this boot; or it was restored, and stirred */
+	gboolean warm;	     /* it was started from its warm state, or restored */
+	gboolean saving;     /* its state is being saved, and builds are kept out */
+	gboolean saved;	     /* ... was saved in this boot, or could not be */
+	int served;	     /* builds since it was pristine */
 	gboolean proven;     /* was ready in this boot */
 	gboolean had_room;   /* its store had enough space in this boot */
 	gboolean collecting; /* its garbage is collected, and it is off the list */
@@ -191,9 +256,17 @@ struct childhurd {
 	enum failure reason; /* the same for the metrics */
 	gboolean impostor;   /* the last probe met another host key than the guest's */
 
+	gboolean has_port;  /* it does not run, and the daemon listens at its port */
+	gboolean waking;    /* somebody waits at its port */
+	gboolean hurried;   /* ... and not longer than until the deadline */
+	gint64 vain_at;	    /* monotonic ms of the last wake without a caller in the end; 0: none */
+	gboolean unsavable; /* the last save had no end, or ended its QEMU */
+	int warm_failures;  /* warm starts in a row that failed */
+
 	int failures;		  /* in a row */
 	int lacks;		  /* starts in a row that the host could not make */
 	int restarts;		  /* automatic ones since an operator started it */
+	gint64 boot_took;	  /* ms until it was proven, before the save; 0: unknown */
 	gint64 launched_at;	  /* monotonic ms of QEMU's start; 0: an earlier daemon's */
 	gint64 boots[BOOTS_KEPT]; /* ms that each took, the latest first; 0: none */
 };
@@ -208,6 +281,8 @@ struct childhurd_kept childhurd_keep(const struct childhurd *c);
 void childhurd_recall(struct childhurd *c, const struct childhurd_kept *kept);
 /* Restore one thing: it was drained. */
 void childhurd_recall_drained(struct childhurd *c);
+/* So many warm starts in a row failed. */
+void childhurd_recall_warm_failures(struct childhurd *c, int failures);
 /* It runs and nothing was kept: the operators want it up. */
 void childhurd_recall_up(struct childhurd *c);
 /* It was stopped; why is copied. */
@@ -225,6 +300,10 @@ void childhurd_note_host_key(struct childhurd *c, gboolean impostor);
 
 /* Handle an event. text: its details in words; NULL: none. */
 void childhurd_event(struct childhurd *c, enum event event, const char *text);
+
+/* The command that allows warm starts again, after failures. A reset of a persistent disk would
+ * cost all that is on it. */
+const char *childhurd_warm_cure(const struct childhurd *c);
 
 /* Its QEMU runs, or may still come up. */
 static inline gboolean

@@ -8,7 +8,8 @@
 static gboolean
 is_now(enum event event)
 {
-	return event == EVENT_STOP_NOW || event == EVENT_RESTART_NOW || event == EVENT_RESET_NOW;
+	return event == EVENT_STOP_NOW || event == EVENT_RESTART_NOW || event == EVENT_RESET_NOW ||
+	       event == EVENT_RESET_COLD_NOW;
 }
 
 static void
@@ -39,6 +40,10 @@ act_start(struct childhurd *c, const struct cause *cause)
 static void
 act_prepare(struct childhurd *c, const struct cause *cause)
 {
+	c->hurried = FALSE;
+	c->warm = childhurd_can_start_warm(c);
+	if (!c->warm)
+		childhurd_let_go_of_port(c);
 	childhurd_set_phase(c, "preparing keys and disk");
 	childhurd_set_deadline(c, START_LIMIT);
 	c->ops->prepare(c);
@@ -48,6 +53,14 @@ static void
 act_launch(struct childhurd *c, const struct cause *cause)
 {
 	c->qemu = QEMU_LAUNCHING;
+	if (c->has_port && !c->warm) { /* else until it is stirred */
+		c->ops->leave_port(c);
+		c->has_port = FALSE;
+	}
+	if (c->warm) /* the next daemon has to know what it finds */
+		c->ops->changed(c, TRUE, NULL);
+	else if (c->config->disk == CONFIG_DISK_PERSISTENT)
+		c->ops->forget(c); /* it is about to differ from the disk */
 	childhurd_set_phase(c, "starting QEMU");
 	c->ops->launch(c);
 }
@@ -61,7 +74,10 @@ act_abandon(struct childhurd *c, const struct cause *cause)
 	}
 	c->ops->quiet(c);
 	c->ops->leave(c);
-	childhurd_set_state(c, STATE_STOPPED, cause->text);
+	if (c->want_up) /* it is to sleep */
+		childhurd_fall_asleep(c, cause->text);
+	else
+		childhurd_set_state(c, STATE_STOPPED, cause->text);
 }
 
 static void
@@ -70,6 +86,10 @@ act_boot(struct childhurd *c, const struct cause *cause)
 	c->qemu = QEMU_RUNNING;
 	c->launched_at = c->ops->now(c);
 	c->lacks = 0;
+	if (c->warm) {
+		childhurd_begin_warm(c, cause->text);
+		return;
+	}
 	childhurd_set_state(c, STATE_BOOTING, cause->text);
 	childhurd_set_phase(c, "waiting for the guest's network");
 	childhurd_set_limit(c, childhurd_boot_limit(c));
@@ -80,16 +100,24 @@ static void
 act_take_over(struct childhurd *c, const struct cause *cause)
 {
 	gboolean going_down = c->winding_down || !c->want_up;
+	gboolean half = (c->warm && !c->enrolled) || (c->saving && !going_down);
 	c->qemu = QEMU_RUNNING;
+	childhurd_stop_saving(c);
+	if (half) { /* between two states, and nobody was let in */
+		childhurd_stop(c, RUNG_KILL, cause->text);
+		return;
+	}
 	if (going_down && c->proven && c->ops->hold(c) > 0) {
 		/* the earlier daemon waited for a build */
 		c->ops->watch(c);
-		childhurd_wind_down(c, cause->text);
+		childhurd_wind_down(c, c->to_sleep ? AIM_ASLEEP : AIM_DOWN, cause->text);
 		return;
 	}
 	if (going_down) { /* the earlier daemon was stopping it */
-		childhurd_stop(c, c->proven ? RUNG_HALT : childhurd_rung_without_ssh(c),
-			       cause->text);
+		enum rung rung = c->to_sleep && c->want_up ? childhurd_rung_to_sleep(c)
+				 : c->proven		   ? RUNG_HALT
+							   : childhurd_rung_without_ssh(c);
+		childhurd_stop(c, rung, cause->text);
 		return;
 	}
 	if (c->proven) {
@@ -127,7 +155,8 @@ act_connect(struct childhurd *c, const struct cause *cause)
 static void
 act_ready(struct childhurd *c, const struct cause *cause)
 {
-	if (!c->paused && c->going_down != GOING_DOWN_SAID)
+	gboolean stale = c->saving || (c->state == STATE_RESTORING && !c->enrolled);
+	if (!c->paused && c->going_down != GOING_DOWN_SAID && !stale)
 		childhurd_ready(c);
 }
 
@@ -146,6 +175,8 @@ act_unasked(struct childhurd *c, const struct cause *cause)
 static void
 act_paused(struct childhurd *c, const struct cause *cause)
 {
+	if (c->saving) /* that pauses it */
+		return;
 	childhurd_paused(c, cause->text);
 }
 
@@ -207,14 +238,15 @@ act_undrain(struct childhurd *c, const struct cause *cause)
 static void
 act_wind_down(struct childhurd *c, const struct cause *cause)
 {
-	childhurd_wind_down(c, cause->text);
+	gboolean reset = cause->event == EVENT_RESET || cause->event == EVENT_RESET_COLD;
+	childhurd_wind_down(c, reset ? AIM_PRISTINE : AIM_DOWN, cause->text);
 }
 
 static void
 act_build_ended(struct childhurd *c, const struct cause *cause)
 {
 	if (c->winding_down)
-		childhurd_stop(c, RUNG_HALT, c->wish);
+		childhurd_come_down(c, c->wish);
 }
 
 static void
@@ -238,7 +270,11 @@ static void
 act_stop(struct childhurd *c, const struct cause *cause)
 {
 	c->now = is_now(cause->event);
-	childhurd_stop(c, c->proven ? RUNG_HALT : childhurd_rung_without_ssh(c), cause->text);
+	enum rung rung = cause->event == EVENT_SLEEP ? childhurd_rung_to_sleep(c)
+			 : c->proven		     ? RUNG_HALT
+			 : c->saving		     ? RUNG_KILL /* it stands still */
+						     : childhurd_rung_without_ssh(c);
+	childhurd_stop(c, rung, cause->text);
 }
 
 static void
@@ -276,6 +312,18 @@ static void
 act_fail(struct childhurd *c, const struct cause *cause)
 {
 	const char *what = cause->text ? cause->text : "a limit passed";
+	if (cause->event == EVENT_DEADLINE && c->hurried) { /* whoever waits, not the start */
+		c->hurried = FALSE;
+		childhurd_let_go_of_port(c);
+		childhurd_set_deadline(c, -1);
+		return;
+	}
+	if (cause->event == EVENT_START_FAILED && c->warm && c->qemu == QEMU_LAUNCHING) {
+		c->qemu = QEMU_GONE;
+		childhurd_go_cold(c, what);
+		return;
+	}
+	c->unsavable |= c->saving;
 	if (cause->event == EVENT_DEADLINE && c->going_down) {
 		childhurd_is_down(c);
 		return;
@@ -287,7 +335,7 @@ act_fail(struct childhurd *c, const struct cause *cause)
 		return;
 	}
 	c->reason = childhurd_failure_of(c, cause->event);
-	if (cause->event == EVENT_START_FAILED)
+	if (cause->event == EVENT_START_FAILED && c->qemu == QEMU_LAUNCHING)
 		c->qemu = QEMU_GONE;
 	childhurd_fail(c, VERDICT_FAILURE, what);
 }
@@ -295,7 +343,8 @@ act_fail(struct childhurd *c, const struct cause *cause)
 static void
 act_lack(struct childhurd *c, const struct cause *cause)
 {
-	c->qemu = QEMU_GONE;
+	if (c->qemu == QEMU_LAUNCHING)
+		c->qemu = QEMU_GONE;
 	c->reason = FAILURE_HOST;
 	childhurd_fail(c, VERDICT_LACK, cause->text);
 }
@@ -310,6 +359,7 @@ act_halted(struct childhurd *c, const struct cause *cause)
 static void
 act_ended(struct childhurd *c, const struct cause *cause)
 {
+	c->unsavable |= c->saving;
 	c->reason = childhurd_failure_of(c, cause->event);
 	childhurd_ended(c, cause->event, cause->text);
 }
@@ -318,6 +368,86 @@ static void
 act_reset(struct childhurd *c, const struct cause *cause)
 {
 	childhurd_discard_disk(c);
+}
+
+static void
+act_fall_asleep(struct childhurd *c, const struct cause *cause)
+{
+	if (!childhurd_end_first(c, cause->text))
+		childhurd_fall_asleep(c, cause->text);
+}
+
+static void
+act_sleep(struct childhurd *c, const struct cause *cause)
+{
+	childhurd_wind_down(c, AIM_ASLEEP, cause->text);
+}
+
+static void
+act_idle(struct childhurd *c, const struct cause *cause)
+{
+	if (c->ops->builds(c) > 0)
+		return;
+	c->to_sleep = TRUE;
+	childhurd_wind_down(c, AIM_ASLEEP, cause->text);
+}
+
+static void
+act_woken(struct childhurd *c, const struct cause *cause)
+{
+	childhurd_woken(c, cause->text);
+}
+
+static void
+act_hear(struct childhurd *c, const struct cause *cause)
+{
+	childhurd_hear_who_waits(c);
+}
+
+static void
+act_saved(struct childhurd *c, const struct cause *cause)
+{
+	childhurd_saved(c, cause->event == EVENT_SAVED, cause->text);
+}
+
+static void
+act_restored(struct childhurd *c, const struct cause *cause)
+{
+	childhurd_restored(c);
+}
+
+static void
+act_stirred(struct childhurd *c, const struct cause *cause)
+{
+	childhurd_stirred(c);
+}
+
+static void
+act_cold(struct childhurd *c, const struct cause *cause)
+{
+	if (cause->event == EVENT_DIED || cause->event == EVENT_REBOOTED ||
+	    cause->event == EVENT_POWERED_OFF)
+		c->qemu = QEMU_GONE;
+	childhurd_go_cold(c, cause->text);
+}
+
+static void
+act_unfit(struct childhurd *c, const struct cause *cause)
+{
+	childhurd_unfit(c, cause->text);
+}
+
+static void
+act_reset_now(struct childhurd *c, const struct cause *cause)
+{
+	if (!childhurd_restore(c, cause->text))
+		act_stop(c, cause);
+}
+
+static void
+act_count(struct childhurd *c, const struct cause *cause)
+{
+	childhurd_count_build(c);
 }
 
 static void
@@ -403,5 +533,17 @@ const childhurd_action childhurd_actions[N_ACTIONS] = {
     [ACTION_RESET_START] = act_reset_start,
     [ACTION_RETRY] = act_retry,
     [ACTION_FORGET] = act_forget,
+    [ACTION_FALL_ASLEEP] = act_fall_asleep,
+    [ACTION_SLEEP] = act_sleep,
+    [ACTION_IDLE] = act_idle,
+    [ACTION_WOKEN] = act_woken,
+    [ACTION_HEAR] = act_hear,
+    [ACTION_SAVED] = act_saved,
+    [ACTION_RESTORED] = act_restored,
+    [ACTION_STIRRED] = act_stirred,
+    [ACTION_COLD] = act_cold,
+    [ACTION_UNFIT] = act_unfit,
+    [ACTION_RESET_NOW] = act_reset_now,
+    [ACTION_COUNT] = act_count,
     [ACTION_GONE] = act_gone,
 };

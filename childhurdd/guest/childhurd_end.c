@@ -50,9 +50,14 @@ childhurd_failure_of(const struct childhurd *c, enum event event)
 void
 childhurd_discard_disk(struct childhurd *c)
 {
+	/* what is saved of a persistent disk belongs to it */
+	if (c->cold || c->config->disk == CONFIG_DISK_PERSISTENT)
+		c->ops->forget(c);
 	c->ops->discard(c);
-	c->discard = FALSE;
-	c->ops->changed(c, FALSE, "its disk is discarded");
+	c->ops->changed(c, FALSE,
+			c->cold ? "its disk and its warm state are discarded"
+				: "its disk is discarded");
+	c->discard = c->cold = FALSE;
 }
 
 static void
@@ -107,6 +112,7 @@ childhurd_settle(struct childhurd *c, const char *why)
 {
 	c->ops->quiet(c);
 	c->ops->leave(c);
+	childhurd_stop_saving(c);
 	c->qemu = QEMU_GONE;
 	c->winding_down = FALSE;
 	if (c->discard)
@@ -134,6 +140,10 @@ childhurd_settle(struct childhurd *c, const char *why)
 	}
 	if (!c->want_up) {
 		childhurd_set_state(c, STATE_STOPPED, why);
+		return;
+	}
+	if (c->to_sleep) {
+		childhurd_fall_asleep(c, why);
 		return;
 	}
 	if (verdict == VERDICT_POWERED_OFF)
@@ -176,7 +186,17 @@ void
 childhurd_climb(struct childhurd *c, enum rung rung)
 {
 	c->rung = rung;
+	childhurd_stop_saving(c);
 	switch (rung) {
+	case RUNG_SAVE:
+		c->saving = TRUE;
+		c->ops->quiet(c);
+		c->ops->changed(c, TRUE, NULL); /* the next daemon has to know */
+		childhurd_set_phase(c, childhurd_phase_saving);
+		c->rung_until = c->ops->now(c) + SAVE_LIMIT;
+		childhurd_set_deadline(c, SAVE_LIMIT);
+		c->ops->save(c);
+		break;
 	case RUNG_HALT:
 		childhurd_set_phase(c, "halting over SSH");
 		c->rung_until = c->ops->now(c) + c->config->stop_timeout;
@@ -216,13 +236,17 @@ childhurd_stop(struct childhurd *c, enum rung rung, const char *why)
 void
 childhurd_next_rung(struct childhurd *c, const char *why)
 {
+	c->unsavable |= c->saving && !c->now; /* else it had little time */
 	if (c->rung != RUNG_KILL) {
-		g_autofree char *text = g_strdup_printf(
-		    "%s: %s", c->rung == RUNG_HALT ? "halt over SSH" : "power button",
-		    why ? why : "no effect within its limit");
+		static const char *const names[] = {[RUNG_SAVE] = "save",
+						    [RUNG_HALT] = "halt over SSH",
+						    [RUNG_POWER_BUTTON] = "power button"};
+		g_autofree char *text = g_strdup_printf("%s: %s", names[c->rung],
+							why ? why : "no effect within its limit");
 		c->ops->changed(c, FALSE, text);
-		childhurd_climb(c,
-				c->rung == RUNG_HALT ? childhurd_rung_without_ssh(c) : RUNG_KILL);
+		childhurd_climb(c, c->rung == RUNG_SAVE	  ? RUNG_HALT
+				   : c->rung == RUNG_HALT ? childhurd_rung_without_ssh(c)
+							  : RUNG_KILL);
 	} else if (c->kills < KILL_TRIES) {
 		childhurd_climb(c, RUNG_KILL);
 	} else {

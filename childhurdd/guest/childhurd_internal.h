@@ -9,11 +9,15 @@
 /* Phases, defined in childhurd_ready.c. */
 extern const char childhurd_phase_collecting[];
 extern const char childhurd_phase_winding_down[];
+extern const char childhurd_phase_saving[];
 
 /* --- childhurd.c --- */
 
 /* Start from the beginning: wait for a place. */
 void childhurd_start(struct childhurd *c, const char *why);
+/* Forget what belonged to one boot, and QEMU; or the former only. */
+void childhurd_new_boot(struct childhurd *c);
+void childhurd_forget_boot(struct childhurd *c);
 
 /* --- childhurd_actions.c --- */
 
@@ -52,8 +56,10 @@ void childhurd_list_again(struct childhurd *c);
 void childhurd_note_clock(struct childhurd *c, gboolean off, const char *what);
 /* A probe was answered. */
 void childhurd_ready(struct childhurd *c);
-/* Stop it once no build runs in it. Until then it gets no further builds. */
-void childhurd_wind_down(struct childhurd *c, const char *why);
+/* Stop it, or what aim says, once no build runs in it. Until then it gets no further builds. */
+void childhurd_wind_down(struct childhurd *c, enum aim aim, const char *why);
+/* No build runs in it any more. */
+void childhurd_come_down(struct childhurd *c, const char *why);
 /* The operators want no further builds in it. */
 void childhurd_drain(struct childhurd *c, const char *why);
 /* The operators want builds in it again. */
@@ -96,6 +102,45 @@ void childhurd_resumed(struct childhurd *c, const char *what);
 void childhurd_goes_down(struct childhurd *c, enum event event, const char *what);
 /* A limit of a guest that goes down has passed. */
 void childhurd_is_down(struct childhurd *c);
+
+/* --- childhurd_warm.c --- */
+
+gboolean childhurd_can_start_warm(struct childhurd *c);
+/* A cold boot is proven: is a warm state to be made of it first? Then that has begun. */
+gboolean childhurd_save_first(struct childhurd *c);
+/* What is being saved is not of use any more. */
+void childhurd_stop_saving(struct childhurd *c);
+void childhurd_saved(struct childhurd *c, gboolean saved, const char *what);
+/* QEMU was started from the warm state. */
+void childhurd_begin_warm(struct childhurd *c, const char *why);
+/* The state is loaded. */
+void childhurd_restored(struct childhurd *c);
+void childhurd_stirred(struct childhurd *c);
+/* A warm start failed. */
+void childhurd_go_cold(struct childhurd *c, const char *what);
+/* There is no warm state that fits. */
+void childhurd_unfit(struct childhurd *c, const char *why);
+/* Make it pristine in the QEMU that runs, whatever is in it; FALSE: that cannot be. */
+gboolean childhurd_restore(struct childhurd *c, const char *why);
+/* It had as many builds as recycle-after allows. */
+gboolean childhurd_is_used_up(const struct childhurd *c);
+void childhurd_recycle(struct childhurd *c);
+void childhurd_count_build(struct childhurd *c);
+/* How its QEMU ends when it goes to sleep. */
+enum rung childhurd_rung_to_sleep(struct childhurd *c);
+/* It has no QEMU. */
+void childhurd_fall_asleep(struct childhurd *c, const char *why);
+/* Somebody connected to its port. */
+void childhurd_woken(struct childhurd *c, const char *why);
+/* It sleeps on, and somebody connected a moment ago: wake it for who has not hung up. */
+void childhurd_hear_who_waits(struct childhurd *c);
+/* Its start has begun, and somebody may be waiting for it: is there hope? */
+void childhurd_begin_to_wake(struct childhurd *c);
+void childhurd_take_port(struct childhurd *c);
+/* Who waits there is refused, and so is everybody who comes. */
+void childhurd_let_go_of_port(struct childhurd *c);
+/* Its state changed: who waits at its port is passed on to it or refused. */
+void childhurd_answer_callers(struct childhurd *c);
 
 /* --- childhurd_end.c --- */
 

@@ -7,6 +7,7 @@
 
 const char childhurd_phase_collecting[] = "its garbage is being collected";
 const char childhurd_phase_winding_down[] = "waiting for the running build to end";
+const char childhurd_phase_saving[] = "its warm state is being saved";
 
 /* Set its clock, if no build runs. The slots keep builds out already. */
 static void
@@ -48,8 +49,14 @@ void
 childhurd_ready(struct childhurd *c)
 {
 	g_autofree char *why = NULL;
-	if (!c->proven && c->launched_at) {
-		gint64 took = c->ops->now(c) - c->launched_at;
+	if (childhurd_save_first(c))
+		return;
+	if (c->state == STATE_RESTORING) {
+		gint64 took = c->ops->now(c) - c->since;
+		c->warm_failures = 0;
+		why = g_strdup_printf("from its warm state in %.1f s", (double)took / 1000);
+	} else if (!c->proven && c->launched_at) {
+		gint64 took = c->boot_took ? c->boot_took : c->ops->now(c) - c->launched_at;
 		childhurd_boots_note(c, took);
 		why = g_strdup_printf("%.1f s after QEMU's start", (double)took / 1000);
 	} else {
@@ -63,6 +70,9 @@ childhurd_ready(struct childhurd *c)
 		childhurd_set_phase(c, childhurd_phase_winding_down);
 	} else if (c->drained) {
 		childhurd_set_state(c, STATE_DRAINING, "drained");
+	} else if (childhurd_is_used_up(c)) {
+		childhurd_set_state(c, STATE_DRAINING, why);
+		childhurd_recycle(c);
 	} else {
 		childhurd_set_state(c, STATE_READY, why);
 	}
@@ -71,9 +81,18 @@ childhurd_ready(struct childhurd *c)
 }
 
 void
-childhurd_wind_down(struct childhurd *c, const char *why)
+childhurd_come_down(struct childhurd *c, const char *why)
+{
+	if (c->aim == AIM_PRISTINE && childhurd_restore(c, why))
+		return;
+	childhurd_stop(c, c->aim == AIM_ASLEEP ? childhurd_rung_to_sleep(c) : RUNG_HALT, why);
+}
+
+void
+childhurd_wind_down(struct childhurd *c, enum aim aim, const char *why)
 {
 	c->winding_down = TRUE;
+	c->aim = aim;
 	g_free(c->wish);
 	c->wish = g_strdup(why);
 	if (c->state != STATE_UNRESPONSIVE)
@@ -81,7 +100,7 @@ childhurd_wind_down(struct childhurd *c, const char *why)
 	else
 		c->ops->changed(c, FALSE, why);
 	if (c->ops->hold(c) <= 0) {
-		childhurd_stop(c, RUNG_HALT, why);
+		childhurd_come_down(c, c->wish);
 		return;
 	}
 	childhurd_set_phase(c, childhurd_phase_winding_down);
@@ -104,14 +123,17 @@ childhurd_undrain(struct childhurd *c, const char *why)
 {
 	c->drained = FALSE;
 	if (c->state == STATE_DRAINING) {
-		c->winding_down = FALSE;
+		c->winding_down = c->to_sleep = FALSE;
 		c->want_up = TRUE;
-		c->discard = FALSE;
-		childhurd_set_state(c, STATE_READY, why);
+		c->discard = c->cold = FALSE;
+		if (childhurd_is_used_up(c))
+			childhurd_recycle(c);
+		else
+			childhurd_set_state(c, STATE_READY, why);
 	} else if (c->winding_down) { /* unresponsive: its stop waits for a build */
-		c->winding_down = FALSE;
+		c->winding_down = c->to_sleep = FALSE;
 		c->want_up = TRUE;
-		c->discard = FALSE;
+		c->discard = c->cold = FALSE;
 		c->ops->changed(c, FALSE, "it is not stopped any more");
 		childhurd_mind_slots(c);
 	} else {
@@ -128,7 +150,7 @@ tidy(struct childhurd *c)
 	if (!c->config->store_floor || c->collecting || c->ops->builds(c) != 0)
 		return;
 	if (c->config->disk == CONFIG_DISK_EPHEMERAL && c->had_room) {
-		childhurd_wind_down(c, "its store ran low; it gets a new disk");
+		childhurd_wind_down(c, AIM_PRISTINE, "its store ran low; it gets a new disk");
 		return;
 	}
 	if (c->collected_at && now - c->collected_at < COLLECT_AGAIN)

@@ -37,8 +37,9 @@ listing_of(const struct childhurd *c)
 void
 childhurd_mind_slots(struct childhurd *c)
 {
-	if (c->state == STATE_DRAINING || c->state == STATE_STOPPING || c->winding_down ||
-	    c->collecting || ((c->clock_off || c->drained) && c->qemu == QEMU_RUNNING))
+	if (c->state == STATE_DRAINING || c->state == STATE_STOPPING ||
+	    c->state == STATE_RESTORING || c->winding_down || c->collecting || c->saving ||
+	    ((c->clock_off || c->drained || childhurd_is_used_up(c)) && c->qemu == QEMU_RUNNING))
 		c->ops->hold(c);
 	else
 		c->ops->release(c);
@@ -67,11 +68,15 @@ childhurd_set_state(struct childhurd *c, enum state state, const char *why)
 	c->phase = state == STATE_READY ? g_strdup(childhurd_ready_phase(c)) : NULL;
 	childhurd_set_deadline(c, -1);
 	c->left = -1;
+	c->hurried = FALSE;
+	if (state == STATE_ASLEEP) /* it is published with it */
+		childhurd_take_port(c);
 	if (state != STATE_READY && state != STATE_DRAINING) /* the session has ended */
 		c->collecting = c->setting_clock = FALSE;
 	c->listing = listing_of(c);
 	c->ops->changed(c, TRUE, c->why);
 	childhurd_mind_slots(c);
+	childhurd_answer_callers(c);
 }
 
 void
@@ -96,6 +101,8 @@ childhurd_set_phase(struct childhurd *c, const char *phase)
 gboolean
 childhurd_published(const struct childhurd *c)
 {
+	if (c->state == STATE_ASLEEP)
+		return !c->drained;
 	return c->state == STATE_READY && c->room != ROOM_NONE && !c->collecting && !c->clock_off;
 }
 
@@ -106,6 +113,7 @@ childhurd_coming_up(const struct childhurd *c)
 	case STATE_STARTING:
 	case STATE_BOOTING:
 	case STATE_ENROLLING:
+	case STATE_RESTORING:
 	case STATE_UNRESPONSIVE:
 	case STATE_BACKOFF:
 		return c->want_up && !c->drained;

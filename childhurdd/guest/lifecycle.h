@@ -21,6 +21,8 @@ enum state {
 	STATE_STOPPING,
 	STATE_BACKOFF,
 	STATE_FAILED,
+	STATE_ASLEEP,
+	STATE_RESTORING,
 	N_STATES
 };
 
@@ -33,6 +35,9 @@ enum event {
 	EVENT_RESTART_NOW,
 	EVENT_RESET,
 	EVENT_RESET_NOW,
+	EVENT_RESET_COLD, /* its warm state goes, too */
+	EVENT_RESET_COLD_NOW,
+	EVENT_SLEEP,
 	EVENT_DRAIN,
 	EVENT_UNDRAIN,
 	/* The hird's. */
@@ -48,6 +53,15 @@ enum event {
 	EVENT_PROBE_OK,
 	EVENT_PROBE_FAILED,
 	EVENT_UNASKED, /* a probe could not be made, because the host lacks something; no verdict */
+	EVENT_SAVED,   /* its state is saved */
+	EVENT_SAVE_FAILED,    /* ... or is not */
+	EVENT_RESTORED,	      /* its warm state is loaded into the QEMU that runs */
+	EVENT_STIRRED,	      /* its clock is set, its random state is new, its port is open */
+	EVENT_RESTORE_FAILED, /* one of these two could not be done */
+	EVENT_UNFIT,	    /* its warm state is gone, as it does not fit; there is no such state */
+	EVENT_WOKEN,	    /* somebody connected to the port of a guest that does not run */
+	EVENT_IDLE,	    /* no build and no session for idle-timeout */
+	EVENT_BUILD_DONE,   /* a slot that was taken was given back */
 	EVENT_HALT_REFUSED, /* `halt` could not be run in the guest */
 	EVENT_BUILD_ENDED,  /* no slot has a build any more */
 	EVENT_ROOM,	    /* a probe found enough space in its store */
@@ -113,7 +127,19 @@ enum action {
 	ACTION_RESET_START, /* not running yet: discard the disk, start */
 	ACTION_RETRY,	    /* the back-off is over */
 	ACTION_FORGET,	    /* from failed or back-off to stopped */
-	ACTION_GONE,	    /* the QEMU that could not be ended has ended */
+	ACTION_FALL_ASLEEP, /* not running: take its port, wait for a connection */
+	ACTION_SLEEP,	  /* unpublish, wait for the build to end, then end QEMU and fall asleep */
+	ACTION_IDLE,	  /* ... unless a build runs */
+	ACTION_WOKEN,	  /* start it for those who wait at its port */
+	ACTION_HEAR,	  /* ... if they have not hung up */
+	ACTION_SAVED,	  /* prove it again; or it is asleep once QEMU is gone */
+	ACTION_RESTORED,  /* stir it before anybody is let in */
+	ACTION_STIRRED,	  /* prove it */
+	ACTION_COLD,	  /* the warm start failed: discard the state and boot */
+	ACTION_UNFIT,	  /* boot */
+	ACTION_RESET_NOW, /* make it pristine, and do not wait for a build */
+	ACTION_COUNT,	  /* one build more: after enough of them, make it pristine */
+	ACTION_GONE,	  /* the QEMU that could not be ended has ended */
 	N_ACTIONS
 };
 

@@ -15,6 +15,7 @@ description_clear(struct description *d)
 	g_clear_pointer(&d->unwritten, g_strfreev);
 	g_clear_pointer(&d->known_hosts, g_free);
 	g_clear_pointer(&d->failure, g_free);
+	g_clear_pointer(&d->warm_off, g_free);
 	g_clear_pointer(&d->why, g_free);
 	g_clear_pointer(&d->phase, g_free);
 }
@@ -75,6 +76,21 @@ phase(const struct world *r)
 	return *all ? g_strjoinv("; ", all) : NULL;
 }
 
+/* Why it boots at each start, and what to do. Caller frees; NULL: it need not. */
+static char *
+warm_off(const struct childhurd *c)
+{
+	if (c->config->warm_start == CONFIG_WARM_START_NO)
+		return g_strdup("warm-start = no");
+	if (c->unsavable)
+		return g_strdup_printf("a save ended its QEMU, or had no end; childhurdctl %s %s",
+				       childhurd_warm_cure(c), c->config->name);
+	if (c->warm_failures < WARM_TRIES)
+		return NULL;
+	return g_strdup_printf("%d warm starts in a row failed; childhurdctl %s %s",
+			       c->warm_failures, childhurd_warm_cure(c), c->config->name);
+}
+
 void
 describe(const struct host *host, const struct world *r, gboolean details, struct description *d,
 	 struct control_guest *guest)
@@ -94,7 +110,8 @@ describe(const struct host *host, const struct world *r, gboolean details, struc
 	    .why = d->why,
 	    .phase = d->phase,
 	    .published = childhurd_published(c) && config->offloading,
-	    .autostart = config->autostart,
+	    .autostart = config->autostart == CONFIG_AUTOSTART_YES,
+	    .autostart_asleep = config->autostart == CONFIG_AUTOSTART_ASLEEP,
 	    .listen_address = config->listen_address,
 	    .ssh_port = config->ssh_port,
 	    .builds = c->ops->builds(c),
@@ -111,7 +128,9 @@ describe(const struct host *host, const struct world *r, gboolean details, struc
 	    .known_hosts = d->known_hosts,
 	    .host_keys = (const char *const *)world_host_keys(r),
 	    .console_log = world_console_log(r),
+	    .warm_saved = world_warm_saved(r),
 	};
+	guest->warm_off = d->warm_off = warm_off(c);
 	describe_health(r, d, guest);
 	struct process_look look;
 	guest->cpu = details && guest->pid && process_look(guest->pid, &look) ? look.cpu : -1;

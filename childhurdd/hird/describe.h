@@ -9,7 +9,7 @@
 /* The texts that describe makes; valid until the next call. */
 struct description {
 	struct control_step steps[N_HEALTH_STEPS];
-	char *failure, *why, *phase;
+	char *failure, *why, *phase, *warm_off;
 	char **console_tail;
 	char **restart_needed;
 	char **unwritten;

@@ -104,7 +104,8 @@ starts_hindrance(void *data, const struct childhurd *c)
 	const struct childhurd *other;
 	for (guint i = 0; (other = roster_guest(&h->roster, i)); i++) {
 		gboolean removed = i >= h->roster.worlds->len;
-		gboolean there = removed ? !is_over(other) : childhurd_has_qemu(other);
+		gboolean there =
+		    removed ? !is_over(other) : childhurd_has_qemu(other) || other->has_port;
 		if (other != c && there && has_port_of(c->config, other->config))
 			return g_strdup_printf(
 			    "waiting for %s, %s", other->config->name,

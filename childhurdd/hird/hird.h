@@ -30,9 +30,9 @@ gboolean hird_guests_run(const struct hird *hird);
 /* Whether the loop was left because the hypervisor cannot be used. The reason is in the log. */
 gboolean hird_broken(const struct hird *hird);
 
-/* The result of a reload. messages: lines, of char *, with the errors or the changes. applied
- * FALSE: nothing was changed. */
-typedef void (*hird_reload_fn)(gboolean applied, GPtrArray *messages, void *data);
+/* The result of a reload. messages: lines with the errors or the changes, NULL-terminated.
+ * applied FALSE: nothing was changed. */
+typedef void (*hird_reload_fn)(gboolean applied, const char *const *messages, void *data);
 /*
  * Read the configuration again, apply the difference, and log the result. A worker reads it. If a
  * file does not answer within RELOAD_LIMIT, nothing is changed, and the message names the file.

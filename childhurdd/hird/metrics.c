@@ -13,8 +13,12 @@
 
 /* Upper bounds in seconds; one more bucket has everything above. */
 static const double boot_bounds[] = {5, 10, 20, 30, 60, 120, 300, 600, 900};
+static const double restore_bounds[] = {0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120};
 static const double probe_bounds[] = {0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
-#define BUCKETS_MAX (MAX(G_N_ELEMENTS(boot_bounds), G_N_ELEMENTS(probe_bounds)) + 1)
+#define BUCKETS_MAX                                                                                \
+	(MAX(MAX(G_N_ELEMENTS(boot_bounds), G_N_ELEMENTS(restore_bounds)),                         \
+	     G_N_ELEMENTS(probe_bounds)) +                                                         \
+	 1)
 
 struct histogram {
 	const double *bounds;
@@ -27,13 +31,14 @@ struct histogram {
 struct counted {
 	enum state state; /* at the last look */
 	int seen_restarts;
-	guint64 boots, restarts, failures[N_FAILURES];
+	gint64 since; /* monotonic ms of that state */
+	guint64 boots, restores, wakes, restarts, failures[N_FAILURES];
 	double created; /* s since the epoch */
 };
 
 struct metrics {
 	GHashTable *guests; /* name -> struct counted */
-	struct histogram boots, probes;
+	struct histogram boots, restores, probes;
 	double created;
 };
 
@@ -50,6 +55,8 @@ metrics_new(void)
 	m->guests = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	m->boots.bounds = boot_bounds;
 	m->boots.n = G_N_ELEMENTS(boot_bounds);
+	m->restores.bounds = restore_bounds;
+	m->restores.n = G_N_ELEMENTS(restore_bounds);
 	m->probes.bounds = probe_bounds;
 	m->probes.n = G_N_ELEMENTS(probe_bounds);
 	m->created = now();
@@ -102,11 +109,20 @@ metrics_state(struct metrics *m, const struct childhurd *c)
 	counted->state = c->state;
 	if (c->state == before)
 		return;
+	gint64 began = counted->since;
+	counted->since = c->since;
+	counted->wakes += before == STATE_ASLEEP && c->state == STATE_STARTING;
 	gboolean booted = before == STATE_BOOTING || before == STATE_ENROLLING;
 	if (booted && (c->state == STATE_READY || c->state == STATE_DRAINING)) {
 		counted->boots++;
 		if (c->launched_at) /* not one that began under an earlier daemon */
-			observe(&m->boots, (double)(c->since - c->launched_at) / 1000);
+			observe(&m->boots,
+				(double)(c->boot_took ? c->boot_took : c->since - c->launched_at) /
+				    1000);
+	}
+	if (before == STATE_RESTORING && (c->state == STATE_READY || c->state == STATE_DRAINING)) {
+		counted->restores++;
+		observe(&m->restores, (double)(c->since - began) / 1000);
 	}
 	if ((c->state == STATE_BACKOFF || c->state == STATE_FAILED) &&
 	    c->verdict != VERDICT_GIVEN_UP) /* counted already when it was given up */
@@ -242,22 +258,38 @@ add_states(GString *out, const struct control_guest *guests, gsize n)
 				   state_from_name(guests[i].state) == s);
 }
 
+static const struct counter {
+	const char *name, *help;
+	gsize at; /* of the number, in struct counted */
+} counters[] = {
+    {"boots", "Boots that made the guest ready.", G_STRUCT_OFFSET(struct counted, boots)},
+    {"restores", "Warm states that made the guest ready.",
+     G_STRUCT_OFFSET(struct counted, restores)},
+    {"wakes", "Starts of the guest while it was asleep.", G_STRUCT_OFFSET(struct counted, wakes)},
+    {"restarts", "Starts that nobody asked for: after failures, and after the guest rebooted.",
+     G_STRUCT_OFFSET(struct counted, restarts)},
+};
+
+static void
+add_counter(GString *out, struct metrics *m, const struct counter *counter,
+	    const struct control_guest *guests, gsize n)
+{
+	g_autofree char *total = g_strconcat(counter->name, "_total", NULL);
+	g_autofree char *created = g_strconcat(counter->name, "_created", NULL);
+	add_family(out, counter->name, "counter", NULL, counter->help);
+	for (gsize i = 0; i < n; i++) {
+		const struct counted *c = counted_of(m, guests[i].name, guests[i].restarts);
+		guint64 number = G_STRUCT_MEMBER(guint64, c, counter->at);
+		add_sample(out, total, guests[i].name, NULL, NULL, (double)number);
+		add_sample(out, created, guests[i].name, NULL, NULL, c->created);
+	}
+}
+
 static void
 add_counters(GString *out, struct metrics *m, const struct control_guest *guests, gsize n)
 {
-	add_family(out, "boots", "counter", NULL, "Boots that made the guest ready.");
-	for (gsize i = 0; i < n; i++) {
-		const struct counted *c = counted_of(m, guests[i].name, guests[i].restarts);
-		add_sample(out, "boots_total", guests[i].name, NULL, NULL, (double)c->boots);
-		add_sample(out, "boots_created", guests[i].name, NULL, NULL, c->created);
-	}
-	add_family(out, "restarts", "counter", NULL,
-		   "Starts that nobody asked for: after failures, and after the guest rebooted.");
-	for (gsize i = 0; i < n; i++) {
-		const struct counted *c = counted_of(m, guests[i].name, guests[i].restarts);
-		add_sample(out, "restarts_total", guests[i].name, NULL, NULL, (double)c->restarts);
-		add_sample(out, "restarts_created", guests[i].name, NULL, NULL, c->created);
-	}
+	for (gsize i = 0; i < G_N_ELEMENTS(counters); i++)
+		add_counter(out, m, &counters[i], guests, n);
 	add_family(out, "failures", "counter", NULL, "Failures, by reason.");
 	for (gsize i = 0; i < n; i++) {
 		const struct counted *c = counted_of(m, guests[i].name, guests[i].restarts);
@@ -396,6 +428,9 @@ metrics_text(struct metrics *m, const struct control_guest *guests, gsize n, gui
 	add_family(out, "boot_seconds", "histogram", "seconds",
 		   "From QEMU's start to ready, of boots that made a guest ready.");
 	add_histogram(out, "boot_seconds", &m->boots, m->created);
+	add_family(out, "restore_seconds", "histogram", "seconds",
+		   "From a loaded warm state to ready, of those that made a guest ready.");
+	add_histogram(out, "restore_seconds", &m->restores, m->created);
 	add_family(out, "probe_seconds", "histogram", "seconds",
 		   "Duration of a successful probe's command.");
 	add_histogram(out, "probe_seconds", &m->probes, m->created);

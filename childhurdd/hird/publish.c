@@ -103,7 +103,7 @@ void
 hird_publish(struct hird *h)
 {
 	ev_timer_stop(h->host.loop, &h->publish_again);
-	publisher_update(h->publisher, h->roster.worlds, FALSE);
+	publisher_update(h->publisher, h->roster.worlds);
 	tell_init(h);
 }
 
@@ -113,6 +113,12 @@ on_publish_again(struct ev_loop *loop, ev_timer *w, int revents)
 	hird_publish(w->data);
 }
 
+static void
+on_missing(void *data)
+{
+	hird_publish(data);
+}
+
 /* The runtime directory may be deleted while the daemon runs. systemd deletes an ordinary user's at
  * the user's last logout, unless lingering is enabled. */
 void
@@ -120,8 +126,7 @@ publish_look(struct hird *h)
 {
 	if (!h->listed || h->unpublished)
 		return; /* nothing is published yet, or on_publish_again will do it */
-	if (!publisher_busy(h->publisher))
-		publisher_update(h->publisher, h->roster.worlds, TRUE);
+	publisher_look(h->publisher, on_missing);
 	hird_renew(h);
 }
 

@@ -3,6 +3,9 @@
 
 #include "childhurdd/system/own_folder.h"
 
+/* Of an asleep guest's speed. */
+#define PUBLISHER_ASLEEP 0.99
+
 enum published_as
 publisher_as(const struct childhurd *c)
 {
@@ -11,6 +14,13 @@ publisher_as(const struct childhurd *c)
 	if (childhurd_published(c))
 		return PUBLISHED_READY;
 	return childhurd_coming_up(c) ? PUBLISHED_COMING : PUBLISHED_NOT;
+}
+
+/* Guix takes the fastest machine first: of two guests, the one that runs. */
+static double
+speed(const struct childhurd *c)
+{
+	return c->config->speed * (c->state == STATE_ASLEEP ? PUBLISHER_ASLEEP : 1);
 }
 
 GArray *
@@ -34,7 +44,7 @@ publisher_guests(const struct host *host, GPtrArray *worlds)
 		    .systems = (const char *const *)guest->systems,
 		    .features = (const char *const *)guest->features,
 		    .parallel_builds = guest->parallel_builds,
-		    .speed = guest->speed,
+		    .speed = speed(c),
 		    .overload_threshold = guest->overload_threshold,
 		    .as = publisher_as(c),
 		};
@@ -51,7 +61,6 @@ struct publication {
 	guint64 number; /* from 1 */
 	char *directory;
 	GArray *guests; /* of struct published_guest, with strings of its own */
-	gboolean missing;
 	gboolean made;
 	GError *error;
 };
@@ -60,7 +69,7 @@ struct publisher {
 	const struct host *host;
 	struct lane *lane;
 	struct publication *next; /* to be written after the present one; NULL: none */
-	gboolean writing;
+	gboolean writing, looking;
 	guint64 asked, ended; /* numbers of the last update, and of the last that has ended */
 	publisher_fn done;
 	void *data;
@@ -108,8 +117,6 @@ publication_work(void *data)
 {
 	struct publication *p = data;
 	lane_touch("folder", p->directory);
-	if (p->missing && published_is_there(p->directory))
-		return;
 	if (folder_make(p->directory, &p->made, &p->error) && !lane_given_up())
 		published_write(p->directory, (const struct published_guest *)p->guests->data,
 				p->guests->len, &p->error);
@@ -159,7 +166,7 @@ publisher_free(struct publisher *publisher)
 }
 
 void
-publisher_update(struct publisher *publisher, GPtrArray *worlds, gboolean missing)
+publisher_update(struct publisher *publisher, GPtrArray *worlds)
 {
 	struct publication *next = g_new0(struct publication, 1);
 	next->publisher = publisher;
@@ -169,11 +176,55 @@ publisher_update(struct publisher *publisher, GPtrArray *worlds, gboolean missin
 	g_array_set_clear_func(next->guests, guest_clear);
 	for (guint i = 0; i < next->guests->len; i++)
 		guest_copy(&g_array_index(next->guests, struct published_guest, i));
-	next->missing = missing && (!publisher->next || publisher->next->missing);
 	g_clear_pointer(&publisher->next, publication_free);
 	publisher->next = next;
 	if (!publisher->writing)
 		write_next(publisher);
+}
+
+struct look {
+	struct publisher *publisher;
+	char *directory;
+	gboolean there;
+	void (*missing)(void *data);
+};
+
+static void
+look_work(void *data)
+{
+	struct look *look = data;
+	lane_touch("folder", look->directory);
+	look->there = published_is_there(look->directory);
+}
+
+static void
+on_looked(void *data, const GError *late)
+{
+	const struct look *look = data;
+	look->publisher->looking = FALSE;
+	if (!late && !look->there)
+		look->missing(look->publisher->data);
+}
+
+static void
+look_free(void *data)
+{
+	struct look *look = data;
+	g_free(look->directory);
+	g_free(look);
+}
+
+void
+publisher_look(struct publisher *publisher, void (*missing)(void *data))
+{
+	if (publisher->looking || publisher->writing)
+		return;
+	struct look *look = g_new0(struct look, 1);
+	look->publisher = publisher;
+	look->directory = g_strdup(publisher->host->config->runtime_directory);
+	look->missing = missing;
+	publisher->looking = TRUE;
+	lane_run(publisher->lane, PUBLISH_LIMIT, look_work, on_looked, look_free, look);
 }
 
 guint64

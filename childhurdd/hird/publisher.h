@@ -30,9 +30,12 @@ typedef void (*publisher_fn)(gboolean made, const GError *error, void *data);
 struct publisher *publisher_new(const struct host *host, publisher_fn done, void *data);
 void publisher_free(struct publisher *publisher); /* NULL is allowed */
 
-/* Write the files from the present state of these worlds; missing: only if a file is missing. An
- * earlier update that has not begun is dropped. done follows. */
-void publisher_update(struct publisher *publisher, GPtrArray *worlds, gboolean missing);
+/* Write the files from the present state of these worlds. An earlier update that has not begun is
+ * dropped. done follows. */
+void publisher_update(struct publisher *publisher, GPtrArray *worlds);
+/* Look in a worker whether all files exist. If one is missing, missing is called with the data of
+ * done, later. Does nothing while the files are being written, or looked at. */
+void publisher_look(struct publisher *publisher, void (*missing)(void *data));
 /* The number of calls of publisher_update so far, and the number of the last one that is written or
  * has failed. */
 guint64 publisher_asked(const struct publisher *publisher);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Applies a new configuration while the guests run: all of it, or nothing. */
 #include "childhurdd/hird/hird_internal.h"
+#include "childhurdd/qemu/image.h"
 #include "childhurdd/system/notify.h"
 
 static void
@@ -73,8 +74,12 @@ add_and_change(struct hird *h, const struct config *config, GPtrArray *messages)
 	h->roster.worlds = worlds;
 	for (guint i = 0; i < fresh->len; i++) {
 		struct childhurd *c = world_childhurd(g_ptr_array_index(fresh, i));
-		if (c->config->autostart)
-			childhurd_event(c, EVENT_START, "added to the configuration");
+		if (c->config->autostart != CONFIG_AUTOSTART_NO)
+			childhurd_event(c,
+					c->config->autostart == CONFIG_AUTOSTART_ASLEEP
+					    ? EVENT_SLEEP
+					    : EVENT_START,
+					"added to the configuration");
 	}
 }
 
@@ -90,12 +95,36 @@ refuse_change(GPtrArray *messages, const char *key, const char *old, char **want
 	*wanted = g_strdup(old);
 }
 
+static void
+tell_change(GPtrArray *messages, const char *key, const char *old, const char *wanted,
+	    const char *none)
+{
+	if (g_strcmp0(old, wanted))
+		message(messages, key, wanted ? wanted : none);
+}
+
+/* What takes effect by itself. */
+static void
+tell_changes(GPtrArray *messages, const struct config *old, const struct config *wanted)
+{
+	g_autofree char *before = g_strdup_printf("%d", old->parallel_starts);
+	g_autofree char *starts = g_strdup_printf("%d", wanted->parallel_starts);
+	tell_change(messages, "parallel-starts", before, starts, NULL);
+	tell_change(messages, "coordinator-user", old->coordinator_user, wanted->coordinator_user,
+		    "found out");
+	tell_change(messages, "guix-configuration-directory", old->guix_configuration_directory,
+		    wanted->guix_configuration_directory, NULL);
+	tell_change(messages, "metrics-file", old->metrics_file, wanted->metrics_file, "none");
+}
+
 /* --- reading it --- */
 
 /* A guest of the present configuration, and its files. */
 struct present {
 	char *name;
 	char **files;
+	char *image_format;
+	gint64 disk_size;
 };
 
 struct load {
@@ -132,6 +161,7 @@ present_clear(void *data)
 	struct present *present = data;
 	g_free(present->name);
 	g_strfreev(present->files);
+	g_free(present->image_format);
 }
 
 static const struct present *
@@ -145,6 +175,12 @@ present_find(const struct load *load, const char *name)
 	return NULL;
 }
 
+static gboolean
+is_new(const struct present *present, const char *file)
+{
+	return !g_strv_contains((const char *const *)present->files, file);
+}
+
 /* A guest that runs is restarted for a new image, kernel or module, so QEMU must be able to read
  * the new file. For a guest that is new itself, its start reports errors. */
 static gboolean
@@ -153,7 +189,7 @@ file_is_there(struct load *load, const struct config_guest *guest, const char *w
 {
 	const struct present *present = present_find(load, guest->name);
 	g_autoptr(GError) error = NULL;
-	if (!file || !present || g_strv_contains((const char *const *)present->files, file))
+	if (!file || !present || !is_new(present, file))
 		return TRUE;
 	lane_touch(what, file);
 	if (qemu_user_may_read(load->user, what, file, &error))
@@ -162,13 +198,34 @@ file_is_there(struct load *load, const struct config_guest *guest, const char *w
 	return FALSE;
 }
 
+/* ... and a disk can be made of the image. */
+static gboolean
+image_is_good(struct load *load, const struct config_guest *guest)
+{
+	const struct present *present = present_find(load, guest->name);
+	g_autoptr(GError) error = NULL;
+	struct image image = {0};
+	if (!guest->image || !present ||
+	    (!is_new(present, guest->image) && present->disk_size == guest->disk_size &&
+	     !g_strcmp0(present->image_format, guest->image_format)))
+		return TRUE;
+	lane_touch("image", guest->image);
+	gboolean good =
+	    image_probe_for(guest->image, guest->image_format, guest->disk_size, &image, &error);
+	if (!good)
+		message(load->messages, guest->name, error->message);
+	image_clear(&image);
+	return good;
+}
+
 static gboolean
 files_are_there(struct load *load, const struct config *config)
 {
 	gboolean good = TRUE;
 	for (guint i = 0; i < config->guests->len; i++) {
 		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
-		good &= file_is_there(load, guest, "image", guest->image);
+		good &=
+		    file_is_there(load, guest, "image", guest->image) && image_is_good(load, guest);
 		good &= file_is_there(load, guest, "kernel", guest->kernel);
 		for (guint m = 0; m < guest->modules->len; m++) {
 			const struct config_module *module = g_ptr_array_index(guest->modules, m);
@@ -206,7 +263,7 @@ load_free(void *data)
 	g_free(load->file);
 	g_free(load->control_group);
 	g_array_unref(load->present);
-	g_ptr_array_unref(load->messages);
+	g_clear_pointer(&load->messages, g_ptr_array_unref);
 	if (load->config)
 		config_free(load->config);
 	g_free(load);
@@ -229,9 +286,7 @@ apply(struct hird *h, struct config *config, GPtrArray *messages)
 	refuse_change(messages, "guix-state-directory", old->guix_state_directory,
 		      &config->guix_state_directory);
 	h->host.config = h->config = config;
-	if (g_strcmp0(old->metrics_file, config->metrics_file))
-		message(messages, "metrics-file",
-			config->metrics_file ? config->metrics_file : "none");
+	tell_changes(messages, old, config);
 	metrics_file_set(h->metrics_file, config->metrics_file);
 	selfcheck_loaded(h->selfcheck, config);
 	remove_missing(h, config, messages);
@@ -247,7 +302,7 @@ apply(struct hird *h, struct config *config, GPtrArray *messages)
 /* The result of a reload, which is reported once it is published. */
 struct outcome {
 	gboolean applied;
-	GPtrArray *messages;
+	char **messages;
 	hird_reload_fn done;
 	void *data;
 };
@@ -256,7 +311,7 @@ static void
 outcome_free(void *data)
 {
 	struct outcome *outcome = data;
-	g_ptr_array_unref(outcome->messages);
+	g_strfreev(outcome->messages);
 	g_free(outcome);
 }
 
@@ -268,17 +323,22 @@ on_reload_published(struct hird *h, void *data)
 	if (h->opened && !h->reloading)
 		notify_send("READY=1");
 	if (outcome->done)
-		outcome->done(outcome->applied, outcome->messages, outcome->data);
+		outcome->done(outcome->applied, (const char *const *)outcome->messages,
+			      outcome->data);
 }
 
+/* messages: of char *; taken. */
 static void
 finish(const struct load *load, gboolean applied, GPtrArray *messages)
 {
 	struct outcome *outcome = g_new(struct outcome, 1);
-	*outcome = (struct outcome){applied, g_ptr_array_ref(messages), load->done, load->data};
-	for (guint i = 0; i < messages->len; i++)
+	g_ptr_array_add(messages, NULL);
+	*outcome = (struct outcome){applied, (char **)g_ptr_array_steal(messages, NULL), load->done,
+				    load->data};
+	g_ptr_array_unref(messages);
+	for (char **message = outcome->messages; *message; message++)
 		g_log(G_LOG_DOMAIN, applied ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_WARNING,
-		      "reload: %s", (const char *)g_ptr_array_index(messages, i));
+		      "reload: %s", *message);
 	if (!applied)
 		g_warning("reload: nothing was changed");
 	hird_after_publishing(load->hird, on_reload_published, outcome_free, outcome);
@@ -290,7 +350,7 @@ on_loaded(void *data, const GError *late)
 	struct load *load = data;
 	struct hird *h = load->hird;
 	if (late) {
-		g_autoptr(GPtrArray) messages = g_ptr_array_new_with_free_func(g_free);
+		GPtrArray *messages = g_ptr_array_new_with_free_func(g_free);
 		g_ptr_array_add(messages, g_strdup(late->message));
 		finish(load, FALSE, messages);
 		return;
@@ -305,7 +365,7 @@ on_loaded(void *data, const GError *late)
 		apply(h, g_steal_pointer(&load->config), load->messages);
 	if (h->control && !control_share(h->control, load->groups, &error))
 		g_ptr_array_add(load->messages, g_strdup(error->message));
-	finish(load, good, load->messages);
+	finish(load, good, g_steal_pointer(&load->messages));
 }
 
 static void
@@ -313,7 +373,10 @@ add_present(GArray *present, GPtrArray *worlds)
 {
 	for (guint i = 0; i < worlds->len; i++) {
 		const struct childhurd *c = world_childhurd(g_ptr_array_index(worlds, i));
-		struct present guest = {g_strdup(c->config->name), files_of(c->config)};
+		struct present guest = {.name = g_strdup(c->config->name),
+					.files = files_of(c->config),
+					.image_format = g_strdup(c->config->image_format),
+					.disk_size = c->config->disk_size};
 		g_array_append_val(present, guest);
 	}
 }

@@ -46,6 +46,8 @@ serve_command(void *data, const char *name, enum control_verb verb, gboolean now
 	    [CONTROL_STOP] = {EVENT_STOP, EVENT_STOP_NOW, "stopped"},
 	    [CONTROL_RESTART] = {EVENT_RESTART, EVENT_RESTART_NOW, "restarted"},
 	    [CONTROL_RESET] = {EVENT_RESET, EVENT_RESET_NOW, "reset"},
+	    [CONTROL_RESET_COLD] = {EVENT_RESET_COLD, EVENT_RESET_COLD_NOW, "reset to cold"},
+	    [CONTROL_SLEEP] = {EVENT_SLEEP, EVENT_SLEEP, "put to sleep"},
 	    [CONTROL_DRAIN] = {EVENT_DRAIN, EVENT_DRAIN, "drained"},
 	    [CONTROL_UNDRAIN] = {EVENT_UNDRAIN, EVENT_UNDRAIN, "undrained"},
 	};

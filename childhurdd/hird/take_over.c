@@ -82,13 +82,19 @@ start_at_begin(struct world *r)
 	const struct childhurd_kept *kept = &record->kept;
 	if (kept->drained)
 		childhurd_recall_drained(c);
+	childhurd_recall_warm_failures(c, kept->warm_failures);
 	if (kept->discard) {
-		childhurd_event(c, EVENT_RESET, "reset before the daemon was started");
+		childhurd_event(c, kept->cold ? EVENT_RESET_COLD : EVENT_RESET,
+				"reset before the daemon was started");
 		world_record(r);
 	}
 	if (record->known && !kept->want_up)
 		childhurd_recall_stopped(c, "stopped before the daemon was started");
-	else if (c->config->autostart || kept->want_up)
+	else if (record->known && kept->to_sleep)
+		childhurd_event(c, EVENT_SLEEP, "it was asleep before");
+	else if (!record->known && c->config->autostart == CONFIG_AUTOSTART_ASLEEP)
+		childhurd_event(c, EVENT_SLEEP, "autostart = asleep");
+	else if (c->config->autostart != CONFIG_AUTOSTART_NO || kept->want_up)
 		childhurd_event(c, EVENT_START, record->known ? "it was up before" : "autostart");
 }
 

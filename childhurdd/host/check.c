@@ -9,7 +9,9 @@
 #include <grp.h>
 #include <libvirt/libvirt.h>
 #include <pwd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "childhurdd/hird/metrics_file.h"
@@ -126,7 +128,7 @@ remove_folder(const char *path)
 /* The state directory may not exist yet, or not be ours. So the probe uses a temporary folder;
  * problems of the state directory are reported elsewhere, not as one of KVM. */
 static void
-check_kvm(struct check *c, const char *emulator)
+check_kvm(struct check *c, enum kvm_guest guest, const char *emulator)
 {
 	g_autoptr(GError) error = NULL;
 	g_autofree char *path = g_find_program_in_path(emulator);
@@ -141,7 +143,8 @@ check_kvm(struct check *c, const char *emulator)
 	if (own && c->user && c->user->other)
 		chmod(own, 0711); /* QEMU must find its boot sector there */
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
-	kvm_probe_new(loop, path, own ? own : c->config->state_directory, c->user, on_probe, c);
+	kvm_probe_new(loop, guest, path, own ? own : c->config->state_directory, c->user, on_probe,
+		      c);
 	ev_run(loop, 0);
 	ev_loop_destroy(loop);
 	if (own)
@@ -190,19 +193,40 @@ check_group(struct check *c)
 		    "user may change things; groupadd --system " CONTROL_ADMIN_GROUP);
 }
 
-/* With a running daemon, the guest's own QEMU may have it. */
+/* The daemon that has this runtime directory; 0: none runs. */
+static pid_t
+running_daemon(const struct config *config)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	struct ucred peer = {0};
+	socklen_t length = sizeof peer;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	g_snprintf(name.sun_path, sizeof name.sun_path, "%s/control", config->runtime_directory);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&name, sizeof name) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+		peer.pid = 0;
+	if (fd >= 0)
+		close(fd);
+	return peer.pid;
+}
+
+/* With a running daemon, the guest's own QEMU may have it; or the daemon, while the guest sleeps.
+ */
 static void
 check_port(struct check *c, const struct config_guest *guest, const char *address, int port)
 {
 	g_autoptr(GError) error = NULL;
 	if (port_is_free(address, port, &error))
 		return;
-	pid_t owner = port_owner(port);
+	pid_t owner = port_owner(address, port);
 	if (!g_error_matches(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE))
 		say(c, "problem", "%s: %s", guest->name, error->message);
 	else if (owner && owner == hostcheck_qemu(c->config, guest))
 		say(c, "ok", "%s: port %d is its own, it runs (process %d)", guest->name, port,
 		    (int)owner);
+	else if (owner && owner == running_daemon(c->config))
+		say(c, "ok", "%s: port %d is its own, it is asleep (process %d, the daemon)",
+		    guest->name, port, (int)owner);
 	else if (owner)
 		say(c, "problem", "%s: %s", guest->name, error->message);
 	else
@@ -236,7 +260,7 @@ image_is_good(struct check *c, const struct config_guest *guest, struct image *i
 	      GError **error)
 {
 	return qemu_user_check(reader(c), "image", guest->image, error) &&
-	       image_probe(guest->image, guest->image_format, image, error);
+	       image_probe_for(guest->image, guest->image_format, guest->disk_size, image, error);
 }
 
 static void
@@ -345,11 +369,25 @@ check_guix(struct check *c)
 		say(c, "ok", "%s takes the guests' signing keys", acl);
 }
 
+/* Each emulator once, and each kind of guest that it is to run with KVM. */
+static void
+check_emulator(struct check *c, GHashTable *seen, const struct config_guest *guest)
+{
+	enum kvm_guest kind = config_guest_is_64(guest) ? KVM_GUEST_64 : KVM_GUEST_32;
+	if (g_hash_table_add(seen, g_strdup(guest->emulator)))
+		check_tool(c, guest->emulator, "qemu-system-x86");
+	if (guest->acceleration != CONFIG_ACCELERATION_TCG &&
+	    g_hash_table_add(seen, g_strdup_printf("%s\n%d", guest->emulator, (int)kind))) {
+		check_kvm(c, kind, guest->emulator);
+		check_kvm_access(c);
+	}
+}
+
 gboolean
 hostcheck_run(const struct config *config, FILE *out)
 {
 	struct check c = {config, out, TRUE, NULL};
-	const char *emulator = NULL;
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autofree char *missing = config_missing(config);
 	if (missing)
 		say(&c, "problem", "%s", missing);
@@ -363,18 +401,12 @@ hostcheck_run(const struct config *config, FILE *out)
 	check_group(&c);
 	check_qemu_user(&c);
 	check_tool(&c, "qemu-img", "qemu-utils");
+	check_tool(&c, "qemu-nbd", "qemu-utils");
 	check_driver(&c);
 	check_ssh(&c);
 	for (guint i = 0; i < config->guests->len; i++) {
 		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
-		if (g_strcmp0(emulator, guest->emulator)) {
-			emulator = guest->emulator;
-			check_tool(&c, emulator, "qemu-system-x86");
-			if (guest->acceleration != CONFIG_ACCELERATION_TCG) {
-				check_kvm(&c, emulator);
-				check_kvm_access(&c);
-			}
-		}
+		check_emulator(&c, seen, guest);
 		check_guest(&c, guest);
 	}
 	const struct findings findings = {add, &c};

@@ -20,7 +20,7 @@ void findings_add(const struct findings *findings, const char *result, const cha
 pid_t hostcheck_qemu(const struct config *config, const struct config_guest *guest);
 
 /* Compare the host's memory, the state directory's disk and this process' descriptors with what the
- * guests may use. */
+ * guests may use, their warm states included. */
 void hostcheck_room(const struct config *config, const struct findings *findings);
 
 /* Does this host's Guix know the guests, and can its daemon's user read keys and slots? Reports

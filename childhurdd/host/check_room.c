@@ -2,7 +2,7 @@
 /*
  * Guests take their memory and disk bit by bit, so a lack would show only in the middle of a build.
  * This adds up what all guests together may take. A lack does not prevent a start: a guest waits
- * for memory, and may never fill its disk.
+ * for memory, may never fill its disk, and boots where it has no warm state.
  */
 #include <stdarg.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 #include "childhurdd/host/check_parts.h"
 #include "childhurdd/qemu/domain.h"
 #include "childhurdd/qemu/image.h"
+#include "childhurdd/qemu/warm_record.h"
 #include "childhurdd/system/descriptors.h"
 #include "childhurdd/system/process.h"
 
@@ -104,40 +105,72 @@ check_memory(const struct config *config, const struct findings *findings)
 		     free + taken >= wanted ? "" : advice);
 }
 
-/* Bytes that the guest's overlay may still grow by. */
+/* Does the guest keep a warm state without an operator's help? A persistent one is saved only when
+ * it falls asleep. */
+static gboolean
+keeps_state(const struct config_guest *guest)
+{
+	return guest->warm_start == CONFIG_WARM_START_AUTO && guest->image &&
+	       (guest->disk == CONFIG_DISK_EPHEMERAL || guest->idle_timeout ||
+		guest->autostart == CONFIG_AUTOSTART_ASLEEP);
+}
+
+static char *
+overlay_of(const struct config *config, const struct config_guest *guest)
+{
+	return g_build_filename(config->state_directory, guest->name, "disk.qcow2", NULL);
+}
+
+static gboolean
+has_state(const struct config *config, const struct config_guest *guest)
+{
+	g_autofree char *overlay = overlay_of(config, guest);
+	g_autofree char *record = warm_record_path(overlay);
+	return access(record, F_OK) == 0;
+}
+
+/* Bytes that the guest's overlay may still grow by, without warm states. One that it has counts as
+ * large as it may be. */
 static gint64
 growth(const struct config *config, const struct config_guest *guest)
 {
 	struct image image;
 	struct stat st;
-	g_autofree char *overlay =
-	    g_build_filename(config->state_directory, guest->name, "disk.qcow2", NULL);
+	g_autofree char *overlay = overlay_of(config, guest);
 	if (!guest->image || !image_probe(guest->image, guest->image_format, &image, NULL))
 		return 0;
 	gint64 size = MAX(guest->disk_size, image.size);
 	image_clear(&image);
 	gint64 has = stat(overlay, &st) == 0 ? (gint64)st.st_blocks * 512 : 0;
+	if (has_state(config, guest))
+		has = MAX(0, has - guest->memory_size);
 	return MAX(0, size - has);
+}
+
+/* Bytes that are free for the state directory; -1: unknown. */
+static gint64
+disk_free(const struct config *config)
+{
+	struct statvfs fs;
+	g_autofree char *folder = g_strdup(config->state_directory);
+	while (statvfs(folder, &fs) < 0) { /* one that does not exist yet is made in this one */
+		if (!strcmp(folder, "/") || !strcmp(folder, "."))
+			return -1;
+		char *parent = g_path_get_dirname(folder);
+		g_free(folder);
+		folder = parent;
+	}
+	return (gint64)fs.f_bavail * (gint64)fs.f_frsize;
 }
 
 static void
 check_disk(const struct config *config, const struct findings *findings)
 {
-	struct statvfs fs;
-	gint64 wanted = 0;
-	g_autofree char *folder = g_strdup(config->state_directory);
-	while (statvfs(folder, &fs) < 0) { /* one that does not exist yet is made in this one */
-		if (!strcmp(folder, "/") || !strcmp(folder, "."))
-			return;
-		char *parent = g_path_get_dirname(folder);
-		g_free(folder);
-		folder = parent;
-	}
+	gint64 wanted = 0, free = disk_free(config);
 	for (guint i = 0; i < config->guests->len; i++)
 		wanted += growth(config, g_ptr_array_index(config->guests, i));
-	if (!wanted) /* a missing image is reported by itself */
+	if (!wanted || free < 0) /* a missing image is reported by itself */
 		return;
-	gint64 free = (gint64)fs.f_bavail * (gint64)fs.f_frsize;
 	findings_add(findings, free >= wanted ? "ok" : "note",
 		     "disk: the guests' disks may grow by %" G_GINT64_FORMAT
 		     " MiB, and %" G_GINT64_FORMAT " MiB are free in %s%s",
@@ -145,6 +178,52 @@ check_disk(const struct config *config, const struct findings *findings)
 		     free >= wanted ? ""
 				    : ": a guest is paused when nothing is left; free some, or "
 				      "put state-directory on a larger file system");
+}
+
+/* A state has the guest's memory at most, beside what the disk has. An old one is there until the
+ * new one is whole. */
+static void
+check_states(const struct config *config, const struct findings *findings)
+{
+	gint64 wanted = 0, largest = 0, free = disk_free(config);
+	for (guint i = 0; i < config->guests->len; i++) {
+		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
+		if (!keeps_state(guest))
+			continue;
+		largest = MAX(largest, guest->memory_size);
+		if (!has_state(config, guest))
+			wanted += guest->memory_size;
+	}
+	if (!largest || free < 0)
+		return;
+	wanted += largest;
+	findings_add(findings, free >= wanted ? "ok" : "note",
+		     "warm states: they may take %" G_GINT64_FORMAT
+		     " MiB more in the guests' disks, one that is saved anew included, and "
+		     "%" G_GINT64_FORMAT " MiB are free in %s%s",
+		     wanted >> 20, free >> 20, config->state_directory,
+		     free >= wanted ? ""
+				    : ": where there is no room none is saved, and the guest boots "
+				      "each time; put state-directory on a larger file system, "
+				      "lower memory-size, or write warm-start = no");
+}
+
+/* Without a warm state the first connection to an asleep guest cannot wait for it. */
+static void
+check_sleep(const struct config *config, const struct findings *findings)
+{
+	for (guint i = 0; i < config->guests->len; i++) {
+		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
+		gboolean asleep = guest->autostart == CONFIG_AUTOSTART_ASLEEP;
+		const char *why = guest->image ? "warm-start = no" : "it has no disk";
+		if ((asleep || guest->idle_timeout) &&
+		    (guest->warm_start == CONFIG_WARM_START_NO || !guest->image))
+			findings_add(findings, "note",
+				     "%s: %s puts it to sleep, and %s: what connects to it then is "
+				     "refused, and has to try again until it has booted",
+				     guest->name, asleep ? "autostart = asleep" : "idle-timeout",
+				     why);
+	}
 }
 
 static void
@@ -169,5 +248,7 @@ hostcheck_room(const struct config *config, const struct findings *findings)
 		return;
 	check_memory(config, findings);
 	check_disk(config, findings);
+	check_states(config, findings);
+	check_sleep(config, findings);
 	check_descriptors(config, findings);
 }

@@ -140,7 +140,7 @@ exchange_keys(const struct config *config, const struct config_guest *guest,
 	const char *guix = config->guix_configuration_directory;
 	g_autoptr(GError) error = NULL;
 	gboolean added = FALSE;
-	if (guest->inject != CONFIG_INJECT_SECRET_SERVICE || !signing_possible(guix))
+	if (guest->inject == CONFIG_INJECT_NONE || !signing_possible(guix))
 		return;
 	identity_become(qemu_user_identity(user));
 	g_autofree char *public_key = make_key(config, guest, &error);

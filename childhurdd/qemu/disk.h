@@ -21,6 +21,8 @@ struct disk_spec {
 	gboolean keep; /* persistent: keep an overlay that was made from this image */
 	const struct qemu_user *user; /* owner of the overlay, borrowed; NULL: the daemon's user */
 	struct lane *lane;	      /* in which files are touched; borrowed */
+	GBytes *edits;	  /* written into it (inject/edits.h); NULL: nothing is. Borrowed */
+	char **host_keys; /* those that edits has, remembered with them; NULL: none. Borrowed */
 };
 
 struct disk_job;
@@ -44,9 +46,18 @@ typedef void (*disk_fn)(struct disk_job *job, const char *format, const GError *
  *
  * A persistent overlay is only used with the image that it was made from (base.h). If the image was
  * moved, its new path is written into the overlay.
+ *
+ * The edits are written before the overlay gets its name, so there is none without them; into a
+ * kept overlay when they differ from those that were written before. A process of its own does that
+ * (inject/injector.h), as user. A kept overlay has all of them or none, whatever is killed. It
+ * counts as ready, too, if its file system is not clean or full, for instance: then they wait.
  */
 struct disk_job *disk_prepare(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done,
 			      void *data);
+
+/* For done: NULL, or why the edits are not in the kept overlay yet; the guest finds the earlier
+ * ones. *host_keys: those of them, NULL: unknown. Both are the job's. */
+const char *disk_job_waits(const struct disk_job *job, char ***host_keys);
 
 /*
  * For --check: would a start use the existing persistent overlay with this image? TRUE also if

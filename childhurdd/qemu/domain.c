@@ -20,6 +20,8 @@
 #define VGA_SLOT     "0x1b"
 #define NETWORK_SLOT "0x3"
 
+#define SSH_PORT 22 /* in the guest */
+
 #define QEMU_NAMESPACE "http://libvirt.org/schemas/domain/qemu/1.0"
 
 static void
@@ -116,8 +118,7 @@ write_clock(xmlTextWriter *w, const struct config_guest *guest)
 static void
 write_disk(xmlTextWriter *w, const struct domain_spec *spec)
 {
-	gboolean q35 =
-	    g_str_has_prefix(spec->guest->machine, "q35") || strstr(spec->guest->machine, "-q35-");
+	gboolean ahci = config_guest_has_ahci(spec->guest);
 	start(w, "disk");
 	attribute(w, "type", "file");
 	attribute(w, "device", "disk");
@@ -138,7 +139,7 @@ write_disk(xmlTextWriter *w, const struct domain_spec *spec)
 	attribute(w, "rerror_policy", "stop");
 	end(w);
 	empty(w, "source", "file", spec->disk, NULL, NULL, NULL, NULL);
-	empty(w, "target", "dev", q35 ? "sda" : "hda", "bus", q35 ? "sata" : "ide", NULL, NULL);
+	empty(w, "target", "dev", ahci ? "sda" : "hda", "bus", ahci ? "sata" : "ide", NULL, NULL);
 	end(w);
 }
 
@@ -221,24 +222,58 @@ append_doubling_commas(GString *out, const char *text)
 	}
 }
 
+char **
+domain_forwards(const struct config_guest *guest)
+{
+	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+	g_autofree char *own =
+	    g_strdup_printf("tcp:%s:%d-:%d", guest->listen_address, guest->ssh_port, SSH_PORT);
+	g_strv_builder_add(builder, own);
+	for (guint i = 0; i < guest->forwards->len; i++) {
+		const struct config_forward *forward = g_ptr_array_index(guest->forwards, i);
+		g_autofree char *text = g_strdup_printf(
+		    "tcp:%s:%d-:%d", forward->address ? forward->address : guest->listen_address,
+		    forward->host_port, forward->guest_port);
+		g_strv_builder_add(builder, text);
+	}
+	return g_strv_builder_end(builder);
+}
+
+/* At the loopback, if that will do: it is nobody's business but the daemon's. */
+char *
+domain_private_forward(const struct config_guest *guest)
+{
+	return g_strdup_printf("tcp:%s:%d-:%d", config_guest_reached_at(guest), guest->secrets_port,
+			       SSH_PORT);
+}
+
 static void
-write_network(xmlTextWriter *w, const struct domain_spec *spec)
+append_forwards(GString *netdev, const struct domain_spec *spec)
+{
+	const struct config_guest *guest = spec->guest;
+	if (spec->load) {
+		g_autofree char *private = domain_private_forward(guest);
+		g_string_append_printf(netdev, ",hostfwd=%s", private);
+		return;
+	}
+	g_auto(GStrv) forwards = domain_forwards(guest);
+	g_string_append_printf(netdev, ",hostfwd=%s", forwards[0]);
+	if (spec->secrets_guest_port)
+		g_string_append_printf(netdev, ",hostfwd=tcp:%s:%d-:%d", guest->listen_address,
+				       guest->secrets_port, spec->secrets_guest_port);
+	for (char **forward = forwards + 1; *forward; forward++)
+		g_string_append_printf(netdev, ",hostfwd=%s", *forward);
+}
+
+static void
+write_network(xmlTextWriter *w, const struct domain_spec *spec, gboolean lasting)
 {
 	const struct config_guest *guest = spec->guest;
 	g_autoptr(GString) netdev = g_string_new("user,id=" DOMAIN_NETDEV);
 	if (guest->network == CONFIG_NETWORK_ISOLATED)
 		g_string_append(netdev, ",restrict=on");
-	g_string_append_printf(netdev, ",hostfwd=tcp:%s:%d-:22", guest->listen_address,
-			       guest->ssh_port);
-	if (spec->secrets_guest_port)
-		g_string_append_printf(netdev, ",hostfwd=tcp:%s:%d-:%d", guest->listen_address,
-				       guest->secrets_port, spec->secrets_guest_port);
-	for (guint i = 0; i < guest->forwards->len; i++) {
-		const struct config_forward *forward = g_ptr_array_index(guest->forwards, i);
-		g_string_append_printf(netdev, ",hostfwd=tcp:%s:%d-:%d",
-				       forward->address ? forward->address : guest->listen_address,
-				       forward->host_port, forward->guest_port);
-	}
+	if (!lasting)
+		append_forwards(netdev, spec);
 	g_autofree char *device = g_strdup_printf("%s,netdev=" DOMAIN_NETDEV ",addr=" NETWORK_SLOT,
 						  guest->network_device);
 	qemu_argument(w, "-netdev");
@@ -248,11 +283,11 @@ write_network(xmlTextWriter *w, const struct domain_spec *spec)
 }
 
 static void
-write_qemu(xmlTextWriter *w, const struct domain_spec *spec)
+write_qemu(xmlTextWriter *w, const struct domain_spec *spec, gboolean lasting)
 {
 	const struct config_guest *guest = spec->guest;
 	start(w, "qemu:commandline");
-	write_network(w, spec);
+	write_network(w, spec, lasting);
 	if (guest->modules->len) {
 		g_autoptr(GString) modules = g_string_new(NULL);
 		for (guint i = 0; i < guest->modules->len; i++) {
@@ -274,11 +309,15 @@ write_qemu(xmlTextWriter *w, const struct domain_spec *spec)
 	}
 	for (char **option = guest->qemu_options; *option; option++)
 		qemu_argument(w, *option);
+	if (spec->load && !lasting) {
+		qemu_argument(w, "-loadvm");
+		qemu_argument(w, spec->load);
+	}
 	end(w);
 }
 
-char *
-domain_xml(const struct domain_spec *spec)
+static char *
+domain_text(const struct domain_spec *spec, gboolean lasting)
 {
 	const struct config_guest *guest = spec->guest;
 	xmlBuffer *buffer = xmlBufferCreate();
@@ -301,7 +340,7 @@ domain_xml(const struct domain_spec *spec)
 	write_devices(w, spec);
 	if (spec->label)
 		write_label(w, spec);
-	write_qemu(w, spec);
+	write_qemu(w, spec, lasting);
 	end(w);
 	xmlTextWriterEndDocument(w);
 	xmlFreeTextWriter(w);
@@ -309,6 +348,18 @@ domain_xml(const struct domain_spec *spec)
 	char *text = g_strdup((const char *)xmlBufferContent(buffer));
 	xmlBufferFree(buffer);
 	return text;
+}
+
+char *
+domain_xml(const struct domain_spec *spec)
+{
+	return domain_text(spec, FALSE);
+}
+
+char *
+domain_lasting(const struct domain_spec *spec)
+{
+	return domain_text(spec, TRUE);
 }
 
 char *

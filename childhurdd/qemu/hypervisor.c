@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <json-glib/json-glib.h>
-#include <libvirt/libvirt-qemu.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
@@ -24,35 +22,6 @@
 
 /* ms that a start waits until libvirt is done with the old domain */
 #define STALE_DOMAIN_LIMIT 5000
-/* ms after which a resumed guest is looked at: the cause of its pause may come again */
-#define RESUME_SETTLE 200
-
-enum call_kind {
-	CALL_START,
-	CALL_DESTROY,
-	CALL_POWER_BUTTON,
-	CALL_MONITOR,
-	CALL_LOOK,
-	CALL_RESUME,
-	CALL_LIST
-};
-
-struct hypervisor_call {
-	struct hypervisor *hypervisor;
-	struct task *task;
-	enum call_kind kind;
-	char *name; /* of a start */
-	struct hypervisor_qemu qemu;
-	char *text;
-	hypervisor_fn done;
-	void *data;
-	/* written by the worker */
-	GError *error;
-	char *answer;
-	enum hypervisor_running running;
-	GPtrArray *domains;
-	gboolean counted; /* among the calls about its QEMU */
-};
 
 static guint
 calls_of(GHashTable *calls, const char *uuid)
@@ -70,12 +39,34 @@ calls_count(GHashTable *calls, const char *uuid, int more)
 		g_hash_table_remove(calls, uuid);
 }
 
+static gboolean
+is_stilled(const struct hypervisor_call *call)
+{
+	const struct hypervisor_qemu *qemu = &call->qemu;
+	return qemu->uuid &&
+	       qemu->id ==
+		   GPOINTER_TO_INT(g_hash_table_lookup(call->hypervisor->stilled, qemu->uuid));
+}
+
+/* The guest runs again, after what this call has done with it. */
+static gboolean
+still_end(const struct hypervisor_call *call)
+{
+	gboolean ends = !call->stays && is_stilled(call) &&
+			(call->kind == CALL_SAVE || call->kind == CALL_SAVE_AND_STAY ||
+			 call->kind == CALL_LOAD || call->kind == CALL_RESUME);
+	if (ends)
+		g_hash_table_remove(call->hypervisor->stilled, call->qemu.uuid);
+	return ends;
+}
+
 static void
 call_free(void *data)
 {
 	struct hypervisor_call *call = data;
 	if (call->counted)
 		calls_count(call->hypervisor->asked, call->qemu.uuid, -1);
+	still_end(call);
 	g_free(call->name);
 	g_free(call->qemu.uuid);
 	g_free(call->text);
@@ -260,66 +251,6 @@ do_list(virConnectPtr connection, struct hypervisor_call *call)
 		embed_take_reserve(call->hypervisor->root);
 }
 
-/* QEMU's answer to a command of its machine protocol (QMP); NULL: an error. */
-static JsonNode *
-ask_qemu(virDomainPtr domain, const char *command, GError **error)
-{
-	char *answer = NULL;
-	if (virDomainQemuMonitorCommand(domain, command, &answer, 0) < 0) {
-		hypervisor_set_error(error, "QEMU's monitor");
-		return NULL;
-	}
-	JsonNode *node = json_from_string(answer, error);
-	free(answer);
-	return node;
-}
-
-/* The disks' io-status in query-block (qapi/block-core.json) distinguishes a lack of space from
- * other errors. */
-static enum hypervisor_running
-disk_error(virDomainPtr domain, GError **error)
-{
-	g_autoptr(JsonNode) node = ask_qemu(domain, "{\"execute\":\"query-block\"}", error);
-	g_autofree char *text = node ? json_to_string(node, FALSE) : NULL;
-	return text && strstr(text, "\"io-status\":\"nospace\"") ? HYPERVISOR_NO_ROOM
-								 : HYPERVISOR_IO_ERROR;
-}
-
-/* Whether the guest runs, by QEMU's RunState (qapi/run-state.json). */
-static void
-do_look(virDomainPtr domain, struct hypervisor_call *call)
-{
-	static const char *const others[] = {
-	    "paused",	   "suspended",	     "save-vm", "restore-vm", "prelaunch", "inmigrate",
-	    "postmigrate", "finish-migrate", "colo",	"debug",      NULL};
-	g_autoptr(JsonNode) node = ask_qemu(domain, "{\"execute\":\"query-status\"}", &call->error);
-	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
-		return;
-	JsonNode *status = json_object_get_member(json_node_get_object(node), "return");
-	call->answer = g_strdup(status && JSON_NODE_HOLDS_OBJECT(status)
-				    ? hypervisor_member(json_node_get_object(status), "status")
-				    : "");
-	if (!strcmp(call->answer, "io-error"))
-		call->running = disk_error(domain, &call->error);
-	else if (!strcmp(call->answer, "internal-error") || !strcmp(call->answer, "guest-panicked"))
-		call->running = HYPERVISOR_BROKEN;
-	else if (g_strv_contains(others, call->answer))
-		call->running = HYPERVISOR_SUSPENDED;
-	else /* running; shutdown, after which it ends; watchdog */
-		call->running = HYPERVISOR_RUNS;
-}
-
-static void
-do_resume(virDomainPtr domain, struct hypervisor_call *call)
-{
-	if (virDomainResume(domain) < 0) {
-		hypervisor_set_error(&call->error, "the guest cannot go on");
-		return;
-	}
-	g_usleep(RESUME_SETTLE * 1000);
-	do_look(domain, call);
-}
-
 static void
 do_with_domain(virConnectPtr connection, struct hypervisor_call *call)
 {
@@ -340,21 +271,9 @@ do_with_domain(virConnectPtr connection, struct hypervisor_call *call)
 		if (virDomainShutdownFlags(domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) < 0)
 			hypervisor_set_error(&call->error, "the power button");
 		break;
-	case CALL_LOOK:
-		do_look(domain, call);
+	default:
+		hypervisor_use_monitor(domain, call);
 		break;
-	case CALL_RESUME:
-		do_resume(domain, call);
-		break;
-	default: {
-		char *answer = NULL;
-		if (virDomainQemuMonitorCommand(domain, call->text, &answer,
-						VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP) < 0)
-			hypervisor_set_error(&call->error, "QEMU's monitor");
-		call->answer = g_strdup(answer);
-		free(answer);
-		break;
-	}
 	}
 	virDomainFree(domain);
 }
@@ -394,6 +313,10 @@ call_done(void *data)
 					   .domains = call->domains};
 	if (call->domains)
 		hypervisor_note_listed(call->hypervisor, call->domains);
+	/* Has anybody else paused the guest meanwhile? The world looks. */
+	if (still_end(call) && call->kind != CALL_RESUME)
+		call->hypervisor->event(HYPERVISOR_PAUSED, &call->qemu, NULL,
+					call->hypervisor->data);
 	if (call->done)
 		call->done(&result, call->data);
 }
@@ -481,6 +404,36 @@ hypervisor_monitor(struct hypervisor *hypervisor, const struct hypervisor_qemu *
 	return call_run(hypervisor, CALL_MONITOR, NULL, qemu, command, done, data);
 }
 
+/* Its pause is ours until the call has ended. */
+static struct hypervisor_call *
+still_run(struct hypervisor *h, enum call_kind kind, const struct hypervisor_qemu *qemu,
+	  const char *tag, hypervisor_fn done, void *data)
+{
+	g_hash_table_replace(h->stilled, g_strdup(qemu->uuid), GINT_TO_POINTER(qemu->id));
+	return call_run(h, kind, NULL, qemu, tag, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_save(struct hypervisor *hypervisor, const struct hypervisor_qemu *qemu, const char *tag,
+		gboolean stay, hypervisor_fn done, void *data)
+{
+	return still_run(hypervisor, stay ? CALL_SAVE_AND_STAY : CALL_SAVE, qemu, tag, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_load(struct hypervisor *hypervisor, const struct hypervisor_qemu *qemu, const char *tag,
+		hypervisor_fn done, void *data)
+{
+	return still_run(hypervisor, CALL_LOAD, qemu, tag, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_drop(struct hypervisor *hypervisor, const struct hypervisor_qemu *qemu, const char *tag,
+		hypervisor_fn done, void *data)
+{
+	return call_run(hypervisor, CALL_DROP, NULL, qemu, tag, done, data);
+}
+
 struct hypervisor_call *
 hypervisor_look(struct hypervisor *hypervisor, const struct hypervisor_qemu *qemu,
 		hypervisor_fn done, void *data)
@@ -536,6 +489,7 @@ hypervisor_new(struct tasks *tasks, const char *uri, const char *state_directory
 	h->logs = h->root ? g_build_filename(h->root, "log", "qemu", NULL) : NULL;
 	h->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	h->begun = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	h->stilled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	h->acting = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	h->path = g_steal_pointer(&path);
 	h->user = user ? user->identity.uid : geteuid();

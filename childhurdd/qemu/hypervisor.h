@@ -117,6 +117,25 @@ struct hypervisor_call *hypervisor_power_button(struct hypervisor *hypervisor,
 struct hypervisor_call *hypervisor_monitor(struct hypervisor *hypervisor,
 					   const struct hypervisor_qemu *qemu, const char *command,
 					   hypervisor_fn done, void *data);
+/*
+ * Save the whole machine's state, with the disk's, as an internal snapshot of the disk; load it in
+ * a QEMU that runs; drop it (warm.h). The guest stands still meanwhile and QEMU answers nothing
+ * else, for seconds if the guest has much memory: the caller has the limit. The pause is not
+ * reported as HYPERVISOR_PAUSED. tag: the snapshot's name, letters, digits and hyphens.
+ *
+ * A save first removes a snapshot of the same name. stay: the guest stands still afterwards, until
+ * its QEMU is ended or resumed; else it goes on, and it goes on after an error. A guest whose state
+ * could not be loaded stands still and has to be ended. To drop one that is not there is no error.
+ */
+struct hypervisor_call *hypervisor_save(struct hypervisor *hypervisor,
+					const struct hypervisor_qemu *qemu, const char *tag,
+					gboolean stay, hypervisor_fn done, void *data);
+struct hypervisor_call *hypervisor_load(struct hypervisor *hypervisor,
+					const struct hypervisor_qemu *qemu, const char *tag,
+					hypervisor_fn done, void *data);
+struct hypervisor_call *hypervisor_drop(struct hypervisor *hypervisor,
+					const struct hypervisor_qemu *qemu, const char *tag,
+					hypervisor_fn done, void *data);
 /* Find out whether its guest runs. */
 struct hypervisor_call *hypervisor_look(struct hypervisor *hypervisor,
 					const struct hypervisor_qemu *qemu, hypervisor_fn done,

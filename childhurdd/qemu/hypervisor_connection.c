@@ -42,6 +42,17 @@ report_complete(struct report *report)
 		g_hash_table_replace(begun, g_strdup(qemu->uuid), GINT_TO_POINTER(qemu->id));
 	else if (report->event == HYPERVISOR_STOPPED)
 		g_hash_table_remove(begun, qemu->uuid);
+	if (report->event == HYPERVISOR_STARTED)
+		g_hash_table_remove(report->hypervisor->stilled, qemu->uuid);
+}
+
+/* libvirt does not tell our own pause of a guest from a person's. */
+static gboolean
+is_our_pause(const struct report *report)
+{
+	int id =
+	    GPOINTER_TO_INT(g_hash_table_lookup(report->hypervisor->stilled, report->qemu.uuid));
+	return report->event == HYPERVISOR_PAUSED && id && id == report->qemu.id;
 }
 
 static void
@@ -49,8 +60,11 @@ report_deliver(void *data)
 {
 	struct report *report = data;
 	struct hypervisor *h = report->hypervisor;
-	if (report->qemu.uuid)
+	if (report->qemu.uuid) {
 		report_complete(report);
+		if (is_our_pause(report))
+			return;
+	}
 	h->event(report->event, report->qemu.uuid ? &report->qemu : NULL, report->detail, h->data);
 }
 

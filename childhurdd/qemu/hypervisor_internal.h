@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What hypervisor.c (the calls) and hypervisor_connection.c share. */
+/* What hypervisor.c (the calls), hypervisor_monitor.c and hypervisor_connection.c share. */
 #ifndef CHILDHURDD_QEMU_HYPERVISOR_INTERNAL_H
 #define CHILDHURDD_QEMU_HYPERVISOR_INTERNAL_H
 
@@ -19,6 +19,8 @@ struct hypervisor {
 	void *data;
 	/* UUID => number of calls to its monitor under way; the loop's */
 	GHashTable *asked;
+	/* UUID => id of the QEMU whose guest we have made stand still; the loop's */
+	GHashTable *stilled;
 	/* UUID => id of the QEMU that libvirt has last reported started, or listed; the loop's */
 	GHashTable *begun;
 	GMutex lock;
@@ -26,6 +28,42 @@ struct hypervisor {
 	virConnectPtr connection; /* under lock */
 	gboolean opened;	  /* there was one; under lock */
 };
+
+enum call_kind {
+	CALL_START,
+	CALL_DESTROY,
+	CALL_POWER_BUTTON,
+	CALL_MONITOR,
+	CALL_SAVE,
+	CALL_SAVE_AND_STAY,
+	CALL_LOAD,
+	CALL_DROP,
+	CALL_LOOK,
+	CALL_RESUME,
+	CALL_LIST
+};
+
+struct hypervisor_call {
+	struct hypervisor *hypervisor;
+	struct task *task;
+	enum call_kind kind;
+	char *name; /* of a start */
+	struct hypervisor_qemu qemu;
+	char *text;
+	hypervisor_fn done;
+	void *data;
+	/* written by the worker */
+	GError *error;
+	char *answer;
+	enum hypervisor_running running;
+	GPtrArray *domains;
+	gboolean counted; /* among the calls about its QEMU */
+	gboolean stays;	  /* the guest stands still after it */
+};
+
+/* For a worker. What a call asks QEMU's monitor, or tells it: each kind but a start, a list, an end
+ * and the power button. */
+void hypervisor_use_monitor(virDomainPtr domain, struct hypervisor_call *call);
 
 /* Set up libvirt once for the process. log: the file that libvirt logs to. */
 gboolean hypervisor_start_libvirt(const char *log, GError **error);

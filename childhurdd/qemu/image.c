@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "childhurdd/qemu/user.h"
+#include "config/image_name.h"
 
 G_DEFINE_QUARK(childhurd - disk - error - quark, disk_error)
 
@@ -437,8 +438,10 @@ look_open(struct look *look, GError **error)
 	if (look->fd < 0) {
 		int why = errno;
 		const char *advice = qemu_user_sandbox(look->path);
+		g_autofree char *absent = why == ENOENT ? image_file_advice(look->path) : NULL;
 		return fail(look, error, "%s; %s", g_strerror(why),
-			    advice	    ? advice
+			    absent	    ? absent
+			    : advice	    ? advice
 			    : why == EACCES ? "the daemon's user must be able to read the image"
 					    : "the key image must name a disk image");
 	}
@@ -481,6 +484,23 @@ image_probe(const char *path, const char *format, struct image *image, GError **
 	if (!image->backing)
 		return TRUE;
 	fail_elsewhere(&look, "a backing file", image->backing, error);
+	image_clear(image);
+	return FALSE;
+}
+
+gboolean
+image_probe_for(const char *path, const char *format, gint64 size, struct image *image,
+		GError **error)
+{
+	if (!image_probe(path, format, image, error))
+		return FALSE;
+	if (size <= 0 || size >= image->size)
+		return TRUE;
+	g_set_error(error, DISK_ERROR, DISK_ERROR_IMAGE,
+		    "%s: holds a disk of %" G_GINT64_FORMAT
+		    " bytes, but disk-size is only %" G_GINT64_FORMAT
+		    "; raise disk-size, or leave it out",
+		    path, image->size, size);
 	image_clear(image);
 	return FALSE;
 }

@@ -35,6 +35,9 @@ struct image {
  */
 gboolean image_probe(const char *path, const char *format, struct image *image, GError **error);
 
+/* The same, for a disk of that many bytes; 0: of the image's own. A smaller one is an error. */
+gboolean image_probe_for(const char *path, const char *format, gint64 size, struct image *image,
+			 GError **error);
 /* The same for a qcow2 overlay of ours, which has a backing file. The backing file is not checked.
  */
 gboolean image_probe_overlay(const char *path, struct image *image, GError **error);

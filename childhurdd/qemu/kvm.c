@@ -3,12 +3,14 @@
  */
 #include "childhurdd/qemu/kvm.h"
 
-#include "childhurdd/qemu/kvm_probe.h"
+#include <string.h>
+
 #include "config/base/lack.h"
 
 struct emulator {
 	struct kvm *acceleration;
 	char *path;
+	enum kvm_guest guest;
 	struct kvm_probe *probe; /* NULL: answered */
 	gboolean usable;
 	gboolean again; /* it could not be probed, because of this host */
@@ -25,9 +27,9 @@ struct kvm {
 	struct ev_loop *loop;
 	char *state_directory;
 	const struct qemu_user *user;
-	GHashTable *emulators; /* path -> struct emulator */
-	GPtrArray *askers;     /* of struct asker */
-	ev_timer answer;       /* at once, but from the loop */
+	GPtrArray *emulators; /* of struct emulator */
+	GPtrArray *askers;    /* of struct asker */
+	ev_timer answer;      /* at once, but from the loop */
 };
 
 static void
@@ -86,20 +88,33 @@ on_probed(struct kvm_probe *probe, gboolean usable, const char *why, void *data)
 	answer_soon(e->acceleration);
 }
 
-void
-kvm_ask(struct kvm *a, const char *path, kvm_fn done, void *data)
+static struct emulator *
+find(const struct kvm *a, enum kvm_guest guest, const char *path)
 {
-	struct emulator *e = g_hash_table_lookup(a->emulators, path);
+	for (guint i = 0; i < a->emulators->len; i++) {
+		struct emulator *e = g_ptr_array_index(a->emulators, i);
+		if (e->guest == guest && !strcmp(e->path, path))
+			return e;
+	}
+	return NULL;
+}
+
+void
+kvm_ask(struct kvm *a, enum kvm_guest guest, const char *path, kvm_fn done, void *data)
+{
+	struct emulator *e = find(a, guest, path);
 	if (e && e->again && !e->probe && !is_awaited(a, e)) {
-		g_hash_table_remove(a->emulators, path);
+		g_ptr_array_remove(a->emulators, e);
 		e = NULL;
 	}
 	if (!e) {
 		e = g_new0(struct emulator, 1);
 		e->acceleration = a;
 		e->path = g_strdup(path);
-		g_hash_table_insert(a->emulators, e->path, e);
-		e->probe = kvm_probe_new(a->loop, path, a->state_directory, a->user, on_probed, e);
+		e->guest = guest;
+		g_ptr_array_add(a->emulators, e);
+		e->probe =
+		    kvm_probe_new(a->loop, guest, path, a->state_directory, a->user, on_probed, e);
 	}
 	struct asker *asker = g_new0(struct asker, 1);
 	asker->emulator = e;
@@ -126,7 +141,7 @@ kvm_new(struct ev_loop *loop, const char *state_directory, const struct qemu_use
 	a->loop = loop;
 	a->state_directory = g_strdup(state_directory);
 	a->user = user;
-	a->emulators = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, emulator_free);
+	a->emulators = g_ptr_array_new_with_free_func(emulator_free);
 	a->askers = g_ptr_array_new_with_free_func(g_free);
 	ev_timer_init(&a->answer, on_answer, 0, 0);
 	a->answer.data = a;
@@ -140,7 +155,7 @@ kvm_free(struct kvm *a)
 		return;
 	ev_timer_stop(a->loop, &a->answer);
 	g_ptr_array_unref(a->askers);
-	g_hash_table_unref(a->emulators);
+	g_ptr_array_unref(a->emulators);
 	g_free(a->state_directory);
 	g_free(a);
 }

@@ -35,13 +35,16 @@
 #if defined(__x86_64__) || defined(__i386__)
 #define HOST_IS_X86 1
 extern const char kvm_probe_sector[SECTOR_SIZE];
+extern const guint16 kvm_probe_long_at; /* the place of a byte of it */
 #else
 #define HOST_IS_X86 0
 static const char kvm_probe_sector[SECTOR_SIZE];
+static const guint16 kvm_probe_long_at;
 #endif
 
 struct kvm_probe {
 	struct ev_loop *loop;
+	enum kvm_guest guest;
 	char *emulator; /* full path */
 	char *directory;
 	const struct qemu_user *user;
@@ -85,12 +88,21 @@ memory_path(const struct kvm_probe *probe)
 	return g_build_filename(probe->directory, MEMORY_NAME, NULL);
 }
 
+static const char *
+kind(const struct kvm_probe *probe)
+{
+	return probe->guest == KVM_GUEST_64 ? "64-bit" : "32-bit";
+}
+
 /* The conditions for which an answer is valid; NULL: it cannot be stored here. */
 static char *
-memory_key(const char *emulator, const char *device)
+memory_key(const struct kvm_probe *probe, const char *device)
 {
+	const char *emulator = probe->emulator;
 	g_autofree char *boot = process_boot();
-	g_autofree char *escaped = g_strescape(emulator, NULL);
+	g_autofree char *path = g_strescape(emulator, NULL);
+	g_autofree char *escaped =
+	    g_strconcat(path, probe->guest == KVM_GUEST_64 ? "\\t64-bit" : NULL, NULL);
 	struct stat binary, node;
 
 	if (!*boot || stat(emulator, &binary) < 0 || stat(device, &node) < 0)
@@ -179,16 +191,15 @@ probe_ran(struct child *child, int status, const char *output, const GError *err
 	gboolean verdict = TRUE;
 
 	if (error && WIFSIGNALED(status)) {
-		answer_set(
-		    probe, FALSE,
-		    g_strdup_printf("KVM does not run 32-bit guests here (the probe was killed "
-				    "after %d s)",
-				    KVM_PROBE_LIMIT / 1000));
+		answer_set(probe, FALSE,
+			   g_strdup_printf("KVM does not run %s guests here (the probe was killed "
+					   "after %d s)",
+					   kind(probe), KVM_PROBE_LIMIT / 1000));
 	} else if (error) {
 		verdict = FALSE;
 		answer_set(probe, FALSE, g_strdup_printf("the KVM probe: %s", error->message));
 	} else if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_GOOD) {
-		answer_set(probe, TRUE, g_strdup("KVM runs 32-bit guests here"));
+		answer_set(probe, TRUE, g_strdup_printf("KVM runs %s guests here", kind(probe)));
 	} else if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_QEMU) {
 		g_autofree char *said = text_said(output, NULL, " ", WORDS_MAX);
 
@@ -198,9 +209,9 @@ probe_ran(struct child *child, int status, const char *output, const GError *err
 	} else {
 		g_autofree char *ended = child_status_text(status);
 
-		answer_set(
-		    probe, FALSE,
-		    g_strdup_printf("KVM does not run 32-bit guests here (the probe %s)", ended));
+		answer_set(probe, FALSE,
+			   g_strdup_printf("KVM does not run %s guests here (the probe %s)",
+					   kind(probe), ended));
 	}
 	if (verdict)
 		memory_store(probe);
@@ -230,13 +241,17 @@ sectors_tidy(const char *directory)
 static gboolean
 sector_make(struct kvm_probe *probe)
 {
+	char sector[SECTOR_SIZE];
 	gboolean written;
 	int fd;
 
+	memcpy(sector, kvm_probe_sector, SECTOR_SIZE);
+	if (probe->guest == KVM_GUEST_64)
+		sector[kvm_probe_long_at] = 1;
 	sectors_tidy(probe->directory);
 	probe->sector = g_build_filename(probe->directory, SECTOR_PREFIX "XXXXXX", NULL);
 	fd = g_mkstemp_full(probe->sector, O_RDWR | O_CLOEXEC, 0600);
-	written = fd >= 0 && streams_write(fd, kvm_probe_sector, SECTOR_SIZE) &&
+	written = fd >= 0 && streams_write(fd, sector, SECTOR_SIZE) &&
 		  (!other(probe) ||
 		   fchown(fd, probe->user->identity.uid, probe->user->identity.gid) == 0);
 	if (!written)
@@ -318,18 +333,20 @@ probe_start(struct kvm_probe *probe, const char *emulator, const char *device)
 	}
 	if (!device_opens(probe, device))
 		return;
-	probe->key = memory_key(probe->emulator, device);
+	probe->key = memory_key(probe, device);
 	if (!memory_recall(probe) && sector_make(probe))
 		probe_run(probe);
 }
 
 struct kvm_probe *
-kvm_probe_device(struct ev_loop *loop, const char *emulator, const char *directory,
-		 const char *device, const struct qemu_user *user, kvm_probe_fn done, void *data)
+kvm_probe_device(struct ev_loop *loop, enum kvm_guest guest, const char *emulator,
+		 const char *directory, const char *device, const struct qemu_user *user,
+		 kvm_probe_fn done, void *data)
 {
 	struct kvm_probe *probe = g_new0(struct kvm_probe, 1);
 
 	probe->loop = loop;
+	probe->guest = guest;
 	probe->directory = g_canonicalize_filename(directory, NULL);
 	probe->user = user;
 	probe->done = done;
@@ -343,10 +360,10 @@ kvm_probe_device(struct ev_loop *loop, const char *emulator, const char *directo
 }
 
 struct kvm_probe *
-kvm_probe_new(struct ev_loop *loop, const char *emulator, const char *directory,
-	      const struct qemu_user *user, kvm_probe_fn done, void *data)
+kvm_probe_new(struct ev_loop *loop, enum kvm_guest guest, const char *emulator,
+	      const char *directory, const struct qemu_user *user, kvm_probe_fn done, void *data)
 {
-	return kvm_probe_device(loop, emulator, directory, KVM_DEVICE, user, done, data);
+	return kvm_probe_device(loop, guest, emulator, directory, KVM_DEVICE, user, done, data);
 }
 
 void

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Can this host's KVM run a 32-bit guest? It runs one to find out.
+ * Can this host's KVM run a 32-bit guest, or a 64-bit one? It runs one to find out.
  *
  * Many machines have a /dev/kvm that opens, makes a VM and a vCPU, and still cannot run a 32-bit
  * guest (nested hypervisors): GNU Mach triple-faults there. So the probe runs a boot sector of 512
@@ -18,7 +18,10 @@
 #define KVM_PROBE_LIMIT 2000 /* ms */
 
 struct kvm_probe;
-/* usable: KVM runs 32-bit guests here. why: one line for the log ("/dev/kvm: Permission denied; add
+/* What a guest does with the processor. */
+enum kvm_guest { KVM_GUEST_32, KVM_GUEST_64 };
+
+/* usable: KVM runs such guests here. why: one line for the log ("/dev/kvm: Permission denied; add
  * the user to the group kvm", "KVM does not run 32-bit guests here (the probe was killed after 2
  * s)"). May free. */
 typedef void (*kvm_probe_fn)(struct kvm_probe *probe, gboolean usable, const char *why, void *data);
@@ -31,11 +34,12 @@ typedef void (*kvm_probe_fn)(struct kvm_probe *probe, gboolean usable, const cha
  * temporary boot sector. user: the one that QEMU runs as (NULL: ours), borrowed until the answer;
  * it must be able to pass the directory.
  */
-struct kvm_probe *kvm_probe_new(struct ev_loop *loop, const char *emulator, const char *directory,
-				const struct qemu_user *user, kvm_probe_fn done, void *data);
+struct kvm_probe *kvm_probe_new(struct ev_loop *loop, enum kvm_guest guest, const char *emulator,
+				const char *directory, const struct qemu_user *user,
+				kvm_probe_fn done, void *data);
 /* The same with another device than /dev/kvm, for tests, which need one that opens and one that
  * does not. */
-struct kvm_probe *kvm_probe_device(struct ev_loop *loop, const char *emulator,
+struct kvm_probe *kvm_probe_device(struct ev_loop *loop, enum kvm_guest guest, const char *emulator,
 				   const char *directory, const char *device,
 				   const struct qemu_user *user, kvm_probe_fn done, void *data);
 void kvm_probe_free(struct kvm_probe *probe); /* NULL is allowed */

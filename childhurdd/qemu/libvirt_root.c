@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "childhurdd/qemu/domain.h"
+#include "childhurdd/qemu/monitor_flush.h"
 #include "childhurdd/system/own_folder.h"
 #include "childhurdd/system/process.h"
 #include "config/base/atomic_file.h"
@@ -200,8 +201,9 @@ give_up_reserve(const char *root)
 /* A running domain's status file of libvirt. */
 struct status {
 	char *file, *name, *uuid;
-	pid_t pid;  /* 0: it was never complete */
-	char *path; /* the root's path for the driver when the domain was started */
+	pid_t pid;     /* 0: it was never complete */
+	char *path;    /* the root's path for the driver when the domain was started */
+	char *monitor; /* its socket's path below that */
 };
 
 static xmlNode *
@@ -242,6 +244,7 @@ status_read(const char *folder, const char *entry)
 	xmlFree(uuid);
 	status.path = attribute_of(child_of(top, "monitor"), "path");
 	char *end = status.path ? strstr(status.path, "/lib/qemu/") : NULL;
+	status.monitor = g_strdup(end);
 	if (end)
 		*end = '\0';
 	else
@@ -257,6 +260,7 @@ status_clear(struct status *status)
 	g_free(status->name);
 	g_free(status->uuid);
 	g_free(status->path);
+	g_free(status->monitor);
 }
 
 /* As libvirt writes it: src/util/virbuffer.c, virBufferEscapeString. */
@@ -363,9 +367,18 @@ is_of_this_boot(const char *root)
 	return !known;
 }
 
-/* Every domain whose QEMU runs, name => pid; the others are removed. */
+/* By a signal or a debugger: it answers nobody. */
+static gboolean
+is_stopped(pid_t pid)
+{
+	struct process_look look;
+	return process_look(pid, &look) && (look.state == 'T' || look.state == 't');
+}
+
+/* Every domain whose QEMU runs, name => pid; the others are removed. monitors: gets their sockets'
+ * paths. */
 static GHashTable *
-tidy_domains(const char *root, const char *path, uid_t user)
+tidy_domains(const char *root, const char *path, uid_t user, GPtrArray *monitors)
 {
 	GHashTable *living = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autofree char *folder = g_build_filename(root, "run", "qemu", NULL);
@@ -378,6 +391,8 @@ tidy_domains(const char *root, const char *path, uid_t user)
 		struct status status = status_read(folder, entry);
 		if (present && status_lives(root, &status, user)) {
 			status_move(&status, path);
+			if (status.monitor && !is_stopped(status.pid))
+				g_ptr_array_add(monitors, g_strconcat(path, status.monitor, NULL));
 			g_hash_table_insert(living, g_strdup(status.name),
 					    GINT_TO_POINTER(status.pid));
 		} else {
@@ -437,10 +452,11 @@ embed_tidy(const char *root, const char *path, uid_t user)
 {
 	give_up_reserve(root);
 	g_autofree char *state_directory = g_path_get_dirname(root);
+	g_autoptr(GPtrArray) monitors = g_ptr_array_new_with_free_func(g_free);
 	struct search search = {.root = root,
 				.path = path,
 				.state_directory = state_directory,
-				.living = tidy_domains(root, path, user)};
+				.living = tidy_domains(root, path, user, monitors)};
 	pid_t pid;
 	while ((pid = process_find(user, is_asked, &search)))
 		if (!process_end(pid, is_asked, &search, EMBED_END_LIMIT))
@@ -453,6 +469,7 @@ embed_tidy(const char *root, const char *path, uid_t user)
 			break;
 	}
 	g_hash_table_unref(search.living);
+	monitors_flush(monitors, MONITOR_FLUSH_LIMIT);
 }
 
 void

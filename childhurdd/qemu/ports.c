@@ -18,16 +18,24 @@
 /* A socket in this state at port local, its other end at port remote (0 when it listens). */
 struct search {
 	enum tcp_state wanted;
+	guint32 address; /* in network order; INADDR_ANY: any */
 	unsigned local, remote;
 	struct tcp_socket *found;
 	gboolean there;
 };
 
+/* Has it the address, or all? A socket of IPv6 may have it. */
+static gboolean
+has_address(const struct tcp_socket *socket, guint32 address)
+{
+	return address == INADDR_ANY || socket->local == INADDR_ANY || socket->local == address;
+}
+
 static gboolean
 compare(const struct tcp_socket *socket, void *data)
 {
 	struct search *s = data;
-	s->there = socket->local_port == s->local &&
+	s->there = socket->local_port == s->local && has_address(socket, s->address) &&
 		   (s->wanted == TCP_ANY ||
 		    (socket->state == s->wanted && socket->remote_port == s->remote));
 	if (s->there)
@@ -37,9 +45,11 @@ compare(const struct tcp_socket *socket, void *data)
 
 /* FALSE: there is none. A socket of IPv6 may also have the port in IPv4. */
 static gboolean
-find_socket(enum tcp_state wanted, unsigned local, unsigned remote, struct tcp_socket *found)
+find_socket(enum tcp_state wanted, guint32 address, unsigned local, unsigned remote,
+	    struct tcp_socket *found)
 {
-	struct search s = {.wanted = wanted, .local = local, .remote = remote, .found = found};
+	struct search s = {
+	    .wanted = wanted, .address = address, .local = local, .remote = remote, .found = found};
 	tcp_table_read(TCP_TABLE, compare, &s);
 	if (!s.there)
 		tcp_table_read(TCP_TABLE_6, compare, &s);
@@ -75,19 +85,30 @@ holder(const struct tcp_socket *socket)
 	return 0;
 }
 
+/* In network order; text that is no address: any. */
+static guint32
+address_of(const char *text)
+{
+	struct in_addr address;
+	return inet_pton(AF_INET, text, &address) == 1 ? address.s_addr : INADDR_ANY;
+}
+
 pid_t
-port_owner(int port)
+port_owner(const char *address, int port)
 {
 	struct tcp_socket socket;
-	return find_socket(TCP_LISTEN, (unsigned int)port, 0, &socket) ? holder(&socket) : 0;
+	return find_socket(TCP_LISTEN, address_of(address), (unsigned int)port, 0, &socket)
+		   ? holder(&socket)
+		   : 0;
 }
 
 static void
 say_taken(const char *address, int port, GError **error)
 {
 	struct tcp_socket socket;
-	gboolean listens = find_socket(TCP_LISTEN, (unsigned int)port, 0, &socket);
-	if (!listens && find_socket(TCP_ANY, (unsigned int)port, 0, &socket)) {
+	guint32 where = address_of(address);
+	gboolean listens = find_socket(TCP_LISTEN, where, (unsigned int)port, 0, &socket);
+	if (!listens && find_socket(TCP_ANY, where, (unsigned int)port, 0, &socket)) {
 		g_set_error(
 		    error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
 		    "port %d on %s is taken by a connection of this host, until a minute after its "
@@ -114,7 +135,8 @@ port_peer_is(int fd, pid_t pid)
 	g_autofree char *files = g_build_filename(folder, "fd", NULL);
 	if (getsockname(fd, (struct sockaddr *)&ours, &length) < 0 ||
 	    getpeername(fd, (struct sockaddr *)&theirs, &length) < 0 ||
-	    !find_socket(TCP_ESTABLISHED, ntohs(theirs.sin_port), ntohs(ours.sin_port), &socket))
+	    !find_socket(TCP_ESTABLISHED, theirs.sin_addr.s_addr, ntohs(theirs.sin_port),
+			 ntohs(ours.sin_port), &socket))
 		return FALSE;
 	if (access(files, R_OK) == 0)
 		return has_socket(name, socket.inode);

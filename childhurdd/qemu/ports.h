@@ -13,7 +13,7 @@
 gboolean port_is_free(const char *address, int port, GError **error);
 
 /* The process that listens at this port; 0: none, or it cannot be seen. */
-pid_t port_owner(int port);
+pid_t port_owner(const char *address, int port);
 
 /*
  * Is the other end of the TCP connection fd, on this host, a socket of process pid? If that

@@ -17,6 +17,7 @@
 
 #include "config/base/identity.h"
 #include "config/base/trusted_path.h"
+#include "config/image_name.h"
 
 #define ENTRY_BYTES 16384 /* of a user's entry (getpwnam_r(3)) */
 
@@ -220,6 +221,9 @@ qemu_user_check(const struct qemu_user *user, const char *what, const char *file
 	if (fd >= 0)
 		return close(fd) == 0;
 	const char *advice = qemu_user_sandbox(file);
+	g_autofree char *absent = problem == ENOENT ? image_file_advice(file) : NULL;
+	if (absent)
+		advice = absent;
 	if (problem != EACCES || !user || advice) {
 		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(problem), "%s %s: %s%s%s",
 			    what, file, g_strerror(problem), advice ? "; " : "",

@@ -18,7 +18,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -31,6 +30,9 @@
 #define KILL_LIMIT    2000	    /* ms from SIGKILL to giving up on the end of a process */
 #define FREE_WAIT     50	    /* ms for which child_free waits for a killed process */
 #define MS_PER_SECOND 1000.0
+#define PASSED_FROM   16 /* no descriptor that is passed has the number that another one gets */
+#define PASSED_MAX    8
+#define SELF	      "/proc/self/exe"
 
 struct child {
 	struct ev_loop *loop;
@@ -195,49 +197,94 @@ spawn_error(int number)
 	}
 }
 
+void
+child_attributes(posix_spawnattr_t *attributes)
+{
+	sigset_t none, all;
+	sigemptyset(&none);
+	sigfillset(&all);
+	sigdelset(&all, SIGKILL);
+	sigdelset(&all, SIGSTOP);
+	posix_spawnattr_init(attributes);
+	posix_spawnattr_setsigmask(attributes, &none);
+	posix_spawnattr_setsigdefault(attributes, &all);
+	posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+						 POSIX_SPAWN_SETSIGDEF);
+}
+
+/* What is started. */
+struct program {
+	const struct identity *identity;
+	const char *const *argv;
+	gboolean again;	   /* this program, and argv[0] is only a name */
+	const int *passed; /* see child_run_again */
+	int n_passed;
+};
+
+/* Copies with numbers that are in nobody's way. FALSE: errno says why; those made are closed. */
+static gboolean
+copy_passed(const struct program *program, int *copies)
+{
+	for (int i = 0; i < program->n_passed; i++) {
+		copies[i] = fcntl(program->passed[i], F_DUPFD_CLOEXEC, PASSED_FROM);
+		if (copies[i] >= 0)
+			continue;
+		int problem = errno;
+		while (i--)
+			close(copies[i]);
+		errno = problem;
+		return FALSE;
+	}
+	return TRUE;
+}
+
 /*
  * posix_spawn with both outputs into fd. 0, or an errno. This searches PATH itself: for a program
  * that does not exist, posix_spawnp returns EACCES if a folder in PATH cannot be read.
  */
 static int
-spawn(pid_t *pid, const struct identity *identity, const char *const *argv, int fd)
+spawn(pid_t *pid, const struct program *program, int fd)
 {
-	g_autofree char *found =
-	    strchr(argv[0], '/') ? g_strdup(argv[0]) : g_find_program_in_path(argv[0]);
+	const struct identity *identity = program->identity;
+	const char *const *argv = program->argv;
+	g_autofree char *found = program->again		? g_strdup(SELF)
+				 : strchr(argv[0], '/') ? g_strdup(argv[0])
+							: g_find_program_in_path(argv[0]);
 	g_auto(GStrv) environment = g_environ_setenv(g_get_environ(), "LC_ALL", "C", TRUE);
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int result;
+	int copies[PASSED_MAX] = {0}, result;
 
 	if (!found)
 		return ENOENT;
-	sigemptyset(&none);
-	sigfillset(&all);
-	sigdelset(&all, SIGKILL);
-	sigdelset(&all, SIGSTOP);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-						  POSIX_SPAWN_SETSIGDEF);
+	if (!copy_passed(program, copies))
+		return errno;
+	child_attributes(&attributes);
 	posix_spawn_file_actions_init(&actions);
 	/* stdin last: fd may be 0 if the daemon was started without stdin */
 	posix_spawn_file_actions_adddup2(&actions, fd, STDOUT_FILENO);
 	posix_spawn_file_actions_adddup2(&actions, fd, STDERR_FILENO);
-	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+	if (program->n_passed)
+		posix_spawn_file_actions_adddup2(&actions, copies[0], STDIN_FILENO);
+	else
+		posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	for (int i = 1; i < program->n_passed; i++)
+		posix_spawn_file_actions_adddup2(&actions, copies[i], STDERR_FILENO + i);
+	posix_spawn_file_actions_addclosefrom_np(&actions,
+						 STDERR_FILENO + MAX(program->n_passed, 1));
 	identity_become(identity);
 	result = posix_spawn(pid, found, &actions, &attributes, (char *const *)argv, environment);
 	identity_return(identity);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
+	for (int i = 0; i < program->n_passed; i++)
+		close(copies[i]);
 	return result;
 }
 
 /* Start it and fill pid, pidfd and output_fd. FALSE: error is set, nothing runs. */
 static gboolean
-child_start(struct child *child, const struct identity *identity, const char *const *argv)
+child_start(struct child *child, const struct program *program)
 {
 	int ends[2], result;
 
@@ -248,7 +295,7 @@ child_start(struct child *child, const struct identity *identity, const char *co
 	}
 	child->output_fd = ends[0];
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
-	result = spawn(&child->pid, identity, argv, ends[1]);
+	result = spawn(&child->pid, program, ends[1]);
 	close(ends[1]);
 	if (result != 0) {
 		child->pid = 0;
@@ -269,21 +316,14 @@ child_start(struct child *child, const struct identity *identity, const char *co
 	return TRUE;
 }
 
-struct child *
-child_run(struct ev_loop *loop, const char *const *argv, gint64 limit, child_fn done, void *data)
-{
-	return child_run_as(loop, NULL, argv, limit, done, data);
-}
-
-struct child *
-child_run_as(struct ev_loop *loop, const struct identity *identity, const char *const *argv,
-	     gint64 limit, child_fn done, void *data)
+static struct child *
+run(struct ev_loop *loop, const struct program *program, gint64 limit, child_fn done, void *data)
 {
 	struct child *child = g_new0(struct child, 1);
 
-	g_assert(argv[0] && limit > 0 && done);
+	g_assert(program->argv[0] && program->n_passed <= PASSED_MAX && limit > 0 && done);
 	child->loop = loop;
-	child->name = g_path_get_basename(argv[0]);
+	child->name = g_path_get_basename(program->argv[0]);
 	child->pidfd = child->output_fd = -1;
 	child->output = g_string_new(NULL);
 	child->limit_ms = limit;
@@ -294,7 +334,7 @@ child_run_as(struct ev_loop *loop, const struct identity *identity, const char *
 	ev_init(&child->readable, output_readable);
 	ev_init(&child->limit, child_late);
 
-	if (child_start(child, identity, argv)) {
+	if (child_start(child, program)) {
 		ev_io_set(&child->end, child->pidfd, EV_READ);
 		ev_io_set(&child->readable, child->output_fd, EV_READ);
 		ev_io_start(loop, &child->end);
@@ -304,6 +344,28 @@ child_run_as(struct ev_loop *loop, const struct identity *identity, const char *
 	ev_timer_set(&child->limit, child->error ? 0. : (double)limit / MS_PER_SECOND, 0.);
 	ev_timer_start(loop, &child->limit);
 	return child;
+}
+
+struct child *
+child_run(struct ev_loop *loop, const char *const *argv, gint64 limit, child_fn done, void *data)
+{
+	return child_run_as(loop, NULL, argv, limit, done, data);
+}
+
+struct child *
+child_run_as(struct ev_loop *loop, const struct identity *identity, const char *const *argv,
+	     gint64 limit, child_fn done, void *data)
+{
+	const struct program program = {.identity = identity, .argv = argv};
+	return run(loop, &program, limit, done, data);
+}
+
+struct child *
+child_run_again(struct ev_loop *loop, const struct identity *identity, const char *const *argv,
+		const int *passed, int n, gint64 limit, child_fn done, void *data)
+{
+	const struct program program = {identity, argv, TRUE, passed, n};
+	return run(loop, &program, limit, done, data);
 }
 
 void

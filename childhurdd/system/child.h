@@ -11,6 +11,7 @@
 
 #include <ev.h>
 #include <glib.h>
+#include <spawn.h>
 
 #include "config/base/identity.h"
 
@@ -36,8 +37,18 @@ struct child *child_run(struct ev_loop *loop, const char *const *argv, gint64 li
 /* The same as another user; NULL: as ourselves. */
 struct child *child_run_as(struct ev_loop *loop, const struct identity *identity,
 			   const char *const *argv, gint64 limit, child_fn done, void *data);
+/* The same with this program itself, whatever has become of its file. argv[0] is only its name.
+ * passed: n descriptors that it gets as standard input and then behind standard error; they stay
+ * the caller's. */
+struct child *child_run_again(struct ev_loop *loop, const struct identity *identity,
+			      const char *const *argv, const int *passed, int n, gint64 limit,
+			      child_fn done, void *data);
 /* Kills the child if it still runs, without calling done. NULL is allowed. */
 void child_free(struct child *child);
+
+/* For posix_spawn: a session of its own, no signal blocked, and all as they are by default. Destroy
+ * with posix_spawnattr_destroy. */
+void child_attributes(posix_spawnattr_t *attributes);
 
 /* "exited with status 1", "was killed by signal 9 (Killed)"; caller frees. */
 char *child_status_text(int status);

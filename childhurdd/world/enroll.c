@@ -31,12 +31,6 @@ struct enroll {
 
 static void attempt(struct enroll *e);
 
-static const char *
-connect_address(const struct config_guest *guest)
-{
-	return strcmp(guest->listen_address, "0.0.0.0") ? guest->listen_address : "127.0.0.1";
-}
-
 /* --- the forward --- */
 
 static void monitor(struct enroll *e, hypervisor_fn done, const char *format, ...)
@@ -155,7 +149,7 @@ attempt(struct enroll *e)
 {
 	static const struct secret_service_limits limits = SECRET_SERVICE_LIMITS_DEFAULT;
 	e->delivery =
-	    secret_delivery_new(e->loop, connect_address(e->guest), e->guest->secrets_port,
+	    secret_delivery_new(e->loop, config_guest_reached_at(e->guest), e->guest->secrets_port,
 				e->message, &limits, on_hello, on_delivered, e);
 }
 
@@ -211,8 +205,8 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 static void
 start_reaching(struct enroll *e)
 {
-	e->reach =
-	    reach_new(e->loop, connect_address(e->guest), e->guest->secrets_port, on_reach, e);
+	e->reach = reach_new(e->loop, config_guest_reached_at(e->guest), e->guest->secrets_port,
+			     on_reach, e);
 	retry_after(e, ENROLL_REACH_LIMIT);
 }
 

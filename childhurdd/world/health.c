@@ -12,10 +12,12 @@
 
 #include "childhurdd/world/vitals.h"
 
-/* A line for each fact, its name first; facts that a guest does not have are missing. */
+/* A line for each fact; those that a guest does not have are missing. Two programs, as a Hurd
+ * starts them slowly. df has a line for each file system, in this order. */
 #define FACTS_COMMAND                                                                              \
-	"echo time $(date +%s); echo load $(cat /proc/loadavg);"                                   \
-	" echo disk $(df -Pk / | tail -n 1); echo store $(df -Pk /gnu/store | tail -n 1)"
+	"echo time $(date +%s); read load rest < /proc/loadavg && echo load $load;"                \
+	" df -Pk / /gnu/store"
+#define FACTS_LINES  8
 #define GUIX_COMMAND "guix repl -t machine"
 /* As `guix offload` does: Guile, Guix' modules, and a handshake with the guest's guix-daemon. */
 #define GUIX_INPUT                                                                                 \
@@ -205,10 +207,11 @@ part_ended(struct health *h, const GError *error)
 	h->report(EVENT_PROBE_OK, NULL, FALSE, h->data);
 }
 
-/* A number from a guest; -1: it is not plausible. */
+/* A number from a guest's df; -1: there is none ("-"), or it is not plausible. */
 static gint64
-bytes_of(gint64 kib)
+bytes_of(const char *text)
 {
+	gint64 kib = g_ascii_isdigit(*text) ? g_ascii_strtoll(text, NULL, 10) : -1;
 	return kib < 0 || kib > G_MAXINT64 / 1024 ? -1 : kib * 1024;
 }
 
@@ -228,20 +231,21 @@ note_clock(struct health *h, double seconds)
 static void
 note_facts(struct health *h, const char *output)
 {
-	g_auto(GStrv) lines = g_strsplit(output, "\n", 5);
+	g_auto(GStrv) lines = g_strsplit(output, "\n", FACTS_LINES);
+	gint64 *free[] = {&h->last.disk_free, &h->last.store_free};
+	guint file_systems = 0;
 	h->last.skew = h->last.load = NAN;
 	h->last.disk_free = h->last.store_free = -1;
 	for (char **line = lines; *line; line++) {
 		double value;
-		gint64 kib = -1;
+		char kib[24];
 		if (sscanf(*line, "time %lf", &value) == 1)
 			note_clock(h, value);
 		else if (sscanf(*line, "load %lf", &value) == 1)
 			h->last.load = value;
-		else if (sscanf(*line, "disk %*s %*s %*s %" G_GINT64_FORMAT, &kib) == 1)
-			h->last.disk_free = bytes_of(kib);
-		else if (sscanf(*line, "store %*s %*s %*s %" G_GINT64_FORMAT, &kib) == 1)
-			h->last.store_free = bytes_of(kib);
+		else if (file_systems < G_N_ELEMENTS(free) &&
+			 sscanf(*line, "%*s %*[0-9-] %*[0-9-] %23[0-9-]", kib) == 1)
+			*free[file_systems++] = bytes_of(kib);
 	}
 }
 
@@ -319,9 +323,8 @@ connect_as(struct health *h, const char *user, ssh_session_ready_fn ready,
 {
 	const struct config_guest *guest = h->guest;
 	struct ssh_session_spec spec = {
-	    .address =
-		strcmp(guest->listen_address, "0.0.0.0") ? guest->listen_address : "127.0.0.1",
-	    .port = guest->ssh_port,
+	    .address = config_guest_reached_at(guest),
+	    .port = h->restored ? h->restored : guest->ssh_port,
 	    .user = user,
 	    .private_key = h->key,
 	    .host_keys = h->host_keys,
@@ -435,7 +438,18 @@ on_ready(struct ssh_session *session, enum ssh_step step, const GError *error, v
 	ev_timer_stop(h->loop, &h->timer);
 	h->probes = 0;
 	h->door_seen = g_get_monotonic_time() / 1000;
-	probe(h);
+	if (h->restored && h->lenient) /* nobody waits for it: at a full second */
+		health_again(h, 1000.0 - (double)(g_get_real_time() / 1000 % 1000));
+	else if (h->restored)
+		health_freshen(h);
+	else
+		probe(h);
+}
+
+void
+health_failed(struct health *h, const char *text)
+{
+	failed(h, text, FALSE, HEALTH_RETRY_ODD);
 }
 
 static void
@@ -462,6 +476,10 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 		return;
 	if (h->open && h->asking) { /* their own limits count */
 		health_again(h, HEALTH_LOOK);
+		return;
+	}
+	if (h->open && h->restored) {
+		health_freshen(h);
 		return;
 	}
 	if (h->open) {

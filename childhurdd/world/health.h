@@ -25,6 +25,7 @@
 #define HEALTH_DOOR	      25000 /* ms between two checks whether sshd greets, at least */
 #define HEALTH_VISIT	      300000  /* ms between two new logins, at least */
 #define HEALTH_CLOCK_LIMIT    10000   /* for setting the clock */
+#define HEALTH_FRESHEN_LIMIT  10000   /* for clock and randomness after a restore */
 #define HEALTH_FACTS_LIMIT    10000   /* for clock, load and free disk */
 #define HEALTH_COLLECT_LIMIT  1800000 /* for `guix gc` */
 
@@ -52,8 +53,8 @@ struct health_report {
 const char *health_step_name(enum health_step step);
 
 struct health;
-/* EVENT_PROBE_OK, EVENT_PROBE_FAILED, EVENT_UNASKED or EVENT_HALT_REFUSED. impostor: another host
- * key answered. */
+/* EVENT_PROBE_OK, EVENT_PROBE_FAILED, EVENT_UNASKED, EVENT_STIRRED or EVENT_HALT_REFUSED. impostor:
+ * another host key answered. */
 typedef void (*health_fn)(enum event event, const char *text, gboolean impostor, void *data);
 
 /*
@@ -65,12 +66,29 @@ struct health *health_new(struct ev_loop *loop, const struct config_guest *guest
 			  char **host_keys, const char *user_key, health_fn report, void *data);
 void health_free(struct health *health); /* NULL is allowed */
 
+/*
+ * The guest goes on after its state was saved. It stood still for that, and shares its random state
+ * with what was saved: as after health_restored, at its own port, but a guest that cannot take a
+ * clock or randomness goes on without.
+ */
+void health_saved(struct health *health);
+
 /* Collect garbage in the guest's store until so many bytes are free: EVENT_COLLECTED, unless the
  * session ends first. */
 void health_collect(struct health *health, gint64 bytes);
 
 /* Set the guest's clock to ours: EVENT_CLOCK_SET, unless the session ends first. */
 void health_set_clock(struct health *health);
+
+/*
+ * The guest runs from a saved state, with the clock and the random state of then. Instead of a
+ * probe, the clock is set (to `clock`, if it has one) and /dev/urandom is stirred with this host's
+ * randomness, through this port of the host: EVENT_STIRRED. If that is not possible, it is
+ * EVENT_PROBE_FAILED, and tried again. The session stays. health_ask begins to probe, with a
+ * look at the guest's own port; the coordinator's user has logged in before the save. Call it at
+ * once after health_new: a session from before the restore is dead.
+ */
+void health_restored(struct health *health, int port);
 
 /* Probe now instead of at the next interval. The next report is of a probe that begins after this
  * call, unless it is of a failed one. */

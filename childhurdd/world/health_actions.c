@@ -4,6 +4,8 @@
  * has the probes.
  */
 #include <math.h>
+#include <string.h>
+#include <sys/random.h>
 
 #include "childhurdd/world/health_internal.h"
 
@@ -11,6 +13,12 @@
 #define HALT_COMMAND "PATH=$PATH:/sbin:/usr/sbin:/run/current-system/profile/sbin halt"
 #define CLOCK_COMMAND                                                                              \
 	"PATH=$PATH:/sbin:/usr/sbin:/run/current-system/profile/bin date -s @%" G_GINT64_FORMAT
+/* The Hurd mixes what is written to /dev/urandom into what is read next. sshd begins anew for each
+ * connection, so it needs no restart. Not every date knows fractions of a second. */
+#define FRESHEN_COMMAND                                                                            \
+	"cat > /dev/urandom && PATH=$PATH:/sbin:/usr/sbin:/run/current-system/profile/bin &&"      \
+	" { date -s @%.3f 2> /dev/null || date -s @%.0f; }"
+#define FRESHEN_BYTES 64
 #define COLLECT_COMMAND                                                                            \
 	"PATH=$PATH:/run/current-system/profile/bin guix gc --free-space=%" G_GINT64_FORMAT "MiB"
 
@@ -113,4 +121,77 @@ health_set_clock(struct health *h)
 	double then = (double)g_get_real_time() / 1e6 + way;
 	g_autofree char *command = g_strdup_printf(CLOCK_COMMAND, (gint64)round(then));
 	ssh_session_run(h->session, command, NULL, HEALTH_CLOCK_LIMIT, on_clock_set, h);
+}
+
+/* --- a restored guest --- */
+
+static void
+on_freshened(struct ssh_session *session, int status, const char *output, const GError *error,
+	     void *data)
+{
+	struct health *h = data;
+	if (h->halting || ssh_session_ended(session)) /* on_closed follows */
+		return;
+	if (!error && (!status || h->lenient)) {
+		h->restored = 0;
+		h->door_seen = -HEALTH_DOOR; /* the guest's own port comes first */
+		h->report(EVENT_STIRRED, "its clock is set and its random state is new", FALSE,
+			  h->data);
+		return;
+	}
+	g_autofree char *text =
+	    error ? g_strdup_printf("it is restored, and its clock and randomness cannot be made "
+				    "new: %s",
+				    error->message)
+		  : g_strdup_printf("it is restored, and its clock and randomness cannot be made "
+				    "new: as %s, status %d: %.200s",
+				    h->guest->admin_user, status, output);
+	health_failed(h, g_strchomp(text));
+}
+
+/* In hexadecimal: a command's input is text. NULL: this host has no randomness, and errno. */
+static char *
+random_text(void)
+{
+	guint8 bytes[FRESHEN_BYTES];
+	GString *text = g_string_new(NULL);
+	if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes) {
+		g_string_free(text, TRUE);
+		return NULL;
+	}
+	for (gsize i = 0; i < sizeof bytes; i++)
+		g_string_append_printf(text, "%02x", bytes[i]);
+	explicit_bzero(bytes, sizeof bytes);
+	return g_string_free(text, FALSE);
+}
+
+void
+health_freshen(struct health *h)
+{
+	g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
+	g_autoptr(GDateTime) date =
+	    h->guest->clock ? g_date_time_new_from_iso8601(h->guest->clock, utc) : NULL;
+	double then = date ? (double)g_date_time_to_unix(date) : (double)g_get_real_time() / 1e6;
+	g_autofree char *command = g_strdup_printf(FRESHEN_COMMAND, then, then);
+	g_autofree char *input = random_text();
+	if (!input) {
+		health_failed(h, "this host has no randomness for it");
+		return;
+	}
+	ssh_session_run(h->session, command, input, HEALTH_FRESHEN_LIMIT, on_freshened, h);
+	explicit_bzero(input, strlen(input));
+}
+
+void
+health_restored(struct health *h, int port)
+{
+	h->restored = port;
+	h->visited = TRUE; /* before the save */
+}
+
+void
+health_saved(struct health *h)
+{
+	health_restored(h, h->guest->ssh_port);
+	h->lenient = TRUE;
 }

@@ -18,6 +18,8 @@ struct health {
 	struct ssh_session *visit;   /* the coordinator's user, now and then */
 	struct ssh_session *door;    /* checks more often whether sshd greets */
 	gboolean open, halting, paused;
+	int restored; /* has yet to get clock and randomness, through this port; 0: it has them */
+	gboolean lenient;		  /* ... or not, if it cannot take them */
 	gboolean visited;		  /* the first proof needs that too */
 	gboolean once_more;		  /* the current probe began too early to count */
 	int asking;			  /* parts of the current probe that have not ended */
@@ -33,6 +35,10 @@ struct health {
 /* Set the timer of the next attempt or probe. */
 void health_again(struct health *health, double ms);
 void health_drop_sessions(struct health *health);
+/* The session does not do: note it, drop it, and report EVENT_PROBE_FAILED. */
+void health_failed(struct health *health, const char *text);
+/* health_actions.c: the session into a restored guest is open. */
+void health_freshen(struct health *health);
 /* Is it an error of this host or of the daemon? */
 gboolean health_is_ours(const GError *error);
 /* health_actions.c: the session for `halt` is open, or could not be opened. */

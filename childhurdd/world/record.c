@@ -48,6 +48,9 @@ record_read(const char *path)
 	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
 		return record;
 	JsonObject *o = json_node_get_object(node);
+	/* that holds until a person says otherwise */
+	record.kept.warm_failures =
+	    (int)json_object_get_int_member_with_default(o, "warm-failures", 0);
 	g_autofree char *boot = process_boot();
 	if (g_strcmp0(json_object_get_string_member_with_default(o, "boot", "?"), boot))
 		return record;
@@ -59,9 +62,16 @@ record_read(const char *path)
 	    .discard = json_object_get_boolean_member_with_default(o, "discard", FALSE),
 	    .enrolled = json_object_get_boolean_member_with_default(o, "enrolled", FALSE),
 	    .proven = json_object_get_boolean_member_with_default(o, "proven", FALSE),
+	    .saving = json_object_get_boolean_member_with_default(o, "saving", FALSE),
+	    .restoring = json_object_get_boolean_member_with_default(o, "restoring", FALSE),
+	    .cold = json_object_get_boolean_member_with_default(o, "cold", FALSE),
+	    .to_sleep = json_object_get_boolean_member_with_default(o, "to-sleep", FALSE),
+	    .served = (int)json_object_get_int_member_with_default(o, "served", 0),
+	    .warm_failures = record.kept.warm_failures,
 	    .restarts = (int)json_object_get_int_member_with_default(o, "restarts", 0),
 	};
 	record.kvm = json_object_get_boolean_member_with_default(o, "kvm", FALSE);
+	record.emulator = g_strdup(json_object_get_string_member_with_default(o, "emulator", NULL));
 	if (json_object_has_member(o, "boots") &&
 	    JSON_NODE_HOLDS_ARRAY(json_object_get_member(o, "boots"))) {
 		JsonArray *boots = json_object_get_array_member(o, "boots");
@@ -76,6 +86,7 @@ record_read(const char *path)
 void
 record_clear(struct record *record)
 {
+	g_clear_pointer(&record->emulator, g_free);
 	g_clear_pointer(&record->guest, g_strfreev);
 	g_clear_pointer(&record->host_keys, g_strfreev);
 }
@@ -95,8 +106,16 @@ record_text(const struct record *record)
 	json_object_set_boolean_member(o, "discard", kept->discard);
 	json_object_set_boolean_member(o, "enrolled", kept->enrolled);
 	json_object_set_boolean_member(o, "proven", kept->proven);
+	json_object_set_boolean_member(o, "saving", kept->saving);
+	json_object_set_boolean_member(o, "restoring", kept->restoring);
+	json_object_set_boolean_member(o, "cold", kept->cold);
+	json_object_set_boolean_member(o, "to-sleep", kept->to_sleep);
+	json_object_set_int_member(o, "served", kept->served);
+	json_object_set_int_member(o, "warm-failures", kept->warm_failures);
 	json_object_set_int_member(o, "restarts", kept->restarts);
 	json_object_set_boolean_member(o, "kvm", record->kvm);
+	if (record->emulator)
+		json_object_set_string_member(o, "emulator", record->emulator);
 	JsonArray *boots = json_array_new();
 	for (int i = 0; i < BOOTS_KEPT && record->boots[i]; i++)
 		json_array_add_int_element(boots, record->boots[i]);

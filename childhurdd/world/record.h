@@ -11,13 +11,14 @@ struct record {
 	gboolean known; /* there is a record from this boot of the host */
 	struct childhurd_kept kept;
 	gboolean kvm;		  /* its QEMU runs with KVM */
+	char *emulator;		  /* its program; NULL: unknown */
 	gint64 boots[BOOTS_KEPT]; /* see struct childhurd */
 	char **host_keys;	  /* the guest's, "TYPE BASE64"; NULL: unknown */
 	char **guest;		  /* its configuration (config_guest_words); NULL: unknown */
 };
 
 /* Read path. known is FALSE if the file is missing, unreadable, damaged, or from an earlier boot of
- * the host. */
+ * the host, of which only warm_failures counts. */
 struct record record_read(const char *path);
 void record_clear(struct record *record);
 /* The file's text; caller frees. */

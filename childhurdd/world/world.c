@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * One guest's world: its secrets, its health, and its files. world_prepare.c and world_keys.c
- * prepare a start, world_qemu.c runs QEMU, world_take_over.c goes on with a QEMU that runs already,
- * world_builds.c knows the builds, world_notes.c limits what is logged beside the states, and
- * world_config.c applies another configuration.
+ * prepare a start, world_disk.c makes its disk, world_warm.c has its warm state, world_port.c its
+ * port while it sleeps, world_qemu.c runs QEMU, world_take_over.c goes on with a QEMU that runs
+ * already, world_builds.c knows the builds, world_notes.c limits what is logged beside the states,
+ * and world_config.c applies another configuration.
  */
-#include <errno.h>
 #include <gio/gio.h>
 #include <math.h>
 #include <sys/stat.h>
@@ -40,8 +40,9 @@ on_enroll(enum event event, const char *text, void *data)
 static void
 enroll_begin(struct world *r)
 {
+	gboolean sent = guest_of(r)->inject == CONFIG_INJECT_SECRET_SERVICE;
 	r->enroll = enroll_new(r->host->loop, r->host->hypervisor, guest_of(r), &r->qemu,
-			       r->message, r->c->launched_at != 0, on_enroll, r);
+			       sent ? r->message : NULL, r->c->launched_at != 0, on_enroll, r);
 }
 
 static void
@@ -111,6 +112,13 @@ on_health(enum event event, const char *text, gboolean impostor, void *data)
 		world_note(r, NOTE_IMPOSTOR, text);
 	if (event != EVENT_UNASKED)
 		childhurd_note_host_key(r->c, impostor);
+	if (event == EVENT_STIRRED) {
+		if (r->c->state == STATE_RESTORING)
+			world_warm_stirred(r);
+		else
+			health_ask(r->health);
+		return;
+	}
 	if (event == EVENT_PROBE_OK) {
 		r->host->ops->probed(r->host->hird,
 				     (double)health_report(r->health)->ms[HEALTH_COMMAND] / 1000);
@@ -121,14 +129,26 @@ on_health(enum event event, const char *text, gboolean impostor, void *data)
 	childhurd_event(r->c, event, text);
 }
 
+void
+world_health_begin(struct world *r)
+{
+	health_free(r->health);
+	r->health = health_new(r->host->loop, guest_of(r), r->qemu.pid, r->host_keys,
+			       r->offload_key, on_health, r);
+	health_pause(r->health, r->pause != HYPERVISOR_RUNS);
+}
+
 static void
 world_watch(struct childhurd *c)
 {
 	struct world *r = world_from(c);
-	health_free(r->health);
-	r->health = health_new(r->host->loop, c->config, r->qemu.pid, r->host_keys, r->offload_key,
-			       on_health, r);
-	health_pause(r->health, r->pause != HYPERVISOR_RUNS);
+	if (r->stirred)
+		health_ask(r->health);
+	else
+		world_health_begin(r);
+	if (c->saved && !r->stirred) /* the second proof of this boot */
+		health_saved(r->health);
+	r->stirred = FALSE;
 }
 
 static void
@@ -146,9 +166,11 @@ world_quiet(struct childhurd *c)
 {
 	struct world *r = world_from(c);
 	world_prepare_abandon(r);
+	world_warm_abandon(r);
 	enroll_end(r);
 	health_free(r->health);
 	r->health = NULL;
+	r->stirred = FALSE;
 }
 
 /* --- time, and what is kept --- */
@@ -157,56 +179,6 @@ static gint64
 world_now(struct childhurd *c)
 {
 	return monotonic_now();
-}
-
-/* --- the disk is thrown away --- */
-
-struct discard {
-	struct world *world;
-	char *disk;
-	int problem; /* errno */
-};
-
-static void
-discard_work(void *data)
-{
-	struct discard *discard = data;
-	lane_touch("disk", discard->disk);
-	if (unlink(discard->disk) < 0 && errno != ENOENT)
-		discard->problem = errno;
-}
-
-/* Until then the record still has that the disk must be discarded. */
-static void
-on_discarded(void *data, const GError *late)
-{
-	struct discard *discard = data;
-	struct world *r = discard->world;
-	r->discard = NULL;
-	if (late || discard->problem)
-		g_warning("%s: cannot discard the disk %s: %s", guest_of(r)->name, r->disk,
-			  late ? late->message : g_strerror(discard->problem));
-	world_record(r);
-}
-
-static void
-discard_free(void *data)
-{
-	struct discard *discard = data;
-	g_free(discard->disk);
-	g_free(discard);
-}
-
-static void
-world_discard(struct childhurd *c)
-{
-	struct world *r = world_from(c);
-	struct discard *discard = g_new0(struct discard, 1);
-	discard->world = r;
-	discard->disk = g_strdup(r->disk);
-	lane_forget(r->discard);
-	r->discard =
-	    lane_run(r->files, FILES_LIMIT, discard_work, on_discarded, discard_free, discard);
 }
 
 /* --- the rest of the world --- */
@@ -221,7 +193,8 @@ char *
 world_complaint(const struct world *r)
 {
 	enum state state = r->c->state;
-	if (state != STATE_BOOTING && state != STATE_ENROLLING && state != STATE_UNRESPONSIVE)
+	if (state != STATE_BOOTING && state != STATE_ENROLLING && state != STATE_RESTORING &&
+	    state != STATE_UNRESPONSIVE)
 		return NULL;
 	g_autofree char *line = NULL;
 	const char *stall = r->console ? console_stalled(r->console, monotonic_now(), &line) : NULL;
@@ -292,8 +265,10 @@ static void
 world_changed(struct childhurd *c, gboolean state_changed, const char *text)
 {
 	struct world *r = world_from(c);
-	if (state_changed)
+	if (state_changed) {
+		world_mind_use(r);
 		world_record(r);
+	}
 	/* without a text only a wish changed the list */
 	if (state_changed && text && (c->state == STATE_BACKOFF || c->state == STATE_FAILED))
 		keep_failure(r);
@@ -347,6 +322,16 @@ static const struct world_ops world = {
     .power_button = world_power_button,
     .kill = world_kill,
     .discard = world_discard,
+    .warm = world_warm,
+    .save = world_save,
+    .restore = world_restore,
+    .stir = world_stir,
+    .forget = world_forget_warm,
+    .take_port = world_take_port,
+    .leave_port = world_leave_port,
+    .callers = world_callers,
+    .pass_on = world_pass_on,
+    .turn_away = world_turn_away,
     .builds = world_builds,
     .hold = world_hold,
     .release = world_release,
@@ -355,6 +340,7 @@ static const struct world_ops world = {
     .ask = world_ask,
     .sign = world_sign,
     .spoke = world_spoke,
+    .used = world_used,
     .changed = world_changed,
 };
 
@@ -365,6 +351,7 @@ world_record(struct world *r)
 	struct record record = {
 	    .kept = childhurd_keep(c),
 	    .kvm = r->kvm,
+	    .emulator = g_strdup(r->emulator),
 	    .guest = config_guest_words(c->config),
 	    .host_keys = g_strdupv(r->host_keys),
 	};
@@ -399,6 +386,7 @@ world_forget(const struct world *r)
 {
 	writer_forget(r->host->writer, r->record_file);
 	writer_forget(r->host->writer, r->failure);
+	world_kind_forget(r);
 }
 
 struct world *
@@ -426,7 +414,13 @@ world_new(const struct host *host, const struct config_guest *guest)
 	r->deadline.data = r;
 	world_notes_init(r);
 	world_qemu_init(r);
-	r->c = childhurd_new(guest, &world, r);
+	world_warm_init(r);
+	world_port_init(r);
+	world_use_init(r);
+	world_kind_recall(r);
+	const struct config_guest *settled = world_settle(r, guest);
+	r->c = childhurd_new(settled, &world, r);
+	config_guest_unref(settled);
 	childhurd_boots_recall(r->c, r->last_record.boots);
 	r->boots_kvm = r->last_record.kvm;
 	r->host_keys = g_strdupv(r->last_record.host_keys);
@@ -441,7 +435,11 @@ world_free(struct world *r)
 		return;
 	ev_timer_stop(r->host->loop, &r->deadline);
 	world_notes_clear(r);
+	world_use_clear(r);
 	world_quiet(r->c);
+	world_warm_clear(r);
+	world_port_clear(r);
+	world_kind_clear(r);
 	lane_free(r->files);
 	world_qemu_clear(r);
 	childhurd_free(r->c);

@@ -121,6 +121,8 @@ const char *world_acceleration(const struct world *world); /* NULL: QEMU does no
 char **world_console_tail(const struct world *world, guint lines);
 /* Connect to its serial line. The caller closes the descriptor. -1: the error has the reason. */
 int world_console_connect(const struct world *world, GError **error);
+/* When its warm state was saved, s since 1970; 0: it has none. */
+gint64 world_warm_saved(const struct world *world);
 /* NULL: it is not probed. */
 const struct health_report *world_health(const struct world *world);
 

@@ -49,19 +49,26 @@ look_at_builds(const struct world *r)
 	return seen != taken ? seen : with_sessions(r, taken, visible);
 }
 
+static struct slots *
+slots_of(struct world *r)
+{
+	const struct config *config = r->host->config;
+	if (!r->slots)
+		r->slots = slots_new(config->guix_state_directory, config->host_name,
+				     guest_of(r)->ssh_port);
+	return r->slots;
+}
+
 int
 world_hold(struct childhurd *c)
 {
 	const struct config_guest *guest = c->config;
 	struct world *r = world_from(c);
-	const struct config *config = r->host->config;
 	gboolean visible;
 	if (!guest->offloading)
 		return 0;
-	if (!r->slots)
-		r->slots =
-		    slots_new(config->guix_state_directory, config->host_name, guest->ssh_port);
-	int taken = slots_hold(r->slots, guest->parallel_builds, &visible);
+	r->held = TRUE;
+	int taken = slots_hold(slots_of(r), guest->parallel_builds, &visible);
 	/* slots that cannot be kept may still be readable */
 	return visible ? with_sessions(r, taken, visible) : look_at_builds(r);
 }
@@ -74,11 +81,43 @@ world_builds(struct childhurd *c)
 	const struct world *r = world_from(c);
 	if (!c->config->offloading)
 		return 0;
-	return r->slots ? world_hold(c) : look_at_builds(r);
+	return r->held ? world_hold(c) : look_at_builds(r);
+}
+
+/* As many builds as recycle-after allows have begun: no other may, until it is pristine. */
+static gboolean
+is_full(const struct world *r, guint64 taken)
+{
+	return r->c->served + __builtin_popcountll(taken) >= guest_of(r)->recycle_after;
 }
 
 void
 world_release(struct childhurd *c)
 {
-	g_clear_pointer(&world_from(c)->slots, slots_free);
+	struct world *r = world_from(c);
+	r->held = FALSE;
+	if (!world_guards(r))
+		g_clear_pointer(&r->slots, slots_free);
+	else if (r->slots && !is_full(r, 0))
+		slots_release(r->slots);
+}
+
+void
+world_guard(struct world *r, struct use_look *look)
+{
+	const struct config_guest *guest = guest_of(r);
+	gboolean visible, held;
+	if (!guest->offloading)
+		return;
+	look->slots = slots_guard(slots_of(r), &visible);
+	look->others = visible || !lack_is(errno) ? with_sessions(r, 0, visible) : -1;
+	if (is_full(r, look->slots))
+		slots_hold(r->slots, guest->parallel_builds, &held);
+}
+
+void
+world_guarded(struct world *r, const struct use_look *look)
+{
+	if (r->slots && !r->held && look->others >= 0 && !is_full(r, look->slots))
+		slots_release(r->slots);
 }

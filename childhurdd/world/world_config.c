@@ -5,6 +5,10 @@
 /* The keys on which neither QEMU nor the overlay nor the guest's secrets depend. */
 static const char *const live_keys[] = {
     "autostart",
+    "warm-start",
+    "prepare-command",
+    "recycle-after",
+    "idle-timeout",
     "restart",
     "probe-interval",
     "boot-timeout",
@@ -40,16 +44,21 @@ set_next(struct world *r, const struct config_guest *guest)
 	config_guest_unref(old);
 }
 
-char **
-world_configure(struct world *r, const struct config_guest *guest)
+static char **
+configure(struct world *r, const struct config_guest *guest)
 {
 	struct childhurd *c = r->c;
 	char **keys = config_guest_differences(c->config, guest);
-	gboolean idle =
-	    c->state == STATE_STOPPED || c->state == STATE_BACKOFF || c->state == STATE_FAILED;
+	gboolean idle = c->state == STATE_STOPPED || c->state == STATE_BACKOFF ||
+			c->state == STATE_FAILED || c->state == STATE_ASLEEP;
 	set_next(r, NULL);
 	if (idle || all_live(keys)) {
+		if (c->has_port)
+			world_leave_port(c);
 		childhurd_configure(c, guest);
+		if (c->has_port)
+			world_take_port(c);
+		world_mind_use(r);
 		if (r->health)
 			health_configure(r->health, guest);
 		return keys;
@@ -59,6 +68,15 @@ world_configure(struct world *r, const struct config_guest *guest)
 	g_autofree char *why = g_strdup_printf("the configuration changed: %s", list);
 	if (c->want_up)
 		childhurd_event(c, EVENT_RESTART, why);
+	return keys;
+}
+
+char **
+world_configure(struct world *r, const struct config_guest *guest)
+{
+	const struct config_guest *settled = world_settle(r, guest);
+	char **keys = configure(r, settled);
+	config_guest_unref(settled);
 	return keys;
 }
 

@@ -7,6 +7,9 @@
  */
 #include <unistd.h>
 
+#include <gio/gio.h>
+
+#include "childhurdd/inject/edits.h"
 #include "childhurdd/world/host_keys.h"
 #include "childhurdd/world/signing_files.h"
 #include "childhurdd/world/world_internal.h"
@@ -15,13 +18,37 @@
 #include "ssh/secrets/root.h"
 #include "ssh/secrets/service.h"
 
+/* How the secret root gets into the guest. Strings are owned. */
+struct delivery {
+	enum config_inject inject;
+	enum config_distribution distribution;
+	char *directory, *admin, *offload_key;
+};
+
+static void
+delivery_init(struct delivery *delivery, const struct world *r)
+{
+	const struct config_guest *guest = guest_of(r);
+	*delivery =
+	    (struct delivery){guest->inject, config_guest_distribution(guest), g_strdup(r->secrets),
+			      g_strdup(guest->admin_user), g_strdup(r->offload_key)};
+}
+
+static void
+delivery_clear(struct delivery *delivery)
+{
+	g_free(delivery->directory);
+	g_free(delivery->admin);
+	g_free(delivery->offload_key);
+}
+
 /* The guest's own files. While work in its lane has them, they belong to the worker. */
 struct keys {
 	struct world *world;
 	struct secret_root_spec spec;
 	char *name, *directory, *extra, *offload_key;
 	char *users[3];
-	enum config_inject inject;
+	struct delivery delivery;
 	gboolean signs;		/* the guest belongs to a coordinator */
 	gboolean signed_by;	/* signing is complete */
 	struct signing signing; /* etc/guix in the secret root, as it is or will be */
@@ -50,6 +77,7 @@ keys_clear(void *data)
 	g_free(keys->directory);
 	g_free(keys->extra);
 	g_free(keys->offload_key);
+	delivery_clear(&keys->delivery);
 	for (guint i = 0; i < G_N_ELEMENTS(keys->users); i++)
 		g_free(keys->users[i]);
 	signing_clear(&keys->signing);
@@ -97,13 +125,33 @@ keys_go_on(struct world *r, const GError *late, const GError *problem)
 	return FALSE;
 }
 
-/* The secret root in the form in which it is sent. */
+/* What is written into the guest's disk. */
 static GBytes *
-read_message(const char *directory, GError **error)
+read_edits(const struct delivery *delivery, const GPtrArray *files, GError **error)
 {
-	lane_touch("secrets", directory);
-	g_autoptr(GPtrArray) files = secret_root_read(directory, error);
-	return files ? secret_service_message(files, error) : NULL;
+	g_autofree char *public = g_strconcat(delivery->offload_key, ".pub", NULL), *key = NULL;
+	if (!g_file_get_contents(public, &key, NULL, error))
+		return NULL;
+	g_autoptr(GPtrArray) edits = edits_for(delivery->distribution, files, delivery->admin, key);
+	g_autoptr(GBytes) bytes = edits_pack(edits);
+	if (g_bytes_get_size(bytes) <= EDITS_BYTES_MAX)
+		return g_steal_pointer(&bytes);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE,
+		    "%s: has more than the %d MiB that inject = image can write into a disk",
+		    delivery->directory, EDITS_BYTES_MAX >> 20);
+	return NULL;
+}
+
+/* The secret root in the form in which it is delivered. */
+static GBytes *
+read_message(const struct delivery *delivery, GError **error)
+{
+	lane_touch("secrets", delivery->directory);
+	g_autoptr(GPtrArray) files = secret_root_read(delivery->directory, error);
+	if (!files)
+		return NULL;
+	return delivery->inject == CONFIG_INJECT_IMAGE ? read_edits(delivery, files, error)
+						       : secret_service_message(files, error);
 }
 
 /* --- Guix's files --- */
@@ -207,12 +255,12 @@ deliver_work(void *data)
 	if (keys->signed_by && !guest_signing_put(&keys->spec, &keys->signing, &keys->error))
 		return;
 	keys->coordinator_key = coordinator_key(keys->offload_key);
-	if (keys->inject == CONFIG_INJECT_NONE)
+	enum config_inject inject = keys->delivery.inject;
+	if (inject == CONFIG_INJECT_NONE)
 		lane_touch("secrets", keys->extra);
-	keys->host_keys = guest_host_keys(keys->inject, keys->extra, keys->directory, &keys->error);
-	if (!keys->host_keys || keys->inject != CONFIG_INJECT_SECRET_SERVICE)
-		return;
-	keys->message = read_message(keys->directory, &keys->error);
+	keys->host_keys = guest_host_keys(inject, keys->extra, keys->directory, &keys->error);
+	if (keys->host_keys && inject != CONFIG_INJECT_NONE)
+		keys->message = read_message(&keys->delivery, &keys->error);
 }
 
 static void
@@ -289,17 +337,17 @@ world_make_keys(struct world *r)
 {
 	const struct config_guest *guest = guest_of(r);
 	struct keys *keys = g_rc_box_new0(struct keys);
-	gboolean deliver = guest->inject == CONFIG_INJECT_SECRET_SERVICE;
+	gboolean deliver = guest->inject != CONFIG_INJECT_NONE;
 	world_keys_abandon(r);
 	keys->world = r;
 	keys->name = g_strdup(guest->name);
 	keys->directory = g_strdup(r->secrets);
-	keys->extra = g_build_filename(r->host->config->secrets_directory, guest->name, NULL);
+	keys->extra = extra_of(r);
 	keys->offload_key = g_strdup(r->offload_key);
 	keys->users[0] = g_strdup(guest->admin_user);
 	if (strcmp(guest->user, guest->admin_user) && guest->offloading)
 		keys->users[1] = g_strdup(guest->user);
-	keys->inject = guest->inject;
+	delivery_init(&keys->delivery, r);
 	keys->signs = deliver && guest->offloading;
 	keys->spec = (struct secret_root_spec){.name = keys->name,
 					       .directory = keys->directory,
@@ -367,7 +415,7 @@ world_know_keys(struct world *r)
 	struct known *known = g_new0(struct known, 1);
 	known->world = r;
 	known->inject = guest->inject;
-	known->extra = g_build_filename(r->host->config->secrets_directory, guest->name, NULL);
+	known->extra = extra_of(r);
 	known->secrets = g_strdup(r->secrets);
 	known->offload_key = g_strdup(r->offload_key);
 	/* The record may have the host keys. But the guest must not be published with a key that
@@ -380,7 +428,7 @@ world_know_keys(struct world *r)
 struct reading {
 	struct world *world;
 	void (*then)(struct world *r);
-	char *secrets;
+	struct delivery delivery;
 	GBytes *message;
 	GError *error;
 };
@@ -389,7 +437,7 @@ static void
 read_work(void *data)
 {
 	struct reading *reading = data;
-	reading->message = read_message(reading->secrets, &reading->error);
+	reading->message = read_message(&reading->delivery, &reading->error);
 }
 
 static void
@@ -410,7 +458,7 @@ static void
 reading_free(void *data)
 {
 	struct reading *reading = data;
-	g_free(reading->secrets);
+	delivery_clear(&reading->delivery);
 	g_clear_pointer(&reading->message, g_bytes_unref);
 	g_clear_error(&reading->error);
 	g_free(reading);
@@ -420,13 +468,13 @@ void
 world_with_secrets(struct world *r, void (*then)(struct world *r))
 {
 	g_clear_pointer(&r->reading, lane_forget);
-	if (r->message || guest_of(r)->inject != CONFIG_INJECT_SECRET_SERVICE) {
+	if (r->message || guest_of(r)->inject == CONFIG_INJECT_NONE) {
 		then(r);
 		return;
 	}
 	struct reading *reading = g_new0(struct reading, 1);
 	reading->world = r;
 	reading->then = then;
-	reading->secrets = g_strdup(r->secrets);
+	delivery_init(&reading->delivery, r);
 	r->reading = lane_run(r->files, FILES_LIMIT, read_work, on_read, reading_free, reading);
 }

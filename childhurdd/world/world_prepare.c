@@ -12,51 +12,11 @@
 #include "childhurdd/qemu/ports.h"
 #include "childhurdd/world/world_internal.h"
 
-/* --- disk and acceleration --- */
-
 static void
 prepared(struct world *r)
 {
 	if (r->have_acceleration && r->have_keys && r->have_disk)
 		childhurd_event(r->c, EVENT_PREPARED, NULL);
-}
-
-static void
-on_disk(struct disk_job *job, const char *format, const GError *error, void *data)
-{
-	struct world *r = data;
-	gboolean late = g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
-	g_autofree char *text = error ? g_strdup(error->message) : NULL;
-	disk_job_free(r->disk_job);
-	r->disk_job = NULL;
-	if (late) {
-		start_late(r, text);
-		return;
-	}
-	if (text) {
-		start_failed(r, text);
-		return;
-	}
-	r->have_disk = TRUE;
-	prepared(r);
-}
-
-static void
-disk_start(struct world *r)
-{
-	const struct config_guest *guest = guest_of(r);
-	if (!guest->image) {
-		r->have_disk = TRUE;
-		return;
-	}
-	struct disk_spec spec = {.image = guest->image,
-				 .format = guest->image_format,
-				 .overlay = r->disk,
-				 .size = guest->disk_size,
-				 .keep = guest->disk == CONFIG_DISK_PERSISTENT,
-				 .user = r->host->qemu_user,
-				 .lane = r->files};
-	r->disk_job = disk_prepare(r->host->loop, &spec, on_disk, r);
 }
 
 static void
@@ -75,16 +35,30 @@ on_acceleration(gboolean usable, const char *why, void *data)
 	}
 	r->kvm = usable;
 	r->have_acceleration = TRUE;
+	if (r->c->warm && r->have_keys)
+		world_warm_find(r);
 	prepared(r);
 }
 
 /* The disk comes after the keys, so a guest with a bad image is published by its keys all the
- * same. */
+ * same. Whether its warm state fits depends on both keys and acceleration. */
 void
 world_keys_made(struct world *r)
 {
-	if (r->preparing)
-		disk_start(r);
+	if (world_warm_keys_made(r))
+		return;
+	if (r->preparing && !r->c->warm)
+		world_make_disk(r);
+	else if (r->preparing && r->have_acceleration)
+		world_warm_find(r);
+	if (!r->preparing) /* they were made to be published; a start makes them again */
+		g_clear_pointer(&r->message, g_bytes_unref);
+}
+
+void
+world_disk_ready(struct world *r)
+{
+	r->have_disk = TRUE;
 	prepared(r);
 }
 
@@ -92,6 +66,7 @@ void
 world_prepare_abandon(struct world *r)
 {
 	g_clear_pointer(&r->place, lane_forget);
+	world_kind_abandon(r);
 	world_keys_abandon(r);
 	disk_job_free(r->disk_job);
 	r->disk_job = NULL;
@@ -106,6 +81,7 @@ struct place_job {
 	struct world *world;
 	const struct config_guest *guest;
 	const struct qemu_user *user;
+	gboolean has_port; /* the daemon listens at its SSH port */
 	char *directory, *console_log;
 	char *emulator;
 	GError *error;
@@ -139,6 +115,8 @@ find_ports(struct place_job *job)
 	g_autoptr(GArray) ports = config_guest_ports(job->guest);
 	for (guint i = 0; i < ports->len; i++) {
 		const struct config_port *port = &g_array_index(ports, struct config_port, i);
+		if (job->has_port && port->port == job->guest->ssh_port)
+			continue; /* the daemon has it until QEMU is started */
 		if (!port_is_free(port->address, port->port, &job->error))
 			return FALSE;
 	}
@@ -186,6 +164,39 @@ place_free(void *data)
 	g_free(job);
 }
 
+/* FALSE: the start has failed. */
+static gboolean
+fits(struct world *r)
+{
+	const struct config_guest *guest = guest_of(r);
+	const char *key;
+	g_autofree char *what = config_guest_misfit(guest, &key);
+	g_autofree char *text = what ? g_strdup_printf("%s:%d: [guest %s] %s: %s", guest->file,
+						       guest->line, guest->template, key, what)
+				     : NULL;
+	if (text)
+		start_failed(r, text);
+	return !text;
+}
+
+/* What the guest is decides about its keys and its acceleration. */
+static void
+kind_found(struct world *r)
+{
+	if (!fits(r))
+		return;
+	r->preparing = TRUE;
+	world_make_keys(r);
+	if (guest_of(r)->acceleration == CONFIG_ACCELERATION_TCG) {
+		r->kvm = FALSE;
+		r->have_acceleration = TRUE;
+	} else {
+		kvm_ask(r->host->acceleration,
+			config_guest_is_64(guest_of(r)) ? KVM_GUEST_64 : KVM_GUEST_32, r->emulator,
+			on_acceleration, r);
+	}
+}
+
 static void
 place_done(void *data, const GError *late)
 {
@@ -202,14 +213,7 @@ place_done(void *data, const GError *late)
 	}
 	g_free(r->emulator);
 	r->emulator = g_steal_pointer(&job->emulator);
-	r->preparing = TRUE;
-	world_make_keys(r);
-	if (guest_of(r)->acceleration == CONFIG_ACCELERATION_TCG) {
-		r->kvm = FALSE;
-		r->have_acceleration = TRUE;
-	} else {
-		kvm_ask(r->host->acceleration, r->emulator, on_acceleration, r);
-	}
+	world_kind_find(r, kind_found);
 }
 
 void
@@ -221,6 +225,7 @@ world_prepare(struct childhurd *c)
 	job->world = r;
 	job->guest = config_guest_ref(guest_of(r));
 	job->user = r->host->qemu_user;
+	job->has_port = c->has_port;
 	job->directory = g_strdup(r->directory);
 	job->console_log = g_strdup(r->console_log);
 	r->place = lane_run(r->files, FILES_LIMIT, place_work, place_done, place_free, job);

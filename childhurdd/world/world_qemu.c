@@ -347,25 +347,32 @@ on_started(const struct hypervisor_result *result, void *data)
 	childhurd_event(r->c, EVENT_LAUNCHED, text);
 }
 
-void
-world_launch(struct childhurd *c)
+struct domain_spec
+world_domain(const struct world *r)
 {
-	struct world *r = world_from(c);
-	const struct config_guest *guest = c->config;
-	struct domain_spec spec = {
+	const struct config_guest *guest = guest_of(r);
+	return (struct domain_spec){
 	    .guest = guest,
 	    .uuid = r->qemu.uuid,
-	    .emulator = r->emulator,
+	    .emulator = r->emulator ? r->emulator : guest->emulator,
 	    .kvm = r->kvm,
 	    .disk = guest->image ? r->disk : NULL,
 	    .console_log = r->console_log,
 	    .serial_socket = r->serial,
 	    .secrets_guest_port = REACH_UNUSED_PORT,
 	    .label = hypervisor_of_system(r->host->hypervisor) ? r->host->qemu_user : NULL};
+}
+
+void
+world_launch_now(struct world *r)
+{
+	const struct config_guest *guest = guest_of(r);
+	struct domain_spec spec = world_domain(r);
+	spec.load = world_warm_load(r);
 	g_autofree char *xml = domain_xml(&spec);
 	g_debug("%s: %s", guest->name, xml);
 	if (r->kvm != r->boots_kvm) /* this boot will take another time than the stored ones */
-		childhurd_boots_forget(c);
+		childhurd_boots_forget(r->c);
 	r->boots_kvm = r->kvm;
 	world_console_start(r);
 	hypervisor_forget(r->call);

@@ -9,8 +9,7 @@ recall_host_keys(struct world *r)
 {
 	const struct config_guest *guest = guest_of(r);
 	g_autoptr(GError) error = NULL;
-	g_autofree char *extra =
-	    g_build_filename(r->host->config->secrets_directory, guest->name, NULL);
+	g_autofree char *extra = extra_of(r);
 	r->host_keys = guest_host_keys(guest->inject, extra, r->secrets, &error);
 	if (error)
 		g_warning("%s: %s", guest->name, error->message);
@@ -31,6 +30,9 @@ world_take_over(struct world *r, const struct hypervisor_qemu *qemu)
 	if (!record->known)
 		childhurd_recall_up(c);
 	r->kvm = record->kvm;
+	r->emulator = g_strdup(record->emulator);
+	if (record->kept.saving)
+		world_warm_may_stand(r);
 	/* This text stays visible once it is down. */
 	g_autofree char *text =
 	    record->kept.going_down

@@ -46,7 +46,8 @@ struct control_guest {
 	    *why; /* why it is in this state: "started by root", "QEMU was killed by signal 9" */
 	const char *phase; /* what it does or waits for now: "waiting for the SSH banner" */
 	gboolean published;
-	gboolean autostart; /* configured to start with the daemon */
+	gboolean autostart;	   /* configured to start with the daemon */
+	gboolean autostart_asleep; /* ... to sleep from then on */
 	const char *listen_address;
 	int ssh_port;
 	int builds;		  /* running builds; -1: unknown */
@@ -68,6 +69,8 @@ struct control_guest {
 	double skew_within;	      /* s by which skew may be wrong; NAN: unknown */
 	double load;		      /* NAN: unknown */
 	gint64 disk_free, store_free; /* bytes on / and on /gnu/store; -1: unknown */
+	gint64 warm_saved;	      /* its warm state, s since the epoch; 0: none */
+	const char *warm_off;	      /* why it has none and gets none; NULL: it may have one */
 	const char *failure;	      /* path of the report on the last failure; NULL: none */
 	const char *banner;
 	char **console_tail;   /* last lines of the console; NULL: no details were wanted */
@@ -81,6 +84,8 @@ enum control_verb {
 	CONTROL_STOP,
 	CONTROL_RESTART,
 	CONTROL_RESET,
+	CONTROL_RESET_COLD,
+	CONTROL_SLEEP,
 	CONTROL_DRAIN,
 	CONTROL_UNDRAIN,
 };
@@ -113,10 +118,11 @@ struct control_hird {
 	/* The files that the daemon cannot write, and why; NULL-terminated, caller frees with
 	 * g_strfreev. */
 	char **(*unwritten)(void *data);
-	/* Read the configuration again and apply it; done is called once, later. messages: lines,
-	 * of char *, with the errors or the changes. applied FALSE: nothing was changed. */
+	/* Read the configuration again and apply it; done is called once, later. messages: lines
+	 * with the errors or the changes, NULL-terminated, borrowed. applied FALSE: nothing was
+	 * changed. */
 	void (*reload)(void *data,
-		       void (*done)(gboolean applied, GPtrArray *messages, void *done_data),
+		       void (*done)(gboolean applied, const char *const *messages, void *done_data),
 		       void *done_data);
 	/* The guests for the list of machines, *n of them; borrowed. */
 	const struct published_guest *(*machines)(void *data, gsize *n);

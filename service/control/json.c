@@ -70,6 +70,8 @@ guest_json(const struct control_guest *guest)
 	json_set_text(o, "phase", guest->phase);
 	json_object_set_boolean_member(o, "published", guest->published);
 	json_object_set_boolean_member(o, "autostart", guest->autostart);
+	if (guest->autostart_asleep)
+		json_object_set_boolean_member(o, "autostart_asleep", TRUE);
 	set_string(o, "address", guest->listen_address);
 	json_object_set_int_member(o, "port", guest->ssh_port);
 	set_integer(o, "builds", guest->builds >= 0, guest->builds);
@@ -90,6 +92,14 @@ steps_json(const struct control_step *steps, gsize n)
 		json_array_add_object_element(array, o);
 	}
 	return array;
+}
+
+static JsonObject *
+warm_json(const struct control_guest *guest)
+{
+	JsonObject *o = json_object_new();
+	json_object_set_int_member(o, "saved", guest->warm_saved);
+	return o;
 }
 
 JsonObject *
@@ -115,6 +125,10 @@ details_json(const struct control_guest *guest)
 	set_number(o, "load", TRUE, guest->load);
 	set_integer(o, "disk_free", guest->disk_free >= 0, guest->disk_free);
 	set_integer(o, "store_free", guest->store_free >= 0, guest->store_free);
+	if (guest->warm_saved)
+		json_object_set_object_member(o, "warm", warm_json(guest));
+	if (guest->warm_off)
+		json_set_text(o, "warm_off", guest->warm_off);
 	json_set_text(o, "failure", guest->failure);
 	json_object_set_array_member(o, "console_tail",
 				     strings_json((const char *const *)guest->console_tail));

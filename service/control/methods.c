@@ -236,7 +236,15 @@ method_restart(struct request *request)
 static void
 method_reset(struct request *request)
 {
-	command(request, CONTROL_RESET);
+	gboolean cold = FALSE;
+	if (request_boolean(request, "cold", &cold))
+		command(request, cold ? CONTROL_RESET_COLD : CONTROL_RESET);
+}
+
+static void
+method_sleep(struct request *request)
+{
+	command(request, CONTROL_SLEEP);
 }
 
 static void
@@ -252,16 +260,11 @@ method_undrain(struct request *request)
 }
 
 static void
-on_reloaded(gboolean applied, GPtrArray *messages, void *data)
+on_reloaded(gboolean applied, const char *const *messages, void *data)
 {
 	struct later *reloading = data;
 	JsonObject *o = json_object_new();
-	JsonArray *lines = json_array_new();
-	for (guint i = 0; i < messages->len; i++) {
-		g_autofree char *valid = g_utf8_make_valid(g_ptr_array_index(messages, i), -1);
-		json_array_add_string_element(lines, valid);
-	}
-	json_object_set_array_member(o, "messages", lines);
+	json_object_set_array_member(o, "messages", strings_json(messages));
 	if (!reloading->request)
 		json_object_unref(o);
 	else if (applied)
@@ -303,6 +306,7 @@ static const struct method {
     {CONTROL_INTERFACE, "Stop", method_stop, CHANGES},
     {CONTROL_INTERFACE, "Restart", method_restart, CHANGES},
     {CONTROL_INTERFACE, "Reset", method_reset, CHANGES},
+    {CONTROL_INTERFACE, "Sleep", method_sleep, CHANGES},
     {CONTROL_INTERFACE, "Drain", method_drain, CHANGES},
     {CONTROL_INTERFACE, "Undrain", method_undrain, CHANGES},
     {CONTROL_INTERFACE, "Reload", method_reload, CHANGES},

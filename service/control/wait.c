@@ -30,20 +30,23 @@ static gboolean
 is_in(const struct control_guest *guest, const char *state)
 {
 	if (strcmp(state, "drained") == 0) /* no build runs in it, and none will */
-		return guest->builds <= 0 && (strcmp(guest->state, "draining") == 0 ||
-					      strcmp(guest->state, "stopped") == 0 ||
-					      strcmp(guest->state, "failed") == 0);
+		return guest->builds <= 0 &&
+		       (strcmp(guest->state, "draining") == 0 ||
+			strcmp(guest->state, "stopped") == 0 ||
+			strcmp(guest->state, "failed") == 0 ||
+			(strcmp(guest->state, "asleep") == 0 && !guest->published));
 	return strcmp(guest->state, state) == 0;
 }
 
-/* Does the guest stay as it is until an operator does something? */
+/* Does the guest stay as it is until an operator does something, or somebody connects to it? */
 static gboolean
 is_stuck(const struct control_guest *guest, const char *state)
 {
 	if (strcmp(state, "stopped") == 0 || strcmp(state, "failed") == 0 ||
 	    strcmp(state, "drained") == 0)
 		return FALSE;
-	return strcmp(guest->state, "failed") == 0 || strcmp(guest->state, "stopped") == 0;
+	return strcmp(guest->state, "failed") == 0 || strcmp(guest->state, "stopped") == 0 ||
+	       strcmp(guest->state, "asleep") == 0;
 }
 
 static void

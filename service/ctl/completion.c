@@ -12,15 +12,16 @@
 
 #include <string.h>
 
-#define INDENT "\t\t"
+#define INDENT	"\t\t"
+#define ACTIONS "list fetch add check remove" /* of image */
 
 /* The kind of argument that a word of the help stands for; "none": unknown. */
 static const char *
 kind_of(const char *word)
 {
-	static const char *const kinds[][2] = {{"NAME", "guest"}, {"FILE", "file"},
-					       {"PATH", "file"},  {"STATE", "state"},
-					       {"VERB", "verb"},  {"COMMAND", "command"}};
+	static const char *const kinds[][2] = {
+	    {"NAME", "guest"}, {"FILE", "file"},       {"PATH", "file"},     {"STATE", "state"},
+	    {"VERB", "verb"},  {"COMMAND", "command"}, {"ACTION", "action"}, {"IMAGE", "image"}};
 	for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++)
 		if (g_str_has_prefix(word, kinds[i][0]))
 			return kinds[i][1];
@@ -154,6 +155,14 @@ static const char bash_tail[] =
     "	verb) candidates=$verbs ;;\n"
     "	state) candidates=$states ;;\n"
     "	guest) candidates=$(\"$program\" ${socket:+--socket \"$socket\"} --names 2>/dev/null) ;;\n"
+    "	action) candidates='" ACTIONS "' ;;\n"
+    "	image)\n"
+    "		candidates=$(\"$program\" image names 2>/dev/null)\n"
+    "		mapfile -t COMPREPLY < <(compgen -W \"$candidates\" -- \"$cur\"; compgen -f -- "
+    "\"$cur\")\n"
+    "		compopt -o filenames 2>/dev/null\n"
+    "		return 0\n"
+    "		;;\n"
     "	command)\n"
     "		mapfile -t COMPREPLY < <(compgen -c -- \"$cur\")\n"
     "		return 0\n"
@@ -200,11 +209,11 @@ print_bash(const struct ctl_table_of_verbs *table)
 static const char *
 zsh_action(const char *kind)
 {
-	static const char *const actions[][2] = {{"guest", "_childhurdctl_guests"},
-						 {"file", "_files"},
-						 {"state", "_childhurdctl_states"},
-						 {"verb", "_childhurdctl_verbs"},
-						 {"command", "_command_names -e"}};
+	static const char *const actions[][2] = {
+	    {"guest", "_childhurdctl_guests"},	 {"file", "_files"},
+	    {"state", "_childhurdctl_states"},	 {"verb", "_childhurdctl_verbs"},
+	    {"action", "_childhurdctl_actions"}, {"image", "_childhurdctl_images"},
+	    {"command", "_command_names -e"}};
 	for (gsize i = 0; i < G_N_ELEMENTS(actions); i++)
 		if (g_str_has_prefix(kind, actions[i][0]))
 			return actions[i][1];
@@ -259,6 +268,17 @@ static const char zsh_head[] =
     "	local -a names\n"
     "	names=(${(f)\"$($program ${socket:+--socket=$socket} --names 2>/dev/null)\"})\n"
     "	compadd -a names\n"
+    "}\n"
+    "\n"
+    "_childhurdctl_actions() {\n"
+    "	compadd " ACTIONS "\n"
+    "}\n"
+    "\n"
+    "_childhurdctl_images() {\n"
+    "	local -a names\n"
+    "	names=(${(f)\"$($program image names 2>/dev/null)\"})\n"
+    "	compadd -a names\n"
+    "	_files\n"
     "}\n"
     "\n"
     "_childhurdctl_states() {\n";
@@ -356,6 +376,11 @@ static const char fish_tail[] =
     "    $words[1] $socket --names 2>/dev/null\n"
     "end\n"
     "\n"
+    "function __childhurdctl_images\n"
+    "    set -l words (commandline -opc)\n"
+    "    $words[1] image names 2>/dev/null\n"
+    "end\n"
+    "\n"
     "complete -c childhurdctl -f\n";
 
 /* The candidates for a word of that kind, for fish; NULL: unknown. The caller frees. */
@@ -364,6 +389,10 @@ fish_words(const struct ctl_table_of_verbs *table, const char *kind)
 {
 	if (g_str_has_prefix(kind, "guest"))
 		return g_strdup("(__childhurdctl_guests)");
+	if (g_str_has_prefix(kind, "action"))
+		return g_strdup(ACTIONS);
+	if (g_str_has_prefix(kind, "image"))
+		return g_strdup("(__childhurdctl_images)");
 	if (g_str_has_prefix(kind, "command"))
 		return g_strdup("(__fish_complete_command)");
 	if (g_str_has_prefix(kind, "verb"))
@@ -379,7 +408,7 @@ fish_argument(const struct ctl_table_of_verbs *table, const struct ctl_verb *ver
 	g_autofree char *words = fish_words(table, kind);
 	printf("complete -c childhurdctl -n '__childhurdctl_at %s %u %u' ", verb->name, from, to);
 	if (words)
-		printf("-a '%s'\n", words);
+		printf("-a '%s'%s\n", words, g_str_has_prefix(kind, "image") ? " -F" : "");
 	else
 		puts("-F");
 }

@@ -53,6 +53,9 @@ enum ctl_option {
 	CTL_OPTION_AUTOSTART = 1 << 10,
 	CTL_OPTION_FORCE = 1 << 11,
 	CTL_OPTION_ESCAPE = 1 << 12,
+	CTL_OPTION_COLD = 1 << 13,
+	CTL_OPTION_SHA512 = 1 << 14,
+	CTL_OPTION_CONFIG = 1 << 15,
 };
 
 /* One run of childhurdctl. */
@@ -62,11 +65,13 @@ struct ctl {
 	gboolean searched; /* the path is a default, not given by the user */
 	char **arguments;  /* the words after the verb, without options */
 	guint n_arguments;
-	gboolean json, all, wait, now, follow, terminal, force;
+	gboolean json, all, wait, now, cold, follow, terminal, force;
 	gboolean autostart; /* all guests that are configured with autostart */
 	int escape;	    /* the character */
 	double timeout;	    /* s; 0: none */
 	char *state;	    /* --for */
+	char *sha512;	    /* NULL: not given */
+	char *config;	    /* a file; NULL: not given */
 	gint lines;	    /* -1: not given */
 	gint64 since;	    /* -1: not given */
 	int fd;		    /* -1: not connected yet */
@@ -261,6 +266,7 @@ int ctl_start(struct ctl *ctl, GError **error);	 /* work.c */
 int ctl_stop(struct ctl *ctl, GError **error);
 int ctl_restart(struct ctl *ctl, GError **error);
 int ctl_reset(struct ctl *ctl, GError **error);
+int ctl_sleep(struct ctl *ctl, GError **error);
 int ctl_drain(struct ctl *ctl, GError **error);
 int ctl_undrain(struct ctl *ctl, GError **error);
 int ctl_wait(struct ctl *ctl, GError **error);
@@ -276,5 +282,10 @@ int ctl_screenshot(struct ctl *ctl, GError **error);
 int ctl_reload(struct ctl *ctl, GError **error);
 int ctl_check(struct ctl *ctl, GError **error);
 int ctl_version(struct ctl *ctl, GError **error);
+/* A program that was installed or built together with this one, in one of the places (folders
+ * relative to this program's, ended by NULL), else in PATH. The caller frees; NULL: there is none.
+ */
+char *ctl_program(const char *name, const char *const *places);
+int ctl_image(struct ctl *ctl, GError **error); /* image.c */
 
 #endif

@@ -107,28 +107,26 @@ ctl_version(struct ctl *ctl, GError **error)
 
 /* --- check: childhurdd --check does the work, run by the daemon or from here --- */
 
-/* The childhurdd that was installed or built together with this childhurdctl. The caller frees;
- * NULL: there is none. */
-static char *
-daemon_program(void)
+char *
+ctl_program(const char *name, const char *const *places)
 {
-	static const char *const places[] = {"", "../sbin", "../childhurdd"};
 	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
 	g_autofree char *folder = self ? g_path_get_dirname(self) : NULL;
-	for (gsize i = 0; folder && i < G_N_ELEMENTS(places); i++) {
-		char *path = g_build_filename(folder, places[i], "childhurdd", NULL);
+	for (; folder && *places; places++) {
+		char *path = g_build_filename(folder, *places, name, NULL);
 		if (g_file_test(path, G_FILE_TEST_IS_REGULAR) && access(path, X_OK) == 0)
 			return path;
 		g_free(path);
 	}
-	return g_find_program_in_path("childhurdd");
+	return g_find_program_in_path(name);
 }
 
 /* Become childhurdd --check. This needs no daemon. */
 static int
 check_here(const char *file, GError **error)
 {
-	g_autofree char *program = daemon_program();
+	static const char *const places[] = {"", "../sbin", "../childhurdd", NULL};
+	g_autofree char *program = ctl_program("childhurdd", places);
 	const char *const argv[] = {"childhurdd", "--check", file ? "--config" : NULL, file, NULL};
 	if (program)
 		execv(program, (char **)argv);

@@ -33,7 +33,10 @@ static const struct ctl_verb verbs[] = {
     {"restart", "NAME...|--all", "stop guests and start them again",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_restart},
     {"reset", "NAME...|--all", "discard disks; restart running guests",
-     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_reset},
+     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW | CTL_OPTION_COLD, 1,
+     MANY, ctl_reset},
+    {"sleep", "NAME...|--all", "stop guests; a connection starts them",
+     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_sleep},
     {"drain", "NAME...|--all", "give guests no new work",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_drain},
     {"undrain", "NAME...|--all", "give guests work again",
@@ -52,6 +55,9 @@ static const struct ctl_verb verbs[] = {
      ctl_machines},
     {"metrics", "", "print metrics for Prometheus", 0, 0, 0, ctl_metrics},
     {"screenshot", "NAME FILE.png", "save a guest's screen; - for stdout", 0, 2, 2, ctl_screenshot},
+    {"image", "ACTION [IMAGE...]", "list, fetch, add, check, remove images",
+     CTL_OPTION_JSON | CTL_OPTION_SHA512 | CTL_OPTION_CONFIG | CTL_OPTION_TIMEOUT, 1, MANY,
+     ctl_image},
     {"reload", "", "read and apply the configuration again", 0, 0, 0, ctl_reload},
     {"check", "[FILE]", "check the host and the configuration", 0, 0, 1, ctl_check},
     {"version", "", "show the versions of client and daemon", 0, 0, 0, ctl_version},
@@ -137,6 +143,9 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	    {CTL_OPTION_NOW,
 	     {"now", 0, 0, G_OPTION_ARG_NONE, &ctl->now,
 	      "Do not wait for a running build; it is lost", NULL}},
+	    {CTL_OPTION_COLD,
+	     {"cold", 0, 0, G_OPTION_ARG_NONE, &ctl->cold,
+	      "Discard the warm state too, so that they boot", NULL}},
 	    {CTL_OPTION_FOR,
 	     {"for", 0, 0, G_OPTION_ARG_STRING, &ctl->state,
 	      "Wait for this state: ready, stopped, drained, ...", "STATE"}},
@@ -157,6 +166,12 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	    {CTL_OPTION_FORCE,
 	     {"force", 0, 0, G_OPTION_ARG_NONE, &ctl->force,
 	      "Take the console from the user that is connected", NULL}},
+	    {CTL_OPTION_SHA512,
+	     {"sha512", 0, 0, G_OPTION_ARG_STRING, &ctl->sha512,
+	      "The digest that the file to fetch or add must have", "DIGEST"}},
+	    {CTL_OPTION_CONFIG,
+	     {"config", 0, 0, G_OPTION_ARG_FILENAME, &ctl->config,
+	      "The daemon's configuration, if it is not the default one", "FILE"}},
 	    {CTL_OPTION_ESCAPE,
 	     {"escape", 'e', 0, G_OPTION_ARG_STRING, &parsed->escape,
 	      "End the session with this: ^] (the default), ^A, '~'", "CHAR"}},
@@ -259,7 +274,7 @@ take_values(struct ctl *ctl, const struct parsed *parsed, GError **error)
 		    parsed->timeout);
 		return FALSE;
 	}
-	if (parsed->timeout && !ctl->wait && !(ctl->verb->options & CTL_OPTION_FOR)) {
+	if (parsed->timeout && !ctl->wait && (ctl->verb->options & CTL_OPTION_WAIT)) {
 		usage_error(error, "--timeout goes with --wait");
 		return FALSE;
 	}
@@ -358,6 +373,8 @@ main(int argc, char **argv)
 	ctl_disconnect(&ctl);
 	g_free(ctl.socket);
 	g_free(ctl.state);
+	g_free(ctl.sha512);
+	g_free(ctl.config);
 	g_free(parsed.timeout);
 	g_free(parsed.since);
 	g_free(parsed.escape);

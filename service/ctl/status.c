@@ -119,6 +119,18 @@ print_measures(JsonObject *details)
 }
 
 static void
+print_warm(JsonObject *details, double now)
+{
+	JsonObject *warm = ctl_object(details, "warm");
+	g_autofree char *off = ctl_clean(ctl_text(details, "warm_off"), TRUE);
+	g_autofree char *age = warm ? ctl_duration(now - ctl_number(warm, "saved", now)) : NULL;
+	if (*off)
+		line("warm state", g_strdup_printf("off: %s", off));
+	else
+		line("warm state", age ? g_strdup_printf("saved %s ago", age) : g_strdup("none"));
+}
+
+static void
 print_restart_needed(JsonObject *details)
 {
 	g_autoptr(GPtrArray) keys = ctl_texts(details, "restart_needed");
@@ -168,6 +180,7 @@ print_details(JsonObject *details)
 	print_qemu(guest, details);
 	print_probe(details, now);
 	print_measures(details);
+	print_warm(details, now);
 	print_restart_needed(details);
 	print_unwritten(details);
 	print_console(details);

@@ -226,6 +226,8 @@ ask_each(struct ctl *ctl, const char *method, GPtrArray *names, int *status, GEr
 		GError *why = NULL;
 		if (ctl->now)
 			json_object_set_boolean_member(parameters, "now", TRUE);
+		if (ctl->cold)
+			json_object_set_boolean_member(parameters, "cold", TRUE);
 		ctl_auto_message reply = ctl_send(ctl, method, parameters, FALSE, &why)
 					     ? ctl_receive(ctl, CTL_REPLY_LIMIT, &why)
 					     : NULL;
@@ -248,7 +250,8 @@ ask_each(struct ctl *ctl, const char *method, GPtrArray *names, int *status, GEr
 	return TRUE;
 }
 
-/* A stopped guest stays stopped when its disk is discarded, so there is nothing to wait for. */
+/* A guest that is stopped or asleep stays so when its disk is discarded, so there is nothing to
+ * wait for. */
 static gboolean
 drop_stopped(struct ctl *ctl, GPtrArray *names, GError **error)
 {
@@ -261,10 +264,11 @@ drop_stopped(struct ctl *ctl, GPtrArray *names, GError **error)
 	for (guint i = 0; i < guests->len; i++) {
 		const char *name = ctl_text(g_ptr_array_index(guests, i), "name");
 		guint at;
-		if (g_strcmp0(ctl_text(g_ptr_array_index(guests, i), "state"), "stopped") ||
+		const char *state = ctl_text(g_ptr_array_index(guests, i), "state");
+		if ((g_strcmp0(state, "stopped") && g_strcmp0(state, "asleep")) ||
 		    !g_ptr_array_find_with_equal_func(names, name, g_str_equal, &at))
 			continue;
-		printf("%s is reset and stays stopped\n", name);
+		printf("%s is reset and stays %s\n", name, state);
 		g_ptr_array_remove_index(names, at);
 	}
 	return TRUE;
@@ -278,7 +282,7 @@ work(struct ctl *ctl, const char *method, const char *goal, GError **error)
 	if (!names)
 		return CTL_FAILED;
 	if (!names->len && !status)
-		puts(ctl->autostart ? "no guest is configured with autostart"
+		puts(ctl->autostart ? "no guest is configured with autostart = yes"
 				    : "no guest is configured");
 	if (!ask_each(ctl, method, names, &status, error))
 		return CTL_FAILED;
@@ -292,10 +296,36 @@ work(struct ctl *ctl, const char *method, const char *goal, GError **error)
 	return later ? later : status;
 }
 
+/* With --autostart, those with autostart = asleep that are stopped sleep from now on. */
+static int
+put_to_sleep(struct ctl *ctl, GError **error)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	int status = CTL_DONE;
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.List", ctl_names(NULL, 0), error);
+	if (!reply)
+		return CTL_FAILED;
+	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
+	for (guint i = 0; i < guests->len; i++) {
+		JsonObject *guest = g_ptr_array_index(guests, i);
+		if (ctl_flag(guest, "autostart_asleep") &&
+		    !g_strcmp0(ctl_text(guest, "state"), "stopped"))
+			g_ptr_array_add(names, g_strdup(ctl_text(guest, "name")));
+	}
+	if (!ask_each(ctl, "org.childhurd.Sleep", names, &status, error) ||
+	    (names->len && say_now(ctl, names, error)))
+		return CTL_FAILED;
+	return status;
+}
+
 int
 ctl_start(struct ctl *ctl, GError **error)
 {
-	return work(ctl, "org.childhurd.Start", "ready", error);
+	int slept = ctl->autostart ? put_to_sleep(ctl, error) : CTL_DONE;
+	if (error && *error)
+		return slept;
+	int started = work(ctl, "org.childhurd.Start", "ready", error);
+	return started ? started : slept;
 }
 
 int
@@ -314,6 +344,12 @@ int
 ctl_reset(struct ctl *ctl, GError **error)
 {
 	return work(ctl, "org.childhurd.Reset", "ready", error);
+}
+
+int
+ctl_sleep(struct ctl *ctl, GError **error)
+{
+	return work(ctl, "org.childhurd.Sleep", "asleep", error);
 }
 
 int

@@ -16,6 +16,8 @@
   #:use-module (gnu image)
   #:use-module (gnu packages acl)
   #:use-module (gnu packages admin)
+  #:use-module (gnu packages backup)
+  #:use-module (gnu packages curl)
   #:use-module (gnu packages glib)
   #:use-module (gnu packages gnome)
   #:use-module (gnu packages gnupg)
@@ -84,7 +86,7 @@ built; use 'guix system -L CHECKOUT/service/guile', or give the field 'childhurd
              #:phases #~(modify-phases %standard-phases
                           (delete 'configure))))
       (native-inputs (list pkg-config))
-      (inputs (list acl glib json-glib libev libgcrypt libinih libssh libvirt libxml2))
+      (inputs (list acl curl e2fsprogs glib json-glib libarchive libev libgcrypt libinih libssh libvirt libxml2))
       (home-page "https://www.gnu.org/software/hurd/")
       (synopsis "GNU/Hurd virtual machines as build machines")
       (description "childhurdd boots and watches GNU/Hurd virtual machines, and publishes those that have proven to be
@@ -130,6 +132,7 @@ ready as build machines, so that Guix offloads builds to them.  childhurdctl con
 (define-check (size value) (or (eq? value 'guess) (and (whole? value) (positive? value)))
   (G_ "'guess or a number of bytes"))
 (define-check (boolean value) (boolean? value) (G_ "#t or #f"))
+(define-check (boolean/asleep value) (or (boolean? value) (eq? value 'asleep)) (G_ "#t, #f or 'asleep"))
 (define-check (image-type value) (memq value '(hurd-qcow2 hurd64-qcow2)) (G_ "hurd-qcow2 or hurd64-qcow2"))
 (define-check (disk value) (memq value '(ephemeral persistent)) (G_ "ephemeral or persistent"))
 (define-check (guest-name value) (and (line? value) (not (string-null? value)) (not (string-index value #\])))
@@ -199,9 +202,30 @@ ready as build machines, so that Guix offloads builds to them.  childhurdctl con
   (network      childhurd-configuration-network          ;#f or string
                 (default #f)
                 (sanitize (line/not 'network)))
-  (autostart?   childhurd-configuration-autostart?       ;Boolean
+  (architecture childhurd-configuration-architecture     ;#f or string: else what the image is
+                (default #f)
+                (sanitize (line/not 'architecture)))
+  (distribution childhurd-configuration-distribution     ;#f or string: else what the image is
+                (default #f)
+                (sanitize (line/not 'distribution)))
+  (inject       childhurd-configuration-inject           ;#f or string
+                (default #f)
+                (sanitize (line/not 'inject)))
+  (warm-start   childhurd-configuration-warm-start       ;#f or string
+                (default #f)
+                (sanitize (line/not 'warm-start)))
+  (prepare-command childhurd-configuration-prepare-command ;#f or string
+                (default #f)
+                (sanitize (line/not 'prepare-command)))
+  (recycle-after childhurd-configuration-recycle-after   ;#f or integer: builds
+                (default #f)
+                (sanitize (positive/not 'recycle-after)))
+  (idle-timeout childhurd-configuration-idle-timeout     ;#f or seconds
+                (default #f)
+                (sanitize (positive/not 'idle-timeout)))
+  (autostart?   childhurd-configuration-autostart?       ;Boolean or 'asleep
                 (default #t)
-                (sanitize (boolean 'autostart?)))
+                (sanitize (boolean/asleep 'autostart?)))
   (features     childhurd-configuration-features         ;list of strings
                 (default '())
                 (sanitize (lines 'features)))
@@ -270,6 +294,7 @@ ready as build machines, so that Guix offloads builds to them.  childhurdctl con
 ;;;
 
 (define (yes/no value) (if value "yes" "no"))
+(define (yes/no/asleep value) (if (symbol? value) (symbol->string value) (yes/no value)))
 (define (seconds value) (and value (string-append (number->string value) "s")))
 (define (real value) (and value (number->string (exact->inexact value))))
 (define (integer value) (and value (number->string value)))
@@ -305,7 +330,14 @@ ready as build machines, so that Guix offloads builds to them.  childhurdctl con
     ("acceleration" ,childhurd-configuration-acceleration ,identity)
     ("network" ,childhurd-configuration-network ,identity)
     ("offloading" ,childhurd-configuration-offloading? ,yes/no)
-    ("autostart" ,childhurd-configuration-autostart? ,yes/no)
+    ("architecture" ,childhurd-configuration-architecture ,identity)
+    ("distribution" ,childhurd-configuration-distribution ,identity)
+    ("inject" ,childhurd-configuration-inject ,identity)
+    ("warm-start" ,childhurd-configuration-warm-start ,identity)
+    ("prepare-command" ,childhurd-configuration-prepare-command ,identity)
+    ("recycle-after" ,childhurd-configuration-recycle-after ,integer)
+    ("idle-timeout" ,childhurd-configuration-idle-timeout ,seconds)
+    ("autostart" ,childhurd-configuration-autostart? ,yes/no/asleep)
     ("features" ,childhurd-configuration-features ,words)
     ("parallel-builds" ,childhurd-configuration-parallel-builds ,integer)
     ("speed" ,childhurd-configuration-speed ,real)

@@ -185,10 +185,10 @@ it and return #f."
 
 (define (guest-actions control guests)
   "Return the actions of herd for GUESTS, words of childhurdctl's command line, beside start and stop."
-  (define (act verb documentation)
-    (action verb
+  (define* (act name documentation #:optional (verb (symbol->string name)) . options)
+    (action name
             (lambda _
-              (zero? (run `(,@control ,(symbol->string verb) ,@guests))))
+              (zero? (run `(,@control ,verb ,@guests ,@options))))
             documentation))
 
   (list (action 'status
@@ -197,7 +197,10 @@ it and return #f."
                   (current-service))
                 "Show the guests, and then what shepherd shows of every service.")
         (act 'drain "Give the guests no new builds.")
-        (act 'undrain "Give the guests builds again.")))
+        (act 'undrain "Give the guests builds again.")
+        (act 'sleep "Put the guests to sleep once no build runs in them; a connection wakes them.")
+        (act 'reset "Make the guests as new once no build runs in them, by their warm states or new disks.")
+        (act 'reset-cold "Likewise, and discard the warm states, so that the guests boot." "reset" "--cold")))
 
 (define (start-guests control guests good)
   "Let the daemon start GUESTS, and return whether childhurdctl's exit status is one of GOOD."

@@ -250,6 +250,28 @@ hypervisor_resume(struct hypervisor *h, const struct hypervisor_qemu *qemu, hype
 	return call_run(h, NULL, qemu->uuid, NULL, FALSE, done, data);
 }
 
+/* They have no disk, so nothing is saved or loaded. */
+struct hypervisor_call *
+hypervisor_save(struct hypervisor *h, const struct hypervisor_qemu *qemu, const char *tag,
+		gboolean stay, hypervisor_fn done, void *data)
+{
+	return call_run(h, NULL, qemu->uuid, NULL, FALSE, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_load(struct hypervisor *h, const struct hypervisor_qemu *qemu, const char *tag,
+		hypervisor_fn done, void *data)
+{
+	return call_run(h, NULL, qemu->uuid, NULL, FALSE, done, data);
+}
+
+struct hypervisor_call *
+hypervisor_drop(struct hypervisor *h, const struct hypervisor_qemu *qemu, const char *tag,
+		hypervisor_fn done, void *data)
+{
+	return call_run(h, NULL, qemu->uuid, NULL, FALSE, done, data);
+}
+
 struct hypervisor_call *
 hypervisor_list(struct hypervisor *h, hypervisor_fn done, void *data)
 {

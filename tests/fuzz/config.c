@@ -133,7 +133,8 @@ check_guest(const struct config_guest *g)
 	require(g->probe_interval >= 100 && g->boot_timeout >= 1000 && g->hang_timeout >= 1000 &&
 		    g->stop_timeout >= 1000,
 		"nothing is to be done in no time", g->name);
-	require(g->inject != CONFIG_INJECT_IMAGE, "what is not there yet is refused", g->name);
+	require(g->inject != CONFIG_INJECT_IMAGE || g->image, "what is written to is there",
+		g->name);
 	require(!g->offloading || *g->systems, "who builds builds for something", g->name);
 	require(!strpbrk(g->user, "/ ") && !strpbrk(g->admin_user, "/ "), "accounts are no paths",
 		g->user);

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# What the guests that run Linux share, after common.sh: the kernel and its drivers, and a disk that a BIOS boots, with a
-# FAT partition for syslinux and an ext2 root, as a Hurd has. $root is the root's folder, with busybox in its /bin.
+# What the guests with a disk share, after common.sh. Those that run Linux: the kernel and its drivers, and a disk that a BIOS
+# boots, with a FAT partition for syslinux and an ext2 root, as a Hurd has. $root is the root's folder, with busybox in its /bin.
 #
 # Nothing of the guest runs here: many a host runs no 32-bit programs. What has to be run is Debian's for the host.
 
@@ -71,7 +71,7 @@ make_initrd() {
 	index "$work/kernel"
 	modules "$root" 8139cp 8139too e1000 button evdev qemu_fw_cfg
 	initrd=$work/initrd
-	modules "$initrd" ata_piix sd_mod crc32c_generic ext4
+	modules "$initrd" ata_piix ahci sd_mod crc32c_generic ext4
 	mkdir -p "$initrd/bin" "$initrd/sbin" "$initrd/proc" "$initrd/dev" "$initrd/root"
 	cp "$root/bin/busybox" "$initrd/bin/"
 	for applet in sh mount umount usleep reboot modprobe switch_root; do ln -s busybox "$initrd/bin/$applet"; done
@@ -80,15 +80,17 @@ make_initrd() {
 	(cd "$initrd" && find . | sort | "$tool" cpio -o -H newc --renumber-inodes --ignore-devno 2> /dev/null | gzip -1n) > "$work/initrd.gz"
 }
 
-# make_root_file_system OFFSET KIB: on the disk, of $root. mke2fs takes a file's times from here, as they are; only the
-# one of its contents is the file's own.
+# make_root_file_system OFFSET KIB [OPTION...]: on the disk, of $root; OPTIONs are mke2fs's. mke2fs takes a file's times from
+# here, as they are; only the one of its contents is the file's own.
 make_root_file_system() {
+	from=$1 kib=$2
+	shift 2
 	all_made_then "$root"
 	{
-		mke2fs -q -F -t ext2 -m 0 -L root -U 9d2a2f4c-5a0e-4c55-8a39-c0de00000001 -d "$root" \
-			-E "offset=$1,hash_seed=9d2a2f4c-5a0e-4c55-8a39-c0de00000002" "$work/disk.img" "$2k" &&
+		mke2fs -q -F -t ext2 -m 0 -L root -U 9d2a2f4c-5a0e-4c55-8a39-c0de00000001 "$@" -d "$root" \
+			-E "offset=$from,hash_seed=9d2a2f4c-5a0e-4c55-8a39-c0de00000002" "$work/disk.img" "${kib}k" &&
 			find "$root" -printf 'sif "/%P" atime @1700000000\nsif "/%P" ctime @1700000000\n' > "$work/times" &&
-			debugfs -w -f "$work/times" "$work/disk.img?offset=$1" > /dev/null
+			debugfs -w -f "$work/times" "$work/disk.img?offset=$from" > /dev/null
 	} > "$work/mke2fs.log" 2>&1 || die "mke2fs: $(tail -n 1 "$work/mke2fs.log")"
 }
 

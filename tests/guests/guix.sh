@@ -41,6 +41,8 @@ mv "$work/secret-service.go" "$ccache/gnu/build/"
 echo '(define-module (gnu))' > "$site/gnu.scm"
 rm -rf usr/share/zoneinfo usr/share/perl* usr/lib/*/perl* usr/share/emacs \
 	var/lib/apt var/lib/dpkg/info var/cache/* var/log/*.log etc/ssh/ssh_host_*
+# It passes for a Guix System, by its store.
+rm etc/debian_version
 
 # The accounts; sshd lets nobody in whose account is locked, which one with a ! for a password is.
 account() { # NAME ID GROUP HOME SHELL

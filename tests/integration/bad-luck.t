@@ -14,21 +14,14 @@ use Time::HiRes qw(time);
 
 my $image = Childhurd::need_image('linux');
 
-sub write_file {
-    my ($path, $text) = @_;
-    open my $f, '>', $path or die "$path: $!";
-    print $f $text;
-    close $f;
-}
-
 # --- what is wrong before QEMU runs: guests that fail at once, all in one hird ---
 {
     my $d  = Childhurd->new;
     my $id = Childhurd::free_id(12);
     my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 10022 + 1000 * ($id + 6), Listen => 1);
-    write_file("$d->{dir}/text",     "this is not an image\n" x 100);
-    write_file("$d->{dir}/empty",    '');
-    write_file("$d->{dir}/cut",      substr(Childhurd::slurp($image), 0, 40000));
+    Childhurd::spew("$d->{dir}/text",     "this is not an image\n" x 100);
+    Childhurd::spew("$d->{dir}/empty",    '');
+    Childhurd::spew("$d->{dir}/cut",      substr(Childhurd::slurp($image), 0, 40000));
     my %cases = (
         missing   => ["image = $d->{dir}/nowhere.qcow2",               qr/nowhere\.qcow2.*No such file/],
         text      => ["image = $d->{dir}/text",                        qr/text.*image-format = raw/],
@@ -145,11 +138,11 @@ if ($> != 0) {
     is($? >> 8, 1, 'childhurdd --check exits with 1');
     like(Childhurd::slurp($out), qr/imagine.*\n.*\[guest b\] image: is missing/, 'and says all of it, too');
 
-    for my $case (['a file in its place', sub { write_file("$d->{dir}/file", '') }, 'file'],
+    for my $case (['a file in its place', sub { Childhurd::spew("$d->{dir}/file", '') }, 'file'],
         ['a read-only place', sub { }, '/proc/childhurd']) {
         $case->[1]->();
         my $state = $case->[2] =~ m{^/} ? $case->[2] : "$d->{dir}/$case->[2]";
-        write_file("$d->{dir}/bad.ini", "[daemon]\nstate-directory = $state\nruntime-directory = $d->{dir}/run2\n");
+        Childhurd::spew("$d->{dir}/bad.ini", "[daemon]\nstate-directory = $state\nruntime-directory = $d->{dir}/run2\n");
         my $log = "$d->{dir}/bad.log";
         waitpid $d->spawn($log, "$Childhurd::BUILD/childhurdd", '--config', "$d->{dir}/bad.ini"), 0;
         is($? >> 8, 1, "state directory: $case->[0]: exit 1");
@@ -168,7 +161,7 @@ if ($> != 0) {
     my $bin = "$d->{dir}/childhurdd";    # a checkout below /root cannot be read by others
     system 'cp', "$Childhurd::BUILD/childhurdd", $bin;
     my ($log, $out) = map { "$d->{dir}/$_" } qw(none.log none.check);
-    write_file($_, ''), chmod 0666, $_ for $log, $out;
+    Childhurd::spew($_, ''), chmod 0666, $_ for $log, $out;
     mkdir "$d->{dir}/$_" for qw(s r);
     chmod 01777, "$d->{dir}/$_" for qw(s r);
     waitpid $d->spawn($log, $bin), 0;
@@ -217,7 +210,7 @@ SKIP: {
     kill 'HUP', $d->{pid};
     $is_back->('SIGHUP brings a deleted control socket back');
     File::Path::remove_tree($d->{runtime});
-    write_file($d->{file}, 'nonsense');
+    Childhurd::spew($d->{file}, 'nonsense');
     kill 'HUP', $d->{pid};
     $is_back->('and a deleted runtime directory, even when the configuration is no good');
     is((stat $d->{runtime})[2] & 07777, 0755, '... with its mode');
@@ -257,7 +250,7 @@ for my $error (qw(ENOMEM EMFILE)) {
     for my $name (qw(mode link owner good)) {
         mkdir "$d->{dir}/secrets/$name", 0755;
         mkdir "$d->{dir}/secrets/$name/etc", 0755;
-        write_file("$d->{dir}/secrets/$name/etc/agent.sec", "secret of $name\n");
+        Childhurd::spew("$d->{dir}/secrets/$name/etc/agent.sec", "secret of $name\n");
         chmod 0600, "$d->{dir}/secrets/$name/etc/agent.sec";
     }
     chmod 0644, "$d->{dir}/secrets/mode/etc/agent.sec";
@@ -348,7 +341,7 @@ SKIP: {
     my $id   = Childhurd::free_id(9);
     # Those that are never ready have a limit that this machine boots a guest in, the others have the usual one; and one that
     # says no hello is told of at its limit before the wait for a hello ends.
-    my $boot = 'boot-timeout = ' . Childhurd::seconds(60) . 's';
+    my $boot = 'boot-timeout = ' . Childhurd::seconds(30) . 's';
     my $text = "[defaults]\nimage = $image\nrestart = never\nautostart = no\nmemory-size = 256M\nstop-timeout = 5s\n";
     $text .= "[guest $_]\nid = " . $id++ . "\nqemu-options = -fw_cfg name=opt/childhurd/flags,string=$flags{$_}\n"
       . (/^(silent|nosshd|wrong)$/ ? "$boot\n" : /^nohello$/ ? "boot-timeout = 60s\n" : '') for sort keys %flags;

@@ -12,7 +12,7 @@ use Time::HiRes qw(time);
 my $image = Childhurd::need_image('linux');
 
 my $id = Childhurd::free_id(2);
-my $d = Childhurd->new(guests => <<"INI");
+my $d = Childhurd->new(warm => 1, guests => <<"INI");
 [guest childhurd]
 count = 2
 id = $id
@@ -100,7 +100,7 @@ kill 'TERM', $watch;
 waitpid $watch, 0;
 my @states = map { $_->{state} // () } grep { ($_->{guest} // '') eq 'childhurd1' }
     map { eval { decode_json($_) } // () } split /\n/, Childhurd::slurp("$d->{dir}/events");
-like("@states", qr/stopping stopped starting booting enrolling ready/, 'events -f told each state in its order');
+like("@states", qr/stopping stopped starting restoring ready/, 'events -f told each state in its order');
 
 # --- a killed QEMU comes back: one that this daemon started, so that it learns the status ---
 my $old = $d->qemu('childhurd1');

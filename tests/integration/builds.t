@@ -5,7 +5,6 @@ use strict;
 use warnings;
 use lib 'tests/lib';
 use Childhurd;
-use Fcntl qw(:DEFAULT F_SETLK F_WRLCK SEEK_SET);
 use Test::More;
 
 my $image = Childhurd::need_image('linux');
@@ -27,32 +26,8 @@ sub ready { return $d->wait_until(90, 'a is ready', sub { $d->state('a') eq 'rea
 sub listed { return $d->machines =~ /\(port $port\)/ }
 sub why { my $text = $d->ctl('status', 'a'); return $text }
 
-# Takes a slot as `guix offload` does (guix/scripts/offload.scm, acquire-build-slot), in a process of its own; gives the
-# end of a pipe whose close ends it, or nothing when the slot is taken.
-sub take_slot {
-    my ($slot) = @_;
-    pipe my $up, my $say or die;
-    pipe my $until, my $end or die;
-    my $pid = fork // die "fork: $!";
-    if (!$pid) {
-        close $_ for $up, $end;
-        mkdir "$guix/offload";
-        mkdir "$guix/offload/127.0.0.1:$port";
-        sysopen my $file, "$guix/offload/127.0.0.1:$port/$slot", O_WRONLY | O_CREAT | O_TRUNC or POSIX::_exit(1);
-        my $lock = pack 's s x4 q q i x4', F_WRLCK, SEEK_SET, 0, 0, 0;
-        syswrite $say, fcntl($file, F_SETLK, $lock) ? 'y' : 'n';
-        sysread $until, my $byte, 1;
-        POSIX::_exit(0);
-    }
-    close $_ for $say, $until;
-    sysread $up, my $answer, 1;
-    return { pid => $pid, end => $end } if $answer eq 'y';
-    close $end;
-    waitpid $pid, 0;
-    return;
-}
-
-sub give_back { my ($build) = @_; close $build->{end}; waitpid $build->{pid}, 0 }
+sub take_slot { return Childhurd::take_slot("$guix/offload/127.0.0.1:$port", $_[0]) }
+sub give_back { return Childhurd::give_back($_[0]) }
 
 ok(ready(), 'a is ready');
 

@@ -102,9 +102,11 @@ sub details { my ($name) = @_; return JSON::PP::decode_json($d->ctl('status', '-
 sub listed { return $d->machines =~ /\(port $port\)/ }
 ok($d->wait_until(60, 'it is listed', \&listed), 'a guest with a good clock is listed');
 my $said = details('right');
-cmp_ok(abs $said->{skew}, '<=', $said->{skew_within}, 'a good clock is told as good: the time of the answer is no difference');
+# QEMU's clock of the guest, from which it has the time, counts full seconds: it may be one behind.
+cmp_ok(abs($said->{skew}) - $said->{skew_within}, '<', 1, 'a good clock is told as good: the time of the answer is no difference');
 cmp_ok($said->{skew_within}, '<', 30, 'and how exact that is');
-like($d->ctl('status', 'right'), qr/^ +clock +the host's, within [\d.]+ s$/m, 'in words, too');
+my $words = qr/the host's, within [\d.]+ s|[01]\.\d s (?:behind|ahead of) the host's, give or take [\d.]+ s/;
+like($d->ctl('status', 'right'), qr/^ +clock +(?:$words)$/m, 'in words, too');
 
 # a build runs: it is off the list, and its clock is left alone
 my $folder = "$guix/offload/127.0.0.1:$port";

@@ -44,7 +44,8 @@ sub hird {
     my @guests = (
         { name => 'childhurd1', state => 'ready', port => 11022, why => 'the probe passed', published => JSON::PP::true,
           memory => 212 * 2**20, builds => 1 },
-        { name => 'childhurd2', state => 'stopped', port => 12022, why => 'stopped by root', autostart => JSON::PP::false },
+        { name => 'childhurd2', state => 'stopped', port => 12022, why => 'stopped by root', autostart => JSON::PP::false,
+          autostart_asleep => JSON::PP::true },
         { name => 'childhurd3', state => 'failed', port => 13022, why => "gave up after 10 failures in a row,\nthe last: no image",
           restarts => 9 },
         { name => 'slow', state => 'booting', port => 14022, why => 'started by root', phase => 'waiting for the SSH banner',
@@ -62,6 +63,7 @@ sub details {
         private_key => "$dir/key", known_hosts => "$dir/known hosts", console_log => '/var/lib/childhurd/x/console.log',
         banner => 'SSH-2.0-OpenSSH_9.9', probed => time - 10,
         steps => [{ name => 'banner', result => 'ok', seconds => 0.012 }, { name => 'login', result => 'refused', seconds => undef }],
+        $guest->{name} eq 'childhurd1' ? (warm => { saved => time - 720 }) : $guest->{name} eq 'childhurd3' ? (warm_off => 'it failed; try again') : (),
         skew => -2.5, load => 1.02, disk_free => 3 * 2**30, store_free => undef, failure => '/var/lib/childhurd/x/failure.txt',
         console_tail => ['Hurd server bootstrap', "bad \e[2Jescape"], restart_needed => ['memory-size'],
     };
@@ -96,7 +98,7 @@ sub answer {
     if ($method eq 'org.varlink.service.GetInfo') {
         return $reply->({ vendor => 'childhurd', product => 'childhurdd', version => '0.9', url => '', interfaces => [] });
     }
-    if ($method =~ /^(List|Status|Start|Stop|Restart|Reset|Drain|Undrain|Wait)$/) {
+    if ($method =~ /^(List|Status|Start|Stop|Restart|Reset|Sleep|Drain|Undrain|Wait)$/) {
         my ($guests, $missing) = chosen($hird, @{ $p->{names} });
         return $error->('NoSuchGuest', { name => $missing }) if defined $missing;
         return $reply->({ guests => $guests }) if $method eq 'List';
@@ -289,7 +291,7 @@ for my $case (
 ctl('--help');
 is($status, 0, '--help');
 like($out, qr/^  \Q$_\E /m, "knows $_")
-  for qw(list status top console help start stop restart reset drain undrain wait ssh log events machines metrics screenshot reload check version);
+  for qw(list status top console help start stop restart reset sleep drain undrain wait ssh log events machines metrics screenshot reload check version);
 ctl('stop', '--help');
 is($status, 0, 'stop --help');
 like($out, qr/--now .*build/, 'explains its options');
@@ -428,6 +430,10 @@ like($out, qr/$_->[0]/, "shows $_->[1]")
 unlike(on_terminal(80, 'status', 'slow'), qr/\e\[2J/, 'what a guest says does not steer the terminal');
 ctl('status', 'childhurd2');
 like($out, qr/qemu +does not run/, 'a guest that is stopped');
+like($out, qr/^  warm state none$/m, '... without a warm state');
+ctl('status', 'childhurd1', 'childhurd3');
+like($out, qr/^  warm state saved 12min ago$/m, 'a guest with a warm state');
+like($out, qr/^  warm state off: it failed; try again$/m, '... and one that gets none');
 ctl('status');
 is($status, 0, 'status of all');
 is(() = $out =~ /^\S+: \w+: .+ \(for \w+, since [\d:]+\)$/mg, 4, 'shows all');
@@ -460,6 +466,9 @@ like($err, qr/childhurd1: permission denied: only root/, 'says who may');
 ctl('start', '--autostart');
 is(join(' ', map { @{ $_->{parameters}{names} } } grep { $_->{method} =~ /Start/ } calls()), 'childhurd1 childhurd3 slow',
     'start --autostart is for those that are configured so');
+ctl('start', '--autostart');
+is(join(' ', map { @{ $_->{parameters}{names} } } grep { $_->{method} =~ /Sleep/ } calls()), 'childhurd2',
+    '... and puts to sleep the one that is to sleep and is stopped');
 ctl('start', 'childhurd2', '--wait', '--timeout', '2min');
 is($status, 0, 'start --wait');
 is($out, "childhurd2: starting: start by a test\nchildhurd2: booting: a test made it booting\nchildhurd2: ready: a test made it ready\nchildhurd2 is ready (0s)\n",

@@ -58,7 +58,7 @@ sub write_given {
     for my $file (keys %given) {
         my ($folder) = "$root/$file" =~ m{(.*)/}s;
         make_path($folder);
-        Guix::spew("$root/$file", $given{$file}[0]);
+        Childhurd::spew("$root/$file", $given{$file}[0]);
         chmod $given{$file}[1], "$root/$file" or die;
     }
 }
@@ -106,7 +106,7 @@ sub new_port {
     $port = $socket->sockport;
 }
 
-Guix::spew("$dir/receive.scm", Childhurd::slurp('tests/guests/guix/root/usr/share/guest/secret-receiver.scm'));
+Childhurd::spew("$dir/receive.scm", Childhurd::slurp('tests/guests/guix/root/usr/share/guest/secret-receiver.scm'));
 sub receiver { new_port(); return $g->begin('guile', '--no-auto-compile', "$dir/receive.scm", $port, 60) }
 
 sub send_secrets {
@@ -144,7 +144,7 @@ $g->finish($receiver, 30);
 is_all($g->{root}, '... again');
 
 # --- Guix' sender, the linux guest's receiver ---
-Guix::spew("$dir/send.scm", <<'SCM');
+Childhurd::spew("$dir/send.scm", <<'SCM');
 (use-modules (fibers) (gnu build secret-service) (ice-9 match))
 (match (command-line)
   ((_ port root)

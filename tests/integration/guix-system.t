@@ -24,12 +24,12 @@ is(system("tar -c --exclude=./build --exclude=./.git . | tar -x -C $dir/checkout
 
 sub scheme {
     my ($limit, $text, @load) = @_;
-    Guix::spew("$dir/script.scm", $text);
+    Childhurd::spew("$dir/script.scm", $text);
     return $g->run($limit, qw(guix repl), (map { ('-L', $_) } @load ? @load : "$dir/checkout/service/guile"), '--', "$dir/script.scm");
 }
 
 # --- lowered: childhurd.ini, what other services are extended with, and the whole system ---
-Guix::spew("$dir/os.scm", <<'SCM');
+Childhurd::spew("$dir/os.scm", <<'SCM');
 (use-modules (gnu) (guix gexp) (childhurd-service))
 (use-service-modules networking)
 
@@ -63,7 +63,12 @@ Guix::spew("$dir/os.scm", <<'SCM');
                                             (qemu (plain-file "other" ""))
                                             (image "/var/lib/images/hurd64.qcow2")
                                             (offloading? #f)
-                                            (autostart? #f))))))
+                                            (architecture "x86_64")
+                                            (distribution "guix")
+                                            (inject "secret-service")
+                                            (warm-start "auto")
+                                            (idle-timeout 1200)
+                                            (autostart? 'asleep))))))
                    %base-services)))
 SCM
 my $said = scheme(400, <<"SCM");
@@ -153,7 +158,12 @@ systems = x86_64-gnu
 emulator = STORE-other/bin/qemu-system-x86_64
 disk = ephemeral
 offloading = no
-autostart = no
+architecture = x86_64
+distribution = guix
+inject = secret-service
+warm-start = auto
+idle-timeout = 1200s
+autostart = asleep
 
 INI
 my $checked = `$Childhurd::BUILD/childhurdd --check --config $dir/out/childhurd.ini 2>&1`;
@@ -175,7 +185,7 @@ like($said, qr/^shepherd: \(childhurd hurd-vm\) requires \Q$waits\E, starts by i
 like($said, qr/^shepherd: \(childhurd1\) requires \(\), waits$/m, '... and one of a single guest');
 for my $name (qw(childhurdd childhurd childhurd1)) {
     # As Guix compiles and shepherd loads it; the module is in the store only when it is built.
-    Guix::spew("$dir/load.scm", <<"SCM");
+    Childhurd::spew("$dir/load.scm", <<"SCM");
 (use-modules (system base compile) (shepherd service))
 (let ((env (make-fresh-user-module)))
   (module-use! env (resolve-interface '(shepherd service)))
@@ -190,7 +200,7 @@ note at 'the shepherd files are loaded';
 
 # --- activation ---
 mkdir "$g->{root}/etc/childhurd";
-Guix::spew("$g->{root}/etc/childhurd/childhurd.ini", "somebody's own\n");
+Childhurd::spew("$g->{root}/etc/childhurd/childhurd.ini", "somebody's own\n");
 for my $time ('first', 'second') {
     $said = $g->run(60, qw(guile --no-auto-compile), "$dir/out/activation.scm");
     is($g->{status}, 0, "the $time activation") or diag $said;
@@ -211,7 +221,7 @@ SCM
 is(machines(), '', 'before anything is published there is no build machine');
 is($g->{status}, 0, '... and no error');
 mkdir "$g->{root}/run/childhurd";
-Guix::spew("$g->{root}/run/childhurd/machines.scm", <<'SCM');
+Childhurd::spew("$g->{root}/run/childhurd/machines.scm", <<'SCM');
 (list (build-machine (name "127.0.0.1") (port 13022) (systems (list "i586-gnu")) (user "offloading")
                      (host-key "ssh-ed25519 AAAA") (private-key "/k")))
 SCM
@@ -242,6 +252,8 @@ my @mistakes = (
     ['(count 0)',                     qr/count: 0 is not a whole number above 0/],
     ['(id -1)',                       qr/id: -1 is not #f or a whole number from 0/],
     ['(offloading? \'yes)',           qr/offloading\?: yes is not #t or #f/],
+    ['(autostart? \'later)',          qr/autostart\?: later is not #t, #f or 'asleep/],
+    ['(idle-timeout 0)',              qr/idle-timeout: 0 is not #f or a whole number above 0/],
     ['(type \'raw)',                  qr/type: raw is not hurd-qcow2 or hurd64-qcow2/],
     ['(disk "ephemeral")',            qr/disk: "ephemeral" is not ephemeral or persistent/],
     ['(options \'("--snapshot"))',    qr/options: --snapshot has no place here/],
@@ -281,7 +293,7 @@ like($answers[$_] // '', $mistakes[$_][1], "... $mistakes[$_][0]") for 0 .. $#mi
 note at 'mistakes are told';
 
 # What a person sees.
-Guix::spew("$dir/wrong.scm", Childhurd::slurp("$dir/os.scm") =~ s/\(memory-size 4096\)/(memory-size 'much)/r);
+Childhurd::spew("$dir/wrong.scm", Childhurd::slurp("$dir/os.scm") =~ s/\(memory-size 4096\)/(memory-size 'much)/r);
 $said = $g->run(120, qw(guix system build -d --no-grafts -L), "$dir/checkout/service/guile", "$dir/wrong.scm");
 is($g->{status}, 1, 'guix system with a mistake fails');
 like($said, qr/error: childhurd-configuration: memory-size: much is not a whole number above 0/, '... and says which') or diag $said;

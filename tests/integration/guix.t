@@ -107,7 +107,7 @@ note at 'guix offload status';
 like(Childhurd::slurp("$dir/run/ssh_config"), qr/StrictHostKeyChecking "?yes/i, 'ssh_config is strict about host keys');
 for my $name (sort keys %port) {
     is($d->ssh($name, 'id', '-un'), "offloading\n", "ssh -F ssh_config $name");
-    Guix::spew("$dir/$name.file", "for $name\n");
+    Childhurd::spew("$dir/$name.file", "for $name\n");
     $g->run(60, 'rsync', '-e', "ssh -F $dir/run/ssh_config", "$dir/$name.file", "$name:file");
     is($g->{status}, 0, 'rsync over it') or diag $g->{output};
     is($d->ssh($name, 'cat', 'file'), "for $name\n", '... brings the file there');

@@ -105,21 +105,14 @@ child(server => sub {
 my ($rules) = Childhurd::slurp('docs/manual.md') =~ /^( {4}groups:\n(?:(?: {4}.*)?\n)+)/m;
 ok($rules, 'the manual has an example of rules') or $rules = '';
 $rules =~ s/^ {4}//mg;
-spew("$dir/rules.yml", $rules);
+Childhurd::spew("$dir/rules.yml", $rules);
 like(my $checked = `$programs/promtool check rules $dir/rules.yml 2>&1`, qr/SUCCESS: [1-9]\d* rules? found/, 'which promtool takes');
-spew("$dir/prometheus.yml", "global:\n  scrape_interval: 1s\n  evaluation_interval: 1s\nrule_files: [ $dir/rules.yml ]\nscrape_configs:\n" .
+Childhurd::spew("$dir/prometheus.yml", "global:\n  scrape_interval: 1s\n  evaluation_interval: 1s\nrule_files: [ $dir/rules.yml ]\nscrape_configs:\n" .
     join '', map { "  - job_name: $_\n    metrics_path: /$_\n    static_configs: [ { targets: [ '127.0.0.1:$serving' ] } ]\n" } qw(good cut double));
 my $asking = port();
 child(prometheus => sub {
     exec "$programs/prometheus", "--config.file=$dir/prometheus.yml", "--storage.tsdb.path=$dir/data", "--web.listen-address=127.0.0.1:$asking";
 });
-
-sub spew {
-    my ($path, $text) = @_;
-    open my $f, '>', $path or die "$path: $!";
-    print $f $text;
-    close $f or die "$path: $!";
-}
 
 my $http = HTTP::Tiny->new(timeout => 10);
 

@@ -81,7 +81,7 @@ SKIP: {
     skip 'a full state directory takes root, to mount one', 15 if $> != 0;
     my $d  = Childhurd->new;
     my $id = Childhurd::free_id(1);
-    $d->configure("[guest a]\nid = $id\nimage = $image\nmemory-size = 256M\nprobe-interval = 500ms\nhang-timeout = 30s\n");
+    $d->configure("[guest a]\nid = $id\nimage = $image\nmemory-size = 256M\nprobe-interval = 500ms\nhang-timeout = 10s\n");
     mkdir $d->{state};
     $d->{wrap} = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c',
         'mount -t tmpfs -o size=96m,mode=755 none "$0" && exec "$@"', $d->{state}];
@@ -97,7 +97,7 @@ SKIP: {
     my $paused = sub { $d->state('a') eq 'unresponsive' && $d->ctl('status', 'a') =~ /paused by QEMU: there is no room left for its disk in \Q$d->{state}\E/ };
     ok($d->wait_until(100, 'a is paused', $paused), 'a guest that finds no room is paused, and status says why and what to do');
     unlike($d->machines, qr/\(port @{[ 10022 + 1000 * $id ]}\)/, 'it is off the list');
-    ok(nothing_for($d, 40, 'it hangs', $paused), 'it does not count as hung');
+    ok(nothing_for($d, 15, 'it hangs', $paused), 'it does not count as hung');
     my @said = $d->log =~ /(a: unresponsive: paused by QEMU)/g;
     is(scalar @said, 1, 'it is said once, however often it was tried');
     $d->end('KILL');
@@ -108,7 +108,7 @@ SKIP: {
     system("dd if=/dev/zero of=$inside/filler bs=1M oflag=append conv=notrunc 2>/dev/null");
     ok($d->wait_until(60, 'a is paused', $paused), 'the next daemon sees that, too');
     is($d->qemu('a'), $qemu, 'and its QEMU');
-    ok(nothing_for($d, 40, 'it hangs', $paused), 'it does not count as hung there');
+    ok(nothing_for($d, 15, 'it hangs', $paused), 'it does not count as hung there');
     unlink "$inside/filler" or diag "$inside/filler: $!";
     ok($d->wait_until(180, 'a is ready', sub { $d->state('a') eq 'ready' }), 'with room it goes on by itself');
     runs_on($d, 'a', $qemu);

@@ -54,7 +54,7 @@ END { kill 'KILL', $servant if $servant }
 
 my ($section) = Childhurd::slurp('docs/manual.md') =~ /^## What the daemon and QEMU may touch\n(.*?)(?=^## )/ms;
 my @rows = map { { who => $_->[0], pattern => $_->[1], long => $_->[2] } }
-  map { [/^\| (daemon|QEMU) \| `([^`]+)` \| ([^|]+) \| [^|]+ \|$/] } grep { /^\| (?:daemon|QEMU) / } split /\n/, $section // '';
+  map { [/^\| (daemon|QEMU|relay) \| `([^`]+)` \| ([^|]+) \| [^|]+ \|$/] } grep { /^\| (?:daemon|QEMU|relay) / } split /\n/, $section // '';
 ok(@rows > 10, 'the manual has a table of what they touch') or Childhurd::cannot('no table');
 is(scalar(grep { !$_->{pattern} } @rows), 0, 'each row is understood');
 
@@ -120,9 +120,18 @@ sub open_things {
 
 my ($root, $user, %matched, %strange);
 
+# The processes through which connections to a woken guest go.
+sub relays {
+    my ($d) = @_;
+    my $port = 10022 + 1000 * $d->{id};
+    return grep { Childhurd::slurp("/proc/$_/comm") eq "childhurd-relay\n" && Childhurd::slurp("/proc/$_/cmdline") =~ /\x00$port\x00$/ }
+      map { m{(\d+)} } glob '/proc/[0-9]*';
+}
+
 sub look {
     my ($d) = @_;
     my %who = ($d->{pid} => 'daemon', map { $_ => 'QEMU' } grep { Childhurd::slurp("/proc/$_/cmdline") =~ /\0-uuid\0/ } $d->all_qemus);
+    $who{$_} = 'relay' for relays($d);
     for my $pid (keys %who) {
         for my $thing (open_things($pid)) {
             my @rows = grep { $_->{who} eq $who{$pid} && $thing =~ /^$_->{expression}$/ } @{ $d->{rows} };
@@ -147,7 +156,7 @@ my $id = Childhurd::free_id(4);
 # With one guest, a.
 sub daemon {
     my ($owner, $guest) = @_;
-    my $d = Childhurd->new;
+    my $d = Childhurd->new(warm => 1);
     mkdir $_ for $d->{state}, $d->{runtime};
     $d->run_as($owner);
     system('chown', "$owner:$owner", $d->{state}, $d->{runtime});
@@ -229,6 +238,25 @@ like(as_childhurd('mv', "$folder/console.log", "$folder/state"), qr/Permission d
 like(as_childhurd('cat', "$folder/$_"), qr/Permission denied/, "... nor read $_")
   for qw(offload_key state console.log secrets/etc/ssh/ssh_host_ed25519_key);
 is(as_childhurd('head', '-c3', "$folder/disk.qcow2"), 'QFI', '... but the disk is his');
+
+# --- asleep ---
+
+for my $d ($user, $root) {
+    my $whose = $d == $user ? "the ordinary user's" : "root's";
+    $d->ctl('sleep', 'a', '--wait', '--timeout', '60s');
+    is($d->{status}, 0, "$whose guest sleeps");
+    look($d);
+    my $caller = IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => 10022 + 1000 * $d->{id}, Type => SOCK_STREAM);
+    ok($caller, '... and takes a connection') or next;
+    ok(to_ready($d), '... which wakes it');
+    my ($relay) = $d->wait_until(10, 'the connection is passed on', sub { relays($d) });
+    ok($relay, '... and goes through a process of its own');
+    ($relay) = relays($d);
+    like(Childhurd::slurp("/proc/$relay/status"), qr/^Uid:\t$uid\t$uid\t$uid\t$uid$/m, "... of QEMU's user");
+    look($d);
+    close $caller;
+    ok($d->wait_until(20, 'the relay ends', sub { !relays($d) }), '... which ends with it');
+}
 
 # --- all there is, and nothing else ---
 

@@ -83,6 +83,7 @@ my @twice  = ('linux');
 my @once;
 my $mach = Childhurd::optional_image('mach');
 push @twice, 'mach' if $mach;
+push @twice, 'mach64' if Childhurd::optional_image('mach64');
 $usual{$_} = Childhurd::optional_image($_) for 'guix-root', 'guix';
 push @once, 'guix' if $usual{guix};
 

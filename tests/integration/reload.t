@@ -40,6 +40,25 @@ like($d->ctl('reload'), qr/memroy-size/, 'a bad key is named');
 is($d->{status}, 1, 'reload fails');
 is_deeply([sort keys %{ $d->guests }], [qw(nu1 nu2 same)], 'and nothing has changed');
 
+# an image from which no guest could start again
+Childhurd::spew("$d->{dir}/cut",  substr(Childhurd::slurp($image), 0, 40000));
+Childhurd::spew("$d->{dir}/text", "this is not an image\n" x 100);
+for my $case (['truncated', "image = $d->{dir}/cut", qr/^childhurdctl: same: .*cut.*truncated/m], ['no disk', "image = $d->{dir}/text", qr/^childhurdctl: same: .*text.*image-format = raw/m],
+    ['too large for disk-size', "image = $image\ndisk-size = 2M", qr/^childhurdctl: same: .*disk-size is only 2097152/m]) {
+    my ($what, $keys, $why) = @$case;
+    $d->configure($two =~ s/\[guest same\]\n/[guest same]\n$keys\n/r);
+    like($d->ctl('reload'), $why, "an image that is $what: named, with the guest");
+    is($d->{status}, 1, '... and the reload fails');
+}
+is_deeply({ map { $_ => $d->qemu($_) } keys %qemu }, \%qemu, 'and all run on');
+
+# --- keys of the daemon's own ---
+$d->configure($two);
+like($d->ctl('reload'), qr/^nothing has changed$/m, 'the same again');
+$d->{daemon} .= "parallel-starts = 7\n";
+$d->configure($two);
+like($d->ctl('reload'), qr/^parallel-starts: 7$/m, 'what changed of the daemon is said');
+
 # --- a key that takes no restart, and one that does, while a build runs ---
 my $slot = build_begin(10022 + 1000 * ($id + 1));
 $d->configure("$head$same\[guest nu]\nid = $id\ncount = 2\nprobe-interval = 1s\n");

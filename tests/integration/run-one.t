@@ -10,13 +10,6 @@ use Test::More;
 my $dir     = tempdir('childhurd-run-one-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 my $unlucky = "$Childhurd::BUILD/tests/tools/unlucky";
 
-sub spew {
-    my ($path, $text) = @_;
-    open my $f, '>', $path or die "$path: $!";
-    print $f $text;
-    close $f or die "$path: $!";
-}
-
 # The TAP of a test; $? is its status, $skipped what was told of as skipped.
 my $skipped;
 sub run_one {
@@ -60,7 +53,7 @@ is(scalar(grep { /^ok/ } @{ results($tap) }), 8, '... with those that are left o
 # A program that does not speak GLib's language, and one that ends badly after all is done.
 for ([ 'exit 3', 'does not list its tests' ], [ 'case $1 in -l) echo /only ;; *) echo ok 1 /only; exit 99 ;; esac', 'ended with status 99, after all its tests' ]) {
     my ($script, $what) = @$_;
-    spew("$dir/program", "#!/bin/sh\n$script\n");
+    Childhurd::spew("$dir/program", "#!/bin/sh\n$script\n");
     chmod 0755, "$dir/program";
     $tap = run_one("$dir/program");
     is($? >> 8, 1, "one that $what fails");
@@ -77,7 +70,7 @@ my %script = (
 );
 for my $name (sort keys %script) {
     my ($status, $text, $expected) = @{ $script{$name} };
-    spew("$dir/$name.t", "use Test::More; $text\ndone_testing;\n");
+    Childhurd::spew("$dir/$name.t", "use Test::More; $text\ndone_testing;\n");
     $tap = run_one("$dir/$name.t");
     is($? >> 8, $status, "a script that $name: the status is $status");
     like($tap, $expected, '... and its words are passed on');

@@ -38,12 +38,12 @@ mkdir "$dir/bin";
 mkdir "$dir/herd", 0700;
 for my $path ('sbin/childhurdd', 'bin/childhurdctl') {
     my ($name) = $path =~ m{/(.*)};
-    Guix::spew("$dir/bin/$name", "#!/bin/sh\nexec chroot /host $dir/installed/usr/$path \"\$@\"\n");
+    Childhurd::spew("$dir/bin/$name", "#!/bin/sh\nexec chroot /host $dir/installed/usr/$path \"\$@\"\n");
     chmod 0755, "$dir/bin/$name";
 }
 my $settings = qq(#:daemon "$dir/bin/childhurdd" #:control "$dir/bin/childhurdctl" #:socket "$dir/run/control");
 my $control  = $settings =~ s/#:daemon \S+ //r;
-Guix::spew("$dir/shepherd.scm", <<"SCM");
+Childhurd::spew("$dir/shepherd.scm", <<"SCM");
 (add-to-load-path "$dir/installed/usr/share/childhurd/guile")
 (use-modules (childhurd))
 (register-services
@@ -114,8 +114,8 @@ is($sid->{status}, 0, 'herd stop childhurdd');
 is(scalar $d->all_qemus, 2, '... leaves the guests alone');
 is(said_of('childhurd'), 'running', '... and their service');
 like(herd('status', 'childhurd'), qr/no childhurdd at/, '... of which nothing can be told now');
-Guix::spew("$dir/good.ini", Childhurd::slurp("$dir/childhurd.ini"));
-Guix::spew("$dir/childhurd.ini", "[guest childhurd]\ncount = none\n");
+Childhurd::spew("$dir/good.ini", Childhurd::slurp("$dir/childhurd.ini"));
+Childhurd::spew("$dir/childhurd.ini", "[guest childhurd]\ncount = none\n");
 my $start = time;
 $out = herd('start', 'childhurdd');
 is($sid->{status}, 1, 'with an error in the configuration it is not started');
@@ -167,13 +167,22 @@ is(halts('childhurd2'), $halts + 1, '... gracefully');
 is(said_of('childhurdd'), 'stopped', '... and the daemon that was needed for it');
 note at 'a guest without daemon is stopped';
 
+# --- asleep ---
+herd('start', 'childhurdd');
+$out = herd('sleep', 'childhurd2');
+is($sid->{status}, 0, 'herd sleep childhurd2') or diag $out;
+is($d->state('childhurd2'), 'asleep', '... which it does');
+$out = herd($_, 'childhurd2'), is($sid->{status}, 0, "herd $_ childhurd2") || diag $out for 'reset', 'reset-cold';
+is($d->state('childhurd2'), 'asleep', '... and it sleeps on');
+herd('stop', 'childhurdd');
+
 # --- another user's daemon: it is enough to see how it is started ---
-Guix::spew("$dir/bin/childhurdd-who", "#!/bin/sh\nid > $dir/who/is\nenv >> $dir/who/is\n");
+Childhurd::spew("$dir/bin/childhurdd-who", "#!/bin/sh\nid > $dir/who/is\nenv >> $dir/who/is\n");
 chmod 0755, "$dir/bin/childhurdd-who";
 mkdir "$dir/who";
 chmod 0777, "$dir/who";
 my $other = $settings =~ s/childhurdd"/childhurdd-who"/r;
-Guix::spew("$dir/other.scm", qq((use-modules (childhurd))\n(register-services (childhurd-services $other #:user "daemon" #:supplementary-groups '("users")))\n));
+Childhurd::spew("$dir/other.scm", qq((use-modules (childhurd))\n(register-services (childhurd-services $other #:user "daemon" #:supplementary-groups '("users")))\n));
 $out = herd('load', 'root', "$dir/other.scm");
 is($sid->{status}, 0, 'services are replaced') or diag $out;
 $out = herd('start', 'childhurdd');
@@ -182,7 +191,7 @@ my $who = Childhurd::slurp("$dir/who/is");
 like($who, qr/^uid=1\(daemon\) gid=1\(daemon\) groups=1\(daemon\),100\(users\)$/m, '#:user gives it a user, his group and no more')
     or diag $out;
 like($who, qr/^\Q$_\E$/m, "... and $_") for qw(XDG_CONFIG_HOME=/etc XDG_STATE_HOME=/var/lib XDG_RUNTIME_DIR=/run);
-Guix::spew("$dir/other.scm", qq((use-modules (childhurd))\n(childhurd-services #:user "daemon" #:group #f)\n));
+Childhurd::spew("$dir/other.scm", qq((use-modules (childhurd))\n(childhurd-services #:user "daemon" #:group #f)\n));
 like(herd('load', 'root', "$dir/other.scm"), qr/#:group is not there when #:user is/, '... but never without a group');
 
 herd('stop', 'root');
@@ -205,9 +214,9 @@ $u->{log} = "$home/state/shepherd/shepherd.log";
 # chroot needs a capability; childhurdd gets none.
 for my $name (qw(childhurdd childhurdctl)) {
     my $text = Childhurd::slurp("$dir/bin/$name") =~ s{/host }{/host setpriv --inh-caps -all --ambient-caps -all }r;
-    Guix::spew("$dir/bin/$name", $text);
+    Childhurd::spew("$dir/bin/$name", $text);
 }
-Guix::spew("$home/config/shepherd/init.scm", <<"SCM");
+Childhurd::spew("$home/config/shepherd/init.scm", <<"SCM");
 (add-to-load-path "$dir/installed/usr/share/childhurd/guile")
 (use-modules (childhurd))
 (register-services (childhurd-services #:daemon "$dir/bin/childhurdd" #:control "$dir/bin/childhurdctl"))

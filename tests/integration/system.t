@@ -18,20 +18,13 @@ my $socket  = "$d->{dir}/socket/libvirt-sock";
 my @folders = qw(/etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /run/libvirt);
 my $libvirtd;
 
-sub write_file {
-    my ($path, $text) = @_;
-    open my $f, '>', $path or die "$path: $!";
-    print $f $text;
-    close $f;
-}
-
 # In a mount name space where libvirt's folders are the test's; a later one finds what this one has left.
 sub libvirtd_start {
     make_path("$d->{dir}/libvirtd$_", $_) for @folders;
     make_path("$d->{dir}/socket");
-    write_file("$d->{dir}/libvirtd/etc/libvirt/libvirtd.conf",
+    Childhurd::spew("$d->{dir}/libvirtd/etc/libvirt/libvirtd.conf",
         qq(unix_sock_dir = "$d->{dir}/socket"\nauth_unix_rw = "none"\nauth_unix_ro = "none"\n));
-    write_file("$d->{dir}/libvirtd/etc/libvirt/qemu.conf",
+    Childhurd::spew("$d->{dir}/libvirtd/etc/libvirt/qemu.conf",
         qq(user = "root"\ngroup = "root"\nsecurity_driver = "none"\nnamespaces = []\ncgroup_controllers = []\n)
           . qq(stdio_handler = "file"\nremember_owner = 0\n));
     my $mounts = join '; ', map { "mount --bind $d->{dir}/libvirtd$_ $_" } @folders;

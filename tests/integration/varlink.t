@@ -181,7 +181,9 @@ is_deeply($reload->{messages}, ['nothing has changed'], 'Reload');
 
 is(fails("$hird.Drain",   { names => ['here'] }), '', 'Drain');
 is(fails("$hird.Undrain", { names => ['here'] }), '', 'Undrain');
-is(fails("$hird.Reset",   { names => ['there'] }), '', 'Reset');
+is(fails("$hird.Reset",   { names => ['there'], cold => JSON::PP::true }), '', 'Reset');
+is(fails("$hird.Sleep",   { names => ['there'] }), '', 'Sleep');
+is(fails("$hird.Stop",    { names => ['there'] }), '', '... and its end');
 Childhurd::limited(10, 'the last record is written', sub { mkdir "$d->{state}/there/state.new" });    # in the way of the next one
 is(fails("$hird.Drain", { names => ['there'] }), 'NotKept', 'Drain, and the record cannot be written');
 rmdir "$d->{state}/there/state.new";

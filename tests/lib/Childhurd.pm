@@ -9,10 +9,12 @@ package Childhurd;
 use strict;
 use warnings;
 use Cwd qw(abs_path);
+use Fcntl qw(:DEFAULT F_SETLK F_WRLCK SEEK_SET);
 use File::Copy qw(copy);
 use File::Path qw(make_path remove_tree);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
+use IO::Socket::UNIX;
 use JSON::PP;
 use POSIX qw(:sys_wait_h setsid);
 use Test::More ();
@@ -36,6 +38,36 @@ sub port_free {
     my ($port) = @_;
     return defined IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1, ReuseAddr => 1);
 }
+
+# Takes a slot as `guix offload` does (guix/scripts/offload.scm, acquire-build-slot), in a process of its own. machine:
+# its folder. Gives a build for give_back, or nothing when the slot is taken.
+sub take_slot {
+    my ($machine, $slot) = @_;
+    pipe my $up, my $say or die;
+    pipe my $until, my $end or die;
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        close $_ for $up, $end;
+        mkdir $machine =~ s{/[^/]*$}{}r;
+        mkdir $machine;
+        sysopen my $file, "$machine/$slot", O_WRONLY | O_CREAT | O_TRUNC or POSIX::_exit(1);
+        my $lock = pack 's s x4 q q i x4', F_WRLCK, SEEK_SET, 0, 0, 0;
+        syswrite $say, fcntl($file, F_SETLK, $lock) ? 'y' : 'n';
+        sysread $until, my $byte, 1;
+        POSIX::_exit(0);
+    }
+    close $_ for $say, $until;
+    sysread $up, my $answer, 1;
+    return { pid => $pid, end => $end } if $answer eq 'y';
+    close $end;
+    waitpid $pid, 0;
+    return;
+}
+
+sub give_back { my ($build) = @_; close $build->{end}; waitpid $build->{pid}, 0 }
+
+# A port of the loopback that nobody has.
+sub free_port { return IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)->sockport }
 
 # The path of a test guest; dies with the recipe's words if it cannot be made. If Debian's sid lacks a package for it, $lacking
 # has the words.
@@ -128,7 +160,8 @@ sub make {
     return $text;
 }
 
-# options: program (childhurdd, if it is another one), guests (text of the configuration), daemon (text of [daemon]), user (run as that uid), emulator flags, environment.
+# options: warm (with warm states; without it each start boots, which is what most tests are about), program (childhurdd, if it
+# is another one), guests (text of the configuration), daemon (text of [daemon]), user (run as that uid), emulator flags, environment.
 sub new {
     my ($class, %o) = @_;
     my $self = bless {%o}, $class;
@@ -137,6 +170,11 @@ sub new {
     $self->{state}   ||= "$self->{dir}/state";
     $self->{runtime} ||= "$self->{dir}/run";
     $self->{file}    ||= "$self->{dir}/childhurd.ini";
+    if (!$o{warm}) {
+        mkdir "$self->{dir}/conf.d";
+        open my $f, '>', "$self->{dir}/conf.d/boots.ini" or die "$self->{dir}/conf.d: $!";
+        print $f "[defaults]\nwarm-start = no\n";
+    }
     $self->configure($o{guests} // '');
     push @daemons, $self;
     return $self;
@@ -238,7 +276,8 @@ sub write_back_emulator {
     return $path;
 }
 
-# Wait for a condition, at most limit seconds of an idle machine, and return its value; dies with its description.
+# Wait for a condition, at most limit seconds of an idle machine, and return its value; dies with its description. The longer it
+# takes, the less often it looks: what a guest does takes seconds, and it wants the processor.
 sub limited {
     my ($limit, $what, $condition) = @_;
     my $begun = time;
@@ -247,7 +286,8 @@ sub limited {
         return $value if $value;
         my $passed = time - $begun;
         die sprintf("not within %d s: %s\n", $passed, $what) if $passed > 2 * $limit && $passed > 2 * seconds($limit);
-        sleep 0.05;
+        my $pause = $passed / 20;
+        sleep($pause < 0.02 ? 0.02 : $pause > 0.4 ? 0.4 : $pause);
     }
 }
 
@@ -282,6 +322,16 @@ sub slurp {
     return scalar <$f> // '';
 }
 
+# Write a file; its folder is made, too.
+sub spew {
+    my ($path, $text, $mode) = @_;
+    make_path($path =~ s{[^/]*$}{}r || '.');
+    open my $f, '>', $path or die "$path: $!\n";
+    print $f $text;
+    close $f or die "$path: $!\n";
+    chmod $mode, $path if defined $mode;
+}
+
 # childhurdctl with these arguments; returns stdout and stderr, with the exit status in $self->{status}. A --timeout of a minute
 # or more should not pass, and is that of an idle machine.
 sub ctl {
@@ -300,11 +350,27 @@ sub ctl {
     return $text;
 }
 
+# The parameters of the reply to a call of the control socket, without a childhurdctl; nothing, if there is none or an error.
+sub call {
+    my ($self, $method, $parameters) = @_;
+    local $SIG{PIPE} = 'IGNORE';
+    my $socket = IO::Socket::UNIX->new(Peer => "$self->{runtime}/control") or return;
+    syswrite $socket, encode_json({ method => "org.childhurd.$method", parameters => $parameters }) . "\0" or return;
+    my ($answer, $readable, $until) = ('', '', time + 60);
+    vec($readable, fileno $socket, 1) = 1;
+    while ($answer !~ /\0/) {
+        return if time >= $until || select(my $ready = $readable, undef, undef, $until - time) <= 0;
+        sysread $socket, $answer, 65536, length $answer or return;
+    }
+    my $reply = decode_json($answer =~ s/\0.*//sr);
+    return $reply->{error} ? () : $reply->{parameters};
+}
+
+# name => what `list` has.
 sub guests {
     my ($self) = @_;
-    my $text = $self->ctl('list', '--json');
-    return {} if $self->{status};
-    return { map { $_->{name} => $_ } @{ decode_json($text)->{guests} } };
+    my ($reply) = $self->call('List', {});
+    return { map { $_->{name} => $_ } @{ $reply->{guests} // [] } };
 }
 
 sub state { my ($self, $name) = @_; return ($self->guests->{$name} // {})->{state} // '?' }
@@ -312,9 +378,8 @@ sub state { my ($self, $name) = @_; return ($self->guests->{$name} // {})->{stat
 # QEMU's pid; 0: none.
 sub qemu {
     my ($self, $name) = @_;
-    my $text = $self->ctl('status', $name, '--json');
-    return 0 if $self->{status};
-    return decode_json($text)->{guests}[0]{pid} // 0;
+    my ($reply) = $self->call('Status', { names => [$name] });
+    return $reply ? $reply->{guests}[0]{pid} // 0 : 0;
 }
 
 sub machines { my ($self) = @_; return slurp("$self->{runtime}/machines.scm") }

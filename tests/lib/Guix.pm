@@ -88,7 +88,7 @@ sub start {
     $self->run(60, 'chown', '-R', "$uid:$gid", qw(/gnu/store /var/guix /var/log/guix /etc/guix));
     $self->run(60, qw(guix archive --generate-key)); # belongs to the store's owner
     die "no signing key: $self->{output}" if $self->{status};
-    spew("$self->{etc}/machines.scm", <<"SCM");
+    Childhurd::spew("$self->{etc}/machines.scm", <<"SCM");
 (append (if (file-exists? "$self->{runtime}/machines.scm") (primitive-load "$self->{runtime}/machines.scm") '()) (list))
 SCM
     $self->start_daemon;
@@ -167,7 +167,7 @@ sub probe {
         "set -e; echo built $name > \$out; uname -m >> \$out; " . ($command // ':');
     s/([\\"])/\\$1/g for $text;
     # The builder must be DIR/sh: the daemon calls it by its base name, and busybox has no command HASH-busybox.
-    spew($file, <<"SCM");
+    Childhurd::spew($file, <<"SCM");
 (use-modules (guix gexp) (guix store) (guix monads) (guix derivations) (srfi srfi-9))
 (define-record-type <probe> (make-probe) probe?)
 (define-gexp-compiler (probe-compiler (p <probe>) system target)
@@ -205,13 +205,6 @@ sub stop {
 }
 
 sub spawn { my ($out, @argv) = @_; return Childhurd::spawn_to($out, sub { }, @argv) }
-
-sub spew {
-    my ($path, $text) = @_;
-    open my $f, '>:raw', $path or die "$path: $!";
-    print $f $text;
-    close $f or die "$path: $!";
-}
 
 END {
     my $status = $?;

@@ -40,6 +40,15 @@ answer_of(const char *path)
 		    g->image ? g->image : "none", g->image_format ? g->image_format : "probed",
 		    g->memory_size, g->cpus, options, g->clock ? g->clock : "now",
 		    g->probe_interval, g->probe_command, (int)(g->overload_threshold * 100 + 0.5));
+		if (g->architecture || g->distribution) {
+			static const char *const ways[] = {"secret-service", "image", "none"};
+			g_autofree char *systems = g_strjoinv(" ", g->systems);
+			g_string_append_printf(text,
+					       "    machine %s, systems %s, inject %s, offloading "
+					       "%s, user %s\n",
+					       g->machine, systems, ways[g->inject],
+					       g->offloading ? "yes" : "no", g->user);
+		}
 		if (g->kernel)
 			g_string_append_printf(text, "    kernel %s <%s>\n", g->kernel,
 					       g->kernel_arguments);
@@ -583,6 +592,50 @@ test_service_manager(void)
 	g_test_trap_assert_passed();
 }
 
+/* What is not given follows from what the image turns out to be. */
+static void
+test_settle(void)
+{
+	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+	struct config *config = config_load("tests/config/kinds.ini", errors);
+	g_assert_nonnull(config);
+	const struct config_guest *open = config_find_guest(config, "unknown");
+	const struct config_guest *given = config_find_guest(config, "other");
+	const char *key;
+	struct config_guest *settled =
+	    config_guest_settle(open, CONFIG_ARCHITECTURE_X86_64, CONFIG_DISTRIBUTION_DEBIAN);
+	g_auto(GStrv) differ = config_guest_differences(open, settled);
+	g_autofree char *list = g_strjoinv(" ", differ);
+	g_assert_cmpstr(list, ==, "machine inject offloading user systems");
+	g_assert_cmpstr(settled->machine, ==, "q35");
+	g_assert_cmpstr(settled->systems[0], ==, "x86_64-gnu");
+	g_assert_cmpint(settled->inject, ==, CONFIG_INJECT_IMAGE);
+	g_assert_true(config_guest_is_64(settled));
+	g_assert_cmpstr(settled->file, ==, open->file);
+	g_assert_cmpint(settled->line, ==, open->line);
+	struct config_guest *back =
+	    config_guest_settle(settled, CONFIG_ARCHITECTURE_AUTO, CONFIG_DISTRIBUTION_AUTO);
+	g_auto(GStrv) none = config_guest_differences(open, back);
+	g_assert_null(*none);
+	struct config_guest *same =
+	    config_guest_settle(given, CONFIG_ARCHITECTURE_X86_64, CONFIG_DISTRIBUTION_DEBIAN);
+	g_auto(GStrv) nothing = config_guest_differences(given, same);
+	g_assert_null(*nothing);
+	/* 4 GiB may be too much, once that is known */
+	const struct config_guest *large = config_find_guest(config, "large");
+	struct config_guest *fits =
+	    config_guest_settle(large, CONFIG_ARCHITECTURE_X86_64, CONFIG_DISTRIBUTION_AUTO);
+	g_autofree char *misfit = config_guest_misfit(large, &key);
+	g_autofree char *good = config_guest_misfit(fits, &key);
+	g_assert_nonnull(misfit);
+	g_assert_null(good);
+	config_guest_unref(settled);
+	config_guest_unref(back);
+	config_guest_unref(same);
+	config_guest_unref(fits);
+	config_free(config);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -613,6 +666,7 @@ main(int argc, char **argv)
 	g_test_add_func("/config/two-guests-are-compared-by-key", test_differences);
 	g_test_add_func("/config/a-guest-stays-until-its-last-owner-goes", test_owners);
 	g_test_add_func("/config/a-guest-is-kept-as-text", test_words);
+	g_test_add_func("/config/what-is-not-given-follows-from-the-image", test_settle);
 	g_test_add_func("/config/the-table-is-sound-and-suggests", test_table);
 	g_test_add_func("/config/an-ordinary-user-has-the-xdg-folders", test_ordinary_user);
 	g_test_add_func("/config/folders-that-a-service-manager-made-for-us-come-first",

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/offload/builds.h"
+
 #define HOST "127.0.0.1"
 #define PORT 10022
 
@@ -45,48 +47,6 @@ place_remove(struct place *place)
 	g_free(place->machine);
 }
 
-/* In the child: lock the slots, say so, hold them until killed. */
-static void
-hold(const struct place *place, const int *slots, guint n, int ready)
-{
-	for (guint i = 0; i < n; i++) {
-		g_autofree char *path = g_strdup_printf("%s/%d", place->machine, slots[i]);
-		struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-
-		if (fd < 0 || fcntl(fd, F_SETLK, &lock) < 0)
-			_exit(1);
-	}
-	if (write(ready, "", 1) != 1)
-		_exit(1);
-	for (;;)
-		pause();
-}
-
-static pid_t
-holder_start(const struct place *place, const int *slots, guint n)
-{
-	int ready[2];
-	char byte;
-	pid_t pid;
-
-	g_assert_cmpint(pipe2(ready, O_CLOEXEC), ==, 0);
-	pid = fork();
-	if (pid == 0)
-		hold(place, slots, n, ready[1]);
-	close(ready[1]);
-	g_assert_cmpint(read(ready[0], &byte, 1), ==, 1);
-	close(ready[0]);
-	return pid;
-}
-
-static void
-holder_end(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
-}
-
 static void
 expect(const struct place *place, int taken, gboolean seen)
 {
@@ -119,9 +79,9 @@ a_build_of_another_process_is_counted_while_it_lives(void)
 	pid_t pid;
 
 	place_make(&place);
-	pid = holder_start(&place, slots, 2);
+	pid = build_start(place.machine, slots, 2);
 	expect(&place, 2, TRUE);
-	holder_end(pid);
+	build_end(pid);
 	expect(&place, 0, TRUE); /* the files stay, unlocked */
 	place_remove(&place);
 }
@@ -134,14 +94,14 @@ looking_takes_nothing_away(void)
 	pid_t pid;
 
 	place_make(&place);
-	pid = holder_start(&place, slots, 1);
+	pid = build_start(place.machine, slots, 1);
 	for (int i = 0; i < 3; i++)
 		expect(&place, 1, TRUE);
-	holder_end(pid);
-	pid = holder_start(&place, slots,
-			   1); /* and another build can have the slot after we looked */
+	build_end(pid);
+	pid = build_start(place.machine, slots,
+			  1); /* and another build can have the slot after we looked */
 	expect(&place, 1, TRUE);
-	holder_end(pid);
+	build_end(pid);
 	place_remove(&place);
 }
 
@@ -157,7 +117,7 @@ slots_that_we_may_not_read_are_free_and_not_visible(void)
 	place_make(&place);
 	g_assert_cmpint(chmod(place.state, 0755), ==, 0);
 	zero = g_build_filename(place.machine, "0", NULL);
-	pid = holder_start(&place, slots, 2);
+	pid = build_start(place.machine, slots, 2);
 	g_assert_cmpint(chmod(zero, 0), ==, 0);
 	if (root) /* may read everything: be nobody for a moment */
 		g_assert_cmpint(seteuid(65534), ==, 0);
@@ -171,7 +131,7 @@ slots_that_we_may_not_read_are_free_and_not_visible(void)
 	if (root)
 		g_assert_cmpint(seteuid(0), ==, 0);
 	g_assert_cmpint(chmod(place.machine, 0755), ==, 0);
-	holder_end(pid);
+	build_end(pid);
 	place_remove(&place);
 }
 
@@ -188,24 +148,6 @@ what_is_no_slot_does_not_keep_us(void)
 	place_remove(&place);
 }
 
-/* TRUE: `guix offload` could have the slot, as it tries. */
-static gboolean
-free_for_builds(const struct place *place, int slot)
-{
-	g_autofree char *path = g_strdup_printf("%s/%d", place->machine, slot);
-	pid_t pid = fork();
-	int status;
-
-	if (pid == 0) {
-		struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-		int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-		_exit(fd < 0 ? 2 : fcntl(fd, F_SETLK, &lock) < 0);
-	}
-	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
-	g_assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
-	return WEXITSTATUS(status) == 0;
-}
-
 static void
 kept_slots_keep_builds_out_and_are_none(void)
 {
@@ -218,14 +160,14 @@ kept_slots_keep_builds_out_and_are_none(void)
 	g_assert_true(visible);
 	for (int i = 0; i < 3; i++) {
 		expect(&place, 0, TRUE); /* looking is not counting ourselves, nor letting go */
-		g_assert_false(free_for_builds(&place, 0));
-		g_assert_false(free_for_builds(&place, 1));
+		g_assert_false(free_for_builds(place.machine, 0));
+		g_assert_false(free_for_builds(place.machine, 1));
 	}
-	g_assert_true(free_for_builds(&place, 2));
+	g_assert_true(free_for_builds(place.machine, 2));
 	g_assert_cmpint(slots_hold(slots, 3, &visible), ==, 0); /* more than before */
-	g_assert_false(free_for_builds(&place, 2));
+	g_assert_false(free_for_builds(place.machine, 2));
 	slots_free(slots);
-	g_assert_true(free_for_builds(&place, 0));
+	g_assert_true(free_for_builds(place.machine, 0));
 	place_remove(&place);
 }
 
@@ -237,14 +179,14 @@ a_running_build_s_slot_is_kept_when_it_ends(void)
 	gboolean visible;
 
 	place_make(&place);
-	pid_t pid = holder_start(&place, busy, 1);
+	pid_t pid = build_start(place.machine, busy, 1);
 	struct slots *slots = slots_new(place.state, HOST, PORT);
 	g_assert_cmpint(slots_hold(slots, 2, &visible), ==, 1);
-	g_assert_false(free_for_builds(&place, 0));
+	g_assert_false(free_for_builds(place.machine, 0));
 	expect(&place, 1, TRUE);
-	holder_end(pid);
+	build_end(pid);
 	g_assert_cmpint(slots_hold(slots, 2, &visible), ==, 0);
-	g_assert_false(free_for_builds(&place, 1));
+	g_assert_false(free_for_builds(place.machine, 1));
 	slots_free(slots);
 	place_remove(&place);
 }
@@ -257,12 +199,12 @@ a_slot_beyond_the_present_number_counts(void)
 	gboolean visible;
 
 	place_make(&place);
-	pid_t pid = holder_start(&place, busy, 1);
+	pid_t pid = build_start(place.machine, busy, 1);
 	struct slots *slots = slots_new(place.state, HOST, PORT);
 	g_assert_cmpint(slots_hold(slots, 1, &visible), ==, 1);
-	holder_end(pid);
+	build_end(pid);
 	g_assert_cmpint(slots_hold(slots, 1, &visible), ==, 0);
-	g_assert_false(free_for_builds(&place, 3));
+	g_assert_false(free_for_builds(place.machine, 3));
 	slots_free(slots);
 	place_remove(&place);
 }
@@ -279,11 +221,11 @@ a_slot_whose_file_is_another_is_kept_anew(void)
 	struct slots *slots = slots_new(place.state, HOST, PORT);
 	g_assert_cmpint(slots_hold(slots, 1, &visible), ==, 0);
 	g_assert_cmpint(unlink(file), ==, 0);
-	pid_t pid = holder_start(&place, busy, 1);
+	pid_t pid = build_start(place.machine, busy, 1);
 	g_assert_cmpint(slots_hold(slots, 1, &visible), ==, 1);
-	holder_end(pid);
+	build_end(pid);
 	g_assert_cmpint(slots_hold(slots, 1, &visible), ==, 0);
-	g_assert_false(free_for_builds(&place, 0));
+	g_assert_false(free_for_builds(place.machine, 0));
 	slots_free(slots);
 	place_remove(&place);
 }
@@ -519,6 +461,292 @@ a_file_with_another_name_is_not_shared(void)
 	place_remove(&place);
 }
 
+/* --- guarded slots --- */
+
+static gboolean
+is_there(const struct place *place, const char *name)
+{
+	g_autofree char *path = g_build_filename(place->machine, name, NULL);
+
+	return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+static void
+expect_guarded(struct slots *slots, guint64 busy)
+{
+	gboolean visible = FALSE;
+
+	g_assert_cmphex(slots_guard(slots, &visible), ==, busy);
+	g_assert_true(visible);
+}
+
+static void
+a_guarded_slot_has_no_other_build_until_that_is_counted(void)
+{
+	static const int busy[] = {1};
+	struct place place;
+	struct stat st, after;
+
+	place_make(&place);
+	g_autofree char *file = g_build_filename(place.machine, "1", NULL);
+	struct slots *slots = slots_new(place.state, HOST, PORT);
+	expect_guarded(slots, 0);
+	pid_t pid = build_start(place.machine, busy, 1);
+	g_assert_cmpint(stat(file, &st), ==, 0);
+	for (int i = 0; i < 3; i++) {
+		expect_guarded(slots, 2);
+		slots_release(slots); /* not the guarded */
+		expect(&place, 1, TRUE);
+		g_assert_false(free_for_builds(place.machine, 1));
+		g_assert_true(free_for_builds(place.machine, 0));
+	}
+	g_assert_cmpint(stat(file, &after), ==, 0);
+	g_assert_cmpuint(after.st_ino, !=, st.st_ino);
+	g_assert_cmpuint(after.st_uid, ==, st.st_uid);
+	g_assert_cmpuint(after.st_mode & 0600, ==, 0600);
+	build_end(pid);
+	expect(&place, 0, TRUE);
+	slots_release(slots);
+	g_assert_false(free_for_builds(place.machine, 1));
+	expect_guarded(slots, 0);
+	g_assert_false(
+	    free_for_builds(place.machine, 1)); /* what follows is the caller's to decide */
+	g_assert_false(is_there(&place, ".1.build"));
+	slots_release(slots);
+	g_assert_true(free_for_builds(place.machine, 1));
+	slots_free(slots);
+	place_remove(&place);
+}
+
+static void
+guarded_slots_are_held_without_a_moment_between(void)
+{
+	static const int busy[] = {0};
+	struct place place;
+	gboolean visible;
+
+	place_make(&place);
+	pid_t pid = build_start(place.machine, busy, 1);
+	struct slots *slots = slots_new(place.state, HOST, PORT);
+	expect_guarded(slots, 1);
+	g_assert_cmpint(slots_hold(slots, 2, &visible), ==, 1);
+	build_end(pid);
+	g_assert_false(free_for_builds(place.machine, 0));
+	g_assert_cmpint(slots_hold(slots, 2, &visible), ==, 0);
+	slots_release(slots);
+	g_assert_false(free_for_builds(place.machine, 0)); /* its end is not counted yet */
+	g_assert_true(free_for_builds(place.machine, 1));
+	expect_guarded(slots, 0);
+	g_assert_cmpint(slots_hold(slots, 2, &visible), ==, 0);
+	g_assert_false(free_for_builds(place.machine, 0));
+	slots_free(slots);
+	g_assert_true(free_for_builds(place.machine, 0));
+	place_remove(&place);
+}
+
+/* In a process of its own, which is killed then. */
+static void
+guard_and_die(const struct place *place)
+{
+	pid_t pid = fork();
+	gboolean visible;
+
+	if (pid == 0) {
+		slots_guard(slots_new(place->state, HOST, PORT), &visible);
+		kill(getpid(), SIGKILL);
+	}
+	g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+}
+
+static void
+the_next_process_finds_builds_in_guarded_slots(void)
+{
+	static const int busy[] = {0};
+	struct place place;
+	gboolean visible;
+
+	place_make(&place);
+	pid_t pid = build_start(place.machine, busy, 1);
+	guard_and_die(&place);
+	expect(&place, 1, TRUE);
+	struct slots *slots = slots_new(place.state, HOST, PORT);
+	g_assert_cmpint(slots_hold(slots, 1, &visible), ==, 1);
+	slots_free(slots);
+	g_assert_false(is_there(&place, ".0.build")); /* as if it had never been guarded */
+	guard_and_die(&place);
+	slots = slots_new(place.state, HOST, PORT);
+	expect_guarded(slots, 1);
+	build_end(pid);
+	g_assert_false(free_for_builds(place.machine, 0));
+	expect_guarded(slots, 0);
+	slots_free(slots);
+
+	/* a build began while nobody guarded the slot */
+	pid = build_start(place.machine, busy, 1);
+	guard_and_die(&place);
+	pid_t other = build_start(place.machine, busy, 1);
+	expect(&place, 2, TRUE);
+	slots = slots_new(place.state, HOST, PORT);
+	g_assert_cmpint(slots_hold(slots, 1, &visible), ==, 2);
+	slots_free(slots);
+	expect(&place, 2, TRUE);
+	slots = slots_new(place.state, HOST, PORT);
+	expect_guarded(slots, 1);
+	build_end(pid);
+	expect_guarded(slots, 0); /* that of the one */
+	expect_guarded(slots, 1);
+	build_end(other);
+	expect_guarded(slots, 0);
+	slots_free(slots);
+
+	/* one ended meanwhile */
+	pid = build_start(place.machine, busy, 1);
+	guard_and_die(&place);
+	build_end(pid);
+	slots = slots_new(place.state, HOST, PORT);
+	expect_guarded(slots, 1);
+	g_assert_false(free_for_builds(place.machine, 0));
+	expect_guarded(slots, 0);
+	slots_free(slots);
+	g_assert_true(free_for_builds(place.machine, 0));
+	g_assert_false(is_there(&place, ".0.build"));
+	place_remove(&place);
+}
+
+static void
+what_is_guarded_no_more_is_as_before(void)
+{
+	static const int busy[] = {0, 1};
+	struct place place;
+
+	place_make(&place);
+	pid_t pid = build_start(place.machine, busy, 1),
+	      other = build_start(place.machine, busy + 1, 1);
+	struct slots *slots = slots_new(place.state, HOST, PORT);
+	expect_guarded(slots, 3);
+	build_end(other);
+	slots_free(slots);
+	g_assert_false(is_there(&place, ".0.build"));
+	g_assert_false(is_there(&place, ".1.build"));
+	g_assert_false(free_for_builds(place.machine, 0));
+	g_assert_true(free_for_builds(place.machine, 1));
+	expect(&place, 1, TRUE);
+	build_end(pid);
+	g_assert_true(free_for_builds(place.machine, 0));
+	place_remove(&place);
+}
+
+static void
+a_slot_that_cannot_be_guarded_is_seen(void)
+{
+	static const int busy[] = {0};
+	struct place place;
+	gboolean root = geteuid() == 0;
+
+	place_make(&place);
+	pid_t pid = build_start(place.machine, busy, 1);
+	g_autofree char *file = g_build_filename(place.machine, "0", NULL);
+	g_assert_cmpint(chmod(place.state, 0755), ==, 0);
+	g_assert_cmpint(chmod(place.machine, 0555), ==, 0);
+	g_assert_cmpint(chmod(file, 0666), ==, 0);
+	if (root)
+		g_assert_cmpint(seteuid(65534), ==, 0);
+	struct slots *slots = slots_new(place.state, HOST, PORT);
+	g_test_expect_message("childhurd", G_LOG_LEVEL_WARNING, "*/0: another file cannot take*");
+	expect_guarded(slots, 1);
+	g_test_assert_expected_messages();
+	expect_guarded(slots, 1); /* said once */
+	if (root)
+		g_assert_cmpint(seteuid(0), ==, 0);
+	build_end(pid);
+	expect_guarded(slots, 0);
+	slots_free(slots);
+	g_assert_cmpint(chmod(place.machine, 0755), ==, 0);
+	place_remove(&place);
+}
+
+/* An ordinary user's daemon, and Guix as yet another user. */
+static void
+guix_can_use_a_guarded_slot_of_another_user(void)
+{
+	static const int busy[] = {0};
+	struct place place;
+	g_autoptr(GError) error = NULL;
+	gboolean changed;
+	int status;
+
+	if (geteuid() != 0) {
+		g_test_skip("only root has other users");
+		return;
+	}
+	place_make(&place);
+	g_autofree char *file = g_build_filename(place.machine, "0", NULL);
+	g_assert_cmpint(chown(place.state, 65533, 65533), ==, 0);
+	g_assert_cmpint(chown(place.offload, 65533, 65533), ==, 0);
+	g_assert_cmpint(chown(place.machine, 65533, 65533), ==, 0);
+	g_assert_cmpint(chmod(place.state, 0755), ==, 0);
+	pid_t pid = build_start(place.machine, busy, 1);
+	g_assert_cmpint(chown(file, 65533, 65533), ==, 0);
+	g_assert_true(slots_share(place.state, HOST, PORT, 65534, &changed, &error));
+	g_assert_no_error(error);
+	g_assert_cmpint(setegid(65534), ==, 0);
+	g_assert_cmpint(seteuid(65534), ==, 0);
+	struct slots *slots = slots_new(place.state, HOST, PORT);
+	expect_guarded(slots, 1);
+	expect_guarded(slots, 1);
+	g_assert_cmpint(seteuid(0), ==, 0);
+	g_assert_cmpint(setegid(0), ==, 0);
+	pid_t guix = fork();
+	if (guix == 0) {
+		if (setresgid(65533, 65533, 65533) == 0 && setresuid(65533, 65533, 65533) == 0 &&
+		    open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) >= 0)
+			kill(getpid(), SIGKILL); /* it can; an exit status is valgrind's */
+		_exit(1);
+	}
+	g_assert_cmpint(waitpid(guix, &status, 0), ==, guix);
+	g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	g_assert_false(free_for_builds(place.machine, 0));
+	build_end(pid);
+	expect_guarded(slots, 0);
+	slots_free(slots);
+	place_remove(&place);
+}
+
+#define BUILDS 20
+
+static void
+however_fast_nobody_has_a_guarded_slot_before_the_count(void)
+{
+	struct place place;
+	pid_t pids[HAMMERS];
+
+	place_make(&place);
+	g_autofree char *path = g_build_filename(place.machine, "0", NULL);
+	struct anvil *anvil =
+	    mmap(NULL, sizeof *anvil, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct slots *slots = slots_new(place.state, HOST, PORT);
+	for (int i = 0; i < HAMMERS; i++)
+		pids[i] = hammer_start(path, anvil, i);
+	for (int build = 1; build <= BUILDS; build++) {
+		wait_for_build(anvil, build);
+		expect_guarded(slots, 1);
+		/* who has opened the file before it was guarded has tried it */
+		wait_for_blows(anvil, g_atomic_int_get(&anvil->holder), 2, build);
+		g_atomic_int_set(&anvil->let_go, build);
+		wait_for_blows(anvil, -1, BLOWS, build);
+		g_assert_cmpint(g_atomic_int_get(&anvil->got), ==, build);
+		expect_guarded(slots, 0);
+		wait_for_blows(anvil, -1, BLOWS, build);
+		g_assert_cmpint(g_atomic_int_get(&anvil->got), ==, build);
+		slots_release(slots);
+	}
+	for (int i = 0; i < HAMMERS; i++)
+		build_end(pids[i]);
+	anvil_free(anvil);
+	slots_free(slots);
+	place_remove(&place);
+}
+
 #define TEST(name, function) g_test_add_func("/slots/" name, function)
 
 int
@@ -550,5 +778,17 @@ main(int argc, char **argv)
 	TEST("strangers-are-kept-from-slots", strangers_are_kept_from_slots);
 	TEST("whoever-owns-the-state-directory-leads-root-nowhere",
 	     whoever_owns_the_state_directory_leads_root_nowhere);
+	TEST("a-guarded-slot-has-no-other-build-until-that-is-counted",
+	     a_guarded_slot_has_no_other_build_until_that_is_counted);
+	TEST("guarded-slots-are-held-without-a-moment-between",
+	     guarded_slots_are_held_without_a_moment_between);
+	TEST("the-next-process-finds-builds-in-guarded-slots",
+	     the_next_process_finds_builds_in_guarded_slots);
+	TEST("what-is-guarded-no-more-is-as-before", what_is_guarded_no_more_is_as_before);
+	TEST("a-slot-that-cannot-be-guarded-is-seen", a_slot_that_cannot_be_guarded_is_seen);
+	TEST("guix-can-use-a-guarded-slot-of-another-user",
+	     guix_can_use_a_guarded_slot_of_another_user);
+	TEST("however-fast-nobody-has-a-guarded-slot-before-the-count",
+	     however_fast_nobody_has_a_guarded_slot_before_the_count);
 	return g_test_run();
 }

@@ -1067,14 +1067,16 @@ static void
 check_promises(struct fake *f)
 {
 	struct childhurd *c = f->c;
-	if (childhurd_published(c))
+	if (childhurd_published(c) && c->state == STATE_ASLEEP)
+		g_assert_true(c->qemu == QEMU_GONE && c->has_port && !c->drained);
+	else if (childhurd_published(c))
 		g_assert_true(c->qemu == QEMU_RUNNING && c->proven && !c->drained &&
 			      !c->winding_down);
 	if (c->state == STATE_STOPPED || c->state == STATE_FAILED)
 		g_assert_false(childhurd_coming_up(c));
 	gboolean limited = c->state == STATE_BOOTING || c->state == STATE_ENROLLING ||
 			   c->state == STATE_STOPPING || c->state == STATE_BACKOFF ||
-			   (c->state == STATE_UNRESPONSIVE);
+			   c->state == STATE_RESTORING || (c->state == STATE_UNRESPONSIVE);
 	gboolean stalled =
 	    (c->unasked || c->paused) && c->state != STATE_STOPPING && c->state != STATE_BACKOFF;
 	if (limited && stalled)
@@ -1107,6 +1109,9 @@ test_any_events(void)
 		if (event == EVENT_LAUNCHED && f.c->qemu != QEMU_LAUNCHING)
 			continue;
 		f.builds = g_rand_int_range(rand, -1, 3);
+		f.warm = g_rand_int_range(rand, WARM_IMPOSSIBLE, WARM_FITS + 1);
+		f.config.disk = g_rand_int_range(rand, 0, 2);
+		f.config.recycle_after = g_rand_int_range(rand, 0, 3);
 		f.now += g_rand_int_range(rand, 0, 5000);
 		happen(&f, event);
 		check_promises(&f);

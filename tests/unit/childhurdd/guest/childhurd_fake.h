@@ -18,9 +18,12 @@ struct fake {
 	gint64 now, timer;
 	int queued, prepared, launched, enrolled, watched, quieted, halted, buttons, kills,
 	    discarded, collected, clocks, asks;
+	int saves, restores, stirs, forgotten, listens, leaves, passed, turned;
+	enum warm warm;
+	int callers; /* at its port */
 	int builds;
 	gboolean held; /* builds are kept out */
-	gint64 sign, spoke;
+	gint64 sign, spoke, used;
 	gboolean published_when_stopping;
 	gboolean coming_up;	 /* as the last change reported it */
 	struct starts *starts;	 /* NULL: the test admits each guest itself */
@@ -70,6 +73,11 @@ COUNTS(discard, discarded)
 COUNTS(collect, collected)
 COUNTS(set_clock, clocks)
 COUNTS(ask, asks)
+COUNTS(save, saves)
+COUNTS(restore, restores)
+COUNTS(stir, stirs)
+COUNTS(take_port, listens)
+COUNTS(leave_port, leaves)
 
 static inline void
 fake_queue(struct childhurd *c)
@@ -84,6 +92,40 @@ fake_leave(struct childhurd *c)
 {
 	if (fake_of(c)->starts)
 		starts_leave(fake_of(c)->starts, c);
+}
+
+static inline enum warm
+fake_warm(struct childhurd *c)
+{
+	return fake_of(c)->warm;
+}
+
+static inline void
+fake_forget(struct childhurd *c)
+{
+	fake_of(c)->forgotten++;
+	if (fake_of(c)->warm == WARM_FITS)
+		fake_of(c)->warm = WARM_NONE;
+}
+
+static inline int
+fake_callers(struct childhurd *c)
+{
+	return fake_of(c)->callers;
+}
+
+static inline int
+fake_pass_on(struct childhurd *c)
+{
+	fake_of(c)->passed++;
+	return fake_of(c)->callers;
+}
+
+static inline void
+fake_turn_away(struct childhurd *c)
+{
+	fake_of(c)->turned++;
+	fake_of(c)->callers = 0;
 }
 
 static inline int
@@ -115,6 +157,12 @@ static inline gint64
 fake_spoke(struct childhurd *c)
 {
 	return fake_of(c)->spoke;
+}
+
+static inline gint64
+fake_used(struct childhurd *c)
+{
+	return fake_of(c)->used;
 }
 
 static inline void
@@ -149,6 +197,16 @@ static const struct world_ops fake_world = {
     .power_button = fake_power_button,
     .kill = fake_kill,
     .discard = fake_discard,
+    .warm = fake_warm,
+    .save = fake_save,
+    .restore = fake_restore,
+    .stir = fake_stir,
+    .forget = fake_forget,
+    .take_port = fake_take_port,
+    .leave_port = fake_leave_port,
+    .callers = fake_callers,
+    .pass_on = fake_pass_on,
+    .turn_away = fake_turn_away,
     .builds = fake_builds,
     .hold = fake_hold,
     .release = fake_release,
@@ -157,6 +215,7 @@ static const struct world_ops fake_world = {
     .ask = fake_ask,
     .sign = fake_sign,
     .spoke = fake_spoke,
+    .used = fake_used,
     .changed = fake_changed,
 };
 

@@ -68,11 +68,28 @@ static void
 settle(struct hird_world *w)
 {
 	hird_world_run_until(w, w->now + SETTLED_WITHIN);
-	for (guint i = 1; i < w->n; i += 3) {
-		if (w->beings[i].c->state == STATE_FAILED)
+	for (guint i = 0; i < w->n; i++) {
+		if (!w->beings[i].c->want_up && w->beings[i].c->state == STATE_FAILED)
 			hird_world_command(&w->beings[i], EVENT_STOP);
 	}
 	hird_world_run_until(w, w->now + SETTLED_WITHIN);
+}
+
+static enum state
+settled_state(const struct childhurd *c)
+{
+	return c->to_sleep ? STATE_ASLEEP : c->drained ? STATE_DRAINING : STATE_READY;
+}
+
+/* Guests are woken, sent to sleep and made pristine for ever: each is given the time to get through
+ * what it is in. */
+static void
+arrive(struct hird_world *w, const struct childhurd *c)
+{
+	gint64 limit = w->now + SETTLED_WITHIN;
+	while (c->want_up && c->state != STATE_FAILED && c->state != settled_state(c) &&
+	       w->now < limit)
+		hird_world_step(w);
 }
 
 static void
@@ -85,13 +102,14 @@ check_settled(struct hird_world *w, const gboolean *up)
 			g_assert_true(up[i]);
 		else if (i % 3 == 1)
 			g_assert_false(up[i]);
+		arrive(w, c);
 		if (!c->want_up) {
 			/* also a guest that powered itself off at the last moment */
 			PROMISE(b, c->state == STATE_STOPPED || c->state == STATE_FAILED);
 			PROMISE(b, i % 3 != 1 || c->state == STATE_STOPPED);
 		} else if (c->state != STATE_FAILED) {
-			PROMISE(b, c->state == (c->drained ? STATE_DRAINING : STATE_READY));
-			PROMISE(b, b->alive);
+			PROMISE(b, c->state == settled_state(c));
+			PROMISE(b, b->alive == !c->to_sleep);
 		}
 		PROMISE(b, (c->qemu == QEMU_RUNNING) == b->alive);
 		PROMISE(b, !b->alive || c->want_up);
@@ -133,6 +151,9 @@ test_million(void)
 	for (int e = 0; e < N_EVENTS; e++)
 		g_assert_cmpuint(w->seen_events[e], >, 0);
 	g_assert_cmpuint(w->memory_waits, >, 0);
+	g_assert_cmpuint(w->passed_on, >, 0);
+	g_assert_cmpuint(w->in_place, >, 0);
+	g_assert_cmpuint(w->saved_for_sleep, >, 0);
 
 	hird_world_becomes_good(w);
 	last_words(w, up);

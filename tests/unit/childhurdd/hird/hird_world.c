@@ -32,6 +32,8 @@ earlier(const struct due *a, const struct due *b)
 	return a->at < b->at || (a->at == b->at && (gint)(a->order - b->order) < 0);
 }
 
+#define PROBE_AGAIN (2 * WORLD_SECOND) /* after a failed one, more or less */
+
 #define DUE(w, i) g_array_index((w)->heap, struct due, i)
 
 static void
@@ -121,9 +123,13 @@ check_being(struct being *b)
 	const struct childhurd *c = b->c;
 	/* the list is right, and has no guest that is not proven ready */
 	PROMISE(b, b->as == (b->keys ? publisher_as(c) : PUBLISHED_NOT));
-	if (b->as == PUBLISHED_READY) {
+	if (b->as == PUBLISHED_READY && c->state == STATE_ASLEEP) {
+		PROMISE(b, b->listening);
+		PROMISE(b, !c->drained);
+	} else if (b->as == PUBLISHED_READY) {
 		PROMISE(b, b->alive || b->reporting);
 		PROMISE(b, b->proven_boot == b->boot);
+		PROMISE(b, b->stirred);
 		PROMISE(b, !c->drained && !c->winding_down && c->want_up);
 	}
 	if (c->want_up && !c->drained && b->keys && b->config.offloading &&
@@ -138,8 +144,20 @@ check_being(struct being *b)
 	PROMISE(b, !c->setting_clock || b->held || b->invisible);
 	PROMISE(b, c->state != STATE_STOPPED || !b->held);
 	PROMISE(b, !c->collecting || b->held);
+	/* its port is held by one of QEMU, the daemon */
+	gboolean closed = b->from_state && (b->launching || !b->stirred); /* to all but us */
+	PROMISE(b, !b->listening || closed || (!b->alive && !b->launching));
+	PROMISE(b, b->listening == c->has_port);
+	PROMISE(b, !b->listening || c->state == STATE_ASLEEP || c->state == STATE_STARTING ||
+		       c->state == STATE_RESTORING);
+	PROMISE(b, c->state != STATE_ASLEEP || b->listening);
+	/* who waits there is waited for, or refused */
+	PROMISE(b, !c->waking || c->state == STATE_STARTING || c->state == STATE_RESTORING);
+	PROMISE(b, !b->caller || c->waking || b->listening);
+	PROMISE(b, c->state != STATE_RESTORING || b->held || b->invisible);
+	PROMISE(b, !c->saving || b->held || b->invisible);
 	/* no QEMU that its guest does not know, and no second one */
-	if (c->state == STATE_STOPPED || c->state == STATE_BACKOFF)
+	if (c->state == STATE_STOPPED || c->state == STATE_BACKOFF || c->state == STATE_ASLEEP)
 		PROMISE(b, !b->alive && !b->launching);
 	if (c->state == STATE_STARTING && c->qemu != QEMU_LAUNCHING)
 		PROMISE(b, !b->alive && !b->launching);
@@ -147,7 +165,7 @@ check_being(struct being *b)
 		PROMISE(b, childhurd_has_qemu(c) || (!b->alive && !b->launching));
 	/* nothing waits for ever, except for what the host lacks */
 	gboolean watched = c->state == STATE_BOOTING || c->state == STATE_ENROLLING ||
-			   c->state == STATE_UNRESPONSIVE;
+			   c->state == STATE_RESTORING || c->state == STATE_UNRESPONSIVE;
 	if (watched && (c->unasked || c->paused))
 		PROMISE(b, c->left > 0 && b->timer < 0);
 	else if (watched || c->state == STATE_STOPPING || c->state == STATE_BACKOFF ||
@@ -166,7 +184,7 @@ check_being(struct being *b)
 	PROMISE(b, b->place == starts_has_place(w->starts, c));
 	if (b->place)
 		PROMISE(b, c->state == STATE_STARTING || c->state == STATE_BOOTING ||
-			       c->state == STATE_ENROLLING);
+			       c->state == STATE_ENROLLING || c->state == STATE_RESTORING);
 }
 
 static gint64
@@ -221,7 +239,13 @@ born(struct being *b)
 {
 	g_assert_false(b->alive);
 	b->alive = TRUE;
-	b->hung = b->secrets = b->excused = b->paused = FALSE;
+	b->hung = b->excused = b->paused = FALSE;
+	b->secrets = b->from_state;
+	b->stirred = !b->from_state;
+	b->hung = b->from_state && b->bad_state;
+	b->has_state &= !b->from_state || b->config.disk == CONFIG_DISK_EPHEMERAL;
+	b->served = 0;
+	b->used = b->world->now;
 	b->skewed = bad(b->world, 5);
 	b->spoke = b->world->now;
 	b->hung_at = 0;
@@ -360,7 +384,12 @@ sim_launch(struct childhurd *c)
 	PROMISE(b, !b->alive);
 	PROMISE(b, !b->launching);
 	PROMISE(b, b->place);
+	PROMISE(b, !b->listening || c->warm);
+	PROMISE(b, !c->warm || b->has_state);
+	/* a state of a disk that is written to fits no more */
+	PROMISE(b, c->warm || !b->has_state || b->config.disk == CONFIG_DISK_EPHEMERAL);
 	b->launching = TRUE;
+	b->from_state = c->warm;
 	call_off(b, THING_BORN);
 	call_off(b, THING_LAUNCHED);
 	gint64 longest = bad(w, 3) ? WORLD_HOUR : 500;
@@ -401,6 +430,120 @@ sim_quiet(struct childhurd *c)
 	call_off(b, THING_REFUSED);
 	call_off(b, THING_COLLECTED);
 	call_off(b, THING_CLOCK_SET);
+	call_off(b, THING_SAVED);
+	call_off(b, THING_RESTORED);
+	call_off(b, THING_STIRRED);
+}
+
+static enum warm
+sim_warm(struct childhurd *c)
+{
+	const struct being *b = being_of(c);
+	if (!b->warm_possible)
+		return WARM_IMPOSSIBLE;
+	return b->has_state ? WARM_FITS : WARM_NONE;
+}
+
+static void
+sim_save(struct childhurd *c)
+{
+	struct being *b = being_of(c);
+	struct hird_world *w = b->world;
+	PROMISE(b, b->alive || b->reporting);
+	PROMISE(b, b->held || b->invisible);
+	PROMISE(b, !b->builds || b->build_boot != b->boot || b->invisible || b->excused);
+	if (!bad(w, 5))
+		due_in(b, THING_SAVED, 100, bad(w, 5) ? 2 * SAVE_LIMIT : 30 * WORLD_SECOND,
+		       bad(w, 5));
+}
+
+static void
+sim_restore(struct childhurd *c)
+{
+	struct being *b = being_of(c);
+	struct hird_world *w = b->world;
+	check_end(b); /* what is in it ends */
+	PROMISE(b, b->alive || b->reporting);
+	PROMISE(b, b->held || b->invisible);
+	PROMISE(b, b->has_state);
+	b->boot++;
+	b->stirred = FALSE;
+	b->served = 0;
+	w->in_place++;
+	if (b->builds)
+		due_in(b, THING_BUILD_ENDS, 0, 5 * WORLD_SECOND, 0);
+	if (!bad(w, 2))
+		due_in(b, THING_RESTORED, 50, 2 * WORLD_SECOND, bad(w, 2));
+}
+
+static void
+sim_stir(struct childhurd *c)
+{
+	struct being *b = being_of(c);
+	struct hird_world *w = b->world;
+	PROMISE(b, c->state == STATE_RESTORING);
+	if (!bad(w, 2))
+		due_in(b, THING_STIRRED, 500, 5 * WORLD_SECOND, bad(w, 2));
+}
+
+static void
+sim_forget(struct childhurd *c)
+{
+	struct being *b = being_of(c);
+	b->has_state = FALSE;
+	call_off(b, THING_SAVED);
+}
+
+static void
+sim_take_port(struct childhurd *c)
+{
+	struct being *b = being_of(c);
+	PROMISE(b, !b->alive && !b->launching && !b->listening);
+	b->listening = TRUE;
+}
+
+static void
+sim_leave_port(struct childhurd *c)
+{
+	struct being *b = being_of(c);
+	PROMISE(b, b->listening || b->from_state); /* or the world has left it at the stir */
+	b->listening = FALSE;
+}
+
+static void
+begin_build(struct being *b)
+{
+	b->builds = 1;
+	b->built = b->world->now;
+	b->build_boot = b->boot;
+	PROMISE(b, b->stirred);
+	PROMISE(b, !b->config.recycle_after || b->served < b->config.recycle_after || b->invisible);
+	due_in(b, THING_BUILD_ENDS, WORLD_SECOND, 20 * WORLD_MINUTE, 0);
+}
+
+static int
+sim_callers(struct childhurd *c)
+{
+	return being_of(c)->caller;
+}
+
+static int
+sim_pass_on(struct childhurd *c)
+{
+	struct being *b = being_of(c);
+	if (!b->caller)
+		return 0;
+	b->caller = FALSE;
+	b->world->passed_on++;
+	if (b->alive && b->proven_boot == b->boot && !b->builds)
+		begin_build(b);
+	return 1;
+}
+
+static void
+sim_turn_away(struct childhurd *c)
+{
+	being_of(c)->caller = FALSE;
 }
 
 /* The guest goes down by itself: QEMU ends, or Mach has halted and QEMU stays. */
@@ -460,13 +603,14 @@ sim_discard(struct childhurd *c)
 {
 	struct being *b = being_of(c);
 	PROMISE(b, !b->alive && !b->launching);
+	PROMISE(b, !b->has_state || b->config.disk == CONFIG_DISK_EPHEMERAL);
 }
 
 static int
 sim_builds(struct childhurd *c)
 {
 	struct being *b = being_of(c);
-	return b->invisible ? -1 : b->builds;
+	return b->invisible ? -1 : b->builds + b->caller;
 }
 
 static int
@@ -476,7 +620,7 @@ sim_hold(struct childhurd *c)
 	if (b->invisible)
 		return -1;
 	b->held = TRUE;
-	return b->builds;
+	return b->builds + b->caller;
 }
 
 static void
@@ -513,6 +657,12 @@ static gint64
 sim_spoke(struct childhurd *c)
 {
 	return being_of(c)->spoke;
+}
+
+static gint64
+sim_used(struct childhurd *c)
+{
+	return being_of(c)->built;
 }
 
 static gint64
@@ -558,6 +708,16 @@ static const struct world_ops sim_ops = {
     .power_button = sim_power_button,
     .kill = sim_kill,
     .discard = sim_discard,
+    .warm = sim_warm,
+    .save = sim_save,
+    .restore = sim_restore,
+    .stir = sim_stir,
+    .forget = sim_forget,
+    .take_port = sim_take_port,
+    .leave_port = sim_leave_port,
+    .callers = sim_callers,
+    .pass_on = sim_pass_on,
+    .turn_away = sim_turn_away,
     .builds = sim_builds,
     .hold = sim_hold,
     .release = sim_release,
@@ -566,6 +726,7 @@ static const struct world_ops sim_ops = {
     .ask = sim_ask,
     .sign = sim_sign,
     .spoke = sim_spoke,
+    .used = sim_used,
     .changed = sim_changed,
 };
 
@@ -634,9 +795,11 @@ static const struct starts_ops sim_starts = {
 void
 hird_world_command(struct being *b, enum event event)
 {
-	if (event == EVENT_STOP_NOW || event == EVENT_RESTART_NOW || event == EVENT_RESET_NOW)
+	if (event == EVENT_STOP_NOW || event == EVENT_RESTART_NOW || event == EVENT_RESET_NOW ||
+	    event == EVENT_RESET_COLD_NOW)
 		b->excused = TRUE;
-	if (event == EVENT_START || event == EVENT_RESTART || event == EVENT_RESTART_NOW)
+	if (event == EVENT_START || event == EVENT_RESTART || event == EVENT_RESTART_NOW ||
+	    event == EVENT_SLEEP)
 		b->wish_up = TRUE;
 	else if (event == EVENT_STOP || event == EVENT_STOP_NOW)
 		b->wish_up = FALSE;
@@ -653,6 +816,7 @@ operator_speaks(struct hird_world *w)
 	    EVENT_START,     EVENT_START,   EVENT_START,       EVENT_STOP,
 	    EVENT_STOP_NOW,  EVENT_RESTART, EVENT_RESTART_NOW, EVENT_RESET,
 	    EVENT_RESET_NOW, EVENT_DRAIN,   EVENT_UNDRAIN,     EVENT_UNDRAIN,
+	    EVENT_SLEEP,     EVENT_SLEEP,   EVENT_RESET_COLD,  EVENT_RESET_COLD_NOW,
 	};
 	struct being *b = &w->beings[g_rand_int_range(w->rand, 0, (gint32)w->n)];
 	int times = chance(w, 30) ? 3 : 1; /* some operators change their mind at once */
@@ -722,6 +886,7 @@ being_new(struct being *b)
 	b->c = childhurd_new(&b->config, &sim_ops, b);
 	b->timer = -1;
 	b->queued = b->place = b->watched = b->reporting = b->tending = b->held = FALSE;
+	b->listening = b->caller = FALSE;
 	for (int thing = 0; thing < N_DAEMON_THINGS; thing++)
 		call_off(b, thing);
 }
@@ -745,6 +910,7 @@ daemon_dies(struct hird_world *w)
 		call_off(b, THING_BORN);
 		b->launching = FALSE;
 		b->c->drained = b->kept.drained;
+		b->c->warm_failures = b->kept.warm_failures;
 		if (!b->alive)
 			continue;
 		b->watched = TRUE;
@@ -755,7 +921,9 @@ daemon_dies(struct hird_world *w)
 		gboolean want_up = b->kept.want_up;
 		if (!b->alive && !want_up)
 			continue;
-		enum event event = b->alive ? EVENT_FOUND : EVENT_START;
+		enum event event = b->alive	      ? EVENT_FOUND
+				   : b->kept.to_sleep ? EVENT_SLEEP
+						      : EVENT_START;
 		w->events++;
 		w->seen_events[event]++;
 		childhurd_event(b->c, event, "a new daemon");
@@ -790,11 +958,30 @@ build_begins(struct being *b)
 	struct hird_world *w = b->world;
 	due_in(b, THING_BUILD, WORLD_SECOND, 10 * WORLD_MINUTE, 0);
 	gboolean listed = b->as == PUBLISHED_READY || w->now - b->listed_until < 5 * WORLD_SECOND;
-	if (w->good || !listed || !b->alive || b->builds || b->held || b->proven_boot != b->boot)
+	if (!w->good && listed && b->listening && !b->caller && !b->held) {
+		b->caller = TRUE;
+		due_in(b, THING_CALLER_LEAVES, 0, 2 * WORLD_MINUTE, 0);
+		happen(b, EVENT_WOKEN);
 		return;
-	b->builds = 1;
-	b->build_boot = b->boot;
-	due_in(b, THING_BUILD_ENDS, WORLD_SECOND, 20 * WORLD_MINUTE, 0);
+	}
+	/* a half-restored guest lets nobody in, whoever asks it */
+	if (w->good || !listed || !b->alive || b->builds || b->held || !b->stirred ||
+	    b->proven_boot != b->boot)
+		return;
+	begin_build(b);
+}
+
+/* Its slot is seen to be given back before it can be taken again. */
+static void
+build_ends(struct being *b)
+{
+	gboolean seen = b->builds && b->alive && !b->invisible && b->build_boot == b->boot;
+	b->builds = 0;
+	b->used = b->built = b->world->now;
+	if (!seen)
+		return;
+	b->served++;
+	happen(b, EVENT_BUILD_DONE);
 }
 
 static void
@@ -806,13 +993,20 @@ on_guest(struct being *b, enum thing thing, int detail)
 		b->timer = -1;
 		if (b->c->state == STATE_UNRESPONSIVE && hangs(b))
 			b->excused = TRUE;
-		if (b->c->going_down == GOING_DOWN_ASKED && b->hung)
-			b->excused = TRUE; /* it reported its own halt, and does not answer */
+		/* it reported its own halt, and did not answer the last probe */
+		if (b->c->going_down == GOING_DOWN_ASKED &&
+		    (b->hung || w->now - b->woke_at < 2 * PROBE_AGAIN))
+			b->excused = TRUE;
 		happen(b, EVENT_DEADLINE);
 		break;
 	case THING_PREPARED:
 		b->keys = TRUE;
 		write_list(b);
+		if (detail == EVENT_PREPARED && b->c->warm && bad(w, 5)) {
+			b->has_state = FALSE;
+			b->stirred = TRUE; /* nothing was loaded */
+			happen(b, EVENT_UNFIT);
+		}
 		happen(b, detail);
 		break;
 	case THING_LAUNCHED:
@@ -848,7 +1042,7 @@ on_guest(struct being *b, enum thing thing, int detail)
 			break;
 		}
 		gboolean ok = b->alive && !b->hung && b->secrets && !bad(w, 1);
-		gint64 next = ok ? b->config.probe_interval : 2 * WORLD_SECOND;
+		gint64 next = ok ? b->config.probe_interval : PROBE_AGAIN;
 		due_in(b, THING_PROBE, next * 9 / 10, next * 11 / 10, 0);
 		if (ok) {
 			b->proven_boot = b->boot;
@@ -856,6 +1050,9 @@ on_guest(struct being *b, enum thing thing, int detail)
 			happen(b, b->skewed ? EVENT_CLOCK_OFF : EVENT_CLOCK_GOOD);
 		}
 		happen(b, ok ? EVENT_PROBE_OK : EVENT_PROBE_FAILED);
+		if (ok && b->config.idle_timeout && !b->builds &&
+		    w->now - b->used >= b->config.idle_timeout)
+			happen(b, EVENT_IDLE);
 		break;
 	}
 	case THING_REFUSED:
@@ -886,6 +1083,44 @@ on_guest(struct being *b, enum thing thing, int detail)
 		due_in(b, THING_PROBE, 0, WORLD_SECOND, 0);
 		happen(b, EVENT_CLOCK_SET);
 		break;
+	case THING_SAVED:
+		if (!b->alive || b->hung)
+			break;
+		b->has_state = !detail;
+		b->bad_state = bad(w, 10);
+		w->saved_for_sleep += b->c->state == STATE_STOPPING;
+		happen(b, detail ? EVENT_SAVE_FAILED : EVENT_SAVED);
+		break;
+	case THING_RESTORED:
+		if (!b->alive)
+			break;
+		b->hung = b->bad_state;
+		b->hung_at = 0;
+		b->secrets = TRUE;
+		b->store = EVENT_ROOM;
+		b->used = w->now;
+		if (bad(w, 5)) {
+			b->has_state = FALSE;
+			b->stirred = TRUE; /* nothing was loaded */
+			happen(b, EVENT_UNFIT);
+			break;
+		}
+		happen(b, detail ? EVENT_RESTORE_FAILED : EVENT_RESTORED);
+		break;
+	case THING_STIRRED:
+		if (w->lacks) {
+			due_in(b, THING_STIRRED, 2 * WORLD_SECOND, 3 * WORLD_SECOND, 0);
+			happen(b, EVENT_UNASKED);
+			break;
+		}
+		if (!b->alive || b->hung)
+			break;
+		b->listening = FALSE;
+		b->stirred = !detail;
+		b->skewed = FALSE;
+		happen(b, detail ? (bad(w, 50) ? EVENT_START_FAILED : EVENT_RESTORE_FAILED)
+				 : EVENT_STIRRED);
+		break;
 	case THING_LOOKS:
 		if (!b->alive || b->c->qemu != QEMU_RUNNING)
 			break;
@@ -911,6 +1146,7 @@ on_guest(struct being *b, enum thing thing, int detail)
 		break;
 	case THING_WAKES:
 		b->hung = FALSE;
+		b->woke_at = w->now;
 		break;
 	case THING_ROOM:
 		b->paused = FALSE;
@@ -924,7 +1160,10 @@ on_guest(struct being *b, enum thing thing, int detail)
 		build_begins(b);
 		break;
 	case THING_BUILD_ENDS:
-		b->builds = 0;
+		build_ends(b);
+		break;
+	case THING_CALLER_LEAVES:
+		b->caller = FALSE;
 		break;
 	case THING_MISFORTUNE:
 		misfortune(b);
@@ -1002,6 +1241,9 @@ hird_world_new(guint n, guint32 seed)
 		b->config.disk = i % 4 == 1 ? CONFIG_DISK_PERSISTENT : CONFIG_DISK_EPHEMERAL;
 		b->config.store_floor = i % 5 == 4 ? 0 : 1024 * WORLD_MIB;
 		b->invisible = i % 10 == 9;
+		b->warm_possible = i % 6 != 5;
+		b->config.recycle_after = i % 4 == 2 ? 1 + (int)(i % 3) : 0;
+		b->config.idle_timeout = i % 5 == 3 ? 20 * WORLD_MINUTE : 0;
 		w->listed[b->as]++;
 		being_new(b);
 		due_in(b, THING_BUILD, 0, WORLD_MINUTE, 0);

@@ -40,6 +40,9 @@ enum thing {
 	THING_TEND,
 	THING_COLLECTED,
 	THING_CLOCK_SET,
+	THING_SAVED,
+	THING_RESTORED,
+	THING_STIRRED,
 	THING_LOOKS,  /* the daemon checks whether QEMU lets its guest run */
 	THING_REPORT, /* of QEMU's end */
 	N_DAEMON_THINGS,
@@ -52,6 +55,7 @@ enum thing {
 	THING_LACK,  /* the host begins or ceases to lack something; kept for guest 0 */
 	THING_BUILD,
 	THING_BUILD_ENDS,
+	THING_CALLER_LEAVES,
 	THING_MISFORTUNE,
 	N_GUEST_THINGS,
 	/* of the hird */
@@ -87,8 +91,19 @@ struct being {
 	gboolean secrets, hung;
 	gboolean paused; /* by QEMU */
 	gboolean skewed; /* its clock */
-	gint64 spoke;	 /* last output on the console */
-	gint64 hung_at;	 /* when signs of life ended; 0: it hangs but still shows them */
+	/* its warm state, and what it is used for */
+	gboolean warm_possible, has_state;
+	gboolean bad_state;  /* no guest gets up from it */
+	gboolean from_state; /* the QEMU that is being started loads it */
+	gboolean stirred;    /* its random state was not used before, and its port is open */
+	gboolean listening;  /* the daemon has its port */
+	gboolean caller;     /* a coordinator with one of its slots waits there */
+	int served;	     /* builds since it was pristine */
+	gint64 used;	     /* when a build last ran in it, or it became ready */
+	gint64 built;	     /* when a build last ran in it; 0: never */
+	gint64 spoke;	     /* last output on the console */
+	gint64 hung_at;	     /* when signs of life ended; 0: it hangs but still shows them */
+	gint64 woke_at;	     /* when it hung no more */
 	enum event death;
 	/* builds */
 	int builds;
@@ -127,6 +142,7 @@ struct hird_world {
 	guint64 events;
 	guint64 seen_events[N_EVENTS], seen_states[N_STATES], asked[N_THINGS], seen[N_THINGS];
 	guint64 memory_waits, daemons;
+	guint64 passed_on, in_place, saved_for_sleep; /* callers, restores, persistent guests */
 };
 
 #define PROMISE(b, promise)                                                                        \

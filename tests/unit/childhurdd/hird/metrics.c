@@ -105,6 +105,29 @@ test_boot(void)
 	end(&f);
 }
 
+static void
+test_warm(void)
+{
+	struct fake f;
+	begin(&f);
+	f.warm = WARM_FITS;
+	happen(&f, EVENT_SLEEP);
+	assert_says(&f, "guests{state=\"asleep\"} 1");
+	happen(&f, EVENT_WOKEN);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	f.now += 700;
+	happen(&f, EVENT_LAUNCHED);
+	happen(&f, EVENT_STIRRED);
+	f.now += 1500;
+	happen(&f, EVENT_PROBE_OK);
+	assert_says(&f, "wakes_total{guest=\"a\"} 1");
+	assert_says(&f, "restores_total{guest=\"a\"} 1");
+	assert_says(&f, "restore_seconds_sum 1.5");
+	assert_says(&f, "boots_total{guest=\"a\"} 0");
+	end(&f);
+}
+
 /* The events that lead to each failure, from a guest that is started or one that is ready. */
 static const struct path {
 	enum failure reason;
@@ -290,6 +313,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/metrics/all-counters-begin-at-zero", test_nothing_yet);
 	g_test_add_func("/metrics/a-boot-is-counted-once-with-what-it-took", test_boot);
+	g_test_add_func("/metrics/warm-starts-and-wakes-are-counted", test_warm);
 	g_test_add_func("/metrics/each-failure-has-its-reason", test_reasons);
 	g_test_add_func("/metrics/what-people-ask-for-is-no-failure", test_wishes);
 	g_test_add_func("/metrics/restarts-of-an-earlier-daemon-do-not-count", test_restarts);

@@ -160,14 +160,105 @@ test_disk(void)
 	memcpy(boot + 510, "\x55\xaa", 2);
 	g_autofree char *image = g_build_filename(h.dir, "disk.raw", NULL);
 	g_assert_true(g_file_set_contents(image, boot, 1024, NULL));
-	host_configure(&h, "", "image = disk.raw\nimage-format = raw\ndisk-size = 1M\n");
+	host_configure(&h, "", "image = ./disk.raw\nimage-format = raw\ndisk-size = 1M\n");
 	g_autofree char *small = host_check(&h);
 	assert_says(small, "ok       disk: the guests' disks may grow by 1 MiB");
-	host_configure(&h, "", "image = disk.raw\nimage-format = raw\ndisk-size = 16384G\n");
+	host_configure(&h, "", "image = ./disk.raw\nimage-format = raw\ndisk-size = 16384G\n");
 	g_autofree char *large = host_check(&h);
 	assert_says(large, "note     disk: the guests' disks may grow by 16777216 MiB");
 	assert_says(large, "a guest is paused when nothing is left; free some");
 	g_remove(image);
+	host_end(&h);
+}
+
+static guint
+count_of(const char *text, const char *word)
+{
+	g_auto(GStrv) parts = g_strsplit(text, word, -1);
+	return g_strv_length(parts) - 1;
+}
+
+/* One look at KVM for each kind of guest, in whatever order they come. */
+static void
+test_once(void)
+{
+	struct host h;
+	host_begin(&h);
+	host_configure(&h, "",
+		       "image = /nonexistent\n"
+		       "[guest b]\nimage = /nonexistent\nemulator = /bin/false\n"
+		       "[guest c]\nimage = /nonexistent\nemulator = /bin/false\n"
+		       "architecture = x86_64\n"
+		       "[guest d]\nimage = /nonexistent\nemulator = /bin/false\n"
+		       "[guest e]\nimage = /nonexistent\nemulator = /bin/false\n"
+		       "architecture = x86_64\n");
+	g_autofree char *text = host_check(&h);
+	g_assert_cmpuint(count_of(text, "   KVM: "), ==, 2);
+	g_assert_cmpuint(count_of(text, " /bin/false\n"), ==, 1);
+	host_end(&h);
+}
+
+/* What is said of the warm states of a guest with much memory; NULL: nothing. */
+static void
+assert_states(const struct host *h, const char *keys, const char *line)
+{
+	g_autofree char *guest = g_strdup_printf(
+	    "image = ./disk.raw\nimage-format = raw\nmemory-size = 1024G\n%s", keys);
+	host_configure(h, "", guest);
+	g_autofree char *text = host_check(h);
+	if (line)
+		assert_says(text, line);
+	else
+		assert_says_not(text, "warm states: ");
+}
+
+static void
+test_states(void)
+{
+	struct host h;
+	host_begin(&h);
+	host_configure(&h, "", "image = ./disk.raw\nimage-format = raw\nmemory-size = 16M\n");
+	g_autofree char *little = host_check(&h);
+	assert_says(little, "ok       warm states: they may take 32 MiB more in the guests' disks");
+	const char *much = "note     warm states: they may take 2097152 MiB more in the guests' "
+			   "disks, one that is saved anew included, and ";
+	assert_states(&h, "", much);
+	assert_states(&h, "",
+		      "put state-directory on a larger file system, lower memory-size, or "
+		      "write warm-start = no");
+	assert_states(&h, "warm-start = no\n", NULL);
+	assert_states(&h, "disk = persistent\n", NULL);
+	assert_states(&h, "disk = persistent\nidle-timeout = 1h\n", much);
+	assert_states(&h, "disk = persistent\nautostart = asleep\n", much);
+	host_configure(&h, "", "kernel = /dev/null\nmemory-size = 1024G\n");
+	g_autofree char *bare = host_check(&h);
+	assert_says_not(bare, "warm states: ");
+	/* the one that is there needs no more room, and may be saved anew */
+	g_autofree char *folder = g_build_filename(h.state, "a", NULL);
+	g_autofree char *record = g_build_filename(folder, "disk.warm", NULL);
+	g_assert_cmpint(g_mkdir_with_parents(folder, 0700), ==, 0);
+	g_assert_true(g_file_set_contents(record, "", 0, NULL));
+	assert_states(&h, "", "note     warm states: they may take 1048576 MiB more");
+	g_remove(record);
+	g_rmdir(folder);
+	g_rmdir(h.state);
+	host_end(&h);
+}
+
+static void
+test_sleep(void)
+{
+	struct host h;
+	host_begin(&h);
+	host_configure(&h, "", "image = ./disk.raw\nwarm-start = no\nautostart = asleep\n");
+	g_autofree char *cold = host_check(&h);
+	assert_says(cold, "note     a: autostart = asleep puts it to sleep, and warm-start = no: ");
+	host_configure(&h, "", "kernel = /dev/null\nidle-timeout = 1h\n");
+	g_autofree char *bare = host_check(&h);
+	assert_says(bare, "note     a: idle-timeout puts it to sleep, and it has no disk: ");
+	host_configure(&h, "", "image = ./disk.raw\nidle-timeout = 1h\n");
+	g_autofree char *warm = host_check(&h);
+	assert_says_not(warm, "puts it to sleep");
 	host_end(&h);
 }
 
@@ -312,11 +403,14 @@ main(int argc, char **argv)
 			test_new_host);
 	g_test_add_func("/hostcheck/memory-that-the-host-has-not", test_memory);
 	g_test_add_func("/hostcheck/disks-that-may-outgrow-the-file-system", test_disk);
+	g_test_add_func("/hostcheck/warm-states-that-the-file-system-has-no-room-for", test_states);
+	g_test_add_func("/hostcheck/a-guest-that-sleeps-without-a-warm-state", test_sleep);
 	g_test_add_func("/hostcheck/a-list-of-machines-that-guix-does-not-read", test_machines);
 	g_test_add_func("/hostcheck/keys-that-the-coordinator-cannot-read", test_coordinator);
 	g_test_add_func("/hostcheck/ports-that-somebody-has", test_ports);
 	g_test_add_func("/hostcheck/an-address-that-is-not-this-hosts", test_address);
 	g_test_add_func("/hostcheck/a-guest-with-keys-that-nobody-knows", test_own_keys);
+	g_test_add_func("/hostcheck/an-emulator-is-looked-at-once", test_once);
 	g_test_add_func("/hostcheck/each-line-is-a-finding", test_parse);
 	g_test_add_func("/hostcheck/only-a-root-daemon-misses-the-group", test_group);
 	int failed = g_test_run();

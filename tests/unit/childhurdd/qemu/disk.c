@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Good images, bad images, and the overlays on them; with the real qemu-img. */
 #include "childhurdd/qemu/disk.h"
+#include "childhurdd/inject/edits.h"
+#include "childhurdd/inject/injector.h"
 #include "childhurdd/qemu/image.h"
+#include "ssh/secrets/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,12 +26,15 @@ struct place {
 	struct ev_loop *loop;
 	struct tasks *tasks;
 	struct lane *lane;
+	GBytes *edits; /* written into the overlays; NULL: nothing */
+	const char *host_key;
 };
 
 struct outcome {
 	int calls;
 	char *format;
 	GError *error;
+	char *waits, *earlier; /* why, and the first host key of the edits that are there */
 };
 
 static void
@@ -38,6 +44,8 @@ place_make(struct place *place)
 	    g_dir_make_tmp("disk, a:b=c\nd-XXXXXX", NULL); /* all that is special in a name */
 	g_assert_nonnull(place->directory);
 	place->overlay = g_build_filename(place->directory, "disk.qcow2", NULL);
+	place->edits = NULL;
+	place->host_key = NULL;
 	place->loop = ev_loop_new(EVFLAG_AUTO);
 	place->tasks = tasks_new(place->loop, -1);
 	place->lane = lane_new(place->tasks);
@@ -138,6 +146,9 @@ outcome_take(struct disk_job *job, const char *format, const GError *error, void
 	outcome->calls++;
 	outcome->format = g_strdup(format);
 	outcome->error = error ? g_error_copy(error) : NULL;
+	char **earlier;
+	outcome->waits = g_strdup(disk_job_waits(job, &earlier));
+	outcome->earlier = earlier ? g_strdup(earlier[0]) : NULL;
 	disk_job_free(job);
 }
 
@@ -145,6 +156,8 @@ static void
 outcome_clear(struct outcome *outcome)
 {
 	g_free(outcome->format);
+	g_free(outcome->waits);
+	g_free(outcome->earlier);
 	g_clear_error(&outcome->error);
 }
 
@@ -152,7 +165,9 @@ static struct outcome
 prepare(const struct place *place, const char *image, const char *format, gint64 size,
 	gboolean keep)
 {
-	struct disk_spec spec = {image, format, place->overlay, size, keep, NULL, place->lane};
+	char *host_keys[] = {(char *)place->host_key, NULL};
+	struct disk_spec spec = {image, format,	     place->overlay, size,     keep,
+				 NULL,	place->lane, place->edits,   host_keys};
 	struct outcome outcome = {0};
 	g_autofree char *temporary = g_strconcat(place->overlay, ".new", NULL);
 
@@ -166,6 +181,13 @@ prepare(const struct place *place, const char *image, const char *format, gint64
 }
 
 static void
+expect_said(const char *text, const char *said)
+{
+	if (!strstr(text, said))
+		g_error("\"%s\" does not say \"%s\"", text, said);
+}
+
+static void
 expect_good(const struct place *place, const char *image, const char *format, gint64 size,
 	    gboolean keep, const char *found)
 {
@@ -173,6 +195,7 @@ expect_good(const struct place *place, const char *image, const char *format, gi
 
 	g_assert_no_error(outcome.error);
 	g_assert_cmpstr(outcome.format, ==, found);
+	g_assert_cmpstr(outcome.waits, ==, NULL);
 	g_assert_true(g_file_test(place->overlay, G_FILE_TEST_IS_REGULAR));
 	outcome_clear(&outcome);
 }
@@ -186,8 +209,7 @@ expect_error(const struct place *place, const char *image, const char *format, e
 
 	g_assert_error(outcome.error, DISK_ERROR, (int)code);
 	g_assert_null(outcome.format);
-	if (!strstr(outcome.error->message, said))
-		g_error("\"%s\" does not say \"%s\"", outcome.error->message, said);
+	expect_said(outcome.error->message, said);
 	g_assert_nonnull(
 	    strstr(outcome.error->message, code == DISK_ERROR_IMAGE ? image : place->overlay));
 	g_assert_false(g_file_test(place->overlay, G_FILE_TEST_EXISTS));
@@ -677,8 +699,7 @@ expect_kept_error(const struct place *place, const char *image, const char *form
 	struct outcome outcome = prepare(place, image, format, size, TRUE);
 
 	g_assert_error(outcome.error, DISK_ERROR, DISK_ERROR_IMAGE);
-	if (!strstr(outcome.error->message, said))
-		g_error("\"%s\" does not say \"%s\"", outcome.error->message, said);
+	expect_said(outcome.error->message, said);
 	g_assert_nonnull(strstr(outcome.error->message, place->overlay));
 	g_assert_true(g_file_test(place->overlay, G_FILE_TEST_EXISTS)); /* never touched */
 	outcome_clear(&outcome);
@@ -726,7 +747,8 @@ static char *
 checked(const struct place *place, const char *image, char **note)
 {
 	g_autoptr(GError) error = NULL;
-	const struct disk_spec spec = {image, NULL, place->overlay, 0, TRUE, NULL, place->lane};
+	const struct disk_spec spec = {image, NULL,	   place->overlay, 0,	TRUE,
+				       NULL,  place->lane, NULL,	   NULL};
 	gboolean good = disk_check(&spec, note, &error);
 	g_assert_true(good == !error);
 	return error ? g_strdup(error->message) : NULL;
@@ -865,7 +887,8 @@ a_freed_job_leaves_nothing(void)
 	place_make(&place);
 	image = raw_make(&place, "image", MIB);
 	temporary = g_strconcat(place.overlay, ".new", NULL);
-	spec = (struct disk_spec){image, NULL, place.overlay, 0, FALSE, NULL, place.lane};
+	spec =
+	    (struct disk_spec){image, NULL, place.overlay, 0, FALSE, NULL, place.lane, NULL, NULL};
 	for (int keep = 0; keep < 2; keep++) {
 		spec.keep = keep;
 		/* its image is being read */
@@ -974,11 +997,339 @@ a_full_disk_is_an_error_and_leaves_nothing(void)
 	place_remove(&place);
 }
 
+/* --- what is written into the overlay --- */
+
+/* A disk without a table that is a Hurd's root. */
+static char *
+hurd_make(const struct place *place, const char *name)
+{
+	char *path = file_make(place, name, "", 0, 16 * MIB);
+	g_autofree char *tree = path_in(place, "tree");
+	static const char *const folders[] = {"tree", "tree/etc", "tree/hurd"};
+	const char *argv[] = {"/sbin/mke2fs", "-q", "-F", "-o", "hurd", "-d", tree, path, NULL};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(folders); i++) {
+		g_autofree char *folder = path_in(place, folders[i]);
+		g_assert_cmpint(g_mkdir(folder, 0755), ==, 0);
+	}
+	tool(argv);
+	for (gsize i = G_N_ELEMENTS(folders); i--;) {
+		g_autofree char *folder = path_in(place, folders[i]);
+		g_assert_cmpint(rmdir(folder), ==, 0);
+	}
+	return path;
+}
+
+static void
+edits_set(struct place *place, const char *text)
+{
+	g_autoptr(GPtrArray) files =
+	    g_ptr_array_new_with_free_func((GDestroyNotify)secret_file_free);
+	g_clear_pointer(&place->edits, g_bytes_unref);
+	if (!text)
+		return;
+	struct secret_file *file = g_new0(struct secret_file, 1);
+	*file = (struct secret_file){g_strdup("/etc/key"), S_IFREG | 0600,
+				     g_bytes_new(text, strlen(text))};
+	g_ptr_array_add(files, file);
+	g_autoptr(GPtrArray) edits = edits_for(CONFIG_DISTRIBUTION_OTHER, files, "root", "");
+	place->edits = edits_pack(edits);
+}
+
+/* What the guest would find in /etc/key, in a file system that e2fsck has no word against. */
+static void
+expect_key(const struct place *place, const char *expected)
+{
+	g_autofree char *raw = path_in(place, "raw"), *out = NULL;
+	const char *convert[] = {"qemu-img", "convert", "-O", "raw", place->overlay, raw, NULL};
+	const char *check[] = {"/sbin/e2fsck", "-fn", raw, NULL};
+	const char *cat[] = {"/sbin/debugfs", "-R", "cat /etc/key", raw, NULL};
+
+	tool(convert);
+	tool(check);
+	g_assert_true(g_spawn_sync(NULL, (char **)cat, NULL, G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL,
+				   &out, NULL, NULL, NULL));
+	g_assert_cmpstr(out, ==, expected);
+	g_unlink(raw);
+}
+
+static void
+expect_tidy(const struct place *place)
+{
+	g_autofree char *socket = path_in(place, "inject.socket");
+	g_assert_false(g_file_test(socket, G_FILE_TEST_EXISTS));
+}
+
+static void
+what_is_written_is_in_the_overlay(void)
+{
+	struct place place;
+	g_autofree char *image = NULL, *before = NULL, *after = NULL;
+	gsize length;
+
+	place_make(&place);
+	image = hurd_make(&place, "image");
+	g_assert_true(g_file_get_contents(image, &before, &length, NULL));
+	edits_set(&place, "one");
+	expect_good(&place, image, NULL, 0, FALSE, "raw");
+	expect_key(&place, "one");
+	expect_tidy(&place);
+	edits_set(&place, "two");
+	expect_good(&place, image, NULL, 32 * MIB, FALSE, "raw");
+	expect_key(&place, "two");
+	g_assert_true(g_file_get_contents(image, &after, &length, NULL));
+	g_assert_cmpmem(before, length, after, length);
+	edits_set(&place, NULL);
+	place_remove(&place);
+}
+
+static void
+what_cannot_be_written_leaves_no_overlay(void)
+{
+	struct place place;
+	g_autofree char *image = NULL, *hurd = NULL;
+
+	place_make(&place);
+	image = raw_make(&place, "image", MIB);
+	hurd = hurd_make(&place, "hurd");
+	const char *argv[] = {"/sbin/debugfs", "-w", "-R", "ssv state 0", hurd, NULL};
+	edits_set(&place, "one");
+	expect_error(&place, image, NULL, DISK_ERROR_IMAGE,
+		     "its keys cannot be written into a disk made of this image: none of its 0 "
+		     "partitions is the root of a Hurd");
+	expect_tidy(&place);
+	tool(argv);
+	expect_error(&place, hurd, NULL, DISK_ERROR_IMAGE, "is not clean: it was not unmounted");
+	edits_set(&place, NULL);
+	place_remove(&place);
+}
+
+static void
+a_kept_overlay_gets_what_has_changed(void)
+{
+	struct place place;
+	g_autofree char *image = NULL;
+	struct stat first, second;
+
+	place_make(&place);
+	image = hurd_make(&place, "image");
+	edits_set(&place, "one");
+	expect_good(&place, image, NULL, 0, TRUE, "raw");
+	expect_key(&place, "one");
+	g_assert_cmpint(stat(place.overlay, &first), ==, 0);
+	expect_good(&place, image, NULL, 0, TRUE, "raw");
+	g_assert_cmpint(stat(place.overlay, &second), ==, 0);
+	g_assert_cmpint(first.st_mtim.tv_nsec, ==, second.st_mtim.tv_nsec);
+	edits_set(&place, "two, longer");
+	expect_good(&place, image, NULL, 64 * MIB, TRUE, "raw"); /* it grows, too */
+	expect_key(&place, "two, longer");
+	g_assert_cmpint(stat(place.overlay, &second), ==, 0);
+	g_assert_cmpuint(first.st_ino, ==, second.st_ino);
+	edits_set(&place, NULL);
+	place_remove(&place);
+}
+
+/* A program of the user's PATH with another one in front, which is a shell's script; PATH is as
+ * before when the caller gives both back. */
+struct stand_in {
+	char *folder, *path;
+};
+
+static struct stand_in
+stand_in(const char *name, const char *script)
+{
+	struct stand_in in = {g_dir_make_tmp("only-XXXXXX", NULL), g_strdup(g_getenv("PATH"))};
+	g_autofree char *program = g_find_program_in_path(name);
+	g_autofree char *file = g_build_filename(in.folder, name, NULL);
+	g_autofree char *path = g_strdup_printf("%s:%s", in.folder, in.path);
+	g_autofree char *text = g_strdup_printf("#!/bin/sh\nreal=%s\n%s\n", program, script);
+
+	g_assert_true(g_file_set_contents(file, text, -1, NULL));
+	g_assert_cmpint(chmod(file, 0755), ==, 0);
+	g_setenv("PATH", path, TRUE);
+	return in;
+}
+
+static void
+stand_down(struct stand_in *in)
+{
+	g_setenv("PATH", in->path, TRUE);
+	directory_remove(in->folder);
+	g_free(in->folder);
+	g_free(in->path);
+}
+
+static void
+expect_broken(struct place *place, const char *image, const char *program, const char *script,
+	      const char *said)
+{
+	struct stand_in in = stand_in(program, script);
+	struct outcome outcome = prepare(place, image, NULL, 0, TRUE);
+
+	stand_down(&in);
+	g_assert_error(outcome.error, DISK_ERROR, DISK_ERROR_IO);
+	expect_said(outcome.error->message, said);
+	outcome_clear(&outcome);
+}
+
+/* What is killed meanwhile, and when, makes no difference to the overlay. */
+static void
+a_kept_overlay_is_not_written_to_by_halves(void)
+{
+	struct place place;
+	g_autofree char *image = NULL, *layer = NULL;
+
+	place_make(&place);
+	layer = g_strconcat(place.overlay, ".keys", NULL);
+	image = hurd_make(&place, "image");
+	edits_set(&place, "one");
+	expect_good(&place, image, NULL, 0, TRUE, "raw");
+	edits_set(&place, "two");
+	expect_broken(&place, image, "qemu-nbd", "kill -9 $PPID",
+		      "the guest's keys cannot be written into it: childhurd-inject was killed by "
+		      "signal 9 (Killed)");
+	expect_key(&place, "one");
+	/* the first cluster of the layer is written, and no more */
+	expect_broken(&place, image, "qemu-nbd", "ulimit -f 512; exec \"$real\" \"$@\"",
+		      "written into it: the disk cannot be written: No space left on device");
+	expect_key(&place, "one");
+	expect_broken(&place, image, "qemu-nbd", "kill -9 $$",
+		      "written into it: qemu-nbd ended with signal 9");
+	expect_key(&place, "one");
+	g_assert_false(g_file_test(layer, G_FILE_TEST_EXISTS));
+	/* before it goes into the overlay, and after that */
+	expect_broken(&place, image, "qemu-img",
+		      "[ $1 = commit ] && kill -9 $$; exec \"$real\" \"$@\"",
+		      "qemu-img commit was killed by signal 9");
+	expect_key(&place, "one");
+	g_assert_true(g_file_test(layer, G_FILE_TEST_EXISTS));
+	expect_broken(&place, image, "qemu-img", "\"$real\" \"$@\"; [ $1 = commit ] && kill -9 $$",
+		      "qemu-img commit was killed by signal 9");
+	g_assert_true(g_file_test(layer, G_FILE_TEST_EXISTS));
+	edits_set(&place, NULL); /* it is no matter that nothing is to be written now */
+	expect_good(&place, image, NULL, 64 * MIB, TRUE, "raw");
+	expect_key(&place, "two");
+	g_assert_false(g_file_test(layer, G_FILE_TEST_EXISTS));
+	edits_set(&place, "three");
+	expect_good(&place, image, NULL, 64 * MIB, TRUE, "raw");
+	expect_key(&place, "three");
+	edits_set(&place, NULL);
+	place_remove(&place);
+}
+
+/* Of a disk that is thrown away nothing comes into another one. */
+static void
+a_layer_goes_with_its_overlay(void)
+{
+	struct place place;
+	g_autofree char *image = NULL, *layer = NULL;
+
+	place_make(&place);
+	layer = g_strconcat(place.overlay, ".keys", NULL);
+	image = hurd_make(&place, "image");
+	edits_set(&place, "one");
+	for (int keep = 0; keep < 2; keep++) {
+		expect_good(&place, image, NULL, 0, TRUE, "raw");
+		edits_set(&place, "two");
+		expect_broken(&place, image, "qemu-img",
+			      "[ $1 = commit ] && kill -9 $$; exec \"$real\" \"$@\"", "");
+		g_assert_true(g_file_test(layer, G_FILE_TEST_EXISTS));
+		edits_set(&place, "one");
+		g_unlink(place.overlay);
+		expect_good(&place, image, NULL, 0, keep, "raw");
+		expect_key(&place, "one");
+		g_assert_false(g_file_test(layer, G_FILE_TEST_EXISTS));
+		g_unlink(place.overlay);
+	}
+	edits_set(&place, NULL);
+	place_remove(&place);
+}
+
+static void
+expect_waits(const struct place *place, const char *image, const char *said)
+{
+	struct outcome outcome = prepare(place, image, NULL, 0, TRUE);
+
+	g_assert_no_error(outcome.error);
+	g_assert_nonnull(outcome.waits);
+	expect_said(outcome.waits, said);
+	g_assert_null(strstr(outcome.waits, "elsewhere"));
+	g_assert_null(strstr(outcome.waits, "convert"));
+	g_assert_cmpstr(outcome.earlier, ==, "ssh-ed25519 ONE");
+	expect_tidy(place);
+	outcome_clear(&outcome);
+}
+
+/* The valid flag, which a guest clears when it mounts the file system. */
+static void
+valid_set(const struct place *place, const char *write)
+{
+	const char *argv[] = {"qemu-io", "-f", "qcow2", "-c", write, place->overlay, NULL};
+	tool(argv);
+}
+
+static void
+a_kept_overlay_that_cannot_be_written_to_keeps_what_it_has(void)
+{
+	struct place place;
+	g_autofree char *image = NULL, *much = g_strnfill(20 * MIB, 'a');
+
+	place_make(&place);
+	image = hurd_make(&place, "image");
+	place.host_key = "ssh-ed25519 ONE";
+	edits_set(&place, "one");
+	expect_good(&place, image, NULL, 0, TRUE, "raw");
+	place.host_key = "ssh-ed25519 TWO";
+	valid_set(&place, "write -P 0 1082 2");
+	expect_good(&place, image, NULL, 0, TRUE, "raw"); /* nothing is to be written */
+	edits_set(&place, "two");
+	expect_waits(&place, image, "is not clean: it was not unmounted, or has errors");
+	expect_waits(&place, image, "is not clean");
+	valid_set(&place, "write -P 1 1082 1");
+	expect_key(&place, "one");
+	edits_set(&place, much);
+	expect_waits(&place, image, "its file system is full; make room in it");
+	expect_key(&place, "one");
+	edits_set(&place, "two");
+	expect_good(&place, image, NULL, 0, TRUE, "raw");
+	expect_key(&place, "two");
+	edits_set(&place, NULL);
+	place_remove(&place);
+}
+
+static void
+no_qemu_nbd_is_said_with_its_package(void)
+{
+	struct place place;
+	g_autofree char *image = NULL, *old = g_strdup(g_getenv("PATH"));
+	g_autofree char *program = g_find_program_in_path("qemu-img");
+
+	place_make(&place);
+	image = hurd_make(&place, "image");
+	g_autofree char *only = g_dir_make_tmp("only-XXXXXX", NULL);
+	g_autofree char *link = g_build_filename(only, "qemu-img", NULL);
+	g_assert_cmpint(symlink(program, link), ==, 0);
+	edits_set(&place, "one");
+	g_setenv("PATH", only, TRUE);
+	struct outcome outcome = prepare(&place, image, NULL, 0, FALSE);
+	g_setenv("PATH", old, TRUE);
+	directory_remove(only);
+	g_assert_nonnull(outcome.error);
+	if (!strstr(outcome.error->message,
+		    "there is no qemu-nbd in PATH; install it (Debian: qemu-utils"))
+		g_error("%s", outcome.error->message);
+	outcome_clear(&outcome);
+	edits_set(&place, NULL);
+	place_remove(&place);
+}
+
 #define TEST(name, function) g_test_add_func("/disk/" name, function)
 
 int
 main(int argc, char **argv)
 {
+	if (injector_wanted(argc, argv))
+		return injector_main(argv);
 	g_test_init(&argc, &argv, NULL);
 	TEST("a-qcow2-image-gets-an-overlay", a_qcow2_image_gets_an_overlay);
 	TEST("a-raw-image-that-looks-like-a-disk-is-known",
@@ -1016,6 +1367,15 @@ main(int argc, char **argv)
 	TEST("an-image-that-was-moved-is-the-disks", an_image_that_was_moved_is_the_disks);
 	TEST("a-disk-without-a-record-is-told-of-with-what-keeps-it",
 	     a_disk_without_a_record_is_told_of_with_what_keeps_it);
+	TEST("what-is-written-is-in-the-overlay", what_is_written_is_in_the_overlay);
+	TEST("what-cannot-be-written-leaves-no-overlay", what_cannot_be_written_leaves_no_overlay);
+	TEST("a-kept-overlay-gets-what-has-changed", a_kept_overlay_gets_what_has_changed);
+	TEST("a-kept-overlay-is-not-written-to-by-halves",
+	     a_kept_overlay_is_not_written_to_by_halves);
+	TEST("a-layer-goes-with-its-overlay", a_layer_goes_with_its_overlay);
+	TEST("a-kept-overlay-that-cannot-be-written-to-keeps-what-it-has",
+	     a_kept_overlay_that_cannot_be_written_to_keeps_what_it_has);
+	TEST("no-qemu-nbd-is-said-with-its-package", no_qemu_nbd_is_said_with_its_package);
 	TEST("left-overs-of-a-killed-daemon-do-not-matter",
 	     left_overs_of_a_killed_daemon_do_not_matter);
 	TEST("a-freed-job-leaves-nothing", a_freed_job_leaves_nothing);

@@ -170,6 +170,31 @@ test_options(void)
 	g_ptr_array_unref(guest.forwards);
 }
 
+/* What a saved state depends on has no ports, and is the same for a boot and a start from it. */
+static void
+test_lasting(void)
+{
+	struct config_guest guest = guest_make();
+	struct domain_spec spec = {.guest = &guest,
+				   .uuid = "d7b3b1a6-0000-5000-a000-000000000001",
+				   .emulator = "/usr/bin/qemu-system-x86_64",
+				   .console_log = "/state/a/console.log"};
+	g_autofree char *lasting = domain_lasting(&spec), *xml = domain_xml(&spec);
+	g_assert_null(strstr(lasting, "hostfwd"));
+	g_assert_null(strstr(xml, "-loadvm"));
+	spec.load = "childhurd-a";
+	guest.ssh_port = 10023;
+	g_autofree char *again = domain_lasting(&spec), *loading = domain_xml(&spec);
+	g_assert_cmpstr(lasting, ==, again);
+	g_assert_nonnull(strstr(loading, "<qemu:arg value=\"-loadvm\"/>"
+					 "<qemu:arg value=\"childhurd-a\"/>"));
+	guest.network = CONFIG_NETWORK_ISOLATED;
+	g_autofree char *isolated = domain_lasting(&spec);
+	g_assert_cmpstr(lasting, !=, isolated);
+	g_ptr_array_unref(guest.modules);
+	g_ptr_array_unref(guest.forwards);
+}
+
 static void
 test_uuid(void)
 {
@@ -192,6 +217,7 @@ main(int argc, char **argv)
 	g_test_add_func("/domain/forwards-are-on-the-listen-address-only", test_network);
 	g_test_add_func("/domain/mach-is-booted-with-its-modules", test_multiboot);
 	g_test_add_func("/domain/cpu-clock-and-options-reach-qemu-as-they-are", test_options);
+	g_test_add_func("/domain/a-saved-state-does-not-depend-on-ports", test_lasting);
 	g_test_add_func("/domain/a-uuid-is-the-guests-own", test_uuid);
 	return g_test_run();
 }

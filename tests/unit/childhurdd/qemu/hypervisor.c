@@ -7,6 +7,7 @@
 #include "childhurdd/qemu/hypervisor.h"
 
 #include <dlfcn.h>
+#include <libvirt/libvirt-qemu.h>
 #include <libvirt/libvirt.h>
 #include <stdio.h>
 #include <string.h>
@@ -86,6 +87,25 @@ virDomainShutdownFlags(virDomainPtr domain, unsigned int flags)
 	return virDomainDestroy(domain);
 }
 
+/* QEMU's human monitor: the test driver has none. A command is held until it may be answered. */
+static GString *commands;	      /* each with a semicolon; from here on under lock */
+static const char *refused, *refusal; /* that verb fails with these words */
+static gboolean monitor_is_held;
+
+int
+virDomainQemuMonitorCommand(virDomainPtr domain, const char *command, char **answer,
+			    unsigned int flags)
+{
+	g_mutex_lock(&lock);
+	g_string_append_printf(commands, "%s;", command);
+	g_cond_broadcast(&changed);
+	while (monitor_is_held)
+		g_cond_wait(&changed, &lock);
+	*answer = strdup(refused && g_str_has_prefix(command, refused) ? refusal : "");
+	g_mutex_unlock(&lock);
+	return 0;
+}
+
 /* --- a hypervisor --- */
 
 static struct ev_loop *loop;
@@ -99,10 +119,13 @@ static struct {
 	gboolean told;
 } last;
 
+static int pauses; /* that were reported */
+
 static void
 on_event(enum hypervisor_event event, const struct hypervisor_qemu *qemu, const char *detail,
 	 void *data)
 {
+	pauses += event == HYPERVISOR_PAUSED;
 	last.event = event;
 	last.id = qemu->id;
 	g_free(last.uuid);
@@ -248,12 +271,17 @@ assert_gone(struct answer *answer, const char *why)
 static void
 assert_all_gone(const struct hypervisor_qemu *qemu, const char *why)
 {
-	struct answer answers[4] = {0};
+	struct answer answers[7] = {0};
 	hypervisor_power_button(hypervisor, qemu, on_done, &answers[0]);
 	hypervisor_monitor(hypervisor, qemu, "quit", on_done, &answers[1]);
 	hypervisor_look(hypervisor, qemu, on_done, &answers[2]);
 	hypervisor_resume(hypervisor, qemu, on_done, &answers[3]);
-	for (gsize i = 0; i < G_N_ELEMENTS(answers); i++)
+	for (gsize i = 0; i < HYPERVISOR_CALLS_MAX; i++)
+		assert_gone(&answers[i], why);
+	hypervisor_save(hypervisor, qemu, "a", FALSE, on_done, &answers[4]);
+	hypervisor_load(hypervisor, qemu, "a", on_done, &answers[5]);
+	hypervisor_drop(hypervisor, qemu, "a", on_done, &answers[6]);
+	for (gsize i = HYPERVISOR_CALLS_MAX; i < G_N_ELEMENTS(answers); i++)
 		assert_gone(&answers[i], why);
 	end(qemu);
 }
@@ -336,12 +364,130 @@ test_slow_call(void)
 	end(&second);
 }
 
+/* What was said to the monitor since the last look. */
+static void
+assert_commands(const char *expected)
+{
+	g_mutex_lock(&lock);
+	g_assert_cmpstr(commands->str, ==, expected);
+	g_string_truncate(commands, 0);
+	g_mutex_unlock(&lock);
+}
+
+static void
+monitor_answers(const char *verb, const char *words)
+{
+	g_mutex_lock(&lock);
+	refused = verb;
+	refusal = words;
+	g_mutex_unlock(&lock);
+}
+
+static void
+assert_refused(struct answer *answer, const char *words)
+{
+	wait_for(&answer->done);
+	g_assert_error(answer->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR);
+	g_assert_cmpstr(answer->error->message, ==, words);
+	g_clear_error(&answer->error);
+	answer->done = FALSE;
+}
+
+static void
+test_state_commands(void)
+{
+	struct hypervisor_qemu qemu = start();
+	struct answer answer = {0};
+	hypervisor_save(hypervisor, &qemu, "a", FALSE, on_done, &answer);
+	wait_for(&answer.done);
+	g_assert_no_error(answer.error);
+	assert_commands("savevm a;");
+	answer.done = FALSE;
+	hypervisor_load(hypervisor, &qemu, "a", on_done, &answer);
+	wait_for(&answer.done);
+	g_assert_no_error(answer.error);
+	assert_commands("loadvm a;");
+	monitor_answers("savevm", "broken: -5\r\nError: no room\r\n");
+	answer.done = FALSE;
+	hypervisor_save(hypervisor, &qemu, "a", TRUE, on_done, &answer);
+	assert_refused(&answer, "QEMU's savevm: broken: -5; no room");
+	assert_commands("stop;savevm a;cont;"); /* it goes on */
+	monitor_answers("delvm", "Error: Device 'd' could not find snapshot 'a'");
+	hypervisor_drop(hypervisor, &qemu, "a", on_done, &answer);
+	wait_for(&answer.done);
+	g_assert_no_error(answer.error);
+	answer.done = FALSE;
+	monitor_answers("delvm", "Error: input/output error");
+	hypervisor_drop(hypervisor, &qemu, "a", on_done, &answer);
+	assert_refused(&answer, "QEMU's delvm: input/output error");
+	monitor_answers(NULL, NULL);
+	assert_commands("delvm a;delvm a;");
+	end(&qemu);
+}
+
+/* What libvirt reports of a pause; then another report, after which it is known what became of it.
+ */
+static void
+report_pause(virDomainPtr domain)
+{
+	lifecycle(theirs, domain, VIR_DOMAIN_EVENT_SUSPENDED, 0, lifecycle_data);
+	lifecycle(theirs, domain, VIR_DOMAIN_EVENT_RESUMED, 0, lifecycle_data);
+	report(domain, VIR_DOMAIN_EVENT_STARTED, FALSE);
+}
+
+static void
+test_our_pause(void)
+{
+	struct hypervisor_qemu qemu = start();
+	virDomainPtr domain = virDomainLookupByUUIDString(theirs, OURS);
+	struct answer answer = {0};
+	report(domain, VIR_DOMAIN_EVENT_STARTED, FALSE);
+	pauses = 0;
+	g_mutex_lock(&lock);
+	monitor_is_held = TRUE;
+	hypervisor_save(hypervisor, &qemu, "a", FALSE, on_done, &answer);
+	while (!commands->len)
+		wait_for_change();
+	g_mutex_unlock(&lock);
+	lifecycle(theirs, domain, VIR_DOMAIN_EVENT_SUSPENDED, 0, lifecycle_data);
+	report(domain, VIR_DOMAIN_EVENT_STOPPED, TRUE);
+	g_assert_cmpint(pauses, ==, 0);
+	g_mutex_lock(&lock);
+	monitor_is_held = FALSE;
+	g_cond_broadcast(&changed);
+	g_mutex_unlock(&lock);
+	wait_for(&answer.done);
+	g_assert_cmpint(pauses, ==, 1); /* somebody else may have paused it meanwhile */
+	report_pause(domain);
+	g_assert_cmpint(pauses, ==, 3); /* a person's */
+
+	/* it stands still as long as we want */
+	answer.done = FALSE;
+	hypervisor_save(hypervisor, &qemu, "b", TRUE, on_done, &answer);
+	wait_for(&answer.done);
+	lifecycle(theirs, domain, VIR_DOMAIN_EVENT_SUSPENDED, 0, lifecycle_data);
+	report(domain, VIR_DOMAIN_EVENT_STOPPED, TRUE);
+	g_assert_cmpint(pauses, ==, 3);
+	assert_commands("savevm a;stop;savevm b;");
+
+	/* the next QEMU of the guest is another matter */
+	virDomainFree(domain);
+	end(&qemu);
+	qemu = start();
+	domain = virDomainLookupByUUIDString(theirs, OURS);
+	report_pause(domain);
+	g_assert_cmpint(pauses, ==, 5);
+	virDomainFree(domain);
+	end(&qemu);
+}
+
 int
 main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_autofree char *folder = g_dir_make_tmp("hypervisor-XXXXXX", NULL);
 	g_autofree char *log = g_build_filename(folder, "libvirt.log", NULL);
+	commands = g_string_new(NULL);
 	loop = ev_loop_new(EVFLAG_AUTO);
 	struct tasks *tasks = tasks_new(loop, 4);
 	hypervisor = hypervisor_new(tasks, DRIVER, folder, folder, NULL, on_event, NULL, NULL);
@@ -355,7 +501,11 @@ main(int argc, char **argv)
 			test_another_domain);
 	g_test_add_func("/hypervisor/no-qemu-starts-while-a-call-acts-on-the-one-before",
 			test_slow_call);
+	g_test_add_func("/hypervisor/a-state-is-saved-and-loaded-by-the-monitor",
+			test_state_commands);
+	g_test_add_func("/hypervisor/our-own-pause-is-not-reported-and-others-are", test_our_pause);
 	int status = g_test_run();
+	g_string_free(commands, TRUE);
 	tasks_finish(tasks);
 	virConnectClose(theirs);
 	ev_loop_destroy(loop);

@@ -111,8 +111,8 @@ expect(struct place *place, const char *emulator, const char *device, gboolean u
 {
 	struct answer answer = {0};
 
-	kvm_probe_device(place->loop, emulator, place->directory, device, NULL, answer_take,
-			 &answer);
+	kvm_probe_device(place->loop, KVM_GUEST_32, emulator, place->directory, device, NULL,
+			 answer_take, &answer);
 	g_assert_cmpint(answer.calls, ==, 0); /* never from within */
 	ev_run(place->loop, 0);
 	g_assert_cmpint(answer.calls, ==, 1);
@@ -127,6 +127,7 @@ expect(struct place *place, const char *emulator, const char *device, gboolean u
 
 extern const char kvm_probe_sector[];
 extern const char kvm_probe_sector_end[];
+extern const guint16 kvm_probe_long_at;
 
 static void
 status_take(struct child *child, int status, const char *output, const GError *error, void *data)
@@ -136,8 +137,9 @@ status_take(struct child *child, int status, const char *output, const GError *e
 	*(int *)data = status;
 }
 
-static void
-the_boot_sector_answers_under_tcg(void)
+/* What QEMU exits with when it runs the sector on that processor. */
+static int
+sector_run(gboolean wants_long, const char *cpu)
 {
 	struct place place;
 	g_autofree char *drive = NULL, *path = NULL;
@@ -145,6 +147,8 @@ the_boot_sector_answers_under_tcg(void)
 	const char *argv[] = {"qemu-system-x86_64",
 			      "-accel",
 			      "tcg",
+			      "-cpu",
+			      cpu,
 			      "-m",
 			      "16",
 			      "-nodefaults",
@@ -159,20 +163,37 @@ the_boot_sector_answers_under_tcg(void)
 			      NULL};
 	struct child *child;
 	int status = -1;
+	char sector[512];
 
 	place_make(&place, "");
-	g_assert_cmpint(kvm_probe_sector_end - kvm_probe_sector, ==, 512);
-	g_assert_true(g_file_set_contents(place.device, kvm_probe_sector, 512, NULL));
+	g_assert_cmpint(kvm_probe_sector_end - kvm_probe_sector, ==, sizeof sector);
+	memcpy(sector, kvm_probe_sector, sizeof sector);
+	sector[kvm_probe_long_at] = (char)wants_long;
+	g_assert_true(g_file_set_contents(place.device, sector, sizeof sector, NULL));
 	parts = g_strsplit(place.device, ",", -1);
 	path = g_strjoinv(",,", parts);
 	drive = g_strdup_printf("file=%s,format=raw,if=ide", path);
-	argv[13] = drive;
+	argv[15] = drive;
 	child = child_run(place.loop, argv, 60000, status_take, &status);
 	ev_run(place.loop, 0);
 	child_free(child);
 	g_assert_true(WIFEXITED(status));
-	g_assert_cmpint(WEXITSTATUS(status), ==, 85);
 	place_remove(&place);
+	return WEXITSTATUS(status);
+}
+
+static void
+the_boot_sector_answers_under_tcg(void)
+{
+	g_assert_cmpint(sector_run(FALSE, "qemu64"), ==, 85);
+	g_assert_cmpint(sector_run(FALSE, "pentium3"), ==, 85);
+}
+
+static void
+long_mode_is_seen_where_it_is(void)
+{
+	g_assert_cmpint(sector_run(TRUE, "qemu64"), ==, 85);
+	g_assert_cmpint(sector_run(TRUE, "pentium3"), ==, 0); /* it has none */
 }
 
 static void
@@ -198,6 +219,30 @@ the_emulator_is_given_the_boot_sector(void)
 	place_make(&place, "for last; do :; done; path=${last#file=}; path=${path%,format=*}\n"
 			   "test $(wc -c < \"$(echo \"$path\" | sed s/,,/,/)\") = 512 && exit 85");
 	expect(&place, place.emulator, place.device, TRUE, "KVM runs 32-bit guests here");
+	place_remove(&place);
+}
+
+/* Each kind of guest has its own sector, and its own answer. */
+static void
+a_64_bit_guest_is_probed_by_itself(void)
+{
+	struct place place;
+	struct answer answer = {0};
+
+	place_make(&place, "for last; do :; done; path=${last#file=}; path=${path%,format=*}\n"
+			   "sum=$(md5sum < \"$(echo \"$path\" | sed s/,,/,/)\")\n"
+			   "test -e \"$0.sum\" || { echo \"$sum\" > \"$0.sum\"; exit 85; }\n"
+			   "test \"$sum\" != \"$(cat \"$0.sum\")\"");
+	expect(&place, place.emulator, place.device, TRUE, "KVM runs 32-bit guests here");
+	kvm_probe_device(place.loop, KVM_GUEST_64, place.emulator, place.directory, place.device,
+			 NULL, answer_take, &answer);
+	ev_run(place.loop, 0);
+	g_assert_false(answer.usable);
+	g_assert_cmpstr(answer.why, ==,
+			"KVM does not run 64-bit guests here (the probe exited with status 0)");
+	g_free(answer.why);
+	expect(&place, place.emulator, place.device, TRUE, "(remembered in ");
+	g_assert_cmpuint(runs(&place), ==, 2);
 	place_remove(&place);
 }
 
@@ -356,8 +401,8 @@ a_state_directory_that_cannot_be_written_is_told(void)
 	struct answer answer = {0};
 
 	place_make(&place, "exit 85");
-	kvm_probe_device(place.loop, place.emulator, "/proc/self/nowhere", place.device, NULL,
-			 answer_take, &answer);
+	kvm_probe_device(place.loop, KVM_GUEST_32, place.emulator, "/proc/self/nowhere",
+			 place.device, NULL, answer_take, &answer);
 	ev_run(place.loop, 0);
 	g_assert_false(answer.usable);
 	g_assert_nonnull(strstr(answer.why, "cannot write its boot sector in /proc/self/nowhere"));
@@ -388,8 +433,8 @@ a_freed_probe_is_silent_and_leaves_nothing(void)
 	struct answer answer = {0};
 
 	place_make(&place, "exec sleep 1000");
-	kvm_probe_free(kvm_probe_device(place.loop, place.emulator, place.directory, place.device,
-					NULL, answer_take, &answer));
+	kvm_probe_free(kvm_probe_device(place.loop, KVM_GUEST_32, place.emulator, place.directory,
+					place.device, NULL, answer_take, &answer));
 	ev_run(place.loop, 0);
 	g_assert_cmpint(answer.calls, ==, 0);
 	kvm_probe_free(NULL);
@@ -406,12 +451,13 @@ this_machine_gets_an_answer_in_time(void)
 	gint64 start = g_get_monotonic_time();
 
 	place_make(&place, "");
-	kvm_probe_new(place.loop, "qemu-system-x86_64", place.directory, NULL, answer_take, &first);
+	kvm_probe_new(place.loop, KVM_GUEST_32, "qemu-system-x86_64", place.directory, NULL,
+		      answer_take, &first);
 	ev_run(place.loop, 0);
 	g_assert_cmpint(g_get_monotonic_time() - start, <, (KVM_PROBE_LIMIT + 2000) * 1000);
 	g_test_message("%s", first.why);
-	kvm_probe_new(place.loop, "qemu-system-x86_64", place.directory, NULL, answer_take,
-		      &second);
+	kvm_probe_new(place.loop, KVM_GUEST_32, "qemu-system-x86_64", place.directory, NULL,
+		      answer_take, &second);
 	ev_run(place.loop, 0);
 	g_assert_cmpint(first.calls, ==, 1);
 	g_assert_cmpint(second.calls, ==, 1);
@@ -444,7 +490,9 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 #if defined(__x86_64__) || defined(__i386__)
 	TEST("the-boot-sector-answers-under-tcg", the_boot_sector_answers_under_tcg);
+	TEST("long-mode-is-seen-where-it-is", long_mode_is_seen_where_it_is);
 	TEST("exit-status-85-is-a-yes", exit_status_85_is_a_yes);
+	TEST("a-64-bit-guest-is-probed-by-itself", a_64_bit_guest_is_probed_by_itself);
 	TEST("the-emulator-is-given-the-boot-sector", the_emulator_is_given_the_boot_sector);
 	TEST("any-other-end-is-a-no", any_other_end_is_a_no);
 	TEST("silence-is-a-no-after-the-limit", silence_is_a_no_after_the_limit);

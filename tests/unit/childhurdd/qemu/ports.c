@@ -45,6 +45,43 @@ test_taken(void)
 	g_assert_no_error(error);
 }
 
+/* Another process may have the port at another address. */
+static void
+test_addresses(void)
+{
+	struct sockaddr_in name;
+	int fd = listen_anywhere(&name), ready[2];
+	int port = ntohs(name.sin_port);
+	char byte = 0;
+	close(fd);
+	g_assert_cmpint(pipe(ready), ==, 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		name.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+		int its = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (bind(its, (struct sockaddr *)&name, sizeof name) < 0 || listen(its, 2) < 0 ||
+		    write(ready[1], &byte, 1) != 1)
+			_exit(1);
+		pause();
+	}
+	g_assert_cmpint(read(ready[0], &byte, 1), ==, 1);
+	close(ready[0]);
+	close(ready[1]);
+	g_assert_true(port_is_free("127.0.0.1", port, NULL));
+	g_assert_cmpint(port_owner("127.0.0.1", port), ==, 0);
+	g_assert_cmpint(port_owner("127.0.0.2", port), ==, pid);
+	g_assert_cmpint(port_owner("0.0.0.0", port), ==, pid);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	g_assert_cmpint(bind(fd, (struct sockaddr *)&name, sizeof name), ==, 0);
+	g_assert_cmpint(listen(fd, 2), ==, 0);
+	g_assert_cmpint(port_owner("127.0.0.1", port), ==, getpid());
+	g_assert_cmpint(port_owner("127.0.0.2", port), ==, pid);
+	close(fd);
+	kill(pid, SIGKILL);
+	g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+}
+
 /* A server for IPv6 that also takes connections of IPv4, as most do. */
 static void
 test_taken_in_ipv6(void)
@@ -161,6 +198,7 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/ports/a-taken-port-names-who-has-it", test_taken);
+	g_test_add_func("/ports/who-has-a-port-has-it-at-an-address", test_addresses);
 	g_test_add_func("/ports/a-server-for-both-protocols-is-named", test_taken_in_ipv6);
 	g_test_add_func("/ports/connections-have-ports-and-ours-leave-them-free", test_connection);
 	g_test_add_func("/ports/the-other-end-of-a-connection-is-known", test_peer);

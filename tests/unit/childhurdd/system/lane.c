@@ -13,7 +13,7 @@ struct bed {
 	struct tasks *tasks;
 	struct lane *lane;
 	GMutex lock;
-	GCond opened;
+	GCond moved;   /* open, or a job's begun */
 	gboolean open; /* the file system answers */
 	int ended, destroyed, late, wanted;
 	char *message;
@@ -23,6 +23,7 @@ struct job {
 	struct bed *bed;
 	const char *file;
 	gboolean stuck; /* until the bed is open */
+	gboolean begun; /* it has touched its file */
 	int ended;	/* its place in the order of ends; 0: none */
 };
 
@@ -31,7 +32,7 @@ bed_init(struct bed *bed)
 {
 	*bed = (struct bed){.loop = ev_loop_new(EVFLAG_AUTO)};
 	g_mutex_init(&bed->lock);
-	g_cond_init(&bed->opened);
+	g_cond_init(&bed->moved);
 	bed->tasks = tasks_new(bed->loop, -1);
 	bed->lane = lane_new(bed->tasks);
 }
@@ -41,7 +42,7 @@ bed_open(struct bed *bed)
 {
 	g_mutex_lock(&bed->lock);
 	bed->open = TRUE;
-	g_cond_broadcast(&bed->opened);
+	g_cond_broadcast(&bed->moved);
 	g_mutex_unlock(&bed->lock);
 }
 
@@ -53,7 +54,7 @@ bed_clear(struct bed *bed)
 	tasks_finish(bed->tasks);
 	ev_loop_destroy(bed->loop);
 	g_mutex_clear(&bed->lock);
-	g_cond_clear(&bed->opened);
+	g_cond_clear(&bed->moved);
 	g_free(bed->message);
 }
 
@@ -63,8 +64,20 @@ job_work(void *data)
 	struct job *job = data;
 	lane_touch("image", job->file);
 	g_mutex_lock(&job->bed->lock);
+	job->begun = TRUE;
+	g_cond_broadcast(&job->bed->moved);
 	while (job->stuck && !job->bed->open)
-		g_cond_wait(&job->bed->opened, &job->bed->lock);
+		g_cond_wait(&job->bed->moved, &job->bed->lock);
+	g_mutex_unlock(&job->bed->lock);
+}
+
+/* Its limit counts from here on, as the loop does not run yet. */
+static void
+await_begun(struct job *job)
+{
+	g_mutex_lock(&job->bed->lock);
+	while (!job->begun)
+		g_cond_wait(&job->bed->moved, &job->bed->lock);
 	g_mutex_unlock(&job->bed->lock);
 }
 
@@ -122,6 +135,7 @@ test_late(void)
 	struct job behind = {.bed = &bed, .file = "/b"}, beside = {.bed = &bed, .file = "/c"};
 	bed.wanted = 3;
 	lane_run(bed.lane, SHORT, job_work, job_done, job_destroy, &stuck);
+	await_begun(&stuck);
 	lane_run(bed.lane, SHORT, job_work, job_done, job_destroy, &behind);
 	lane_run(other, LIMIT, job_work, job_done, job_destroy, &beside);
 	ev_run(bed.loop, 0);

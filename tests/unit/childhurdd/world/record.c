@@ -24,6 +24,12 @@ test_round_trip(void)
 					 .going_down = TRUE,
 					 .discard = TRUE,
 					 .enrolled = TRUE,
+					 .saving = TRUE,
+					 .restoring = TRUE,
+					 .cold = TRUE,
+					 .to_sleep = TRUE,
+					 .served = 3,
+					 .warm_failures = 1,
 					 .restarts = 7},
 				.kvm = TRUE,
 				.boots = {9000, 8000},
@@ -58,6 +64,19 @@ test_damaged(void)
 		g_remove(path);
 	}
 	g_assert_false(record_read("/nonexistent/state").known);
+}
+
+/* Warm starts stay off until an operator says otherwise, also after a reboot of the host. */
+static void
+test_earlier_boot(void)
+{
+	g_autofree char *path =
+	    place("{\"boot\": \"another\", \"served\": 4, \"warm-failures\": 2}");
+	struct record read = record_read(path);
+	g_assert_false(read.known);
+	g_assert_cmpint(read.kept.warm_failures, ==, 2);
+	g_assert_cmpint(read.kept.served, ==, 0);
+	g_remove(path);
 }
 
 /* A record whose guest is no configuration: another version or program wrote it. */
@@ -103,6 +122,8 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/record/what-is-written-is-read", test_round_trip);
 	g_test_add_func("/record/damaged-or-of-another-boot-is-as-none", test_damaged);
+	g_test_add_func("/record/of-an-earlier-boot-only-failed-warm-starts-count",
+			test_earlier_boot);
 	g_test_add_func("/record/what-is-no-guest-is-none", test_other_guests);
 	g_test_add_func("/record/writes-keep-their-order", test_written_by_a_worker);
 	return g_test_run();

@@ -78,6 +78,7 @@ bed_describe(void *data, const char *name, gboolean details, struct control_gues
 		    .why = i ? "started by root" : NULL,
 		    .published = i == 1,
 		    .autostart = i == 1,
+		    .autostart_asleep = i == 2,
 		    .listen_address = "127.0.0.1",
 		    .ssh_port = 10022 + 1000 * i,
 		    .builds = bed->guests[i].builds,
@@ -93,6 +94,8 @@ bed_describe(void *data, const char *name, gboolean details, struct control_gues
 		    .load = i ? INFINITY : NAN,
 		    .disk_free = -1,
 		    .store_free = 4096,
+		    .warm_saved = i == 1 ? 1700000000 : 0,
+		    .warm_off = i == 2 ? "it failed" : NULL,
 		    .console_tail = details ? tail : NULL,
 		    .restart_needed = details && i ? needed : NULL,
 		};
@@ -105,8 +108,10 @@ static inline gboolean
 bed_command(void *data, const char *name, enum control_verb verb, gboolean now, const char *who,
 	    GError **error)
 {
-	static const char *const verbs[] = {"start", "stop",  "restart",
-					    "reset", "drain", "undrain"};
+	static const char *const verbs[] = {
+	    [CONTROL_START] = "start", [CONTROL_STOP] = "stop",	      [CONTROL_RESTART] = "restart",
+	    [CONTROL_RESET] = "reset", [CONTROL_RESET_COLD] = "cool", [CONTROL_SLEEP] = "sleep",
+	    [CONTROL_DRAIN] = "drain", [CONTROL_UNDRAIN] = "undrain"};
 	struct bed *bed = data;
 	g_string_append_printf(bed->commands, "%s %s%s by %s\n", verbs[verb], name,
 			       now ? " now" : "", who);
@@ -135,13 +140,12 @@ bed_unwritten(void *data)
 }
 
 static inline void
-bed_reload(void *data, void (*done)(gboolean applied, GPtrArray *messages, void *done_data),
+bed_reload(void *data, void (*done)(gboolean applied, const char *const *messages, void *done_data),
 	   void *done_data)
 {
 	struct bed *bed = data;
-	g_autoptr(GPtrArray) messages = g_ptr_array_new_with_free_func(g_free);
-	g_ptr_array_add(messages, g_strdup(bed->reloads ? "alpha: memory-size changed"
-							: "line 3: no such key"));
+	const char *const messages[] = {
+	    bed->reloads ? "alpha: memory-size changed" : "line 3: no such key", NULL};
 	done(bed->reloads, messages, done_data);
 }
 

@@ -52,7 +52,7 @@ BED_TEST(test_described_methods)
 		varlink_message_free(m);
 		n++;
 	}
-	g_assert_cmpint(n, ==, 18);
+	g_assert_cmpint(n, ==, 19);
 }
 
 BED_TEST(test_unknown)
@@ -202,6 +202,18 @@ BED_TEST(test_status)
 		  "size\"]}]}");
 }
 
+/* What is not there is not said, so that a guest without it looks as it did before. */
+BED_TEST(test_status_warm)
+{
+	peer_call(peer, "Status", "\"names\":[\"beta1\"]", "");
+	assert_next_like(peer,
+			 "*\"store_free\":4096,\"warm\":{\"saved\":1700000000},\"failure\":*");
+	peer_call(peer, "Status", "\"names\":[\"beta2\"]", "");
+	assert_next_like(peer,
+			 "*\"autostart\":false,\"autostart_asleep\":true,*\"store_free\":4096,"
+			 "\"warm_off\":\"it failed\",\"failure\":*");
+}
+
 BED_TEST(test_machines)
 {
 	peer_call(peer, "Machines", "", "");
@@ -217,8 +229,8 @@ BED_TEST(test_machines)
 
 BED_TEST(test_verbs)
 {
-	static const char *const methods[] = {"Start", "Stop",	"Restart",
-					      "Reset", "Drain", "Undrain"};
+	static const char *const methods[] = {"Start", "Stop",	"Restart", "Reset",
+					      "Sleep", "Drain", "Undrain"};
 	peer_call(peer, "List", "", "");
 	varlink_message_free(peer_next(peer));
 	const char *who = client_who(g_ptr_array_index(bed->control->clients, 0));
@@ -241,6 +253,14 @@ BED_TEST(test_verbs)
 				    hurries ? " now" : "", who, verb, who, verb, who);
 		g_assert_cmpstr(bed->commands->str, ==, expected);
 	}
+	g_string_truncate(bed->commands, 0);
+	peer_call(peer, "Reset", "\"names\":[\"beta1\"],\"cold\":true,\"now\":true", "");
+	assert_next(peer, "{\"names\":[\"beta1\"]}");
+	g_assert_true(g_str_has_prefix(bed->commands->str, "cool beta1 now by "));
+	peer_call(peer, "Reset", "\"names\":[],\"cold\":1", "");
+	assert_next_like(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"cold\"*");
+	peer_call(peer, "Sleep", "\"names\":[],\"now\":true", "");
+	assert_next_like(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"now\"*");
 	peer_call(peer, "Stop", "\"names\":[],\"now\":1", "");
 	assert_next_like(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"now\"*");
 }
@@ -366,7 +386,7 @@ BED_TEST(test_wait_reload)
 
 BED_TEST(test_wait_parameters)
 {
-	peer_call(peer, "Wait", "\"names\":[],\"state\":\"asleep\"", "");
+	peer_call(peer, "Wait", "\"names\":[],\"state\":\"asleep-walking\"", "");
 	assert_next_like(peer, "InvalidValue "
 			       "{\"parameter\":\"state\",\"why\":\"not one of stopped, *");
 	peer_call(peer, "Wait", "\"names\":[]", "");
@@ -701,6 +721,7 @@ main(int argc, char **argv)
 	g_test_add_func("/control/a-nasty-pattern-takes-no-time", test_slow_pattern);
 	g_test_add_func("/control/list-shows-guests", test_list);
 	g_test_add_func("/control/status-shows-all-that-is-known", test_status);
+	g_test_add_func("/control/status-shows-the-warm-state", test_status_warm);
 	g_test_add_func("/control/machines-shows-what-is-published", test_machines);
 	g_test_add_func("/control/verbs-reach-the-hird", test_verbs);
 	g_test_add_func("/control/one-that-fails-does-not-keep-the-others", test_not_possible);

@@ -37,6 +37,7 @@ struct published_guest {
 	int parallel_builds;
 	double speed;
 	double overload_threshold;
+	const char *signing_key; /* the text of its Guix's public key; NULL: unknown */
 	enum published_as as;
 };
 

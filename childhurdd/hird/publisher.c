@@ -46,6 +46,7 @@ publisher_guests(const struct host *host, GPtrArray *worlds)
 		    .parallel_builds = guest->parallel_builds,
 		    .speed = speed(c),
 		    .overload_threshold = guest->overload_threshold,
+		    .signing_key = world_signing_key(r),
 		    .as = publisher_as(c),
 		};
 		g_array_append_val(list, entry);
@@ -86,6 +87,7 @@ guest_copy(struct published_guest *guest)
 	guest->host_keys = (const char *const *)g_strdupv((char **)guest->host_keys);
 	guest->systems = (const char *const *)g_strdupv((char **)guest->systems);
 	guest->features = (const char *const *)g_strdupv((char **)guest->features);
+	guest->signing_key = NULL; /* not in the files */
 }
 
 static void

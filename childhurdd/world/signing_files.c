@@ -22,6 +22,17 @@ guest_signing_read(const struct secret_root_spec *spec, struct signing *signing,
 		signing_check_key(public, signing->public_key, error));
 }
 
+char *
+guest_signing_public(const char *directory)
+{
+	g_autofree char *path =
+	    g_build_filename(directory, GUEST_SIGNING_FOLDER, "signing-key.pub", NULL);
+	g_autofree char *text = NULL;
+	if (!signing_read_key(path, &text, NULL) || !text || !signing_check_key(path, text, NULL))
+		return NULL;
+	return g_steal_pointer(&text);
+}
+
 static void
 add_file(GPtrArray *files, const char *leaf, mode_t mode, const char *text)
 {

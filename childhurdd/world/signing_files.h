@@ -17,6 +17,9 @@ gboolean guest_signing_read(const struct secret_root_spec *spec, struct signing 
 /* Put the files of signing_make into the root; spec->files must be NULL. */
 gboolean guest_signing_put(const struct secret_root_spec *spec, const struct signing *signing,
 			   GError **error);
+/* The text of the public key in a secret root; NULL: there is no good one. Caller frees. Blocks on
+ * disk; thread-safe. */
+char *guest_signing_public(const char *directory);
 
 /*
  * Both, for a caller that may wait for any file: put a guest's key pair and acl into its secret

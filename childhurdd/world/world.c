@@ -450,6 +450,7 @@ world_free(struct world *r)
 	g_free(r->secrets);
 	g_free(r->offload_key);
 	g_free(r->coordinator_key);
+	g_free(r->signing_key);
 	g_free(r->console_log);
 	g_free(r->serial);
 	g_free(r->record_file);
@@ -505,6 +506,12 @@ const char *
 world_coordinator_key(const struct world *r)
 {
 	return r->coordinator_key;
+}
+
+const char *
+world_signing_key(const struct world *r)
+{
+	return r->signing_key;
 }
 
 char *

@@ -108,6 +108,9 @@ const char *world_console_log(const struct world *world);
 char *world_failure(const struct world *world);
 const char *world_private_key(const struct world *world);
 const char *world_coordinator_key(const struct world *world); /* NULL: the private key */
+/* The text of the public key with which its Guix signs; NULL: it has none, or it is not known yet.
+ * Owned by the world. */
+const char *world_signing_key(const struct world *world);
 /* The file that does not answer and that its start or end waits for (lane_waits_for); NULL: none.
  * Caller frees. */
 char *world_waits_for(const struct world *world);

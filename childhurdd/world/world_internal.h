@@ -27,6 +27,7 @@ struct world {
 	char *directory, *disk, *secrets, *offload_key, *console_log, *record_file;
 	char *serial;		/* path of the socket of its serial line; NULL: none */
 	char *coordinator_key;	/* what Guix reads instead of offload_key; NULL: offload_key */
+	char *signing_key;	/* the text of its Guix's public key; NULL: unknown */
 	char *failure, *screen; /* paths: failure.txt and failure.png */
 	struct record last_record;
 	struct config_guest *found; /* a taken-over QEMU was started with this; NULL: none */

@@ -53,7 +53,7 @@ struct keys {
 	gboolean signed_by;	/* signing is complete */
 	struct signing signing; /* etc/guix in the secret root, as it is or will be */
 	GBytes *message;
-	char **host_keys, *coordinator_key;
+	char **host_keys, *coordinator_key, *signing_key;
 	GError *error;
 };
 
@@ -84,6 +84,7 @@ keys_clear(void *data)
 	g_clear_pointer(&keys->message, g_bytes_unref);
 	g_strfreev(keys->host_keys);
 	g_free(keys->coordinator_key);
+	g_free(keys->signing_key);
 	g_clear_error(&keys->error);
 }
 
@@ -218,9 +219,11 @@ keys_ended(struct world *r)
 	g_clear_pointer(&r->message, g_bytes_unref);
 	g_strfreev(r->host_keys);
 	g_free(r->coordinator_key);
+	g_free(r->signing_key);
 	r->message = g_steal_pointer(&keys->message);
 	r->host_keys = g_steal_pointer(&keys->host_keys);
 	r->coordinator_key = g_steal_pointer(&keys->coordinator_key);
+	r->signing_key = g_steal_pointer(&keys->signing_key);
 	r->have_keys = TRUE;
 	keys_end(r);
 	r->host->ops->publish(r->host->hird); /* from now on it can be published */
@@ -255,6 +258,8 @@ deliver_work(void *data)
 	if (keys->signed_by && !guest_signing_put(&keys->spec, &keys->signing, &keys->error))
 		return;
 	keys->coordinator_key = coordinator_key(keys->offload_key);
+	if (keys->signs)
+		keys->signing_key = guest_signing_public(keys->directory);
 	enum config_inject inject = keys->delivery.inject;
 	if (inject == CONFIG_INJECT_NONE)
 		lane_touch("secrets", keys->extra);
@@ -371,7 +376,8 @@ struct known {
 	struct world *world;
 	enum config_inject inject;
 	char *extra, *secrets, *offload_key;
-	char **host_keys;
+	gboolean signs; /* the guest belongs to a coordinator */
+	char **host_keys, *signing_key;
 };
 
 static void
@@ -383,6 +389,8 @@ know_work(void *data)
 		return; /* before its first start it cannot be published */
 	lane_touch("secrets", known->inject == CONFIG_INJECT_NONE ? known->extra : known->secrets);
 	known->host_keys = guest_host_keys(known->inject, known->extra, known->secrets, NULL);
+	if (known->signs)
+		known->signing_key = guest_signing_public(known->secrets);
 }
 
 static void
@@ -393,7 +401,9 @@ on_known(void *data, const GError *late)
 	if (late || !known->host_keys)
 		return;
 	g_strfreev(r->host_keys);
+	g_free(r->signing_key);
 	r->host_keys = g_steal_pointer(&known->host_keys);
+	r->signing_key = g_steal_pointer(&known->signing_key);
 	r->host->ops->publish(r->host->hird);
 }
 
@@ -405,6 +415,7 @@ known_free(void *data)
 	g_free(known->secrets);
 	g_free(known->offload_key);
 	g_strfreev(known->host_keys);
+	g_free(known->signing_key);
 	g_free(known);
 }
 
@@ -415,6 +426,7 @@ world_know_keys(struct world *r)
 	struct known *known = g_new0(struct known, 1);
 	known->world = r;
 	known->inject = guest->inject;
+	known->signs = guest->inject != CONFIG_INJECT_NONE && guest->offloading;
 	known->extra = extra_of(r);
 	known->secrets = g_strdup(r->secrets);
 	known->offload_key = g_strdup(r->offload_key);

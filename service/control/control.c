@@ -201,6 +201,7 @@ control_new(struct ev_loop *loop, const char *path, const char *control_group,
 	control->request_timeout = CONTROL_REQUEST_TIMEOUT_MS / 1000.;
 	control->accept_retry = CONTROL_ACCEPT_RETRY;
 	control->recheck = CONTROL_RECHECK;
+	control->recount = CONTROL_RECOUNT;
 	ev_init(&control->accepting, on_connection);
 	ev_init(&control->accept_again, on_accept_again);
 	control->accepting.data = control->accept_again.data = control;

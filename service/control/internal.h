@@ -7,6 +7,7 @@
  *   wait.c        Wait
  *   follow.c      Events and Log, which may go on until the client leaves
  *   console.c     Console, which turns a connection into the guest's serial line
+ *   machines.c    Machines, which may go on like Events
  *   daemon.c      Metrics and Check
  *   parameters.c  checks the parameters of a call
  *   client.c      one connection: reads requests, runs one after the other, sends replies
@@ -44,6 +45,7 @@
 #define CONTROL_TYPING_LIMIT 30000 /* ms that a QEMU may keep another connection */
 #define CONTROL_HOLD	     0.002 /* s between two looks whether the lists are written */
 #define CONTROL_HOLD_LONGEST 1.0   /* s that a request waits for that */
+#define CONTROL_RECOUNT	     5.0   /* s between two counts of the builds for a coordinator */
 #define CONTROL_RECHECK	     1.0 /* s; "drained" is checked again, as builds end without an event */
 
 /* An event that is kept for late readers; all strings are its own. */
@@ -68,7 +70,7 @@ struct control {
 	GPtrArray *clients;
 	GPtrArray *events; /* struct kept_event, in the order of their numbers */
 	gint64 last_event; /* its number; 0: none yet */
-	double request_timeout, accept_retry, recheck; /* s; tests set shorter ones */
+	double request_timeout, accept_retry, recheck, recount; /* s; tests set shorter ones */
 };
 
 struct control_client {
@@ -190,6 +192,9 @@ void method_log(struct request *request);
 
 /* control/console.c */
 void method_console(struct request *request);
+
+/* control/machines.c */
+void method_machines(struct request *request);
 
 /* control/daemon.c */
 void method_metrics(struct request *request);

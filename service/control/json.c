@@ -194,5 +194,7 @@ machine_json(const struct published_guest *guest)
 	json_object_set_int_member(o, "parallel_builds", guest->parallel_builds);
 	json_object_set_double_member(o, "speed", guest->speed);
 	json_object_set_double_member(o, "overload_threshold", guest->overload_threshold);
+	if (guest->signing_key)
+		json_set_text(o, "signing_key", guest->signing_key);
 	return o;
 }

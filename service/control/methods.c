@@ -97,23 +97,6 @@ method_status(struct request *request)
 }
 
 static void
-method_machines(struct request *request)
-{
-	const struct control_hird *hird = &request->client->control->hird;
-	gsize n = 0;
-	const struct published_guest *guests = hird->machines(hird->data, &n);
-	JsonArray *machines = json_array_new();
-	for (gsize i = 0; i < n; i++)
-		if (guests[i].as == PUBLISHED_READY)
-			json_array_add_object_element(machines, machine_json(&guests[i]));
-	g_autofree char *text = published_machines(guests, n);
-	JsonObject *o = json_object_new();
-	json_object_set_array_member(o, "machines", machines);
-	json_set_text(o, "text", text);
-	request_reply(request, o, FALSE);
-}
-
-static void
 on_shot(GBytes *png, const GError *error, void *data)
 {
 	struct later *shot = data;

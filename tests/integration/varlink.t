@@ -155,6 +155,11 @@ my $command = "ssh -n -F none -i $ssh->{identity_file} -p $ssh->{port} -l $ssh->
 is(`$command`, "logged in\n", '... and with them one is logged in');
 my ($machines) = $v->call("$hird.Machines", {});
 is($machines->{machines}[0]{name}, 'here', 'Machines');
+my $follower = $v->another;
+$follower->send_call("$hird.Machines", { follow => JSON::PP::true }, more => 1);
+my ($followed, undef, $goes_on) = @{ $follower->answer("$hird.Machines") };
+is_deeply($followed->{machines}, $machines->{machines}, 'Machines, followed: the same list');
+ok($goes_on && !defined $followed->{text} && $followed->{guests} == 2, '... for a coordinator');
 my ($events) = $v->call("$hird.Events", {});
 cmp_ok(scalar @{ $events->{events} }, '>', 3, 'Events');
 my ($log) = $v->call("$hird.Log", { name => 'here', lines => 2 });

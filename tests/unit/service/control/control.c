@@ -225,6 +225,78 @@ BED_TEST(test_machines)
 		  "\"text\":\"*(build-machine*\"}");
 }
 
+/* A list at once, and another one only if it differs; the clock alone is no difference. */
+BED_TEST(test_machines_follow)
+{
+	peer_call(peer, "Machines", "\"follow\":true", "");
+	assert_next(peer, "org.varlink.service.ExpectedMore {}");
+	peer_call(peer, "Machines", "\"follow\":true", MORE);
+	assert_next_like(peer,
+			 "+{\"machines\":[{\"name\":\"beta1\",*}],"
+			 "\"coming\":[{\"name\":\"beta2\",*}],\"text\":null,\"version\":\"*\","
+			 "\"builds\":0,\"guests\":4,\"time\":*}");
+	bed_event(bed, 1, NULL, "something that does not count");
+	assert_silence(peer);
+	bed->machines[1].as = PUBLISHED_READY;
+	bed->machines[1].signing_key = "(public-key)";
+	bed_event(bed, 2, "ready", "ready");
+	assert_next_like(peer, "+{\"machines\":[{\"name\":\"beta1\",*},{\"name\":\"beta2\",*,"
+			       "\"signing_key\":\"(public-key)\"}],\"text\":null,*}");
+	bed->machines[0].as = bed->machines[1].as = PUBLISHED_NOT;
+	bed_event(bed, 2, "stopped", "stopped");
+	assert_next_like(peer, "+{\"machines\":[],\"text\":null,*}");
+}
+
+static gboolean
+is_publishing(void *data)
+{
+	return ((struct bed *)data)->slow_disk;
+}
+
+/* What is not in the files yet is not reported. */
+BED_TEST(test_machines_published)
+{
+	bed->control->hird.publishing = is_publishing;
+	peer_call(peer, "Machines", "\"follow\":true", MORE);
+	assert_next_like(peer, "+{\"machines\":[{*");
+	bed->slow_disk = TRUE;
+	bed->machines[0].as = PUBLISHED_NOT;
+	bed_event(bed, 1, "draining", "drained");
+	assert_silence(peer);
+	bed->slow_disk = FALSE;
+	bed_event(bed, 1, NULL, NULL);
+	assert_next_like(peer, "+{\"machines\":[],\"coming\":*");
+}
+
+/* Builds begin and end without an event. */
+BED_TEST(test_machines_builds)
+{
+	bed->control->recount = 0.01;
+	peer_call(peer, "Machines", "\"follow\":true", MORE);
+	assert_next_like(peer, "+{*,\"builds\":0,*");
+	bed->guests[1].builds = 3;
+	assert_next_like(peer, "+{*,\"builds\":3,*");
+}
+
+/* A thousand changes while the client reads nothing: it gets some lists, and the newest. */
+BED_TEST(test_machines_slow)
+{
+	int got = 0;
+	peer_call(peer, "Machines", "\"follow\":true", MORE);
+	for (int i = 1; i <= 1000; i++) {
+		bed->machines[0].port = i;
+		bed_event(bed, 1, NULL, NULL);
+		bed_settle(bed);
+	}
+	for (gboolean newest = FALSE; !newest; got++) {
+		g_autofree char *text = peer_text(peer);
+		g_assert_true(g_str_has_prefix(text, "+{\"machines\":["));
+		newest = strstr(text, "\"port\":1000,") != NULL;
+	}
+	g_assert_cmpint(got, <, 990);
+	assert_silence(peer);
+}
+
 /* --- changing --- */
 
 BED_TEST(test_verbs)
@@ -723,6 +795,11 @@ main(int argc, char **argv)
 	g_test_add_func("/control/status-shows-all-that-is-known", test_status);
 	g_test_add_func("/control/status-shows-the-warm-state", test_status_warm);
 	g_test_add_func("/control/machines-shows-what-is-published", test_machines);
+	g_test_add_func("/control/machines-are-followed", test_machines_follow);
+	g_test_add_func("/control/machines-are-followed-as-they-are-published",
+			test_machines_published);
+	g_test_add_func("/control/machines-are-followed-with-their-builds", test_machines_builds);
+	g_test_add_func("/control/a-slow-follower-of-machines-gets-the-newest", test_machines_slow);
 	g_test_add_func("/control/verbs-reach-the-hird", test_verbs);
 	g_test_add_func("/control/one-that-fails-does-not-keep-the-others", test_not_possible);
 	g_test_add_func("/control/reload-says-what-it-did-or-what-is-wrong", test_reload);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Machines: the guests that are published. A coordinator elsewhere follows it over its bridge.
+ *
+ * A follower gets whole lists, and no list twice. Only what it has got last is kept for it: a
+ * follower that reads slowly gets the newest list when it is ready for another one, and never those
+ * in between. The number of builds changes without an event, so it is looked at from time to time.
+ */
+#include <string.h>
+
+#include "service/control/internal.h"
+
+struct machines {
+	struct request *request;
+	char *sent; /* the last list as a text, without the time; NULL: none yet */
+	gint64 builds;
+	ev_timer recount;
+};
+
+static struct control *
+control_of(const struct machines *machines)
+{
+	return machines->request->client->control;
+}
+
+/* The guests that are listed as this. NULL: there are none. */
+static JsonArray *
+listed_as(enum published_as as, const struct published_guest *guests, gsize n)
+{
+	JsonArray *machines = NULL;
+	for (gsize i = 0; i < n; i++) {
+		if (guests[i].as != as)
+			continue;
+		machines = machines ? machines : json_array_new();
+		json_array_add_object_element(machines, machine_json(&guests[i]));
+	}
+	return machines;
+}
+
+static JsonObject *
+list_json(const struct published_guest *guests, gsize n)
+{
+	JsonObject *o = json_object_new();
+	JsonArray *ready = listed_as(PUBLISHED_READY, guests, n);
+	json_object_set_array_member(o, "machines", ready ? ready : json_array_new());
+	return o;
+}
+
+/* Builds that run on this host's guests, as far as they are known. */
+static gint64
+count_builds(const struct control_hird *hird)
+{
+	gint64 builds = 0;
+	for (const char *const *name = hird->names(hird->data); *name; name++) {
+		struct control_guest guest = {0};
+		if (hird->describe(hird->data, *name, FALSE, &guest) && guest.builds > 0)
+			builds += guest.builds;
+	}
+	return builds;
+}
+
+static guint
+count_guests(const struct control_hird *hird)
+{
+	return g_strv_length((char **)hird->names(hird->data));
+}
+
+static JsonObject *
+followed_json(const struct machines *machines)
+{
+	const struct control_hird *hird = &control_of(machines)->hird;
+	gsize n = 0;
+	const struct published_guest *guests = hird->machines(hird->data, &n);
+	JsonObject *o = list_json(guests, n);
+	JsonArray *coming = listed_as(PUBLISHED_COMING, guests, n);
+	if (coming)
+		json_object_set_array_member(o, "coming", coming);
+	json_object_set_null_member(o, "text");
+	json_object_set_string_member(o, "version", CHILDHURD_VERSION);
+	json_object_set_int_member(o, "builds", machines->builds);
+	json_object_set_int_member(o, "guests", count_guests(hird));
+	return o;
+}
+
+static void
+machines_pump(struct request *request)
+{
+	struct machines *machines = request->state;
+	const struct control_hird *hird = &control_of(machines)->hird;
+	if (machines->sent && hird->publishing && hird->publishing(hird->data))
+		return; /* the end of it calls again */
+	JsonObject *o = followed_json(machines);
+	g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), o);
+	char *text = varlink_json(node);
+	if (!g_strcmp0(text, machines->sent)) {
+		g_free(text);
+		json_object_unref(o);
+		return;
+	}
+	g_free(machines->sent);
+	machines->sent = text;
+	json_object_set_double_member(o, "time", (double)g_get_real_time() / 1e6);
+	request_reply(request, o, TRUE);
+}
+
+static void
+on_recount(struct ev_loop *loop, ev_timer *watcher, int revents)
+{
+	struct machines *machines = watcher->data;
+	gint64 builds = count_builds(&control_of(machines)->hird);
+	if (builds == machines->builds)
+		return;
+	machines->builds = builds;
+	client_wake(machines->request->client);
+}
+
+static void
+machines_release(struct request *request)
+{
+	struct machines *machines = request->state;
+	ev_timer_stop(control_of(machines)->loop, &machines->recount);
+	g_free(machines->sent);
+	g_free(machines);
+}
+
+static void
+follow(struct request *request)
+{
+	struct control *control = request->client->control;
+	struct machines *machines = g_new0(struct machines, 1);
+	machines->request = request;
+	machines->builds = count_builds(&control->hird);
+	ev_timer_init(&machines->recount, on_recount, control->recount, control->recount);
+	machines->recount.data = machines;
+	ev_timer_start(control->loop, &machines->recount);
+	request->state = machines;
+	request->lasting = TRUE;
+	request->release = machines_release;
+	request->pump = machines_pump;
+	machines_pump(request);
+}
+
+void
+method_machines(struct request *request)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	gboolean following = FALSE;
+	if (!request_follow(request, &following))
+		return;
+	if (following) {
+		follow(request);
+		return;
+	}
+	gsize n = 0;
+	const struct published_guest *guests = hird->machines(hird->data, &n);
+	JsonObject *o = list_json(guests, n);
+	g_autofree char *text = published_machines(guests, n);
+	json_set_text(o, "text", text);
+	request_reply(request, o, FALSE);
+}

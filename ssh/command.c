@@ -7,6 +7,8 @@
  * afterwards. A command is over when its status is known and its output has ended. A process that
  * it left in the background may keep the output open, so after the status the wait is limited to
  * SSH_OUTPUT_GRACE.
+ *
+ * A stream is a command whose stdout is passed on as it comes, and whose stdin stays open.
  */
 #include "ssh/command.h"
 
@@ -30,14 +32,16 @@ struct ssh_command {
 	gboolean input_ended;
 	gint64 limit;
 	ssh_command_fn done;
+	ssh_take_fn take; /* of a stream */
 	void *data;
 
 	enum command_state state;
 	ssh_channel channel;
 	struct ssh_channel_callbacks_struct callbacks;
 	ev_timer timer;
-	GString *output;
-	gsize heard; /* bytes of output so far */
+	GString *output; /* of a stream, what take has not got yet */
+	GString *said;	 /* of a stream, its stderr */
+	gsize heard;	 /* bytes of output so far */
 	gboolean has_status, is_eof, is_closed, in_grace;
 	gboolean late; /* its limit has passed */
 	int status;
@@ -48,10 +52,13 @@ note_data(ssh_session libssh, ssh_channel channel, void *data, uint32_t length, 
 	  void *user)
 {
 	struct ssh_command *command = user;
-	gsize room = SSH_OUTPUT_MAX - command->output->len;
+	GString *text = command->take && is_stderr ? command->said : command->output;
+	gsize most = text == command->said ? SSH_SAID_MAX
+		     : command->take	   ? G_MAXSSIZE
+					   : SSH_OUTPUT_MAX;
 
 	command->heard += length;
-	g_string_append_len(command->output, data, (gssize)MIN(room, length));
+	g_string_append_len(text, data, (gssize)MIN(most - text->len, length));
 	return (int)length;
 }
 
@@ -101,8 +108,8 @@ command_free(struct ssh_command *command)
 		ssh_remove_channel_callbacks(command->channel, &command->callbacks);
 		ssh_channel_free(command->channel);
 	}
-	if (command->output)
-		g_string_free(command->output, TRUE);
+	g_string_free(command->output, TRUE);
+	g_string_free(command->said, TRUE);
 	g_free(command->command);
 	g_free(command->input);
 	g_free(command);
@@ -117,7 +124,8 @@ command_end(struct ssh_command *command, const GError *error)
 
 	ev_timer_stop(session->loop, &command->timer);
 	g_queue_remove(&session->commands, command);
-	command->done(session, error ? -1 : command->status, command->output->str, error,
+	command->done(session, error ? -1 : command->status,
+		      command->take ? command->said->str : command->output->str, error,
 		      command->data);
 	/*
 	 * If a channel were freed before the guest has answered its opening, it would stay open in
@@ -175,7 +183,8 @@ command_open(struct ssh_command *command)
 	return FALSE;
 }
 
-/* Send the input, as far as the guest's window allows, then the end of file. */
+/* Send the input, as far as the guest's window allows, then the end of file, unless it is a
+ * stream. */
 static void
 command_feed(struct ssh_command *command)
 {
@@ -192,7 +201,7 @@ command_feed(struct ssh_command *command)
 			return; /* closed: the notes have it */
 		command->input_sent += (gsize)count;
 	}
-	if (!command->input_ended) {
+	if (!command->input_ended && !command->take) {
 		command->input_ended = TRUE;
 		ssh_channel_send_eof(command->channel);
 	}
@@ -208,8 +217,20 @@ command_request(struct ssh_command *command)
 	if (result == SSH_OK || result == SSH_AGAIN || command->is_closed ||
 	    !ssh_is_connected(command->session->libssh))
 		return TRUE;
-	command_fail(command, SESSION_ERROR_PROTOCOL, "the guest refuses to run it");
+	command_fail(command, SESSION_ERROR_PROTOCOL, "it is refused");
 	return FALSE;
+}
+
+/* Pass on what a stream has written. FALSE: the session was freed, and the command with it. */
+static gboolean
+command_pass_on(struct ssh_command *command)
+{
+	struct ssh_session *session = command->session;
+	g_autoptr(GString) bytes = command->output;
+
+	command->output = g_string_new(NULL);
+	command->take(session, bytes->str, bytes->len, command->data);
+	return !session->freed;
 }
 
 static void
@@ -230,7 +251,9 @@ command_drive(struct ssh_command *command)
 	}
 	if (command->state == COMMAND_REQUESTING && !command_request(command))
 		return;
-	if (command->heard > SSH_OUTPUT_READ) {
+	if (command->take && command->output->len && !command_pass_on(command))
+		return;
+	if (!command->take && command->heard > SSH_OUTPUT_READ) {
 		command_fail(command, SESSION_ERROR_PROTOCOL, "its output does not end");
 		return;
 	}
@@ -240,7 +263,7 @@ command_drive(struct ssh_command *command)
 		command_end(command, NULL);
 	} else if (command->is_closed) {
 		command_fail(command, SESSION_ERROR_CLOSED,
-			     "the guest closed the channel without an exit status");
+			     "its channel was closed without an exit status");
 	} else if (command->has_status && !command->in_grace) {
 		command->in_grace = TRUE;
 		command_limit(command, SSH_OUTPUT_GRACE);
@@ -302,20 +325,17 @@ on_timer(struct ev_loop *loop, ev_timer *watcher, int revents)
 	session_leave(session);
 }
 
-void
-ssh_session_run(struct ssh_session *session, const char *command_line, const char *input,
-		gint64 limit, ssh_command_fn done, void *data)
+static struct ssh_command *
+command_new(struct ssh_session *session, const char *command_line, const char *input, gsize n)
 {
 	struct ssh_command *command = g_new0(struct ssh_command, 1);
 
 	command->session = session;
 	command->command = g_strdup(command_line);
-	command->input = g_strdup(input);
-	command->input_length = input ? strlen(input) : 0;
-	command->limit = limit;
-	command->done = done;
-	command->data = data;
+	command->input = g_memdup2(input, n);
+	command->input_length = n;
 	command->output = g_string_new(NULL);
+	command->said = g_string_new(NULL);
 	command->callbacks.userdata = command;
 	command->callbacks.channel_data_function = note_data;
 	command->callbacks.channel_eof_function = note_eof;
@@ -325,10 +345,44 @@ ssh_session_run(struct ssh_session *session, const char *command_line, const cha
 	ev_timer_init(&command->timer, on_timer, 0., 0.);
 	command->timer.data = command;
 	g_queue_push_tail(&session->commands, command);
-	if (session->state == SESSION_READY) {
+	return command;
+}
+
+/* limit: ms; 0: none. */
+static void
+command_begin(struct ssh_command *command, gint64 limit)
+{
+	struct ssh_session *session = command->session;
+
+	command->limit = limit;
+	if (session->state != SESSION_READY)
+		command_limit(command, 0); /* it fails from the loop */
+	else if (limit)
 		command_limit(command, limit);
+	if (session->state == SESSION_READY)
 		ev_feed_event(session->loop, &session->io, EV_READ);
-	} else {
-		command_limit(command, 0);
-	}
+}
+
+void
+ssh_session_run(struct ssh_session *session, const char *command_line, const char *input,
+		gint64 limit, ssh_command_fn done, void *data)
+{
+	struct ssh_command *command =
+	    command_new(session, command_line, input, input ? strlen(input) : 0);
+
+	command->done = done;
+	command->data = data;
+	command_begin(command, MAX(limit, 1));
+}
+
+void
+ssh_session_stream(struct ssh_session *session, const char *command_line, const char *input,
+		   gsize n, ssh_take_fn take, ssh_command_fn done, void *data)
+{
+	struct ssh_command *command = command_new(session, command_line, input, n);
+
+	command->take = take;
+	command->done = done;
+	command->data = data;
+	command_begin(command, 0);
 }

@@ -32,6 +32,18 @@ typedef void (*ssh_command_fn)(struct ssh_session *session, int status, const ch
 void ssh_session_run(struct ssh_session *session, const char *command, const char *input,
 		     gint64 limit, ssh_command_fn done, void *data);
 
+/* Bytes that a command has written to its stdout, as they come. May free the session. */
+typedef void (*ssh_take_fn)(struct ssh_session *session, const char *bytes, gsize n, void *data);
+
+/*
+ * Run a command that goes on: n bytes of input go to its stdin, which stays open, and take gets its
+ * stdout. There is no limit. done is called as above, once it has ended; its output is the
+ * beginning of what the command wrote to stderr, at most SSH_SAID_MAX bytes.
+ */
+#define SSH_SAID_MAX 1024
+void ssh_session_stream(struct ssh_session *session, const char *command, const char *input,
+			gsize n, ssh_take_fn take, ssh_command_fn done, void *data);
+
 /* For session.c: advance all commands, after libssh has read. */
 void session_drive_commands(struct ssh_session *session);
 /* For session.c: end all commands with copies of error. NULL: without calling done. */

@@ -69,11 +69,11 @@ closed_before_banner(struct ssh_session *session, int problem, GError **error)
 		return failed(error, session_error(session, SESSION_ERROR_PROTOCOL,
 						   "not an SSH server: it said %s and closed",
 						   session->prelude));
-	return failed(
-	    error, session_error(session, ssh_error_of(problem), "%s before a banner%s%s",
-				 problem ? g_strerror(problem) : "the guest closed the connection",
-				 session->prelude ? "; it said " : "",
-				 session->prelude ? session->prelude : ""));
+	g_autofree char *closed = g_strdup_printf("%s closed the connection", session->peer);
+	return failed(error, session_error(session, ssh_error_of(problem), "%s before a banner%s%s",
+					   problem ? g_strerror(problem) : closed,
+					   session->prelude ? "; it said " : "",
+					   session->prelude ? session->prelude : ""));
 }
 
 static gboolean
@@ -264,8 +264,8 @@ check_host_key(struct ssh_session *session, GError **error)
 	g_autofree char *print = fingerprint(theirs);
 	return failed(error,
 		      session_error(session, SESSION_ERROR_IMPOSTOR,
-				    "an impostor answers: its host key is %s, injected was %s",
-				    print, expected->len ? expected->str : "none"));
+				    "an impostor answers: its host key is %s, %s was %s", print,
+				    session->key_source, expected->len ? expected->str : "none"));
 }
 
 enum handshake
@@ -305,11 +305,11 @@ login_denied(struct ssh_session *session, GError **error)
 			g_string_append_printf(offers, "%s%s", offers->len ? ", " : "",
 					       names[i].name);
 	return failed(
-	    error, session_error(
-		       session, SESSION_ERROR_DENIED,
-		       "user %s with key %s is refused (the guest would accept: %s); does the "
-		       "account exist, and is this key in its authorized_keys?",
-		       session->user, session->private_key, offers->len ? offers->str : "nothing"));
+	    error, session_error(session, SESSION_ERROR_DENIED,
+				 "user %s with key %s is refused (%s would accept: %s); does the "
+				 "account exist, and is this key in its authorized_keys?",
+				 session->user, session->private_key, session->peer,
+				 offers->len ? offers->str : "nothing"));
 }
 
 enum handshake

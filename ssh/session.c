@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libssh/server.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -278,9 +279,11 @@ session_timeout(struct ssh_session *session)
 
 	g_return_if_fail((gsize)session->step < G_N_ELEMENTS(limits));
 	session_end(session, session_error(session, SESSION_ERROR_TIMEOUT,
-					   "%s within %" G_GINT64_FORMAT " ms%s%s",
+					   "%s within %" G_GINT64_FORMAT " ms%s%s%s%s",
 					   missing[session->step], limits[session->step],
-					   session->prelude ? "; instead the guest said " : "",
+					   session->prelude ? "; instead " : "",
+					   session->prelude ? session->peer : "",
+					   session->prelude ? " said " : "",
 					   session->prelude ? session->prelude : ""));
 }
 
@@ -291,6 +294,37 @@ session_last_look(struct ssh_session *session)
 	session->late = TRUE;
 }
 
+/* What arrived while the loop was busy is read before the verdict. Whether libssh then has an
+ * answer for its question, or only other bytes, does not matter. */
+static void
+session_alive(struct ssh_session *session)
+{
+	session_drive(session);
+	if (session->state != SESSION_READY || session->freed)
+		return;
+	if (session->counter.in_bytes != session->alive_bytes)
+		session->unanswered = 0;
+	else if (++session->unanswered > SSH_ALIVE_TRIES) {
+		session_end(session,
+			    session_error(session, SESSION_ERROR_TIMEOUT,
+					  "%s has given no sign of life for %d s", session->peer,
+					  (SSH_ALIVE_TRIES + 1) * SSH_ALIVE_PERIOD / 1000));
+		return;
+	}
+	session->alive_bytes = session->counter.in_bytes;
+	ssh_send_keepalive(session->libssh);
+	session_limit(session, SSH_ALIVE_PERIOD);
+	ev_feed_event(session->loop, &session->io, EV_READ); /* what libssh has read meanwhile */
+}
+
+void
+ssh_session_keep_alive(struct ssh_session *session)
+{
+	session->alive_bytes = session->counter.in_bytes;
+	session->unanswered = 0;
+	session_limit(session, SSH_ALIVE_PERIOD);
+}
+
 static void
 on_timer(struct ev_loop *loop, ev_timer *watcher, int revents)
 {
@@ -299,10 +333,14 @@ on_timer(struct ev_loop *loop, ev_timer *watcher, int revents)
 	session_enter(session);
 	if (session->state == SESSION_NEW)
 		session_start(session);
+	else if (session->state == SESSION_READY)
+		session_alive(session);
 	else if (!session->late) /* what arrived while the loop was busy is read first */
 		session_last_look(session);
 	else
 		session_timeout(session);
+	if (!session->freed)
+		session_watch(session);
 	session_leave(session);
 }
 
@@ -324,6 +362,8 @@ ssh_session_new(struct ev_loop *loop, const struct ssh_session_spec *spec,
 	session->user = g_strdup(spec->user);
 	session->private_key = g_strdup(spec->private_key);
 	session->host_keys = g_strdupv(spec->host_keys);
+	session->peer = g_strdup(spec->peer ? spec->peer : "the guest");
+	session->key_source = g_strdup(spec->key_source ? spec->key_source : "injected");
 	session->limits = spec->limits;
 	session->ready = ready;
 	session->closed = closed;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One SSH session into a guest, driven by the event loop: banner, host key, login, then commands on
- * channels.
+ * One SSH session into a guest or to a node, driven by the event loop: banner, host key, login,
+ * then commands on channels.
  *
  * libssh is used non-blocking throughout; nothing here blocks the loop. We connect and wait for the
  * banner (MSG_PEEK) before libssh sees the socket, because QEMU's forward accepts a connection long
@@ -23,6 +23,8 @@ struct ssh_session_spec {
 	const char *private_key; /* path of an OpenSSH private key */
 	char **host_keys; /* acceptable "TYPE BASE64" lines; only their algorithms are negotiated */
 	struct ssh_limits limits;
+	const char *peer;	/* the other end's name in messages; NULL: "the guest" */
+	const char *key_source; /* where host_keys are from; NULL: "injected" */
 };
 
 /*
@@ -46,6 +48,15 @@ struct ssh_session *ssh_session_new(struct ev_loop *loop, const struct ssh_sessi
 				    void *data);
 void
 ssh_session_free(struct ssh_session *session); /* NULL is allowed; no callback is called any more */
+
+/*
+ * From now on ask the other end for a sign of life after each SSH_ALIVE_PERIOD in which nothing
+ * came from it. Once SSH_ALIVE_TRIES are not answered, the session ends with SESSION_ERROR_TIMEOUT.
+ * For a session that is logged in.
+ */
+#define SSH_ALIVE_PERIOD 10000 /* ms */
+#define SSH_ALIVE_TRIES	 2
+void ssh_session_keep_alive(struct ssh_session *session);
 
 /* Has it ended? TRUE also while the callbacks are being called for that. */
 gboolean ssh_session_ended(const struct ssh_session *session);

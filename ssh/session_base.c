@@ -27,11 +27,11 @@ session_libssh_error(const struct ssh_session *session)
 	/* libssh has no code for a connection that ended, only these words (session.c, socket.c).
 	 */
 	if (closed)
-		return session_error(session, SESSION_ERROR_CLOSED,
-				     "the guest closed the connection");
+		return session_error(session, SESSION_ERROR_CLOSED, "%s closed the connection",
+				     session->peer);
 	if (strstr(said, "Received SSH_MSG_DISCONNECT"))
-		return session_error(session, SESSION_ERROR_CLOSED,
-				     "the guest ended the session: %s", said);
+		return session_error(session, SESSION_ERROR_CLOSED, "%s ended the session: %s",
+				     session->peer, said);
 	return session_error(session, SESSION_ERROR_PROTOCOL, "%s", said);
 }
 
@@ -61,6 +61,8 @@ session_destroy(struct ssh_session *session)
 	g_free(session->address);
 	g_free(session->user);
 	g_free(session->private_key);
+	g_free(session->peer);
+	g_free(session->key_source);
 	g_strfreev(session->host_keys);
 	g_free(session->banner);
 	g_free(session->prelude);

@@ -32,6 +32,7 @@ enum session_state {
 struct ssh_session {
 	struct ev_loop *loop;
 	char *address, *user, *private_key;
+	char *peer, *key_source; /* for messages */
 	int port;
 	char **host_keys;
 	struct ssh_limits limits;
@@ -45,7 +46,8 @@ struct ssh_session {
 	enum ssh_step step;
 	int fd; /* ours until libssh gets it, then libssh's to close */
 	ev_io io;
-	ev_timer timer; /* first starts it from the loop, then limits the step; none when ready */
+	ev_timer timer; /* first starts it from the loop, then limits the step; when ready, the next
+			   question for a sign of life, if any */
 	ssh_session libssh; /* NULL before the banner */
 	ssh_event event;    /* polls libssh's socket once logged in */
 	ssh_key key;	    /* ours, wiped by libssh */
@@ -54,6 +56,8 @@ struct ssh_session {
 	gsize prelude_length;		   /* bytes of lines before the banner */
 	gsize peeked;			   /* bytes seen at the last look */
 	struct ssh_counter_struct counter; /* bytes that libssh read from the socket */
+	uint64_t alive_bytes;		   /* of counter, when it was looked at last */
+	guint unanswered;		   /* questions for a sign of life */
 	GQueue commands;		   /* struct ssh_command, in the order they were run */
 	gboolean late;			   /* the step's limit has passed */
 	int busy; /* depth of our calls on the stack, during which a free is postponed */
@@ -69,7 +73,7 @@ void session_leave(struct ssh_session *session);
 /* An error of the step that the session is in; the caller frees. */
 GError *session_error(const struct ssh_session *session, enum ssh_error code, const char *format,
 		      ...) G_GNUC_PRINTF(3, 4);
-/* The error of a libssh that has given up: its own words, or "the guest closed the connection". */
+/* The error of a libssh that has given up: its own words, or "PEER closed the connection". */
 GError *session_libssh_error(const struct ssh_session *session);
 /* Watch the socket for the events that libssh waits for. */
 void session_watch(struct ssh_session *session);

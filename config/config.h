@@ -34,6 +34,7 @@ enum config_autostart { CONFIG_AUTOSTART_NO, CONFIG_AUTOSTART_YES, CONFIG_AUTOST
 enum config_restart { CONFIG_RESTART_ALWAYS, CONFIG_RESTART_ON_FAILURE, CONFIG_RESTART_NEVER };
 
 #define SECRETS_GUEST_PORT 1004 /* the guest's port of the secret service */
+#define COORDINATORS_MAX   100	/* elsewhere; each guest gets the keys of all */
 
 /* One `forward` line. */
 struct config_forward {
@@ -108,6 +109,15 @@ struct config_guest {
 	gint64 probe_interval, boot_timeout, hang_timeout, stop_timeout;
 };
 
+/* One [coordinator NAME]: a host whose Guix uses the guests from elsewhere. Strings are never NULL
+ * unless noted. */
+struct config_coordinator {
+	char *name;
+	char *ssh_key;	   /* "TYPE BASE64", or "TYPE BASE64 COMMENT" */
+	char *signing_key; /* its text, which begins with "(", or the absolute path of its file;
+			      NULL: none */
+};
+
 struct config {
 	char *file;		/* the main file; NULL: it does not exist */
 	char *looked_for;	/* the main file, whether or not it exists */
@@ -124,8 +134,9 @@ struct config {
 	char *coordinator_user; /* NULL: to be found out */
 	char *guix_configuration_directory;
 	char *guix_state_directory;
-	char *metrics_file; /* NULL: none */
-	GPtrArray *guests;  /* of struct config_guest, in the order of the configuration */
+	char *metrics_file;	 /* NULL: none */
+	GPtrArray *guests;	 /* of struct config_guest, in the order of the configuration */
+	GPtrArray *coordinators; /* of struct config_coordinator, ditto; may be empty */
 };
 
 /*

@@ -15,7 +15,7 @@
 static gboolean
 is_guests(const struct key *key)
 {
-	return key->scope != KEY_DAEMON && strcmp(key->name, "count");
+	return key_is_of(key, KEY_GUEST) && strcmp(key->name, "count");
 }
 
 const struct config_guest *

@@ -41,17 +41,24 @@ print_key(const struct key *key)
 	puts(".");
 }
 
+static void
+print_section(const char *title, const char *text, enum key_scope scope)
+{
+	printf(".SS \"%s\"\n%s", title, text);
+	for (gsize i = 0; i < n_keys; i++)
+		if (key_is_of(&keys[i], scope))
+			print_key(&keys[i]);
+}
+
 int
 main(void)
 {
-	puts(".SS \"[daemon]\"");
-	for (gsize i = 0; i < n_keys; i++)
-		if (keys[i].scope == KEY_DAEMON)
-			print_key(&keys[i]);
-	puts(".SS \"[guest NAME] and [defaults]\"");
-	puts("Keys with a * cannot be in [defaults].");
-	for (gsize i = 0; i < n_keys; i++)
-		if (keys[i].scope != KEY_DAEMON)
-			print_key(&keys[i]);
+	print_section("[daemon]", "", KEY_DAEMON);
+	print_section("[guest NAME] and [defaults]", "Keys with a * cannot be in [defaults].\n",
+		      KEY_GUEST);
+	print_section("[coordinator NAME]",
+		      "One for each coordinator on another host that may use the guests with "
+		      "offloading = yes. childhurdctl node invite prints it there.\n",
+		      KEY_COORDINATOR);
 	return 0;
 }

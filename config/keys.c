@@ -31,6 +31,7 @@ static const char *const formats[] = {"qcow2", "raw", NULL};
 #define D(field)   KEY_DAEMON, offsetof(struct config, field)
 #define G(field)   KEY_GUEST, offsetof(struct config_guest, field)
 #define ONE(field) KEY_GUEST_ONLY, offsetof(struct config_guest, field)
+#define C(field)   KEY_COORDINATOR, offsetof(struct config_coordinator, field)
 
 /* clang-format off */
 const struct key keys[] = {
@@ -175,6 +176,13 @@ const struct key keys[] = {
 	 "it may show no sign of life."},
 	{"stop-timeout", KEY_TIME, G(stop_timeout), "60s", NULL, SECOND, 24 * HOUR, NULL,
 	 "The limit for halting over SSH; then the power button is pressed (15 s at most), then QEMU is ended."},
+
+	{"ssh-key", KEY_SSH_KEY, C(ssh_key), NULL, "required", 0, 0, NULL,
+	 "The coordinator's public SSH key, TYPE BASE64 COMMENT as in a file that ssh-keygen made: ssh-ed25519, "
+	 "ecdsa-sha2-nistp256, -nistp384, -nistp521 or ssh-rsa. It lets the coordinator in as user."},
+	{"signing-key", KEY_SIGNING_KEY, C(signing_key), NULL, "none: what it sends is not taken", 0, 0, NULL,
+	 "The public key with which the coordinator's Guix signs what it sends: its text, which begins with (public-key, "
+	 "or a file that has it, which is read at each start of a guest. It goes into the guests' acl."},
 };
 /* clang-format on */
 const gsize n_keys = G_N_ELEMENTS(keys);
@@ -191,11 +199,17 @@ key_can_be_never(const struct key *key)
 	return key->standard && !strcmp(key->standard, KEY_NEVER);
 }
 
+gboolean
+key_is_of(const struct key *key, enum key_scope scope)
+{
+	return key->scope == scope || (key->scope == KEY_GUEST_ONLY && scope == KEY_GUEST);
+}
+
 const struct key *
-key_find(const char *name, gboolean daemon)
+key_find(const char *name, enum key_scope scope)
 {
 	for (gsize i = 0; i < n_keys; i++)
-		if ((keys[i].scope == KEY_DAEMON) == !!daemon && !strcmp(keys[i].name, name))
+		if (key_is_of(&keys[i], scope) && !strcmp(keys[i].name, name))
 			return &keys[i];
 	return NULL;
 }
@@ -223,12 +237,12 @@ distance(const char *a, const char *b)
 }
 
 const char *
-key_suggest(const char *name, gboolean daemon)
+key_suggest(const char *name, enum key_scope scope)
 {
 	const char *best = NULL;
 	guint least = MAX(2, (guint)MIN(strlen(name), 40) / 3) + 1;
 	for (gsize i = 0; i < n_keys; i++) {
-		if ((keys[i].scope == KEY_DAEMON) != !!daemon)
+		if (!key_is_of(&keys[i], scope))
 			continue;
 		gboolean begins = strlen(name) >= 3 && g_str_has_prefix(keys[i].name, name);
 		guint d = begins ? 1 : distance(name, keys[i].name);

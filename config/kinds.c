@@ -60,7 +60,7 @@ kind_apply(struct config_guest *guest)
 		const char *by_maker = debian ? following[i].debian : following[i].guix;
 		if (!(guest->follows & 1U << i))
 			continue;
-		g_autofree char *what = value_set(key_find(following[i].key, FALSE),
+		g_autofree char *what = value_set(key_find(following[i].key, KEY_GUEST),
 						  by_machine ? by_machine : by_maker, "/", guest);
 		g_assert(!what);
 	}
@@ -69,7 +69,7 @@ kind_apply(struct config_guest *guest)
 gboolean
 kind_is_certain(const struct config_guest *guest)
 {
-	return guest->architecture || !(guest->follows & kind_bit(key_find("machine", FALSE)));
+	return guest->architecture || !(guest->follows & kind_bit(key_find("machine", KEY_GUEST)));
 }
 
 struct config_guest *

@@ -78,16 +78,16 @@ load_find_place(struct loader *l, const char *section, const char *key, const ch
 
 /* --- guests --- */
 
-/* Set the values of one section's entries; errors are reported already. */
-static void
-apply(struct loader *l, const char *section, void *owner, gboolean daemon, gboolean *given)
+void
+load_apply(struct loader *l, const char *section, enum key_scope scope, void *owner,
+	   gboolean *given)
 {
 	g_autofree const char **files = g_new0(const char *, n_keys); /* of repeated keys */
 	for (guint i = 0; i < l->entries->len; i++) {
 		const struct ini_entry *entry = g_ptr_array_index(l->entries, i);
 		if (!entry->key || strcmp(entry->section, section))
 			continue;
-		const struct key *key = key_find(entry->key, daemon);
+		const struct key *key = key_find(entry->key, scope);
 		if (!key || !strcmp(key->name, "count") ||
 		    (key->scope == KEY_GUEST_ONLY && !strcmp(section, "defaults")))
 			continue;
@@ -100,16 +100,16 @@ apply(struct loader *l, const char *section, void *owner, gboolean daemon, gbool
 		if (what)
 			continue;
 		given[key - keys] = TRUE;
-		if (!daemon)
+		if (scope == KEY_GUEST)
 			l->bytes += strlen(entry->value);
 	}
 }
 
 static void
-set_standards(void *owner, gboolean daemon)
+set_standards(void *owner, enum key_scope scope)
 {
 	for (gsize i = 0; i < n_keys; i++) {
-		if ((keys[i].scope == KEY_DAEMON) != daemon || !keys[i].standard ||
+		if (!key_is_of(&keys[i], scope) || !keys[i].standard ||
 		    !strcmp(keys[i].name, "count"))
 			continue;
 		g_autofree char *what = value_set(&keys[i], keys[i].standard, "/", owner);
@@ -142,9 +142,9 @@ make_guest(struct loader *l, const struct section *s, int number)
 	guest->template = g_strdup(s->name);
 	guest->file = g_strdup(s->file);
 	guest->line = s->line;
-	set_standards(guest, FALSE);
-	apply(l, "defaults", guest, FALSE, given);
-	apply(l, s->title, guest, FALSE, given);
+	set_standards(guest, KEY_GUEST);
+	load_apply(l, "defaults", KEY_GUEST, guest, given);
+	load_apply(l, s->title, KEY_GUEST, guest, given);
 	if (guest->image && !strchr(guest->image, '/')) {
 		g_autofree char *name = guest->image;
 		guest->image = image_file(l->config->state_directory, name);
@@ -157,11 +157,11 @@ make_guest(struct loader *l, const struct section *s, int number)
 		guest->modules = g_ptr_array_new();
 	if (!guest->forwards)
 		guest->forwards = g_ptr_array_new();
-	gboolean has_id = given[key_find("id", FALSE) - keys];
+	gboolean has_id = given[key_find("id", KEY_GUEST) - keys];
 	guest->id = has_id ? guest->id + number - 1 : (int)l->config->guests->len;
-	if (!given[key_find("ssh-port", FALSE) - keys])
+	if (!given[key_find("ssh-port", KEY_GUEST) - keys])
 		guest->ssh_port = SSH_PORT + PORT_STEP * guest->id;
-	if (!given[key_find("secrets-port", FALSE) - keys])
+	if (!given[key_find("secrets-port", KEY_GUEST) - keys])
 		guest->secrets_port = SECRETS_PORT + PORT_STEP * guest->id;
 	return guest;
 }
@@ -171,6 +171,8 @@ make_guests(struct loader *l)
 {
 	for (guint i = 0; i < l->sections->len; i++) {
 		const struct section *s = g_ptr_array_index(l->sections, i);
+		if (s->kind->scope != KEY_GUEST)
+			continue;
 		if ((int)l->config->guests->len + s->count > GUESTS_MAX) {
 			load_fault(l, s->file, s->line, s->title, "count",
 				   "more than %d guests in all", GUESTS_MAX);
@@ -228,7 +230,7 @@ static gboolean
 is_named(const gboolean *given, const char *key, const char *from_service)
 {
 	g_autofree char *made = places_of_service(from_service);
-	return made || given[key_find(key, TRUE) - keys];
+	return made || given[key_find(key, KEY_DAEMON) - keys];
 }
 
 static void
@@ -236,13 +238,13 @@ set_daemon(struct loader *l)
 {
 	struct config *config = l->config;
 	g_autofree gboolean *given = g_new0(gboolean, n_keys);
-	set_standards(config, TRUE);
+	set_standards(config, KEY_DAEMON);
 	config->state_directory = places_folder("STATE_DIRECTORY", "/var/lib/childhurd",
 						"XDG_STATE_HOME", ".local/state");
 	config->runtime_directory = places_runtime_folder();
 	config->secrets_directory = g_build_filename(l->folder, "secrets", NULL);
 	config->parallel_starts = (int)g_get_num_processors();
-	apply(l, "daemon", config, TRUE, given);
+	load_apply(l, "daemon", KEY_DAEMON, config, given);
 	config->folders_named = is_named(given, "state-directory", "STATE_DIRECTORY") &&
 				is_named(given, "runtime-directory", "RUNTIME_DIRECTORY");
 	if (strlen(config->runtime_directory) + strlen("/control") > SOCKET_PATH_MAX) {
@@ -277,6 +279,7 @@ config_load(const char *file, GPtrArray *errors)
 			   .config = g_new0(struct config, 1)};
 	gboolean present = file || !is_missing(main_file);
 	l.config->guests = g_ptr_array_new();
+	l.config->coordinators = g_ptr_array_new_with_free_func(coordinator_free);
 	l.drop_ins = g_build_filename(l.folder, "conf.d", NULL);
 	g_ptr_array_add(l.files, g_strdup(main_file));
 	if (present)
@@ -291,6 +294,7 @@ config_load(const char *file, GPtrArray *errors)
 	sections_check(&l);
 	set_daemon(&l);
 	make_guests(&l);
+	coordinators_make(&l);
 	crosscheck_pairs(&l);
 
 	gboolean good = l.errors->len == 0;
@@ -315,6 +319,7 @@ config_free(struct config *config)
 	for (guint i = 0; i < config->guests->len; i++)
 		config_guest_unref(g_ptr_array_index(config->guests, i));
 	g_ptr_array_unref(config->guests);
+	g_ptr_array_unref(config->coordinators);
 	for (gsize i = 0; i < n_keys; i++)
 		if (keys[i].scope == KEY_DAEMON)
 			value_clear(&keys[i], config);

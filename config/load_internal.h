@@ -21,30 +21,47 @@ struct loader {
 	char *drop_ins;	    /* the folder conf.d */
 	struct config *config;
 	gsize bytes;	     /* of the guests' values */
-	GPtrArray *sections; /* of struct section: guests and templates, in their order */
+	GPtrArray *sections; /* of struct section, in their order */
 };
 
-/* A [guest NAME]; it may be in several files. */
+/* A kind of sections that have names. */
+struct section_kind {
+	const char *word; /* "guest" */
+	const char *example;
+	enum key_scope scope;
+	guint most; /* sections */
+};
+
+/* A [guest NAME], or one of another kind; it may be in several files. */
 struct section {
+	const struct section_kind *kind;
 	char *title; /* "guest childhurd" */
 	const char *name;
 	const char *file;
 	int line;
-	int count;
+	int count; /* of a template */
 };
 
 /* Report an error of a section's key (key NULL: of the section), with its place. */
 void load_fault(struct loader *l, const char *file, int line, const char *section, const char *key,
 		const char *format, ...) G_GNUC_PRINTF(6, 7);
+/* Set the values of one section's entries in owner, but those that are wrong, which is reported
+ * already. given: TRUE for each key that was set, by its place in the table. */
+void load_apply(struct loader *l, const char *section, enum key_scope scope, void *owner,
+		gboolean *given);
 /* Where a section's key was set last, for messages; *file and *line stay the same if it was not
  * set. */
 void load_find_place(struct loader *l, const char *section, const char *key, const char **file,
 		     int *line);
 
 /* sections.c: check every entry by itself, so that an error for many guests is reported once, and
- * find the sections of guests. */
+ * find the sections that have names. */
 void sections_check(struct loader *l);
 void section_free(void *section);
+
+/* coordinators.c: make those of [coordinator NAME], and check them. */
+void coordinators_make(struct loader *l);
+void coordinator_free(void *coordinator);
 
 /* crosscheck.c: report an error of a guest's key, with its place. */
 void crosscheck_fault(struct loader *l, const struct config_guest *guest, const char *key,

@@ -158,8 +158,8 @@ set_date(const char *text, char **field)
 	return NULL;
 }
 
-static char *
-path_from(const char *text, const char *folder)
+char *
+value_path(const char *text, const char *folder)
 {
 	g_autofree char *joined =
 	    g_path_is_absolute(text) ? g_strdup(text) : g_build_filename(folder, text, NULL);
@@ -217,17 +217,17 @@ set_text(const struct key *key, const char *text, const char *folder, char **fie
 		replace(field, g_strdup(text));
 		return NULL;
 	case KEY_PATH:
-		replace(field, path_from(text, folder));
+		replace(field, value_path(text, folder));
 		return NULL;
 	case KEY_IMAGE:
 		if (!strchr(text, '/') && !image_name_is_good(text))
 			return value_wrong(text,
 					   "is not the name of an image that childhurdctl image "
 					   "keeps; a file beside this one is ./FILE");
-		replace(field, strchr(text, '/') ? path_from(text, folder) : g_strdup(text));
+		replace(field, strchr(text, '/') ? value_path(text, folder) : g_strdup(text));
 		return NULL;
 	case KEY_PROGRAM:
-		replace(field, strchr(text, '/') ? path_from(text, folder) : g_strdup(text));
+		replace(field, strchr(text, '/') ? value_path(text, folder) : g_strdup(text));
 		return NULL;
 	default:
 		if (key->choices && !g_strv_contains(key->choices, text)) {
@@ -307,7 +307,7 @@ add_module(const char *text, const char *folder, GPtrArray **field)
 				       VALUE_MODULES_MAX);
 	g_autofree char *file = g_strndup(text, length);
 	struct config_module *module = g_new0(struct config_module, 1);
-	module->file = path_from(file, folder);
+	module->file = value_path(file, folder);
 	module->arguments = g_strdup(text + length + strspn(text + length, " \t"));
 	if (!*field)
 		*field = g_ptr_array_new_with_free_func(module_free);
@@ -434,6 +434,10 @@ value_set(const struct key *key, const char *text, const char *folder, void *own
 		return add_module(text, folder, field);
 	case KEY_FORWARD:
 		return add_forward(text, field);
+	case KEY_SSH_KEY:
+		return value_set_ssh_key(text, field);
+	case KEY_SIGNING_KEY:
+		return value_set_signing_key(text, folder, field);
 	}
 	return NULL;
 }
@@ -486,6 +490,8 @@ value_text(const struct key *key, const void *owner)
 	case KEY_IMAGE:
 	case KEY_PROGRAM:
 	case KEY_ADDRESS:
+	case KEY_SSH_KEY:
+	case KEY_SIGNING_KEY:
 		text = *(char *const *)field;
 		return g_strdup(text ? text : "");
 	case KEY_SIZE:
@@ -531,6 +537,8 @@ value_clear(const struct key *key, void *owner)
 	case KEY_IMAGE:
 	case KEY_PROGRAM:
 	case KEY_ADDRESS:
+	case KEY_SSH_KEY:
+	case KEY_SIGNING_KEY:
 	case KEY_DATE:
 		g_clear_pointer((char **)field, g_free);
 		break;
@@ -560,6 +568,8 @@ value_equal(const struct key *key, const void *a, const void *b)
 	case KEY_IMAGE:
 	case KEY_PROGRAM:
 	case KEY_ADDRESS:
+	case KEY_SSH_KEY:
+	case KEY_SIGNING_KEY:
 	case KEY_DATE:
 		return g_strcmp0(*(char *const *)x, *(char *const *)y) == 0;
 	case KEY_SIZE:

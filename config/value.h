@@ -11,7 +11,7 @@
 #define VALUE_WORDS_MAX	   256 /* words of a list, or arguments */
 
 /*
- * Parse text as key's type into the field of owner (struct config or struct config_guest), whose
+ * Parse text as key's type into the field of owner (the struct of its section), whose
  * old value is freed. Relative paths are relative to folder. Returns NULL, or what is wrong and
  * what would be right (caller frees; the field is unchanged): "\"12x\" is not a size; write a
  * number with K, M or G, as 512M".

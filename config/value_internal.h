@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Shared by the parts of value.h: value.c and value_number.c. */
+/* Shared by the parts of value.h: value.c, value_number.c and value_key.c. */
 #ifndef CONFIG_VALUE_INTERNAL_H
 #define CONFIG_VALUE_INTERNAL_H
 
@@ -7,6 +7,11 @@
 
 /* An error of a value: text in quotes, and the rest of the sentence. Caller frees. */
 char *value_wrong(const char *text, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* An absolute path, or one that is relative to folder. Caller frees. */
+char *value_path(const char *text, const char *folder);
+/* value_set for a KEY_SSH_KEY and a KEY_SIGNING_KEY. */
+char *value_set_ssh_key(const char *text, char **field);
+char *value_set_signing_key(const char *text, const char *folder, char **field);
 /* value_set for a KEY_SIZE, KEY_TIME, KEY_REAL or KEY_INT. */
 char *value_set_number(const struct key *key, const char *text, void *field);
 

@@ -211,6 +211,14 @@ signing_parse_key(const char *path, const char *text, GError **error)
 }
 
 gboolean
+signing_is_key(const char *text)
+{
+	g_auto(gcry_sexp_t) key = signing_parse_key("", text, NULL);
+
+	return key != NULL;
+}
+
+gboolean
 signing_check_key(const char *path, const char *public_key, GError **error)
 {
 	g_auto(gcry_sexp_t) key = signing_parse_key(path, public_key, error);

@@ -33,6 +33,9 @@ gboolean signing_read_key(const char *path, char **text, GError **error);
  * right form. Thread-safe. */
 gboolean signing_check_key(const char *path, const char *public_key, GError **error);
 
+/* Is this text, of any source, a public key in that form? Touches no file; thread-safe. */
+gboolean signing_is_key(const char *text);
+
 /* --- for signing.c --- */
 
 /* Initialize libgcrypt, once. */

@@ -64,6 +64,11 @@ answer_of(const char *path)
 					       module->arguments);
 		}
 	}
+	for (guint i = 0; config && i < config->coordinators->len; i++) {
+		const struct config_coordinator *c = g_ptr_array_index(config->coordinators, i);
+		g_string_append_printf(text, "coordinator %s: <%s>, signs with %s\n", c->name,
+				       c->ssh_key, c->signing_key ? c->signing_key : "nothing");
+	}
 	g_assert_true((config == NULL) == (errors->len > 0));
 	config_free(config);
 	g_string_replace(text, absolute, "DIR", 0);
@@ -412,7 +417,7 @@ test_locale(void)
 {
 	struct config_guest guest = {0};
 	setlocale(LC_ALL, "de_DE.UTF-8"); /* where it is there, 1,8 is how a number is written */
-	g_assert_null(value_set(key_find("speed", FALSE), "1.5", "/", &guest));
+	g_assert_null(value_set(key_find("speed", KEY_GUEST), "1.5", "/", &guest));
 	g_assert_cmpint((int)(guest.speed * 10), ==, 15);
 	setlocale(LC_ALL, "C");
 }
@@ -430,7 +435,7 @@ test_forgotten_unit(void)
 	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
 		struct config_guest guest = {0};
 		g_autofree char *what =
-		    value_set(key_find("memory-size", FALSE), cases[i][0], "/", &guest);
+		    value_set(key_find("memory-size", KEY_GUEST), cases[i][0], "/", &guest);
 		g_assert_cmpstr(what, ==, cases[i][1]);
 	}
 }
@@ -526,9 +531,9 @@ test_table(void)
 		for (gsize j = 0; j < i; j++)
 			g_assert_cmpstr(keys[i].name, !=, keys[j].name);
 	}
-	g_assert_cmpstr(key_suggest("memory", FALSE), ==, "memory-size");
-	g_assert_cmpstr(key_suggest("imgae", FALSE), ==, "image");
-	g_assert_null(key_suggest("quite-another-thing", FALSE));
+	g_assert_cmpstr(key_suggest("memory", KEY_GUEST), ==, "memory-size");
+	g_assert_cmpstr(key_suggest("imgae", KEY_GUEST), ==, "image");
+	g_assert_null(key_suggest("quite-another-thing", KEY_GUEST));
 }
 
 static void

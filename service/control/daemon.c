@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Metrics and Check: the methods about the daemon as a whole. */
+/* Metrics, Check and ReadOnly: the methods about the daemon and the connection as a whole. */
 #include "service/control/internal.h"
 
 void
@@ -34,4 +34,11 @@ method_check(struct request *request)
 {
 	const struct control_hird *hird = &request->client->control->hird;
 	hird->check(hird->data, on_checked, request_later(request, NULL, NULL));
+}
+
+void
+method_read_only(struct request *request)
+{
+	request->client->read_only = TRUE;
+	request_reply(request, NULL, FALSE);
 }

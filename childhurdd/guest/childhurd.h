@@ -235,6 +235,7 @@ struct childhurd {
 	int served;	     /* builds since it was pristine */
 	gboolean proven;     /* was ready in this boot */
 	gboolean had_room;   /* its store had enough space in this boot */
+	gboolean to_collect; /* it is off the list until its garbage can be collected */
 	gboolean collecting; /* its garbage is collected, and it is off the list */
 	gint64 collected_at; /* monotonic ms, in this boot; 0: never */
 	enum room room;

@@ -142,12 +142,22 @@ childhurd_undrain(struct childhurd *c, const char *why)
 	}
 }
 
+/* Back onto the list. */
+static void
+collect_no_more(struct childhurd *c)
+{
+	c->to_collect = FALSE;
+	childhurd_list_again(c);
+	childhurd_mind_slots(c);
+}
+
 /* Little space is left in its store: make some, if no build runs. */
 static void
 tidy(struct childhurd *c)
 {
 	gint64 now = c->ops->now(c);
-	if (!c->config->store_floor || c->collecting || c->ops->builds(c) != 0)
+	gboolean asked = c->to_collect;
+	if (!c->config->store_floor || c->collecting || (!asked && c->ops->builds(c) != 0))
 		return;
 	if (c->config->disk == CONFIG_DISK_EPHEMERAL && c->had_room) {
 		childhurd_wind_down(c, AIM_PRISTINE, "its store ran low; it gets a new disk");
@@ -155,13 +165,17 @@ tidy(struct childhurd *c)
 	}
 	if (c->collected_at && now - c->collected_at < COLLECT_AGAIN)
 		return;
-	c->collecting = TRUE;
+	c->to_collect = TRUE;
 	childhurd_list_again(c);
-	if (c->ops->hold(c) > 0) { /* a build began before it was off the list */
-		c->collecting = FALSE;
-		childhurd_mind_slots(c);
+	/* A build began before it was off the list, or a coordinator has not answered yet; the next
+	 * probe shows which. */
+	if (c->ops->hold(c) > 0) {
+		if (asked)
+			collect_no_more(c);
 		return;
 	}
+	c->to_collect = FALSE;
+	c->collecting = TRUE;
 	c->ops->changed(c, FALSE, childhurd_phase_collecting);
 	childhurd_set_phase(c, childhurd_phase_collecting);
 	c->ops->collect(c);
@@ -189,4 +203,6 @@ childhurd_note_room(struct childhurd *c, enum event event, const char *what)
 		childhurd_set_phase(c, childhurd_ready_phase(c));
 	if (room != ROOM_ENOUGH)
 		tidy(c);
+	else if (c->to_collect)
+		collect_no_more(c);
 }

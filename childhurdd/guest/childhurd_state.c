@@ -38,7 +38,8 @@ void
 childhurd_mind_slots(struct childhurd *c)
 {
 	if (c->state == STATE_DRAINING || c->state == STATE_STOPPING ||
-	    c->state == STATE_RESTORING || c->winding_down || c->collecting || c->saving ||
+	    c->state == STATE_RESTORING || c->winding_down || c->to_collect || c->collecting ||
+	    c->saving ||
 	    ((c->clock_off || c->drained || childhurd_is_used_up(c)) && c->qemu == QEMU_RUNNING))
 		c->ops->hold(c);
 	else
@@ -72,7 +73,7 @@ childhurd_set_state(struct childhurd *c, enum state state, const char *why)
 	if (state == STATE_ASLEEP) /* it is published with it */
 		childhurd_take_port(c);
 	if (state != STATE_READY && state != STATE_DRAINING) /* the session has ended */
-		c->collecting = c->setting_clock = FALSE;
+		c->to_collect = c->collecting = c->setting_clock = FALSE;
 	c->listing = listing_of(c);
 	c->ops->changed(c, TRUE, c->why);
 	childhurd_mind_slots(c);
@@ -103,7 +104,8 @@ childhurd_published(const struct childhurd *c)
 {
 	if (c->state == STATE_ASLEEP)
 		return !c->drained;
-	return c->state == STATE_READY && c->room != ROOM_NONE && !c->collecting && !c->clock_off;
+	return c->state == STATE_READY && c->room != ROOM_NONE && !c->to_collect &&
+	       !c->collecting && !c->clock_off;
 }
 
 gboolean

@@ -204,12 +204,48 @@ host_probed(void *hird, double seconds)
 	metrics_probe(h->metrics, seconds);
 }
 
+/* Followers of the machines look at the held guests again. */
+static void
+tell_followers(struct hird *h, void *data)
+{
+	if (h->control)
+		control_event(h->control, &(struct control_event){0});
+}
+
+static void
+holds_changed(void *data)
+{
+	hird_after_publishing(data, tell_followers, NULL, NULL);
+}
+
+static gint64
+holds_now(void *data)
+{
+	return g_get_monotonic_time() / 1000;
+}
+
+static const struct holds_ops holds_ops = {.now = holds_now, .changed = holds_changed};
+
+static int
+host_hold(void *hird, const char *guest)
+{
+	return holds_hold(((struct hird *)hird)->holds, guest);
+}
+
+static void
+host_release(void *hird, const char *guest)
+{
+	holds_release(((struct hird *)hird)->holds, guest);
+}
+
 static const struct host_ops host_ops = {
     .event = host_event,
     .publish = host_publish,
     .queue = host_queue,
     .leave = host_leave,
     .probed = host_probed,
+    .hold = host_hold,
+    .release = host_release,
 };
 
 /* --- by a timer: waiting for builds, and removing guests that are no longer configured --- */
@@ -314,6 +350,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->roster.worlds = g_ptr_array_new();
 	h->roster.removed = g_ptr_array_new();
 	h->starts = starts_new(&starts_ops, h);
+	h->holds = holds_new(&holds_ops, h);
 	h->names = g_ptr_array_new();
 	timers_init(h);
 	h->host = (struct host){.loop = loop, .config = config, .ops = &host_ops, .hird = h};
@@ -406,6 +443,8 @@ hird_free(struct hird *h)
 	free_worlds(h->roster.worlds);
 	free_worlds(h->roster.removed);
 	starts_free(h->starts);
+	holds_free(h->holds);
+	g_clear_pointer(&h->held, g_array_unref);
 	g_ptr_array_unref(h->names);
 	g_clear_pointer(&h->machines, g_array_unref);
 	description_clear(&h->description);

@@ -6,6 +6,7 @@
 
 #include "childhurdd/hird/describe.h"
 #include "childhurdd/hird/hird.h"
+#include "childhurdd/hird/holds.h"
 #include "childhurdd/hird/metrics_file.h"
 #include "childhurdd/hird/roster.h"
 #include "childhurdd/hird/selfcheck.h"
@@ -17,6 +18,8 @@ struct hird {
 	struct config *config; /* the one in force, as in host.config */
 	struct roster roster;
 	struct starts *starts;
+	struct holds *holds;
+	GArray *held; /* the last list of them for clients */
 	struct metrics *metrics;
 	ev_timer admit, tend, list, open, publish_again, look;
 	struct publisher *publisher;

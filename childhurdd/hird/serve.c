@@ -261,6 +261,36 @@ serve_console(void *data, const char *name, GError **error)
 }
 
 static gboolean
+serve_join(void *data, const char *coordinator)
+{
+	return holds_join(((struct hird *)data)->holds, coordinator);
+}
+
+static void
+serve_leave(void *data, const char *coordinator)
+{
+	holds_leave(((struct hird *)data)->holds, coordinator);
+}
+
+static const struct control_hold *
+serve_holds(void *data, gsize *n)
+{
+	struct hird *h = data;
+	g_clear_pointer(&h->held, g_array_unref);
+	h->held = holds_list(h->holds);
+	*n = h->held->len;
+	return (const struct control_hold *)h->held->data;
+}
+
+static void
+serve_report(void *data, const char *coordinator, const char *guest, gint64 number, int builds)
+{
+	struct hird *h = data;
+	if (holds_report(h->holds, coordinator, guest, number, builds))
+		ev_feed_event(h->host.loop, &h->tend, EV_TIMER);
+}
+
+static gboolean
 serve_publishing(void *data)
 {
 	const struct hird *h = data;
@@ -282,5 +312,9 @@ hird_serve(struct hird *h)
 				     .metrics = hird_metrics,
 				     .check = serve_check,
 				     .console = serve_console,
+				     .join = serve_join,
+				     .leave = serve_leave,
+				     .holds = serve_holds,
+				     .report = serve_report,
 				     .publishing = serve_publishing};
 }

@@ -37,6 +37,10 @@ struct host_ops {
 	 * starts_leave). */
 	void (*queue)(void *hird, struct childhurd *c);
 	void (*leave)(void *hird, struct childhurd *c);
+	/* Have coordinators elsewhere keep builds out of the guest. Returns how many they have in
+	 * it, or are assumed to have; after 0 none of theirs can begin. And let them in again. */
+	int (*hold)(void *hird, const char *guest);
+	void (*release)(void *hird, const char *guest);
 	/* The command of a probe took so many seconds. */
 	void (*probed)(void *hird, double seconds);
 };

@@ -59,18 +59,29 @@ slots_of(struct world *r)
 	return r->slots;
 }
 
-int
-world_hold(struct childhurd *c)
+/* Those of this host's coordinator, and those recognized by their sessions. */
+static int
+hold_here(struct childhurd *c)
 {
 	const struct config_guest *guest = c->config;
 	struct world *r = world_from(c);
 	gboolean visible;
-	if (!guest->offloading)
-		return 0;
-	r->held = TRUE;
 	int taken = slots_hold(slots_of(r), guest->parallel_builds, &visible);
 	/* slots that cannot be kept may still be readable */
 	return visible ? with_sessions(r, taken, visible) : look_at_builds(r);
+}
+
+/* A coordinator elsewhere that has reported its builds has sessions, too, or will have. It has none
+ * in a guest that was not ready since its boot. */
+int
+world_hold(struct childhurd *c)
+{
+	struct world *r = world_from(c);
+	if (!c->config->offloading)
+		return 0;
+	r->held = TRUE;
+	int here = hold_here(c), elsewhere = r->host->ops->hold(r->host->hird, c->config->name);
+	return c->proven ? MAX(here, elsewhere) : here;
 }
 
 /* A caller relies on the answer that no build runs in a guest that may get none. So first keep the
@@ -96,6 +107,7 @@ world_release(struct childhurd *c)
 {
 	struct world *r = world_from(c);
 	r->held = FALSE;
+	r->host->ops->release(r->host->hird, c->config->name);
 	if (!world_guards(r))
 		g_clear_pointer(&r->slots, slots_free);
 	else if (r->slots && !is_full(r, 0))

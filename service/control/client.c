@@ -407,7 +407,7 @@ client_new(struct control *control, int fd)
 	client->control = control;
 	client->fd = fd;
 	client->peer = peer;
-	client->may_change = -1;
+	client->trusted = -1;
 	client->out = g_byte_array_new();
 	varlink_buffer_init(&client->in, CONTROL_MESSAGE_MAX);
 	ev_io_init(&client->reading, on_readable, fd, EV_READ);

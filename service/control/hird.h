@@ -96,6 +96,12 @@ struct control_finding {
 	const char *text;
 };
 
+/* A guest that may get no further build. */
+struct control_hold {
+	const char *guest;
+	gint64 number; /* of this time that it is held; none comes twice */
+};
+
 /* The functions that the hird offers; each gets data, and returns at once. */
 struct control_hird {
 	void *data;
@@ -141,6 +147,15 @@ struct control_hird {
 	/* Connect to the guest's serial line; the caller closes the descriptor. -1: error has the
 	 * reason; G_IO_ERROR_WOULD_BLOCK if there is a connection already, as QEMU takes one. */
 	int (*console)(void *data, const char *name, GError **error);
+	/* Coordinators elsewhere, each by its name: one begins to follow the machines, or its
+	 * connection ends; FALSE: there are too many. The guests that they must hold, *n of them,
+	 * borrowed. A report of one: so many slots of the guest have a build, the others are
+	 * locked. NULL, all or none: there are no coordinators. */
+	gboolean (*join)(void *data, const char *coordinator);
+	void (*leave)(void *data, const char *coordinator);
+	const struct control_hold *(*holds)(void *data, gsize *n);
+	void (*report)(void *data, const char *coordinator, const char *guest, gint64 number,
+		       int builds);
 	/* Is what the guests are now still to be written to the lists? NULL: never. */
 	gboolean (*publishing)(void *data);
 };

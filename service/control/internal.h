@@ -28,11 +28,12 @@
 #include "service/control/hird.h"
 #include "service/varlink.h"
 
-#define CONTROL_INTERFACE     "org.childhurd"
-#define CONTROL_INVALID_VALUE CONTROL_INTERFACE ".InvalidValue"
-#define CONTROL_METRICS_TYPE  "application/openmetrics-text; version=1.0.0; charset=utf-8"
-#define CONTROL_NAMES_MAX     1024 /* names or patterns in one request */
-#define CONTROL_PATTERN_MAX   255  /* bytes of one of them */
+#define CONTROL_INTERFACE	"org.childhurd"
+#define CONTROL_INVALID_VALUE	CONTROL_INTERFACE ".InvalidValue"
+#define CONTROL_METRICS_TYPE	"application/openmetrics-text; version=1.0.0; charset=utf-8"
+#define CONTROL_NAMES_MAX	1024 /* names or patterns in one request */
+#define CONTROL_COORDINATOR_MAX 64   /* bytes of a coordinator's name */
+#define CONTROL_PATTERN_MAX	255  /* bytes of one of them */
 #define CONTROL_PIPELINE_MAX                                                                       \
 	(2 * CONTROL_MESSAGE_MAX)	/* bytes of requests behind the one that runs */
 #define CONTROL_LOW_WATER (64 * 1024)	/* queued bytes; above, a series of replies pauses */
@@ -78,7 +79,7 @@ struct control_client {
 	int fd;
 	struct ucred peer;
 	char *who;	    /* "root", "alice", "uid 1000"; NULL: not looked up yet */
-	int may_change;	    /* -1: not checked yet */
+	int trusted;	    /* -1: not checked yet */
 	gboolean read_only; /* it asked to be refused what changes something */
 	ev_io reading, writing;
 	ev_timer work; /* due at once: runs the next request, or pumps the one that runs */
@@ -150,6 +151,8 @@ void request_hang_up(struct request *request, const char *error, JsonObject *par
 /* control/peer.c */
 const char *client_who(struct control_client *client);
 gboolean client_may_change(struct control_client *client);
+/* May its user change things, whether or not this connection is for reading only? */
+gboolean client_is_trusted(struct control_client *client);
 /* Is this root, or the daemon's own user? */
 gboolean peer_is_owner(uid_t uid);
 /* Is the process at the other end of fd in group? primary: the process's own group. group -1: there
@@ -196,6 +199,7 @@ void method_console(struct request *request);
 
 /* control/machines.c */
 void method_machines(struct request *request);
+void method_held(struct request *request);
 
 /* control/daemon.c */
 void method_metrics(struct request *request);

@@ -4,10 +4,13 @@
  *
  * A follower gets whole lists, and no list twice. Only what it has got last is kept for it: a
  * follower that reads slowly gets the newest list when it is ready for another one, and never those
- * in between. The number of builds changes without an event, so it is looked at from time to time.
+ * in between. A coordinator's own slots are locked by itself: its list has the guests that are
+ * held, and it answers with Held, on another connection. The number of builds changes without an
+ * event, so it is looked at from time to time.
  */
 #include <string.h>
 
+#include "offload/slots.h"
 #include "service/control/internal.h"
 
 struct machines {
@@ -15,6 +18,7 @@ struct machines {
 	char *sent; /* the last list as a text, without the time; NULL: none yet */
 	gint64 builds;
 	ev_timer recount;
+	char *coordinator; /* that follows it, and reports on held guests; NULL: none */
 };
 
 static struct control *
@@ -65,6 +69,21 @@ count_guests(const struct control_hird *hird)
 	return g_strv_length((char **)hird->names(hird->data));
 }
 
+static JsonArray *
+holds_json(const struct control_hird *hird)
+{
+	gsize n = 0;
+	const struct control_hold *holds = hird->holds(hird->data, &n);
+	JsonArray *array = json_array_new();
+	for (gsize i = 0; i < n; i++) {
+		JsonObject *o = json_object_new();
+		json_set_text(o, "name", holds[i].guest);
+		json_object_set_int_member(o, "number", holds[i].number);
+		json_array_add_object_element(array, o);
+	}
+	return array;
+}
+
 static JsonObject *
 followed_json(const struct machines *machines)
 {
@@ -79,6 +98,8 @@ followed_json(const struct machines *machines)
 	json_object_set_string_member(o, "version", CHILDHURD_VERSION);
 	json_object_set_int_member(o, "builds", machines->builds);
 	json_object_set_int_member(o, "guests", count_guests(hird));
+	if (machines->coordinator)
+		json_object_set_array_member(o, "held", holds_json(hird));
 	return o;
 }
 
@@ -118,18 +139,42 @@ static void
 machines_release(struct request *request)
 {
 	struct machines *machines = request->state;
+	const struct control_hird *hird = &control_of(machines)->hird;
 	ev_timer_stop(control_of(machines)->loop, &machines->recount);
+	if (machines->coordinator)
+		hird->leave(hird->data, machines->coordinator);
+	g_free(machines->coordinator);
 	g_free(machines->sent);
 	g_free(machines);
 }
 
+/* Get a coordinator's name. FALSE: answered and gone. */
+static gboolean
+take_coordinator(struct request *request, const char **name)
+{
+	static const char letters[] = G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-_.";
+	if (!request_string(request, "coordinator", name))
+		return FALSE;
+	if (!*name || (g_ascii_isalnum(**name) && strspn(*name, letters) == strlen(*name) &&
+		       strlen(*name) <= CONTROL_COORDINATOR_MAX))
+		return TRUE;
+	request_invalid(request, "coordinator",
+			"not a name of letters, digits, - _ and ., at most 64 of them");
+	return FALSE;
+}
+
+/* coordinator: borrowed; NULL: none. One that may not report is like none. */
 static void
-follow(struct request *request)
+follow(struct request *request, const char *coordinator)
 {
 	struct control *control = request->client->control;
+	const struct control_hird *hird = &control->hird;
 	struct machines *machines = g_new0(struct machines, 1);
 	machines->request = request;
-	machines->builds = count_builds(&control->hird);
+	machines->builds = count_builds(hird);
+	if (coordinator && hird->join && client_is_trusted(request->client) &&
+	    hird->join(hird->data, coordinator))
+		machines->coordinator = g_strdup(coordinator);
 	ev_timer_init(&machines->recount, on_recount, control->recount, control->recount);
 	machines->recount.data = machines;
 	ev_timer_start(control->loop, &machines->recount);
@@ -145,10 +190,11 @@ method_machines(struct request *request)
 {
 	const struct control_hird *hird = &request->client->control->hird;
 	gboolean following = FALSE;
-	if (!request_follow(request, &following))
+	const char *coordinator = NULL;
+	if (!request_follow(request, &following) || !take_coordinator(request, &coordinator))
 		return;
 	if (following) {
-		follow(request);
+		follow(request, coordinator);
 		return;
 	}
 	gsize n = 0;
@@ -157,4 +203,28 @@ method_machines(struct request *request)
 	g_autofree char *text = published_machines(guests, n);
 	json_set_text(o, "text", text);
 	request_reply(request, o, FALSE);
+}
+
+void
+method_held(struct request *request)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	const char *coordinator = NULL, *name = NULL;
+	gint64 number = -1, builds = -1;
+	if (!take_coordinator(request, &coordinator) || !request_string(request, "name", &name) ||
+	    !request_integer(request, "number", &number) ||
+	    !request_integer(request, "builds", &builds))
+		return;
+	const char *missing = !coordinator ? "coordinator"
+			      : !name	   ? "name"
+			      : number < 0 ? "number"
+			      : builds < 0 ? "builds"
+					   : NULL;
+	if (missing) {
+		request_invalid(request, missing, NULL);
+		return;
+	}
+	if (hird->report)
+		hird->report(hird->data, coordinator, name, number, (int)MIN(builds, SLOTS_MAX));
+	request_reply(request, NULL, FALSE);
 }

@@ -266,7 +266,8 @@ method_reload(struct request *request)
 
 /* --- the table --- */
 
-enum access { READS, CHANGES };
+/* REPORTS: for those who may change things, also on a connection that is for reading only. */
+enum access { READS, REPORTS, CHANGES };
 
 static const struct method {
 	const char *interface, *name;
@@ -286,6 +287,7 @@ static const struct method {
     {CONTROL_INTERFACE, "Check", method_check, READS},
     {CONTROL_INTERFACE, "Metrics", method_metrics, READS},
     {CONTROL_INTERFACE, "ReadOnly", method_read_only, READS},
+    {CONTROL_INTERFACE, "Held", method_held, REPORTS},
     {CONTROL_INTERFACE, "Start", method_start, CHANGES},
     {CONTROL_INTERFACE, "Stop", method_stop, CHANGES},
     {CONTROL_INTERFACE, "Restart", method_restart, CHANGES},
@@ -297,11 +299,18 @@ static const struct method {
     {CONTROL_INTERFACE, "Console", method_console, CHANGES},
 };
 
+static gboolean
+has_access(struct control_client *client, enum access access)
+{
+	return access == READS ||
+	       (access == REPORTS ? client_is_trusted(client) : client_may_change(client));
+}
+
 static void
 deny(struct request *request)
 {
 	g_autofree char *why =
-	    request->client->read_only
+	    client_is_trusted(request->client)
 		? g_strdup_printf("%s changes something, and this connection is for reading only",
 				  request->method)
 		: g_strdup_printf("%s is for root and members of the group " CONTROL_ADMIN_GROUP
@@ -359,7 +368,7 @@ request_dispatch(struct request *request)
 		if (request->message->upgrade && method->handle != method_console)
 			request_invalid(request, "upgrade",
 					"this method does not lead to another protocol");
-		else if (method->access == CHANGES && !client_may_change(request->client))
+		else if (!has_access(request->client, method->access))
 			deny(request);
 		else if (known_parameters(request, strcmp(interface, CONTROL_INTERFACE)
 						       ? service_description

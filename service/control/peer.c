@@ -72,13 +72,17 @@ peer_is_owner(uid_t uid)
 }
 
 gboolean
-client_may_change(struct control_client *client)
+client_is_trusted(struct control_client *client)
 {
-	if (client->read_only)
-		return FALSE;
-	if (client->may_change < 0)
-		client->may_change =
+	if (client->trusted < 0)
+		client->trusted =
 		    peer_is_owner(client->peer.uid) ||
 		    peer_in_group(client->fd, client->peer.gid, client->control->groups.admins);
-	return client->may_change;
+	return client->trusted;
+}
+
+gboolean
+client_may_change(struct control_client *client)
+{
+	return !client->read_only && client_is_trusted(client);
 }

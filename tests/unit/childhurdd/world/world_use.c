@@ -103,6 +103,20 @@ log_in(struct bed *bed)
 	g_assert_cmpint(connect(bed->caller, (struct sockaddr *)&name, sizeof name), ==, 0);
 }
 
+static int
+nobody_elsewhere(void *hird, const char *guest)
+{
+	return 0;
+}
+
+static void
+let_in_elsewhere(void *hird, const char *guest)
+{
+}
+
+/* No coordinator elsewhere follows. */
+static const struct host_ops host_ops = {.hold = nobody_elsewhere, .release = let_in_elsewhere};
+
 /* A guest that is ready, or one that an earlier daemon has left and that does not answer yet. */
 static void
 begin(struct bed *bed, enum state state, int recycle_after, int slots)
@@ -122,6 +136,7 @@ begin(struct bed *bed, enum state state, int recycle_after, int slots)
 	bed->guest.boot_timeout = bed->guest.hang_timeout = 60000;
 	bed->host.loop = ev_loop_new(EVFLAG_AUTO);
 	bed->host.config = &bed->config;
+	bed->host.ops = &host_ops;
 	bed->world.host = &bed->host;
 	bed->world.c = childhurd_new(&bed->guest, &ops, &bed->world);
 	bed->world.c->state = state;

@@ -171,7 +171,7 @@ BED_TEST(test_not_for_all)
 	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
 	assert_next_like(peer, "{\"guests\":*");
 	struct control_client *client = g_ptr_array_index(bed->control->clients, 0);
-	client->may_change = FALSE;
+	client->trusted = FALSE;
 	peer_call(peer, "Console", "\"name\":\"beta1\"", ",\"upgrade\":true");
 	assert_next_like(peer, "PermissionDenied *");
 }

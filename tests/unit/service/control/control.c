@@ -52,7 +52,7 @@ BED_TEST(test_described_methods)
 		varlink_message_free(m);
 		n++;
 	}
-	g_assert_cmpint(n, ==, 19);
+	g_assert_cmpint(n, ==, 21);
 }
 
 BED_TEST(test_unknown)
@@ -266,6 +266,82 @@ BED_TEST(test_machines_published)
 	bed->slow_disk = FALSE;
 	bed_event(bed, 1, NULL, NULL);
 	assert_next_like(peer, "+{\"machines\":[],\"coming\":*");
+}
+
+static gboolean
+bed_join(void *data, const char *coordinator)
+{
+	g_string_append_printf(((struct bed *)data)->commands, "join %s;", coordinator);
+	return TRUE;
+}
+
+static void
+bed_leave(void *data, const char *coordinator)
+{
+	g_string_append_printf(((struct bed *)data)->commands, "leave %s;", coordinator);
+}
+
+static const struct control_hold *
+bed_holds(void *data, gsize *n)
+{
+	static const struct control_hold held = {"beta1", 7};
+	*n = ((struct bed *)data)->pid == 42 ? 0 : 1;
+	return &held;
+}
+
+static void
+bed_report(void *data, const char *coordinator, const char *guest, gint64 number, int builds)
+{
+	g_string_append_printf(((struct bed *)data)->commands, "%s: %s %d: %d;", coordinator, guest,
+			       (int)number, builds);
+}
+
+/* A coordinator elsewhere reads which guests are held, and reports on another connection, which may
+ * be for reading only. */
+BED_TEST(test_coordinator)
+{
+	struct control_hird *hird = &bed->control->hird;
+	struct peer second;
+	hird->join = bed_join;
+	hird->leave = bed_leave;
+	hird->holds = bed_holds;
+	hird->report = bed_report;
+	peer_call(peer, "Machines", "\"follow\":true,\"coordinator\":\"a b\"", MORE);
+	assert_next_like(peer, "InvalidValue *not a name*");
+	peer_call(peer, "Machines", "\"follow\":true,\"coordinator\":\"farm\"", MORE);
+	assert_next_like(peer, "+{*\"held\":[]*");
+	bed->pid++;
+	bed_event(bed, 1, NULL, NULL);
+	assert_next_like(peer, "+{*\"held\":[{\"name\":\"beta1\",\"number\":7}]*");
+	peer_begin(&second, bed);
+	peer_call(&second, "ReadOnly", "", "");
+	assert_next(&second, "{}");
+	peer_call(&second, "Held", "\"coordinator\":\"farm\",\"name\":\"beta1\",\"number\":7", "");
+	assert_next(&second, "org.varlink.service.InvalidParameter {\"parameter\":\"builds\"}");
+	peer_call(&second, "Held",
+		  "\"coordinator\":\"farm\",\"name\":\"beta1\",\"number\":7,\"builds\":2", "");
+	assert_next(&second, "{}");
+	peer_end(&second);
+	peer_end(peer);
+	bed_settle(bed);
+	g_assert_cmpstr(bed->commands->str, ==, "join farm;farm: beta1 7: 2;leave farm;");
+	peer_begin(peer, bed);
+}
+
+/* A user who may only read cannot keep guests from being stopped. */
+BED_TEST(test_coordinator_untrusted)
+{
+	bed->control->hird.join = bed_join;
+	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
+	assert_next_like(peer, "{\"guests\":*");
+	struct control_client *client = g_ptr_array_index(bed->control->clients, 0);
+	client->trusted = FALSE;
+	peer_call(peer, "Held",
+		  "\"coordinator\":\"farm\",\"name\":\"beta1\",\"number\":7,\"builds\":2", "");
+	assert_next_like(peer, "PermissionDenied *");
+	peer_call(peer, "Machines", "\"follow\":true,\"coordinator\":\"farm\"", MORE);
+	assert_next_like(peer, "+{\"machines\":*\"guests\":4,\"time\":*");
+	g_assert_cmpstr(bed->commands->str, ==, "");
 }
 
 /* Builds begin and end without an event. */
@@ -799,6 +875,8 @@ main(int argc, char **argv)
 	g_test_add_func("/control/machines-are-followed-as-they-are-published",
 			test_machines_published);
 	g_test_add_func("/control/machines-are-followed-with-their-builds", test_machines_builds);
+	g_test_add_func("/control/a-coordinator-reports-on-held-guests", test_coordinator);
+	g_test_add_func("/control/who-may-only-read-reports-nothing", test_coordinator_untrusted);
 	g_test_add_func("/control/a-slow-follower-of-machines-gets-the-newest", test_machines_slow);
 	g_test_add_func("/control/verbs-reach-the-hird", test_verbs);
 	g_test_add_func("/control/one-that-fails-does-not-keep-the-others", test_not_possible);

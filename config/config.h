@@ -35,6 +35,7 @@ enum config_restart { CONFIG_RESTART_ALWAYS, CONFIG_RESTART_ON_FAILURE, CONFIG_R
 
 #define SECRETS_GUEST_PORT 1004 /* the guest's port of the secret service */
 #define COORDINATORS_MAX   100	/* elsewhere; each guest gets the keys of all */
+#define NODES_MAX	   1000 /* whose guests one coordinator lists */
 
 /* One `forward` line. */
 struct config_forward {
@@ -118,6 +119,18 @@ struct config_coordinator {
 			      NULL: none */
 };
 
+/* One [node NAME]: a host whose guests this one gives builds to. Strings are never NULL unless
+ * noted. */
+struct config_node {
+	char *name;
+	char *ssh;	   /* as it was given */
+	char *user, *host; /* of that; host without brackets */
+	int port;
+	char *host_key;	   /* "TYPE BASE64", perhaps with a comment; NULL: known_hosts has it */
+	char *address;	   /* that is published */
+	gint64 lost_after; /* ms */
+};
+
 struct config {
 	char *file;		/* the main file; NULL: it does not exist */
 	char *looked_for;	/* the main file, whether or not it exists */
@@ -137,6 +150,7 @@ struct config {
 	char *metrics_file;	 /* NULL: none */
 	GPtrArray *guests;	 /* of struct config_guest, in the order of the configuration */
 	GPtrArray *coordinators; /* of struct config_coordinator, ditto; may be empty */
+	GPtrArray *nodes;	 /* of struct config_node, ditto; may be empty */
 };
 
 /*

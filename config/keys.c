@@ -31,6 +31,7 @@ static const char *const formats[] = {"qcow2", "raw", NULL};
 #define D(field)   KEY_DAEMON, offsetof(struct config, field)
 #define G(field)   KEY_GUEST, offsetof(struct config_guest, field)
 #define ONE(field) KEY_GUEST_ONLY, offsetof(struct config_guest, field)
+#define N(field)   KEY_NODE, offsetof(struct config_node, field)
 #define C(field)   KEY_COORDINATOR, offsetof(struct config_coordinator, field)
 
 /* clang-format off */
@@ -183,6 +184,17 @@ const struct key keys[] = {
 	{"signing-key", KEY_SIGNING_KEY, C(signing_key), NULL, "none: what it sends is not taken", 0, 0, NULL,
 	 "The public key with which the coordinator's Guix signs what it sends: its text, which begins with (public-key, "
 	 "or a file that has it, which is read at each start of a guest. It goes into the guests' acl."},
+
+	{"ssh", KEY_SSH, N(ssh), NULL, "required", 0, 0, NULL,
+	 "USER@HOST or USER@HOST:PORT, where SSH leads to the node; an IPv6 address is in brackets. The daemon logs in there "
+	 "with its own key, which childhurdctl node invite prints, and runs childhurdctl bridge --read-only."},
+	{"host-key", KEY_SSH_KEY, N(host_key), NULL, "that in ~/.ssh/known_hosts of the daemon's user", 0, 0, NULL,
+	 "The node's public host key, TYPE BASE64 as in its /etc/ssh/ssh_host_ed25519_key.pub. What answers with another key "
+	 "is an impostor, and its guests are not listed."},
+	{"address", KEY_HOST, N(address), NULL, "the host of ssh", 0, 0, NULL,
+	 "The name or address under which the node's guests are published. Their listen-address there has to be reachable by it."},
+	{"lost-after", KEY_TIME, N(lost_after), "2min", NULL, SECOND, 365 * 24 * HOUR, NULL,
+	 "How long the guests of a node that does not answer stay in the list."},
 };
 /* clang-format on */
 const gsize n_keys = G_N_ELEMENTS(keys);

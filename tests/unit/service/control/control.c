@@ -278,6 +278,16 @@ BED_TEST(test_machines_builds)
 	assert_next_like(peer, "+{*,\"builds\":3,*");
 }
 
+/* Without a change it comes again, so that a daemon that hangs is noticed. */
+BED_TEST(test_machines_beat)
+{
+	bed->control->recount = bed->control->beat = 0.01;
+	peer_call(peer, "Machines", "\"follow\":true", MORE);
+	assert_next_like(peer, "+{\"machines\":[{\"name\":\"beta1\",*");
+	assert_next_like(peer, "+{\"machines\":[{\"name\":\"beta1\",*");
+	assert_next_like(peer, "+{\"machines\":[{\"name\":\"beta1\",*");
+}
+
 /* A thousand changes while the client reads nothing: it gets some lists, and the newest. */
 BED_TEST(test_machines_slow)
 {
@@ -799,6 +809,7 @@ main(int argc, char **argv)
 	g_test_add_func("/control/machines-are-followed-as-they-are-published",
 			test_machines_published);
 	g_test_add_func("/control/machines-are-followed-with-their-builds", test_machines_builds);
+	g_test_add_func("/control/machines-are-followed-with-a-sign-of-life", test_machines_beat);
 	g_test_add_func("/control/a-slow-follower-of-machines-gets-the-newest", test_machines_slow);
 	g_test_add_func("/control/verbs-reach-the-hird", test_verbs);
 	g_test_add_func("/control/one-that-fails-does-not-keep-the-others", test_not_possible);

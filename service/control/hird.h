@@ -74,8 +74,8 @@ struct control_guest {
 	const char *failure;	      /* path of the report on the last failure; NULL: none */
 	const char *banner;
 	char **console_tail;   /* last lines of the console; NULL: no details were wanted */
-	char **restart_needed; /* configuration keys that wait for a restart of the guest, NULL:
-				  none */
+	char **restart_needed; /* what waits for a restart of the guest: configuration keys,
+				  "coordinator NAME"; NULL: nothing */
 	char **unwritten;      /* its files that cannot be written, and why; NULL: none */
 };
 

@@ -194,6 +194,7 @@ void method_console(struct request *request);
 /* control/daemon.c */
 void method_metrics(struct request *request);
 void method_check(struct request *request);
+void method_invite(struct request *request);
 
 /* control/json.c */
 /* Sets text, made valid UTF-8. NULL sets null. */

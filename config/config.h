@@ -34,8 +34,10 @@ enum config_autostart { CONFIG_AUTOSTART_NO, CONFIG_AUTOSTART_YES, CONFIG_AUTOST
 enum config_restart { CONFIG_RESTART_ALWAYS, CONFIG_RESTART_ON_FAILURE, CONFIG_RESTART_NEVER };
 
 #define SECRETS_GUEST_PORT 1004 /* the guest's port of the secret service */
-#define COORDINATORS_MAX   100	/* elsewhere; each guest gets the keys of all */
-#define NODES_MAX	   1000 /* whose guests one coordinator lists */
+/* Where the host's secrets port is: only the daemon uses it. */
+#define SECRETS_ADDRESS	 "127.0.0.1"
+#define COORDINATORS_MAX 100  /* elsewhere; each guest gets the keys of all */
+#define NODES_MAX	 1000 /* whose guests one coordinator lists */
 
 /* One `forward` line. */
 struct config_forward {

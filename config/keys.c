@@ -75,9 +75,10 @@ const struct key keys[] = {
 	{"ssh-port", KEY_INT, ONE(ssh_port), NULL, "10022 + 1000 id", 1, 65535, NULL,
 	 "The host's port that leads to the guest's SSH server."},
 	{"secrets-port", KEY_INT, ONE(secrets_port), NULL, "11004 + 1000 id", 1, 65535, NULL,
-	 "The host's port that leads to the guest's secret service; open only until the secrets are delivered."},
+	 "The port of 127.0.0.1 that leads to the guest's secret service; open only until the secrets are delivered."},
 	{"listen-address", KEY_ADDRESS, G(listen_address), "127.0.0.1", NULL, 0, 0, NULL,
-	 "The host's IPv4 address at which these ports are open."},
+	 "The host's IPv4 address at which ssh-port and forwards are open. Hosts elsewhere reach a guest if it is one of this "
+	 "host's own, or 0.0.0.0, and host-name is set to match."},
 	{"forward", KEY_FORWARD, G(forwards), NULL, "none", 0, 0, NULL,
 	 "A further port of the host that leads into the guest, [ADDRESS:]HOSTPORT -> GUESTPORT, as 8080 -> 80; without "
 	 "ADDRESS at listen-address. Given once for each forward, and for one guest only: two guests cannot share a port."},

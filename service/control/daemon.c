@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Metrics and Check: the methods about the daemon as a whole. */
+/* Metrics, Check and Invite: the methods about the daemon and its host as a whole. */
 #include "service/control/internal.h"
 
 void
@@ -34,4 +34,31 @@ method_check(struct request *request)
 {
 	const struct control_hird *hird = &request->client->control->hird;
 	hird->check(hird->data, on_checked, request_later(request, NULL, NULL));
+}
+
+static void
+on_invited(const struct control_invitation *invitation, const GError *error, void *data)
+{
+	struct later *inviting = data;
+	if (inviting->request && invitation) {
+		JsonObject *o = json_object_new();
+		json_set_text(o, "name", invitation->name);
+		json_set_text(o, "ssh_key", invitation->ssh_key);
+		json_set_text(o, "signing_key", invitation->signing_key);
+		request_reply(inviting->request, o, FALSE);
+	} else if (inviting->request) {
+		request_fail_with(inviting->request, CONTROL_INTERFACE ".InviteFailed", "why",
+				  error->message);
+	}
+	later_free(inviting);
+}
+
+void
+method_invite(struct request *request)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	if (!hird->invite)
+		request_unknown(request);
+	else
+		hird->invite(hird->data, on_invited, request_later(request, NULL, NULL));
 }

@@ -74,8 +74,8 @@ struct control_guest {
 	const char *failure;	      /* path of the report on the last failure; NULL: none */
 	const char *banner;
 	char **console_tail;   /* last lines of the console; NULL: no details were wanted */
-	char **restart_needed; /* configuration keys that wait for a restart of the guest, NULL:
-				  none */
+	char **restart_needed; /* what waits for a restart of the guest: configuration keys,
+				  "coordinator NAME"; NULL: nothing */
 	char **unwritten;      /* its files that cannot be written, and why; NULL: none */
 };
 
@@ -95,6 +95,16 @@ struct control_finding {
 	const char *result; /* "ok", "note", "problem" */
 	const char *text;
 };
+
+/* What a node has to be told of this host, as a coordinator. */
+struct control_invitation {
+	const char *name;	 /* of the section [coordinator NAME] */
+	const char *ssh_key;	 /* "TYPE BASE64 COMMENT" */
+	const char *signing_key; /* Guix', as one line; NULL: it has none */
+};
+/* invitation NULL: error has the reason. Both are borrowed. */
+typedef void (*control_invite_fn)(const struct control_invitation *invitation, const GError *error,
+				  void *done_data);
 
 /* The functions that the hird offers; each gets data, and returns at once. */
 struct control_hird {
@@ -141,6 +151,8 @@ struct control_hird {
 	/* Connect to the guest's serial line; the caller closes the descriptor. -1: error has the
 	 * reason; G_IO_ERROR_WOULD_BLOCK if there is a connection already, as QEMU takes one. */
 	int (*console)(void *data, const char *name, GError **error);
+	/* What a node has to be told; done is called once, later. NULL: there is no such method. */
+	void (*invite)(void *data, control_invite_fn done, void *done_data);
 	/* Is what the guests are now still to be written to the lists? NULL: never. */
 	gboolean (*publishing)(void *data);
 };

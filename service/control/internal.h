@@ -201,6 +201,7 @@ void method_machines(struct request *request);
 /* control/daemon.c */
 void method_metrics(struct request *request);
 void method_check(struct request *request);
+void method_invite(struct request *request);
 
 /* control/json.c */
 /* Sets text, made valid UTF-8. NULL sets null. */

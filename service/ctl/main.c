@@ -58,6 +58,7 @@ static const struct ctl_verb verbs[] = {
     {"image", "ACTION [IMAGE...]", "list, fetch, add, check, remove images",
      CTL_OPTION_JSON | CTL_OPTION_SHA512 | CTL_OPTION_CONFIG | CTL_OPTION_TIMEOUT, 1, MANY,
      ctl_image},
+    {"node", "TASK", "invite: what nodes must know of this host", CTL_OPTION_JSON, 1, 1, ctl_node},
     {"reload", "", "read and apply the configuration again", 0, 0, 0, ctl_reload},
     {"check", "[FILE]", "check the host and the configuration", 0, 0, 1, ctl_check},
     {"version", "", "show the versions of client and daemon", 0, 0, 0, ctl_version},

@@ -34,7 +34,10 @@ enum config_autostart { CONFIG_AUTOSTART_NO, CONFIG_AUTOSTART_YES, CONFIG_AUTOST
 enum config_restart { CONFIG_RESTART_ALWAYS, CONFIG_RESTART_ON_FAILURE, CONFIG_RESTART_NEVER };
 
 #define SECRETS_GUEST_PORT 1004 /* the guest's port of the secret service */
-#define COORDINATORS_MAX   100	/* elsewhere; each guest gets the keys of all */
+/* Where the host's secrets port is: only the daemon uses it. */
+#define SECRETS_ADDRESS	 "127.0.0.1"
+#define COORDINATORS_MAX 100  /* elsewhere; each guest gets the keys of all */
+#define NODES_MAX	 1000 /* whose guests one coordinator lists */
 
 /* One `forward` line. */
 struct config_forward {
@@ -118,6 +121,18 @@ struct config_coordinator {
 			      NULL: none */
 };
 
+/* One [node NAME]: a host whose guests this one gives builds to. Strings are never NULL unless
+ * noted. */
+struct config_node {
+	char *name;
+	char *ssh;	   /* as it was given */
+	char *user, *host; /* of that; host without brackets */
+	int port;
+	char *host_key;	   /* "TYPE BASE64", perhaps with a comment; NULL: known_hosts has it */
+	char *address;	   /* that is published */
+	gint64 lost_after; /* ms */
+};
+
 struct config {
 	char *file;		/* the main file; NULL: it does not exist */
 	char *looked_for;	/* the main file, whether or not it exists */
@@ -137,6 +152,7 @@ struct config {
 	char *metrics_file;	 /* NULL: none */
 	GPtrArray *guests;	 /* of struct config_guest, in the order of the configuration */
 	GPtrArray *coordinators; /* of struct config_coordinator, ditto; may be empty */
+	GPtrArray *nodes;	 /* of struct config_node, ditto; may be empty */
 };
 
 /*

@@ -130,7 +130,7 @@ config_guest_ports(const struct config_guest *guest)
 {
 	const struct config_port own[] = {
 	    {"ssh-port", guest->listen_address, guest->ssh_port},
-	    {"secrets-port", guest->listen_address, guest->secrets_port},
+	    {"secrets-port", SECRETS_ADDRESS, guest->secrets_port},
 	};
 	GArray *ports = g_array_new(FALSE, FALSE, sizeof(struct config_port));
 	g_array_append_vals(ports, own, G_N_ELEMENTS(own));

@@ -60,5 +60,9 @@ main(void)
 		      "One for each coordinator on another host that may use the guests with "
 		      "offloading = yes. childhurdctl node invite prints it there.\n",
 		      KEY_COORDINATOR);
+	print_section("[node NAME]",
+		      "On a coordinator, one for each other host whose guests it gives builds to. "
+		      "In its lists they are NAME/GUEST.\n",
+		      KEY_NODE);
 	return 0;
 }

@@ -31,6 +31,7 @@ static const char *const formats[] = {"qcow2", "raw", NULL};
 #define D(field)   KEY_DAEMON, offsetof(struct config, field)
 #define G(field)   KEY_GUEST, offsetof(struct config_guest, field)
 #define ONE(field) KEY_GUEST_ONLY, offsetof(struct config_guest, field)
+#define N(field)   KEY_NODE, offsetof(struct config_node, field)
 #define C(field)   KEY_COORDINATOR, offsetof(struct config_coordinator, field)
 
 /* clang-format off */
@@ -74,9 +75,10 @@ const struct key keys[] = {
 	{"ssh-port", KEY_INT, ONE(ssh_port), NULL, "10022 + 1000 id", 1, 65535, NULL,
 	 "The host's port that leads to the guest's SSH server."},
 	{"secrets-port", KEY_INT, ONE(secrets_port), NULL, "11004 + 1000 id", 1, 65535, NULL,
-	 "The host's port that leads to the guest's secret service; open only until the secrets are delivered."},
+	 "The port of 127.0.0.1 that leads to the guest's secret service; open only until the secrets are delivered."},
 	{"listen-address", KEY_ADDRESS, G(listen_address), "127.0.0.1", NULL, 0, 0, NULL,
-	 "The host's IPv4 address at which these ports are open."},
+	 "The host's IPv4 address at which ssh-port and forwards are open. Hosts elsewhere reach a guest if it is one of this "
+	 "host's own, or 0.0.0.0, and host-name is set to match."},
 	{"forward", KEY_FORWARD, G(forwards), NULL, "none", 0, 0, NULL,
 	 "A further port of the host that leads into the guest, [ADDRESS:]HOSTPORT -> GUESTPORT, as 8080 -> 80; without "
 	 "ADDRESS at listen-address. Given once for each forward, and for one guest only: two guests cannot share a port."},
@@ -183,6 +185,17 @@ const struct key keys[] = {
 	{"signing-key", KEY_SIGNING_KEY, C(signing_key), NULL, "none: what it sends is not taken", 0, 0, NULL,
 	 "The public key with which the coordinator's Guix signs what it sends: its text, which begins with (public-key, "
 	 "or a file that has it, which is read at each start of a guest. It goes into the guests' acl."},
+
+	{"ssh", KEY_SSH, N(ssh), NULL, "required", 0, 0, NULL,
+	 "USER@HOST or USER@HOST:PORT, where SSH leads to the node; an IPv6 address is in brackets. The daemon logs in there "
+	 "with its own key, which childhurdctl node invite prints, and runs childhurdctl bridge --read-only."},
+	{"host-key", KEY_SSH_KEY, N(host_key), NULL, "that in ~/.ssh/known_hosts of the daemon's user", 0, 0, NULL,
+	 "The node's public host key, TYPE BASE64 as in its /etc/ssh/ssh_host_ed25519_key.pub. What answers with another key "
+	 "is an impostor, and its guests are not listed."},
+	{"address", KEY_HOST, N(address), NULL, "the host of ssh", 0, 0, NULL,
+	 "The name or address under which the node's guests are published. Their listen-address there has to be reachable by it."},
+	{"lost-after", KEY_TIME, N(lost_after), "2min", NULL, SECOND, 365 * 24 * HOUR, NULL,
+	 "How long the guests of a node that does not answer stay in the list."},
 };
 /* clang-format on */
 const gsize n_keys = G_N_ELEMENTS(keys);

@@ -15,6 +15,7 @@ enum key_scope {
 	KEY_GUEST,	 /* [defaults] and [guest NAME] */
 	KEY_GUEST_ONLY,	 /* [guest NAME]: for one guest only */
 	KEY_COORDINATOR, /* [coordinator NAME] */
+	KEY_NODE,	 /* [node NAME] */
 };
 
 enum key_type {
@@ -37,6 +38,8 @@ enum key_type {
 	KEY_ARGV,	 /* words, quoted as in a shell: char ** */
 	KEY_MODULE,	 /* one struct config_module for each line: GPtrArray * */
 	KEY_FORWARD,	 /* one struct config_forward for each line: GPtrArray * */
+	KEY_HOST,	 /* the name or address of a host: char * */
+	KEY_SSH,	 /* USER@HOST[:PORT]: char * */
 	KEY_SSH_KEY,	 /* the text of a public key: char * */
 	KEY_SIGNING_KEY, /* the text of a public key of Guix', or the path of its file: char * */
 };

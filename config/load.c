@@ -105,8 +105,8 @@ load_apply(struct loader *l, const char *section, enum key_scope scope, void *ow
 	}
 }
 
-static void
-set_standards(void *owner, enum key_scope scope)
+void
+load_set_standards(void *owner, enum key_scope scope)
 {
 	for (gsize i = 0; i < n_keys; i++) {
 		if (!key_is_of(&keys[i], scope) || !keys[i].standard ||
@@ -142,7 +142,7 @@ make_guest(struct loader *l, const struct section *s, int number)
 	guest->template = g_strdup(s->name);
 	guest->file = g_strdup(s->file);
 	guest->line = s->line;
-	set_standards(guest, KEY_GUEST);
+	load_set_standards(guest, KEY_GUEST);
 	load_apply(l, "defaults", KEY_GUEST, guest, given);
 	load_apply(l, s->title, KEY_GUEST, guest, given);
 	if (guest->image && !strchr(guest->image, '/')) {
@@ -238,7 +238,7 @@ set_daemon(struct loader *l)
 {
 	struct config *config = l->config;
 	g_autofree gboolean *given = g_new0(gboolean, n_keys);
-	set_standards(config, KEY_DAEMON);
+	load_set_standards(config, KEY_DAEMON);
 	config->state_directory = places_folder("STATE_DIRECTORY", "/var/lib/childhurd",
 						"XDG_STATE_HOME", ".local/state");
 	config->runtime_directory = places_runtime_folder();
@@ -280,6 +280,7 @@ config_load(const char *file, GPtrArray *errors)
 	gboolean present = file || !is_missing(main_file);
 	l.config->guests = g_ptr_array_new();
 	l.config->coordinators = g_ptr_array_new_with_free_func(coordinator_free);
+	l.config->nodes = g_ptr_array_new_with_free_func(node_free);
 	l.drop_ins = g_build_filename(l.folder, "conf.d", NULL);
 	g_ptr_array_add(l.files, g_strdup(main_file));
 	if (present)
@@ -295,6 +296,7 @@ config_load(const char *file, GPtrArray *errors)
 	set_daemon(&l);
 	make_guests(&l);
 	coordinators_make(&l);
+	nodes_make(&l);
 	crosscheck_pairs(&l);
 
 	gboolean good = l.errors->len == 0;
@@ -320,6 +322,7 @@ config_free(struct config *config)
 		config_guest_unref(g_ptr_array_index(config->guests, i));
 	g_ptr_array_unref(config->guests);
 	g_ptr_array_unref(config->coordinators);
+	g_ptr_array_unref(config->nodes);
 	for (gsize i = 0; i < n_keys; i++)
 		if (keys[i].scope == KEY_DAEMON)
 			value_clear(&keys[i], config);

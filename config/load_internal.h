@@ -49,6 +49,8 @@ void load_fault(struct loader *l, const char *file, int line, const char *sectio
  * already. given: TRUE for each key that was set, by its place in the table. */
 void load_apply(struct loader *l, const char *section, enum key_scope scope, void *owner,
 		gboolean *given);
+/* Set the defaults of a scope's keys in owner. */
+void load_set_standards(void *owner, enum key_scope scope);
 /* Where a section's key was set last, for messages; *file and *line stay the same if it was not
  * set. */
 void load_find_place(struct loader *l, const char *section, const char *key, const char **file,
@@ -62,6 +64,10 @@ void section_free(void *section);
 /* coordinators.c: make those of [coordinator NAME], and check them. */
 void coordinators_make(struct loader *l);
 void coordinator_free(void *coordinator);
+
+/* nodes.c: make those of [node NAME], and check them. */
+void nodes_make(struct loader *l);
+void node_free(void *node);
 
 /* crosscheck.c: report an error of a guest's key, with its place. */
 void crosscheck_fault(struct loader *l, const struct config_guest *guest, const char *key,

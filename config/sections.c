@@ -17,6 +17,7 @@ static const char *const reserved_names[] = {"images", "libvirt", "libvirt.log",
 static const struct section_kind kinds[] = {
     {"guest", "childhurd", KEY_GUEST, GUESTS_MAX},
     {"coordinator", "farm", KEY_COORDINATOR, COORDINATORS_MAX},
+    {"node", "build1", KEY_NODE, NODES_MAX},
 };
 
 /* Where a value is put only to see whether it can be. */
@@ -24,6 +25,7 @@ union owner {
 	struct config daemon;
 	struct config_guest guest;
 	struct config_coordinator coordinator;
+	struct config_node node;
 	int count;
 };
 

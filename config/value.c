@@ -166,8 +166,8 @@ value_path(const char *text, const char *folder)
 	return g_canonicalize_filename(joined, "/");
 }
 
-static gboolean
-name_is_good(const char *text)
+gboolean
+value_is_account(const char *text)
 {
 	static const char letters[] = G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_-.";
 	return (g_ascii_isalnum(*text) || *text == '_') && strspn(text, letters) == strlen(text) &&
@@ -182,7 +182,7 @@ set_text(const struct key *key, const char *text, const char *folder, char **fie
 		return g_strdup("has no value; give it one, or leave the key out");
 	switch (key->type) {
 	case KEY_NAME:
-		if (!name_is_good(text))
+		if (!value_is_account(text))
 			return value_wrong(
 			    text,
 			    "is not an account's or group's name; it has letters, digits, "
@@ -434,6 +434,10 @@ value_set(const struct key *key, const char *text, const char *folder, void *own
 		return add_module(text, folder, field);
 	case KEY_FORWARD:
 		return add_forward(text, field);
+	case KEY_HOST:
+		return value_set_host(text, field);
+	case KEY_SSH:
+		return value_set_ssh(text, field);
 	case KEY_SSH_KEY:
 		return value_set_ssh_key(text, field);
 	case KEY_SIGNING_KEY:
@@ -490,6 +494,8 @@ value_text(const struct key *key, const void *owner)
 	case KEY_IMAGE:
 	case KEY_PROGRAM:
 	case KEY_ADDRESS:
+	case KEY_HOST:
+	case KEY_SSH:
 	case KEY_SSH_KEY:
 	case KEY_SIGNING_KEY:
 		text = *(char *const *)field;
@@ -537,6 +543,8 @@ value_clear(const struct key *key, void *owner)
 	case KEY_IMAGE:
 	case KEY_PROGRAM:
 	case KEY_ADDRESS:
+	case KEY_HOST:
+	case KEY_SSH:
 	case KEY_SSH_KEY:
 	case KEY_SIGNING_KEY:
 	case KEY_DATE:
@@ -568,6 +576,8 @@ value_equal(const struct key *key, const void *a, const void *b)
 	case KEY_IMAGE:
 	case KEY_PROGRAM:
 	case KEY_ADDRESS:
+	case KEY_HOST:
+	case KEY_SSH:
 	case KEY_SSH_KEY:
 	case KEY_SIGNING_KEY:
 	case KEY_DATE:

@@ -20,6 +20,9 @@ char *value_set(const struct key *key, const char *text, const char *folder, voi
 /* The field's value as value_set accepts it, for a repeated key a line each; "": none. Caller
  * frees. */
 char *value_text(const struct key *key, const void *owner);
+/* The parts of a KEY_SSH; the caller frees. FALSE: it is none, and they stay as they are. host:
+ * without brackets. */
+gboolean value_split_ssh(const char *text, char **user, char **host, int *port);
 /* Free the field's value. */
 void value_clear(const struct key *key, void *owner);
 /* Do two owners have the same value? */

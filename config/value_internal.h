@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Shared by the parts of value.h: value.c, value_number.c and value_key.c. */
+/* Shared by the parts of value.h: value.c, value_number.c, value_host.c and value_key.c. */
 #ifndef CONFIG_VALUE_INTERNAL_H
 #define CONFIG_VALUE_INTERNAL_H
 
@@ -9,6 +9,11 @@
 char *value_wrong(const char *text, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* An absolute path, or one that is relative to folder. Caller frees. */
 char *value_path(const char *text, const char *folder);
+/* Can this be the name of an account? */
+gboolean value_is_account(const char *text);
+/* value_set for a KEY_HOST and a KEY_SSH. */
+char *value_set_host(const char *text, char **field);
+char *value_set_ssh(const char *text, char **field);
 /* value_set for a KEY_SSH_KEY and a KEY_SIGNING_KEY. */
 char *value_set_ssh_key(const char *text, char **field);
 char *value_set_signing_key(const char *text, const char *folder, char **field);

@@ -118,7 +118,7 @@ value_set_ssh_key(const char *text, char **field)
 	g_auto(GStrv) pieces = g_strsplit_set(text, " \t", -1);
 	g_autoptr(GPtrArray) words = g_ptr_array_new();
 	if (!*text)
-		return g_strdup("has no value; write the line of the coordinator's .pub file");
+		return g_strdup("has no value; write the line of a .pub file");
 	for (char **piece = pieces; *piece; piece++)
 		if (**piece)
 			g_ptr_array_add(words, *piece);

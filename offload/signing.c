@@ -83,6 +83,18 @@ host_key(const char *directory, const struct guarded *folder, GError **error)
 	return NULL;
 }
 
+char *
+signing_host_key(const char *directory, GError **error)
+{
+	g_auto(guarded) folder = {.fd = -1};
+
+	if (!signing_possible(directory))
+		return NULL;
+	g_auto(gcry_sexp_t) key =
+	    folder_open(directory, &folder, error) ? host_key(directory, &folder, error) : NULL;
+	return key ? print_line(key) : NULL;
+}
+
 /* --- lists of authorized keys --- */
 
 /* The key of (entry KEY (tag (guix import))), the only form that Guix accepts; NULL: it has another
@@ -233,16 +245,40 @@ make_pair(struct signing *signing, GError **error)
 	return TRUE;
 }
 
-gboolean
-signing_make(const char *directory, struct signing *signing, GError **error)
+/* The host's acl with the host's key. A host without Guix has an empty one. */
+static gcry_sexp_t
+full_acl(const char *directory, GError **error)
 {
 	struct stat st;
 	g_auto(guarded) folder = {.fd = -1};
+
+	if (!signing_possible(directory))
+		return signing_parse("an empty list", "(acl)", "acl", error);
 	g_auto(gcry_sexp_t) key =
 	    folder_open(directory, &folder, error) ? host_key(directory, &folder, error) : NULL;
 	g_auto(gcry_sexp_t) acl = key ? host_acl(directory, &folder, &st, error) : NULL;
-	g_auto(gcry_sexp_t) guests_acl = acl ? acl_with(acl, key) : NULL;
+	return acl ? acl_with(acl, key) : NULL;
+}
 
+/* The list with one more key, that of another host. Takes ownership of acl. NULL on error. */
+static gcry_sexp_t
+acl_with_other(gcry_sexp_t acl, const char *text, GError **error)
+{
+	g_auto(gcry_sexp_t) list = acl;
+	g_auto(gcry_sexp_t) key = signing_parse_key("a coordinator's signing key", text, error);
+
+	return key ? acl_with(list, key) : NULL;
+}
+
+gboolean
+signing_make(const char *directory, const char *const *others, struct signing *signing,
+	     GError **error)
+{
+	gcry_sexp_t all = full_acl(directory, error);
+
+	for (; all && others && *others; others++)
+		all = acl_with_other(all, *others, error);
+	g_auto(gcry_sexp_t) guests_acl = all;
 	if (!guests_acl)
 		return FALSE;
 	if (!signing->public_key || !signing->secret_key) {

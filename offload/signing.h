@@ -26,10 +26,18 @@ void signing_clear(struct signing *signing);
 
 /*
  * Make a guest's files: a key pair if signing has none, and an acl with all entries of the host's
- * acl and the host's key. The error names the host's file, or "the guest's signing key".
- * Thread-safe.
+ * acl, the host's key, and others: texts of further public keys, NULL-terminated; NULL: none.
+ * Without a signing key (signing_possible) the host has no part in it. The error names the host's
+ * file, or "the guest's signing key". Thread-safe.
  */
-gboolean signing_make(const char *configuration_directory, struct signing *signing, GError **error);
+gboolean signing_make(const char *configuration_directory, const char *const *others,
+		      struct signing *signing, GError **error);
+
+/*
+ * The host's own public key on one line, as a configuration takes it; caller frees. NULL without an
+ * error: it has none. Blocks on disk; thread-safe.
+ */
+char *signing_host_key(const char *configuration_directory, GError **error);
 
 /*
  * Add a guest's public key, in the form of Guix' own keys (signing_check_key), to the host's acl,

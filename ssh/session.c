@@ -402,6 +402,12 @@ ssh_session_port(const struct ssh_session *session)
 	return session->fd >= 0 ? wire_port(session->fd) : 0;
 }
 
+guint
+ssh_session_round_trip(const struct ssh_session *session)
+{
+	return session->fd >= 0 ? wire_round_trip(session->fd) : 0;
+}
+
 const char *
 ssh_session_banner(const struct ssh_session *session)
 {

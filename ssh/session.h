@@ -62,6 +62,8 @@ void ssh_session_keep_alive(struct ssh_session *session);
 gboolean ssh_session_ended(const struct ssh_session *session);
 /* The local port of its connection; 0: none. */
 int ssh_session_port(const struct ssh_session *session);
+/* The time in µs that bytes take to the other end and back; 0: unknown. */
+guint ssh_session_round_trip(const struct ssh_session *session);
 /* The guest's banner without its line end, or NULL; owned by the session. */
 const char *ssh_session_banner(const struct ssh_session *session);
 

@@ -72,6 +72,15 @@ wire_port(int fd)
 	return address.ss_family == AF_INET ? ntohs(((struct sockaddr_in *)&address)->sin_port) : 0;
 }
 
+guint
+wire_round_trip(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t size = sizeof info;
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_rtt : 0;
+}
+
 char *
 wire_excerpt(const void *bytes, gsize length)
 {

@@ -20,6 +20,9 @@ int wire_error(int fd);
 /* The local port of a socket; 0: it has none. */
 int wire_port(int fd);
 
+/* The time in µs that bytes take to the other end and back, as TCP has measured it; 0: unknown. */
+guint wire_round_trip(int fd);
+
 #define WIRE_EXCERPT_MAX 60
 
 /* The first bytes from a peer, printable and in quotes, for a message. Caller frees. */

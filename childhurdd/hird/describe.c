@@ -91,6 +91,21 @@ warm_off(const struct childhurd *c)
 			       c->warm_failures, childhurd_warm_cure(c), c->config->name);
 }
 
+/* What of the configuration waits for its next start. Caller frees with g_strfreev. */
+static char **
+waiting(const struct world *r)
+{
+	g_auto(GStrv) keys = world_restart_needed(r), names = world_coordinators_wait(r);
+	g_autoptr(GStrvBuilder) all = g_strv_builder_new();
+	if (keys)
+		g_strv_builder_addv(all, (const char **)keys);
+	for (char **name = names; *name; name++) {
+		g_autofree char *text = g_strconcat("coordinator ", *name, NULL);
+		g_strv_builder_add(all, text);
+	}
+	return g_strv_builder_end(all);
+}
+
 void
 describe(const struct host *host, const struct world *r, gboolean details, struct description *d,
 	 struct control_guest *guest)
@@ -137,7 +152,7 @@ describe(const struct host *host, const struct world *r, gboolean details, struc
 	if (details) {
 		d->console_tail = world_console_tail(r, DESCRIBE_CONSOLE_LINES);
 		guest->console_tail = d->console_tail;
-		d->restart_needed = world_restart_needed(r);
+		d->restart_needed = waiting(r);
 		guest->restart_needed = d->restart_needed;
 		d->unwritten = world_unwritten(r);
 		guest->unwritten = d->unwritten;

@@ -3,6 +3,7 @@
 #include "childhurdd/hird/hird_internal.h"
 #include "childhurdd/qemu/image.h"
 #include "childhurdd/system/notify.h"
+#include "childhurdd/world/coordinators.h"
 
 static void
 message(GPtrArray *messages, const char *name, const char *what)
@@ -115,6 +116,52 @@ tell_changes(GPtrArray *messages, const struct config *old, const struct config 
 	tell_change(messages, "guix-configuration-directory", old->guix_configuration_directory,
 		    wanted->guix_configuration_directory, NULL);
 	tell_change(messages, "metrics-file", old->metrics_file, wanted->metrics_file, "none");
+}
+
+/* --- coordinators elsewhere --- */
+
+/* The running guests that have other keys of that coordinator, ", " between them. Caller frees;
+ * NULL: none. */
+static char *
+guests_waiting(const struct hird *h, const char *name)
+{
+	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+	for (guint i = 0; i < h->roster.worlds->len; i++) {
+		const struct world *r = g_ptr_array_index(h->roster.worlds, i);
+		g_auto(GStrv) names = world_coordinators_wait(r);
+		if (g_strv_contains((const char *const *)names, name))
+			g_strv_builder_add(builder, world_childhurd(r)->config->name);
+	}
+	g_auto(GStrv) guests = g_strv_builder_end(builder);
+	return *guests ? g_strjoinv(", ", guests) : NULL;
+}
+
+/* What follows from a change, with the guests that it is about. */
+static void
+tell_coordinator(const struct hird *h, GPtrArray *messages, const char *name, gboolean was,
+		 gboolean is)
+{
+	const char *what = !is ? "taken away" : was ? "changed" : "added";
+	const char *meanwhile = !is   ? "its key is in the guests until their next start"
+				: was ? "the guests have its earlier keys until their next start"
+				      : "the guests let it in from their next start on";
+	g_autofree char *guests = guests_waiting(h, name);
+	if (guests)
+		g_ptr_array_add(messages, g_strdup_printf("coordinator %s: %s; %s: %s", name, what,
+							  meanwhile, guests));
+	else
+		g_ptr_array_add(messages, g_strdup_printf("coordinator %s: %s", name, what));
+}
+
+/* Keys in a running guest stay. Called when all guests have their new configuration. */
+static void
+tell_coordinators(const struct hird *h, GPtrArray *messages, char **before)
+{
+	g_auto(GStrv) now = coordinators_marks(h->host.config);
+	g_auto(GStrv) names = coordinators_differences(before, now);
+	for (char **name = names; *name; name++)
+		tell_coordinator(h, messages, *name, coordinators_have(before, *name),
+				 coordinators_have(now, *name));
 }
 
 /* --- reading it --- */
@@ -253,6 +300,9 @@ load_work(void *data)
 		config_free(config);
 		return;
 	}
+	g_auto(GStrv) keys = coordinators_signing_keys(config);
+	lane_touch("signing keys", "of [coordinator NAME]");
+	g_strfreev(coordinators_read((const char *const *)keys, load->messages));
 	load->config = config;
 }
 
@@ -275,6 +325,7 @@ static void
 apply(struct hird *h, struct config *config, GPtrArray *messages)
 {
 	struct config *old = h->config;
+	g_auto(GStrv) coordinators = coordinators_marks(old);
 	refuse_change(messages, "uri", old->uri, &config->uri);
 	refuse_change(messages, "state-directory", old->state_directory, &config->state_directory);
 	refuse_change(messages, "runtime-directory", old->runtime_directory,
@@ -291,6 +342,7 @@ apply(struct hird *h, struct config *config, GPtrArray *messages)
 	selfcheck_loaded(h->selfcheck, config);
 	remove_missing(h, config, messages);
 	add_and_change(h, config, messages);
+	tell_coordinators(h, messages, coordinators);
 	config_free(old); /* each of its guests stays for as long as something uses it */
 	hird_publish(h);
 	starts_look_soon(h->starts);

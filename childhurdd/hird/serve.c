@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "childhurdd/hird/hird_internal.h"
+#include "childhurdd/hird/invite.h"
 #include "childhurdd/hird/metrics.h"
 #include "childhurdd/hird/publisher.h"
 #include "childhurdd/qemu/folder.h"
@@ -260,6 +261,13 @@ serve_console(void *data, const char *name, GError **error)
 	return -1;
 }
 
+static void
+serve_invite(void *data, control_invite_fn done, void *done_data)
+{
+	const struct hird *h = data;
+	invite(&h->host, done, done_data);
+}
+
 static gboolean
 serve_join(void *data, const char *coordinator)
 {
@@ -316,5 +324,6 @@ hird_serve(struct hird *h)
 				     .leave = serve_leave,
 				     .holds = serve_holds,
 				     .report = serve_report,
+				     .invite = serve_invite,
 				     .publishing = serve_publishing};
 }

@@ -350,8 +350,8 @@ check_guix(struct check *c)
 	g_autofree char *guix = g_find_program_in_path("guix");
 	if (!signing_possible(folder)) {
 		say(c, "note",
-		    "%s/signing-key.pub is not there: guests get no signing keys, and their builds "
-		    "are not for this host%s",
+		    "%s/signing-key.pub is not there: guests get signing keys only for "
+		    "coordinators elsewhere, and their builds are not for this host%s",
 		    folder,
 		    guix ? "; guix archive --generate-key makes it"
 			 : "; that is fine, coordinators may be elsewhere");
@@ -413,6 +413,7 @@ hostcheck_run(const struct config *config, FILE *out)
 	hostcheck_room(config, &findings);
 	check_guix(&c);
 	hostcheck_guix(config, &findings);
+	hostcheck_coordinators(config, &findings);
 	qemu_user_free(c.user);
 	return c.good;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The parts of `--check` beside programs, folders and guests: is there memory and disk for all
- * guests (check_room.c), and do builds reach them (check_guix.c)? */
+ * guests (check_room.c), do builds reach them (check_guix.c), and coordinators elsewhere
+ * (check_coordinators.c)? */
 #ifndef CHILDHURDD_HOST_CHECK_PARTS_H
 #define CHILDHURDD_HOST_CHECK_PARTS_H
 
@@ -26,5 +27,9 @@ void hostcheck_room(const struct config *config, const struct findings *findings
 /* Does this host's Guix know the guests, and can its daemon's user read keys and slots? Reports
  * nothing without Guix. */
 void hostcheck_guix(const struct config *config, const struct findings *findings);
+
+/* Do the guests listen where coordinators, here and elsewhere, look for them, and are the keys of
+ * those elsewhere in order? */
+void hostcheck_coordinators(const struct config *config, const struct findings *findings);
 
 #endif

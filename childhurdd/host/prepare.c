@@ -23,6 +23,7 @@
 
 #include "childhurdd/host/config_trust.h"
 #include "childhurdd/qemu/user.h"
+#include "childhurdd/world/coordinators.h"
 #include "childhurdd/world/signing_files.h"
 #include "config/base/io_error.h"
 #include "config/base/trusted_path.h"
@@ -117,20 +118,27 @@ make_key(const struct config *config, const struct config_guest *guest, GError *
 	g_autofree char *key = g_build_filename(folder, "offload_key", NULL);
 	g_autofree char *extra = g_build_filename(config->secrets_directory, guest->name, NULL);
 	const char *users[] = {guest->admin_user, NULL, NULL};
+	g_auto(GStrv) shared = coordinators_ssh_keys(config);
+	g_auto(GStrv) named = coordinators_signing_keys(config);
+	g_autoptr(GPtrArray) complaints = g_ptr_array_new_with_free_func(g_free);
+	g_auto(GStrv) others = coordinators_read((const char *const *)named, complaints);
 	if (strcmp(guest->user, guest->admin_user))
 		users[1] = guest->user;
 	struct secret_root_spec spec = {.name = guest->name,
 					.directory = secrets,
 					.extra = extra,
 					.offload_key = key,
-					.users = users};
+					.users = users,
+					.shared = guest->user,
+					.shared_keys = (const char *const *)shared};
 	if (g_mkdir_with_parents(folder, 0700) < 0) {
 		io_error(error, folder, NULL);
 		return NULL;
 	}
 	if (!secret_root_ensure(&spec, error))
 		return NULL;
-	return guest_signing_make(&spec, config->guix_configuration_directory, error);
+	return guest_signing_make(&spec, config->guix_configuration_directory,
+				  (const char *const *)others, error);
 }
 
 static void

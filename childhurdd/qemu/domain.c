@@ -239,12 +239,10 @@ domain_forwards(const struct config_guest *guest)
 	return g_strv_builder_end(builder);
 }
 
-/* At the loopback, if that will do: it is nobody's business but the daemon's. */
 char *
 domain_private_forward(const struct config_guest *guest)
 {
-	return g_strdup_printf("tcp:%s:%d-:%d", config_guest_reached_at(guest), guest->secrets_port,
-			       SSH_PORT);
+	return g_strdup_printf("tcp:" SECRETS_ADDRESS ":%d-:%d", guest->secrets_port, SSH_PORT);
 }
 
 static void
@@ -259,7 +257,7 @@ append_forwards(GString *netdev, const struct domain_spec *spec)
 	g_auto(GStrv) forwards = domain_forwards(guest);
 	g_string_append_printf(netdev, ",hostfwd=%s", forwards[0]);
 	if (spec->secrets_guest_port)
-		g_string_append_printf(netdev, ",hostfwd=tcp:%s:%d-:%d", guest->listen_address,
+		g_string_append_printf(netdev, ",hostfwd=tcp:" SECRETS_ADDRESS ":%d-:%d",
 				       guest->secrets_port, spec->secrets_guest_port);
 	for (char **forward = forwards + 1; *forward; forward++)
 		g_string_append_printf(netdev, ",hostfwd=%s", *forward);

@@ -7,6 +7,8 @@
  */
 #include "childhurdd/world/enroll.h"
 
+#include <string.h>
+
 #include "childhurdd/qemu/domain.h"
 #include "childhurdd/qemu/ports.h"
 #include "ssh/reach.h"
@@ -50,14 +52,14 @@ monitor(struct enroll *e, hypervisor_fn done, const char *format, ...)
 static void
 forward_remove(struct enroll *e, hypervisor_fn done)
 {
-	monitor(e, done, "hostfwd_remove " DOMAIN_NETDEV " tcp:%s:%d", e->guest->listen_address,
+	monitor(e, done, "hostfwd_remove " DOMAIN_NETDEV " tcp:" SECRETS_ADDRESS ":%d",
 		e->guest->secrets_port);
 }
 
 static void
 forward_add(struct enroll *e, int guest_port, hypervisor_fn done)
 {
-	monitor(e, done, "hostfwd_add " DOMAIN_NETDEV " tcp:%s:%d-:%d", e->guest->listen_address,
+	monitor(e, done, "hostfwd_add " DOMAIN_NETDEV " tcp:" SECRETS_ADDRESS ":%d-:%d",
 		e->guest->secrets_port, guest_port);
 }
 
@@ -68,7 +70,7 @@ forward_added(struct enroll *e, const struct hypervisor_result *result)
 	if (!result->error && (!result->text || !*g_strstrip((char *)result->text)))
 		return TRUE;
 	g_autoptr(GError) taken = NULL;
-	port_is_free(e->guest->listen_address, e->guest->secrets_port, &taken);
+	port_is_free(SECRETS_ADDRESS, e->guest->secrets_port, &taken);
 	const char *why = taken		  ? taken->message
 			  : result->error ? result->error->message
 					  : result->text;
@@ -148,9 +150,8 @@ static void
 attempt(struct enroll *e)
 {
 	static const struct secret_service_limits limits = SECRET_SERVICE_LIMITS_DEFAULT;
-	e->delivery =
-	    secret_delivery_new(e->loop, config_guest_reached_at(e->guest), e->guest->secrets_port,
-				e->message, &limits, on_hello, on_delivered, e);
+	e->delivery = secret_delivery_new(e->loop, SECRETS_ADDRESS, e->guest->secrets_port,
+					  e->message, &limits, on_hello, on_delivered, e);
 }
 
 /* --- the network --- */
@@ -205,8 +206,7 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 static void
 start_reaching(struct enroll *e)
 {
-	e->reach = reach_new(e->loop, config_guest_reached_at(e->guest), e->guest->secrets_port,
-			     on_reach, e);
+	e->reach = reach_new(e->loop, SECRETS_ADDRESS, e->guest->secrets_port, on_reach, e);
 	retry_after(e, ENROLL_REACH_LIMIT);
 }
 
@@ -227,6 +227,25 @@ unknown_removed(const struct hypervisor_result *result, void *data)
 	forward_add(e, REACH_UNUSED_PORT, sentinel_added);
 }
 
+/* An earlier version had the forward at the guest's listen-address. */
+static void
+earlier_removed(const struct hypervisor_result *result, void *data)
+{
+	struct enroll *e = data;
+	e->call = NULL;
+	forward_remove(e, unknown_removed);
+}
+
+static void
+remove_unknown(struct enroll *e)
+{
+	if (strcmp(e->guest->listen_address, SECRETS_ADDRESS))
+		monitor(e, earlier_removed, "hostfwd_remove " DOMAIN_NETDEV " tcp:%s:%d",
+			e->guest->listen_address, e->guest->secrets_port);
+	else
+		forward_remove(e, unknown_removed);
+}
+
 struct enroll *
 enroll_new(struct ev_loop *loop, struct hypervisor *hypervisor, const struct config_guest *guest,
 	   const struct hypervisor_qemu *qemu, GBytes *message, gboolean forwarded,
@@ -245,7 +264,7 @@ enroll_new(struct ev_loop *loop, struct hypervisor *hypervisor, const struct con
 	if (forwarded)
 		start_reaching(e);
 	else
-		forward_remove(e, unknown_removed);
+		remove_unknown(e);
 	return e;
 }
 

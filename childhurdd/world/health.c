@@ -323,7 +323,7 @@ connect_as(struct health *h, const char *user, ssh_session_ready_fn ready,
 {
 	const struct config_guest *guest = h->guest;
 	struct ssh_session_spec spec = {
-	    .address = config_guest_reached_at(guest),
+	    .address = h->restored ? SECRETS_ADDRESS : config_guest_reached_at(guest),
 	    .port = h->restored ? h->restored : guest->ssh_port,
 	    .user = user,
 	    .private_key = h->key,

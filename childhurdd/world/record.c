@@ -80,6 +80,7 @@ record_read(const char *path)
 	}
 	record.guest = strings_of(json_object_get_member(o, "guest"));
 	record.host_keys = strings_of(json_object_get_member(o, "host-keys"));
+	record.coordinators = strings_of(json_object_get_member(o, "coordinators"));
 	return record;
 }
 
@@ -89,6 +90,7 @@ record_clear(struct record *record)
 	g_clear_pointer(&record->emulator, g_free);
 	g_clear_pointer(&record->guest, g_strfreev);
 	g_clear_pointer(&record->host_keys, g_strfreev);
+	g_clear_pointer(&record->coordinators, g_strfreev);
 }
 
 char *
@@ -122,6 +124,7 @@ record_text(const struct record *record)
 	json_object_set_array_member(o, "boots", boots);
 	set_strings(o, "guest", record->guest);
 	set_strings(o, "host-keys", record->host_keys);
+	set_strings(o, "coordinators", record->coordinators);
 	g_autofree char *text = json_to_string(node, TRUE);
 	return g_strconcat(text, "\n", NULL);
 }

@@ -14,6 +14,7 @@ struct record {
 	char *emulator;		  /* its program; NULL: unknown */
 	gint64 boots[BOOTS_KEPT]; /* see struct childhurd */
 	char **host_keys;	  /* the guest's, "TYPE BASE64"; NULL: unknown */
+	char **coordinators;	  /* coordinators_marks of those whose keys it has; NULL: none */
 	char **guest;		  /* its configuration (config_guest_words); NULL: unknown */
 };
 

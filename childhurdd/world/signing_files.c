@@ -7,6 +7,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "offload/signing_key.h"
 
@@ -57,13 +58,37 @@ guest_signing_put(const struct secret_root_spec *spec, const struct signing *sig
 	return secret_root_ensure(&with_files, error);
 }
 
+gboolean
+guest_signing_has_acl(const struct secret_root_spec *spec)
+{
+	g_autofree char *ours =
+	    g_build_filename(spec->directory, GUEST_SIGNING_FOLDER, "acl", NULL);
+	g_autofree char *extra =
+	    spec->extra ? g_build_filename(spec->extra, GUEST_SIGNING_FOLDER, "acl", NULL) : NULL;
+	return access(ours, F_OK) == 0 && !(extra && access(extra, F_OK) == 0);
+}
+
+gboolean
+guest_signing_withdraw(const struct secret_root_spec *spec, GError **error)
+{
+	g_autoptr(GPtrArray) files =
+	    g_ptr_array_new_with_free_func((GDestroyNotify)secret_file_free);
+	struct secret_root_spec with_files = *spec;
+	if (!guest_signing_has_acl(spec))
+		return TRUE;
+	add_file(files, "acl", 0644, "(acl)\n");
+	with_files.files = files;
+	return secret_root_ensure(&with_files, error);
+}
+
 char *
-guest_signing_make(const struct secret_root_spec *spec, const char *guix, GError **error)
+guest_signing_make(const struct secret_root_spec *spec, const char *guix, const char *const *others,
+		   GError **error)
 {
 	struct signing signing = {0};
 	char *public_key = NULL;
-	if (guest_signing_read(spec, &signing, error) && signing_make(guix, &signing, error) &&
-	    guest_signing_put(spec, &signing, error))
+	if (guest_signing_read(spec, &signing, error) &&
+	    signing_make(guix, others, &signing, error) && guest_signing_put(spec, &signing, error))
 		public_key = g_steal_pointer(&signing.public_key);
 	signing_clear(&signing);
 	return public_key;

@@ -21,12 +21,18 @@ gboolean guest_signing_put(const struct secret_root_spec *spec, const struct sig
  * disk; thread-safe. */
 char *guest_signing_public(const char *directory);
 
+/* Did we put an acl into the root, at an earlier start? spec->extra is the administrator's. */
+gboolean guest_signing_has_acl(const struct secret_root_spec *spec);
+/* The guest takes nothing from anybody any more: if it has an acl of ours, that is empty. */
+gboolean guest_signing_withdraw(const struct secret_root_spec *spec, GError **error);
+
 /*
  * Both, for a caller that may wait for any file: put a guest's key pair and acl into its secret
- * root, which is made as by secret_root_ensure. guix: the coordinator's /etc/guix. An existing pair
+ * root, which is made as by secret_root_ensure. guix, others: as for signing_make. An existing pair
  * stays. spec->files must be NULL. Returns the public key's text, which the coordinator must
  * authorize; caller frees. NULL on error. Blocks on disk; thread-safe.
  */
-char *guest_signing_make(const struct secret_root_spec *spec, const char *guix, GError **error);
+char *guest_signing_make(const struct secret_root_spec *spec, const char *guix,
+			 const char *const *others, GError **error);
 
 #endif

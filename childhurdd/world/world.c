@@ -354,6 +354,7 @@ world_record(struct world *r)
 	    .emulator = g_strdup(r->emulator),
 	    .guest = config_guest_words(c->config),
 	    .host_keys = g_strdupv(r->host_keys),
+	    .coordinators = g_strdupv(r->coordinators),
 	};
 	record.kept.discard |= r->discard != NULL;
 	memcpy(record.boots, c->boots, sizeof record.boots);
@@ -424,6 +425,7 @@ world_new(const struct host *host, const struct config_guest *guest)
 	childhurd_boots_recall(r->c, r->last_record.boots);
 	r->boots_kvm = r->last_record.kvm;
 	r->host_keys = g_strdupv(r->last_record.host_keys);
+	r->coordinators = g_strdupv(r->last_record.coordinators);
 	world_know_keys(r);
 	return r;
 }
@@ -445,6 +447,7 @@ world_free(struct world *r)
 	childhurd_free(r->c);
 	g_clear_pointer(&r->message, g_bytes_unref);
 	g_strfreev(r->host_keys);
+	g_strfreev(r->coordinators);
 	g_free(r->directory);
 	g_free(r->disk);
 	g_free(r->secrets);

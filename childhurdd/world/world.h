@@ -103,6 +103,9 @@ char **world_configure(struct world *world, const struct config_guest *guest);
 void world_apply(struct world *world);
 /* The keys that wait for a restart; NULL: none. Caller frees with g_strfreev. */
 char **world_restart_needed(const struct world *world);
+/* The names of the coordinators elsewhere whose keys are others in the guest, which runs, than in
+ * the configuration; they change at its next start. Caller frees with g_strfreev. */
+char **world_coordinators_wait(const struct world *world);
 
 /* What the console shows about why the guest does not answer, with the cure. NULL: nothing. Caller
  * frees. */

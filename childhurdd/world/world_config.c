@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Another configuration for a guest: what changes at once, and what waits for a restart. */
+#include "childhurdd/world/coordinators.h"
 #include "childhurdd/world/world_internal.h"
 
 /* The keys on which neither QEMU nor the overlay nor the guest's secrets depend. */
@@ -88,6 +89,14 @@ world_apply(struct world *r)
 		childhurd_boots_forget(r->c);
 	}
 	set_next(r, NULL);
+}
+
+char **
+world_coordinators_wait(const struct world *r)
+{
+	const struct config_guest *next = r->next ? r->next : r->c->config;
+	g_auto(GStrv) now = coordinators_use(next) ? coordinators_marks(r->host->config) : NULL;
+	return coordinators_differences(r->qemu.id ? r->coordinators : now, now);
 }
 
 char **

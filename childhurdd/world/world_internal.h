@@ -51,6 +51,7 @@ struct world {
 	struct lane_job *reading; /* reads message */
 	struct lane_job *discard; /* deletes the disk */
 	char **host_keys;
+	char **coordinators; /* marks of those whose keys it gets; NULL: none are known */
 	/* QEMU */
 	struct hypervisor_qemu qemu; /* uuid is the guest's, whether QEMU runs or not */
 	struct hypervisor_call *call;

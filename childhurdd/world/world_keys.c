@@ -10,6 +10,7 @@
 #include <gio/gio.h>
 
 #include "childhurdd/inject/edits.h"
+#include "childhurdd/world/coordinators.h"
 #include "childhurdd/world/host_keys.h"
 #include "childhurdd/world/signing_files.h"
 #include "childhurdd/world/world_internal.h"
@@ -47,10 +48,15 @@ struct keys {
 	struct world *world;
 	struct secret_root_spec spec;
 	char *name, *directory, *extra, *offload_key;
-	char *users[3];
+	char *users[3], *user;
 	struct delivery delivery;
 	gboolean signs;		/* the guest belongs to a coordinator */
+	gboolean has_acl;	/* ... and got an acl at an earlier start */
 	gboolean signed_by;	/* signing is complete */
+	gboolean authorizes;	/* this host has a list that the guest's key belongs in */
+	gboolean late;		/* Guix's files did not answer */
+	char **shared_keys;	/* of the coordinators elsewhere */
+	char **marks;		/* of them */
 	struct signing signing; /* etc/guix in the secret root, as it is or will be */
 	GBytes *message;
 	char **host_keys, *coordinator_key, *signing_key;
@@ -63,7 +69,10 @@ struct guix_job {
 	char *directory; /* the guest's secret root, for messages */
 	char *guix;	 /* /etc/guix; NULL: the guest belongs to no coordinator */
 	char *coordinator, *state, *offload_key;
+	char **others; /* coordinators_signing_keys */
+	GPtrArray *complaints;
 	struct signing signing;
+	gboolean has_acl, authorizes;
 	gboolean made;
 	char *note;
 	GError *error;
@@ -80,8 +89,11 @@ keys_clear(void *data)
 	delivery_clear(&keys->delivery);
 	for (guint i = 0; i < G_N_ELEMENTS(keys->users); i++)
 		g_free(keys->users[i]);
+	g_free(keys->user);
 	signing_clear(&keys->signing);
 	g_clear_pointer(&keys->message, g_bytes_unref);
+	g_strfreev(keys->shared_keys);
+	g_strfreev(keys->marks);
 	g_strfreev(keys->host_keys);
 	g_free(keys->coordinator_key);
 	g_free(keys->signing_key);
@@ -166,6 +178,8 @@ guix_free(void *data)
 	g_free(job->coordinator);
 	g_free(job->state);
 	g_free(job->offload_key);
+	g_strfreev(job->others);
+	g_ptr_array_unref(job->complaints);
 	signing_clear(&job->signing);
 	g_free(job->note);
 	g_clear_error(&job->error);
@@ -183,6 +197,9 @@ guix_run(struct world *r, task_fn work, lane_done_fn done)
 	job->coordinator = g_strdup(config->coordinator_user);
 	job->state = g_strdup(config->guix_state_directory);
 	job->offload_key = g_strdup(r->offload_key);
+	job->others = coordinators_signing_keys(config);
+	job->complaints = g_ptr_array_new_with_free_func(g_free);
+	job->has_acl = r->keys->has_acl;
 	if (r->keys->signs)
 		job->guix = g_strdup(config->guix_configuration_directory);
 	job->signing.public_key = g_strdup(signing->public_key);
@@ -225,6 +242,10 @@ keys_ended(struct world *r)
 	r->coordinator_key = g_steal_pointer(&keys->coordinator_key);
 	r->signing_key = g_steal_pointer(&keys->signing_key);
 	r->have_keys = TRUE;
+	if (!keys->late) { /* else what the guest takes may be as it was */
+		g_strfreev(r->coordinators);
+		r->coordinators = g_steal_pointer(&keys->marks);
+	}
 	keys_end(r);
 	r->host->ops->publish(r->host->hird); /* from now on it can be published */
 	world_keys_made(r);
@@ -275,10 +296,20 @@ on_delivered(void *data, const GError *late)
 	struct world *r = keys->world;
 	if (!keys_go_on(r, late, late ? NULL : keys->error))
 		return;
-	if (keys->signed_by)
+	if (keys->authorizes)
 		guix_run(r, authorize_work, on_authorized);
 	else
 		keys_ended(r);
+}
+
+/* The texts of the signing keys of coordinators elsewhere. Caller frees with g_strfreev. */
+static char **
+read_signing_keys(struct guix_job *job)
+{
+	for (char **key = job->others; *key; key += 2)
+		if (*key[1] != '(')
+			lane_touch("signing-key", key[1]);
+	return coordinators_read((const char *const *)job->others, job->complaints);
 }
 
 /* Make the files that a coordinator's guest needs, and the key by which the coordinator reaches
@@ -293,8 +324,10 @@ exchange_work(void *data)
 	if (!job->guix)
 		return;
 	lane_touch("Guix's", job->guix);
-	job->made =
-	    signing_possible(job->guix) && signing_make(job->guix, &job->signing, &job->error);
+	g_auto(GStrv) keys = read_signing_keys(job);
+	job->authorizes = signing_possible(job->guix);
+	job->made = (job->authorizes || *keys || job->has_acl) &&
+		    signing_make(job->guix, (const char *const *)keys, &job->signing, &job->error);
 }
 
 static void
@@ -310,6 +343,10 @@ on_exchanged(void *data, const GError *late)
 	}
 	if (!keys_go_on(r, NULL, late ? NULL : job->error))
 		return;
+	for (guint i = 0; !late && i < job->complaints->len; i++)
+		tell_hird(r, FALSE, g_ptr_array_index(job->complaints, i));
+	r->keys->late = late != NULL;
+	r->keys->authorizes = !late && job->made && job->authorizes;
 	if (!late && job->made) {
 		signing_clear(&r->keys->signing);
 		r->keys->signing = job->signing;
@@ -324,8 +361,14 @@ make_work(void *data)
 {
 	struct keys *keys = data;
 	lane_touch("secrets", keys->spec.extra ? keys->extra : keys->directory);
-	if (secret_root_ensure(&keys->spec, &keys->error) && keys->signs)
+	if (!secret_root_ensure(&keys->spec, &keys->error))
+		return;
+	if (keys->signs) {
+		keys->has_acl = guest_signing_has_acl(&keys->spec);
 		guest_signing_read(&keys->spec, &keys->signing, &keys->error);
+	} else if (keys->spec.extra) {
+		guest_signing_withdraw(&keys->spec, &keys->error);
+	}
 }
 
 static void
@@ -349,16 +392,24 @@ world_make_keys(struct world *r)
 	keys->directory = g_strdup(r->secrets);
 	keys->extra = extra_of(r);
 	keys->offload_key = g_strdup(r->offload_key);
+	keys->user = g_strdup(guest->user);
 	keys->users[0] = g_strdup(guest->admin_user);
 	if (strcmp(guest->user, guest->admin_user) && guest->offloading)
 		keys->users[1] = g_strdup(guest->user);
 	delivery_init(&keys->delivery, r);
-	keys->signs = deliver && guest->offloading;
-	keys->spec = (struct secret_root_spec){.name = keys->name,
-					       .directory = keys->directory,
-					       .extra = deliver ? keys->extra : NULL,
-					       .offload_key = keys->offload_key,
-					       .users = (const char *const *)keys->users};
+	keys->signs = coordinators_use(guest);
+	if (keys->signs) {
+		keys->shared_keys = coordinators_ssh_keys(r->host->config);
+		keys->marks = coordinators_marks(r->host->config);
+	}
+	keys->spec =
+	    (struct secret_root_spec){.name = keys->name,
+				      .directory = keys->directory,
+				      .extra = deliver ? keys->extra : NULL,
+				      .offload_key = keys->offload_key,
+				      .users = (const char *const *)keys->users,
+				      .shared = keys->user,
+				      .shared_keys = (const char *const *)keys->shared_keys};
 	r->keys = keys;
 	keys_run(r, make_work, on_made);
 }

@@ -69,6 +69,9 @@ secrets_digest(const struct world *r)
 		g_checksum_update(sum, bytes, (gssize)size);
 	for (char **key = r->host_keys; key && *key; key++)
 		g_checksum_update(sum, (const guchar *)*key, (gssize)strlen(*key) + 1);
+	/* What is in the guest, although its secret root may have been made anew meanwhile. */
+	for (char **mark = r->coordinators; mark && *mark; mark++)
+		g_checksum_update(sum, (const guchar *)*mark, (gssize)strlen(*mark) + 1);
 	return g_strdup(g_checksum_get_string(sum));
 }
 

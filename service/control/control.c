@@ -202,6 +202,7 @@ control_new(struct ev_loop *loop, const char *path, const char *control_group,
 	control->accept_retry = CONTROL_ACCEPT_RETRY;
 	control->recheck = CONTROL_RECHECK;
 	control->recount = CONTROL_RECOUNT;
+	control->beat = CONTROL_BEAT;
 	ev_init(&control->accepting, on_connection);
 	ev_init(&control->accept_again, on_accept_again);
 	control->accepting.data = control->accept_again.data = control;

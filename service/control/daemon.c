@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Metrics, Check and ReadOnly: the methods about the daemon and the connection as a whole. */
+/* Metrics, Check, Invite and ReadOnly: the methods about the daemon, its host and the connection as
+ * a whole. */
 #include "service/control/internal.h"
 
 void
@@ -41,4 +42,31 @@ method_read_only(struct request *request)
 {
 	request->client->read_only = TRUE;
 	request_reply(request, NULL, FALSE);
+}
+
+static void
+on_invited(const struct control_invitation *invitation, const GError *error, void *data)
+{
+	struct later *inviting = data;
+	if (inviting->request && invitation) {
+		JsonObject *o = json_object_new();
+		json_set_text(o, "name", invitation->name);
+		json_set_text(o, "ssh_key", invitation->ssh_key);
+		json_set_text(o, "signing_key", invitation->signing_key);
+		request_reply(inviting->request, o, FALSE);
+	} else if (inviting->request) {
+		request_fail_with(inviting->request, CONTROL_INTERFACE ".InviteFailed", "why",
+				  error->message);
+	}
+	later_free(inviting);
+}
+
+void
+method_invite(struct request *request)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	if (!hird->invite)
+		request_unknown(request);
+	else
+		hird->invite(hird->data, on_invited, request_later(request, NULL, NULL));
 }

@@ -74,8 +74,8 @@ struct control_guest {
 	const char *failure;	      /* path of the report on the last failure; NULL: none */
 	const char *banner;
 	char **console_tail;   /* last lines of the console; NULL: no details were wanted */
-	char **restart_needed; /* configuration keys that wait for a restart of the guest, NULL:
-				  none */
+	char **restart_needed; /* what waits for a restart of the guest: configuration keys,
+				  "coordinator NAME"; NULL: nothing */
 	char **unwritten;      /* its files that cannot be written, and why; NULL: none */
 };
 
@@ -101,6 +101,15 @@ struct control_hold {
 	const char *guest;
 	gint64 number; /* of this time that it is held; none comes twice */
 };
+/* What a node has to be told of this host, as a coordinator. */
+struct control_invitation {
+	const char *name;	 /* of the section [coordinator NAME] */
+	const char *ssh_key;	 /* "TYPE BASE64 COMMENT" */
+	const char *signing_key; /* Guix', as one line; NULL: it has none */
+};
+/* invitation NULL: error has the reason. Both are borrowed. */
+typedef void (*control_invite_fn)(const struct control_invitation *invitation, const GError *error,
+				  void *done_data);
 
 /* The functions that the hird offers; each gets data, and returns at once. */
 struct control_hird {
@@ -156,6 +165,8 @@ struct control_hird {
 	const struct control_hold *(*holds)(void *data, gsize *n);
 	void (*report)(void *data, const char *coordinator, const char *guest, gint64 number,
 		       int builds);
+	/* What a node has to be told; done is called once, later. NULL: there is no such method. */
+	void (*invite)(void *data, control_invite_fn done, void *done_data);
 	/* Is what the guests are now still to be written to the lists? NULL: never. */
 	gboolean (*publishing)(void *data);
 };

@@ -46,6 +46,7 @@
 #define CONTROL_TYPING_LIMIT 30000 /* ms that a QEMU may keep another connection */
 #define CONTROL_HOLD	     0.002 /* s between two looks whether the lists are written */
 #define CONTROL_HOLD_LONGEST 1.0   /* s that a request waits for that */
+#define CONTROL_BEAT	     30.0  /* s without a change until a coordinator gets the list again */
 #define CONTROL_RECOUNT	     5.0   /* s between two counts of the builds for a coordinator */
 #define CONTROL_RECHECK	     1.0 /* s; "drained" is checked again, as builds end without an event */
 
@@ -71,7 +72,8 @@ struct control {
 	GPtrArray *clients;
 	GPtrArray *events; /* struct kept_event, in the order of their numbers */
 	gint64 last_event; /* its number; 0: none yet */
-	double request_timeout, accept_retry, recheck, recount; /* s; tests set shorter ones */
+	double request_timeout, accept_retry, recheck, recount,
+	    beat; /* s; tests set shorter ones */
 };
 
 struct control_client {
@@ -205,6 +207,7 @@ void method_held(struct request *request);
 void method_metrics(struct request *request);
 void method_check(struct request *request);
 void method_read_only(struct request *request);
+void method_invite(struct request *request);
 
 /* control/json.c */
 /* Sets text, made valid UTF-8. NULL sets null. */

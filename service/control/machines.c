@@ -6,7 +6,8 @@
  * follower that reads slowly gets the newest list when it is ready for another one, and never those
  * in between. A coordinator's own slots are locked by itself: its list has the guests that are
  * held, and it answers with Held, on another connection. The number of builds changes without an
- * event, so it is looked at from time to time.
+ * event, so it is looked at from time to time. After CONTROL_BEAT without a change the same list is
+ * sent again: a daemon that hangs sends none.
  */
 #include <string.h>
 
@@ -17,6 +18,7 @@ struct machines {
 	struct request *request;
 	char *sent; /* the last list as a text, without the time; NULL: none yet */
 	gint64 builds;
+	ev_tstamp beat; /* when it is due */
 	ev_timer recount;
 	char *coordinator; /* that follows it, and reports on held guests; NULL: none */
 };
@@ -113,13 +115,15 @@ machines_pump(struct request *request)
 	JsonObject *o = followed_json(machines);
 	g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), o);
 	char *text = varlink_json(node);
-	if (!g_strcmp0(text, machines->sent)) {
+	if (!g_strcmp0(text, machines->sent) &&
+	    ev_now(control_of(machines)->loop) < machines->beat) {
 		g_free(text);
 		json_object_unref(o);
 		return;
 	}
 	g_free(machines->sent);
 	machines->sent = text;
+	machines->beat = ev_now(control_of(machines)->loop) + control_of(machines)->beat;
 	json_object_set_double_member(o, "time", (double)g_get_real_time() / 1e6);
 	request_reply(request, o, TRUE);
 }
@@ -129,10 +133,9 @@ on_recount(struct ev_loop *loop, ev_timer *watcher, int revents)
 {
 	struct machines *machines = watcher->data;
 	gint64 builds = count_builds(&control_of(machines)->hird);
-	if (builds == machines->builds)
-		return;
+	if (builds != machines->builds || ev_now(loop) >= machines->beat)
+		client_wake(machines->request->client);
 	machines->builds = builds;
-	client_wake(machines->request->client);
 }
 
 static void

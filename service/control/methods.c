@@ -296,6 +296,7 @@ static const struct method {
     {CONTROL_INTERFACE, "Drain", method_drain, CHANGES},
     {CONTROL_INTERFACE, "Undrain", method_undrain, CHANGES},
     {CONTROL_INTERFACE, "Reload", method_reload, CHANGES},
+    {CONTROL_INTERFACE, "Invite", method_invite, CHANGES},
     {CONTROL_INTERFACE, "Console", method_console, CHANGES},
 };
 

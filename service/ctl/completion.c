@@ -20,9 +20,9 @@ static const char *
 kind_of(const char *word)
 {
 	static const char *const kinds[][2] = {
-	    {"NAME", "guest"},	  {"FILE", "file"},   {"PATH", "file"},
-	    {"STATE", "state"},	  {"VERB", "verb"},   {"COMMAND", "command"},
-	    {"ACTION", "action"}, {"IMAGE", "image"}, {"HOST", "host"}};
+	    {"NAME", "guest"}, {"FILE", "file"},       {"PATH", "file"},     {"STATE", "state"},
+	    {"VERB", "verb"},  {"COMMAND", "command"}, {"ACTION", "action"}, {"IMAGE", "image"},
+	    {"HOST", "host"},  {"TASK", "task"}};
 	for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++)
 		if (g_str_has_prefix(word, kinds[i][0]))
 			return kinds[i][1];
@@ -158,6 +158,7 @@ static const char bash_tail[] =
     "	state) candidates=$states ;;\n"
     "	guest) candidates=$(\"$program\" \"${places[@]}\" --names 2>/dev/null) ;;\n"
     "	action) candidates='" ACTIONS "' ;;\n"
+    "	task) candidates='" CTL_NODE_TASKS "' ;;\n"
     "	image)\n"
     "		candidates=$(\"$program\" image names 2>/dev/null)\n"
     "		mapfile -t COMPREPLY < <(compgen -W \"$candidates\" -- \"$cur\"; compgen -f -- "
@@ -219,7 +220,8 @@ zsh_action(const char *kind)
 	    {"guest", "_childhurdctl_guests"},	 {"file", "_files"},
 	    {"state", "_childhurdctl_states"},	 {"verb", "_childhurdctl_verbs"},
 	    {"action", "_childhurdctl_actions"}, {"image", "_childhurdctl_images"},
-	    {"command", "_command_names -e"},	 {"host", "_hosts"}};
+	    {"command", "_command_names -e"},	 {"host", "_hosts"},
+	    {"task", "_childhurdctl_tasks"}};
 	for (gsize i = 0; i < G_N_ELEMENTS(actions); i++)
 		if (g_str_has_prefix(kind, actions[i][0]))
 			return actions[i][1];
@@ -279,6 +281,10 @@ static const char zsh_head[] =
     "\n"
     "_childhurdctl_actions() {\n"
     "	compadd " ACTIONS "\n"
+    "}\n"
+    "\n"
+    "_childhurdctl_tasks() {\n"
+    "	compadd " CTL_NODE_TASKS "\n"
     "}\n"
     "\n"
     "_childhurdctl_images() {\n"
@@ -399,6 +405,8 @@ fish_words(const struct ctl_table_of_verbs *table, const char *kind)
 		return g_strdup("(__childhurdctl_guests)");
 	if (g_str_has_prefix(kind, "action"))
 		return g_strdup(ACTIONS);
+	if (g_str_has_prefix(kind, "task"))
+		return g_strdup(CTL_NODE_TASKS);
 	if (g_str_has_prefix(kind, "image"))
 		return g_strdup("(__childhurdctl_images)");
 	if (g_str_has_prefix(kind, "command"))

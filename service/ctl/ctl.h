@@ -308,5 +308,8 @@ int ctl_version(struct ctl *ctl, GError **error);
 char *ctl_program(const char *name, const char *const *places);
 int ctl_image(struct ctl *ctl, GError **error);	 /* image.c */
 int ctl_bridge(struct ctl *ctl, GError **error); /* bridge.c */
+int ctl_node(struct ctl *ctl, GError **error);	 /* node.c */
+
+#define CTL_NODE_TASKS "invite" /* words for the verb node, a space between them */
 
 #endif

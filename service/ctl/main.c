@@ -60,6 +60,7 @@ static const struct ctl_verb verbs[] = {
      MANY, ctl_image},
     {"bridge", "", "pass the control socket on: stdin, stdout",
      CTL_OPTION_READ_ONLY | CTL_OPTION_TIMEOUT | CTL_THERE, 0, 0, ctl_bridge},
+    {"node", "TASK", "invite: what nodes must know of this host", CTL_OPTION_JSON, 1, 1, ctl_node},
     {"reload", "", "read and apply the configuration again", 0, 0, 0, ctl_reload},
     {"check", "[FILE]", "check the host and the configuration", CTL_THERE, 0, 1, ctl_check},
     {"version", "", "show the versions of client and daemon", 0, 0, 0, ctl_version},

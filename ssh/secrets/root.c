@@ -275,7 +275,27 @@ root_remove_leftovers(const struct root *root, GError **error)
 	return TRUE;
 }
 
-/* Accounts that are no longer configured must not keep our key. */
+/* Is it a file that root_authorize has written, with our line and perhaps others below it? */
+static gboolean
+is_ours(GBytes *content, GBytes *line)
+{
+	gsize length = g_bytes_get_size(line);
+	return g_bytes_get_size(content) >= length &&
+	       memcmp(g_bytes_get_data(content, NULL), g_bytes_get_data(line, NULL), length) == 0;
+}
+
+/* Remove a file that only had our key. Where other hosts' keys were, an empty one takes its place.
+ */
+static gboolean
+root_withdraw(const struct root *root, const struct secret_file *file, GBytes *line, GError **error)
+{
+	g_autoptr(GBytes) nothing = g_bytes_new(NULL, 0);
+	return g_bytes_equal(file->content, line)
+		   ? root_remove(root, file->name, error)
+		   : root_put(root, file->name, 0444, nothing, error);
+}
+
+/* Accounts that are no longer configured must not keep our key, nor those of other hosts. */
 static gboolean
 root_remove_users(const struct root *root, GBytes *line, GError **error)
 {
@@ -284,14 +304,28 @@ root_remove_users(const struct root *root, GBytes *line, GError **error)
 
 		if (!g_str_has_prefix(file->name, AUTHORIZED_FOLDER "/"))
 			continue;
-		if (g_bytes_equal(file->content, line) &&
+		if (is_ours(file->content, line) &&
 		    !g_hash_table_contains(root->wanted, file->name) &&
 		    !g_strv_contains(root->spec->users,
 				     file->name + strlen(AUTHORIZED_FOLDER "/")) &&
-		    !root_remove(root, file->name, error))
+		    !root_withdraw(root, file, line, error))
 			return FALSE;
 	}
 	return TRUE;
+}
+
+/* The lines that let others in as user: ours, and those of other hosts. The caller unrefs. */
+static GBytes *
+lines_for(const struct secret_root_spec *spec, const char *user, GBytes *line)
+{
+	gsize length;
+	const char *ours = g_bytes_get_data(line, &length);
+	if (!spec->shared_keys || !spec->shared || strcmp(user, spec->shared) != 0)
+		return g_bytes_ref(line);
+	GString *lines = g_string_new_len(ours, (gssize)length);
+	for (const char *const *key = spec->shared_keys; *key; key++)
+		g_string_append_printf(lines, "%s\n", *key);
+	return g_string_free_to_bytes(lines);
 }
 
 static gboolean
@@ -310,9 +344,10 @@ root_authorize(const struct root *root, GError **error)
 		return FALSE;
 	for (const char *const *user = root->spec->users; *user; user++) {
 		g_autofree char *name = g_strconcat(AUTHORIZED_FOLDER "/", *user, NULL);
+		g_autoptr(GBytes) lines = lines_for(root->spec, *user, line);
 
 		if (!g_hash_table_contains(root->wanted, name) &&
-		    !root_put(root, name, 0444, line, error))
+		    !root_put(root, name, 0444, lines, error))
 			return FALSE;
 	}
 	int folder = folder_open(root, AUTHORIZED_FOLDER, error);

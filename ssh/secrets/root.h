@@ -22,16 +22,20 @@ struct secret_root_spec {
 	const GPtrArray *files;	 /* of struct secret_file: more generated files; NULL: none */
 	const char *const
 	    *users; /* accounts with an authorized_keys.d file, NULL-terminated, each once */
+	const char *shared;		/* the one of users whom other hosts' keys let in, too */
+	const char *const *shared_keys; /* these keys, "TYPE BASE64 COMMENT"; NULL: none */
 };
 
 /*
  * Make sure that the secret root exists and is complete and safe. Idempotent: existing keys stay;
  * extra files are copied again if they changed, and removed if they are gone (DIRECTORY.extra,
  * beside the root, lists the copied ones). Extra files replace generated ones, so that an
- * administrator can bring other host keys. Everything below directory and extra must belong to us
- * or root, private keys must not be readable by others, and symbolic links are refused:
- * SECRET_ERROR_UNSAFE names the file, the problem, and the command that fixes it. Blocks on disk
- * (call from a worker thread); thread-safe.
+ * administrator can bring other host keys. The file of an account that is no longer one of users is
+ * removed; one that had other hosts' keys stays and is empty, because a guest with a persistent
+ * disk keeps what it was once sent until it is sent another. Everything below directory and extra
+ * must belong to us or root, private keys must not be readable by others, and symbolic links are
+ * refused: SECRET_ERROR_UNSAFE names the file, the problem, and the command that fixes it. Blocks
+ * on disk (call from a worker thread); thread-safe.
  */
 gboolean secret_root_ensure(const struct secret_root_spec *spec, GError **error);
 

@@ -92,20 +92,26 @@ check_list(char **list)
 }
 
 static gboolean
-overlap(const struct config_guest *a, const struct config_guest *b)
+overlap(const char *a, const char *b)
 {
-	return !strcmp(a->listen_address, b->listen_address) ||
-	       !strcmp(a->listen_address, "0.0.0.0") || !strcmp(b->listen_address, "0.0.0.0");
+	return !strcmp(a, b) || !strcmp(a, "0.0.0.0") || !strcmp(b, "0.0.0.0");
+}
+
+/* Can the guest's SSH server and the other's secrets have one port? */
+static gboolean
+clashes(const struct config_guest *g, const struct config_guest *other)
+{
+	return g->ssh_port == other->secrets_port && overlap(g->listen_address, SECRETS_ADDRESS);
 }
 
 static void
 check_against(const struct config_guest *a, const struct config_guest *b)
 {
 	require(strcmp(a->name, b->name) != 0, "names are different", a->name);
-	require(!overlap(a, b) ||
-		    (a->ssh_port != b->ssh_port && a->ssh_port != b->secrets_port &&
-		     a->secrets_port != b->ssh_port && a->secrets_port != b->secrets_port),
-		"ports are different", a->name);
+	require(a->ssh_port != b->ssh_port || !overlap(a->listen_address, b->listen_address),
+		"ports of SSH are different", a->name);
+	require(a->secrets_port != b->secrets_port && !clashes(a, b) && !clashes(b, a),
+		"ports of secrets are different", a->name);
 }
 
 static void
@@ -118,7 +124,7 @@ check_guest(const struct config_guest *g)
 	require(g->line > 0 && g_str_has_prefix(g->file, folder), "a guest knows its place",
 		g->name);
 	require(g->ssh_port >= 1 && g->ssh_port <= 65535 && g->secrets_port >= 1 &&
-		    g->secrets_port <= 65535 && g->ssh_port != g->secrets_port,
+		    g->secrets_port <= 65535 && !clashes(g, g),
 		"ports are ports", g->name);
 	require(g->kernel ? g_path_is_absolute(g->kernel)
 			  : !*g->kernel_arguments && !g->modules->len,
@@ -157,9 +163,33 @@ check_guest(const struct config_guest *g)
 	check_list(g->features);
 }
 
+/* What is written into authorized_keys is one line of it, and the other a key or a file. */
+static void
+check_coordinator(const struct config *config, guint i)
+{
+	const struct config_coordinator *c = g_ptr_array_index(config->coordinators, i);
+	require_clean(c->ssh_key, "a coordinator's key is text");
+	require(!strpbrk(c->ssh_key, "\t\n") &&
+		    (g_str_has_prefix(c->ssh_key, "ssh-") ||
+		     g_str_has_prefix(c->ssh_key, "ecdsa-sha2-nistp")) &&
+		    strchr(c->ssh_key, ' '),
+		"a coordinator's key is a line", c->ssh_key);
+	require(!c->signing_key || *c->signing_key == '(' || g_path_is_absolute(c->signing_key),
+		"a signing key is a key or a file", c->name);
+	for (guint j = 0; j < i; j++) {
+		const struct config_coordinator *other = config->coordinators->pdata[j];
+		require(strcmp(c->name, other->name) != 0, "coordinators have names", c->name);
+		require(strcmp(c->ssh_key, other->ssh_key) != 0, "each has its own key", c->name);
+	}
+}
+
 static void
 check_config(const struct config *config, const struct config *again)
 {
+	require(config->coordinators->len <= COORDINATORS_MAX, "coordinators are not too many",
+		config->file);
+	for (guint i = 0; i < config->coordinators->len; i++)
+		check_coordinator(config, i);
 	require(strlen(config->runtime_directory) < 100, "there is room for a socket",
 		config->runtime_directory);
 	require(config->guests->len <= 1000, "guests are not too many", config->file);

@@ -69,6 +69,15 @@ answer_of(const char *path)
 		g_string_append_printf(text, "coordinator %s: <%s>, signs with %s\n", c->name,
 				       c->ssh_key, c->signing_key ? c->signing_key : "nothing");
 	}
+	for (guint i = 0; config && i < config->nodes->len; i++) {
+		const struct config_node *n = g_ptr_array_index(config->nodes, i);
+		g_string_append_printf(text,
+				       "node %s: <%s> at <%s> port %d, key %s, published at <%s>, "
+				       "lost after %" G_GINT64_FORMAT " ms\n",
+				       n->name, n->user, n->host, n->port,
+				       n->host_key ? n->host_key : "known", n->address,
+				       n->lost_after);
+	}
 	g_assert_true((config == NULL) == (errors->len > 0));
 	config_free(config);
 	g_string_replace(text, absolute, "DIR", 0);

@@ -84,9 +84,9 @@ a_guest_gets_a_pair_of_its_own_and_the_host_s_list(void)
 
 	set_up();
 	g_assert_true(signing_possible(folder));
-	g_assert_true(signing_make(folder, &one, &error));
+	g_assert_true(signing_make(folder, NULL, &one, &error));
 	g_assert_no_error(error);
-	g_assert_true(signing_make(folder, &other, &error));
+	g_assert_true(signing_make(folder, NULL, &other, &error));
 	g_assert_true(g_str_has_prefix(one.public_key, "(public-key"));
 	g_assert_true(g_str_has_prefix(one.secret_key, "(private-key"));
 	g_assert_cmpstr(one.public_key, !=, other.public_key);
@@ -96,7 +96,7 @@ a_guest_gets_a_pair_of_its_own_and_the_host_s_list(void)
 	g_assert_cmpstr(one.acl, ==, other.acl);
 
 	g_autofree char *before = g_strdup(one.public_key);
-	g_assert_true(signing_make(folder, &one, &error)); /* the next start */
+	g_assert_true(signing_make(folder, NULL, &one, &error)); /* the next start */
 	g_assert_cmpstr(one.public_key, ==, before);
 	signing_clear(&one);
 	signing_clear(&other);
@@ -308,7 +308,7 @@ what_is_no_list_is_refused_and_stays(void)
 		checked = signing_check(folder);
 		g_assert_error(checked, SIGNING_ERROR, SIGNING_ERROR_SYNTAX);
 		g_clear_error(&error);
-		g_assert_false(signing_make(folder, &signing, &error));
+		g_assert_false(signing_make(folder, NULL, &signing, &error));
 		g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX);
 		signing_clear(&signing);
 		g_autofree char *after = get(acl);
@@ -465,7 +465,7 @@ links_of_the_folder_s_owner_lead_nowhere(void)
 	g_assert_nonnull(strstr(error->message, "Permission denied"));
 	g_clear_error(&error);
 	struct signing signing = {0};
-	g_assert_false(signing_make(folder, &signing, &error));
+	g_assert_false(signing_make(folder, NULL, &signing, &error));
 	signing_clear(&signing);
 	assert_untouched(target, secret, 0600);
 	g_unlink(target);

@@ -389,6 +389,66 @@ test_own_keys(void)
 	host_end(&h);
 }
 
+/* What the check says with these keys of [daemon], of the guest, and further sections. */
+static char *
+check_with(const char *daemon, const char *guest)
+{
+	struct host h;
+	host_begin(&h);
+	g_autofree char *keys = g_strconcat("kernel = /dev/null\n", guest, NULL);
+	host_configure(&h, daemon, keys);
+	char *text = host_check(&h);
+	host_end(&h);
+	return text;
+}
+
+static void
+test_listens_elsewhere(void)
+{
+	g_autofree char *usual = check_with("", "");
+	assert_says_not(usual, "listens at");
+	g_autofree char *other = check_with("", "listen-address = 192.0.2.7\n");
+	assert_says(other,
+		    "problem  a: it listens at 192.0.2.7 only, and is published at 127.0.0.1, "
+		    "where Guix does not find it; set host-name = 192.0.2.7 in [daemon]");
+	g_autofree char *loopback =
+	    check_with("host-name = localhost", "listen-address = 127.0.0.2\n");
+	assert_says(loopback, "a: it listens at 127.0.0.2 only, and is published at localhost");
+	g_autofree char *all = check_with("", "listen-address = 0.0.0.0\n");
+	assert_says_not(all, "listens at");
+	g_autofree char *named =
+	    check_with("host-name = node.example", "listen-address = 192.0.2.7\n");
+	assert_says_not(named, "listens at");
+	g_autofree char *own = check_with("", "listen-address = 192.0.2.7\noffloading = no\n");
+	assert_says_not(own, "listens at");
+}
+
+#define COORDINATOR                                                                                \
+	"[coordinator farm]\n"                                                                     \
+	"ssh-key = ssh-ed25519 "                                                                   \
+	"AAAAC3NzaC1lZDI1NTE5AAAAIB3xOULSOlAvs5CURBwHiPpxcD3S6o8Wbad0w5Kkz/1d farm\n"
+
+static void
+test_coordinators_elsewhere(void)
+{
+	g_autofree char *usual = check_with("", COORDINATOR);
+	assert_says(usual, "note     farm: the guests listen at 127.* only, where no other host "
+			   "reaches them; set listen-address");
+	g_autofree char *unnamed = check_with("", "listen-address = 0.0.0.0\n" COORDINATOR);
+	assert_says(unnamed, "note     farm: the guests are published at 127.0.0.1");
+	g_autofree char *good =
+	    check_with("host-name = node.example", "listen-address = 0.0.0.0\n" COORDINATOR);
+	assert_says(good, "ok       farm: 1 of 1 guests listen where others reach them");
+	g_autofree char *unused = check_with("", "offloading = no\n" COORDINATOR);
+	assert_says(unused, "note     farm: no guest has offloading = yes");
+	g_autofree char *bare = check_with("", "inject = none\n" COORDINATOR);
+	assert_says(bare, "note     a: inject = none, so the keys of farm are not put into it");
+	g_autofree char *absent =
+	    check_with("", COORDINATOR "signing-key = /nonexistent/signing-key.pub\n");
+	assert_says(absent, "problem  coordinator farm: signing-key: /nonexistent/signing-key.pub: "
+			    "is not there; put its /etc/guix/signing-key.pub there");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -413,6 +473,9 @@ main(int argc, char **argv)
 	g_test_add_func("/hostcheck/an-emulator-is-looked-at-once", test_once);
 	g_test_add_func("/hostcheck/each-line-is-a-finding", test_parse);
 	g_test_add_func("/hostcheck/only-a-root-daemon-misses-the-group", test_group);
+	g_test_add_func("/hostcheck/a-guest-listens-where-it-is-published", test_listens_elsewhere);
+	g_test_add_func("/hostcheck/coordinators-elsewhere-reach-the-guests",
+			test_coordinators_elsewhere);
 	int failed = g_test_run();
 	if (!g_test_subprocess())
 		g_rmdir(tmp);

@@ -129,6 +129,12 @@ test_network(void)
 	assert_value(&guest, FALSE, NULL, netdev,
 		     "user,id=net0,hostfwd=tcp:127.0.0.1:10022-:22,hostfwd=tcp:127.0.0.1:11004-:9,"
 		     "hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=tcp:0.0.0.0:9000-:9001");
+	guest.listen_address = (char *)"192.0.2.7";
+	g_ptr_array_set_size(guest.forwards, 0);
+	assert_value(&guest, FALSE, NULL, netdev,
+		     "user,id=net0,hostfwd=tcp:192.0.2.7:10022-:22,hostfwd=tcp:127.0.0.1:11004-:9");
+	g_autofree char *private = domain_private_forward(&guest);
+	g_assert_cmpstr(private, ==, "tcp:127.0.0.1:11004-:22");
 	g_ptr_array_unref(guest.modules);
 	g_ptr_array_unref(guest.forwards);
 }
@@ -214,7 +220,8 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/domain/a-guest-boots-from-its-overlay", test_disk_boot);
 	g_test_add_func("/domain/without-a-socket-the-console-is-a-file", test_no_socket);
-	g_test_add_func("/domain/forwards-are-on-the-listen-address-only", test_network);
+	g_test_add_func("/domain/forwards-are-on-the-listen-address-and-secrets-on-the-loopback",
+			test_network);
 	g_test_add_func("/domain/mach-is-booted-with-its-modules", test_multiboot);
 	g_test_add_func("/domain/cpu-clock-and-options-reach-qemu-as-they-are", test_options);
 	g_test_add_func("/domain/a-saved-state-does-not-depend-on-ports", test_lasting);

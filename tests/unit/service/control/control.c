@@ -52,7 +52,7 @@ BED_TEST(test_described_methods)
 		varlink_message_free(m);
 		n++;
 	}
-	g_assert_cmpint(n, ==, 21);
+	g_assert_cmpint(n, ==, 22);
 }
 
 BED_TEST(test_unknown)
@@ -352,6 +352,16 @@ BED_TEST(test_machines_builds)
 	assert_next_like(peer, "+{*,\"builds\":0,*");
 	bed->guests[1].builds = 3;
 	assert_next_like(peer, "+{*,\"builds\":3,*");
+}
+
+/* Without a change it comes again, so that a daemon that hangs is noticed. */
+BED_TEST(test_machines_beat)
+{
+	bed->control->recount = bed->control->beat = 0.01;
+	peer_call(peer, "Machines", "\"follow\":true", MORE);
+	assert_next_like(peer, "+{\"machines\":[{\"name\":\"beta1\",*");
+	assert_next_like(peer, "+{\"machines\":[{\"name\":\"beta1\",*");
+	assert_next_like(peer, "+{\"machines\":[{\"name\":\"beta1\",*");
 }
 
 /* A thousand changes while the client reads nothing: it gets some lists, and the newest. */
@@ -877,6 +887,7 @@ main(int argc, char **argv)
 	g_test_add_func("/control/machines-are-followed-with-their-builds", test_machines_builds);
 	g_test_add_func("/control/a-coordinator-reports-on-held-guests", test_coordinator);
 	g_test_add_func("/control/who-may-only-read-reports-nothing", test_coordinator_untrusted);
+	g_test_add_func("/control/machines-are-followed-with-a-sign-of-life", test_machines_beat);
 	g_test_add_func("/control/a-slow-follower-of-machines-gets-the-newest", test_machines_slow);
 	g_test_add_func("/control/verbs-reach-the-hird", test_verbs);
 	g_test_add_func("/control/one-that-fails-does-not-keep-the-others", test_not_possible);

@@ -227,9 +227,10 @@ holds_now(void *data)
 static const struct holds_ops holds_ops = {.now = holds_now, .changed = holds_changed};
 
 static int
-host_hold(void *hird, const char *guest)
+host_hold(void *hird, const struct config_guest *guest)
 {
-	return holds_hold(((struct hird *)hird)->holds, guest);
+	return holds_hold(((struct hird *)hird)->holds, guest->name, guest->ssh_port,
+			  guest->parallel_builds);
 }
 
 static void

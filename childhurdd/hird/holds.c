@@ -10,6 +10,7 @@ struct coordinator {
 /* The value of holds->guests. */
 struct held {
 	gint64 number, since;
+	int port, parallel_builds;
 	GHashTable *reports; /* a coordinator's name to its builds */
 };
 
@@ -114,13 +115,15 @@ count(const struct holds *holds, const struct held *held)
 }
 
 int
-holds_hold(struct holds *holds, const char *guest)
+holds_hold(struct holds *holds, const char *guest, int port, int parallel_builds)
 {
 	struct held *held = g_hash_table_lookup(holds->guests, guest);
 	if (!held) {
 		held = g_new0(struct held, 1);
 		held->number = ++holds->last;
 		held->since = holds->ops->now(holds->data);
+		held->port = port;
+		held->parallel_builds = parallel_builds;
 		held->reports = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 		g_hash_table_insert(holds->guests, g_strdup(guest), held);
 		holds->ops->changed(holds->data);
@@ -140,10 +143,12 @@ holds_list(const struct holds *holds)
 {
 	GArray *list = g_array_new(FALSE, FALSE, sizeof(struct control_hold));
 	GHashTableIter iter;
-	gpointer guest, held;
+	gpointer guest, value;
 	g_hash_table_iter_init(&iter, holds->guests);
-	while (g_hash_table_iter_next(&iter, &guest, &held)) {
-		const struct control_hold hold = {guest, ((struct held *)held)->number};
+	while (g_hash_table_iter_next(&iter, &guest, &value)) {
+		const struct held *held = value;
+		const struct control_hold hold = {guest, held->number, held->port,
+						  held->parallel_builds};
 		g_array_append_val(list, hold);
 	}
 	return list;

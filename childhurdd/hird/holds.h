@@ -36,9 +36,10 @@ gboolean holds_join(struct holds *holds, const char *coordinator);
 /* One of its connections has ended. */
 void holds_leave(struct holds *holds, const char *coordinator);
 
-/* Hold the guest, if it is not held yet. Returns the builds that coordinators elsewhere have in it,
- * or are assumed to have. After 0 none of theirs can begin. */
-int holds_hold(struct holds *holds, const char *guest);
+/* Hold the guest, if it is not held yet; port and parallel_builds are those of its machine. Returns
+ * the builds that coordinators elsewhere have in it, or are assumed to have. After 0 none of theirs
+ * can begin. */
+int holds_hold(struct holds *holds, const char *guest, int port, int parallel_builds);
 void holds_release(struct holds *holds, const char *guest);
 
 /* The guests that are held: an array of struct control_hold, which the caller unrefs. Strings are

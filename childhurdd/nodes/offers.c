@@ -239,9 +239,50 @@ guest_read(const char *node, JsonObject *object, struct place *place, struct pub
 
 /* --- the list --- */
 
+/* What the elements of an array become. */
+struct reading {
+	struct offers *offers;
+	const char *node;
+	enum published_as as; /* of guests */
+};
+
 static gboolean
-list_read(struct offers *offers, const char *node, JsonObject *object, const char *member,
-	  enum published_as as, gboolean optional, GError **error)
+offer_read(const struct reading *reading, JsonObject *object, struct place *place, GError **error)
+{
+	struct published_guest guest = {.as = reading->as};
+	gboolean good = guest_read(reading->node, object, place, &guest, error);
+	g_array_append_val(reading->offers->guests, guest); /* which frees it in any case */
+	return good;
+}
+
+static void
+hold_clear(void *data)
+{
+	g_free(((struct offers_hold *)data)->guest);
+}
+
+static gboolean
+hold_read(const struct reading *reading, JsonObject *object, struct place *place, GError **error)
+{
+	const char *name = NULL;
+	gint64 number = 0, port = 0, parallel = 0;
+	if (!get_word(object, place, "name", LETTERS, LETTERS "-_.", NAME_MAX_BYTES, &name, error))
+		return FALSE;
+	place->guest = name;
+	if (!get_integer(object, place, "number", 0, G_MAXINT64, &number, error) ||
+	    !get_integer(object, place, "port", 1, PORT_MAX, &port, error) ||
+	    !get_integer(object, place, "parallel_builds", 1, PARALLEL_MOST, &parallel, error))
+		return FALSE;
+	const struct offers_hold hold = {g_strdup(name), number, (int)port, (int)parallel};
+	g_array_append_val(reading->offers->held, hold);
+	return TRUE;
+}
+
+static gboolean
+list_read(const struct reading *reading, JsonObject *object, const char *member, gboolean optional,
+	  gboolean (*read)(const struct reading *reading, JsonObject *element, struct place *place,
+			   GError **error),
+	  GError **error)
 {
 	JsonNode *list = json_object_get_member(object, member);
 	struct place place = {NULL, member};
@@ -250,18 +291,14 @@ list_read(struct offers *offers, const char *node, JsonObject *object, const cha
 	if (!list || !JSON_NODE_HOLDS_ARRAY(list))
 		return refuse(error, &place, "is missing, or not an array");
 	JsonArray *array = json_node_get_array(list);
-	if (json_array_get_length(array) + offers->guests->len > OFFERS_GUESTS_MAX)
+	if (json_array_get_length(array) + reading->offers->guests->len > OFFERS_GUESTS_MAX)
 		return refuse(error, &place, "has more than %d guests", OFFERS_GUESTS_MAX);
 	for (guint i = 0; i < json_array_get_length(array); i++) {
 		JsonNode *element = json_array_get_element(array, i);
 		place = (struct place){NULL, member};
 		if (!JSON_NODE_HOLDS_OBJECT(element))
-			return refuse(error, &place, "has something that is not a machine");
-		struct published_guest guest = {.as = as};
-		gboolean good =
-		    guest_read(node, json_node_get_object(element), &place, &guest, error);
-		g_array_append_val(offers->guests, guest); /* which frees it in any case */
-		if (!good)
+			return refuse(error, &place, "has something that is not an object");
+		if (!read(reading, json_node_get_object(element), &place, error))
 			return FALSE;
 	}
 	return TRUE;
@@ -314,12 +351,16 @@ offers_parse(const char *node, JsonObject *parameters, GError **error)
 	struct offers *offers = g_atomic_rc_box_new0(struct offers);
 	offers->guests = g_array_new(FALSE, TRUE, sizeof(struct published_guest));
 	g_array_set_clear_func(offers->guests, guest_clear);
+	offers->held = g_array_new(FALSE, TRUE, sizeof(struct offers_hold));
+	g_array_set_clear_func(offers->held, hold_clear);
 	offers->time = NAN;
 	offers->builds = offers->present = -1;
-	gboolean good =
-	    list_read(offers, node, parameters, "machines", PUBLISHED_READY, FALSE, error);
+	struct reading reading = {offers, node, PUBLISHED_READY};
+	gboolean good = list_read(&reading, parameters, "held", TRUE, hold_read, error) &&
+			list_read(&reading, parameters, "machines", FALSE, offer_read, error);
 	offers->ready = offers->guests->len;
-	if (good && list_read(offers, node, parameters, "coming", PUBLISHED_COMING, TRUE, error) &&
+	reading.as = PUBLISHED_COMING;
+	if (good && list_read(&reading, parameters, "coming", TRUE, offer_read, error) &&
 	    rest_read(offers, parameters, error) && all_differ(offers, error))
 		return offers;
 	offers_unref(offers);
@@ -337,6 +378,7 @@ offers_clear(void *data)
 {
 	struct offers *offers = data;
 	g_array_unref(offers->guests);
+	g_array_unref(offers->held);
 	g_free(offers->version);
 }
 

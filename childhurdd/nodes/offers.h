@@ -21,12 +21,20 @@
 GQuark offers_error_quark(void);
 enum offers_error { OFFERS_ERROR_REFUSED };
 
+/* A guest that may get no further build (org.childhurd(7), Hold). */
+struct offers_hold {
+	char *guest; /* its name on the node */
+	gint64 number;
+	int port, parallel_builds; /* of its machine */
+};
+
 /* Never changed once it is made, so that threads can share it. */
 struct offers {
 	/* Of struct published_guest: those that are ready or coming. The names are NODE/NAME;
 	 * host_name and the keys' paths are NULL, as they are not the node's to choose. */
 	GArray *guests;
 	guint ready;
+	GArray *held;	/* of struct offers_hold */
 	char *version;	/* of its daemon; NULL: unknown */
 	double time;	/* its clock, s since the epoch; NAN: unknown */
 	gint64 builds;	/* that run there; -1: unknown */

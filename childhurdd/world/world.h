@@ -39,7 +39,7 @@ struct host_ops {
 	void (*leave)(void *hird, struct childhurd *c);
 	/* Have coordinators elsewhere keep builds out of the guest. Returns how many they have in
 	 * it, or are assumed to have; after 0 none of theirs can begin. And let them in again. */
-	int (*hold)(void *hird, const char *guest);
+	int (*hold)(void *hird, const struct config_guest *guest);
 	void (*release)(void *hird, const char *guest);
 	/* The command of a probe took so many seconds. */
 	void (*probed)(void *hird, double seconds);

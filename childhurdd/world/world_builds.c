@@ -80,7 +80,7 @@ world_hold(struct childhurd *c)
 	if (!c->config->offloading)
 		return 0;
 	r->held = TRUE;
-	int here = hold_here(c), elsewhere = r->host->ops->hold(r->host->hird, c->config->name);
+	int here = hold_here(c), elsewhere = r->host->ops->hold(r->host->hird, c->config);
 	return c->proven ? MAX(here, elsewhere) : here;
 }
 

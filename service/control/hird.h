@@ -100,6 +100,8 @@ struct control_finding {
 struct control_hold {
 	const char *guest;
 	gint64 number; /* of this time that it is held; none comes twice */
+	int port;      /* of its machine */
+	int parallel_builds;
 };
 /* What a node has to be told of this host, as a coordinator. */
 struct control_invitation {

@@ -81,6 +81,8 @@ holds_json(const struct control_hird *hird)
 		JsonObject *o = json_object_new();
 		json_set_text(o, "name", holds[i].guest);
 		json_object_set_int_member(o, "number", holds[i].number);
+		json_object_set_int_member(o, "port", holds[i].port);
+		json_object_set_int_member(o, "parallel_builds", holds[i].parallel_builds);
 		json_array_add_object_element(array, o);
 	}
 	return array;

@@ -37,6 +37,8 @@ number_of(const struct bed *bed, const char *guest)
 	g_assert_cmpuint(list->len, ==, 1);
 	const struct control_hold *hold = &g_array_index(list, struct control_hold, 0);
 	g_assert_cmpstr(hold->guest, ==, guest);
+	g_assert_cmpint(hold->port, ==, 11022);
+	g_assert_cmpint(hold->parallel_builds, ==, 2);
 	return hold->number;
 }
 
@@ -45,9 +47,9 @@ test_nobody(void)
 {
 	struct bed bed;
 	bed_init(&bed);
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 0);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 0);
 	g_assert_cmpint(bed.changes, ==, 1);
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 0);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 0);
 	g_assert_cmpint(bed.changes, ==, 1);
 	holds_release(bed.holds, "a");
 	holds_release(bed.holds, "a");
@@ -63,14 +65,14 @@ test_report(void)
 	struct bed bed;
 	bed_init(&bed);
 	g_assert_true(holds_join(bed.holds, "farm"));
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 1);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 1);
 	gint64 number = number_of(&bed, "a");
 	g_assert_false(holds_report(bed.holds, "farm", "a", number, 2));
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 2);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 2);
 	bed.now += 10 * HOLDS_LIMIT; /* builds take long, and are still there */
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 2);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 2);
 	g_assert_true(holds_report(bed.holds, "farm", "a", number, 0));
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 0);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 0);
 	g_assert_false(holds_report(bed.holds, "farm", "a", number, 0));
 	holds_free(bed.holds);
 }
@@ -81,11 +83,11 @@ test_silent(void)
 	struct bed bed;
 	bed_init(&bed);
 	holds_join(bed.holds, "farm");
-	holds_hold(bed.holds, "a");
+	holds_hold(bed.holds, "a", 11022, 2);
 	bed.now += HOLDS_LIMIT - 1;
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 1);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 1);
 	bed.now++;
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 0);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 0);
 	holds_free(bed.holds);
 }
 
@@ -95,16 +97,16 @@ test_stale(void)
 	struct bed bed;
 	bed_init(&bed);
 	holds_join(bed.holds, "farm");
-	holds_hold(bed.holds, "a");
+	holds_hold(bed.holds, "a", 11022, 2);
 	gint64 first = number_of(&bed, "a");
 	holds_release(bed.holds, "a");
-	holds_hold(bed.holds, "a");
+	holds_hold(bed.holds, "a", 11022, 2);
 	g_assert_cmpint(number_of(&bed, "a"), >, first);
 	g_assert_false(holds_report(bed.holds, "farm", "a", first, 0));
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 1);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 1);
 	g_assert_false(holds_report(bed.holds, "other", "a", number_of(&bed, "a"), 0));
 	g_assert_false(holds_report(bed.holds, "farm", "b", number_of(&bed, "a"), 0));
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 1);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 1);
 	holds_free(bed.holds);
 }
 
@@ -115,20 +117,20 @@ test_again(void)
 	struct bed bed;
 	bed_init(&bed);
 	holds_join(bed.holds, "farm");
-	holds_hold(bed.holds, "a");
+	holds_hold(bed.holds, "a", 11022, 2);
 	gint64 number = number_of(&bed, "a");
 	g_assert_true(holds_report(bed.holds, "farm", "a", number, 0));
 	bed.now += 2 * HOLDS_LIMIT;
 	holds_join(bed.holds, "farm");
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 1);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 1);
 	holds_leave(bed.holds, "farm"); /* the old connection */
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 1);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 1);
 	g_assert_true(holds_report(bed.holds, "farm", "a", number, 0));
 	holds_join(bed.holds, "farm");
 	holds_leave(bed.holds, "farm");
 	holds_leave(bed.holds, "farm");
 	holds_leave(bed.holds, "farm");
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 0);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 0);
 	holds_free(bed.holds);
 }
 
@@ -139,12 +141,12 @@ test_several(void)
 	bed_init(&bed);
 	holds_join(bed.holds, "farm");
 	holds_join(bed.holds, "home");
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 2);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 2);
 	gint64 number = number_of(&bed, "a");
 	g_assert_false(holds_report(bed.holds, "farm", "a", number, 0));
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 1);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 1);
 	g_assert_true(holds_report(bed.holds, "home", "a", number, 0));
-	g_assert_cmpint(holds_hold(bed.holds, "a"), ==, 0);
+	g_assert_cmpint(holds_hold(bed.holds, "a", 11022, 2), ==, 0);
 	holds_free(bed.holds);
 }
 

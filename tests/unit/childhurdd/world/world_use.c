@@ -104,7 +104,7 @@ log_in(struct bed *bed)
 }
 
 static int
-nobody_elsewhere(void *hird, const char *guest)
+nobody_elsewhere(void *hird, const struct config_guest *guest)
 {
 	return 0;
 }

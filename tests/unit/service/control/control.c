@@ -284,7 +284,7 @@ bed_leave(void *data, const char *coordinator)
 static const struct control_hold *
 bed_holds(void *data, gsize *n)
 {
-	static const struct control_hold held = {"beta1", 7};
+	static const struct control_hold held = {"beta1", 7, 11022, 2};
 	*n = ((struct bed *)data)->pid == 42 ? 0 : 1;
 	return &held;
 }
@@ -312,7 +312,8 @@ BED_TEST(test_coordinator)
 	assert_next_like(peer, "+{*\"held\":[]*");
 	bed->pid++;
 	bed_event(bed, 1, NULL, NULL);
-	assert_next_like(peer, "+{*\"held\":[{\"name\":\"beta1\",\"number\":7}]*");
+	assert_next_like(peer, "+{*\"held\":[{\"name\":\"beta1\",\"number\":7,\"port\":11022,"
+			       "\"parallel_builds\":2}]*");
 	peer_begin(&second, bed);
 	peer_call(&second, "ReadOnly", "", "");
 	assert_next(&second, "{}");

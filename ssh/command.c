@@ -367,8 +367,15 @@ void
 ssh_session_run(struct ssh_session *session, const char *command_line, const char *input,
 		gint64 limit, ssh_command_fn done, void *data)
 {
-	struct ssh_command *command =
-	    command_new(session, command_line, input, input ? strlen(input) : 0);
+	ssh_session_feed(session, command_line, input, input ? strlen(input) : 0, limit, done,
+			 data);
+}
+
+void
+ssh_session_feed(struct ssh_session *session, const char *command_line, const char *input, gsize n,
+		 gint64 limit, ssh_command_fn done, void *data)
+{
+	struct ssh_command *command = command_new(session, command_line, input, n);
 
 	command->done = done;
 	command->data = data;

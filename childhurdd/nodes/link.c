@@ -29,7 +29,7 @@ struct link {
 	struct ev_loop *loop;
 	struct lane_job *resolving; /* NULL: it is not */
 	struct lane *lane;
-	char *user, *host, *private_key, *host_key;
+	char *user, *host, *private_key, *host_key, *coordinator;
 	int port;
 	char **addresses, **next; /* next: the address to be tried; into addresses */
 	char **host_keys;
@@ -41,6 +41,7 @@ struct link {
 	ev_tstamp period;
 	link_list_fn list;
 	link_end_fn end;
+	link_reported_fn reported; /* NULL: no report is under way */
 	void *data;
 };
 
@@ -164,6 +165,7 @@ follow(struct link *link)
 {
 	JsonObject *parameters = json_object_new();
 	json_object_set_boolean_member(parameters, "follow", TRUE);
+	json_object_set_string_member(parameters, "coordinator", link->coordinator);
 	g_autofree char *call = varlink_call(METHOD, parameters, TRUE);
 	set_limit(link, LINK_ANSWER_LIMIT);
 	ssh_session_keep_alive(link->session);
@@ -219,6 +221,33 @@ on_limit(struct ev_loop *loop, ev_timer *watcher, int revents)
 		finish_with(link, LINK_ERROR_SILENT,
 			    "the daemon there has sent no list within %d s",
 			    LINK_ANSWER_LIMIT / 1000);
+}
+
+/* --- reports --- */
+
+/* output: the replies, of which only the first is looked at: they succeed or fail together. */
+static void
+on_reported(struct ssh_session *session, int status, const char *output, const GError *error,
+	    void *data)
+{
+	struct link *link = data;
+	link_reported_fn reported = link->reported;
+	struct varlink_message *reply = error ? NULL : varlink_parse(output, NULL);
+	gboolean arrived = status == 0 && reply && !reply->error;
+	varlink_message_free(reply);
+	link->reported = NULL;
+	reported(link, arrived, link->data);
+}
+
+gboolean
+link_report(struct link *link, const char *calls, gsize n, link_reported_fn reported)
+{
+	if (link->reported)
+		return FALSE;
+	link->reported = reported;
+	ssh_session_feed(link->session, LINK_COMMAND, calls, n, LINK_REPORT_LIMIT, on_reported,
+			 link);
+	return TRUE;
 }
 
 /* --- the name --- */
@@ -317,6 +346,7 @@ link_new(struct ev_loop *loop, struct lane *lane, const struct link_spec *spec, 
 	link->port = spec->port;
 	link->host_key = g_strdup(spec->host_key);
 	link->private_key = g_strdup(spec->private_key);
+	link->coordinator = g_strdup(spec->coordinator);
 	link->list = list;
 	link->end = end;
 	link->data = data;
@@ -347,5 +377,6 @@ link_free(struct link *link)
 	g_free(link->host);
 	g_free(link->host_key);
 	g_free(link->private_key);
+	g_free(link->coordinator);
 	g_free(link);
 }

@@ -19,6 +19,7 @@
 #define LINK_BYTES_MAX	   (16 * 1024 * 1024) /* from one node, within: */
 #define LINK_BYTES_PERIOD  10000	      /* ms */
 #define LINK_STEP_LIMIT	   10000 /* ms for each step to the login: connection, banner, keys, login */
+#define LINK_REPORT_LIMIT  10000 /* ms for reports to arrive */
 /* Where sshd has a forced command for our key, it runs that instead. */
 #define LINK_COMMAND "childhurdctl bridge --read-only"
 
@@ -37,6 +38,7 @@ struct link_spec {
 	int port;
 	const char *host_key;	 /* "TYPE BASE64"; NULL: those in known_hosts of our user */
 	const char *private_key; /* path */
+	const char *coordinator; /* our name, by which the node knows our reports */
 };
 /* The parameters of a reply, borrowed. transit: s that it took from the node, as far as known. May
  * free the link. */
@@ -44,9 +46,18 @@ typedef void (*link_list_fn)(struct link *link, JsonObject *parameters, double t
 /* The link has ended, or was not made; called once. May free the link. */
 typedef void (*link_end_fn)(struct link *link, const GError *error, void *data);
 
+/* The reports of link_report have arrived, or not. */
+typedef void (*link_reported_fn)(struct link *link, gboolean arrived, void *data);
+
 /* Connect. lane: where the name is looked up. Calls nothing back before it returns. */
 struct link *link_new(struct ev_loop *loop, struct lane *lane, const struct link_spec *spec,
 		      link_list_fn list, link_end_fn end, void *data);
+/*
+ * Send calls, each ended by a NUL, through another bridge; n bytes in all, which are copied. For a
+ * link that has got a list. FALSE: the last ones are still under way. reported is called once,
+ * later, unless the link ends.
+ */
+gboolean link_report(struct link *link, const char *calls, gsize n, link_reported_fn reported);
 /* Ends it; nothing is called any more. NULL is allowed. */
 void link_free(struct link *link);
 

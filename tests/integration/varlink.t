@@ -142,7 +142,7 @@ is($described->{description}, $text, 'the description is the one in the sources'
 my $theirs = Varlink->new($socket, $described->{description});
 is_deeply($theirs->{interfaces}{$own}, $v->{interfaces}{$own}, 'org.varlink.service is described as in its specification');
 like(Childhurd::slurp('service/ctl/main.c'), qr/\{"$_",/, "$_ is a verb of childhurdctl")
-    for map { lc } grep { !/^(?:List|Status|ReadOnly)$/ } @methods;
+    for map { lc } grep { !/^(?:List|Status|ReadOnly|Held)$/ } @methods;
 
 my ($list) = $v->call("$hird.List", {});
 is(scalar @{ $list->{guests} }, 2, 'List');
@@ -262,6 +262,8 @@ $reader->call("$hird.ReadOnly", {});
 $reader->write('{"method":"' . $hird . '.Stop","parameters":{"names":["there"]}}' . "\0");
 is($reader->answer("$hird.Stop")->[1], "$hird.PermissionDenied", 'ReadOnly: from then on nothing is changed');
 $v->{seen}{"$hird.ReadOnly"} = delete $reader->{seen}{"$hird.ReadOnly"};
+
+is(fails("$hird.Held", { coordinator => 'farm', name => 'here', number => 1, builds => 0 }), '', 'Held');
 
 # Console is an upgrade, and has a test of its own.
 my @unseen = grep { !$v->{seen}{"$hird.$_"} && !/^Console/ } @methods, $text =~ /^error (\w+)/mg;

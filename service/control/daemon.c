@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Metrics, Check and Invite: the methods about the daemon and its host as a whole. */
+/* Metrics, Check, Invite and ReadOnly: the methods about the daemon, its host and the connection as
+ * a whole. */
 #include "service/control/internal.h"
 
 void
@@ -61,4 +62,11 @@ method_invite(struct request *request)
 		request_unknown(request);
 	else
 		hird->invite(hird->data, on_invited, request_later(request, NULL, NULL));
+}
+
+void
+method_read_only(struct request *request)
+{
+	request->client->read_only = TRUE;
+	request_reply(request, NULL, FALSE);
 }

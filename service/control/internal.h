@@ -79,8 +79,9 @@ struct control_client {
 	struct control *control;
 	int fd;
 	struct ucred peer;
-	char *who;	/* "root", "alice", "uid 1000"; NULL: not looked up yet */
-	int may_change; /* -1: not checked yet */
+	char *who;	    /* "root", "alice", "uid 1000"; NULL: not looked up yet */
+	int may_change;	    /* -1: not checked yet */
+	gboolean read_only; /* it asked to be refused what changes something */
 	ev_io reading, writing;
 	ev_timer work; /* due at once: runs the next request, or pumps the one that runs */
 	double held; /* since when the next request waits for the lists (ev_now); 0: it does not */
@@ -202,6 +203,7 @@ void method_machines(struct request *request);
 void method_metrics(struct request *request);
 void method_check(struct request *request);
 void method_invite(struct request *request);
+void method_read_only(struct request *request);
 
 /* control/json.c */
 /* Sets text, made valid UTF-8. NULL sets null. */

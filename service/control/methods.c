@@ -285,6 +285,7 @@ static const struct method {
     {CONTROL_INTERFACE, "Ssh", method_ssh, READS},
     {CONTROL_INTERFACE, "Check", method_check, READS},
     {CONTROL_INTERFACE, "Metrics", method_metrics, READS},
+    {CONTROL_INTERFACE, "ReadOnly", method_read_only, READS},
     {CONTROL_INTERFACE, "Start", method_start, CHANGES},
     {CONTROL_INTERFACE, "Stop", method_stop, CHANGES},
     {CONTROL_INTERFACE, "Restart", method_restart, CHANGES},
@@ -300,9 +301,13 @@ static const struct method {
 static void
 deny(struct request *request)
 {
-	g_autofree char *why = g_strdup_printf(
-	    "%s is for root and members of the group " CONTROL_ADMIN_GROUP ", and you are %s",
-	    request->method, client_who(request->client));
+	g_autofree char *why =
+	    request->client->read_only
+		? g_strdup_printf("%s changes something, and this connection is for reading only",
+				  request->method)
+		: g_strdup_printf("%s is for root and members of the group " CONTROL_ADMIN_GROUP
+				  ", and you are %s",
+				  request->method, client_who(request->client));
 	request_fail_with(request, CONTROL_INTERFACE ".PermissionDenied", "why", why);
 }
 

@@ -74,6 +74,8 @@ peer_is_owner(uid_t uid)
 gboolean
 client_may_change(struct control_client *client)
 {
+	if (client->read_only)
+		return FALSE;
 	if (client->may_change < 0)
 		client->may_change =
 		    peer_is_owner(client->peer.uid) ||

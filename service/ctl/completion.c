@@ -20,9 +20,9 @@ static const char *
 kind_of(const char *word)
 {
 	static const char *const kinds[][2] = {
-	    {"NAME", "guest"},	  {"FILE", "file"},   {"PATH", "file"},
-	    {"STATE", "state"},	  {"VERB", "verb"},   {"COMMAND", "command"},
-	    {"ACTION", "action"}, {"IMAGE", "image"}, {"TASK", "task"}};
+	    {"NAME", "guest"}, {"FILE", "file"},       {"PATH", "file"},     {"STATE", "state"},
+	    {"VERB", "verb"},  {"COMMAND", "command"}, {"ACTION", "action"}, {"IMAGE", "image"},
+	    {"TASK", "task"},  {"HOST", "host"}};
 	for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++)
 		if (g_str_has_prefix(word, kinds[i][0]))
 			return kinds[i][1];
@@ -112,9 +112,9 @@ static const char bash_head[] =
     "\n"
     "_childhurdctl()\n"
     "{\n"
-    "	local program=${COMP_WORDS[0]} cur=${COMP_WORDS[COMP_CWORD]} verb='' socket='' option=''\n"
+    "	local program=${COMP_WORDS[0]} cur=${COMP_WORDS[COMP_CWORD]} verb='' option=''\n"
     "	local options='' values='' kinds='' wants='' candidates='' word i n=0\n"
-    "	local -a found\n";
+    "	local -a found places=()\n";
 
 /* The lists of verbs and states are printed between the two. */
 static const char bash_tail[] =
@@ -126,7 +126,8 @@ static const char bash_tail[] =
     "		if [[ $word == = ]]; then\n"
     "			continue\n"
     "		elif [[ $wants ]]; then\n"
-    "			[[ $option == -s || $option == --socket ]] && socket=$word\n"
+    "			[[ $option == -[sH] || $option == --socket || $option == --host ]] && "
+    "places+=(\"$option\" \"$word\")\n"
     "			wants=''\n"
     "		elif [[ $word == -* ]]; then\n"
     "			option=$word\n"
@@ -155,7 +156,7 @@ static const char bash_tail[] =
     "	case ${wants%'*'} in\n"
     "	verb) candidates=$verbs ;;\n"
     "	state) candidates=$states ;;\n"
-    "	guest) candidates=$(\"$program\" ${socket:+--socket \"$socket\"} --names 2>/dev/null) ;;\n"
+    "	guest) candidates=$(\"$program\" \"${places[@]}\" --names 2>/dev/null) ;;\n"
     "	action) candidates='" ACTIONS "' ;;\n"
     "	task) candidates='" CTL_NODE_TASKS "' ;;\n"
     "	image)\n"
@@ -167,6 +168,10 @@ static const char bash_tail[] =
     "		;;\n"
     "	command)\n"
     "		mapfile -t COMPREPLY < <(compgen -c -- \"$cur\")\n"
+    "		return 0\n"
+    "		;;\n"
+    "	host)\n"
+    "		mapfile -t COMPREPLY < <(compgen -A hostname -- \"$cur\")\n"
     "		return 0\n"
     "		;;\n"
     "	file)\n"
@@ -211,11 +216,15 @@ print_bash(const struct ctl_table_of_verbs *table)
 static const char *
 zsh_action(const char *kind)
 {
-	static const char *const actions[][2] = {
-	    {"guest", "_childhurdctl_guests"},	 {"file", "_files"},
-	    {"state", "_childhurdctl_states"},	 {"verb", "_childhurdctl_verbs"},
-	    {"action", "_childhurdctl_actions"}, {"image", "_childhurdctl_images"},
-	    {"command", "_command_names -e"},	 {"task", "_childhurdctl_tasks"}};
+	static const char *const actions[][2] = {{"guest", "_childhurdctl_guests"},
+						 {"file", "_files"},
+						 {"state", "_childhurdctl_states"},
+						 {"verb", "_childhurdctl_verbs"},
+						 {"action", "_childhurdctl_actions"},
+						 {"image", "_childhurdctl_images"},
+						 {"command", "_command_names -e"},
+						 {"task", "_childhurdctl_tasks"},
+						 {"host", "_hosts"}};
 	for (gsize i = 0; i < G_N_ELEMENTS(actions); i++)
 		if (g_str_has_prefix(kind, actions[i][0]))
 			return actions[i][1];
@@ -268,7 +277,8 @@ static const char zsh_head[] =
     "\n"
     "_childhurdctl_guests() {\n"
     "	local -a names\n"
-    "	names=(${(f)\"$($program ${socket:+--socket=$socket} --names 2>/dev/null)\"})\n"
+    "	names=(${(f)\"$($program ${host:+--host=$host} ${socket:+--socket=$socket} --names "
+    "2>/dev/null)\"})\n"
     "	compadd -a names\n"
     "}\n"
     "\n"
@@ -295,7 +305,7 @@ static const char zsh_middle[] =
     "}\n"
     "\n"
     "_childhurdctl() {\n"
-    "	local curcontext=$curcontext context state state_descr line verb socket\n"
+    "	local curcontext=$curcontext context state state_descr line verb socket host\n"
     "	local -a found program=(${(Q)words[1]})\n"
     "	typeset -A opt_args\n"
     "	_arguments -C -A '-*' :";
@@ -318,6 +328,7 @@ print_zsh(const struct ctl_table_of_verbs *table)
 	       "'*::argument:->argument' && return\n"
 	       "	[[ $state == argument ]] || return 1\n"
 	       "	socket=${(Q)opt_args[-s]:-${(Q)opt_args[--socket]}}\n"
+	       "	host=${(Q)opt_args[-H]:-${(Q)opt_args[--host]}}\n"
 	       "	found=(%s)\n"
 	       "	verb=${found[(r)$line[1]]:-${(M)found:#$line[1]*}}\n"
 	       "	case $verb in\n",
@@ -337,7 +348,7 @@ static const char fish_head[] =
     "    set -l words (commandline -opc)\n"
     "    set -l verb ''\n"
     "    set -l n 0\n"
-    "    set -l values ' --socket:file -s:file '\n"
+    "    set -l values ' --host:host -H:host --socket:file -s:file '\n"
     "    set -l wants ''\n"
     "    for word in $words[2..-1]\n"
     "        if test -n \"$wants\"\n"
@@ -370,16 +381,16 @@ static const char fish_tail[] =
     "\n"
     "function __childhurdctl_guests\n"
     "    set -l words (commandline -opc)\n"
-    "    set -l socket\n"
+    "    set -l places\n"
     "    for i in (seq 2 (count $words))\n"
     "        switch $words[$i]\n"
-    "            case -s --socket\n"
-    "                set socket --socket $words[(math $i + 1)]\n"
-    "            case '--socket=*'\n"
-    "                set socket $words[$i]\n"
+    "            case -s --socket -H --host\n"
+    "                set -a places $words[$i] $words[(math $i + 1)]\n"
+    "            case '--socket=*' '--host=*'\n"
+    "                set -a places $words[$i]\n"
     "        end\n"
     "    end\n"
-    "    $words[1] $socket --names 2>/dev/null\n"
+    "    $words[1] $places --names 2>/dev/null\n"
     "end\n"
     "\n"
     "function __childhurdctl_images\n"
@@ -403,6 +414,8 @@ fish_words(const struct ctl_table_of_verbs *table, const char *kind)
 		return g_strdup("(__childhurdctl_images)");
 	if (g_str_has_prefix(kind, "command"))
 		return g_strdup("(__fish_complete_command)");
+	if (g_str_has_prefix(kind, "host"))
+		return g_strdup("(__fish_print_hostnames)");
 	if (g_str_has_prefix(kind, "verb"))
 		return verb_words(table);
 	return g_str_has_prefix(kind, "state") ? state_words() : NULL;

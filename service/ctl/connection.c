@@ -63,8 +63,16 @@ default_socket(gboolean *searched)
 void
 ctl_find_socket(struct ctl *ctl)
 {
+	if (ctl->host)
+		return;
 	g_free(ctl->socket);
 	ctl->socket = default_socket(&ctl->searched);
+}
+
+const char *
+ctl_place(const struct ctl *ctl)
+{
+	return ctl->host ? ctl->host : ctl->socket;
 }
 
 static gboolean
@@ -131,6 +139,8 @@ ctl_await_daemon(struct ctl *ctl, gint64 until, GError **error)
 	gint64 latest = g_get_monotonic_time() + CTL_DAEMON_LIMIT * 1000;
 	if (until < 0 || until > latest)
 		until = latest;
+	if (ctl->host && ctl->fd == -1)
+		return ctl_open_host(ctl, MAX(until - g_get_monotonic_time(), 0) / 1000, error);
 	while (ctl->fd == -1) {
 		GError *why = NULL;
 		gboolean absent;
@@ -157,14 +167,15 @@ ctl_disconnect(struct ctl *ctl)
 	close(ctl->fd);
 	ctl->fd = -1;
 	varlink_buffer_clear(&ctl->input);
+	ctl_end_ssh(ctl);
 }
 
 /* A connection that breaks has the same exit status as no daemon. */
 static gboolean
 broken(const struct ctl *ctl, const char *why, GError **error)
 {
-	g_set_error(error, CTL_ERROR, CTL_NO_DAEMON, "the connection to %s broke: %s", ctl->socket,
-		    why);
+	g_set_error(error, CTL_ERROR, CTL_NO_DAEMON, "the connection to %s broke: %s",
+		    ctl_place(ctl), why);
 	return FALSE;
 }
 
@@ -173,7 +184,8 @@ send_text(struct ctl *ctl, const char *text, GError **error)
 {
 	gsize length = strlen(text) + 1;
 	gboolean absent;
-	if (ctl->fd == -1 && !open_socket(ctl, &absent, error))
+	if (ctl->fd == -1 &&
+	    !(ctl->host ? ctl_open_host(ctl, 0, error) : open_socket(ctl, &absent, error)))
 		return FALSE;
 	for (gsize at = 0; at < length;) {
 		ssize_t n = send(ctl->fd, text + at, length - at, MSG_NOSIGNAL);
@@ -215,7 +227,7 @@ wait_for_input(const struct ctl *ctl, gint64 until, GError **error)
 			broken(ctl, g_strerror(errno), error);
 		else
 			g_set_error(error, CTL_ERROR, CTL_TIMED_OUT,
-				    "the daemon at %s does not answer", ctl->socket);
+				    "the daemon at %s does not answer", ctl_place(ctl));
 		return FALSE;
 	}
 }
@@ -228,7 +240,7 @@ take_message(struct ctl *ctl, GError **error)
 	struct varlink_message *message = text ? varlink_parse(text, &why) : NULL;
 	if (why)
 		g_set_error(error, CTL_ERROR, CTL_FAILED,
-			    "%s: the reply is not one of childhurdd: %s", ctl->socket,
+			    "%s: the reply is not one of childhurdd: %s", ctl_place(ctl),
 			    why->message);
 	return message;
 }

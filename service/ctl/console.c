@@ -170,7 +170,7 @@ relay(struct session *s, GError **error)
 		return TRUE;
 	g_set_error(error, CTL_ERROR, CTL_NO_DAEMON,
 		    "%s: the connection to %s broke; the guest runs on without it", s->name,
-		    s->ctl->socket);
+		    ctl_place(s->ctl));
 	return FALSE;
 }
 

@@ -11,13 +11,14 @@
 
 #include "service/varlink.h"
 
-#define CTL_REPLY_LIMIT	 15000			  /* ms the daemon may take to reply */
-#define CTL_DAEMON_LIMIT 10000			  /* ms that `wait` waits for a daemon to listen */
-#define CTL_DAEMON_RETRY 50			  /* ms between two tries to connect */
-#define CTL_REPLY_MAX	 (64 * 1024 * 1024)	  /* bytes of one reply */
-#define CTL_SSH_CONNECT	 30			  /* s that ssh may take to connect to a guest */
-#define CTL_TICK	 1000			  /* ms between two redraws of the elapsed time */
-#define CTL_TOP_INTERVAL 1000			  /* ms between two requests of `top` */
+#define CTL_REPLY_LIMIT	 15000		    /* ms the daemon may take to reply */
+#define CTL_DAEMON_LIMIT 10000		    /* ms that `wait` waits for a daemon to listen */
+#define CTL_DAEMON_RETRY 50		    /* ms between two tries to connect */
+#define CTL_REPLY_MAX	 (64 * 1024 * 1024) /* bytes of one reply */
+#define CTL_SSH_CONNECT	 30		    /* s that ssh may take to connect to a guest */
+#define CTL_HOST_LIMIT	 180000		    /* ms that ssh may take to log in to another host */
+#define CTL_TICK	 1000		    /* ms between two redraws of the elapsed time */
+#define CTL_TOP_INTERVAL 1000		    /* ms between two requests of `top` */
 #define CTL_SYSTEM	 "/run/childhurd/control" /* the socket of root's daemon */
 
 /* ms of silence from the guest that end a console session after the end of its input. */
@@ -56,25 +57,31 @@ enum ctl_option {
 	CTL_OPTION_COLD = 1 << 13,
 	CTL_OPTION_SHA512 = 1 << 14,
 	CTL_OPTION_CONFIG = 1 << 15,
+	CTL_OPTION_READ_ONLY = 1 << 16,
+	/* No option: with --host the verb runs on that host as a whole. */
+	CTL_THERE = 1 << 17,
 };
 
 /* One run of childhurdctl. */
 struct ctl {
 	const struct ctl_verb *verb;
-	char *socket;	   /* path */
+	char *host;	   /* [USER@]HOST[:PORT], whose daemon is meant; NULL: this one's */
+	GPid ssh;	   /* that leads there; 0: none runs */
+	char *socket;	   /* path; with a host: there, and NULL for the default one */
 	gboolean searched; /* the path is a default, not given by the user */
 	char **arguments;  /* the words after the verb, without options */
 	guint n_arguments;
 	gboolean json, all, wait, now, cold, follow, terminal, force;
 	gboolean autostart; /* all guests that are configured with autostart */
-	int escape;	    /* the character */
-	double timeout;	    /* s; 0: none */
-	char *state;	    /* --for */
-	char *sha512;	    /* NULL: not given */
-	char *config;	    /* a file; NULL: not given */
-	gint lines;	    /* -1: not given */
-	gint64 since;	    /* -1: not given */
-	int fd;		    /* -1: not connected yet */
+	gboolean read_only;
+	int escape;	/* the character */
+	double timeout; /* s; 0: none */
+	char *state;	/* --for */
+	char *sha512;	/* NULL: not given */
+	char *config;	/* a file; NULL: not given */
+	gint lines;	/* -1: not given */
+	gint64 since;	/* -1: not given */
+	int fd;		/* -1: not connected yet */
 	struct varlink_buffer input;
 };
 
@@ -91,8 +98,10 @@ struct ctl_verb {
 
 /* --- connection.c --- */
 
-/* Set socket to the default path. */
+/* Set socket to the default path; with a host, that is left to the host. */
 void ctl_find_socket(struct ctl *ctl);
+/* The daemon's place, for messages: the host, or the socket's path. Borrowed. */
+const char *ctl_place(const struct ctl *ctl);
 /* Connect to a daemon that may not listen yet. Gives up at `until` (monotonic µs; -1: no such
  * limit), and after CTL_DAEMON_LIMIT at the latest. */
 gboolean ctl_await_daemon(struct ctl *ctl, gint64 until, GError **error);
@@ -126,6 +135,17 @@ ctl_message_clear(struct varlink_message **message)
 	varlink_message_free(*message);
 }
 #define ctl_auto_message __attribute__((cleanup(ctl_message_clear))) struct varlink_message *
+
+/* --- host.c --- */
+
+/* Connect to the host's daemon, and get a first reply. patience: ms that it may take to listen, 0:
+ * it has to already. */
+gboolean ctl_open_host(struct ctl *ctl, gint64 patience, GError **error);
+/* End the ssh of ctl_open_host. */
+void ctl_end_ssh(struct ctl *ctl);
+/* Become an ssh that runs childhurdctl with words (of char *: verb, options, arguments) on the
+ * host. Returns only after an error. */
+int ctl_run_there(struct ctl *ctl, const GPtrArray *words, GError **error);
 
 /* --- reply.c: the members of a reply; one of a wrong type counts as missing --- */
 
@@ -286,8 +306,9 @@ int ctl_version(struct ctl *ctl, GError **error);
  * relative to this program's, ended by NULL), else in PATH. The caller frees; NULL: there is none.
  */
 char *ctl_program(const char *name, const char *const *places);
-int ctl_image(struct ctl *ctl, GError **error); /* image.c */
-int ctl_node(struct ctl *ctl, GError **error);	/* node.c */
+int ctl_image(struct ctl *ctl, GError **error);	 /* image.c */
+int ctl_bridge(struct ctl *ctl, GError **error); /* bridge.c */
+int ctl_node(struct ctl *ctl, GError **error);	 /* node.c */
 
 #define CTL_NODE_TASKS "invite" /* words for the verb node, a space between them */
 

@@ -43,8 +43,8 @@ static const struct ctl_verb verbs[] = {
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_undrain},
     {"wait", "NAME...|--all --for STATE", "wait until guests are in a state",
      CTL_OPTION_ALL | CTL_OPTION_FOR | CTL_OPTION_TIMEOUT, 1, MANY, ctl_wait},
-    {"ssh", "NAME [COMMAND...]", "log in as administrator, or run a command", CTL_OPTION_TERMINAL,
-     1, MANY, ctl_ssh},
+    {"ssh", "NAME [COMMAND...]", "log in as administrator, or run a command",
+     CTL_OPTION_TERMINAL | CTL_THERE, 1, MANY, ctl_ssh},
     {"console", "NAME", "type into a guest's console, until ^]",
      CTL_OPTION_FORCE | CTL_OPTION_ESCAPE, 1, 1, ctl_console},
     {"log", "NAME", "show the log of a guest's console", CTL_OPTION_FOLLOW | CTL_OPTION_LINES, 1, 1,
@@ -56,11 +56,13 @@ static const struct ctl_verb verbs[] = {
     {"metrics", "", "print metrics for Prometheus", 0, 0, 0, ctl_metrics},
     {"screenshot", "NAME FILE.png", "save a guest's screen; - for stdout", 0, 2, 2, ctl_screenshot},
     {"image", "ACTION [IMAGE...]", "list, fetch, add, check, remove images",
-     CTL_OPTION_JSON | CTL_OPTION_SHA512 | CTL_OPTION_CONFIG | CTL_OPTION_TIMEOUT, 1, MANY,
-     ctl_image},
+     CTL_OPTION_JSON | CTL_OPTION_SHA512 | CTL_OPTION_CONFIG | CTL_OPTION_TIMEOUT | CTL_THERE, 1,
+     MANY, ctl_image},
     {"node", "TASK", "invite: what nodes must know of this host", CTL_OPTION_JSON, 1, 1, ctl_node},
+    {"bridge", "", "pass the control socket on: stdin, stdout",
+     CTL_OPTION_READ_ONLY | CTL_OPTION_TIMEOUT | CTL_THERE, 0, 0, ctl_bridge},
     {"reload", "", "read and apply the configuration again", 0, 0, 0, ctl_reload},
-    {"check", "[FILE]", "check the host and the configuration", 0, 0, 1, ctl_check},
+    {"check", "[FILE]", "check the host and the configuration", CTL_THERE, 0, 1, ctl_check},
     {"version", "", "show the versions of client and daemon", 0, 0, 0, ctl_version},
     {"help", "[VERB]", "show this help, or that of a verb", 0, 0, 1, show_help},
 };
@@ -173,6 +175,9 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	    {CTL_OPTION_CONFIG,
 	     {"config", 0, 0, G_OPTION_ARG_FILENAME, &ctl->config,
 	      "The daemon's configuration, if it is not the default one", "FILE"}},
+	    {CTL_OPTION_READ_ONLY,
+	     {"read-only", 0, 0, G_OPTION_ARG_NONE, &ctl->read_only,
+	      "Refuse everything that changes something", NULL}},
 	    {CTL_OPTION_ESCAPE,
 	     {"escape", 'e', 0, G_OPTION_ARG_STRING, &parsed->escape,
 	      "End the session with this: ^] (the default), ^A, '~'", "CHAR"}},
@@ -181,9 +186,11 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	for (gsize i = 0; i < G_N_ELEMENTS(all); i++)
 		if (allowed & all[i].option)
 			g_array_append_val(entries, all[i].entry);
-	const GOptionEntry socket = {
-	    "socket", 's', 0, G_OPTION_ARG_FILENAME, &ctl->socket, "The daemon's socket", "PATH"};
-	g_array_append_val(entries, socket);
+	const GOptionEntry places[] = {
+	    {"host", 'H', 0, G_OPTION_ARG_STRING, &ctl->host,
+	     "The daemon of another host: [USER@]HOST[:PORT]", "HOST"},
+	    {"socket", 's', 0, G_OPTION_ARG_FILENAME, &ctl->socket, "The daemon's socket", "PATH"}};
+	g_array_append_vals(entries, places, G_N_ELEMENTS(places));
 	return entries;
 }
 
@@ -326,6 +333,45 @@ take_arguments(struct ctl *ctl, char **words, GError **error)
 	return FALSE;
 }
 
+/* The verb with its options and arguments, for the host: without --host and --socket. Of char *;
+ * the caller unrefs. */
+static GPtrArray *
+words_there(struct ctl *ctl, struct parsed *parsed)
+{
+	GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GArray) entries = option_entries(ctl, parsed, ctl->verb->options);
+	g_ptr_array_add(words, g_strdup(ctl->verb->name));
+	for (guint i = 0; i < entries->len; i++) {
+		const GOptionEntry *entry = &g_array_index(entries, GOptionEntry, i);
+		const char *const *value = entry->arg_data;
+		const gboolean *flag = entry->arg_data;
+		if (value == (const char *const *)&ctl->host ||
+		    value == (const char *const *)&ctl->socket)
+			continue;
+		if (entry->arg == G_OPTION_ARG_NONE && *flag)
+			g_ptr_array_add(words, g_strdup_printf("--%s", entry->long_name));
+		else if (entry->arg != G_OPTION_ARG_NONE && *value)
+			g_ptr_array_add(words,
+					g_strdup_printf("--%s=%s", entry->long_name, *value));
+	}
+	g_ptr_array_add(words, g_strdup("--"));
+	for (guint i = 0; i < ctl->n_arguments; i++)
+		g_ptr_array_add(words, g_strdup(ctl->arguments[i]));
+	return words;
+}
+
+static int
+run_verb(struct ctl *ctl, struct parsed *parsed, GError **error)
+{
+	if (ctl->host && (ctl->verb->options & CTL_THERE)) {
+		g_autoptr(GPtrArray) words = words_there(ctl, parsed);
+		return ctl_run_there(ctl, words, error);
+	}
+	if (!ctl->socket)
+		ctl_find_socket(ctl);
+	return ctl->verb->run(ctl, error);
+}
+
 /* argv without its first word. */
 static void
 drop_first(char **argv)
@@ -354,9 +400,9 @@ run(struct ctl *ctl, struct parsed *parsed, char ***argv, GError **error)
 	if (!ctl->verb || !parse_options(ctl, ctl->verb, parsed, argv, error) ||
 	    !take_values(ctl, parsed, error) || !take_arguments(ctl, *argv + 1, error))
 		return CTL_USAGE;
-	if (!ctl->socket)
-		ctl_find_socket(ctl);
-	return ctl->verb->run(ctl, error);
+	if (ctl->host && !*ctl->host)
+		return usage_error(error, "--host: no host; write [USER@]HOST[:PORT]");
+	return run_verb(ctl, parsed, error);
 }
 
 int
@@ -372,6 +418,7 @@ main(int argc, char **argv)
 	if (error)
 		status = ctl_complain(error);
 	ctl_disconnect(&ctl);
+	g_free(ctl.host);
 	g_free(ctl.socket);
 	g_free(ctl.state);
 	g_free(ctl.sha512);

@@ -194,7 +194,7 @@ go_round(struct top *top)
 	gint64 now = g_get_monotonic_time();
 	if (top->asked && now - top->asked > CTL_REPLY_LIMIT * 1000)
 		g_set_error(&why, CTL_ERROR, CTL_TIMED_OUT, "the daemon at %s does not answer",
-			    top->ctl->socket);
+			    ctl_place(top->ctl));
 	else if (!top->asked && now >= top->next && !ask(top, &why))
 		top->asked = 0;
 	struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},

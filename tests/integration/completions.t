@@ -22,14 +22,18 @@ $d->start;
 my $source  = getcwd;
 my $dir     = $d->{dir};
 my $made    = "$Childhurd::BUILD/completions";
-my @verbs   = qw(list status top start stop restart reset sleep drain undrain wait ssh console log events machines metrics screenshot image node reload check version help);
+my @verbs   = qw(list status top start stop restart reset sleep drain undrain wait ssh console log events machines metrics screenshot image node bridge reload check version help);
 my @guests  = qw(alpha beta1 beta2);
 my $control = "$d->{runtime}/control";
-$ENV{PATH}             = "$Childhurd::BUILD:$ENV{PATH}";
+$ENV{PATH}             = "$dir/bin:$Childhurd::BUILD:$ENV{PATH}";
 $ENV{CHILDHURD_SOCKET} = $control;
 $ENV{HOME}             = $ENV{XDG_CONFIG_HOME} = $ENV{XDG_DATA_HOME} = "$dir/home";
 $ENV{TERM}             = 'xterm';
 make_path("$dir/home", "$dir/files/folder");
+# Another host, which is this one.
+make_path("$dir/bin");
+Childhurd::spew("$dir/bin/ssh", "#!/bin/sh\nwhile [ \"\$1\" != -- ]; do shift; done\n[ \"\$2\" = a ] && exec sh -c \"\$3\"\n");
+chmod 0755, "$dir/bin/ssh";
 Childhurd::slurp($_) or die $_ for map { "$made/$_" } qw(childhurdctl _childhurdctl childhurdctl.fish);
 for my $file (qw(a.png b.ini guest)) { open my $f, '>', "$dir/files/$file" or die; }
 chdir "$dir/files" or die;
@@ -51,7 +55,7 @@ my @offers = (
     ['wait --for ',                  \@states,                                            'states'],
     ['wait alpha --for dr',          [qw(drained draining)],                              'states that begin so'],
     ['console alpha b',              [],                                                  'nothing where there is no more to say'],
-    ['log --',                       [qw(--follow --help --lines --socket)],              "a verb's options"],
+    ['log --',                       [qw(--follow --help --host --lines --socket)],       "a verb's options"],
     ['screenshot alpha ',            [qw(a.png b.ini folder guest)],                      'files'],
     ['image ',                           [qw(list fetch add check remove)],                   'what can be done with images'],
     ['node ',                            [qw(invite)],                                        'what can be done with nodes'],
@@ -62,6 +66,7 @@ my @offers = (
     ['ssh alpha unam',               ['uname'],                                           'commands'],
     ["--socket $dir/nobody list ",   [],                                                  'the socket that was said: nobody there'],
     ["--socket $control list al",    ['alpha'],                                           'the socket that was said'],
+    ["--host a --socket $control list al", ['alpha'],                                     "another host's guests"],
 );
 
 sub lines ($text) {

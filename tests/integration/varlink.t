@@ -142,7 +142,7 @@ is($described->{description}, $text, 'the description is the one in the sources'
 my $theirs = Varlink->new($socket, $described->{description});
 is_deeply($theirs->{interfaces}{$own}, $v->{interfaces}{$own}, 'org.varlink.service is described as in its specification');
 like(Childhurd::slurp('service/ctl/main.c'), qr/\{"$_",/, "$_ is a verb of childhurdctl")
-    for map { lc } grep { !/^(?:List|Status)$/ } @methods;
+    for map { lc } grep { !/^(?:List|Status|ReadOnly)$/ } @methods;
 
 my ($list) = $v->call("$hird.List", {});
 is(scalar @{ $list->{guests} }, 2, 'List');
@@ -256,6 +256,12 @@ my @replies = $v->more("$hird.Wait", { names => ['here'], state => 'stopped', ti
 is($replies[-1][0]{guests}[0]{state}, 'stopped', 'Wait');
 is(fails("$hird.Start", { names => ['there'] }), '', 'Start');
 is(fails("$hird.Stop", { names => ['there'], now => JSON::PP::true }), '', '... and back');
+
+my $reader = $v->another;
+$reader->call("$hird.ReadOnly", {});
+$reader->write('{"method":"' . $hird . '.Stop","parameters":{"names":["there"]}}' . "\0");
+is($reader->answer("$hird.Stop")->[1], "$hird.PermissionDenied", 'ReadOnly: from then on nothing is changed');
+$v->{seen}{"$hird.ReadOnly"} = delete $reader->{seen}{"$hird.ReadOnly"};
 
 # Console is an upgrade, and has a test of its own.
 my @unseen = grep { !$v->{seen}{"$hird.$_"} && !/^Console/ } @methods, $text =~ /^error (\w+)/mg;

@@ -52,7 +52,7 @@ BED_TEST(test_described_methods)
 		varlink_message_free(m);
 		n++;
 	}
-	g_assert_cmpint(n, ==, 19);
+	g_assert_cmpint(n, ==, 20);
 }
 
 BED_TEST(test_unknown)

@@ -58,7 +58,7 @@ static const struct ctl_verb verbs[] = {
     {"image", "ACTION [IMAGE...]", "list, fetch, add, check, remove images",
      CTL_OPTION_JSON | CTL_OPTION_SHA512 | CTL_OPTION_CONFIG | CTL_OPTION_TIMEOUT | CTL_THERE, 1,
      MANY, ctl_image},
-    {"node", "TASK", "invite: what nodes must know of this host", CTL_OPTION_JSON, 1, 1, ctl_node},
+    {"node", "TASK", "list nodes; invite: what they must know", CTL_OPTION_JSON, 1, 1, ctl_node},
     {"bridge", "", "pass the control socket on: stdin, stdout",
      CTL_OPTION_READ_ONLY | CTL_OPTION_TIMEOUT | CTL_THERE, 0, 0, ctl_bridge},
     {"reload", "", "read and apply the configuration again", 0, 0, 0, ctl_reload},

@@ -280,7 +280,7 @@ config_load(const char *file, GPtrArray *errors)
 	gboolean present = file || !is_missing(main_file);
 	l.config->guests = g_ptr_array_new();
 	l.config->coordinators = g_ptr_array_new_with_free_func(coordinator_free);
-	l.config->nodes = g_ptr_array_new_with_free_func(node_free);
+	l.config->nodes = g_ptr_array_new_with_free_func(config_node_free);
 	l.drop_ins = g_build_filename(l.folder, "conf.d", NULL);
 	g_ptr_array_add(l.files, g_strdup(main_file));
 	if (present)
@@ -296,7 +296,7 @@ config_load(const char *file, GPtrArray *errors)
 	set_daemon(&l);
 	make_guests(&l);
 	coordinators_make(&l);
-	nodes_make(&l);
+	config_nodes_make(&l);
 	crosscheck_pairs(&l);
 
 	gboolean good = l.errors->len == 0;

@@ -66,8 +66,8 @@ void coordinators_make(struct loader *l);
 void coordinator_free(void *coordinator);
 
 /* nodes.c: make those of [node NAME], and check them. */
-void nodes_make(struct loader *l);
-void node_free(void *node);
+void config_nodes_make(struct loader *l);
+void config_node_free(void *node);
 
 /* crosscheck.c: report an error of a guest's key, with its place. */
 void crosscheck_fault(struct loader *l, const struct config_guest *guest, const char *key,

@@ -6,7 +6,7 @@
 #include "config/value.h"
 
 void
-node_free(void *data)
+config_node_free(void *data)
 {
 	struct config_node *node = data;
 	g_free(node->name);
@@ -50,7 +50,7 @@ make(struct loader *l, const struct section *s)
 		load_fault(l, s->file, s->line, s->title, "ssh",
 			   "is missing; write USER@HOST, where ssh leads to the node's daemon");
 	if (!node->ssh) {
-		node_free(node);
+		config_node_free(node);
 		return;
 	}
 	value_split_ssh(node->ssh, &node->user, &node->host, &node->port);
@@ -61,7 +61,7 @@ make(struct loader *l, const struct section *s)
 }
 
 void
-nodes_make(struct loader *l)
+config_nodes_make(struct loader *l)
 {
 	for (guint i = 0; i < l->sections->len; i++) {
 		const struct section *s = g_ptr_array_index(l->sections, i);

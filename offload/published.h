@@ -24,7 +24,7 @@ enum published_as { PUBLISHED_NOT, PUBLISHED_COMING, PUBLISHED_READY };
 #define PUBLISHED_NOWHERE 1 /* the port tcpmux: refused at once */
 
 struct published_guest {
-	const char *name;
+	const char *name;      /* of another host's guest: NODE/NAME */
 	const char *host_name; /* the machine's name in the files: 127.0.0.1 */
 	int port;
 	const char *user;	     /* the coordinator's account */
@@ -39,6 +39,7 @@ struct published_guest {
 	double overload_threshold;
 	const char *signing_key; /* the text of its Guix's public key; NULL: unknown */
 	enum published_as as;
+	gboolean foreign; /* of another host; not passed on to others */
 };
 
 /* The path of the key for Guix. */

@@ -386,31 +386,70 @@ acl_lock(const char *directory, const struct guarded *folder, GError **error)
 	return fd;
 }
 
+/* The keys' texts that the list does not have, without doubles; borrowed from keys. */
+static GPtrArray *
+acl_lacks(gcry_sexp_t acl, const GPtrArray *keys)
+{
+	g_autoptr(GHashTable) present =
+	    g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	GPtrArray *missing = g_ptr_array_new();
+
+	for (int i = 1; i < gcry_sexp_length(acl); i++) {
+		g_auto(gcry_sexp_t) entry = gcry_sexp_nth(acl, i);
+		g_auto(gcry_sexp_t) key = entry_key(entry);
+		g_hash_table_add(present, signing_print(key));
+	}
+	for (guint i = 0; i < keys->len; i++)
+		if (g_hash_table_add(present, g_strdup(keys->pdata[i])))
+			g_ptr_array_add(missing, keys->pdata[i]);
+	return missing;
+}
+
+/* The list's text with these keys behind it. Caller frees. */
+static char *
+acl_text_with(gcry_sexp_t acl, const GPtrArray *keys)
+{
+	g_autofree char *list = signing_print(acl);
+	g_autoptr(GString) text = g_string_new(list);
+	g_auto(gcry_sexp_t) result = NULL;
+
+	g_string_truncate(text, (gsize)(strrchr(text->str, ')') - text->str));
+	for (guint i = 0; i < keys->len; i++)
+		g_string_append_printf(text, "(entry %s (tag (guix import)))",
+				       (const char *)keys->pdata[i]);
+	g_string_append_c(text, ')');
+	gcry_sexp_new(&result, text->str, text->len, 1);
+	return signing_print(result);
+}
+
 /* One attempt; *busy: another process wrote it meanwhile (guix archive takes no lock). */
 static gboolean
-try_authorize(const char *directory, const struct guarded *folder, gcry_sexp_t key, gboolean *added,
-	      gboolean *busy, GError **error)
+try_authorize(const char *directory, const struct guarded *folder, const GPtrArray *keys,
+	      guint *added, gboolean *busy, GError **error)
 {
 	struct stat st;
 	g_autoptr(GError) problem = NULL;
 	g_auto(gcry_sexp_t) acl = host_acl(directory, folder, &st, error);
 
 	*busy = FALSE;
+	*added = 0;
 	if (!acl)
 		return FALSE;
-	if (acl_has(acl, key))
+	g_autoptr(GPtrArray) missing = acl_lacks(acl, keys);
+	if (!missing->len)
 		return TRUE;
-	g_auto(gcry_sexp_t) more = acl_with(acl, key);
-	g_autofree char *text = signing_print(more);
-	*added = acl_write(directory, folder, text, &st, &problem);
+	g_autofree char *text = acl_text_with(acl, missing);
+	if (acl_write(directory, folder, text, &st, &problem)) {
+		*added = missing->len;
+		return TRUE;
+	}
 	*busy = g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_BUSY);
-	if (!*added)
-		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_WRITE, "%s", problem->message);
-	return *added;
+	g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_WRITE, "%s", problem->message);
+	return FALSE;
 }
 
 static gboolean
-authorize(const char *directory, const struct guarded *folder, gcry_sexp_t key, gboolean *added,
+authorize(const char *directory, const struct guarded *folder, const GPtrArray *keys, guint *added,
 	  GError **error)
 {
 	g_autoptr(GError) problem = NULL;
@@ -418,29 +457,60 @@ authorize(const char *directory, const struct guarded *folder, gcry_sexp_t key, 
 
 	for (int i = 0; busy && !good && i < MERGE_TRIES; i++) {
 		g_clear_error(&problem);
-		good = try_authorize(directory, folder, key, added, &busy, &problem);
+		good = try_authorize(directory, folder, keys, added, &busy, &problem);
 	}
 	if (!good)
 		g_propagate_error(error, g_steal_pointer(&problem));
 	return good;
 }
 
+/* The keys as libgcrypt prints them. NULL: one is none. */
+static GPtrArray *
+keys_parse(const char *const *public_keys, GError **error)
+{
+	g_autoptr(GPtrArray) keys = g_ptr_array_new_with_free_func(g_free);
+
+	for (; *public_keys; public_keys++) {
+		g_auto(gcry_sexp_t) key =
+		    signing_parse_key("the guest's signing key", *public_keys, error);
+		if (!key)
+			return NULL;
+		g_ptr_array_add(keys, signing_print(key));
+	}
+	return g_steal_pointer(&keys);
+}
+
 gboolean
-signing_authorize(const char *directory, const char *public_key, gboolean *added, GError **error)
+signing_authorize_all(const char *directory, const char *const *public_keys, guint *added,
+		      GError **error)
 {
 	struct stat st;
 	g_auto(guarded) folder = {.fd = -1};
-	g_auto(gcry_sexp_t) key = signing_parse_key("the guest's signing key", public_key, error);
+	g_autoptr(GPtrArray) keys = keys_parse(public_keys, error);
 
-	*added = FALSE;
-	if (!key || !folder_open(directory, &folder, error))
+	*added = 0;
+	if (!keys || !folder_open(directory, &folder, error))
 		return FALSE;
 	g_auto(gcry_sexp_t) acl = host_acl(directory, &folder, &st, error);
-	if (!acl || acl_has(acl, key))
-		return acl != NULL;
+	if (!acl)
+		return FALSE;
+	g_autoptr(GPtrArray) missing = acl_lacks(acl, keys);
+	if (!missing->len)
+		return TRUE;
 	int lock = acl_lock(directory, &folder, error);
-	gboolean good = lock >= 0 && authorize(directory, &folder, key, added, error);
+	gboolean good = lock >= 0 && authorize(directory, &folder, keys, added, error);
 	if (lock >= 0)
 		close(lock);
+	return good;
+}
+
+gboolean
+signing_authorize(const char *directory, const char *public_key, gboolean *added, GError **error)
+{
+	const char *const keys[] = {public_key, NULL};
+	guint n = 0;
+	gboolean good = signing_authorize_all(directory, keys, &n, error);
+
+	*added = n > 0;
 	return good;
 }

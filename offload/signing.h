@@ -51,6 +51,11 @@ char *signing_host_key(const char *configuration_directory, GError **error);
 gboolean signing_authorize(const char *configuration_directory, const char *public_key,
 			   gboolean *added, GError **error);
 
+/* The same for any number of keys, NULL-terminated, with one reading and one writing of the acl.
+ * *added: how many were not there. */
+gboolean signing_authorize_all(const char *configuration_directory, const char *const *public_keys,
+			       guint *added, GError **error);
+
 /* What is wrong with the host's acl; NULL: nothing. Caller frees. */
 GError *signing_check(const char *configuration_directory);
 

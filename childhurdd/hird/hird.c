@@ -28,7 +28,9 @@ log_event(const struct told *told)
 	if (told->event.state && (told->state == STATE_FAILED || told->state == STATE_BACKOFF ||
 				  told->state == STATE_UNRESPONSIVE))
 		level = G_LOG_LEVEL_WARNING;
-	if (told->event.state)
+	if (!told->guest)
+		g_log(G_LOG_DOMAIN, level, "%s", text);
+	else if (told->event.state)
 		g_log(G_LOG_DOMAIN, level, "%s: %s: %s", told->guest, told->event.state, text);
 	else
 		g_log(G_LOG_DOMAIN, level, "%s: %s", told->guest, text);
@@ -249,6 +251,39 @@ static const struct host_ops host_ops = {
     .release = host_release,
 };
 
+/* --- for nodes --- */
+
+static void
+nodes_publish(void *hird)
+{
+	host_publish(hird);
+}
+
+static void
+nodes_event(void *hird, const char *text)
+{
+	struct hird *h = hird;
+	struct told *told = g_new0(struct told, 1);
+	told->text = g_strdup(text);
+	told->event = (struct control_event){
+	    .number = ++h->event_number, .time = g_get_real_time(), .text = told->text};
+	hird_after_publishing(h, tell, told_free, told);
+}
+
+static void
+nodes_init(struct hird *h)
+{
+	const struct nodes_setup setup = {.loop = h->host.loop,
+					  .files = h->host.files,
+					  .guix = h->host.guix,
+					  .writer = h->host.writer,
+					  .state_directory = h->config->state_directory,
+					  .publish = nodes_publish,
+					  .event = nodes_event,
+					  .data = h};
+	h->nodes = nodes_new(&setup);
+}
+
 /* --- by a timer: waiting for builds, and removing guests that are no longer configured --- */
 
 /* Builds end one by one. Each time hold keeps the free slots from new builds, also in a drained
@@ -360,6 +395,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->host.files = tasks_new(loop, -1);
 	h->host.guix = lane_new(h->host.files);
 	publish_init(h);
+	nodes_init(h);
 	h->loads = lane_new(h->host.files);
 	h->logs = lane_new(h->host.files);
 	h->host.qemu_user = qemu_user_find(config->qemu_user, error);
@@ -386,6 +422,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 		g_ptr_array_add(h->roster.worlds,
 				world_new(&h->host, g_ptr_array_index(config->guests, i)));
 	metrics_file_set(h->metrics_file, config->metrics_file);
+	nodes_configure(h->nodes, config, NULL);
 	take_over_begin(h);
 	ev_timer_start(loop, &h->look);
 	return h;
@@ -433,6 +470,7 @@ hird_free(struct hird *h)
 	/* The loop still runs here, so guests and clients may still use all of this. */
 	metrics_file_set(h->metrics_file, NULL);
 	publish_settle(h);
+	nodes_free(h->nodes);
 	metrics_file_free(h->metrics_file);
 	publish_clear(h);
 	if (h->control)
@@ -448,6 +486,7 @@ hird_free(struct hird *h)
 	g_clear_pointer(&h->held, g_array_unref);
 	g_ptr_array_unref(h->names);
 	g_clear_pointer(&h->machines, g_array_unref);
+	g_clear_pointer(&h->node_list, g_array_unref);
 	description_clear(&h->description);
 	metrics_free(h->metrics);
 	kvm_free(h->host.acceleration);

@@ -11,6 +11,7 @@
 #include "childhurdd/hird/roster.h"
 #include "childhurdd/hird/selfcheck.h"
 #include "childhurdd/hird/starts.h"
+#include "childhurdd/nodes/nodes.h"
 #include "service/control/control.h"
 
 struct hird {
@@ -23,6 +24,7 @@ struct hird {
 	struct metrics *metrics;
 	ev_timer admit, tend, list, open, publish_again, look;
 	struct publisher *publisher;
+	struct nodes *nodes;
 	GQueue after;	    /* of struct follow_up: calls that wait for the publication */
 	char *unpublished;  /* why the last publication failed; NULL: it did not fail */
 	struct lane *loads; /* reads the configuration */
@@ -40,6 +42,7 @@ struct hird {
 	struct selfcheck *selfcheck;
 	GPtrArray *names; /* of the worlds; borrowed strings, NULL-terminated */
 	GArray *machines;
+	GArray *node_list; /* of struct control_node */
 };
 
 /* publish.c: set up; run the loop until all is written, PUBLISH_LIMIT at most; clear. */

@@ -2,7 +2,7 @@
 /* The files are Guix's and the daemon's own, so the work is done in the lane of Guix's files. */
 #include "childhurdd/hird/invite.h"
 
-#include "childhurdd/hird/node_key.h"
+#include "childhurdd/nodes/node_key.h"
 #include "offload/signing.h"
 
 /* Strings are copies, because a worker may hang with them. */

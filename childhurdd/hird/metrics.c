@@ -401,6 +401,57 @@ add_figures(GString *out, const struct control_guest *guests, gsize n)
 	}
 }
 
+/* --- nodes --- */
+
+static double
+node_up(const struct control_node *node)
+{
+	return node->up ? 1 : 0;
+}
+
+static double
+node_ready(const struct control_node *node)
+{
+	return node->ready;
+}
+
+static double
+node_builds(const struct control_node *node)
+{
+	return node->builds >= 0 ? (double)node->builds : NAN;
+}
+
+static double
+node_skew(const struct control_node *node)
+{
+	return node->skew;
+}
+
+/* An unknown value, NAN, is left out. */
+static const struct {
+	const char *name, *unit, *help;
+	double (*of)(const struct control_node *node);
+} node_figures[] = {
+    {"node_up", NULL, "1: this coordinator is connected to the node.", node_up},
+    {"node_guests_ready", NULL, "The node's guests that are in the list as ready.", node_ready},
+    {"node_builds", NULL, "Builds that run on the node's guests.", node_builds},
+    {"node_clock_skew_seconds", "seconds", "The node's clock minus this host's.", node_skew},
+};
+
+static void
+add_nodes(GString *out, const struct control_node *nodes, gsize n)
+{
+	for (gsize f = 0; n && f < G_N_ELEMENTS(node_figures); f++) {
+		const char *name = node_figures[f].name;
+		add_family(out, name, "gauge", node_figures[f].unit, node_figures[f].help);
+		for (gsize i = 0; i < n; i++) {
+			double value = node_figures[f].of(&nodes[i]);
+			if (isfinite(value))
+				add_sample(out, name, NULL, "node", nodes[i].name, value);
+		}
+	}
+}
+
 /* Forget the counts of guests that no longer exist. */
 static void
 forget_missing(struct metrics *m, const struct control_guest *guests, gsize n)
@@ -418,7 +469,8 @@ forget_missing(struct metrics *m, const struct control_guest *guests, gsize n)
 }
 
 char *
-metrics_text(struct metrics *m, const struct control_guest *guests, gsize n, guint unwritten)
+metrics_text(struct metrics *m, const struct control_guest *guests, gsize n,
+	     const struct control_node *nodes, gsize n_nodes, guint unwritten)
 {
 	GString *out = g_string_sized_new(4096);
 	forget_missing(m, guests, n);
@@ -435,6 +487,7 @@ metrics_text(struct metrics *m, const struct control_guest *guests, gsize n, gui
 		   "Duration of a successful probe's command.");
 	add_histogram(out, "probe_seconds", &m->probes, m->created);
 	add_figures(out, guests, n);
+	add_nodes(out, nodes, n_nodes);
 	g_string_append(out, "# EOF\n");
 	return g_string_free(out, FALSE);
 }

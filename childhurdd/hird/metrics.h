@@ -24,10 +24,10 @@ void metrics_state(struct metrics *metrics, const struct childhurd *c);
 void metrics_probe(struct metrics *metrics, double seconds);
 
 /*
- * The text. guests: all n current guests; counts of other guests are forgotten. unwritten: how many
- * files cannot be written. Caller frees.
+ * The text. guests: all n current guests; counts of other guests are forgotten. nodes: all n_nodes
+ * of a coordinator. unwritten: how many files cannot be written. Caller frees.
  */
 char *metrics_text(struct metrics *metrics, const struct control_guest *guests, gsize n,
-		   guint unwritten);
+		   const struct control_node *nodes, gsize n_nodes, guint unwritten);
 
 #endif

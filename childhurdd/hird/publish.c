@@ -103,7 +103,9 @@ void
 hird_publish(struct hird *h)
 {
 	ev_timer_stop(h->host.loop, &h->publish_again);
-	publisher_update(h->publisher, h->roster.worlds);
+	if (!nodes_known(h->nodes))
+		return; /* the list would lack what it had; nodes_prepare calls again */
+	publisher_update(h->publisher, h->roster.worlds, h->nodes);
 	tell_init(h);
 }
 

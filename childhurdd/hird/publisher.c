@@ -61,7 +61,8 @@ struct publication {
 	struct publisher *publisher;
 	guint64 number; /* from 1 */
 	char *directory;
-	GArray *guests; /* of struct published_guest, with strings of its own */
+	GArray *guests;	   /* of struct published_guest; ours with strings of its own */
+	GPtrArray *owners; /* of struct offers, which own those of the others */
 	gboolean made;
 	GError *error;
 };
@@ -91,9 +92,8 @@ guest_copy(struct published_guest *guest)
 }
 
 static void
-guest_clear(void *data)
+guest_clear(struct published_guest *guest)
 {
-	struct published_guest *guest = data;
 	g_free((char *)guest->name);
 	g_free((char *)guest->host_name);
 	g_free((char *)guest->user);
@@ -109,7 +109,14 @@ publication_free(void *data)
 {
 	struct publication *publication = data;
 	g_free(publication->directory);
+	for (guint i = 0; i < publication->guests->len; i++) {
+		struct published_guest *guest =
+		    &g_array_index(publication->guests, struct published_guest, i);
+		if (!guest->foreign)
+			guest_clear(guest);
+	}
 	g_array_unref(publication->guests);
+	g_ptr_array_unref(publication->owners);
 	g_clear_error(&publication->error);
 	g_free(publication);
 }
@@ -168,16 +175,18 @@ publisher_free(struct publisher *publisher)
 }
 
 void
-publisher_update(struct publisher *publisher, GPtrArray *worlds)
+publisher_update(struct publisher *publisher, GPtrArray *worlds, const struct nodes *nodes)
 {
 	struct publication *next = g_new0(struct publication, 1);
 	next->publisher = publisher;
 	next->number = ++publisher->asked;
 	next->directory = g_strdup(publisher->host->config->runtime_directory);
 	next->guests = publisher_guests(publisher->host, worlds);
-	g_array_set_clear_func(next->guests, guest_clear);
 	for (guint i = 0; i < next->guests->len; i++)
 		guest_copy(&g_array_index(next->guests, struct published_guest, i));
+	next->owners = g_ptr_array_new_with_free_func((GDestroyNotify)offers_unref);
+	if (nodes)
+		nodes_append(nodes, next->guests, next->owners);
 	g_clear_pointer(&publisher->next, publication_free);
 	publisher->next = next;
 	if (!publisher->writing)

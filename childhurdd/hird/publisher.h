@@ -8,6 +8,7 @@
 
 #include <glib.h>
 
+#include "childhurdd/nodes/nodes.h"
 #include "childhurdd/world/world.h"
 #include "offload/published.h"
 
@@ -30,9 +31,9 @@ typedef void (*publisher_fn)(gboolean made, const GError *error, void *data);
 struct publisher *publisher_new(const struct host *host, publisher_fn done, void *data);
 void publisher_free(struct publisher *publisher); /* NULL is allowed */
 
-/* Write the files from the present state of these worlds. An earlier update that has not begun is
- * dropped. done follows. */
-void publisher_update(struct publisher *publisher, GPtrArray *worlds);
+/* Write the files from the present state of these worlds and nodes (NULL: there are none). An
+ * earlier update that has not begun is dropped. done follows. */
+void publisher_update(struct publisher *publisher, GPtrArray *worlds, const struct nodes *nodes);
 /* Look in a worker whether all files exist. If one is missing, missing is called with the data of
  * done, later. Does nothing while the files are being written, or looked at. */
 void publisher_look(struct publisher *publisher, void (*missing)(void *data));

@@ -342,6 +342,7 @@ apply(struct hird *h, struct config *config, GPtrArray *messages)
 	selfcheck_loaded(h->selfcheck, config);
 	remove_missing(h, config, messages);
 	add_and_change(h, config, messages);
+	nodes_configure(h->nodes, config, messages);
 	tell_coordinators(h, messages, coordinators);
 	config_free(old); /* each of its guests stays for as long as something uses it */
 	hird_publish(h);

@@ -2,6 +2,7 @@
 /* The hird's functions for the control socket. Guests that are no longer configured are shown until
  * they are gone. */
 #include <gio/gio.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "childhurdd/hird/hird_internal.h"
@@ -76,8 +77,40 @@ serve_machines(void *data, gsize *n)
 	struct hird *h = data;
 	g_clear_pointer(&h->machines, g_array_unref);
 	h->machines = publisher_guests(&h->host, h->roster.worlds);
+	nodes_append(h->nodes, h->machines, NULL);
 	*n = h->machines->len;
 	return (const struct published_guest *)h->machines->data;
+}
+
+static const struct control_node *
+serve_nodes(void *data, gsize *n)
+{
+	struct hird *h = data;
+	const GPtrArray *all = nodes_all(h->nodes);
+	g_clear_pointer(&h->node_list, g_array_unref);
+	h->node_list = g_array_sized_new(FALSE, TRUE, sizeof(struct control_node), all->len);
+	for (guint i = 0; i < all->len; i++) {
+		const struct node *node = g_ptr_array_index(all, i);
+		const struct offers *offers = node->offers;
+		gboolean up = node->state == NODE_CONNECTED;
+		const struct control_node shown = {
+		    .name = node->name,
+		    .ssh = node->ssh,
+		    .address = node->address,
+		    .state = node_state_name(node),
+		    .since = node->since,
+		    .up = up,
+		    .ready = offers && node->state != NODE_LOST ? (int)offers->ready : 0,
+		    .guests = offers ? offers->present : -1,
+		    .builds = up ? offers->builds : -1,
+		    .version = offers ? offers->version : NULL,
+		    .skew = up ? node->skew : NAN,
+		    .why = node->why,
+		};
+		g_array_append_val(h->node_list, shown);
+	}
+	*n = h->node_list->len;
+	return (const struct control_node *)h->node_list->data;
 }
 
 /* A command waits for these records to be written. */
@@ -240,8 +273,10 @@ hird_metrics(void *data)
 		g_array_append_val(guests, guest);
 	}
 	g_auto(GStrv) unwritten = hird_unwritten(h);
+	gsize n;
+	const struct control_node *nodes = serve_nodes(h, &n);
 	return metrics_text(h->metrics, (const struct control_guest *)guests->data, guests->len,
-			    g_strv_length(unwritten));
+			    nodes, n, g_strv_length(unwritten));
 }
 
 static void
@@ -316,6 +351,7 @@ hird_serve(struct hird *h)
 				     .unwritten = hird_unwritten,
 				     .reload = serve_reload,
 				     .machines = serve_machines,
+				     .nodes = serve_nodes,
 				     .screenshot = serve_screenshot,
 				     .metrics = hird_metrics,
 				     .check = serve_check,

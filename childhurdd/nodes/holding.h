@@ -14,6 +14,7 @@
 /* Guests of one node, each with the descriptors of its slots. For others nothing is reported, so
  * the node counts their sessions. */
 #define HOLDING_GUESTS_MAX 64
+#define HOLDING_LOOK	   1000 /* ms between two counts of the builds in held guests */
 
 struct holding;
 

@@ -240,14 +240,17 @@ on_reported(struct ssh_session *session, int status, const char *output, const G
 }
 
 gboolean
+link_is_reporting(const struct link *link)
+{
+	return link->reported != NULL;
+}
+
+void
 link_report(struct link *link, const char *calls, gsize n, link_reported_fn reported)
 {
-	if (link->reported)
-		return FALSE;
 	link->reported = reported;
 	ssh_session_feed(link->session, LINK_COMMAND, calls, n, LINK_REPORT_LIMIT, on_reported,
 			 link);
-	return TRUE;
 }
 
 /* --- the name --- */

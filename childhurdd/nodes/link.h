@@ -54,10 +54,11 @@ struct link *link_new(struct ev_loop *loop, struct lane *lane, const struct link
 		      link_list_fn list, link_end_fn end, void *data);
 /*
  * Send calls, each ended by a NUL, through another bridge; n bytes in all, which are copied. For a
- * link that has got a list. FALSE: the last ones are still under way. reported is called once,
- * later, unless the link ends.
+ * link that has got a list, and that is not reporting. reported is called once, later, unless the
+ * link ends.
  */
-gboolean link_report(struct link *link, const char *calls, gsize n, link_reported_fn reported);
+void link_report(struct link *link, const char *calls, gsize n, link_reported_fn reported);
+gboolean link_is_reporting(const struct link *link);
 /* Ends it; nothing is called any more. NULL is allowed. */
 void link_free(struct link *link);
 

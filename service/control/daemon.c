@@ -37,13 +37,6 @@ method_check(struct request *request)
 	hird->check(hird->data, on_checked, request_later(request, NULL, NULL));
 }
 
-void
-method_read_only(struct request *request)
-{
-	request->client->read_only = TRUE;
-	request_reply(request, NULL, FALSE);
-}
-
 static void
 on_invited(const struct control_invitation *invitation, const GError *error, void *data)
 {
@@ -69,4 +62,11 @@ method_invite(struct request *request)
 		request_unknown(request);
 	else
 		hird->invite(hird->data, on_invited, request_later(request, NULL, NULL));
+}
+
+void
+method_read_only(struct request *request)
+{
+	request->client->read_only = TRUE;
+	request_reply(request, NULL, FALSE);
 }

@@ -79,6 +79,20 @@ struct control_guest {
 	char **unwritten;      /* its files that cannot be written, and why; NULL: none */
 };
 
+/* A node, as a coordinator knows it. Strings as above. */
+struct control_node {
+	const char *name, *ssh, *address;
+	const char *state; /* "connected", "connecting", "lost" */
+	gint64 since;	   /* when the state was entered, wall clock µs */
+	gboolean up;	   /* connected */
+	int ready;	   /* guests of it that are listed */
+	gint64 guests;	   /* it has; -1: unknown */
+	gint64 builds;	   /* that run there; -1: unknown */
+	const char *version;
+	double skew;	 /* s, its clock minus ours; NAN: unknown */
+	const char *why; /* the last error since it was connected */
+};
+
 enum control_verb {
 	CONTROL_START,
 	CONTROL_STOP,
@@ -143,6 +157,8 @@ struct control_hird {
 		       void *done_data);
 	/* The guests for the list of machines, *n of them; borrowed. */
 	const struct published_guest *(*machines)(void *data, gsize *n);
+	/* The nodes, *n of them; borrowed. NULL: it has none. */
+	const struct control_node *(*nodes)(void *data, gsize *n);
 	/* Take a PNG of the guest's screen; done(PNG or NULL, error, done_data) is called once, at
 	 * once or later. */
 	void (*screenshot)(void *data, const char *name,

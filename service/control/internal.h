@@ -7,7 +7,7 @@
  *   wait.c        Wait
  *   follow.c      Events and Log, which may go on until the client leaves
  *   console.c     Console, which turns a connection into the guest's serial line
- *   machines.c    Machines, which may go on like Events
+ *   machines.c    Machines, which may go on like Events, and Nodes
  *   daemon.c      Metrics and Check
  *   parameters.c  checks the parameters of a call
  *   client.c      one connection: reads requests, runs one after the other, sends replies
@@ -202,12 +202,13 @@ void method_console(struct request *request);
 /* control/machines.c */
 void method_machines(struct request *request);
 void method_held(struct request *request);
+void method_nodes(struct request *request);
 
 /* control/daemon.c */
 void method_metrics(struct request *request);
 void method_check(struct request *request);
-void method_read_only(struct request *request);
 void method_invite(struct request *request);
+void method_read_only(struct request *request);
 
 /* control/json.c */
 /* Sets text, made valid UTF-8. NULL sets null. */
@@ -217,6 +218,7 @@ JsonObject *details_json(const struct control_guest *guest);
 JsonObject *ssh_json(const struct control_guest *guest);
 JsonObject *finding_json(const struct control_finding *finding);
 JsonObject *event_json(const struct kept_event *event);
+JsonObject *node_json(const struct control_node *node);
 JsonObject *machine_json(const struct published_guest *guest);
 JsonArray *strings_json(const char *const *strings); /* NULL: an empty one */
 

@@ -180,6 +180,24 @@ event_json(const struct kept_event *event)
 }
 
 JsonObject *
+node_json(const struct control_node *node)
+{
+	JsonObject *o = json_object_new();
+	set_string(o, "name", node->name);
+	set_string(o, "ssh", node->ssh);
+	set_string(o, "address", node->address);
+	set_string(o, "state", node->state);
+	json_object_set_double_member(o, "since", seconds(node->since));
+	json_object_set_int_member(o, "ready", node->ready);
+	set_integer(o, "guests", node->guests >= 0, node->guests);
+	set_integer(o, "builds", node->builds >= 0, node->builds);
+	json_set_text(o, "version", node->version);
+	set_number(o, "skew", TRUE, node->skew);
+	json_set_text(o, "why", node->why);
+	return o;
+}
+
+JsonObject *
 machine_json(const struct published_guest *guest)
 {
 	JsonObject *o = json_object_new();

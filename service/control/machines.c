@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Machines: the guests that are published. A coordinator elsewhere follows it over its bridge.
+ * Machines: the guests that are published. A coordinator elsewhere follows it over its bridge, and
+ * gets those of this host: two coordinators that list each other's guests would never be rid of
+ * one.
  *
  * A follower gets whole lists, and no list twice. Only what it has got last is kept for it: a
  * follower that reads slowly gets the newest list when it is ready for another one, and never those
@@ -29,13 +31,13 @@ control_of(const struct machines *machines)
 	return machines->request->client->control;
 }
 
-/* The guests that are listed as this. NULL: there are none. */
+/* The guests that are listed as this, own: only those of this host. NULL: there are none. */
 static JsonArray *
-listed_as(enum published_as as, const struct published_guest *guests, gsize n)
+listed_as(enum published_as as, gboolean own, const struct published_guest *guests, gsize n)
 {
 	JsonArray *machines = NULL;
 	for (gsize i = 0; i < n; i++) {
-		if (guests[i].as != as)
+		if (guests[i].as != as || (own && guests[i].foreign))
 			continue;
 		machines = machines ? machines : json_array_new();
 		json_array_add_object_element(machines, machine_json(&guests[i]));
@@ -44,10 +46,10 @@ listed_as(enum published_as as, const struct published_guest *guests, gsize n)
 }
 
 static JsonObject *
-list_json(const struct published_guest *guests, gsize n)
+list_json(gboolean own, const struct published_guest *guests, gsize n)
 {
 	JsonObject *o = json_object_new();
-	JsonArray *ready = listed_as(PUBLISHED_READY, guests, n);
+	JsonArray *ready = listed_as(PUBLISHED_READY, own, guests, n);
 	json_object_set_array_member(o, "machines", ready ? ready : json_array_new());
 	return o;
 }
@@ -94,8 +96,8 @@ followed_json(const struct machines *machines)
 	const struct control_hird *hird = &control_of(machines)->hird;
 	gsize n = 0;
 	const struct published_guest *guests = hird->machines(hird->data, &n);
-	JsonObject *o = list_json(guests, n);
-	JsonArray *coming = listed_as(PUBLISHED_COMING, guests, n);
+	JsonObject *o = list_json(TRUE, guests, n);
+	JsonArray *coming = listed_as(PUBLISHED_COMING, TRUE, guests, n);
 	if (coming)
 		json_object_set_array_member(o, "coming", coming);
 	json_object_set_null_member(o, "text");
@@ -191,6 +193,20 @@ follow(struct request *request, const char *coordinator)
 }
 
 void
+method_nodes(struct request *request)
+{
+	const struct control_hird *hird = &request->client->control->hird;
+	gsize n = 0;
+	const struct control_node *nodes = hird->nodes ? hird->nodes(hird->data, &n) : NULL;
+	JsonArray *all = json_array_new();
+	for (gsize i = 0; i < n; i++)
+		json_array_add_object_element(all, node_json(&nodes[i]));
+	JsonObject *o = json_object_new();
+	json_object_set_array_member(o, "nodes", all);
+	request_reply(request, o, FALSE);
+}
+
+void
 method_machines(struct request *request)
 {
 	const struct control_hird *hird = &request->client->control->hird;
@@ -204,7 +220,7 @@ method_machines(struct request *request)
 	}
 	gsize n = 0;
 	const struct published_guest *guests = hird->machines(hird->data, &n);
-	JsonObject *o = list_json(guests, n);
+	JsonObject *o = list_json(FALSE, guests, n);
 	g_autofree char *text = published_machines(guests, n);
 	json_set_text(o, "text", text);
 	request_reply(request, o, FALSE);

@@ -22,7 +22,7 @@ kind_of(const char *word)
 	static const char *const kinds[][2] = {
 	    {"NAME", "guest"}, {"FILE", "file"},       {"PATH", "file"},     {"STATE", "state"},
 	    {"VERB", "verb"},  {"COMMAND", "command"}, {"ACTION", "action"}, {"IMAGE", "image"},
-	    {"HOST", "host"},  {"TASK", "task"}};
+	    {"TASK", "task"},  {"HOST", "host"}};
 	for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++)
 		if (g_str_has_prefix(word, kinds[i][0]))
 			return kinds[i][1];
@@ -216,12 +216,15 @@ print_bash(const struct ctl_table_of_verbs *table)
 static const char *
 zsh_action(const char *kind)
 {
-	static const char *const actions[][2] = {
-	    {"guest", "_childhurdctl_guests"},	 {"file", "_files"},
-	    {"state", "_childhurdctl_states"},	 {"verb", "_childhurdctl_verbs"},
-	    {"action", "_childhurdctl_actions"}, {"image", "_childhurdctl_images"},
-	    {"command", "_command_names -e"},	 {"host", "_hosts"},
-	    {"task", "_childhurdctl_tasks"}};
+	static const char *const actions[][2] = {{"guest", "_childhurdctl_guests"},
+						 {"file", "_files"},
+						 {"state", "_childhurdctl_states"},
+						 {"verb", "_childhurdctl_verbs"},
+						 {"action", "_childhurdctl_actions"},
+						 {"image", "_childhurdctl_images"},
+						 {"command", "_command_names -e"},
+						 {"task", "_childhurdctl_tasks"},
+						 {"host", "_hosts"}};
 	for (gsize i = 0; i < G_N_ELEMENTS(actions); i++)
 		if (g_str_has_prefix(kind, actions[i][0]))
 			return actions[i][1];

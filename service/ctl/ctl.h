@@ -225,11 +225,15 @@ enum ctl_column {
 	CTL_COLUMN_MEMORY,
 	CTL_COLUMN_LOAD,
 	CTL_COLUMN_RESTARTS,
+	CTL_COLUMN_READY, /* of nodes, as are the next three */
+	CTL_COLUMN_BUILDS,
+	CTL_COLUMN_VERSION,
+	CTL_COLUMN_SKEW,
 	CTL_COLUMN_WHY,
 };
 /* The data of a line; borrowed. */
 struct ctl_row {
-	JsonObject *guest;   /* Guest */
+	JsonObject *guest;   /* Guest, or Node */
 	JsonObject *details; /* Details, for CTL_COLUMN_LOAD; NULL: none */
 	double cpu;	     /* share of a core, for CTL_COLUMN_CPU; NAN: unknown */
 };
@@ -310,6 +314,6 @@ int ctl_image(struct ctl *ctl, GError **error);	 /* image.c */
 int ctl_bridge(struct ctl *ctl, GError **error); /* bridge.c */
 int ctl_node(struct ctl *ctl, GError **error);	 /* node.c */
 
-#define CTL_NODE_TASKS "invite" /* words for the verb node, a space between them */
+#define CTL_NODE_TASKS "list invite" /* words for the verb node, a space between them */
 
 #endif

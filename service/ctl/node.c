@@ -33,10 +33,42 @@ invite(struct ctl *ctl, GError **error)
 	return CTL_DONE;
 }
 
+static void
+print_table(GPtrArray *nodes)
+{
+	static const enum ctl_column columns[] = {
+	    CTL_COLUMN_NAME,   CTL_COLUMN_STATE,   CTL_COLUMN_SINCE, CTL_COLUMN_READY,
+	    CTL_COLUMN_BUILDS, CTL_COLUMN_VERSION, CTL_COLUMN_SKEW,  CTL_COLUMN_WHY};
+	g_autofree struct ctl_row *rows = g_new0(struct ctl_row, nodes->len);
+	for (guint i = 0; i < nodes->len; i++)
+		rows[i].guest = g_ptr_array_index(nodes, i);
+	g_autoptr(GPtrArray) lines = ctl_table(columns, G_N_ELEMENTS(columns), rows, nodes->len);
+	for (guint i = 0; i < lines->len; i++)
+		puts(g_ptr_array_index(lines, i));
+}
+
+static int
+list(struct ctl *ctl, GError **error)
+{
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Nodes", NULL, error);
+	if (!reply)
+		return CTL_FAILED;
+	if (ctl->json)
+		return ctl_print_json(reply);
+	g_autoptr(GPtrArray) nodes = ctl_objects(reply->parameters, "nodes");
+	if (nodes->len)
+		print_table(nodes);
+	else
+		puts("no node is configured; add a [node NAME] to childhurd.ini (see "
+		     "childhurd.ini(5)) and reload");
+	return CTL_DONE;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct ctl *ctl, GError **error);
 } tasks[] = {
+    {"list", list},
     {"invite", invite},
 };
 

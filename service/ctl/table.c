@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Guests as a table, a line each: the columns, and the layout. */
+/* Guests or nodes as a table, a line each: the columns, and the layout. */
 #include "service/ctl/ctl.h"
 
 #include <math.h>
@@ -77,6 +77,36 @@ load_cell(const struct ctl_row *row)
 	return isnan(load) ? g_strdup("-") : g_strdup_printf("%.2f", load);
 }
 
+/* --- of nodes --- */
+
+static char *
+ready_cell(const struct ctl_row *row)
+{
+	double guests = ctl_number(row->guest, "guests", -1);
+	g_autofree char *ready = number_cell(ctl_number(row->guest, "ready", -1));
+	return guests < 0 ? g_strdup(ready) : g_strdup_printf("%s of %.0f", ready, guests);
+}
+
+static char *
+builds_cell(const struct ctl_row *row)
+{
+	return number_cell(ctl_number(row->guest, "builds", -1));
+}
+
+static char *
+version_cell(const struct ctl_row *row)
+{
+	const char *version = ctl_text(row->guest, "version");
+	return ctl_clean(version ? version : "?", TRUE);
+}
+
+static char *
+skew_cell(const struct ctl_row *row)
+{
+	double skew = ctl_number(row->guest, "skew", NAN);
+	return isnan(skew) ? g_strdup("?") : g_strdup_printf("%+.2fs", skew);
+}
+
 static char *
 why_cell(const struct ctl_row *row)
 {
@@ -101,6 +131,10 @@ static const struct {
     [CTL_COLUMN_MEMORY] = {"MEMORY", memory_cell, TRUE},
     [CTL_COLUMN_LOAD] = {"LOAD", load_cell, TRUE},
     [CTL_COLUMN_RESTARTS] = {"RESTARTS", restarts_cell, TRUE},
+    [CTL_COLUMN_READY] = {"READY", ready_cell, TRUE},
+    [CTL_COLUMN_BUILDS] = {"BUILDS", builds_cell, TRUE},
+    [CTL_COLUMN_VERSION] = {"VERSION", version_cell, FALSE},
+    [CTL_COLUMN_SKEW] = {"SKEW", skew_cell, TRUE},
     [CTL_COLUMN_WHY] = {"WHY", why_cell, FALSE},
 };
 

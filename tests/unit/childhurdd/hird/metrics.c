@@ -35,7 +35,7 @@ text_of(struct fake *f)
 					    .load = 1.25,
 					    .disk_free = -1,
 					    .store_free = 4096};
-	return metrics_text(f->metrics, &guest, 1, 0);
+	return metrics_text(f->metrics, &guest, 1, NULL, 0, 0);
 }
 
 static void
@@ -290,7 +290,7 @@ test_guests(void)
 	happen(&f, EVENT_START);
 	boot(&f);
 	assert_says(&f, "boots_total{guest=\"a\"} 1");
-	g_autofree char *none = metrics_text(f.metrics, NULL, 0, 2);
+	g_autofree char *none = metrics_text(f.metrics, NULL, 0, NULL, 0, 2);
 	g_assert_null(strstr(none, "guest=\""));
 	g_assert_nonnull(strstr(none, "childhurd_unwritten_files 2\n"));
 	assert_says(&f, "boots_total{guest=\"a\"} 0");

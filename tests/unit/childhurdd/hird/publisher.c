@@ -33,7 +33,7 @@ on_done(gboolean made, const GError *error, void *data)
 	g_assert_false(made);
 	bed->ended[bed->done++] = publisher_ended(bed->publisher);
 	if (bed->done < CALLS - 1)
-		publisher_update(bed->publisher, bed->worlds);
+		publisher_update(bed->publisher, bed->worlds, NULL);
 }
 
 static void
@@ -87,7 +87,7 @@ bed_begin(struct bed *bed, publisher_fn done)
 static void
 until_written(struct bed *bed)
 {
-	publisher_update(bed->publisher, bed->worlds);
+	publisher_update(bed->publisher, bed->worlds, NULL);
 	while (publisher_busy(bed->publisher))
 		ev_run(bed->loop, EVRUN_ONCE);
 }
@@ -123,9 +123,9 @@ test_numbers(void)
 {
 	struct bed bed;
 	bed_begin(&bed, on_done);
-	publisher_update(bed.publisher, bed.worlds);
-	publisher_update(bed.publisher, bed.worlds); /* dropped */
-	publisher_update(bed.publisher, bed.worlds);
+	publisher_update(bed.publisher, bed.worlds, NULL);
+	publisher_update(bed.publisher, bed.worlds, NULL); /* dropped */
+	publisher_update(bed.publisher, bed.worlds, NULL);
 	g_assert_cmpuint(bed.done, ==, 0);
 	g_assert_cmpuint(publisher_asked(bed.publisher), ==, 3);
 	g_assert_cmpuint(publisher_ended(bed.publisher), ==, 0);

@@ -207,7 +207,7 @@ bed_begin(struct bed *bed)
 	    .commands = g_string_new(NULL),
 	    .pid = 42,
 	    .hird = {bed, bed_names, bed_describe, bed_command, bed_kept, bed_unwritten, bed_reload,
-		     bed_machines, bed_screenshot, bed_metrics, bed_check, NULL, NULL},
+		     bed_machines, NULL, bed_screenshot, bed_metrics, bed_check, NULL, NULL},
 	};
 	for (int i = 0; i < BED_GUESTS; i++)
 		bed->names[i] = bed->guests[i].name;

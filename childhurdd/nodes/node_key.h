@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* This host's SSH key as a coordinator, by which it reaches nodes and their guests:
  * STATE/nodes/key. */
-#ifndef CHILDHURDD_HIRD_NODE_KEY_H
-#define CHILDHURDD_HIRD_NODE_KEY_H
+#ifndef CHILDHURDD_NODES_NODE_KEY_H
+#define CHILDHURDD_NODES_NODE_KEY_H
 
 #include <glib.h>
 

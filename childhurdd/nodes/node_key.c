@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One pair for all nodes: their administrators get to know it once, and it may take any number of
  * nodes and guests. */
-#include "childhurdd/hird/node_key.h"
+#include "childhurdd/nodes/node_key.h"
 
 #include <errno.h>
 #include <string.h>

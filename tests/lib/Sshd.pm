@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# A real sshd of the test's own on the loopback, where the test's user logs in by key; and a `ssh' in the test's PATH that knows
-# it, and nothing of the user's own configuration.
+# A real sshd of the test's own, on the loopback or another host of the test, where the test's user logs in by key; and a `ssh' in
+# the test's PATH that knows it, and nothing of the user's own configuration.
 #
-#   my $sshd = Sshd->new;                       # $sshd->{port}, $sshd->{host_key}
+#   my $sshd = Sshd->new;                       # $sshd->{address}, $sshd->{port}, $sshd->{host_key}
+#   my $sshd = Sshd->new(address => '10.77.0.2', port => 22, wrap => [...]);    # wrap: runs a command on that host
 #   $sshd->allow($public_key, 'command="..."'); # another key, with options
 #   $sshd->end;
 package Sshd;
@@ -13,14 +14,15 @@ use File::Temp qw(tempdir);
 use IO::Socket::INET;
 
 sub new {
-    my ($class) = @_;
+    my ($class, %options) = @_;
     my $dir  = tempdir('/tmp/childhurd-test-XXXXXX', CLEANUP => 1);
-    my $self = bless { dir => $dir, owner => $$, port => Childhurd::free_port() }, $class;
+    my $self = bless { dir => $dir, owner => $$, address => '127.0.0.1', wrap => [], %options }, $class;
+    $self->{port} ||= Childhurd::free_port();
     mkdir '/run/sshd' if $> == 0;
     $self->{host_key} = $self->key('host');
     Childhurd::spew("$dir/authorized_keys", '');
     Childhurd::spew("$dir/sshd_config", <<"END");
-ListenAddress 127.0.0.1:$self->{port}
+ListenAddress $self->{address}:$self->{port}
 HostKey $dir/host
 AuthorizedKeysFile $dir/authorized_keys
 StrictModes no
@@ -31,7 +33,8 @@ PidFile none
 LogLevel VERBOSE
 SetEnv PATH=$Childhurd::BUILD:/usr/bin:/bin
 END
-    Childhurd::spew("$dir/known_hosts", "[127.0.0.1]:$self->{port} $self->{host_key}\n");
+    my $name = $self->{port} == 22 ? $self->{address} : "[$self->{address}]:$self->{port}";
+    Childhurd::spew("$dir/known_hosts", "$name $self->{host_key}\n");
     Childhurd::spew("$dir/config",      "UserKnownHostsFile $dir/known_hosts\nIdentitiesOnly yes\nIdentityFile $dir/user\nBatchMode yes\n");
     mkdir "$dir/bin";
     Childhurd::spew("$dir/bin/ssh", "#!/bin/sh\nexec /usr/bin/ssh -F $dir/config \"\$@\"\n");
@@ -57,13 +60,14 @@ sub allow {
 
 sub start {
     my ($self) = @_;
+    unlink "$self->{dir}/log";
     my $pid = fork // die "fork: $!";
     if (!$pid) {
-        exec '/usr/sbin/sshd', '-D', '-f', "$self->{dir}/sshd_config", '-E', "$self->{dir}/log";
+        exec @{ $self->{wrap} }, '/usr/sbin/sshd', '-D', '-f', "$self->{dir}/sshd_config", '-E', "$self->{dir}/log";
         die "sshd: $!";
     }
     $self->{pid} = $pid;
-    Childhurd::limited(60, 'sshd listens', sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}) });
+    Childhurd::limited(60, 'sshd listens', sub { Childhurd::slurp("$self->{dir}/log") =~ /Server listening/ });
 }
 
 # End the sshd that listens, and the sessions that it has.
@@ -83,6 +87,7 @@ sub sessions {
 
 sub DESTROY {
     my ($self) = @_;
+    local $?;
     $self->end if $self->{owner} == $$;
 }
 

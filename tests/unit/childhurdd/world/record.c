@@ -33,6 +33,7 @@ test_round_trip(void)
 					 .restarts = 7},
 				.kvm = TRUE,
 				.boots = {9000, 8000},
+				.coordinators = g_strsplit("farm 12ab|other 34cd", "|", -1),
 				.guest = g_strsplit("cpus|2|features|", "|", -1)};
 	g_autofree char *text = record_text(&record);
 	g_autofree char *path = place(text);
@@ -42,6 +43,8 @@ test_round_trip(void)
 	g_assert_cmpmem(read.boots, sizeof read.boots, record.boots, sizeof record.boots);
 	g_assert_true(
 	    g_strv_equal((const char *const *)read.guest, (const char *const *)record.guest));
+	g_assert_true(g_strv_equal((const char *const *)read.coordinators,
+				   (const char *const *)record.coordinators));
 	record_clear(&read);
 	record_clear(&record);
 	g_remove(path);

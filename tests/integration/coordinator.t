@@ -125,6 +125,11 @@ $near->ctl('restart', 'warm', '--wait', '--timeout', '240s');
 is($near->{status}, 0, 'a restart') or diag($near->log);
 $near->ctl('start', 'kept', '--wait', '--timeout', '240s');
 is($near->{status}, 0, 'a start of the one that slept') or diag($near->log);
+like($near->log, qr/kept: .*starts without the changed secrets, and each start tries/, 'its disk, which was not left cleanly, cannot get the keys');
+like($near->ctl('status', 'kept'), qr/changed +coordinator $name, coordinator other; takes effect/, '... which status does not forget');
+is(login($far_file, 'offloading', 'kept'), 0, '... for the guest has the old ones');
+$near->ctl('restart', 'kept', '--wait', '--timeout', '240s');
+is($near->{status}, 0, '... until it has stopped cleanly') or diag($near->log);
 like($near->log, qr/$_: its warm state is thrown away, and it boots: what is put into the guest is another/, "$_: its state has old keys, so it boots")
   for qw(warm kept);
 for my $guest (qw(warm kept)) {

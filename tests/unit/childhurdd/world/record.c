@@ -69,16 +69,20 @@ test_damaged(void)
 	g_assert_false(record_read("/nonexistent/state").known);
 }
 
-/* Warm starts stay off until an operator says otherwise, also after a reboot of the host. */
+/* Warm starts stay off until an operator says otherwise, and keys stay on a disk, also after a
+ * reboot of the host. */
 static void
 test_earlier_boot(void)
 {
 	g_autofree char *path =
-	    place("{\"boot\": \"another\", \"served\": 4, \"warm-failures\": 2}");
+	    place("{\"boot\": \"another\", \"served\": 4, \"warm-failures\": 2, "
+		  "\"coordinators\": [\"farm 12ab\"]}");
 	struct record read = record_read(path);
 	g_assert_false(read.known);
 	g_assert_cmpint(read.kept.warm_failures, ==, 2);
 	g_assert_cmpint(read.kept.served, ==, 0);
+	g_assert_cmpstr(read.coordinators[0], ==, "farm 12ab");
+	record_clear(&read);
 	g_remove(path);
 }
 

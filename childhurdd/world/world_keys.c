@@ -242,9 +242,10 @@ keys_ended(struct world *r)
 	r->coordinator_key = g_steal_pointer(&keys->coordinator_key);
 	r->signing_key = g_steal_pointer(&keys->signing_key);
 	r->have_keys = TRUE;
-	if (!keys->late) { /* else what the guest takes may be as it was */
-		g_strfreev(r->coordinators);
-		r->coordinators = g_steal_pointer(&keys->marks);
+	r->earlier_keys = keys->late; /* what the guest takes may be as it was */
+	if (!keys->late) {
+		g_strfreev(r->coordinators_made);
+		r->coordinators_made = g_steal_pointer(&keys->marks);
 	}
 	keys_end(r);
 	r->host->ops->publish(r->host->hird); /* from now on it can be published */

@@ -48,7 +48,7 @@ exec chroot root /bin/sh -c ': > /run/up; sleep infinity & wait'
 SH
 
 # options: dir (the test's folder), runtime (where childhurdd publishes), user (of the build daemon, a name that exists here and
-# in the root; default root), name (of its folder in dir).
+# in the root; default root), name (of its folder in dir), network (a file of a network namespace; default: this one).
 sub new {
     my ($class, %o) = @_;
     my $self = bless { user => 'root', name => 'coordinator', %o }, $class;
@@ -118,7 +118,8 @@ sub begin { my ($self, @argv) = @_; return $self->begin_to("$self->{dir}/$self->
 # The same, with its output in the file out.
 sub begin_to {
     my ($self, $out, @argv) = @_;
-    my $pid = spawn($out, 'nsenter', '--target', $self->{pid}, qw(--mount --pid --root --wd env -i), 'HOME=/root', 'TERM=dumb',
+    my @network = $self->{network} ? "--net=$self->{network}" : ();
+    my $pid = spawn($out, 'nsenter', '--target', $self->{pid}, @network, qw(--mount --pid --root --wd env -i), 'HOME=/root', 'TERM=dumb',
         'LC_ALL=C.UTF-8', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', @{ $self->{environment} // [] }, @argv);
     return { pid => $pid, out => $out, start => time };
 }

@@ -42,6 +42,7 @@ struct ssh_command {
 	GString *output; /* of a stream, what take has not got yet */
 	GString *said;	 /* of a stream, its stderr */
 	gsize heard;	 /* bytes of output so far */
+	gsize most;	 /* bytes of output that are stored */
 	gboolean has_status, is_eof, is_closed, in_grace;
 	gboolean late; /* its limit has passed */
 	int status;
@@ -55,7 +56,7 @@ note_data(ssh_session libssh, ssh_channel channel, void *data, uint32_t length, 
 	GString *text = command->take && is_stderr ? command->said : command->output;
 	gsize most = text == command->said ? SSH_SAID_MAX
 		     : command->take	   ? G_MAXSSIZE
-					   : SSH_OUTPUT_MAX;
+					   : command->most;
 
 	command->heard += length;
 	g_string_append_len(text, data, (gssize)MIN(most - text->len, length));
@@ -367,15 +368,17 @@ void
 ssh_session_run(struct ssh_session *session, const char *command_line, const char *input,
 		gint64 limit, ssh_command_fn done, void *data)
 {
-	ssh_session_feed(session, command_line, input, input ? strlen(input) : 0, limit, done,
-			 data);
+	ssh_session_feed(session, command_line, input, input ? strlen(input) : 0, SSH_OUTPUT_MAX,
+			 limit, done, data);
 }
 
 void
 ssh_session_feed(struct ssh_session *session, const char *command_line, const char *input, gsize n,
-		 gint64 limit, ssh_command_fn done, void *data)
+		 gsize most, gint64 limit, ssh_command_fn done, void *data)
 {
 	struct ssh_command *command = command_new(session, command_line, input, n);
+
+	command->most = most;
 
 	command->done = done;
 	command->data = data;

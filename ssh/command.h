@@ -32,9 +32,10 @@ typedef void (*ssh_command_fn)(struct ssh_session *session, int status, const ch
 void ssh_session_run(struct ssh_session *session, const char *command, const char *input,
 		     gint64 limit, ssh_command_fn done, void *data);
 
-/* The same with n bytes of input, which may have NULs. */
+/* The same with n bytes of input, which may have NULs, and at most `most` bytes of output that are
+ * stored, less than SSH_OUTPUT_READ. */
 void ssh_session_feed(struct ssh_session *session, const char *command, const char *input, gsize n,
-		      gint64 limit, ssh_command_fn done, void *data);
+		      gsize most, gint64 limit, ssh_command_fn done, void *data);
 
 /* Bytes that a command has written to its stdout, as they come. May free the session. */
 typedef void (*ssh_take_fn)(struct ssh_session *session, const char *bytes, gsize n, void *data);

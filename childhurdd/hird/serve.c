@@ -303,6 +303,37 @@ serve_invite(void *data, control_invite_fn done, void *done_data)
 	invite(&h->host, done, done_data);
 }
 
+/* A call that was passed on. */
+struct asking {
+	control_answer_fn done;
+	void *done_data;
+};
+
+static void
+on_answer(const struct varlink_message *answer, const GError *error, void *data)
+{
+	struct asking *asking = data;
+	asking->done(answer ? answer->parameters : NULL, answer ? answer->error : NULL,
+		     error ? error->message : NULL, asking->done_data);
+	g_free(asking);
+}
+
+static gboolean
+serve_ask_node(void *data, const char *name, const char *method, JsonObject *parameters,
+	       control_answer_fn done, void *done_data)
+{
+	struct hird *h = data;
+	const struct node *node = nodes_find(h->nodes, name);
+	if (!node) {
+		json_object_unref(parameters);
+		return FALSE;
+	}
+	struct asking *asking = g_new(struct asking, 1);
+	*asking = (struct asking){done, done_data};
+	nodes_ask(h->nodes, node, method, parameters, on_answer, asking);
+	return TRUE;
+}
+
 static gboolean
 serve_join(void *data, const char *coordinator)
 {
@@ -356,6 +387,7 @@ hird_serve(struct hird *h)
 				     .metrics = hird_metrics,
 				     .check = serve_check,
 				     .console = serve_console,
+				     .ask_node = serve_ask_node,
 				     .join = serve_join,
 				     .leave = serve_leave,
 				     .holds = serve_holds,

@@ -41,8 +41,8 @@ struct link {
 	ev_tstamp period;
 	link_list_fn list;
 	link_end_fn end;
-	link_reported_fn reported; /* NULL: no report is under way */
 	void *data;
+	GQueue asks; /* of struct ask */
 };
 
 /* The link is over. The callback may free it. */
@@ -223,34 +223,69 @@ on_limit(struct ev_loop *loop, ev_timer *watcher, int revents)
 			    LINK_ANSWER_LIMIT / 1000);
 }
 
-/* --- reports --- */
+/* --- calls --- */
 
-/* output: the replies, of which only the first is looked at: they succeed or fail together. */
+struct ask {
+	struct link *link;
+	link_answer_fn answer;
+	void *data;
+};
+
+/* Takes over ask, which is no longer the link's. */
 static void
-on_reported(struct ssh_session *session, int status, const char *output, const GError *error,
-	    void *data)
+ask_end(struct ask *ask, const struct varlink_message *answer, const GError *error)
 {
-	struct link *link = data;
-	link_reported_fn reported = link->reported;
-	struct varlink_message *reply = error ? NULL : varlink_parse(output, NULL);
-	gboolean arrived = status == 0 && reply && !reply->error;
-	varlink_message_free(reply);
-	link->reported = NULL;
-	reported(link, arrived, link->data);
+	ask->answer(answer, error, ask->data);
+	g_free(ask);
 }
 
-gboolean
-link_is_reporting(const struct link *link)
+static void
+ask_fail(struct ask *ask, const char *why)
 {
-	return link->reported != NULL;
+	g_autoptr(GError) error = g_error_new_literal(LINK_ERROR, LINK_ERROR_ANSWER, why);
+	ask_end(ask, NULL, error);
+}
+
+/* output: the replies, one after the other; as a text it ends with the first one. */
+static void
+on_asked(struct ssh_session *session, int status, const char *output, const GError *error,
+	 void *data)
+{
+	struct ask *ask = data;
+	g_autoptr(GError) why = NULL;
+	struct varlink_message *answer = error || status ? NULL : varlink_parse(output, &why);
+	g_queue_remove(&ask->link->asks, ask);
+	if (answer && !answer->method)
+		ask_end(ask, answer, NULL);
+	else if (error)
+		ask_end(ask, NULL, error);
+	else
+		ask_fail(ask, status ? "the bridge there failed" : "its answer is none");
+	varlink_message_free(answer);
 }
 
 void
-link_report(struct link *link, const char *calls, gsize n, link_reported_fn reported)
+link_ask(struct link *link, const char *calls, gsize n, link_answer_fn answer, void *data)
 {
-	link->reported = reported;
-	ssh_session_feed(link->session, LINK_COMMAND, calls, n, LINK_REPORT_LIMIT, on_reported,
-			 link);
+	struct ask *ask = g_new(struct ask, 1);
+	*ask = (struct ask){link, answer, data};
+	g_queue_push_tail(&link->asks, ask);
+	ssh_session_feed(link->session, LINK_COMMAND, calls, n, LINK_ASK_MAX, LINK_ASK_LIMIT,
+			 on_asked, ask);
+}
+
+gboolean
+link_is_busy(const struct link *link)
+{
+	return link->asks.length >= LINK_ASKS;
+}
+
+static void
+fail_asks(struct link *link)
+{
+	struct ask *ask;
+	while ((ask = g_queue_pop_head(&link->asks)))
+		ask_fail(ask, "it is no longer connected");
 }
 
 /* --- the name --- */
@@ -373,6 +408,7 @@ link_free(struct link *link)
 	ev_timer_stop(link->loop, &link->limit);
 	lane_forget(link->resolving);
 	ssh_session_free(link->session);
+	fail_asks(link);
 	varlink_buffer_clear(&link->in);
 	g_strfreev(link->addresses);
 	g_strfreev(link->host_keys);

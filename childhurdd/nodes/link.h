@@ -11,6 +11,7 @@
 #include <json-glib/json-glib.h>
 
 #include "childhurdd/system/lane.h"
+#include "service/varlink.h"
 #include "ssh/step.h"
 
 #define LINK_RESOLVE_LIMIT 10000 /* ms for the name's address, and for known_hosts */
@@ -19,7 +20,9 @@
 #define LINK_BYTES_MAX	   (16 * 1024 * 1024) /* from one node, within: */
 #define LINK_BYTES_PERIOD  10000	      /* ms */
 #define LINK_STEP_LIMIT	   10000 /* ms for each step to the login: connection, banner, keys, login */
-#define LINK_REPORT_LIMIT  10000 /* ms for reports to arrive */
+#define LINK_ASK_LIMIT	   10000	     /* ms for an answer to come */
+#define LINK_ASK_MAX	   (4 * 1024 * 1024) /* bytes of an answer */
+#define LINK_ASKS	   16		     /* calls at a time */
 /* Where sshd has a forced command for our key, it runs that instead. */
 #define LINK_COMMAND "childhurdctl bridge --read-only"
 
@@ -46,19 +49,22 @@ typedef void (*link_list_fn)(struct link *link, JsonObject *parameters, double t
 /* The link has ended, or was not made; called once. May free the link. */
 typedef void (*link_end_fn)(struct link *link, const GError *error, void *data);
 
-/* The reports of link_report have arrived, or not. */
-typedef void (*link_reported_fn)(struct link *link, gboolean arrived, void *data);
+/* The answer to a call: a reply or an error of the daemon there, borrowed. NULL: error has the
+ * reason. */
+typedef void (*link_answer_fn)(const struct varlink_message *answer, const GError *error,
+			       void *data);
 
 /* Connect. lane: where the name is looked up. Calls nothing back before it returns. */
 struct link *link_new(struct ev_loop *loop, struct lane *lane, const struct link_spec *spec,
 		      link_list_fn list, link_end_fn end, void *data);
 /*
  * Send calls, each ended by a NUL, through another bridge; n bytes in all, which are copied. For a
- * link that has got a list, and that is not reporting. reported is called once, later, unless the
- * link ends.
+ * link that has got a list. answer gets the answer to the first one. It is called once, within
+ * LINK_ASK_LIMIT or when the link is freed, and not before this returns.
  */
-void link_report(struct link *link, const char *calls, gsize n, link_reported_fn reported);
-gboolean link_is_reporting(const struct link *link);
+void link_ask(struct link *link, const char *calls, gsize n, link_answer_fn answer, void *data);
+/* Are LINK_ASKS calls under way? */
+gboolean link_is_busy(const struct link *link);
 /* Ends it; nothing is called any more. NULL is allowed. */
 void link_free(struct link *link);
 

@@ -158,6 +158,36 @@ nodes_all(const struct nodes *nodes)
 	return nodes->all;
 }
 
+const struct node *
+nodes_find(const struct nodes *nodes, const char *name)
+{
+	for (guint i = 0; i < nodes->all->len; i++) {
+		const struct node *node = g_ptr_array_index(nodes->all, i);
+		if (!strcmp(node->name, name))
+			return node;
+	}
+	return NULL;
+}
+
+void
+nodes_ask(struct nodes *nodes, const struct node *node, const char *method, JsonObject *parameters,
+	  link_answer_fn answer, void *data)
+{
+	struct nodes_entry *entry = node->data;
+	g_autofree char *call = varlink_call(method, parameters, FALSE);
+	const char *why = node->state != NODE_CONNECTED || !entry->link ? node->why
+			  : link_is_busy(entry->link) ? "too many calls are under way to it"
+						      : NULL;
+	if (node->state == NODE_CONNECTED && entry->link && !why) {
+		link_ask(entry->link, call, strlen(call) + 1, answer, data);
+		return;
+	}
+	g_autoptr(GError) error =
+	    g_error_new(LINK_ERROR, LINK_ERROR_ANSWER, "it is %s%s%s", node_state_name(node),
+			why ? ": " : "", why ? why : "");
+	answer(NULL, error, data);
+}
+
 void
 nodes_append(const struct nodes *nodes, GArray *list, GPtrArray *owners)
 {

@@ -9,6 +9,7 @@
 #include <ev.h>
 #include <glib.h>
 
+#include "childhurdd/nodes/link.h"
 #include "childhurdd/nodes/node.h"
 #include "childhurdd/system/lane.h"
 #include "childhurdd/system/writer.h"
@@ -48,6 +49,17 @@ gboolean nodes_known(const struct nodes *nodes);
 
 /* All nodes, of struct node, in the order of the configuration. */
 const GPtrArray *nodes_all(const struct nodes *nodes);
+
+/* The node of that name; NULL: there is none. */
+const struct node *nodes_find(const struct nodes *nodes, const char *name);
+
+/*
+ * Pass a call on to a node's daemon, over a bridge for reading only. parameters are taken over.
+ * answer gets a reply or an error of that daemon, or else the reason; it is called once, perhaps
+ * from within, and within LINK_ASK_LIMIT.
+ */
+void nodes_ask(struct nodes *nodes, const struct node *node, const char *method,
+	       JsonObject *parameters, link_answer_fn answer, void *data);
 
 /*
  * Append the guests of all nodes to list, of struct published_guest. Their strings live as long as

@@ -42,6 +42,7 @@ struct nodes_entry {
 	struct holding *holding; /* NULL: no guest was held yet */
 	const char *held_at;	 /* the address that is for; interned */
 	ev_timer look;		 /* while a guest is held */
+	gboolean reporting;
 };
 
 /* nodes_world.c: the operations that are not a test's. */

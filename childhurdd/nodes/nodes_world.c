@@ -50,21 +50,24 @@ on_alarm(struct ev_loop *loop, ev_timer *watcher, int revents)
 
 /* Reports that do not arrive are made again. */
 static void
-on_reported(struct link *link, gboolean arrived, void *data)
+on_reported(const struct varlink_message *answer, const GError *error, void *data)
 {
 	struct nodes_entry *entry = data;
-	if (!arrived && entry->holding)
+	entry->reporting = FALSE;
+	if ((!answer || answer->error) && entry->holding)
 		holding_forget(entry->holding);
 }
 
 static void
 report(struct nodes_entry *entry)
 {
-	if (!entry->link || !entry->listed || link_is_reporting(entry->link))
-		return;
+	if (!entry->link || !entry->listed || entry->reporting)
+		return; /* one after the other: a later one must not arrive first */
 	g_autoptr(GByteArray) calls = holding_reports(entry->holding, entry->nodes->name);
-	if (calls)
-		link_report(entry->link, (const char *)calls->data, calls->len, on_reported);
+	if (!calls)
+		return;
+	entry->reporting = TRUE;
+	link_ask(entry->link, (const char *)calls->data, calls->len, on_reported, entry);
 }
 
 static void

@@ -7,6 +7,7 @@
 #define SERVICE_CONTROL_HIRD_H
 
 #include <glib.h>
+#include <json-glib/json-glib.h>
 #include <sys/types.h>
 
 #include "offload/published.h"
@@ -110,6 +111,11 @@ struct control_finding {
 	const char *text;
 };
 
+/* answer NULL: why there is none. error: its name, if it is an error; else NULL. All are borrowed.
+ */
+typedef void (*control_answer_fn)(JsonObject *answer, const char *error, const char *why,
+				  void *done_data);
+
 /* A guest that may get no further build. */
 struct control_hold {
 	const char *guest;
@@ -174,6 +180,11 @@ struct control_hird {
 	/* Connect to the guest's serial line; the caller closes the descriptor. -1: error has the
 	 * reason; G_IO_ERROR_WOULD_BLOCK if there is a connection already, as QEMU takes one. */
 	int (*console)(void *data, const char *name, GError **error);
+	/* Pass a call on to the daemon of a node; parameters are taken over. done is called once,
+	 * at once or later, with its reply, or with the name and parameters of its error, or with
+	 * the reason why there is no answer. FALSE: no such node. NULL: there are none. */
+	gboolean (*ask_node)(void *data, const char *node, const char *method,
+			     JsonObject *parameters, control_answer_fn done, void *done_data);
 	/* Coordinators elsewhere, each by its name: one begins to follow the machines, or its
 	 * connection ends; FALSE: there are too many. The guests that they must hold, *n of them,
 	 * borrowed. A report of one: so many slots of the guest have a build, the others are

@@ -202,7 +202,10 @@ void method_console(struct request *request);
 /* control/machines.c */
 void method_machines(struct request *request);
 void method_held(struct request *request);
+
+/* control/nodes.c */
 void method_nodes(struct request *request);
+void method_ask_node(struct request *request);
 
 /* control/daemon.c */
 void method_metrics(struct request *request);

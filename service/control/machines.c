@@ -193,20 +193,6 @@ follow(struct request *request, const char *coordinator)
 }
 
 void
-method_nodes(struct request *request)
-{
-	const struct control_hird *hird = &request->client->control->hird;
-	gsize n = 0;
-	const struct control_node *nodes = hird->nodes ? hird->nodes(hird->data, &n) : NULL;
-	JsonArray *all = json_array_new();
-	for (gsize i = 0; i < n; i++)
-		json_array_add_object_element(all, node_json(&nodes[i]));
-	JsonObject *o = json_object_new();
-	json_object_set_array_member(o, "nodes", all);
-	request_reply(request, o, FALSE);
-}
-
-void
 method_machines(struct request *request)
 {
 	const struct control_hird *hird = &request->client->control->hird;

@@ -284,6 +284,7 @@ static const struct method {
     {CONTROL_INTERFACE, "Screenshot", method_screenshot, READS},
     {CONTROL_INTERFACE, "Machines", method_machines, READS},
     {CONTROL_INTERFACE, "Nodes", method_nodes, READS},
+    {CONTROL_INTERFACE, "AskNode", method_ask_node, READS},
     {CONTROL_INTERFACE, "Ssh", method_ssh, READS},
     {CONTROL_INTERFACE, "Check", method_check, READS},
     {CONTROL_INTERFACE, "Metrics", method_metrics, READS},

@@ -53,7 +53,7 @@ BED_TEST(test_described_methods)
 		varlink_message_free(m);
 		n++;
 	}
-	g_assert_cmpint(n, ==, 23);
+	g_assert_cmpint(n, ==, 24);
 }
 
 BED_TEST(test_unknown)

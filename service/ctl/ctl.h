@@ -58,6 +58,7 @@ enum ctl_option {
 	CTL_OPTION_SHA512 = 1 << 14,
 	CTL_OPTION_CONFIG = 1 << 15,
 	CTL_OPTION_READ_ONLY = 1 << 16,
+	CTL_OPTION_NODES = 1 << 18,
 	/* No option: with --host the verb runs on that host as a whole. */
 	CTL_THERE = 1 << 17,
 };
@@ -73,6 +74,7 @@ struct ctl {
 	guint n_arguments;
 	gboolean json, all, wait, now, cold, follow, terminal, force;
 	gboolean autostart; /* all guests that are configured with autostart */
+	gboolean nodes;	    /* those of all nodes, too */
 	gboolean read_only;
 	int escape;	/* the character */
 	double timeout; /* s; 0: none */
@@ -252,6 +254,17 @@ GPtrArray *ctl_table(const enum ctl_column *wanted, guint n, const struct ctl_ro
 GPtrArray *ctl_expand(struct ctl *ctl, int *status, GError **error);
 /* The name of the only guest that the first argument matches; the caller frees. */
 char *ctl_only_name(struct ctl *ctl, GError **error);
+
+/* --- elsewhere.c --- */
+
+/*
+ * The reply to method, List or Status, for n names; 0: for all guests. The guests of a name
+ * NODE/NAME are asked of that node and, with --nodes, those of all nodes. They follow those of this
+ * host, with NODE/ before their names. A node that does not answer to --nodes is reported on
+ * stderr, and sets *status.
+ */
+struct varlink_message *ctl_guests(struct ctl *ctl, const char *method, const char *const *names,
+				   guint n, int *status, GError **error);
 
 /* --- progress.c --- */
 

@@ -2,16 +2,25 @@
 /* childhurdctl list, and the guests that the names on a command line match. */
 #include "service/ctl/ctl.h"
 
+#include <string.h>
+
 /* --- names --- */
 
 /* Add the guests that argument (NULL: all) matches to names, unless they are in known, which has
  * the names as a set. */
 static gboolean
-expand_one(struct ctl *ctl, const char *argument, GPtrArray *names, GHashTable *known,
+expand_one(struct ctl *ctl, const char *argument, GPtrArray *names, GHashTable *known, int *status,
 	   GError **error)
 {
+	if (argument && strchr(argument, '/') && !(ctl->verb->options & CTL_OPTION_NODES)) {
+		g_set_error(error, CTL_ERROR, CTL_USAGE,
+			    "%s: is a guest of a node; childhurdctl --host [USER@]HOST %s does it "
+			    "there",
+			    argument, ctl->verb->name);
+		return FALSE;
+	}
 	ctl_auto_message reply =
-	    ctl_call(ctl, "org.childhurd.List", ctl_names(&argument, argument ? 1 : 0), error);
+	    ctl_guests(ctl, "org.childhurd.List", &argument, argument ? 1 : 0, status, error);
 	if (!reply)
 		return FALSE;
 	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
@@ -31,11 +40,11 @@ ctl_expand(struct ctl *ctl, int *status, GError **error)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GHashTable) known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	if (!ctl->n_arguments && !expand_one(ctl, NULL, names, known, error))
+	if (!ctl->n_arguments && !expand_one(ctl, NULL, names, known, status, error))
 		return NULL;
 	for (guint i = 0; i < ctl->n_arguments; i++) {
 		GError *why = NULL;
-		if (expand_one(ctl, ctl->arguments[i], names, known, &why))
+		if (expand_one(ctl, ctl->arguments[i], names, known, status, &why))
 			continue;
 		if (why->code == CTL_NO_DAEMON) {
 			g_propagate_error(error, why);
@@ -91,19 +100,21 @@ print_table(GPtrArray *guests)
 int
 ctl_list(struct ctl *ctl, GError **error)
 {
+	int status = CTL_DONE;
 	ctl_auto_message reply =
-	    ctl_call(ctl, "org.childhurd.List",
-		     ctl_names((const char *const *)ctl->arguments, ctl->n_arguments), error);
+	    ctl_guests(ctl, "org.childhurd.List", (const char *const *)ctl->arguments,
+		       ctl->n_arguments, &status, error);
 	if (!reply)
 		return CTL_FAILED;
-	if (ctl->json)
-		return ctl_print_json(reply);
 	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
-	if (guests->len)
+	if (ctl->json)
+		ctl_print_json(reply);
+	else if (guests->len)
 		print_table(guests);
 	else
 		puts("no guest is configured; add a [guest NAME] to childhurd.ini (see "
 		     "childhurd.ini(5)) and reload");
-	ctl_say_unwritten(reply);
-	return CTL_DONE;
+	if (!ctl->json)
+		ctl_say_unwritten(reply);
+	return status;
 }

@@ -21,9 +21,10 @@ static int show_help(struct ctl *ctl, GError **error);
 /* In the order of the help. The options of ssh stand before NAME; all words after NAME belong to
  * the command. */
 static const struct ctl_verb verbs[] = {
-    {"list", "[NAME...]", "show all guests, a line each", CTL_OPTION_JSON, 0, MANY, ctl_list},
-    {"status", "[NAME...]", "show guests in full, or all in short", CTL_OPTION_JSON, 0, MANY,
-     ctl_status},
+    {"list", "[NAME...]", "show all guests, a line each", CTL_OPTION_JSON | CTL_OPTION_NODES, 0,
+     MANY, ctl_list},
+    {"status", "[NAME...]", "show guests in full, or all in short",
+     CTL_OPTION_JSON | CTL_OPTION_NODES, 0, MANY, ctl_status},
     {"top", "[NAME...]", "show all guests, each second, until q", 0, 0, MANY, ctl_top},
     {"start", "NAME...|--all|--autostart", "start guests",
      CTL_OPTION_ALL | CTL_OPTION_AUTOSTART | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY,
@@ -175,6 +176,8 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	    {CTL_OPTION_CONFIG,
 	     {"config", 0, 0, G_OPTION_ARG_FILENAME, &ctl->config,
 	      "The daemon's configuration, if it is not the default one", "FILE"}},
+	    {CTL_OPTION_NODES,
+	     {"nodes", 0, 0, G_OPTION_ARG_NONE, &ctl->nodes, "The guests of all nodes, too", NULL}},
 	    {CTL_OPTION_READ_ONLY,
 	     {"read-only", 0, 0, G_OPTION_ARG_NONE, &ctl->read_only,
 	      "Refuse everything that changes something", NULL}},
@@ -317,9 +320,11 @@ take_arguments(struct ctl *ctl, char **words, GError **error)
 		words++;
 	ctl->arguments = words;
 	ctl->n_arguments = g_strv_length(words);
-	if (ctl->all + ctl->autostart + (ctl->n_arguments > 0) > 1)
+	if (ctl->all + ctl->autostart + ctl->nodes + (ctl->n_arguments > 0) > 1)
 		usage_error(error, "either %s or names, not both",
-			    ctl->autostart ? "--all or --autostart" : "--all");
+			    ctl->nodes	     ? "--nodes"
+			    : ctl->autostart ? "--all or --autostart"
+					     : "--all");
 	else if (ctl->n_arguments < verb->least && !ctl->all && !ctl->autostart) {
 		g_autofree char *missing = argument_word(verb, ctl->n_arguments);
 		usage_error(error, "%s is missing: childhurdctl %s %s", missing, verb->name,

@@ -104,6 +104,8 @@ static const struct {
 } errors[] = {
     {"org.childhurd.NoSuchGuest", "%n: there is no such guest; childhurdctl list shows all",
      CTL_FAILED},
+    {"org.childhurd.NoSuchNode", "%n: there is no such node; childhurdctl node list shows all",
+     CTL_FAILED},
     {"org.childhurd.NotPossible", "%n: %w", CTL_FAILED},
     {"org.childhurd.NotKept",
      "%n: it is done, but not kept: a daemon that is started now would not know it: %w; it is "

@@ -199,9 +199,13 @@ print_brief(JsonObject *details)
 static int
 print_status(struct ctl *ctl, GPtrArray *names, GError **error)
 {
+	/* ctl_expand has reported already which nodes do not answer, and named the guests of all
+	 * others. */
+	int ignored = CTL_DONE;
+	ctl->nodes = FALSE;
 	ctl_auto_message reply =
-	    ctl_call(ctl, "org.childhurd.Status",
-		     ctl_names((const char *const *)names->pdata, names->len), error);
+	    ctl_guests(ctl, "org.childhurd.Status", (const char *const *)names->pdata, names->len,
+		       &ignored, error);
 	if (!reply)
 		return CTL_FAILED;
 	if (ctl->json)

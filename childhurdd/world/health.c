@@ -322,8 +322,9 @@ connect_as(struct health *h, const char *user, ssh_session_ready_fn ready,
 	   ssh_session_closed_fn closed)
 {
 	const struct config_guest *guest = h->guest;
+	gboolean at_own_port = !h->restored || h->lenient;
 	struct ssh_session_spec spec = {
-	    .address = h->restored ? SECRETS_ADDRESS : config_guest_reached_at(guest),
+	    .address = at_own_port ? config_guest_reached_at(guest) : SECRETS_ADDRESS,
 	    .port = h->restored ? h->restored : guest->ssh_port,
 	    .user = user,
 	    .private_key = h->key,

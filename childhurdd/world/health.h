@@ -83,7 +83,7 @@ void health_set_clock(struct health *health);
 /*
  * The guest runs from a saved state, with the clock and the random state of then. Instead of a
  * probe, the clock is set (to `clock`, if it has one) and /dev/urandom is stirred with this host's
- * randomness, through this port of the host: EVENT_STIRRED. If that is not possible, it is
+ * randomness, through this port of SECRETS_ADDRESS: EVENT_STIRRED. If that is not possible, it is
  * EVENT_PROBE_FAILED, and tried again. The session stays. health_ask begins to probe, with a
  * look at the guest's own port; the coordinator's user has logged in before the save. Call it at
  * once after health_new: a session from before the restore is dead.

@@ -51,6 +51,8 @@ record_read(const char *path)
 	/* that holds until a person says otherwise */
 	record.kept.warm_failures =
 	    (int)json_object_get_int_member_with_default(o, "warm-failures", 0);
+	/* a persistent disk has them */
+	record.coordinators = strings_of(json_object_get_member(o, "coordinators"));
 	g_autofree char *boot = process_boot();
 	if (g_strcmp0(json_object_get_string_member_with_default(o, "boot", "?"), boot))
 		return record;
@@ -80,7 +82,6 @@ record_read(const char *path)
 	}
 	record.guest = strings_of(json_object_get_member(o, "guest"));
 	record.host_keys = strings_of(json_object_get_member(o, "host-keys"));
-	record.coordinators = strings_of(json_object_get_member(o, "coordinators"));
 	return record;
 }
 

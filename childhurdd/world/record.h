@@ -19,7 +19,7 @@ struct record {
 };
 
 /* Read path. known is FALSE if the file is missing, unreadable, damaged, or from an earlier boot of
- * the host, of which only warm_failures counts. */
+ * the host, of which only warm_failures and coordinators count. */
 struct record record_read(const char *path);
 void record_clear(struct record *record);
 /* The file's text; caller frees. */

@@ -447,6 +447,7 @@ world_free(struct world *r)
 	childhurd_free(r->c);
 	g_clear_pointer(&r->message, g_bytes_unref);
 	g_strfreev(r->host_keys);
+	g_strfreev(r->coordinators_made);
 	g_strfreev(r->coordinators);
 	g_free(r->directory);
 	g_free(r->disk);

@@ -16,6 +16,7 @@ start_with_earlier_keys(struct world *r, const char *why, char **host_keys)
 			    "write them, so a clean stop may be all that it takes",
 			    why);
 	tell_hird(r, FALSE, text);
+	r->earlier_keys = TRUE;
 	if (!host_keys)
 		return;
 	g_strfreev(r->host_keys);

@@ -51,7 +51,9 @@ struct world {
 	struct lane_job *reading; /* reads message */
 	struct lane_job *discard; /* deletes the disk */
 	char **host_keys;
-	char **coordinators; /* marks of those whose keys it gets; NULL: none are known */
+	char **coordinators_made; /* marks of those whose keys these are; NULL: none */
+	gboolean earlier_keys;	  /* ... and that are not on its disk */
+	char **coordinators;	  /* ... that its QEMU, or the one before, was started with */
 	/* QEMU */
 	struct hypervisor_qemu qemu; /* uuid is the guest's, whether QEMU runs or not */
 	struct hypervisor_call *call;

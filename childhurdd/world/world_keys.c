@@ -242,9 +242,10 @@ keys_ended(struct world *r)
 	r->coordinator_key = g_steal_pointer(&keys->coordinator_key);
 	r->signing_key = g_steal_pointer(&keys->signing_key);
 	r->have_keys = TRUE;
-	if (!keys->late) { /* else what the guest takes may be as it was */
-		g_strfreev(r->coordinators);
-		r->coordinators = g_steal_pointer(&keys->marks);
+	r->earlier_keys = keys->late; /* what the guest takes may be as it was */
+	if (!keys->late) {
+		g_strfreev(r->coordinators_made);
+		r->coordinators_made = g_steal_pointer(&keys->marks);
 	}
 	keys_end(r);
 	r->host->ops->publish(r->host->hird); /* from now on it can be published */
@@ -302,16 +303,6 @@ on_delivered(void *data, const GError *late)
 		keys_ended(r);
 }
 
-/* The texts of the signing keys of coordinators elsewhere. Caller frees with g_strfreev. */
-static char **
-read_signing_keys(struct guix_job *job)
-{
-	for (char **key = job->others; *key; key += 2)
-		if (*key[1] != '(')
-			lane_touch("signing-key", key[1]);
-	return coordinators_read((const char *const *)job->others, job->complaints);
-}
-
 /* Make the files that a coordinator's guest needs, and the key by which the coordinator reaches
  * it. */
 static void
@@ -324,7 +315,7 @@ exchange_work(void *data)
 	if (!job->guix)
 		return;
 	lane_touch("Guix's", job->guix);
-	g_auto(GStrv) keys = read_signing_keys(job);
+	g_auto(GStrv) keys = coordinators_read((const char *const *)job->others, job->complaints);
 	job->authorizes = signing_possible(job->guix);
 	job->made = (job->authorizes || *keys || job->has_acl) &&
 		    signing_make(job->guix, (const char *const *)keys, &job->signing, &job->error);

@@ -374,6 +374,10 @@ world_launch_now(struct world *r)
 	if (r->kvm != r->boots_kvm) /* this boot will take another time than the stored ones */
 		childhurd_boots_forget(r->c);
 	r->boots_kvm = r->kvm;
+	if (!r->earlier_keys) {
+		g_strfreev(r->coordinators);
+		r->coordinators = g_strdupv(r->coordinators_made);
+	}
 	world_console_start(r);
 	hypervisor_forget(r->call);
 	r->call =

@@ -58,9 +58,10 @@ place_of(const struct world *r)
 	    .loop = r->host->loop, .lane = r->files, .hypervisor = r->host->hypervisor};
 }
 
-/* A digest of all that is put into the guest. Caller frees. */
+/* A digest of all that is put into the guest; coordinators: the marks of those whose keys it has.
+ * Its secret root may have been made anew since. Caller frees. */
 static char *
-secrets_digest(const struct world *r)
+secrets_digest(const struct world *r, char *const *coordinators)
 {
 	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
 	gsize size;
@@ -69,9 +70,9 @@ secrets_digest(const struct world *r)
 		g_checksum_update(sum, bytes, (gssize)size);
 	for (char **key = r->host_keys; key && *key; key++)
 		g_checksum_update(sum, (const guchar *)*key, (gssize)strlen(*key) + 1);
-	/* What is in the guest, although its secret root may have been made anew meanwhile. */
-	for (char **mark = r->coordinators; mark && *mark; mark++)
-		g_checksum_update(sum, (const guchar *)*mark, (gssize)strlen(*mark) + 1);
+	for (; coordinators && *coordinators; coordinators++)
+		g_checksum_update(sum, (const guchar *)*coordinators,
+				  (gssize)strlen(*coordinators) + 1);
 	return g_strdup(g_checksum_get_string(sum));
 }
 
@@ -132,7 +133,7 @@ world_warm_find(struct world *r)
 {
 	struct warm_place place = place_of(r);
 	struct domain_spec domain = world_domain(r);
-	g_autofree char *secrets = secrets_digest(r);
+	g_autofree char *secrets = secrets_digest(r, r->coordinators_made);
 	struct warm_spec spec = {&domain, secrets, guest_of(r)->prepare_command};
 	job_end(&r->warm->job);
 	r->warm->job = warm_find(&place, &spec, on_found, r);
@@ -322,7 +323,7 @@ save(struct world *r)
 	struct warm_life *w = r->warm;
 	struct warm_place place = place_of(r);
 	struct domain_spec domain = world_domain(r);
-	g_autofree char *secrets = secrets_digest(r);
+	g_autofree char *secrets = secrets_digest(r, r->coordinators);
 	struct warm_spec spec = {&domain, secrets, guest_of(r)->prepare_command};
 	w->stands = is_persistent(r);
 	w->job = warm_save(&place, &spec, &r->qemu, w->stands, on_saved, r);

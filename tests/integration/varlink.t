@@ -141,8 +141,8 @@ is($described->{description}, $text, 'the description is the one in the sources'
 ($described) = $v->call("$own.GetInterfaceDescription", { interface => $own });
 my $theirs = Varlink->new($socket, $described->{description});
 is_deeply($theirs->{interfaces}{$own}, $v->{interfaces}{$own}, 'org.varlink.service is described as in its specification');
-like(Childhurd::slurp('service/ctl/main.c'), qr/\{"$_",/, "$_ is a verb of childhurdctl")
-    for map { lc } grep { !/^(?:List|Status|ReadOnly)$/ } @methods;
+like(join('', map { Childhurd::slurp("service/ctl/$_.c") } qw(main node)), qr/\{"$_",/, "$_ is a verb of childhurdctl, or a task of its verb node")
+    for map { lc } grep { !/^(?:List|Status|ReadOnly|Nodes)$/ } @methods;
 
 my ($list) = $v->call("$hird.List", {});
 is(scalar @{ $list->{guests} }, 2, 'List');
@@ -183,6 +183,11 @@ utime time, time + 1, $d->{file};
 is((grep { $_->{text} =~ $changed } @{ $check->{findings} }), 1, '... and says when it may have not');
 my ($reload) = $v->call("$hird.Reload", {});
 is_deeply($reload->{messages}, ['nothing has changed'], 'Reload');
+Childhurd::spew("$d->{state}/nodes/key", 'no key');
+is(fails("$hird.Invite", {}), 'InviteFailed', 'Invite, with what is no key in its place');
+unlink "$d->{state}/nodes/key";
+my ($invite) = $v->call("$hird.Invite", {});
+like($invite->{ssh_key}, qr/^ssh-ed25519 \S+ childhurd@\Q$invite->{name}\E$/, 'Invite');
 
 is(fails("$hird.Drain",   { names => ['here'] }), '', 'Drain');
 is(fails("$hird.Undrain", { names => ['here'] }), '', 'Undrain');

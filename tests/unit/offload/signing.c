@@ -629,6 +629,72 @@ another_daemon_is_waited_for_and_named(void)
 	tear_down();
 }
 
+static void
+other_hosts_keys_are_in_a_guests_list_alone(void)
+{
+	g_autoptr(GError) error = NULL;
+	struct signing signing = {0};
+	const char *const others[] = {KEY("5"), KEY("6"), KEY("5"), KEY("2"), NULL};
+	const char *const bad[] = {KEY("5"), "(public-key (ecc (curve Ed25519) (q #00#)))", NULL};
+
+	set_up();
+	g_autofree char *before = get(acl);
+	g_assert_true(signing_make(folder, others, &signing, &error));
+	g_assert_no_error(error);
+	for (const char *letter = "12356"; *letter; letter++) {
+		g_autofree char *end = g_strdup_printf("B39%c#", *letter);
+		g_assert_cmpuint(count(signing.acl, end), ==, 1);
+	}
+	g_autofree char *after = get(acl);
+	g_assert_cmpstr(before, ==, after);
+	g_assert_true(signing_make(folder, NULL, &signing, &error)); /* they are taken away */
+	g_assert_cmpuint(count(signing.acl, "B395#"), ==, 0);
+	g_assert_false(signing_make(folder, bad, &signing, &error));
+	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX);
+	signing_clear(&signing);
+	tear_down();
+}
+
+static void
+a_host_without_guix_adds_nothing(void)
+{
+	g_autoptr(GError) error = NULL;
+	struct signing signing = {0};
+	const char *const others[] = {KEY("5"), NULL};
+
+	g_assert_true(signing_make("/nonexistent/guix", others, &signing, &error));
+	g_assert_no_error(error);
+	g_assert_true(g_str_has_prefix(signing.public_key, "(public-key"));
+	g_assert_cmpuint(count(signing.acl, "(entry"), ==, 1);
+	g_assert_cmpuint(count(signing.acl, "B395#"), ==, 1);
+	g_assert_true(signing_make("/nonexistent/guix", NULL, &signing, &error));
+	g_assert_cmpuint(count(signing.acl, "(entry"), ==, 0);
+	g_assert_true(g_str_has_prefix(signing.acl, "(acl"));
+	signing_clear(&signing);
+}
+
+static void
+the_hosts_key_is_shown_on_one_line(void)
+{
+	g_autoptr(GError) error = NULL;
+
+	set_up();
+	put(public, "(public-key\n (ecc\n  (curve Ed25519)\n  (q #00AB#)\n  )\n )\n");
+	g_autofree char *line = signing_host_key(folder, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(line, ==, "(public-key (ecc (curve Ed25519) (q #00AB#)))");
+	put(public, "no key");
+	g_assert_null(signing_host_key(folder, &error));
+	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX);
+	g_clear_error(&error);
+	g_assert_null(signing_host_key("/nonexistent/guix", &error));
+	g_assert_no_error(error);
+	g_assert_true(signing_is_key(KEY("1")));
+	g_assert_false(signing_is_key("(public-key (ecc (curve Ed25519) (q #00AB#)))"));
+	g_assert_false(signing_is_key(""));
+	tear_down();
+}
+
 #define TEST(name, function) g_test_add_func("/signing/" name, function)
 
 int
@@ -639,6 +705,10 @@ main(int argc, char **argv)
 	     a_guest_gets_a_pair_of_its_own_and_the_host_s_list);
 	TEST("a-key-is-authorized-once-and-nothing-is-lost",
 	     a_key_is_authorized_once_and_nothing_is_lost);
+	TEST("other-hosts-keys-are-in-a-guests-list-alone",
+	     other_hosts_keys_are_in_a_guests_list_alone);
+	TEST("a-host-without-guix-adds-nothing", a_host_without_guix_adds_nothing);
+	TEST("the-hosts-key-is-shown-on-one-line", the_hosts_key_is_shown_on_one_line);
 	TEST("only-a-key-of-guix-shape-is-authorized", only_a_key_of_guix_shape_is_authorized);
 	TEST("a-key-has-limits", a_key_has_limits);
 	TEST("a-list-has-limits", a_list_has_limits);

@@ -33,6 +33,7 @@ test_round_trip(void)
 					 .restarts = 7},
 				.kvm = TRUE,
 				.boots = {9000, 8000},
+				.coordinators = g_strsplit("farm 12ab|other 34cd", "|", -1),
 				.guest = g_strsplit("cpus|2|features|", "|", -1)};
 	g_autofree char *text = record_text(&record);
 	g_autofree char *path = place(text);
@@ -42,6 +43,8 @@ test_round_trip(void)
 	g_assert_cmpmem(read.boots, sizeof read.boots, record.boots, sizeof record.boots);
 	g_assert_true(
 	    g_strv_equal((const char *const *)read.guest, (const char *const *)record.guest));
+	g_assert_true(g_strv_equal((const char *const *)read.coordinators,
+				   (const char *const *)record.coordinators));
 	record_clear(&read);
 	record_clear(&record);
 	g_remove(path);
@@ -66,16 +69,20 @@ test_damaged(void)
 	g_assert_false(record_read("/nonexistent/state").known);
 }
 
-/* Warm starts stay off until an operator says otherwise, also after a reboot of the host. */
+/* Warm starts stay off until an operator says otherwise, and keys stay on a disk, also after a
+ * reboot of the host. */
 static void
 test_earlier_boot(void)
 {
 	g_autofree char *path =
-	    place("{\"boot\": \"another\", \"served\": 4, \"warm-failures\": 2}");
+	    place("{\"boot\": \"another\", \"served\": 4, \"warm-failures\": 2, "
+		  "\"coordinators\": [\"farm 12ab\"]}");
 	struct record read = record_read(path);
 	g_assert_false(read.known);
 	g_assert_cmpint(read.kept.warm_failures, ==, 2);
 	g_assert_cmpint(read.kept.served, ==, 0);
+	g_assert_cmpstr(read.coordinators[0], ==, "farm 12ab");
+	record_clear(&read);
 	g_remove(path);
 }
 

@@ -550,6 +550,66 @@ test_host_keys(struct place *place, gconstpointer data)
 	g_assert_nonnull(error);
 }
 
+#define FARM  "ssh-ed25519 AAAAfarm farm"
+#define OTHER "ssh-rsa AAAAother"
+
+/* The offload key's line with these lines below it. */
+static char *
+with_lines(struct place *place, const char *lines)
+{
+	g_autofree char *public = g_strconcat(place->offload, ".pub", NULL);
+	g_autofree char *own = NULL;
+
+	g_assert_true(g_file_get_contents(public, &own, NULL, NULL));
+	return g_strconcat(own, lines, NULL);
+}
+
+static void
+test_shared(struct place *place, gconstpointer data)
+{
+	const char *const both[] = {FARM, OTHER, NULL}, *const one[] = {OTHER, NULL};
+	const char *const user = "/etc/ssh/authorized_keys.d/offloading";
+
+	place->spec.shared = "offloading";
+	place->spec.shared_keys = both;
+	ensure(place);
+	assert_names(place, MADE);
+	g_autofree char *alone = with_lines(place, "");
+	g_autofree char *first = with_lines(place, FARM "\n" OTHER "\n");
+	g_assert_true(has(place, user, first));
+	g_assert_true(has(place, "/etc/ssh/authorized_keys.d/root", alone));
+
+	place->spec.shared_keys = one; /* one is taken away */
+	ensure(place);
+	g_autofree char *second = with_lines(place, OTHER "\n");
+	g_assert_true(has(place, user, second));
+
+	place->spec.shared_keys = NULL;
+	ensure(place);
+	g_assert_true(has(place, user, alone));
+}
+
+/* A persistent disk keeps a file that is not sent any more. */
+static void
+test_shared_user_gone(struct place *place, gconstpointer data)
+{
+	const char *const keys[] = {FARM, NULL};
+
+	place->spec.shared = "offloading";
+	place->spec.shared_keys = keys;
+	ensure(place);
+	place->users[0] = place->spec.shared = "builder";
+	ensure(place);
+	g_assert_true(has(place, "/etc/ssh/authorized_keys.d/offloading", ""));
+	g_autofree char *lines = with_lines(place, FARM "\n");
+	g_assert_true(has(place, "/etc/ssh/authorized_keys.d/builder", lines));
+
+	place->users[0] = place->spec.shared = "offloading"; /* and back */
+	ensure(place);
+	g_assert_true(has(place, "/etc/ssh/authorized_keys.d/offloading", lines));
+	g_assert_true(has(place, "/etc/ssh/authorized_keys.d/builder", ""));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -563,6 +623,8 @@ main(int argc, char **argv)
 	TEST("an-extra-file-may-become-a-folder", test_file_becomes_folder);
 	TEST("extra-files-win-over-made-ones", test_extra_wins);
 	TEST("accounts-that-are-not-configured-any-more-lose-the-key", test_users);
+	TEST("keys-of-other-hosts-come-and-go", test_shared);
+	TEST("an-account-that-other-hosts-had-is-emptied", test_shared_user_gone);
 	TEST("what-a-killed-daemon-left-is-repaired", test_repaired);
 	TEST("killed-at-any-moment-nothing-is-half", test_killed);
 	TEST("wrong-modes-are-refused-with-what-fixes-them", test_modes);

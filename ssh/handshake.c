@@ -264,7 +264,7 @@ check_host_key(struct ssh_session *session, GError **error)
 	g_autofree char *print = fingerprint(theirs);
 	return failed(error,
 		      session_error(session, SESSION_ERROR_IMPOSTOR,
-				    "an impostor answers: its host key is %s, %s was %s", print,
+				    "an impostor answers: its host key is %s, %s %s", print,
 				    session->key_source, expected->len ? expected->str : "none"));
 }
 

@@ -363,7 +363,7 @@ ssh_session_new(struct ev_loop *loop, const struct ssh_session_spec *spec,
 	session->private_key = g_strdup(spec->private_key);
 	session->host_keys = g_strdupv(spec->host_keys);
 	session->peer = g_strdup(spec->peer ? spec->peer : "the guest");
-	session->key_source = g_strdup(spec->key_source ? spec->key_source : "injected");
+	session->key_source = g_strdup(spec->key_source ? spec->key_source : "injected was");
 	session->limits = spec->limits;
 	session->ready = ready;
 	session->closed = closed;

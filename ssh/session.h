@@ -24,7 +24,7 @@ struct ssh_session_spec {
 	char **host_keys; /* acceptable "TYPE BASE64" lines; only their algorithms are negotiated */
 	struct ssh_limits limits;
 	const char *peer;	/* the other end's name in messages; NULL: "the guest" */
-	const char *key_source; /* where host_keys are from; NULL: "injected" */
+	const char *key_source; /* where host_keys are from; NULL: "injected was" */
 };
 
 /*

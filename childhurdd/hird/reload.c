@@ -301,7 +301,6 @@ load_work(void *data)
 		return;
 	}
 	g_auto(GStrv) keys = coordinators_signing_keys(config);
-	lane_touch("signing keys", "of [coordinator NAME]");
 	g_strfreev(coordinators_read((const char *const *)keys, load->messages));
 	load->config = config;
 }

@@ -204,7 +204,7 @@ connect_next(struct link *link)
 	    .host_keys = link->host_keys,
 	    .limits = {LINK_STEP_LIMIT, LINK_STEP_LIMIT, LINK_STEP_LIMIT, LINK_STEP_LIMIT},
 	    .peer = "the node",
-	    .key_source = link->host_key ? "configured" : "known",
+	    .key_source = link->host_key ? "configured was" : "known was",
 	};
 	link->session = ssh_session_new(link->loop, &spec, on_ready, on_closed, link);
 }

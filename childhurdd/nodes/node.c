@@ -105,7 +105,7 @@ failure_text(struct node *node, gboolean was_connected)
 static void
 set_state(struct node *node, enum node_state state)
 {
-	if (node->state == state && node->since)
+	if (node->state == state)
 		return;
 	node->state = state;
 	node->since = node->ops->wall(node);
@@ -122,6 +122,7 @@ node_new(const struct config_node *config, const struct node_ops *ops, void *dat
 	node->name = g_strdup(config->name);
 	node->retry = node->lost = -1;
 	node->skew = NAN;
+	node->since = ops->wall(node);
 	node_configure(node, config);
 	return node;
 }
@@ -155,7 +156,7 @@ try(struct node *node)
 void
 node_begin(struct node *node, struct offers *offers)
 {
-	set_state(node, NODE_CONNECTING);
+	node->begun = TRUE;
 	node->offers = offers;
 	node->lost = now(node) + node->lost_after;
 	try(node);
@@ -272,6 +273,18 @@ lead_elsewhere(struct node *node)
 	changed(node, TRUE, NULL);
 }
 
+/* A person who reloads may have removed what was in the way. */
+static void
+try_soon(struct node *node)
+{
+	if (node->linked) {
+		set_alarm(node);
+		return;
+	}
+	node->tries = 0;
+	try(node);
+}
+
 gboolean
 node_configure(struct node *node, const struct config_node *config)
 {
@@ -286,10 +299,10 @@ node_configure(struct node *node, const struct config_node *config)
 	node->port = config->port;
 	node->address = g_intern_string(config->address); /* published lists in other threads */
 	set_lost_after(node, config->lost_after);
-	if (elsewhere && node->since)
+	if (elsewhere && node->begun)
 		lead_elsewhere(node);
-	else if (node->since)
-		set_alarm(node);
+	else if (node->begun)
+		try_soon(node);
 	if (readdressed && node->offers)
 		changed(node, TRUE, NULL);
 	return other;

@@ -53,7 +53,8 @@ struct node {
 	gint64 lost_after;
 
 	enum node_state state;
-	gint64 since;	       /* when it came into this state, wall clock µs */
+	gint64 since; /* when it came into this state, wall clock µs */
+	gboolean begun;
 	gboolean linked;       /* there is a link, or one is being made */
 	gint64 connected;      /* ms, when the present or last link had its first list */
 	gint64 retry, lost;    /* ms, when that is due; -1: it is not */
@@ -78,8 +79,8 @@ void node_refuse(struct node *node, const GError *error);
 void node_broke(struct node *node, const GError *error);
 /* The time that was asked for has come. */
 void node_alarm(struct node *node);
-/* Apply another configuration of the same name. The link is made anew only if it leads elsewhere.
- * TRUE: something has changed. */
+/* Apply another configuration of the same name. The link is made anew only if it leads elsewhere;
+ * if there is none, it is tried at once. TRUE: something has changed. */
 gboolean node_configure(struct node *node, const struct config_node *config);
 
 /* How a guest of the node is to be listed. */

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "childhurdd/system/lane.h"
 #include "offload/signing_key.h"
 
 gboolean
@@ -47,6 +48,7 @@ read_file(const char *file, char **why)
 {
 	g_autoptr(GError) error = NULL;
 	g_autofree char *text = NULL;
+	lane_touch("signing-key", file);
 	if (!signing_read_key(file, &text, &error))
 		*why = g_strdup(error->message);
 	else if (!text)

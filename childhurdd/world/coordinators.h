@@ -21,7 +21,7 @@ char **coordinators_ssh_keys(const struct config *config);
 /* NAME, SIGNING-KEY, NAME, SIGNING-KEY ..., as configured. */
 char **coordinators_signing_keys(const struct config *config);
 /* The texts of these keys. complaints, of char *: a sentence for each file that has none, which is
- * left out. Blocks on disk. */
+ * left out. Blocks on disk; in a lane it names each file. */
 char **coordinators_read(const char *const *signing_keys, GPtrArray *complaints);
 
 /* What identifies each with its keys: "NAME DIGEST". */

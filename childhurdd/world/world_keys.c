@@ -303,16 +303,6 @@ on_delivered(void *data, const GError *late)
 		keys_ended(r);
 }
 
-/* The texts of the signing keys of coordinators elsewhere. Caller frees with g_strfreev. */
-static char **
-read_signing_keys(struct guix_job *job)
-{
-	for (char **key = job->others; *key; key += 2)
-		if (*key[1] != '(')
-			lane_touch("signing-key", key[1]);
-	return coordinators_read((const char *const *)job->others, job->complaints);
-}
-
 /* Make the files that a coordinator's guest needs, and the key by which the coordinator reaches
  * it. */
 static void
@@ -325,7 +315,7 @@ exchange_work(void *data)
 	if (!job->guix)
 		return;
 	lane_touch("Guix's", job->guix);
-	g_auto(GStrv) keys = read_signing_keys(job);
+	g_auto(GStrv) keys = coordinators_read((const char *const *)job->others, job->complaints);
 	job->authorizes = signing_possible(job->guix);
 	job->made = (job->authorizes || *keys || job->has_acl) &&
 		    signing_make(job->guix, (const char *const *)keys, &job->signing, &job->error);

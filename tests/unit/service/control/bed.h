@@ -45,6 +45,8 @@ struct bed {
 	void (*shot_done)(GBytes *png, const GError *error, void *data);
 	void *shot_data;
 	void (*check_done)(gboolean, const struct control_finding *, gsize, void *data);
+	control_invite_fn invite_done;
+	void *invite_data;
 	void *check_data;
 };
 
@@ -183,6 +185,14 @@ bed_check(void *data,
 }
 
 static inline void
+bed_invite(void *data, control_invite_fn done, void *done_data)
+{
+	struct bed *bed = data;
+	bed->invite_done = done;
+	bed->invite_data = done_data;
+}
+
+static inline void
 bed_listen(struct bed *bed, const char *group)
 {
 	g_autoptr(GError) error = NULL;
@@ -207,7 +217,8 @@ bed_begin(struct bed *bed)
 	    .commands = g_string_new(NULL),
 	    .pid = 42,
 	    .hird = {bed, bed_names, bed_describe, bed_command, bed_kept, bed_unwritten, bed_reload,
-		     bed_machines, NULL, bed_screenshot, bed_metrics, bed_check, NULL, NULL},
+		     bed_machines, NULL, bed_screenshot, bed_metrics, bed_check, NULL, bed_invite,
+		     NULL},
 	};
 	for (int i = 0; i < BED_GUESTS; i++)
 		bed->names[i] = bed->guests[i].name;

@@ -596,9 +596,10 @@ ask_as_nobody(const char *path, int out, const char *const *methods)
 
 BED_TEST(test_nobody)
 {
-	static const char *const methods[] = {
-	    "List",    "Status", "Machines", "Wait",  "Events",	 "Log",	   "Start", "Stop",
-	    "Restart", "Reset",	 "Sleep",    "Drain", "Undrain", "Reload", "List",  NULL};
+	static const char *const methods[] = {"List",  "Status", "Machines", "Wait",	"Events",
+					      "Log",   "Start",	 "Stop",     "Restart", "Reset",
+					      "Sleep", "Drain",	 "Undrain",  "Reload",	"Invite",
+					      "List",  NULL};
 	int ends[2], status;
 	if (geteuid() != 0) {
 		g_test_skip("only root can become nobody");
@@ -629,7 +630,7 @@ BED_TEST(test_nobody)
 	for (int i = 0; methods[i]; i++) {
 		gboolean denied = strstr(lines[i], "org.childhurd.PermissionDenied") != NULL;
 		g_assert_true(g_str_has_prefix(lines[i], methods[i]));
-		if (denied != (i >= 6 && i <= 13))
+		if (denied != (i >= 6 && i <= 14))
 			g_error("%s", lines[i]);
 		if (denied && !strstr(lines[i], "childhurd-admin"))
 			g_error("%s does not name the group", lines[i]);

@@ -44,7 +44,7 @@ BED_TEST(test_described_methods)
 		g_autofree char *name = g_strndup(*line + 7, strcspn(*line + 7, "("));
 		gboolean alone = !strcmp(name, "Metrics") || !strcmp(name, "Check") ||
 				 !strcmp(name, "Machines") || !strcmp(name, "Nodes") ||
-				 !strcmp(name, "Reload");
+				 !strcmp(name, "Reload") || !strcmp(name, "Invite");
 		peer_call(peer, name, alone ? "\"nothing\":7" : "\"names\":7,\"name\":7", "");
 		struct varlink_message *m = peer_next(peer);
 		g_assert_nonnull(m);
@@ -559,7 +559,7 @@ BED_TEST(test_wait_parameters)
 	assert_silence(peer);
 }
 
-/* --- Ssh, Metrics, Check --- */
+/* --- Ssh, Metrics, Check, Invite --- */
 
 BED_TEST(test_ssh)
 {
@@ -593,6 +593,32 @@ BED_TEST(test_check)
 	peer_end(peer);
 	bed_settle(bed);
 	bed->check_done(TRUE, findings, 1, bed->check_data);
+	peer_begin(peer, bed);
+}
+
+BED_TEST(test_invite)
+{
+	const struct control_invitation bare = {"farm", "ssh-ed25519 AAAA farm", NULL};
+	const struct control_invitation whole = {"farm", "ssh-ed25519 AAAA farm", "(public-key)"};
+	g_autoptr(GError) error = g_error_new(G_IO_ERROR, G_IO_ERROR_FAILED, "key: no key");
+	peer_call(peer, "Invite", "", "");
+	assert_silence(peer);
+	bed->invite_done(&bare, NULL, bed->invite_data);
+	assert_next(peer, "{\"name\":\"farm\",\"ssh_key\":\"ssh-ed25519 AAAA farm\","
+			  "\"signing_key\":null}");
+	peer_call(peer, "Invite", "", "");
+	assert_silence(peer);
+	bed->invite_done(&whole, NULL, bed->invite_data);
+	assert_next_like(peer, "{*\"signing_key\":\"(public-key)\"}");
+	peer_call(peer, "Invite", "", "");
+	assert_silence(peer);
+	bed->invite_done(NULL, error, bed->invite_data);
+	assert_next(peer, "InviteFailed {\"why\":\"key: no key\"}");
+	peer_call(peer, "Invite", "", "");
+	assert_silence(peer);
+	peer_end(peer); /* its client is gone by then */
+	bed_settle(bed);
+	bed->invite_done(&bare, NULL, bed->invite_data);
 	peer_begin(peer, bed);
 }
 
@@ -873,6 +899,7 @@ main(int argc, char **argv)
 			test_unknown_parameters);
 	g_test_add_func("/control/ssh-is-told-what-it-needs", test_ssh);
 	g_test_add_func("/control/figures-are-openmetrics", test_metrics);
+	g_test_add_func("/control/an-invitation-comes-later-or-fails", test_invite);
 	g_test_add_func("/control/a-check-is-answered-when-it-has-ended", test_check);
 	g_test_add_func("/control/names-may-be-patterns-in-the-order-of-the-configuration",
 			test_names);

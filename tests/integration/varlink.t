@@ -201,6 +201,7 @@ is(fails("$hird.Undrain", { names => ['there'] }), '', '... and when it can');
 is(fails("$hird.NoSuch", {}), "$own.MethodNotFound",     'no such method');
 is(fails('org.other.List', {}), "$own.InterfaceNotFound", 'no such interface');
 is(fails("$hird.Status", { names => ['x*'] }), 'NoSuchGuest', 'no such guest');
+is(fails("$hird.AskNode", { node => 'x', method => "$hird.List" }), 'NoSuchNode', 'no such node');
 is(fails("$hird.Screenshot", { name => 'there' }), 'NotPossible', 'a picture of one that is stopped');
 is(fails("$hird.Wait", { names => ['there'], state => 'ready' }), 'WaitFailed', 'waiting for one that is stopped');
 is(fails("$hird.Wait", { names => ['here'], state => 'stopped', timeout => 0.01 }), 'TimedOut', 'waiting for what does not happen');
@@ -270,7 +271,9 @@ $v->{seen}{"$hird.ReadOnly"} = delete $reader->{seen}{"$hird.ReadOnly"};
 
 is(fails("$hird.Held", { coordinator => 'farm', name => 'here', number => 1, builds => 0 }), '', 'Held');
 
-# Console is an upgrade, and has a test of its own.
-my @unseen = grep { !$v->{seen}{"$hird.$_"} && !/^Console/ } @methods, $text =~ /^error (\w+)/mg;
+is(fails("$hird.Nodes", {}), '', 'Nodes');
+
+# AskNode takes a node; nodes.t has one. Console is an upgrade, and has a test of its own.
+my @unseen = grep { !$v->{seen}{"$hird.$_"} && !/^Console|^AskNode$/ } @methods, $text =~ /^error (\w+)/mg;
 is("@unseen", '', 'every method and every error was seen, and each answer was as described');
 done_testing;

@@ -216,9 +216,18 @@ bed_begin(struct bed *bed)
 		       {"gamma", "failed", -1}},
 	    .commands = g_string_new(NULL),
 	    .pid = 42,
-	    .hird = {bed, bed_names, bed_describe, bed_command, bed_kept, bed_unwritten, bed_reload,
-		     bed_machines, NULL, bed_screenshot, bed_metrics, bed_check, NULL, bed_invite,
-		     NULL},
+	    .hird = {.data = bed,
+		     .names = bed_names,
+		     .describe = bed_describe,
+		     .command = bed_command,
+		     .kept = bed_kept,
+		     .unwritten = bed_unwritten,
+		     .reload = bed_reload,
+		     .machines = bed_machines,
+		     .screenshot = bed_screenshot,
+		     .metrics = bed_metrics,
+		     .check = bed_check,
+		     .invite = bed_invite},
 	};
 	for (int i = 0; i < BED_GUESTS; i++)
 		bed->names[i] = bed->guests[i].name;

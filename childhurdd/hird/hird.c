@@ -402,7 +402,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->host.acceleration = kvm_new(loop, config->state_directory, h->host.qemu_user);
 	h->metrics = metrics_new();
 	h->metrics_file = metrics_file_new(loop, METRICS_FILE_PERIOD, hird_metrics, h);
-	h->selfcheck = selfcheck_new(loop, hird_unwritten, h);
+	h->selfcheck = selfcheck_new(loop, hird_findings, h);
 	selfcheck_loaded(h->selfcheck, config);
 	if (h->host.qemu_user && h->host.qemu_user->note)
 		g_warning("%s", h->host.qemu_user->note);

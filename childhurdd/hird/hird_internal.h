@@ -72,6 +72,9 @@ struct control_hird hird_serve(struct hird *hird);
 /* The files of guests and daemon that cannot be written, each with the reason; data: the hird.
  * NULL-terminated; caller frees with g_strfreev. */
 char **hird_unwritten(void *data);
+/* findings.c: what check reports beside childhurdd --check, as its lines; data: the hird. Caller
+ * frees. */
+char *hird_findings(void *data);
 /* The metrics as a text; data: the hird. Caller frees. */
 char *hird_metrics(void *data);
 

@@ -13,7 +13,7 @@ struct waiter {
 
 struct selfcheck {
 	struct ev_loop *loop;
-	char **(*unwritten)(void *data);
+	char *(*known)(void *data);
 	void *data;
 	char *file;
 	GPtrArray *files;    /* of char *: the configuration's, and the folder of drop-ins */
@@ -23,11 +23,11 @@ struct selfcheck {
 };
 
 struct selfcheck *
-selfcheck_new(struct ev_loop *loop, char **(*unwritten)(void *data), void *data)
+selfcheck_new(struct ev_loop *loop, char *(*known)(void *data), void *data)
 {
 	struct selfcheck *check = g_new0(struct selfcheck, 1);
 	check->loop = loop;
-	check->unwritten = unwritten;
+	check->known = known;
 	check->data = data;
 	check->files = g_ptr_array_new_with_free_func(g_free);
 	check->waiters = g_array_new(FALSE, FALSE, sizeof(struct waiter));
@@ -109,20 +109,16 @@ answer(struct selfcheck *check, gboolean good, GArray *findings)
 	}
 }
 
-/* What the daemon cannot write, as texts that the caller frees. */
-static GPtrArray *
-add_unwritten(const struct selfcheck *check, GArray *findings)
+/* Add what the daemon itself knows; text: lines as of --check. TRUE: no problem is among them. */
+static gboolean
+add_known(char *text, GArray *findings)
 {
-	GPtrArray *texts = g_ptr_array_new_with_free_func(g_free);
-	g_auto(GStrv) whys = check->unwritten(check->data);
-	for (char **why = whys; *why; why++) {
-		char *text = g_strconcat(
-		    *why, "; once that is fixed the daemon writes it without being told", NULL);
-		struct control_finding finding = {"problem", text};
-		g_ptr_array_add(texts, text);
-		g_array_append_val(findings, finding);
-	}
-	return texts;
+	g_autoptr(GArray) known = selfcheck_parse(text);
+	gboolean good = TRUE;
+	for (guint i = 0; i < known->len; i++)
+		good &= !!strcmp(g_array_index(known, struct control_finding, i).result, "problem");
+	g_array_append_vals(findings, known->data, known->len);
+	return good;
 }
 
 static void
@@ -154,10 +150,11 @@ on_end(struct child *child, int status, const char *output, const GError *error,
 			    "reload applies it"};
 		g_array_append_val(findings, finding);
 	}
-	g_autoptr(GPtrArray) unwritten = add_unwritten(check, findings);
+	g_autofree char *lines = check->known(check->data);
+	gboolean good = add_known(lines, findings);
 	check->child = NULL;
 	child_free(child);
-	answer(check, !error && status == 0 && !unwritten->len, findings);
+	answer(check, good && !error && status == 0, findings);
 }
 
 void

@@ -21,10 +21,8 @@ typedef void (*selfcheck_fn)(gboolean good, const struct control_finding *findin
 			     void *data);
 
 struct selfcheck;
-/* unwritten(data) returns the files that the daemon cannot write, with the reasons, for the
- * findings; selfcheck frees it with g_strfreev. */
-struct selfcheck *selfcheck_new(struct ev_loop *loop, char **(*unwritten)(void *data), void *data);
-/* Also ends a running check, without answers. NULL is allowed. */
+/* known: what the daemon itself knows, as lines of --check; selfcheck frees it. */
+struct selfcheck *selfcheck_new(struct ev_loop *loop, char *(*known)(void *data), void *data);
 void selfcheck_free(struct selfcheck *check);
 
 /* The daemon has read this configuration: check its main file, and add a note if that has changed

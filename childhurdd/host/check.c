@@ -414,6 +414,7 @@ hostcheck_run(const struct config *config, FILE *out)
 	check_guix(&c);
 	hostcheck_guix(config, &findings);
 	hostcheck_coordinators(config, &findings);
+	hostcheck_nodes(config, &findings);
 	qemu_user_free(c.user);
 	return c.good;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The parts of `--check` beside programs, folders and guests: is there memory and disk for all
  * guests (check_room.c), do builds reach them (check_guix.c), and coordinators elsewhere
- * (check_coordinators.c)? */
+ * (check_coordinators.c), and are those of nodes reached (check_nodes.c)? */
 #ifndef CHILDHURDD_HOST_CHECK_PARTS_H
 #define CHILDHURDD_HOST_CHECK_PARTS_H
 
@@ -31,5 +31,9 @@ void hostcheck_guix(const struct config *config, const struct findings *findings
 /* Do the guests listen where coordinators, here and elsewhere, look for them, and are the keys of
  * those elsewhere in order? */
 void hostcheck_coordinators(const struct config *config, const struct findings *findings);
+
+/* Are the guests of the nodes reached where they are published? Asks the name server, and takes
+ * some seconds for each node that does not answer. */
+void hostcheck_nodes(const struct config *config, const struct findings *findings);
 
 #endif

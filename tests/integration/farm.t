@@ -89,6 +89,24 @@ for my $name (@nodes) {
     is(Childhurd::slurp($out), "offloading\n", "the coordinator's key leads into $name/a, as the user for builds");
 }
 
+# --- what people see ---
+{
+    my $all = $d{farm}->ctl('list', '--nodes');
+    is($d{farm}{status}, 0, 'list --nodes');
+    like($all, qr{^n1/a +ready .*^n2/a +ready }ms, '... has the guests of all nodes, as their own daemons show them');
+    like($d{farm}->ctl('list', 'n2/*'), qr{\ANAME.*\nn2/a +ready[^\n]*\n\z}, 'list NODE/NAME, a pattern');
+    like($d{farm}->ctl('status', 'n1/a'), qr{^n1/a: ready.*^  console }ms, 'status NODE/NAME');
+    is(decode_json($d{farm}->ctl('status', '--json', 'n1/a'))->{guests}[0]{guest}{name}, 'n1/a', '... and as JSON');
+    like($d{farm}->ctl('status', 'n1/b'), qr/b: there is no such guest/, 'an error of the node');
+    is($d{farm}{status}, 1, '... is one here');
+    like($d{farm}->ctl('status', 'n3/b'), qr/n3: there is no such node; childhurdctl node list shows all/, 'no such node');
+    like($d{farm}->ctl('stop', 'n1/a'), qr{n1/a: is a guest of a node; childhurdctl --host \[USER\@\]HOST stop does it there}, 'other verbs say where they work');
+    my $check = $d{farm}->ctl('check');
+    like($check, qr{^ok +node n1: connected, 1 of its guests is ready$}m, 'check: the node');
+    like($check, qr{^ok +node n2: the port of n2/a is reached at 10\.77\.0\.3$}m, '... and the way to its guest');
+    like($d{n1}->ctl('check'), qr{^ok +farm: 1 of 1 guests listen where others reach them$}m, 'check on a node');
+}
+
 # --- builds on each node while the other is drained, and stopped ---
 for my $name (@nodes) {
     my ($other) = grep { $_ ne $name } @nodes;
@@ -131,6 +149,13 @@ node_is('n2', 'connecting', '... and one that is dead in one direction');
 node_is($_, 'lost', "$_ is lost") for @nodes;
 unlisted($_, "... and its guest off the list") for @nodes;
 like($d{farm}->machines, qr/\(port 1\)/, '... but builds wait for them');
+{
+    my $check = $d{farm}->ctl('check');
+    like($check, qr{^problem +node n1: is lost: .*; }m, '... which check reports');
+    like($check, qr{^problem +node n2: the port of n2/a, 10022 at 10\.77\.0\.3, is not reached: }m, '... with the port');
+    like($d{farm}->ctl('list', '--nodes'), qr/n1: it is lost: /, '... and list --nodes');
+    is($d{farm}{status}, 1, '... as an error');
+}
 like($d{farm}->ctl('events'), qr/node n1: lost: no answer for 5s; its guest is off the list/, '... and that is an event');
 is($d{n2}->state('a'), 'ready', 'the node goes on by itself');
 $d{n1}->ctl('undrain', 'a');
@@ -190,6 +215,7 @@ $d{n1}->start;
 node_is('n1', 'connected', 'a node an hour ahead is connected');
 ok($d{farm}->wait_until(60, 'the skew', sub { abs((node('n1')->{skew} // 0) - 3600) < 60 }), '... and the difference is shown') or diag explain node('n1');
 listed('n1', '... and its guest is listed');
+like($d{farm}->ctl('check'), qr{^note +node n1: its clock is 3\d\d\d s ahead of this host's}m, '... and noted by check');
 $d{n1}->end;
 delete $d{n1}{environment};
 $d{n1}->start;

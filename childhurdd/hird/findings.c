@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What only a running daemon can tell to check: files that it cannot write, and its nodes. */
+#include <math.h>
+#include <string.h>
+
+#include "childhurdd/hird/hird_internal.h"
+#include "config/base/text.h"
+
+#define SKEW_NOTED 30 /* s; guix offload status warns of less */
+
+static void add(GString *lines, const char *result, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+static void
+add(GString *lines, const char *result, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	g_autofree char *text = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
+	g_autofree char *line = text_line(text, ' ');
+	g_string_append_printf(lines, "%-8s %s\n", result, line);
+}
+
+static void
+add_node(GString *lines, const struct node *node)
+{
+	const struct offers *offers = node->offers;
+	if (node->state != NODE_CONNECTED) {
+		add(lines, "problem", "node %s: is %s: %s; the manual says more of that message",
+		    node->name, node_state_name(node), node->why ? node->why : "not tried yet");
+		return;
+	}
+	if (offers->version && strcmp(offers->version, CHILDHURD_VERSION))
+		add(lines, "note",
+		    "node %s: runs childhurdd %s, and this is %s; versions may differ by one: "
+		    "update the older one soon",
+		    node->name, offers->version, CHILDHURD_VERSION);
+	if (fabs(node->skew) > SKEW_NOTED)
+		add(lines, "note",
+		    "node %s: its clock is %.0f s %s this host's; let both follow a time server",
+		    node->name, fabs(node->skew), node->skew > 0 ? "ahead of" : "behind");
+	add(lines, "ok", "node %s: connected, %u of its guests %s ready", node->name, offers->ready,
+	    offers->ready == 1 ? "is" : "are");
+}
+
+char *
+hird_findings(void *data)
+{
+	const struct hird *h = data;
+	GString *lines = g_string_new(NULL);
+	g_auto(GStrv) whys = hird_unwritten(data);
+	for (char **why = whys; *why; why++)
+		add(lines, "problem",
+		    "%s; once that is fixed the daemon writes it without being told", *why);
+	const GPtrArray *nodes = nodes_all(h->nodes);
+	for (guint i = 0; i < nodes->len; i++)
+		add_node(lines, g_ptr_array_index(nodes, i));
+	return g_string_free(lines, FALSE);
+}

@@ -15,11 +15,11 @@
 #include "ssh/step.h"
 
 #define LINK_RESOLVE_LIMIT 10000 /* ms for the name's address, and for known_hosts */
-#define LINK_ANSWER_LIMIT  20000 /* ms from the login to the first list */
+#define LINK_ANSWER_LIMIT  60000 /* ms from the login to the first list */
 #define LINK_SILENCE	   75000 /* ms without a list: a daemon sends one every CONTROL_BEAT s */
 #define LINK_BYTES_MAX	   (16 * 1024 * 1024) /* from one node, within: */
 #define LINK_BYTES_PERIOD  10000	      /* ms */
-#define LINK_STEP_LIMIT	   10000 /* ms for each step to the login: connection, banner, keys, login */
+#define LINK_STEP_LIMIT	   20000 /* ms for each step to the login: connection, banner, keys, login */
 #define LINK_ASK_LIMIT	   10000	     /* ms for an answer to come */
 #define LINK_ASK_MAX	   (4 * 1024 * 1024) /* bytes of an answer */
 #define LINK_ASKS	   16		     /* calls at a time */

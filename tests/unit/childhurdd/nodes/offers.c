@@ -113,7 +113,7 @@ test_empty(void)
 	offers_unref(offers);
 	assert_refused("{}", "machines: is missing, or not an array");
 	assert_refused("{\"machines\":{}}", "machines: is missing, or not an array");
-	assert_refused("{\"machines\":[7]}", "machines: has something that is not a machine");
+	assert_refused("{\"machines\":[7]}", "machines: has something that is not an object");
 	assert_refused("{\"machines\":[],\"coming\":7}", "coming: *");
 	assert_refused("{\"machines\":[],\"version\":\"1;2\"}",
 		       "version: \"1;2\" is not a version");

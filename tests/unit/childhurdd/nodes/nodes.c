@@ -316,7 +316,7 @@ test_signs(void)
 	while (!strstr(bed.texts->str, "nodes: "))
 		ev_run(bed.loop, EVRUN_ONCE);
 	g_autofree char *expected = g_strdup_printf(
-	    "nodes: 1 signing keys of their guests are in %s/acl now (a/x)\n", bed.guix_folder);
+	    "nodes: 1 signing key of their guests new in %s/acl (a/x)\n", bed.guix_folder);
 	g_assert_nonnull(strstr(bed.texts->str, expected));
 	g_assert_true(acl_has(&bed, "8D156F295D24B0D9"));
 	offer(&bed, "a", "z", SIGNING_KEY); /* known already: once is enough */

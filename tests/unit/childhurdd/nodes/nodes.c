@@ -140,6 +140,7 @@ end(struct bed *bed)
 	lane_free(bed->guix);
 	writer_finish(bed->writer);
 	tasks_finish(bed->files);
+	ev_loop_destroy(bed->loop);
 	g_ptr_array_unref(bed->config.nodes);
 	const char *const argv[] = {"rm", "-r", bed->folder, NULL};
 	g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The host's key as a coordinator. */
-#include "childhurdd/hird/node_key.h"
+#include "childhurdd/nodes/node_key.h"
 
 #include <glib/gstdio.h>
 #include <string.h>

@@ -10,25 +10,35 @@
 
 #define SSH_PORT 22
 
-/* The line's "TYPE BASE64" if it is of that host; else NULL. */
+/* Does the list of patterns exclude the host? libssh does not know that. */
+static gboolean
+is_excluded(const char *patterns, const char *host)
+{
+	g_auto(GStrv) all = g_strsplit(patterns, ",", -1);
+	for (char **pattern = all; *pattern; pattern++)
+		if (**pattern == '!' && g_pattern_match_simple(*pattern + 1, host))
+			return TRUE;
+	return FALSE;
+}
+
+/* The line's "TYPE BASE64" if it is of that host; else NULL. libssh knows spaces only. */
 static char *
 key_of(const char *line, const char *host)
 {
 	struct ssh_knownhosts_entry *entry = NULL;
-	g_autofree char *all = g_strstrip(g_strdup(line));
-	if (!*all || *all == '#' || *all == '@')
+	g_auto(GStrv) pieces = g_strsplit_set(line, " \t\r", -1);
+	g_autoptr(GPtrArray) words = g_ptr_array_new();
+	for (char **piece = pieces; *piece; piece++)
+		if (**piece)
+			g_ptr_array_add(words, *piece);
+	char **word = (char **)words->pdata;
+	if (words->len < 3 || *word[0] == '#' || *word[0] == '@' || is_excluded(word[0], host))
 		return NULL;
-	gboolean is_its = ssh_known_hosts_parse_line(host, all, &entry) == SSH_OK && entry;
+	g_autofree char *bare = g_strdup_printf("%s %s %s", word[0], word[1], word[2]);
+	gboolean is_its = ssh_known_hosts_parse_line(host, bare, &entry) == SSH_OK && entry;
 	if (entry)
 		ssh_knownhosts_entry_free(entry);
-	g_auto(GStrv) words = is_its ? g_strsplit_set(all, " \t", -1) : NULL;
-	g_autoptr(GPtrArray) kept = g_ptr_array_new();
-	for (char **word = words; word && *word; word++)
-		if (**word)
-			g_ptr_array_add(kept, *word);
-	return kept->len < 3
-		   ? NULL
-		   : g_strdup_printf("%s %s", (char *)kept->pdata[1], (char *)kept->pdata[2]);
+	return is_its ? g_strdup_printf("%s %s", word[1], word[2]) : NULL;
 }
 
 char **

@@ -264,9 +264,9 @@ on_signed(void *data, const GError *late)
 	for (guint i = 0; i + 1 < job->keys->len; i++)
 		g_hash_table_add(nodes->signed_for, g_strdup(job->keys->pdata[i]));
 	if (job->added) {
-		g_autofree char *text =
-		    g_strdup_printf("nodes: %u signing keys of their guests are in %s/acl now (%s)",
-				    job->added, job->guix, job->guests->str);
+		g_autofree char *text = g_strdup_printf(
+		    "nodes: %u signing key%s of their guests new in %s/acl (%s)", job->added,
+		    job->added == 1 ? "" : "s", job->guix, job->guests->str);
 		nodes->setup.event(nodes->setup.data, text);
 	}
 	nodes_sign(nodes);

@@ -238,8 +238,8 @@ test_never(void)
 			pass(&bed, 100);
 	}
 	g_assert_nonnull(strstr(bed.texts->str, "node n1: lost: no answer for 2min\n"));
-	g_autofree char *rest =
-	    g_strjoinv("", g_strsplit(bed.texts->str, "node n1: lost: no answer for 2min\n", 2));
+	g_auto(GStrv) parts = g_strsplit(bed.texts->str, "node n1: lost: no answer for 2min\n", 2);
+	g_autofree char *rest = g_strjoinv("", parts);
 	g_assert_cmpstr(rest, ==,
 			"node n1: no link to it: refused\nnode n1: no link to it: no route\n");
 	end(&bed);

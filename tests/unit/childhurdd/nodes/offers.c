@@ -75,7 +75,7 @@ static void
 test_good(void)
 {
 	g_autoptr(GError) error = NULL;
-	g_autofree char *a = machine(NULL, NULL), *b = machine("name", "\"b\"");
+	g_autofree char *a = machine(NULL, NULL);
 	g_autofree char *c = machine("port", "10023");
 	char *at = strstr(c, "\"a\"");
 	at[1] = 'c';
@@ -232,7 +232,6 @@ static void
 test_remember(void)
 {
 	g_autofree char *a = machine(NULL, NULL), *b = machine("name", "\"b\"");
-	g_autofree char *port = g_strdup(strstr(b, "10022"));
 	memcpy(strstr(b, "10022"), "10023", 5);
 	g_autofree char *ready = g_strdup_printf("{\"machines\":[%s,%s]}", b, a);
 	g_autofree char *coming = g_strdup_printf("{\"machines\":[%s],\"coming\":[%s]}", a, b);

@@ -119,8 +119,8 @@ like(run('make', '-s', 'check', 'TESTS=tests/nope'), qr{no such test: tests/nope
 isnt($?, 0, 'and fails');
 
 # --- the guide ---
-my %by_test = map { $_ => 1 } map { slurp($_) =~ /Guide::commands\('([^']+)'\)/g } glob 'tests/integration/*.t tests/lib/*.pm';
-my @blocks  = Guide::blocks();
+my %by_test = map { $_ => 1 } map { slurp($_) =~ /Guide::commands\('([^']+)'[,)]/g } glob 'tests/integration/*.t tests/lib/*.pm';
+my @blocks  = (Guide::blocks(), Guide::blocks('docs/farm.md'));
 cmp_ok(scalar(grep { ($_->{mark} // '') =~ /^run/ } @blocks), '>=', 5, 'docs/guide.md has commands');
 is_deeply([ grep { !($_->{mark} && ($_->{mark} =~ /^run: (.+)/ ? $by_test{$1} : $_->{before} =~ /\(Not run by a test: /)) } @blocks ], [],
     '... and each is run by a test, or says why it is not');

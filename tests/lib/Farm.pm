@@ -5,43 +5,66 @@
 #   my $farm = Farm->new('farm', 'n1', 'n2');
 #   my $n1   = $farm->host('n1');              # address, wrap (runs a command there), sshd
 #   $farm->cut('n1'); $farm->mute('n1'); $farm->slow('n1'); $farm->mend('n1');
+#
+# With Farm->new({ files => 1 }, ...) each host also has an /etc, a /root, a /run and a /var/lib of its own: what the host of the
+# test has there, and what is written there in the test is in memory only. Then the hosts know each other by their names.
 package Farm;
 use strict;
 use warnings;
 use Childhurd ();
+use File::Temp qw(tempdir);
 use POSIX ();
 use Sshd;
 
 my $bridge = 'farm0';
+
+my $OWN_FILES = <<'SH';
+mount -t tmpfs -o mode=755 tmpfs "$1"
+for place in /etc /root /var/lib; do
+	mkdir -p "$1$place/upper" "$1$place/work"
+	mount -t overlay overlay -o "lowerdir=$place,upperdir=$1$place/upper,workdir=$1$place/work" "$place"
+done
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -m 755 /run/sshd
+rm -rf /etc/childhurd /var/lib/childhurd /root/.ssh
+mkdir -m 700 /root/.ssh
+echo 127.0.0.1 localhost > /etc/hosts
+SH
 
 sub ip { system('ip', @_) == 0 or die "ip @_: $?\n" }
 
 # Needs root, and a network of the test's own, as tests/run-one gives it.
 sub new {
     my ($class, @names) = @_;
+    my $options = ref $names[0] ? shift @names : {};
     Childhurd::cannot('hosts of their own take root') if $> != 0;
     Childhurd::cannot('hosts of their own take a network of the test\'s own: run it by prove --exec tests/run-one') unless $ENV{CHILDHURD_NETWORK};
-    my $self = bless { owner => $$, hosts => {} }, $class;
+    my $self = bless { %$options, owner => $$, hosts => {} }, $class;
     ip('link', 'add', $bridge, 'type', 'bridge');
     ip('link', 'set', $bridge, 'up');
     my $n = 0;
     $self->add($_, ++$n) for @names;
+    for my $name ($self->{files} ? @names : ()) {
+        $self->write($name, '/etc/hosts', "127.0.0.1 localhost\n" . join '', map { "$_->{address} $_->{name}\n" } values %{ $self->{hosts} });
+    }
     return $self;
 }
 
 sub add {
     my ($self, $name, $n) = @_;
     pipe my $up, my $say or die "pipe: $!";
+    $self->{folder}{$name} = tempdir('/tmp/childhurd-test-XXXXXX', CLEANUP => 1);
     my $pid = fork // die "fork: $!";
     if (!$pid) {
         POSIX::dup2(fileno $say, 1);
-        exec 'unshare', '--net', '--uts', 'sh', '-c', 'hostname "$0" && echo up && exec sleep 86400', $name;
+        my ($own, $files) = $self->{files} ? ('--mount', $OWN_FILES) : ('--net', '');
+        exec 'unshare', '--net', '--uts', $own, 'sh', '-ec', "${files}hostname \"\$0\"; echo up; exec sleep 86400", $name, $self->{folder}{$name};
         die "unshare: $!";
     }
     close $say;
     defined <$up> or die "$name: no host\n";
     my $host = { name => $name, pid => $pid, address => "10.77.0.$n", link => "farm-$n" };
-    $host->{wrap} = [ 'nsenter', "--net=/proc/$pid/ns/net", "--uts=/proc/$pid/ns/uts", '--' ];
+    $host->{wrap} = [ 'nsenter', "--net=/proc/$pid/ns/net", "--uts=/proc/$pid/ns/uts", $self->{files} ? "--mount=/proc/$pid/ns/mnt" : (), '--' ];
     $self->{hosts}{$name} = $host;
     ip('link', 'add', $host->{link}, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', $pid);
     ip('link', 'set', $host->{link}, 'master', $bridge, 'up');
@@ -50,6 +73,12 @@ sub add {
 }
 
 sub host { my ($self, $name) = @_; return $self->{hosts}{$name} }
+
+# Write a file there.
+sub write {
+    my ($self, $name, $path, $text) = @_;
+    Childhurd::spew("/proc/$self->{hosts}{$name}{pid}/root$path", $text);
+}
 
 # Run a command on that host; dies if it fails.
 sub on {

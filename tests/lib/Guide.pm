@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# The commands of docs/guide.md, for the tests that run them.
+# The commands of docs/guide.md and docs/farm.md, for the tests that run them.
 #
 #   Guide::commands('debian')     # the blocks marked <!-- run: debian -->, in their order
-#   Guide::blocks()               # all: {mark, text, before}; before is the paragraph above the mark
+#   Guide::commands('farm-look', 'docs/farm.md')
+#   Guide::blocks($file)          # all: {mark, text, before}; before is the paragraph above the mark
 package Guide;
 use strict;
 use warnings;
 
 # A block is indented by four spaces and ends at the next line that is not; its mark is in the line above it.
 sub blocks {
-    open my $f, '<', 'docs/guide.md' or die "docs/guide.md: $!\n";
+    my ($file) = @_;
+    $file ||= 'docs/guide.md';
+    open my $f, '<', $file or die "$file: $!\n";
     my ($line, @blocks, $mark, $above, $block);
     my $last = "\n";
     while ($line = <$f>) {
@@ -35,9 +38,9 @@ sub blocks {
 }
 
 sub commands {
-    my ($mark) = @_;
-    my @texts = map { $_->{text} } grep { ($_->{mark} // '') eq "run: $mark" } blocks();
-    die "docs/guide.md has no block marked <!-- run: $mark -->\n" unless @texts;
+    my ($mark, $file) = @_;
+    my @texts = map { $_->{text} } grep { ($_->{mark} // '') eq "run: $mark" } blocks($file);
+    die +($file // 'docs/guide.md') . " has no block marked <!-- run: $mark -->\n" unless @texts;
     return @texts;
 }
 

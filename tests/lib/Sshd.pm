@@ -24,13 +24,14 @@ sub new {
     Childhurd::spew("$dir/sshd_config", <<"END");
 ListenAddress $self->{address}:$self->{port}
 HostKey $dir/host
-AuthorizedKeysFile $dir/authorized_keys
+AuthorizedKeysFile $dir/authorized_keys .ssh/authorized_keys
 StrictModes no
 UsePAM no
 PermitRootLogin yes
 PasswordAuthentication no
 PidFile none
 LogLevel VERBOSE
+Subsystem sftp internal-sftp
 SetEnv PATH=$Childhurd::BUILD:/usr/bin:/bin
 END
     my $name = $self->{port} == 22 ? $self->{address} : "[$self->{address}]:$self->{port}";

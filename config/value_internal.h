@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Shared by the parts of value.h: value.c, value_number.c, value_host.c and value_key.c. */
+/* Shared by the parts of value.h: value.c, value_number.c, value_host.c, value_key.c and
+ * value_repeated.c. */
 #ifndef CONFIG_VALUE_INTERNAL_H
 #define CONFIG_VALUE_INTERNAL_H
 
@@ -19,5 +20,13 @@ char *value_set_ssh_key(const char *text, char **field);
 char *value_set_signing_key(const char *text, const char *folder, char **field);
 /* value_set for a KEY_SIZE, KEY_TIME, KEY_REAL or KEY_INT. */
 char *value_set_number(const struct key *key, const char *text, void *field);
+
+/* value_set for a KEY_MODULE and a KEY_FORWARD, which add one; value_text and value_equal. */
+char *value_add_module(const char *text, const char *folder, GPtrArray **field);
+char *value_modules_text(const GPtrArray *modules);
+gboolean value_modules_equal(const GPtrArray *a, const GPtrArray *b);
+char *value_add_forward(const char *text, GPtrArray **field);
+char *value_forwards_text(const GPtrArray *forwards);
+gboolean value_forwards_equal(const GPtrArray *a, const GPtrArray *b);
 
 #endif

@@ -243,10 +243,9 @@ keys_ended(struct world *r)
 	r->signing_key = g_steal_pointer(&keys->signing_key);
 	r->have_keys = TRUE;
 	r->earlier_keys = keys->late; /* what the guest takes may be as it was */
-	if (!keys->late) {
-		g_strfreev(r->coordinators_made);
-		r->coordinators_made = g_steal_pointer(&keys->marks);
-	}
+	g_strfreev(r->coordinators_made);
+	r->coordinators_made =
+	    keys->late ? g_strdupv(r->coordinators) : g_steal_pointer(&keys->marks);
 	keys_end(r);
 	r->host->ops->publish(r->host->hird); /* from now on it can be published */
 	world_keys_made(r);

@@ -66,10 +66,10 @@ value_set_ssh(const char *text, char **field)
 	const char *at = strchr(text, '@');
 	if (at && at[1] != '[' && strchr(at, ':') != strrchr(at, ':'))
 		return value_wrong(text, "is not clear; an IPv6 address is in brackets, as "
-					 "childhurd@[2001:db8::1] or childhurd@[2001:db8::1]:22");
+					 "farm@[2001:db8::1] or farm@[2001:db8::1]:22");
 	if (!value_split_ssh(text, &user, &host, &port))
 		return value_wrong(text, "is not USER@HOST or USER@HOST:PORT, as "
-					 "childhurd@build1.example.org or root@192.0.2.1:2222");
+					 "farm@build1.example.org or root@192.0.2.1:2222");
 	g_free(*field);
 	*field = g_strdup(text);
 	return NULL;

@@ -304,7 +304,7 @@ session_alive(struct ssh_session *session)
 		return;
 	if (session->counter.in_bytes != session->alive_bytes)
 		session->unanswered = 0;
-	else if (++session->unanswered > SSH_ALIVE_TRIES) {
+	else if (++session->unanswered >= SSH_ALIVE_TRIES) {
 		session_end(session,
 			    session_error(session, SESSION_ERROR_TIMEOUT,
 					  "%s has given no sign of life for %d s", session->peer,

@@ -7,6 +7,9 @@
  * sshd notices a link that is silently dead by its own means, and we do by questions for a sign of
  * life (ssh_session_keep_alive). A daemon that hangs while its host is well is noticed as it stops
  * repeating its list.
+ *
+ * Each list that is taken may make all published files be written. So a node that sends one after
+ * the other is slowed down: of those that come meanwhile the last one counts.
  */
 #include "childhurdd/nodes/link.h"
 
@@ -39,6 +42,10 @@ struct link {
 	gboolean listed;
 	gsize bytes; /* since period */
 	ev_tstamp period;
+	double allowed; /* lists that may be taken at once, at the time `counted` */
+	ev_tstamp counted;
+	char *waiting; /* the newest message that has to wait; NULL: none */
+	ev_timer pace; /* until it is taken */
 	link_list_fn list;
 	link_end_fn end;
 	void *data;
@@ -50,6 +57,7 @@ static void
 finish(struct link *link, const GError *error)
 {
 	ev_timer_stop(link->loop, &link->limit);
+	ev_timer_stop(link->loop, &link->pace);
 	link->end(link, error, link->data);
 }
 
@@ -101,6 +109,46 @@ take_message(struct link *link, const char *text)
 	varlink_message_free(message);
 }
 
+/* How many may be taken now. */
+static double
+count_allowed(struct link *link)
+{
+	ev_tstamp now = ev_now(link->loop);
+	link->allowed += (now - link->counted) * 1000 / LINK_PACE;
+	link->allowed = MIN(link->allowed, LINK_BURST);
+	link->counted = now;
+	return link->allowed;
+}
+
+static void
+on_pace(struct ev_loop *loop, ev_timer *watcher, int revents)
+{
+	struct link *link = watcher->data;
+	g_autofree char *text = g_steal_pointer(&link->waiting);
+	link->allowed = MAX(count_allowed(link) - 1, 0);
+	take_message(link, text);
+}
+
+/* Takes over text. The link may be gone when this returns. */
+static void
+take_in_turn(struct link *link, char *text)
+{
+	g_autofree char *now = NULL;
+	gboolean waits = link->waiting != NULL;
+	if (!waits && count_allowed(link) >= 1) {
+		link->allowed -= 1;
+		now = text;
+		take_message(link, now);
+		return;
+	}
+	g_free(link->waiting);
+	link->waiting = text;
+	if (waits)
+		return;
+	ev_timer_set(&link->pace, (1 - link->allowed) * LINK_PACE / 1000, 0.);
+	ev_timer_start(link->loop, &link->pace);
+}
+
 static gboolean
 is_too_much(struct link *link, gsize n)
 {
@@ -118,23 +166,23 @@ on_bytes(struct ssh_session *session, const char *bytes, gsize n, void *data)
 {
 	struct link *link = data;
 	g_autoptr(GError) error = NULL;
-	const char *text, *newest = NULL;
+	const char *text;
 	if (is_too_much(link, n)) {
 		finish_with(link, LINK_ERROR_ANSWER, "it sends more than %d MiB within %d s",
 			    LINK_BYTES_MAX >> 20, LINK_BYTES_PERIOD / 1000);
 		return;
 	}
 	varlink_buffer_append(&link->in, bytes, n);
-	g_autofree char *kept = NULL;
+	g_autofree char *newest = NULL; /* of several lists the last one counts */
 	while ((text = varlink_buffer_take(&link->in, &error))) {
-		g_free(kept);
-		newest = kept = g_strdup(text); /* of several lists the last one counts */
+		g_free(newest);
+		newest = g_strdup(text);
 	}
 	if (error)
 		finish_with(link, LINK_ERROR_ANSWER, "its list has more than %d MiB",
 			    OFFERS_BYTES_MAX >> 20);
 	else if (newest)
-		take_message(link, newest);
+		take_in_turn(link, g_steal_pointer(&newest));
 }
 
 static void
@@ -390,7 +438,9 @@ link_new(struct ev_loop *loop, struct lane *lane, const struct link_spec *spec, 
 	link->data = data;
 	varlink_buffer_init(&link->in, OFFERS_BYTES_MAX);
 	ev_init(&link->limit, on_limit);
-	link->limit.data = link;
+	ev_init(&link->pace, on_pace);
+	link->limit.data = link->pace.data = link;
+	link->allowed = LINK_BURST;
 	r->link = link;
 	r->host = g_strdup(spec->host);
 	r->host_key = g_strdup(spec->host_key);
@@ -406,6 +456,8 @@ link_free(struct link *link)
 	if (!link)
 		return;
 	ev_timer_stop(link->loop, &link->limit);
+	ev_timer_stop(link->loop, &link->pace);
+	g_free(link->waiting);
 	lane_forget(link->resolving);
 	ssh_session_free(link->session);
 	fail_asks(link);

@@ -19,6 +19,8 @@
 #define LINK_SILENCE	   75000 /* ms without a list: a daemon sends one every CONTROL_BEAT s */
 #define LINK_BYTES_MAX	   (16 * 1024 * 1024) /* from one node, within: */
 #define LINK_BYTES_PERIOD  10000	      /* ms */
+#define LINK_BURST	   20  /* lists from one node that are taken at once, and then one each: */
+#define LINK_PACE	   500 /* ms */
 #define LINK_STEP_LIMIT	   20000 /* ms for each step to the login: connection, banner, keys, login */
 #define LINK_ASK_LIMIT	   10000	     /* ms for an answer to come */
 #define LINK_ASK_MAX	   (4 * 1024 * 1024) /* bytes of an answer */

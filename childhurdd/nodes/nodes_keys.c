@@ -155,8 +155,9 @@ nodes_prepare(struct nodes *nodes)
 	ev_timer_stop(nodes->setup.loop, &nodes->key_again);
 	ev_timer_init(&nodes->key_again, on_key_again, NODES_KEY_AGAIN / 1000., 0.);
 	nodes->key_again.data = nodes;
-	nodes->preparing =
-	    lane_run(nodes->lane, NODES_KEY_LIMIT, prepare_work, on_prepared, preparation_free, p);
+	/* In this lane, because `node invite` makes the same key there. */
+	nodes->preparing = lane_run(nodes->setup.guix, NODES_KEY_LIMIT, prepare_work, on_prepared,
+				    preparation_free, p);
 }
 
 /* --- lists for the next daemon --- */

@@ -59,7 +59,7 @@ my @offers = (
     ['screenshot alpha ',            [qw(a.png b.ini folder guest)],                      'files'],
     ['image ',                           [qw(list fetch add check remove)],                   'what can be done with images'],
     ['node ',                            [qw(invite list)],                                       'what can be done with nodes'],
-    ['node --',                          [qw(--help --host --json --socket)],                 'options of node'],
+    ['node --',                          [qw(--help --host --json --socket)],                       'options of node'],
     ['image fetch debian-',              [qw(debian-amd64 debian-i386)],                      'images'],
     ['image add mine a',                 [qw(a.png)],                                         'files for an image'],
     ['help sc',                      ['screenshot'],                                      "help's verbs"],

@@ -160,8 +160,17 @@ for my $what (sort keys %nonsense) {
     like(substr($c->log, $mark), qr{its 2 guests stay listed for 2s}, '... and the last good list is kept') if $what eq 'a name with a quote';
     like($c->machines, qr{;; real/a\n}, '... the other node stays listed');
 }
+# --- list after list ---
+{
+    my $list = sub { $json->encode({ continues => JSON::PP::true, parameters => { machines => [machine('x', $_[0])], text => undef } }) . "\0" };
+    say_there(join '', map { $list->(2000 + $_ % 2) } 1 .. 10_000);
+    ok(is_state('fake', 'connected'), 'ten thousand lists at once');
+    ok(lists(qr{;; fake/x\n.*\(port 2000\)}s), '... of which the last one counts');
+    like($c->machines, qr{;; real/a\n}, '... and the other node stays listed');
+    say_there('nonsense' . "\0");
+}
 ok(is_state('fake', 'lost'), 'the node is lost when it sends nothing good');
-like($c->log, qr/ node fake: lost: no answer for 2s; its 2 guests are off the list$/m, '... which is reported');
+like($c->log, qr/ node fake: lost: no answer for 2s; its guest is off the list$/m, '... which is reported');
 unlike($c->machines, qr{fake/}, '... and its guests are off the list');
 say_there([machine('x', 2201)]);
 ok(is_state('fake', 'connected'), 'it comes back by itself');

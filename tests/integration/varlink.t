@@ -155,6 +155,8 @@ my $command = "ssh -n -F none -i $ssh->{identity_file} -p $ssh->{port} -l $ssh->
 is(`$command`, "logged in\n", '... and with them one is logged in');
 my ($machines) = $v->call("$hird.Machines", {});
 is($machines->{machines}[0]{name}, 'here', 'Machines');
+my ($nodes) = $v->call("$hird.Nodes", {});
+is_deeply($nodes->{nodes}, [], 'Nodes: it has none');
 my $follower = $v->another;
 $follower->send_call("$hird.Machines", { follow => JSON::PP::true }, more => 1);
 my ($followed, undef, $goes_on) = @{ $follower->answer("$hird.Machines") };

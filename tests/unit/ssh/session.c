@@ -525,6 +525,105 @@ test_idle(void)
 	finish(&trial);
 }
 
+/* --- streams --- */
+
+struct stream {
+	struct result result; /* on_command knows this */
+	GString *head;	      /* the first bytes that came */
+	gsize bytes;
+	gboolean free_session;
+};
+
+static void
+on_bytes(struct ssh_session *session, const char *bytes, gsize n, void *data)
+{
+	struct stream *stream = data;
+
+	stream->bytes += n;
+	g_string_append_len(stream->head, bytes, (gssize)MIN(n, 100));
+	if (!stream->free_session)
+		return;
+	ssh_session_free(session);
+	stream->result.trial->session = NULL;
+	stream->result.trial->over = TRUE;
+}
+
+static void
+run_stream(struct trial *trial, struct stream *stream, const char *command, const char *input,
+	   gsize n)
+{
+	log_in(trial);
+	trial->ends = 0;
+	stream->result.trial = trial;
+	stream->head = g_string_new(NULL);
+	ssh_session_stream(trial->session, command, input, n, on_bytes, on_command, stream);
+	loop_until(trial->loop, &trial->over, 60.);
+	g_assert_true(trial->over);
+}
+
+static void
+stream_end(struct trial *trial, struct stream *stream)
+{
+	g_string_free(stream->head, TRUE);
+	result_clear(&stream->result);
+	finish(trial);
+}
+
+static void
+test_stream(void)
+{
+	static const char input[] = "a\0b";
+	struct trial trial = {.over = FALSE};
+	struct stream stream = {.bytes = 0};
+
+	run_stream(&trial, &stream, "head -c 4; echo oops >&2; exit 3", input, sizeof input);
+	g_assert_no_error(stream.result.error);
+	g_assert_cmpint(stream.result.status, ==, 3);
+	g_assert_cmpstr(stream.result.output, ==, "oops\n");
+	g_assert_cmpuint(stream.bytes, ==, sizeof input);
+	g_assert_cmpmem(stream.head->str, stream.head->len, input, sizeof input);
+	stream_end(&trial, &stream);
+}
+
+/* More than a command may write, while stderr is only kept from its beginning. */
+static void
+test_long_stream(void)
+{
+	struct trial trial = {.over = FALSE};
+	struct stream stream = {.bytes = 0};
+
+	run_stream(&trial, &stream,
+		   "head -c 20000000 /dev/zero; head -c 100000 /dev/zero | tr '\\0' x >&2", NULL,
+		   0);
+	g_assert_no_error(stream.result.error);
+	g_assert_cmpuint(stream.bytes, ==, 20000000);
+	g_assert_cmpuint(strlen(stream.result.output), ==, SSH_SAID_MAX);
+	stream_end(&trial, &stream);
+}
+
+static void
+test_free_in_stream(void)
+{
+	struct trial trial = {.over = FALSE};
+	struct stream stream = {.free_session = TRUE};
+
+	run_stream(&trial, &stream, "echo a; sleep 30", NULL, 0);
+	g_assert_cmpint(stream.result.times, ==, 0); /* nothing is called any more */
+	stream_end(&trial, &stream);
+}
+
+/* A session that dies ends its stream, with the reason. */
+static void
+test_killed_stream(void)
+{
+	struct trial trial = {.over = FALSE};
+	struct stream stream = {.bytes = 0};
+
+	run_stream(&trial, &stream, "kill -KILL $PPID", NULL, 0);
+	g_assert_error(stream.result.error, SESSION_ERROR, SESSION_ERROR_CLOSED);
+	stream_end(&trial, &stream);
+}
+
 static void
 test_impostor(void)
 {
@@ -847,6 +946,10 @@ main(int argc, char **argv)
 	TEST("a-callback-may-free-the-session", test_free_in_command);
 	TEST("a-session-that-dies-ends-its-commands", test_killed);
 	TEST("an-idle-session-never-wakes-the-loop", test_idle);
+	TEST("a-stream-goes-both-ways", test_stream);
+	TEST("a-stream-may-be-long", test_long_stream);
+	TEST("a-stream-may-free-its-session", test_free_in_stream);
+	TEST("a-session-that-dies-ends-its-stream", test_killed_stream);
 	TEST("another-host-key-is-an-impostor", test_impostor);
 	TEST("a-host-key-of-another-kind-is-an-impostor", test_impostor_of_other_kind);
 	TEST("any-of-the-injected-keys-is-good", test_second_key);

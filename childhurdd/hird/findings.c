@@ -25,7 +25,7 @@ static void
 add_node(GString *lines, const struct node *node)
 {
 	const struct offers *offers = node->offers;
-	if (node->state != NODE_CONNECTED) {
+	if (node->state != NODE_CONNECTED || !offers) {
 		add(lines, "problem", "node %s: is %s: %s; the manual says more of that message",
 		    node->name, node_state_name(node), node->why ? node->why : "not tried yet");
 		return;

@@ -102,7 +102,7 @@ serve_nodes(void *data, gsize *n)
 		    .up = up,
 		    .ready = offers && node->state != NODE_LOST ? (int)offers->ready : 0,
 		    .guests = offers ? offers->present : -1,
-		    .builds = up ? offers->builds : -1,
+		    .builds = up && offers ? offers->builds : -1,
 		    .version = offers ? offers->version : NULL,
 		    .skew = up ? node->skew : NAN,
 		    .why = node->why,

@@ -85,10 +85,9 @@ begin_all(struct nodes *nodes, const struct preparation *p, char **texts)
 		if (!entry || entry->begun)
 			continue;
 		entry->begun = TRUE;
-		if (texts && *texts[i])
-			entry->remembered = g_strdup(texts[i]);
-		node_begin(entry->node,
-			   entry->remembered ? offers_recall(entry->node->name, texts[i]) : NULL);
+		const char *text = texts && *texts[i] ? texts[i] : NULL;
+		entry->remembered = g_strdup(text);
+		node_begin(entry->node, text ? offers_recall(entry->node->name, text) : NULL);
 	}
 }
 

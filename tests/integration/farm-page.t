@@ -27,9 +27,7 @@ sub run {
 }
 
 sub works {
-    my ($name, $mark, $what) = @_;
-    my ($commands) = Guide::commands($mark, 'docs/farm.md');
-    $commands =~ s/build1$/$name/m if $mark eq 'farm-guests';
+    my ($name, $commands, $what) = @_;
     my $said = run($name, $commands);
     is($status, 0, "$name: $what") or BAIL_OUT($said);
     return $said;
@@ -61,17 +59,18 @@ END {
 }
 
 # --- the page ---
-works($_, 'farm-guests', 'guests that other hosts reach') for @nodes;
-works('farm', 'farm-invite', 'the invitation goes to the nodes');
-works($_, 'farm-let-in', 'the coordinator is let in') for @nodes;
-works('farm', 'farm-nodes', 'the coordinator gets its nodes');
+my ($guests) = Guide::commands('farm-guests', 'docs/farm.md');
+works($_, $guests =~ s/build1$/$_/mr, 'guests that other hosts reach') for @nodes;
+works('farm', Guide::commands('farm-invite', 'docs/farm.md'), 'the invitation goes to the nodes');
+works($_, Guide::commands('farm-let-in', 'docs/farm.md'), 'the coordinator is let in') for @nodes;
+works('farm', Guide::commands('farm-nodes', 'docs/farm.md'), 'the coordinator gets its nodes');
 for my $name (@nodes) {
     run($name, 'childhurdctl wait --all --for ready --timeout ' . 2 * Childhurd::seconds(180) . 's');
     is($status, 0, "$name: its guests are ready") or diag Childhurd::slurp("$dir/$name.log");
 }
 my $all = sub { my $list = run('farm', 'childhurdctl machines'); 4 == (() = $list =~ m{^ ;; build[12]/childhurd[12]$}mg) };
 ok(eval { Childhurd::limited(60, 'all are listed', $all) }, 'farm lists all four') or diag run('farm', 'childhurdctl node list; childhurdctl machines');
-my $seen = works('farm', 'farm-look', 'look');
+my $seen = works('farm', Guide::commands('farm-look', 'docs/farm.md'), 'look');
 unlike($seen, qr/^problem +node/m, '... check has nothing against the nodes');
 like($seen, qr/^build1 +connected +\S+ +2 of 2 .*^build2 +connected +\S+ +2 of 2 /ms, '... node list has them');
 like($seen, qr{^build1/childhurd1 +ready.*^build2/childhurd2 +ready}ms, '... and list --nodes their guests');

@@ -8,14 +8,17 @@ package Guide;
 use strict;
 use warnings;
 
-# A block is indented by four spaces and ends at the next line that is not; its mark is in the line above it.
+# A block is indented by four spaces and ends at the next line that is not; its mark is in the line above it. What is between
+# fences is to be looked at.
 sub blocks {
     my ($file) = @_;
     $file ||= 'docs/guide.md';
     open my $f, '<', $file or die "$file: $!\n";
-    my ($line, @blocks, $mark, $above, $block);
+    my ($line, @blocks, $mark, $above, $block, $fenced);
     my $last = "\n";
     while ($line = <$f>) {
+        $fenced = !$fenced if $line =~ /^```/;
+        next if $fenced;
         if ($line =~ /^    (.*\n)/) {
             push @blocks, $block = { mark => $mark, before => $above, text => '' } unless $block;
             $block->{text} .= $1;

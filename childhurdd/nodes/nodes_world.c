@@ -80,11 +80,18 @@ on_look(struct ev_loop *loop, ev_timer *watcher, int revents)
 }
 
 static void
+let_go(struct nodes_entry *entry)
+{
+	ev_timer_stop(entry->nodes->setup.loop, &entry->look);
+	g_clear_pointer(&entry->holding, holding_free);
+}
+
+static void
 mind_holds(struct nodes_entry *entry, const struct offers *offers)
 {
 	const struct nodes *nodes = entry->nodes;
 	if (entry->held_at != entry->node->address)
-		g_clear_pointer(&entry->holding, holding_free);
+		let_go(entry);
 	if (!entry->holding && !offers->held->len)
 		return;
 	if (!entry->holding)
@@ -168,8 +175,7 @@ void
 nodes_world_clear(struct nodes_entry *entry)
 {
 	ev_timer_stop(entry->nodes->setup.loop, &entry->alarm);
-	ev_timer_stop(entry->nodes->setup.loop, &entry->look);
-	holding_free(entry->holding);
+	let_go(entry);
 	link_free(g_steal_pointer(&entry->link));
 	lane_free(entry->lane);
 }

@@ -40,7 +40,8 @@ struct link {
 	struct varlink_buffer in;
 	ev_timer limit; /* for the first list, then for the next; also calls the first callback */
 	gboolean listed;
-	gsize bytes; /* since period */
+	gboolean plain; /* the daemon there knows no coordinators */
+	gsize bytes;	/* since period */
 	ev_tstamp period;
 	double allowed; /* lists that may be taken at once, at the time `counted` */
 	ev_tstamp counted;
@@ -84,6 +85,18 @@ set_limit(struct link *link, gint64 ms)
 
 /* --- messages --- */
 
+/* A daemon that is one version older refuses what is new. */
+static gboolean
+knows_no_coordinators(const struct varlink_message *message)
+{
+	JsonNode *parameter = json_object_get_member(message->parameters, "parameter");
+	return !g_strcmp0(message->error, VARLINK_INVALID_PARAMETER) && parameter &&
+	       JSON_NODE_HOLDS_VALUE(parameter) &&
+	       !g_strcmp0(json_node_get_string(parameter), "coordinator");
+}
+
+static void follow(struct link *link);
+
 /* The link may be gone when this returns. */
 static void
 take_message(struct link *link, const char *text)
@@ -95,6 +108,9 @@ take_message(struct link *link, const char *text)
 		set_limit(link, LINK_SILENCE);
 		link->list(link, message->parameters,
 			   (double)ssh_session_round_trip(link->session) / 2e6, link->data);
+	} else if (message && !link->plain && knows_no_coordinators(message)) {
+		link->plain = TRUE;
+		follow(link); /* through another bridge: this one takes no more */
 	} else if (message && message->error) {
 		g_autofree char *name = text_line(message->error, ' ');
 		finish_with(link, LINK_ERROR_ANSWER,
@@ -213,7 +229,8 @@ follow(struct link *link)
 {
 	JsonObject *parameters = json_object_new();
 	json_object_set_boolean_member(parameters, "follow", TRUE);
-	json_object_set_string_member(parameters, "coordinator", link->coordinator);
+	if (!link->plain)
+		json_object_set_string_member(parameters, "coordinator", link->coordinator);
 	g_autofree char *call = varlink_call(METHOD, parameters, TRUE);
 	set_limit(link, LINK_ANSWER_LIMIT);
 	ssh_session_keep_alive(link->session);

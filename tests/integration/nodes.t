@@ -49,7 +49,12 @@ open my \$pid, '>', '$fakes->{dir}/pid' or die;
 print \$pid \$\$;
 close \$pid;
 local \$/;
-print scalar <\$f>;
+my \$text = <\$f>;
+if (\$text =~ s/^older\n//) {
+    sysread STDIN, my \$call, 4096;
+    \$text = qq({"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":"coordinator"}}\\0) if \$call =~ /coordinator/;
+}
+print \$text;
 1 while sysread STDIN, my \$rest, 4096;
 END
 $fakes->allow($key, "restrict,command=\"$fakes->{dir}/bridge\"");
@@ -132,6 +137,11 @@ is($n->ctl('machines') =~ /fake/ ? 1 : 0, 0, 'the node has its own');
     my ($median) = (sort { $a <=> $b } @took)[2];
     cmp_ok($median, '<', 0.2 * Childhurd::slowness(), sprintf('a change is in the list within 200 ms of an idle machine (%d ms)', 1000 * $median));
 }
+
+# --- a daemon that is older by one version: it has no coordinators yet ---
+say_there("older\n" . $json->encode({ continues => JSON::PP::true, parameters => { machines => [machine('old', 2203)], text => undef } }) . "\0");
+ok(lists(qr{;; fake/old\n}), 'the list of an older daemon is taken');
+is(node('fake')->{state}, 'connected', '... which stays connected');
 
 # --- nonsense ---
 my %nonsense = (

@@ -25,11 +25,10 @@ check_other(struct loader *l, const struct section *s, const char *file, int lin
 {
 	for (guint i = 0; i < l->config->nodes->len; i++) {
 		const struct config_node *other = g_ptr_array_index(l->config->nodes, i);
-		if (strcmp(node->user, other->user) ||
-		    g_ascii_strcasecmp(node->host, other->host) || node->port != other->port)
+		if (g_ascii_strcasecmp(node->host, other->host) || node->port != other->port)
 			continue;
 		load_fault(l, file, line, s->title, "ssh",
-			   "leads to the same user and host as [node %s]; leave one of the two out",
+			   "leads to the same host as [node %s]; leave one of the two out",
 			   other->name);
 		return;
 	}

@@ -312,6 +312,8 @@ session_alive(struct ssh_session *session)
 		return;
 	}
 	session->alive_bytes = session->counter.in_bytes;
+	/* The first call may only take note of the answer to the one before, and sends nothing. */
+	ssh_send_keepalive(session->libssh);
 	ssh_send_keepalive(session->libssh);
 	session_limit(session, SSH_ALIVE_PERIOD);
 	ev_feed_event(session->loop, &session->io, EV_READ); /* what libssh has read meanwhile */

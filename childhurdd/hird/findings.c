@@ -35,6 +35,14 @@ add_node(GString *lines, const struct node *node)
 		    "node %s: runs childhurdd %s, and this is %s; versions may differ by one: "
 		    "update the older one soon",
 		    node->name, offers->version, CHILDHURD_VERSION);
+	if (!offers->reports)
+		add(lines, "note",
+		    "node %s: builds of this host are seen there by their sessions only; %s has to "
+		    "be "
+		    "root, the daemon's user or a member of childhurd-admin there, and the daemon "
+		    "of "
+		    "this version",
+		    node->name, node->user);
 	if (fabs(node->skew) > SKEW_NOTED)
 		add(lines, "note",
 		    "node %s: its clock is %.0f s %s this host's; let both follow a time server",

@@ -104,7 +104,8 @@ report(const struct trial *trial, const struct findings *findings)
 		findings_add(findings, "ok", "node %s: the port of %s is reached at %s", node->name,
 			     trial->guest, node->address);
 	else
-		findings_add(findings, "problem",
+		/* A guest that is only coming refuses, too. */
+		findings_add(findings, problem == ECONNREFUSED ? "note" : "problem",
 			     "node %s: the port of %s, %d at %s, is not reached: %s; set "
 			     "listen-address for the guests there, and let a firewall pass their "
 			     "ports",

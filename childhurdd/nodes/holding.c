@@ -60,12 +60,18 @@ lock(struct held *held)
 	held->builds = visible ? builds : -1;
 }
 
+static gboolean
+is_of(const struct held *held, const struct offers_hold *hold)
+{
+	return held->port == hold->port && !strcmp(held->guest, hold->guest);
+}
+
 static struct held *
 find(const struct holding *holding, const struct offers_hold *hold)
 {
 	for (guint i = 0; i < holding->held->len; i++) {
 		struct held *held = g_ptr_array_index(holding->held, i);
-		if (held->port == hold->port && !strcmp(held->guest, hold->guest))
+		if (is_of(held, hold))
 			return held;
 	}
 	return NULL;
@@ -101,7 +107,7 @@ static gboolean
 is_among(const struct held *held, const GArray *holds)
 {
 	for (guint i = 0; i < holds->len && i < HOLDING_GUESTS_MAX; i++)
-		if (held->number == g_array_index(holds, struct offers_hold, i).number)
+		if (is_of(held, &g_array_index(holds, struct offers_hold, i)))
 			return TRUE;
 	return FALSE;
 }

@@ -24,7 +24,7 @@
 #define LINK_STEP_LIMIT	   20000 /* ms for each step to the login: connection, banner, keys, login */
 #define LINK_ASK_LIMIT	   10000	     /* ms for an answer to come */
 #define LINK_ASK_MAX	   (4 * 1024 * 1024) /* bytes of an answer */
-#define LINK_ASKS	   16		     /* calls at a time */
+#define LINK_ASKS	   8 /* calls at a time: with the list and a report 10, as sshd allows */
 /* Where sshd has a forced command for our key, it runs that instead. */
 #define LINK_COMMAND "childhurdctl bridge --read-only"
 

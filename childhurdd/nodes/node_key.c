@@ -47,3 +47,13 @@ node_key_ensure(const char *state_directory, const char *coordinator_user,
 	       key_pair_ensure(path, KEY_PAIR_ED25519, comment, error) &&
 	       coordinator_grant(coordinator_user, guix_state_directory, path, error);
 }
+
+char *
+node_key_reporter(const char *state_directory)
+{
+	g_autofree char *owner = node_key_owner(), *machine = NULL;
+	g_file_get_contents("/etc/machine-id", &machine, NULL, NULL);
+	g_autofree char *own = g_strconcat(machine ? machine : "", state_directory, NULL);
+	g_autofree char *mark = g_compute_checksum_for_string(G_CHECKSUM_SHA256, own, -1);
+	return g_strdup_printf("%s-%.8s", owner, mark);
+}

@@ -13,6 +13,9 @@ char *node_key_path(const char *state_directory);
 
 /* This host's name as that of a section [coordinator NAME]. Caller frees. */
 char *node_key_owner(void);
+/* A name for reports to nodes that no other daemon has, and that stays the same: the one above may
+ * be that of several hosts. At most CONTROL_COORDINATOR_MAX bytes. Caller frees. */
+char *node_key_reporter(const char *state_directory);
 
 /*
  * Make sure that the pair is there, and that the coordinator's user can read it, as for a guest's

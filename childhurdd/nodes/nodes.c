@@ -26,6 +26,7 @@ add(struct nodes *nodes, const struct config_node *config)
 {
 	struct nodes_entry *entry = g_new0(struct nodes_entry, 1);
 	entry->nodes = nodes;
+	entry->keys = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	entry->ops = nodes->setup.ops ? *nodes->setup.ops : nodes_world;
 	entry->ops.changed = on_changed;
 	nodes_world_init(entry);
@@ -39,6 +40,7 @@ drop(struct node *node)
 	struct nodes_entry *entry = node->data;
 	node_free(node);
 	nodes_world_clear(entry);
+	g_hash_table_unref(entry->keys);
 	g_free(entry->remembered);
 	g_free(entry);
 }
@@ -52,7 +54,7 @@ nodes_new(const struct nodes_setup *setup)
 	nodes->all = g_ptr_array_new();
 	nodes->lane = lane_new(setup->files);
 	nodes->known = TRUE; /* until nodes are configured */
-	nodes->name = node_key_owner();
+	nodes->name = node_key_reporter(setup->state_directory);
 	nodes->key = node_key_path(setup->state_directory);
 	nodes->private_key = g_intern_string(nodes->key);
 	nodes->signed_for = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -188,9 +190,20 @@ nodes_ask(struct nodes *nodes, const struct node *node, const char *method, Json
 	answer(NULL, error, data);
 }
 
+/* Guix knows a machine by address and port, so only the first to have them is listed: a guest of
+ * this host, or of the node that comes first. */
+static gboolean
+take_place(GHashTable *places, const struct published_guest *guest)
+{
+	return g_hash_table_add(places, g_strdup_printf("%s %d", guest->host_name, guest->port));
+}
+
 void
 nodes_append(const struct nodes *nodes, GArray *list, GPtrArray *owners)
 {
+	g_autoptr(GHashTable) places = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	for (guint i = 0; i < list->len; i++)
+		take_place(places, &g_array_index(list, struct published_guest, i));
 	for (guint i = 0; i < nodes->all->len; i++) {
 		const struct node *node = g_ptr_array_index(nodes->all, i);
 		guint n = node->offers ? node->offers->guests->len : 0;
@@ -204,7 +217,8 @@ nodes_append(const struct nodes *nodes, GArray *list, GPtrArray *owners)
 			guest.coordinator_key = nodes->coordinator_key;
 			guest.as = node_lists(node, &guest);
 			guest.foreign = TRUE;
-			g_array_append_val(list, guest);
+			if (take_place(places, &guest))
+				g_array_append_val(list, guest);
 		}
 	}
 }

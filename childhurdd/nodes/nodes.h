@@ -15,9 +15,10 @@
 #include "childhurdd/system/writer.h"
 #include "config/config.h"
 
-#define NODES_KEY_LIMIT	 10000	/* ms for STATE/nodes and Guix's folder to answer */
-#define NODES_KEY_AGAIN	 30000	/* ms to the next try to make the key */
-#define NODES_SIGN_AGAIN 300000 /* ms to the next try to put signing keys into the acl */
+#define NODES_KEY_LIMIT	 10000	      /* ms for STATE/nodes and Guix's folder to answer */
+#define NODES_KEY_AGAIN	 30000	      /* ms to the next try to make the key */
+#define NODES_SIGN_BYTES (160 * 1024) /* of signing keys that are taken from one node */
+#define NODES_SIGN_AGAIN 300000	      /* ms to the next try to put signing keys into the acl */
 
 /* What the nodes need. All is borrowed; nothing calls back before it returns. */
 struct nodes_setup {

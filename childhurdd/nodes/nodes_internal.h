@@ -34,6 +34,8 @@ struct nodes_entry {
 	struct node *node;
 	gboolean begun;
 	char *remembered; /* the list that the next daemon begins with */
+	GHashTable *keys; /* the signing keys that were taken from it, char * */
+	gsize key_bytes;
 	/* nodes_world.c */
 	struct lane *lane;
 	struct link *link;

@@ -272,6 +272,19 @@ on_signed(void *data, const GError *late)
 	nodes_sign(nodes);
 }
 
+/* The acl has a limit, and one node must not use up the room of all. */
+static gboolean
+may_sign(struct nodes_entry *entry, const char *key)
+{
+	gsize n = strlen(key);
+	if (g_hash_table_contains(entry->keys, key))
+		return TRUE;
+	if (entry->key_bytes + n > NODES_SIGN_BYTES)
+		return FALSE;
+	entry->key_bytes += n;
+	return g_hash_table_add(entry->keys, g_strdup(key));
+}
+
 static void
 collect(const struct nodes *nodes, const struct node *node, struct signing_job *job)
 {
@@ -279,7 +292,8 @@ collect(const struct nodes *nodes, const struct node *node, struct signing_job *
 		const struct published_guest *guest =
 		    &g_array_index(node->offers->guests, struct published_guest, i);
 		if (!guest->signing_key ||
-		    g_hash_table_contains(nodes->signed_for, guest->signing_key))
+		    g_hash_table_contains(nodes->signed_for, guest->signing_key) ||
+		    !may_sign(node->data, guest->signing_key))
 			continue;
 		if (job->keys->len < NAMES_SHOWN)
 			g_string_append_printf(job->guests, "%s%s", job->keys->len ? ", " : "",

@@ -136,6 +136,13 @@ is_feature(const char *text)
 	return is_word(text, LETTERS "_", LETTERS "-_.+:@", OFFERS_WORD_MAX);
 }
 
+/* Of the Hurd alone: with another one, a node would build this host's own programs. */
+static gboolean
+is_system(const char *text)
+{
+	return is_feature(text) && g_str_has_suffix(text, "-gnu");
+}
+
 /* "TYPE BASE64", as the configuration takes it, and no more than that. */
 static gboolean
 is_host_key(const char *text)
@@ -221,8 +228,8 @@ guest_read(const char *node, JsonObject *object, struct place *place, struct pub
 		      error) ||
 	    !get_words(object, place, "host_keys", 1, is_host_key, "TYPE BASE64, a public key",
 		       &guest->host_keys, error) ||
-	    !get_words(object, place, "systems", 1, is_feature, "a system", &guest->systems,
-		       error) ||
+	    !get_words(object, place, "systems", 1, is_system, "a system of the Hurd",
+		       &guest->systems, error) ||
 	    !get_words(object, place, "features", 0, is_feature, "a feature", &guest->features,
 		       error) ||
 	    !get_integer(object, place, "parallel_builds", 1, PARALLEL_MOST, &parallel, error) ||
@@ -356,6 +363,7 @@ offers_parse(const char *node, JsonObject *parameters, GError **error)
 	offers->time = NAN;
 	offers->builds = offers->present = -1;
 	struct reading reading = {offers, node, PUBLISHED_READY};
+	offers->reports = json_object_has_member(parameters, "held");
 	gboolean good = list_read(&reading, parameters, "held", TRUE, hold_read, error) &&
 			list_read(&reading, parameters, "machines", FALSE, offer_read, error);
 	offers->ready = offers->guests->len;

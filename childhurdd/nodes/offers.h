@@ -34,11 +34,12 @@ struct offers {
 	 * host_name and the keys' paths are NULL, as they are not the node's to choose. */
 	GArray *guests;
 	guint ready;
-	GArray *held;	/* of struct offers_hold */
-	char *version;	/* of its daemon; NULL: unknown */
-	double time;	/* its clock, s since the epoch; NAN: unknown */
-	gint64 builds;	/* that run there; -1: unknown */
-	gint64 present; /* how many guests it has; -1: unknown */
+	GArray *held;	  /* of struct offers_hold */
+	char *version;	  /* of its daemon; NULL: unknown */
+	double time;	  /* its clock, s since the epoch; NAN: unknown */
+	gint64 builds;	  /* that run there; -1: unknown */
+	gint64 present;	  /* how many guests it has; -1: unknown */
+	gboolean reports; /* our reports on builds count there */
 };
 
 /* The parameters of a reply to Machines, from this node. NULL: refused; the error says what is

@@ -164,6 +164,9 @@ gboolean peer_in_group(int fd, gid_t primary, gid_t group);
 /* control/methods.c: struct control's dispatch */
 void request_dispatch(struct request *request);
 
+/* Does a node answer this method, with its interface, at once and without changing anything? */
+gboolean request_may_pass(const char *method);
+
 /* control/parameters.c */
 /*
  * Get a parameter. FALSE: its type or value is wrong; the request was answered and is gone. A

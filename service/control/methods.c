@@ -302,6 +302,19 @@ static const struct method {
     {CONTROL_INTERFACE, "Console", method_console, CHANGES},
 };
 
+gboolean
+request_may_pass(const char *full)
+{
+	for (gsize i = 0; i < G_N_ELEMENTS(methods); i++) {
+		const struct method *method = &methods[i];
+		g_autofree char *name = g_strdup_printf("%s.%s", method->interface, method->name);
+		if (!strcmp(name, full))
+			return method->access == READS && method->handle != method_wait &&
+			       method->handle != method_ask_node;
+	}
+	return FALSE;
+}
+
 static gboolean
 has_access(struct control_client *client, enum access access)
 {

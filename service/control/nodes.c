@@ -61,6 +61,11 @@ method_ask_node(struct request *request)
 		request_invalid(request, node ? "method" : "node", NULL);
 		return;
 	}
+	/* A report would count as one of this host, and a call that waits would keep others out. */
+	if (!request_may_pass(method)) {
+		request_invalid(request, "method", "not a method that reads and replies at once");
+		return;
+	}
 	JsonObject *parameters = take_parameters(request);
 	if (!parameters)
 		return;

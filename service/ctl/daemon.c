@@ -144,7 +144,7 @@ ctl_check(struct ctl *ctl, GError **error)
 	if (ctl->n_arguments)
 		return check_here(ctl->arguments[0], error);
 	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Check", NULL, &why);
-	if (!reply && why->code == CTL_NO_DAEMON) {
+	if (!reply && why->code == CTL_NO_DAEMON && !ctl->host) {
 		g_error_free(why);
 		return check_here(NULL, error);
 	}

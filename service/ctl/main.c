@@ -368,7 +368,9 @@ words_there(struct ctl *ctl, struct parsed *parsed)
 static int
 run_verb(struct ctl *ctl, struct parsed *parsed, GError **error)
 {
-	if (ctl->host && (ctl->verb->options & CTL_THERE)) {
+	/* The daemon there looks at its own configuration. */
+	gboolean asks = ctl->verb->run == ctl_check && !ctl->n_arguments;
+	if (ctl->host && (ctl->verb->options & CTL_THERE) && !asks) {
 		g_autoptr(GPtrArray) words = words_there(ctl, parsed);
 		return ctl_run_there(ctl, words, error);
 	}

@@ -140,6 +140,7 @@ is((map { decode_json($_) } bridge($stop))[0]{parameters}{names}[0], 'b', '... w
     like(there('stop', 'a'), qr/Stop changes something/, '... and stops nothing');
     is($status, 1, '... which is an error');
     is($d->state('a'), 'ready', '... indeed');
+    like(there('check'), qr/^ok +/m, '... and checks');
     is(there('ssh', 'a', 'echo it runs'), '', '... nor does it run a command');
     $reader->end;
 }

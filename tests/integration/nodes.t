@@ -247,6 +247,17 @@ SKIP: {
     ok(is_state('real', 'connected'), '... and made again');
 }
 
+# --- a node at the address of another ---
+{
+    my ($port) = $n->ctl('list', '--json', 'a') =~ /"port":(\d+)/;
+    say_there([machine('thief', $port), machine('z', 2204)]);
+    like(configure(fake => "ssh = root\@127.0.0.1:$fakes->{port}\naddress = 127.0.0.1\nlost-after = 2s"), qr/node fake: changed/, 'a node gets the address of another');
+    ok(lists(qr{;; fake/z\n}), '... and its guests are listed');
+    unlike($c->machines, qr{fake/thief}, '... but not the one at a port that the other has');
+    like($c->machines, qr{;; real/a\n}, '... who keeps its place');
+    configure();
+}
+
 # --- away ---
 like(configure(fake => ''), qr/node fake: removed; its guests are off the list/, 'a node is taken out');
 unlike($c->machines, qr{fake/}, '... and its guests with it');

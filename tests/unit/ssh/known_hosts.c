@@ -42,9 +42,13 @@ test_names(void)
 		   "*.example.org,!bad.example.org ssh-ed25519 " A "\n"
 		   "2001:db8::1 ssh-ed25519 " A "\n"
 		   "@revoked build2 ssh-ed25519 " A "\n"
-		   "@cert-authority build2 ssh-ed25519 " A "\n");
-	assert_found("build1", 22, "ssh-ed25519 " A ", ssh-ed25519 " B);
-	assert_found("BUILD1", 22, "ssh-ed25519 " A ", ssh-ed25519 " B);
+		   "@cert-authority build2 ssh-ed25519 " A "\n"
+		   "build3 ssh-ed25519 " A "\n"
+		   "build3 ssh-ed25519 " B "\n"
+		   "@revoked build* ssh-ed25519 " A "\n");
+	assert_found("build1", 22, "ssh-ed25519 " B);
+	assert_found("BUILD1", 22, "ssh-ed25519 " B);
+	assert_found("build3", 22, "ssh-ed25519 " B);
 	assert_found("192.0.2.1", 22, "ssh-ed25519 " A);
 	assert_found("build1", 2222, "ssh-ed25519 " B);
 	assert_found("build1", 2223, "none");

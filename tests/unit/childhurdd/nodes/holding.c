@@ -169,6 +169,23 @@ test_again(void)
 	bed_end(&bed);
 }
 
+/* One guest at ever other ports is many guests, and only those of the last list are held. */
+static void
+test_many(void)
+{
+	struct bed bed;
+	bed_begin(&bed);
+	for (int port = 2000; port < 2010; port++) {
+		g_autofree char *held = g_strdup_printf(
+		    "{\"name\":\"a\",\"number\":1,\"port\":%d,\"parallel_builds\":1}", port);
+		set(&bed, held);
+		assert_reports(&bed, "a 1: 0;");
+	}
+	holding_forget(bed.holding);
+	assert_reports(&bed, "a 1: 0;");
+	bed_end(&bed);
+}
+
 /* What cannot be seen is not reported as free. */
 static void
 test_unseen(void)
@@ -192,6 +209,7 @@ main(int argc, char **argv)
 	g_test_add_func("/holding/free-slots-are-locked-and-reported", test_free);
 	g_test_add_func("/holding/a-build-is-reported-and-then-its-end", test_build);
 	g_test_add_func("/holding/a-guest-that-is-held-again-stays-locked", test_again);
+	g_test_add_func("/holding/only-the-last-list-is-held", test_many);
 	g_test_add_func("/holding/slots-that-cannot-be-seen-are-not-reported", test_unseen);
 	return g_test_run();
 }

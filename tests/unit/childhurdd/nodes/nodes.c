@@ -193,14 +193,15 @@ node(struct bed *bed, const char *name)
 	return NULL;
 }
 
+/* The node's list: one guest, at the port that its first letter is. */
 static void
 offer(struct bed *bed, const char *name, const char *guest, const char *signing_key)
 {
 	g_autofree char *text = g_strdup_printf(
-	    "{\"parameters\":{\"machines\":[{\"name\":\"%s\",\"port\":1,\"user\":\"u\",\"host_"
+	    "{\"parameters\":{\"machines\":[{\"name\":\"%s\",\"port\":%d,\"user\":\"u\",\"host_"
 	    "keys\":[\"" HOST_KEY "\"],\"systems\":[\"i586-gnu\"],\"features\":[],\"parallel_"
 	    "builds\":1,\"speed\":1,\"overload_threshold\":1%s%s%s}]}}",
-	    guest, signing_key ? ",\"signing_key\":\"" : "", signing_key ? signing_key : "",
+	    guest, *guest, signing_key ? ",\"signing_key\":\"" : "", signing_key ? signing_key : "",
 	    signing_key ? "\"" : "");
 	struct varlink_message *message = varlink_parse(text, NULL);
 	struct offers *offers = offers_parse(name, message->parameters, NULL);
@@ -248,6 +249,9 @@ test_reload(void)
 	offer(&bed, "a", "x", NULL);
 	offer(&bed, "b", "y", NULL);
 	assert_listed(&bed, "a/x 192.0.2.1 ready\nb/y 192.0.2.1 ready\n");
+	offer(&bed, "b", "x2", NULL);
+	assert_listed(&bed, "a/x 192.0.2.1 ready\n"); /* the port is taken */
+	offer(&bed, "b", "y", NULL);
 	int published = bed.published;
 	g_autofree char *other = configure(&bed, FALSE, "c b");
 	g_assert_cmpstr(other, ==,

@@ -163,6 +163,7 @@ test_refused(void)
 	    {"systems", "[]", "a: systems: *"},
 	    {"systems", "[\"i586-gnu\\\") (exit) (\\\"\"]", "a: systems: *"},
 	    {"systems", "[\"i586 gnu\"]", "a: systems: *"},
+	    {"systems", "[\"x86_64-linux\"]", "a: systems: \"x86_64-linux\" is not a system of *"},
 	    {"systems", "\"i586-gnu\"", "a: systems: *"},
 	    {"features", "[\"\"]", "a: features: *"},
 	    {"features", "[\"a\\\\\"]", "a: features: *"},

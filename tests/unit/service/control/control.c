@@ -346,6 +346,36 @@ BED_TEST(test_coordinator_untrusted)
 	g_assert_cmpstr(bed->commands->str, ==, "");
 }
 
+static gboolean
+bed_ask_node(void *data, const char *node, const char *method, JsonObject *parameters,
+	     control_answer_fn done, void *done_data)
+{
+	g_string_append_printf(((struct bed *)data)->commands, "%s %s;", node, method);
+	json_object_unref(parameters);
+	if (strcmp(node, "n1") != 0)
+		return FALSE;
+	done(NULL, NULL, "it is lost", done_data);
+	return TRUE;
+}
+
+/* Only what reads at once is passed on: a report would be taken for one of this daemon. */
+BED_TEST(test_ask_node)
+{
+	static const char *const others[] = {"Held", "Wait", "AskNode", "Stop", "Console", "None"};
+	bed->control->hird.ask_node = bed_ask_node;
+	for (gsize i = 0; i < G_N_ELEMENTS(others); i++) {
+		g_autofree char *call =
+		    g_strdup_printf("\"node\":\"n1\",\"method\":\"org.childhurd.%s\"", others[i]);
+		peer_call(peer, "AskNode", call, "");
+		assert_next_like(peer, "InvalidValue *reads and replies at once*");
+	}
+	peer_call(peer, "AskNode", "\"node\":\"n1\",\"method\":\"org.childhurd.List\"", "");
+	assert_next(peer, "NotPossible {\"name\":\"n1\",\"why\":\"it is lost\"}");
+	peer_call(peer, "AskNode", "\"node\":\"n2\",\"method\":\"org.childhurd.Status\"", "");
+	assert_next(peer, "NoSuchNode {\"name\":\"n2\"}");
+	g_assert_cmpstr(bed->commands->str, ==, "n1 org.childhurd.List;n2 org.childhurd.Status;");
+}
+
 /* Builds begin and end without an event. */
 BED_TEST(test_machines_builds)
 {
@@ -914,6 +944,7 @@ main(int argc, char **argv)
 	g_test_add_func("/control/machines-are-followed-as-they-are-published",
 			test_machines_published);
 	g_test_add_func("/control/machines-are-followed-with-their-builds", test_machines_builds);
+	g_test_add_func("/control/a-node-is-asked-what-reads-at-once", test_ask_node);
 	g_test_add_func("/control/a-coordinator-reports-on-held-guests", test_coordinator);
 	g_test_add_func("/control/who-may-only-read-reports-nothing", test_coordinator_untrusted);
 	g_test_add_func("/control/machines-are-followed-with-a-sign-of-life", test_machines_beat);

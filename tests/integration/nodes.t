@@ -249,7 +249,7 @@ SKIP: {
 
 # --- a node at the address of another ---
 {
-    my ($port) = $n->ctl('list', '--json', 'a') =~ /"port":(\d+)/;
+    my $port = $n->guests->{a}{port};
     say_there([machine('thief', $port), machine('z', 2204)]);
     like(configure(fake => "ssh = root\@127.0.0.1:$fakes->{port}\naddress = 127.0.0.1\nlost-after = 2s"), qr/node fake: changed/, 'a node gets the address of another');
     ok(lists(qr{;; fake/z\n}), '... and its guests are listed');

@@ -441,7 +441,7 @@ static const struct {
 static void
 add_nodes(GString *out, const struct control_node *nodes, gsize n)
 {
-	for (gsize f = 0; n && f < G_N_ELEMENTS(node_figures); f++) {
+	for (gsize f = 0; f < G_N_ELEMENTS(node_figures); f++) {
 		const char *name = node_figures[f].name;
 		add_family(out, name, "gauge", node_figures[f].unit, node_figures[f].help);
 		for (gsize i = 0; i < n; i++) {

@@ -266,8 +266,7 @@ method_reload(struct request *request)
 
 /* --- the table --- */
 
-/* REPORTS: for those who may change things, also on a connection that is for reading only. */
-enum access { READS, REPORTS, CHANGES };
+enum access { READS, CHANGES };
 
 static const struct method {
 	const char *interface, *name;
@@ -289,7 +288,7 @@ static const struct method {
     {CONTROL_INTERFACE, "Check", method_check, READS},
     {CONTROL_INTERFACE, "Metrics", method_metrics, READS},
     {CONTROL_INTERFACE, "ReadOnly", method_read_only, READS},
-    {CONTROL_INTERFACE, "Held", method_held, REPORTS},
+    {CONTROL_INTERFACE, "Held", method_held, CHANGES},
     {CONTROL_INTERFACE, "Start", method_start, CHANGES},
     {CONTROL_INTERFACE, "Stop", method_stop, CHANGES},
     {CONTROL_INTERFACE, "Restart", method_restart, CHANGES},
@@ -316,10 +315,11 @@ request_may_pass(const char *full)
 }
 
 static gboolean
-has_access(struct control_client *client, enum access access)
+has_access(struct control_client *client, const struct method *method)
 {
-	return access == READS ||
-	       (access == REPORTS ? client_is_trusted(client) : client_may_change(client));
+	if (method->handle == method_held) /* a coordinator's bridge is for reading only */
+		return client_is_trusted(client);
+	return method->access == READS || client_may_change(client);
 }
 
 static void
@@ -384,7 +384,7 @@ request_dispatch(struct request *request)
 		if (request->message->upgrade && method->handle != method_console)
 			request_invalid(request, "upgrade",
 					"this method does not lead to another protocol");
-		else if (!has_access(request->client, method->access))
+		else if (!has_access(request->client, method))
 			deny(request);
 		else if (known_parameters(request, strcmp(interface, CONTROL_INTERFACE)
 						       ? service_description

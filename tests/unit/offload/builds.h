@@ -118,9 +118,9 @@ static inline pid_t
 hammer_start(const char *path, struct anvil *anvil, int self)
 {
 	pid_t pid = fork();
-	anvil->hammers = self + 1;
 	if (pid == 0)
 		hammer(path, anvil, self);
+	anvil->hammers = self + 1; /* by us alone: a child may be late */
 	return pid;
 }
 

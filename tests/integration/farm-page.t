@@ -33,6 +33,13 @@ sub works {
     return $said;
 }
 
+sub begin {
+    my ($name) = @_;
+    if (my $pid = delete $pid{$name}) { kill 'TERM', $pid; waitpid $pid, 0 }
+    $pid{$name} = Childhurd::spawn_to("$dir/$name.log", sub { delete $ENV{NOTIFY_SOCKET} }, @{ $farm->host($name)->{wrap} }, "$Childhurd::BUILD/childhurdd");
+    Childhurd::limited(60, "childhurdd on $name", sub { run($name, 'childhurdctl version'); !$status });
+}
+
 # --- what the page begins with: each host has a daemon, and farm's root can log in on the others ---
 my $admin = $farm->host('farm')->{sshd}->key('admin');
 $farm->write('farm', '/root/.ssh/config', "IdentityFile $dir/admin\nIdentitiesOnly yes\nBatchMode yes\n");
@@ -45,8 +52,7 @@ for my $name ('farm', @nodes) {
     $farm->write($name, '/etc/childhurd/conf.d/test.ini', "[daemon]\nguix-configuration-directory = /etc/no-guix\nguix-state-directory = /var/lib/no-guix\n"
         . "[defaults]\nmemory-size = 256M\nwarm-start = no\n");
     run($name, "mkdir -p /var/lib/childhurd/images; ln -s $image /var/lib/childhurd/images/hurd.qcow2");
-    $pid{$name} = Childhurd::spawn_to("$dir/$name.log", sub { delete $ENV{NOTIFY_SOCKET} }, @{ $farm->host($name)->{wrap} }, "$Childhurd::BUILD/childhurdd");
-    Childhurd::limited(60, "childhurdd on $name", sub { run($name, 'childhurdctl version'); !$status });
+    begin($name);
 }
 END {
     my $result = $?;
@@ -60,7 +66,10 @@ END {
 
 # --- the page ---
 my ($guests) = Guide::commands('farm-guests', 'docs/farm.md');
-works($_, $guests =~ s/build1$/$_/mr, 'guests that other hosts reach') for @nodes;
+for my $name (@nodes) {
+    works($name, $guests =~ s/build1$/$name/mr, 'guests that other hosts reach');
+    begin($name);
+}
 works('farm', Guide::commands('farm-invite', 'docs/farm.md'), 'the invitation goes to the nodes');
 works($_, Guide::commands('farm-let-in', 'docs/farm.md'), 'the coordinator is let in') for @nodes;
 works('farm', Guide::commands('farm-nodes', 'docs/farm.md'), 'the coordinator gets its nodes');

@@ -14,13 +14,10 @@
 
 static GString *logged;
 
-static GLogWriterOutput
-on_log(GLogLevelFlags level, const GLogField *fields, gsize n, void *data)
+static void
+on_log(const char *domain, GLogLevelFlags level, const char *message, void *data)
 {
-	for (gsize i = 0; i < n; i++)
-		if (!strcmp(fields[i].key, "MESSAGE"))
-			g_string_append_printf(logged, "%s\n", (const char *)fields[i].value);
-	return G_LOG_WRITER_HANDLED;
+	g_string_append_printf(logged, "%s\n", message);
 }
 
 static guint
@@ -344,7 +341,8 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	logged = g_string_new(NULL);
-	g_log_set_writer_func(on_log, NULL, NULL);
+	/* GLib 2.84 gives a test's messages to no function of the writer's kind. */
+	g_log_set_handler(G_LOG_DOMAIN, G_LOG_LEVEL_MASK | G_LOG_FLAG_RECURSION, on_log, NULL);
 	g_log_set_always_fatal(G_LOG_LEVEL_ERROR);
 	g_test_add_func("/writer/a-file-is-written-as-a-whole", test_written);
 	g_test_add_func("/writer/a-newer-text-replaces-one-that-waits", test_newest);

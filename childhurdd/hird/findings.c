@@ -38,10 +38,8 @@ add_node(GString *lines, const struct node *node)
 	if (!offers->reports)
 		add(lines, "note",
 		    "node %s: builds of this host are seen there by their sessions only; %s has to "
-		    "be "
-		    "root, the daemon's user or a member of childhurd-admin there, and the daemon "
-		    "of "
-		    "this version",
+		    "be root, the daemon's user or a member of childhurd-admin there, and the "
+		    "daemon of this version",
 		    node->name, node->user);
 	if (fabs(node->skew) > SKEW_NOTED)
 		add(lines, "note",

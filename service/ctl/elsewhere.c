@@ -36,13 +36,12 @@ add_of_node(struct ctl *ctl, const char *method, const char *node, const char *n
 	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.AskNode", call, error);
 	if (!reply)
 		return FALSE;
-	JsonArray *theirs = guests_in(ctl_object(reply->parameters, "answer"));
-	for (guint i = 0; theirs && i < json_array_get_length(theirs); i++) {
-		JsonNode *element = json_array_get_element(theirs, i);
-		if (!JSON_NODE_HOLDS_OBJECT(element))
-			continue;
-		put_node_before_name(json_node_get_object(element), node);
-		json_array_add_element(guests, json_node_copy(element));
+	g_autoptr(GPtrArray) theirs =
+	    ctl_objects(ctl_object(reply->parameters, "answer"), "guests");
+	for (guint i = 0; i < theirs->len; i++) {
+		JsonObject *guest = g_ptr_array_index(theirs, i);
+		put_node_before_name(guest, node);
+		json_array_add_object_element(guests, json_object_ref(guest));
 	}
 	return TRUE;
 }

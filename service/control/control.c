@@ -153,6 +153,16 @@ on_accept_again(struct ev_loop *loop, ev_timer *watcher, int events)
 	ev_io_start(loop, &control->accepting);
 }
 
+/* Accept a connection; FALSE: errno has the reason. */
+static gboolean
+take_connection(struct control *control, int listening)
+{
+	int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd >= 0)
+		client_new(control, fd);
+	return fd >= 0;
+}
+
 /*
  * Accept every connection. client_new refuses those that are too many, so that none waits in the
  * backlog behind another user's idle connections. Without a free descriptor the listening socket
@@ -162,10 +172,9 @@ static void
 on_connection(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct control *control = watcher->data;
-	int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd >= 0) {
-		client_new(control, fd);
-	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+	if (take_connection(control, control->fd))
+		return;
+	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
 		g_warning("%s: cannot accept (%s); trying again soon", control->path,
 			  g_strerror(errno));
 		ev_io_stop(loop, watcher);
@@ -247,8 +256,11 @@ control_renew(struct control *control, GError **error)
 	gboolean accepting = ev_is_active(&control->accepting);
 	ev_io_stop(control->loop, &control->accepting);
 	ev_io_set(&control->accepting, control->fd, EV_READ);
-	if (accepting)
+	if (accepting) {
 		ev_io_start(control->loop, &control->accepting);
+		while (take_connection(control, old.fd))
+			; /* they connected before the socket was deleted */
+	}
 	close(old.fd);
 	g_message("%s: the control socket was gone and has been created again", control->path);
 	return TRUE;

@@ -29,10 +29,9 @@ my (%seen, %cookies);    # random bytes
 sub cookie {
     my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port", Timeout => 10) or return '';
     print $socket "SSH-2.0-test\r\n";
-    my $banner = <$socket>;
-    my $packet = '';
-    while (length $packet < 22 && sysread $socket, my $more, 22 - length $packet) { $packet .= $more }
-    my ($type, $cookie) = unpack 'x5Ca16', $packet . "\0" x 22;
+    my $said = '';    # the banner, and the packet, which may come with it
+    1 while $said !~ /\n.{22}/s && sysread $socket, $said, 4096, length $said;
+    my ($type, $cookie) = unpack 'x5Ca16', ($said =~ s/^.*?\n//sr) . "\0" x 22;
     return $type == 20 ? unpack('H*', $cookie) : '';
 }
 

@@ -485,10 +485,15 @@ BED_TEST(test_renewal)
 	g_assert_true(control_renew(bed->control, &error));
 	g_assert_cmpint(lstat(bed->path, &after), ==, 0);
 	g_assert_true(before.st_ino == after.st_ino); /* the same socket */
+	struct peer late; /* not accepted yet when the socket is deleted */
+	peer_begin(&late, bed);
 	g_assert_cmpint(g_unlink(bed->path), ==, 0);
 	g_test_expect_message("childhurd", G_LOG_LEVEL_MESSAGE, "*control socket was gone*");
 	g_assert_true(control_renew(bed->control, &error));
 	g_test_assert_expected_messages();
+	peer_call(&late, "List", "\"names\":[\"alpha\"]", "");
+	assert_next_like(&late, "{\"guests\":*");
+	peer_end(&late);
 	assert_served(bed);
 	peer_call(peer, "List", "\"names\":[\"alpha\"]", "");
 	assert_next_like(peer, "{\"guests\":*");

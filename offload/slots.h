@@ -52,5 +52,9 @@ void slots_free(struct slots *slots);
  */
 gboolean slots_share(const char *guix_state_directory, const char *host_name, int port, uid_t uid,
 		     gboolean *changed, GError **error);
+/* The same for the slots of all machines, whoever runs them, and of those that are added later. So
+ * the user can also lock the slots of machines that are not ours. */
+gboolean slots_share_all(const char *guix_state_directory, uid_t uid, gboolean *changed,
+			 GError **error);
 
 #endif

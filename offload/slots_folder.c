@@ -111,11 +111,20 @@ folder_open(int parent, const char *name, mode_t mode, const struct stat *owner)
 }
 
 int
+slots_offload_open(int state, const struct stat *owner)
+{
+	return folder_open(state, "offload", 0755, owner);
+}
+
+int
 slots_machine_open(int state, const char *machine, const struct stat *owner)
 {
 	struct stat st;
-	int offload = folder_open(state, "offload", 0755, owner);
-	int fd = folder_open(offload, machine, 0750, owner);
+	/* Who can neither be Guix nor give the folder to it lets it in by the list that root gave
+	 * the folder above (slots_share_all), and the group's bits limit that. */
+	mode_t mode = geteuid() == 0 || geteuid() == owner->st_uid ? 0750 : 0770;
+	int offload = slots_offload_open(state, owner);
+	int fd = folder_open(offload, machine, mode, owner);
 	int problem = errno;
 
 	if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & S_IRWXO))

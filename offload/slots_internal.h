@@ -12,6 +12,8 @@ char *slots_machine_name(const char *host_name, int port);
 /* Open it in the state directory, whose descriptor is closed, and make what is missing. It is
  * closed to all but its user and group. owner: of the state directory. -1 and errno. */
 int slots_machine_open(int state, const char *machine, const struct stat *owner);
+/* The same for the folder of all machines, STATE/offload. */
+int slots_offload_open(int state, const struct stat *owner);
 /* Open it as it is, without following links, and set owner. -1 and errno. */
 int slots_machine_find(const char *state, const char *machine, struct stat *owner);
 /* Which slots have files? The machine may have had more slots before, with builds in them. built:

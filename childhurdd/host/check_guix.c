@@ -120,15 +120,15 @@ check_slots(const struct config *config, const struct findings *findings)
 		findings_add(
 		    findings, "note",
 		    "%s: %s: slots cannot be locked, and a build may begin on a guest just "
-		    "before it is halted; run childhurdd as root or as the user of "
-		    "guix-daemon",
+		    "before it is halted; restart childhurdd where root's childhurdd --prepare "
+		    "comes first, as under systemd, or run it as root",
 		    nearest, g_strerror(errno));
 }
 
 void
 hostcheck_guix(const struct config *config, const struct findings *findings)
 {
-	gboolean offloading = FALSE;
+	gboolean offloading = config->nodes->len > 0;
 	for (guint i = 0; i < config->guests->len; i++)
 		offloading |=
 		    ((const struct config_guest *)g_ptr_array_index(config->guests, i))->offloading;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A daemon needs root for three things only, and all of them can be done before it starts: folders
- * below /var/lib and /run, entries in Guix' acl, and Guix' build slots. This process does them and
- * ends, so that the daemon can run without root.
+ * below /var/lib and /run, entries in Guix' acl, and Guix' build slots. For guests of other hosts
+ * it does them at its next start, with the keys that the daemon has left. This process does them
+ * and ends, so that the daemon can run without root.
  *
  * A guest may control the daemon's user. So files in that user's folders are read and made as that
  * user (identity_become): a link there leads nowhere that the user could not go. Root takes only
@@ -17,18 +18,23 @@
 #include "childhurdd/host/prepare.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gio/gio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "childhurdd/host/config_trust.h"
+#include "childhurdd/nodes/nodes.h"
 #include "childhurdd/qemu/user.h"
 #include "childhurdd/world/coordinators.h"
 #include "childhurdd/world/signing_files.h"
 #include "config/base/io_error.h"
 #include "config/base/trusted_path.h"
 #include "offload/signing.h"
+#include "offload/signing_key.h"
 #include "offload/slots.h"
+
+#define WAITING_MAX (16 * 1024 * 1024) /* bytes of signing keys that a daemon has left */
 
 /* The first entry in the folder that neither the administrator nor a file system made; NULL: none.
  */
@@ -161,6 +167,16 @@ exchange_keys(const struct config *config, const struct config_guest *guest,
 		g_message("%s: its signing key is in %s/acl now", guest->name, guix);
 }
 
+/* What to do about an error of slots_share. */
+static const char *
+slots_cure(const GError *error)
+{
+	return g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED)
+		   ? "; put that folder on a file system with access control lists, such as ext4, "
+		     "XFS or Btrfs"
+		   : "; fix that, and start the daemon again";
+}
+
 static void
 share_slots(const struct config *config, const struct config_guest *guest,
 	    const struct qemu_user *user)
@@ -173,14 +189,61 @@ share_slots(const struct config *config, const struct config_guest *guest,
 		g_warning("%s: user %s can only look at its build slots, not lock them against new "
 			  "builds "
 			  "while it drains: %s%s",
-			  guest->name, user->name, error->message,
-			  g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED)
-			      ? "; put that folder on a file system with access control lists, "
-				"such as ext4, XFS or Btrfs"
-			      : "; fix that, and start the daemon again");
+			  guest->name, user->name, error->message, slots_cure(error));
 	else if (changed)
 		g_message("%s: user %s may lock its build slots in %s/offload now", guest->name,
 			  user->name, state);
+}
+
+/* The signing keys that the last daemon left, as the user; NULL-terminated, caller frees. A line
+ * that is no key is left out: who could write that could as well write nothing. */
+static char **
+read_waiting(const struct config *config, const struct qemu_user *user)
+{
+	g_autofree char *path = nodes_waiting_keys(config->state_directory);
+	int max = (int)MIN(config->nodes->len * NODES_SIGN_BYTES, WAITING_MAX);
+	g_autoptr(GStrvBuilder) keys = g_strv_builder_new();
+	identity_become(qemu_user_identity(user));
+	g_autofree char *text = signing_read_at(AT_FDCWD, path, O_NOFOLLOW, max, NULL);
+	identity_return(qemu_user_identity(user));
+	g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+	for (char **line = lines; *line; line++)
+		if (signing_is_key(*line))
+			g_strv_builder_add(keys, *line);
+	return g_strv_builder_end(keys);
+}
+
+static void
+exchange_nodes_keys(const struct config *config, const struct qemu_user *user)
+{
+	const char *guix = config->guix_configuration_directory;
+	g_autoptr(GError) error = NULL;
+	g_auto(GStrv) keys = read_waiting(config, user);
+	guint added = 0;
+	if (!*keys || !signing_possible(guix))
+		return;
+	if (!signing_authorize_all(guix, (const char *const *)keys, &added, &error))
+		g_warning("nodes: the signing keys of their guests are not in %s/acl, and what "
+			  "they build is not taken before they are: %s",
+			  guix, error->message);
+	else if (added)
+		g_message("nodes: %u signing key%s of their guests %s in %s/acl now", added,
+			  added == 1 ? "" : "s", added == 1 ? "is" : "are", guix);
+}
+
+static void
+share_nodes_slots(const struct config *config, const struct qemu_user *user)
+{
+	const char *state = config->guix_state_directory;
+	g_autoptr(GError) error = NULL;
+	gboolean changed;
+	if (!slots_share_all(state, user->identity.uid, &changed, &error))
+		g_warning("nodes: user %s cannot lock the build slots of their guests, so a node "
+			  "knows this host's builds by their SSH sessions only: %s%s",
+			  user->name, error->message, slots_cure(error));
+	else if (changed)
+		g_message("nodes: user %s may lock all build slots in %s/offload now", user->name,
+			  state);
 }
 
 static gboolean
@@ -195,6 +258,10 @@ prepare(const struct config *config, const struct qemu_user *user, GError **erro
 			continue;
 		exchange_keys(config, guest, user);
 		share_slots(config, guest, user);
+	}
+	if (config->nodes->len) {
+		exchange_nodes_keys(config, user);
+		share_nodes_slots(config, user);
 	}
 	return TRUE;
 }

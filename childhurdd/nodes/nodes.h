@@ -25,7 +25,7 @@ struct nodes_setup {
 	struct ev_loop *loop;
 	struct tasks *files;
 	struct lane *guix;     /* Guix's files */
-	struct writer *writer; /* of the lists that the next daemon begins with */
+	struct writer *writer; /* of what the next daemon begins with */
 	char *state_directory;
 	const struct node_ops *ops; /* of a test: instead of links and timers; NULL: those */
 	/* The list of all guests is another one now: publish it. */
@@ -68,5 +68,11 @@ void nodes_ask(struct nodes *nodes, const struct node *node, const char *method,
  * loop runs again.
  */
 void nodes_append(const struct nodes *nodes, GArray *list, GPtrArray *owners);
+
+/*
+ * The file with the signing keys that the daemon could not put into Guix' acl, a line each, for
+ * `childhurdd --prepare`: root does that before the next daemon begins. Caller frees.
+ */
+char *nodes_waiting_keys(const char *state_directory);
 
 #endif

@@ -12,6 +12,7 @@
 #include "childhurdd/nodes/nodes_internal.h"
 #include "offload/coordinator.h"
 #include "offload/signing.h"
+#include "offload/signing_key.h"
 
 #define NAMES_SHOWN 5 /* of guests, in a message */
 
@@ -26,7 +27,7 @@ list_path(const struct nodes *nodes, const char *name)
 
 struct preparation {
 	struct nodes *nodes;
-	char *state, *user, *guix_state, *key;
+	char *state, *user, *guix_state, *key, *waiting;
 	GPtrArray *names, *paths; /* of the nodes that begin */
 	char **texts;		  /* of their lists, in the order of names; "": none */
 	char *coordinator_key;
@@ -41,6 +42,7 @@ preparation_free(void *data)
 	g_free(p->user);
 	g_free(p->guix_state);
 	g_free(p->key);
+	g_free(p->waiting);
 	g_ptr_array_unref(p->names);
 	g_ptr_array_unref(p->paths);
 	g_strfreev(p->texts);
@@ -61,6 +63,8 @@ prepare_work(void *data)
 		g_strv_builder_add(texts, text ? text : "");
 	}
 	p->texts = g_strv_builder_end(texts);
+	if (p->waiting)
+		unlink(p->waiting); /* root has taken them; those of removed nodes have to go */
 	if (node_key_ensure(p->state, p->user, p->guix_state, &p->error))
 		p->coordinator_key = coordinator_key(p->key);
 }
@@ -142,6 +146,7 @@ nodes_prepare(struct nodes *nodes)
 	p->user = g_strdup(nodes->coordinator_user);
 	p->guix_state = g_strdup(nodes->guix_state);
 	p->key = g_strdup(nodes->key);
+	p->waiting = nodes->known ? NULL : nodes_waiting_keys(p->state);
 	p->names = g_ptr_array_new_with_free_func(g_free);
 	p->paths = g_ptr_array_new_with_free_func(g_free);
 	for (guint i = 0; i < nodes->all->len; i++) {
@@ -231,9 +236,29 @@ on_sign_again(struct ev_loop *loop, ev_timer *watcher, int revents)
 	nodes_sign(watcher->data);
 }
 
+char *
+nodes_waiting_keys(const char *state_directory)
+{
+	return g_build_filename(state_directory, "nodes", "signing-keys", NULL);
+}
+
+/* Only root may write to the acl. It reads a line for each key; for Guix any white space is alike.
+ */
+static void
+leave_to_root(const struct nodes *nodes, const GPtrArray *keys)
+{
+	g_autofree char *path = nodes_waiting_keys(nodes->setup.state_directory);
+	GString *text = g_string_new(NULL);
+	for (guint i = 0; i + 1 < keys->len; i++) {
+		g_autofree char *line = g_strdelimit(g_strdup(keys->pdata[i]), "\r\n", ' ');
+		g_string_append_printf(text, "%s\n", line);
+	}
+	writer_put(nodes->setup.writer, path, g_string_free(text, FALSE));
+}
+
 /* why NULL: this host has no Guix. It gives no builds to anybody, and needs no keys. */
 static void
-sign_later(struct nodes *nodes, const char *why)
+sign_later(struct nodes *nodes, const char *why, const char *cure)
 {
 	ev_timer_init(&nodes->sign_again, on_sign_again, NODES_SIGN_AGAIN / 1000., 0.);
 	nodes->sign_again.data = nodes;
@@ -241,9 +266,9 @@ sign_later(struct nodes *nodes, const char *why)
 	if (!why || !g_strcmp0(nodes->sign_problem, why))
 		return;
 	g_autofree char *text = g_strdup_printf(
-	    "nodes: %s; until the signing keys of their guests are there, what those have built is "
-	    "not taken",
-	    why);
+	    "nodes: %s%s; until the signing keys of their guests are there, what those have built "
+	    "is not taken",
+	    why, cure);
 	nodes->setup.event(nodes->setup.data, text);
 	g_free(nodes->sign_problem);
 	nodes->sign_problem = g_strdup(why);
@@ -257,7 +282,14 @@ on_signed(void *data, const GError *late)
 	nodes->signing = NULL;
 	if (late || job->error || !job->possible) {
 		const GError *error = late ? late : job->error;
-		sign_later(nodes, error ? error->message : NULL);
+		gboolean roots =
+		    geteuid() != 0 && g_error_matches(error, SIGNING_ERROR, SIGNING_ERROR_WRITE);
+		if (roots)
+			leave_to_root(nodes, job->keys);
+		sign_later(nodes, error ? error->message : NULL,
+			   roots ? ", and root does that before the daemon starts (childhurdd "
+				   "--prepare): restart it, as with systemctl restart childhurdd"
+				 : "");
 		return;
 	}
 	g_clear_pointer(&nodes->sign_problem, g_free);

@@ -6,6 +6,8 @@ use warnings;
 use lib 'tests/lib';
 use Childhurd;
 use Fcntl qw(:DEFAULT :flock F_SETLK F_WRLCK SEEK_SET);
+use JSON::PP ();
+use Sshd;
 use Test::More;
 
 Childhurd::own_users(childhurd => [], 'guix-daemon' => [], other => []);
@@ -174,4 +176,48 @@ like(as('other', 'cat', "$key.guix"), qr/Permission denied/, '... and nobody els
 like(as('childhurd', 'ssh-keygen', '-y', '-f', $key), qr/^ssh-ed25519 /, "OpenSSH takes the daemon's user's");
 like(as('childhurd', 'ssh-keygen', '-y', '-f', "$key.guix"), qr/UNPROTECTED PRIVATE KEY/, '... which is why there are two');
 is($d->end >> 8, 0, '... and ends');
+
+# --- a coordinator: the keys and the slots of guests that run on other hosts ---
+my $sshd    = Sshd->new;
+my $machine = {
+    name => 'x', port => 2201, user => 'offloading', host_keys => [$sshd->{host_key}], systems => ['i586-gnu'], features => [],
+    parallel_builds => 2, speed => 1, overload_threshold => 1.8, signing_key => "(public-key\n (ecc (curve Ed25519) (q #" . 'A' x 64 . "#)))",
+};
+my $list = JSON::PP::encode_json({ continues => JSON::PP::true,
+    parameters => { machines => [$machine], version => '1.0', held => [{ name => 'x', number => 1, port => 2201, parallel_builds => 2 }] } });
+Childhurd::spew("$sshd->{dir}/list", "$list\0");
+$d->configure("[node far]\nssh = root\@127.0.0.1:$sshd->{port}\nhost-key = $sshd->{host_key}\n");
+like(prepare(), qr{^nodes: user childhurd may lock all build slots in \Q$d->{dir}\E/var-guix/offload now\n\z}, 'with a node, all slots are shared');
+is(prepare(), '', '... once');
+$d->start;
+my ($invited) = $d->ctl('node', 'invite') =~ /^ssh-key = (\S+ \S+)/m;
+$sshd->allow($invited, "restrict,command=\"cat $sshd->{dir}/list; cat >/dev/null\"");
+$d->ctl('reload');
+my $waiting = "$d->{state}/nodes/signing-keys";
+ok($d->wait_until(60, 'a key waits for root', sub { -s $waiting }), 'the signing key of a guest there waits for root') or diag $d->log;
+like($d->log, qr{ nodes: \Q$d->{dir}\E/guix/acl: cannot be written: .*, and root does that before the daemon starts \(childhurdd --prepare\): restart it}, '... which is said');
+my $far = "$d->{dir}/var-guix/offload/127.0.0.1:2201";
+my $try = 'use Fcntl; open my $f, "+>>", shift or die "$!\n"; my $all = pack "s s x4 q q l x4", F_WRLCK, 0, 0, 0, 0; print fcntl($f, F_SETLK, $all) ? "free\n" : "taken\n"';
+ok($d->wait_until(60, 'its slots are locked', sub { -e "$far/1" && as('guix-daemon', $^X, '-e', $try, "$far/1") eq "taken\n" }),
+    'a guest that is held there gets no build: the daemon has locked its slots') or diag as('guix-daemon', 'ls', '-la', $far);
+is(as('guix-daemon', $^X, '-e', $try, "$far/2"), "free\n", '... in a folder where Guix can make some, too');
+is($d->end >> 8, 0, 'the daemon ends');
+my $other = "$d->{dir}/var-guix/offload/10.0.0.1:1";
+as('guix-daemon', 'mkdir', $other);
+is(as('guix-daemon', $^X, '-e', $lock, "$other/0"), "good\n", 'Guix makes a slot in a folder of its own');
+is(as('childhurd', $^X, '-e', $lock, "$other/0"), "good\n", '... which the daemon can keep');
+
+open $f, '>>', $waiting or die;
+print $f "(public-key nonsense)\n";
+close $f;
+like(prepare(), qr{^nodes: 1 signing key of their guests is in \Q$d->{dir}\E/guix/acl now$}m, 'root puts the key into the acl, and nothing else');
+like(Childhurd::slurp("$d->{dir}/guix/acl"), qr/#A{64}#/, '... really');
+is(prepare(), '', '... once');
+$d->start;
+ok($d->wait_until(60, 'no key waits', sub { !-e $waiting && $d->machines =~ /far\/x/ }), 'for the next daemon all is well');
+unlike($d->log =~ s/.*no guest runs$//msr, qr/acl/, '... and nothing is said of the acl');
+$d->end;
+unlink $waiting;
+symlink "$d->{dir}/guix/acl", $waiting;
+is(prepare(), '', 'a link in place of the keys is not followed');
 done_testing;

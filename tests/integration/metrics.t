@@ -6,14 +6,11 @@ use strict;
 use warnings;
 use Childhurd;
 use HTTP::Tiny;
-use IO::Socket::INET;
-use JSON::PP;
-use POSIX qw(:sys_wait_h);
+use Prometheus;
 use Test::More;
 use Time::HiRes qw(time);
 use Varlink;
 
-$> == 0 or Childhurd::cannot('this takes root: the programs listen in a network of the test');
 my $image    = Childhurd::need_image('linux');
 my $programs = Childhurd::need_image('prometheus');
 my $id       = Childhurd::free_id(2);
@@ -67,71 +64,27 @@ cmp_ok(abs(figure('start_time_seconds') - time), '<', 600, 'and its start');
 
 # --- Prometheus reads it ---
 
-my @children;
-
-sub port {
-    my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die "no port: $!";
-    return $s->sockport;
-}
-
-sub child {
-    my ($name, $code) = @_;
-    my $pid = fork // die "fork: $!";
-    if (!$pid) {
-        open STDOUT, '>', "$dir/$name.log" or die;
-        open STDERR, '>&', \*STDOUT;
-        $code->();
-        POSIX::_exit(127);
-    }
-    push @children, $pid;
-}
-
 # /good has the figures as they are, /cut without their last line, /double with a family that comes twice: a reader that
 # takes these would take anything.
-my $serving = port();
-child(server => sub {
-    my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $serving, Listen => 16, ReuseAddr => 1) or die "$serving: $!";
-    while (my $c = $s->accept) {
-        my $request = <$c> // '';
-        while (defined(my $line = <$c>)) { last if $line =~ /^\r?\n$/ }
-        my ($reply) = eval { $v->another->call('org.childhurd.Metrics', {}) } or next;
-        my $text = $reply->{text};
-        $text =~ s/# EOF\n\z// if $request =~ m{/cut};
-        $text =~ s/(# EOF\n)\z/# TYPE childhurd_guests gauge\n# TYPE childhurd_guests gauge\n$1/ if $request =~ m{/double};
-        print $c "HTTP/1.0 200 OK\r\nContent-Type: $reply->{content_type}\r\nContent-Length: " . length($text) . "\r\n\r\n$text";
-        close $c;
-    }
-});
+sub give {
+    my ($job) = @_;
+    my ($reply) = $v->another->call('org.childhurd.Metrics', {});
+    my $text = $reply->{text};
+    $text =~ s/# EOF\n\z// if $job eq 'cut';
+    $text =~ s/(# EOF\n)\z/# TYPE childhurd_guests gauge\n# TYPE childhurd_guests gauge\n$1/ if $job eq 'double';
+    return ($reply->{content_type}, $text);
+}
 my ($rules) = Childhurd::slurp('docs/manual.md') =~ /^( {4}groups:\n(?:(?: {4}.*)?\n)+)/m;
 ok($rules, 'the manual has an example of rules') or $rules = '';
 $rules =~ s/^ {4}//mg;
 Childhurd::spew("$dir/rules.yml", $rules);
 like(my $checked = `$programs/promtool check rules $dir/rules.yml 2>&1`, qr/SUCCESS: [1-9]\d* rules? found/, 'which promtool takes');
-Childhurd::spew("$dir/prometheus.yml", "global:\n  scrape_interval: 1s\n  evaluation_interval: 1s\nrule_files: [ $dir/rules.yml ]\nscrape_configs:\n" .
-    join '', map { "  - job_name: $_\n    metrics_path: /$_\n    static_configs: [ { targets: [ '127.0.0.1:$serving' ] } ]\n" } qw(good cut double));
-my $asking = port();
-child(prometheus => sub {
-    exec "$programs/prometheus", "--config.file=$dir/prometheus.yml", "--storage.tsdb.path=$dir/data", "--web.listen-address=127.0.0.1:$asking";
-});
+my $p = Prometheus->new($dir, programs => $programs, jobs => [qw(good cut double)], give => \&give, rules => $rules);
 
-my $http = HTTP::Tiny->new(timeout => 10);
-
-# What Prometheus answers, {} while it does not.
-sub ask {
-    my ($what) = @_;
-    my $response = $http->get("http://127.0.0.1:$asking/api/v1/$what");
-    return $response->{success} ? decode_json($response->{content})->{data} : {};
-}
-sub targets { return map { $_->{labels}{job} => $_ } grep { $_->{health} ne 'unknown' } @{ ask('targets')->{activeTargets} // [] } }
-
-sub value {
-    my ($expression) = @_;
-    my $result = ask('query?' . $http->www_form_urlencode({ query => $expression }))->{result} // [];
-    return @$result == 1 ? $result->[0]{value}[1] : undef;
-}
+sub value { return $p->value(@_) }
 my %targets;
-ok($d->wait_until(60, 'Prometheus has looked', sub { %targets = targets(); keys %targets == 3 }), 'Prometheus looks at the figures')
-    or diag(Childhurd::slurp("$dir/prometheus.log"));
+ok($d->wait_until(60, 'Prometheus has looked', sub { %targets = $p->targets; keys %targets == 3 }), 'Prometheus looks at the figures')
+    or diag($p->log);
 is($targets{good}{lastError}, '', 'it takes them');
 is($targets{good}{health}, 'up', '... all');
 like($targets{cut}{lastError}, qr/EOF/, 'but not when the end is missing');
@@ -142,26 +95,26 @@ is(value('sum(childhurd_failures_total{job="good"})'), 2, 'failures');
 is(value('childhurd_guest_state{job="good",guest="b",state="failed"}'), 1, 'the state of one');
 my $median = value('histogram_quantile(0.5, childhurd_boot_seconds_bucket{job="good"})');
 cmp_ok($median, '>', 1, "the median of boots, $median s");
-my %type = map { $_->{metric} => "$_->{type} $_->{unit}" } @{ ask('targets/metadata?limit=1000') };
+my %type = map { $_->{metric} => "$_->{type} $_->{unit}" } @{ $p->ask('targets/metadata', limit => 1000) };
 is($type{childhurd_boots}, 'counter ', 'types are understood: a counter');
 is($type{childhurd_boot_seconds}, 'histogram seconds', '... a histogram in seconds');
 is($type{childhurd_guest_memory_bytes}, 'gauge bytes', '... a gauge in bytes');
 my %told = map { $_ => 1 } Childhurd::slurp('docs/manual.md') =~ /^\| `(childhurd_\w+)/mg;
 is_deeply([ grep { !$told{$_} } sort grep { /^childhurd_/ } keys %type ], [], 'the manual lists them all');
 is_deeply([ grep { !$type{$_} } sort keys %told ], [], '... and no others');
-my @alerts = map { @{ $_->{rules} } } @{ ask('rules')->{groups} // [] };
+my @alerts = map { @{ $_->{rules} } } @{ $p->ask('rules')->{groups} // [] };
 ok(@alerts && !(grep { $_->{health} eq 'err' } @alerts), "the manual's rules work on them") or diag(explain(\@alerts));
 
 # --- node_exporter reads the file ---
 
-my $exporting = port();
-child(exporter => sub {
+my $exporting = Childhurd::free_port();
+$p->child(exporter => sub {
     exec "$programs/prometheus-node-exporter", '--collector.disable-defaults', '--collector.textfile', "--collector.textfile.directory=$dir/figures",
         "--web.listen-address=127.0.0.1:$exporting";
 });
 my $exported = '';
 ok($d->wait_until(60, 'node_exporter', sub {
-            my $response = $http->get("http://127.0.0.1:$exporting/metrics");
+            my $response = HTTP::Tiny->new(timeout => 10)->get("http://127.0.0.1:$exporting/metrics");
             $exported = $response->{content} if $response->{success};
             $exported =~ /^childhurd_boots_total\{guest="a"\} 1$/m; # as soon as the file has it
         }), 'node_exporter has the figures of the file') or diag(Childhurd::slurp("$dir/exporter.log"), $exported);
@@ -184,10 +137,3 @@ $d->ctl(qw(stop a --now --wait --timeout 60));
 $d->end;
 ok(!-e "$dir/figures/again.prom", 'and goes with the daemon');
 done_testing;
-
-END {
-    my $status = $?;
-    kill 'KILL', @children;
-    waitpid $_, 0 for @children;
-    $? = $status;
-}

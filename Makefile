@@ -21,7 +21,7 @@ DATADIR  = $(PREFIX)/share/childhurd
 # Programs that only our others run.
 LIBEXECDIR = $(PREFIX)/libexec/childhurd
 
-VERSION := 0.1.0
+VERSION := 0.2.0
 B       ?= build
 
 CC      ?= cc
@@ -256,8 +256,8 @@ INSTALLED = \
   service/units/childhurd.sysusers:644:$(SYSUSERSDIR)/childhurd.conf \
   service/units/childhurd.tmpfiles:644:$(TMPFILESDIR)/childhurd.conf \
   $(call under,$(wildcard service/guile/*.scm),644,$(GUILEDIR)) \
-  $(call under,README.md COPYING docs/childhurd.ini.example,644,$(DOCDIR)) \
-  $(call under,$(wildcard docs/*.md),644,$(DOCDIR)/docs) \
+  $(call under,README.md NEWS COPYING docs/childhurd.ini.example,644,$(DOCDIR)) \
+  $(call under,$(wildcard docs/*.md docs/*.svg docs/*.png docs/grafana.json),644,$(DOCDIR)/docs) \
   $(foreach page,$(MANPAGES),$(page):644:$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 OUR_DIRS = $(DOCDIR)/docs $(DOCDIR) $(GUILEDIR) $(DATADIR) $(LIBEXECDIR)
 
@@ -275,7 +275,7 @@ uninstall:
 # --- Debian package ------------------------------------------------------------------------------------------
 
 # Debian's tools need service/debian/ at the top, and leave files beside it, so they get a copy of the files named here.
-DEB_TREE = Makefile COPYING README.md docs $(MODULES)
+DEB_TREE = Makefile COPYING README.md NEWS docs $(MODULES)
 DEB      = $(B)/deb/childhurd-$(VERSION)
 # The options of this make are not for theirs.
 DEB_ENV  = env $(foreach v,MAKEFLAGS MAKEOVERRIDES MFLAGS B V Q CC CFLAGS LDFLAGS PREFIX DESTDIR SANITIZE VERSION,-u $v)

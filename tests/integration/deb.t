@@ -83,7 +83,7 @@ is($m->run('systemctl', '--failed', '--plain', '--no-legend'), '', 'without a co
 like($m->run('systemctl', 'status', 'childhurdd'), qr{/etc/childhurd}, 'and the unit\'s status names what it waits for');
 is($m->run('systemctl', 'is-enabled', $_), "enabled\n", "$_ is enabled") for qw(childhurdd childhurd-guests);
 like($m->run('getent', 'passwd', 'childhurd'), qr/^childhurd:/, 'there is a user childhurd');
-$text = $m->run('ls', map { "/usr/share/doc/childhurd/$_" } qw(README.md COPYING copyright changelog.gz childhurd.ini.example docs/manual.md));
+$text = $m->run('ls', map { "/usr/share/doc/childhurd/$_" } qw(README.md NEWS COPYING copyright changelog.gz childhurd.ini.example docs/manual.md docs/states.svg docs/grafana.json));
 is($m->{status}, 0, 'its documentation is there') or diag($text);
 
 # --- it is configured and started ---

@@ -115,6 +115,31 @@ is($? >> 8, 0, 'make install') or diag($make);
 my @links = grep { !m{^(?:https?:|tests/)} } slurp('README.md') =~ /\]\(([^)#]+)/g;
 cmp_ok(scalar @links, '>=', 3, 'README.md has links');
 is_deeply([ grep { !-f "$folder/p/share/doc/childhurd/$_" } @links ], [], 'and each leads to what is installed');
+for my $page (glob 'docs/*.md') {
+    my @beside = grep { !m{^(?:https?:|\.\./)} } slurp($page) =~ /\]\(([^)#]+)/g;
+    is_deeply([ grep { !-f "$folder/p/share/doc/childhurd/docs/$_" } @beside ], [], "... and those of $page");
+}
+
+# --- the version ---
+my ($version) = slurp('Makefile') =~ /^VERSION := (\S+)$/m;
+ok($version, 'the Makefile has the version') or $version = '?';
+is(run("$build/childhurdd", '--version'), "childhurdd $version\n", 'of the daemon');
+is((slurp('NEWS') =~ /^(\d\S+) \(\d+ \w+ \d{4}\)$/m)[0], $version, '... and of NEWS');
+is((slurp('service/debian/changelog') =~ /\Achildhurd \((\S+)\)/)[0], $version, '... and of the package');
+is((slurp('README.md') =~ /\*\*Status\*\*: version (\d+(?:\.\d+)*)/)[0], $version, "... and of README's status");
+
+# --- pictures ---
+# Each has words for those who do not see it, colours for dark pages, and loads nothing.
+my @pictures = glob 'docs/*.svg';
+cmp_ok(scalar @pictures, '>=', 2, 'there are pictures');
+for my $picture (@pictures) {
+    my $svg = slurp($picture);
+    like($svg, qr{<title[^>]*>[^<]+</title>}, "$picture has a title");
+    like($svg, qr{<desc[^>]*>[^<]+</desc>}, '... and a description');
+    like($svg, qr/prefers-color-scheme: dark/, '... and colours for dark pages');
+    unlike($svg =~ s/xmlns(?::\w+)?="[^"]*"//gr, qr{<script|https?://|\bhref=|url\((?!#)}, '... and needs nothing else');
+}
+is_deeply([ grep { !/\S/ } map { slurp($_) =~ /!\[([^\]]*)\]\(/g } 'README.md', glob 'docs/*.md' ], [], 'each picture in a page has words, too');
 like(run('make', '-s', 'check', 'TESTS=tests/nope'), qr{no such test: tests/nope}, 'make check says when there is no such test');
 isnt($?, 0, 'and fails');
 

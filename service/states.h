@@ -22,6 +22,14 @@
 	STATE(ASLEEP, "asleep")                                                                    \
 	STATE(RESTORING, "restoring")
 
+/*
+ * Words for people, in place of a state's name. Of a guest that is unresponsive only because this
+ * daemon has not proven it yet, as it has just been taken over from another one; and of a drained
+ * guest in which no build runs any more.
+ */
+#define STATE_TAKEN_OVER "probing"
+#define STATE_DRAINED	 "drained"
+
 /* All names that a client can wait for; NULL-terminated. */
 extern const char *const states_awaited[];
 

@@ -19,7 +19,7 @@ childhurd_forget_boot(struct childhurd *c)
 	c->served = 0;
 	c->boot_took = 0;
 	c->enrolled = c->proven = c->winding_down = FALSE;
-	c->had_room = c->impostor = c->unasked = c->paused = c->now = FALSE;
+	c->had_room = c->impostor = c->silent = c->unasked = c->paused = c->now = FALSE;
 	c->clock_off = c->setting_clock = FALSE;
 	c->clock_set_at = 0;
 	c->going_down = GOING_DOWN_NOT;
@@ -198,6 +198,12 @@ void
 childhurd_note_host_key(struct childhurd *c, gboolean impostor)
 {
 	c->impostor = impostor;
+}
+
+void
+childhurd_note_silence(struct childhurd *c, gboolean silent)
+{
+	c->silent = silent;
 }
 
 void

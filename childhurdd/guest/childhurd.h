@@ -50,6 +50,9 @@
 #define BOOTS_KEPT    5
 #define BOOT_PATIENCE 4
 #define BOOT_LEAST    60000
+/* A guest that greets nobody yet is just booting for as long as the longest of these boots took or,
+ * if it has none, for this part of boot-timeout. Only then its error is shown. */
+#define BOOT_EXPECTED 10
 
 /* For saving a state; the prepare-command before that may take boot-timeout. */
 #define SAVE_LIMIT 300000
@@ -256,6 +259,10 @@ struct childhurd {
 	char *failure;	     /* with a verdict: what happened */
 	enum failure reason; /* the same for the metrics */
 	gboolean impostor;   /* the last probe met another host key than the guest's */
+	gboolean silent;     /* the last probe met no SSH server yet */
+	/* With STATE_UNRESPONSIVE: an earlier daemon has proven it, and nothing has failed since.
+	 * It is not published before this daemon has proven it, too. */
+	gboolean taken_over;
 
 	gboolean has_port;  /* it does not run, and the daemon listens at its port */
 	gboolean waking;    /* somebody waits at its port */
@@ -298,6 +305,8 @@ void childhurd_boots_forget(struct childhurd *c);
 void childhurd_configure(struct childhurd *c, const struct config_guest *config);
 /* Note whether the last probe met a foreign host key (impostor). The probe's event follows. */
 void childhurd_note_host_key(struct childhurd *c, gboolean impostor);
+/* Note whether the last probe met no SSH server (silent). The probe's event follows. */
+void childhurd_note_silence(struct childhurd *c, gboolean silent);
 
 /* Handle an event. text: its details in words; NULL: none. */
 void childhurd_event(struct childhurd *c, enum event event, const char *text);

@@ -121,7 +121,9 @@ act_take_over(struct childhurd *c, const struct cause *cause)
 		return;
 	}
 	if (c->proven) {
+		c->taken_over = TRUE;
 		childhurd_set_state(c, STATE_UNRESPONSIVE, cause->text);
+		childhurd_set_phase(c, "it is being probed");
 		childhurd_set_limit(c, c->config->hang_timeout);
 	} else {
 		childhurd_set_state(c, STATE_BOOTING, cause->text);
@@ -147,7 +149,7 @@ act_connect(struct childhurd *c, const struct cause *cause)
 	c->enrolled = TRUE;
 	if (c->state == STATE_ENROLLING)
 		c->ops->changed(c, FALSE, cause->text);
-	childhurd_set_phase(c, "waiting for the SSH banner");
+	childhurd_set_phase(c, childhurd_phase_silent);
 	c->ops->watch(c);
 }
 
@@ -219,8 +221,11 @@ act_hang(struct childhurd *c, const struct cause *cause)
 static void
 act_note(struct childhurd *c, const struct cause *cause)
 {
-	if (!c->paused && !c->going_down)
-		childhurd_set_phase(c, cause->text);
+	gboolean normal = cause->event == EVENT_PROBE_FAILED && childhurd_may_be_silent(c);
+	if (c->paused || c->going_down)
+		return;
+	childhurd_distrust(c, cause->text);
+	childhurd_set_phase(c, normal ? childhurd_phase_silent : cause->text);
 }
 
 static void

@@ -34,8 +34,20 @@ childhurd_doubt(struct childhurd *c, gint64 limit, const char *what)
 {
 	if (c->state == STATE_DRAINING && !c->winding_down)
 		c->drained = TRUE;
+	c->taken_over = FALSE;
 	childhurd_set_state(c, STATE_UNRESPONSIVE, what);
 	childhurd_set_limit(c, limit);
+}
+
+void
+childhurd_distrust(struct childhurd *c, const char *what)
+{
+	if (!c->taken_over)
+		return;
+	gint64 left = childhurd_limit_left(c);
+	c->taken_over = FALSE;
+	childhurd_set_state(c, STATE_UNRESPONSIVE, what);
+	childhurd_set_limit(c, left);
 }
 
 static gboolean
@@ -73,7 +85,8 @@ childhurd_asked(struct childhurd *c)
 void
 childhurd_paused(struct childhurd *c, const char *what)
 {
-	gboolean news = !c->paused || g_strcmp0(c->phase, what);
+	gboolean news = !c->taken_over && (!c->paused || g_strcmp0(c->phase, what));
+	childhurd_distrust(c, what);
 	stall(c, &c->paused, TRUE);
 	if (is_listed_state(c))
 		childhurd_doubt(c, c->config->hang_timeout, what);
@@ -110,7 +123,7 @@ childhurd_goes_down(struct childhurd *c, enum event event, const char *what)
 	}
 	if (!first)
 		return;
-	if (is_listed_state(c)) {
+	if (is_listed_state(c) || c->taken_over) {
 		childhurd_doubt(c, c->config->stop_timeout, what);
 		return;
 	}

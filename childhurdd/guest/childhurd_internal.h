@@ -10,6 +10,7 @@
 extern const char childhurd_phase_collecting[];
 extern const char childhurd_phase_winding_down[];
 extern const char childhurd_phase_saving[];
+extern const char childhurd_phase_silent[];
 
 /* --- childhurd.c --- */
 
@@ -74,6 +75,8 @@ void childhurd_note_room(struct childhurd *c, enum event event, const char *what
  * before boot-timeout. After a failure, or with fewer than BOOTS_KEPT boots, it is boot-timeout.
  */
 gint64 childhurd_boot_limit(const struct childhurd *c);
+/* It boots or is restored, and has no SSH server yet; and that is no longer than usual. */
+gboolean childhurd_may_be_silent(struct childhurd *c);
 /* The last boot took so many ms. */
 void childhurd_boots_note(struct childhurd *c, gint64 took);
 
@@ -86,6 +89,9 @@ void childhurd_boots_note(struct childhurd *c, gint64 took);
 void childhurd_hang(struct childhurd *c, const char *what);
 /* Take it off the list for what was seen from outside, without waiting for a probe. */
 void childhurd_doubt(struct childhurd *c, gint64 limit, const char *what);
+/* It was taken over, and this shows that it is not as the earlier daemon left it. Its limit goes
+ * on. */
+void childhurd_distrust(struct childhurd *c, const char *what);
 /* A probe could not be made. */
 void childhurd_unasked(struct childhurd *c, const char *what);
 /* A probe was made. */

@@ -64,6 +64,7 @@ childhurd_set_state(struct childhurd *c, enum state state, const char *why)
 		c->failures = 0;
 	c->why = g_strdup(why ? why : old);
 	c->state = state;
+	c->taken_over &= state == STATE_UNRESPONSIVE;
 	c->since = c->ops->now(c);
 	g_free(c->phase);
 	c->phase = state == STATE_READY ? g_strdup(childhurd_ready_phase(c)) : NULL;

@@ -110,7 +110,7 @@ childhurd_stirred(struct childhurd *c)
 	c->enrolled = TRUE;
 	childhurd_asked(c);
 	keep(c);
-	childhurd_set_phase(c, "waiting for the SSH banner");
+	childhurd_set_phase(c, childhurd_phase_silent);
 	c->ops->watch(c);
 }
 

@@ -129,6 +129,9 @@ describe(const struct host *host, const struct world *r, gboolean details, struc
 	    .autostart_asleep = config->autostart == CONFIG_AUTOSTART_ASLEEP,
 	    .listen_address = config->listen_address,
 	    .ssh_port = config->ssh_port,
+	    .taken_over = c->taken_over,
+	    .drained = c->drained && !c->winding_down,
+	    .persistent = config->disk == CONFIG_DISK_PERSISTENT,
 	    .builds = c->ops->builds(c),
 	    .slots = config->offloading ? config->parallel_builds : 0,
 	    .memory = world_memory(r),
@@ -157,5 +160,6 @@ describe(const struct host *host, const struct world *r, gboolean details, struc
 		d->unwritten = world_unwritten(r);
 		guest->unwritten = d->unwritten;
 		guest->failure = d->failure = world_failure(r);
+		guest->record_damage = world_last_record(r)->damage;
 	}
 }

@@ -9,6 +9,7 @@
 #include "childhurdd/system/log_rotate.h"
 #include "childhurdd/system/notify.h"
 #include "config/base/text.h"
+#include "service/states.h"
 
 /* --- events --- */
 
@@ -16,6 +17,7 @@
 struct told {
 	struct control_event event;
 	enum state state;
+	gboolean taken_over;
 	char *guest, *text;
 };
 
@@ -25,13 +27,14 @@ log_event(const struct told *told)
 	/* a guest's text must neither add lines to the log nor control a terminal */
 	g_autofree char *text = text_line(told->text, ' ');
 	GLogLevelFlags level = G_LOG_LEVEL_MESSAGE;
+	const char *state = told->taken_over ? STATE_TAKEN_OVER : told->event.state;
 	if (told->event.state && (told->state == STATE_FAILED || told->state == STATE_BACKOFF ||
-				  told->state == STATE_UNRESPONSIVE))
+				  (told->state == STATE_UNRESPONSIVE && !told->taken_over)))
 		level = G_LOG_LEVEL_WARNING;
 	if (!told->guest)
 		g_log(G_LOG_DOMAIN, level, "%s", text);
 	else if (told->event.state)
-		g_log(G_LOG_DOMAIN, level, "%s: %s: %s", told->guest, told->event.state, text);
+		g_log(G_LOG_DOMAIN, level, "%s: %s: %s", told->guest, state, text);
 	else
 		g_log(G_LOG_DOMAIN, level, "%s: %s", told->guest, text);
 }
@@ -65,12 +68,14 @@ host_event(void *hird, struct childhurd *c, gboolean state_changed, const char *
 		metrics_state(h->metrics, c);
 	struct told *told = g_new(struct told, 1);
 	told->state = c->state;
+	told->taken_over = c->taken_over;
 	told->guest = g_strdup(c->config->name);
 	told->text = g_strdup(text);
 	told->event = (struct control_event){.number = text ? ++h->event_number : 0,
 					     .time = g_get_real_time(),
 					     .guest = told->guest,
 					     .state = state_changed ? state_name(c->state) : NULL,
+					     .taken_over = c->taken_over,
 					     .text = told->text};
 	hird_after_publishing(h, tell, told_free, told);
 	if (state_changed || c->winding_down) /* an unresponsive guest's stop changes no state */

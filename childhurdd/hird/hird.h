@@ -40,5 +40,7 @@ typedef void (*hird_reload_fn)(gboolean applied, const char *const *messages, vo
  */
 #define RELOAD_LIMIT 10000 /* ms */
 void hird_reload(struct hird *hird, hird_reload_fn done, void *data);
+/* The same without changing anything: the messages are of what would be changed. */
+void hird_foresee(struct hird *hird, hird_reload_fn done, void *data);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Applies a new configuration while the guests run: all of it, or nothing. */
+/*
+ * Applies a new configuration while the guests run: all of it, or nothing. A dry run goes the same
+ * way, says the same, and changes nothing.
+ */
 #include "childhurdd/hird/hird_internal.h"
 #include "childhurdd/qemu/image.h"
 #include "childhurdd/system/notify.h"
@@ -12,7 +15,7 @@ message(GPtrArray *messages, const char *name, const char *what)
 }
 
 static void
-remove_missing(struct hird *h, const struct config *config, GPtrArray *messages)
+remove_missing(struct hird *h, const struct config *config, gboolean dry, GPtrArray *messages)
 {
 	for (guint i = h->roster.worlds->len; i-- > 0;) {
 		struct world *r = g_ptr_array_index(h->roster.worlds, i);
@@ -20,6 +23,8 @@ remove_missing(struct hird *h, const struct config *config, GPtrArray *messages)
 		if (config_find_guest(config, c->config->name))
 			continue;
 		message(messages, c->config->name, "removed; it is stopped when no build runs");
+		if (dry)
+			continue;
 		g_ptr_array_steal_index(h->roster.worlds, i);
 		g_ptr_array_add(h->roster.removed, r);
 		childhurd_event(c, EVENT_STOP, "no longer configured");
@@ -39,15 +44,37 @@ bring_back(struct hird *h, const char *name)
 }
 
 static void
+tell_keys(GPtrArray *messages, const char *name, char **keys, gboolean restart)
+{
+	g_autofree char *list = g_strjoinv(", ", keys);
+	g_autofree char *what = g_strdup_printf(
+	    "changed: %s%s", list, restart ? "; it is restarted when no build runs" : "");
+	if (*keys)
+		message(messages, name, what);
+}
+
+static void
 configure(struct world *r, const struct config_guest *guest, GPtrArray *messages)
 {
 	g_auto(GStrv) keys = world_configure(r, guest);
 	g_auto(GStrv) waiting = world_restart_needed(r);
-	g_autofree char *list = g_strjoinv(", ", keys);
-	g_autofree char *what = g_strdup_printf(
-	    "changed: %s%s", list, waiting ? "; it is restarted when no build runs" : "");
-	if (*keys)
-		message(messages, guest->name, what);
+	tell_keys(messages, guest->name, keys, waiting != NULL);
+}
+
+/* What add_and_change would say. */
+static void
+foresee_guests(const struct hird *h, const struct config *config, GPtrArray *messages)
+{
+	for (guint i = 0; i < config->guests->len; i++) {
+		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
+		const struct world *r = roster_find_any(&h->roster, guest->name);
+		gboolean restart = FALSE;
+		g_auto(GStrv) keys = r ? world_differences(r, guest, &restart) : NULL;
+		if (keys)
+			tell_keys(messages, guest->name, keys, restart);
+		if (!roster_find(&h->roster, guest->name))
+			message(messages, guest->name, "added");
+	}
 }
 
 static void
@@ -153,6 +180,20 @@ tell_coordinator(const struct hird *h, GPtrArray *messages, const char *name, gb
 		g_ptr_array_add(messages, g_strdup_printf("coordinator %s: %s", name, what));
 }
 
+/* What tell_coordinators would say, but for the guests. */
+static void
+foresee_coordinators(GPtrArray *messages, char **before, const struct config *config)
+{
+	g_auto(GStrv) now = coordinators_marks(config);
+	g_auto(GStrv) names = coordinators_differences(before, now);
+	for (char **name = names; *name; name++)
+		g_ptr_array_add(messages,
+				g_strdup_printf("coordinator %s: %s", *name,
+						!coordinators_have(now, *name)	   ? "taken away"
+						: coordinators_have(before, *name) ? "changed"
+										   : "added"));
+}
+
 /* Keys in a running guest stay. Called when all guests have their new configuration. */
 static void
 tell_coordinators(const struct hird *h, GPtrArray *messages, char **before)
@@ -178,6 +219,7 @@ struct load {
 	struct hird *hird;
 	hird_reload_fn done;
 	void *data;
+	gboolean dry;
 	char *file, *control_group;
 	const struct qemu_user *user;
 	GArray *present;     /* of struct present */
@@ -320,11 +362,10 @@ load_free(void *data)
 
 /* --- applying it --- */
 
+/* What stays as it is, whatever config says, is changed back there. */
 static void
-apply(struct hird *h, struct config *config, GPtrArray *messages)
+refuse_changes(GPtrArray *messages, const struct config *old, struct config *config)
 {
-	struct config *old = h->config;
-	g_auto(GStrv) coordinators = coordinators_marks(old);
 	refuse_change(messages, "uri", old->uri, &config->uri);
 	refuse_change(messages, "state-directory", old->state_directory, &config->state_directory);
 	refuse_change(messages, "runtime-directory", old->runtime_directory,
@@ -335,11 +376,33 @@ apply(struct hird *h, struct config *config, GPtrArray *messages)
 	refuse_change(messages, "host-name", old->host_name, &config->host_name);
 	refuse_change(messages, "guix-state-directory", old->guix_state_directory,
 		      &config->guix_state_directory);
+}
+
+static void
+foresee(struct hird *h, struct config *config, GPtrArray *messages)
+{
+	g_auto(GStrv) coordinators = coordinators_marks(h->config);
+	refuse_changes(messages, h->config, config);
+	tell_changes(messages, h->config, config);
+	remove_missing(h, config, TRUE, messages);
+	foresee_guests(h, config, messages);
+	nodes_foresee(h->nodes, config, messages);
+	foresee_coordinators(messages, coordinators, config);
+	if (!messages->len)
+		g_ptr_array_add(messages, g_strdup("nothing would change"));
+}
+
+static void
+apply(struct hird *h, struct config *config, GPtrArray *messages)
+{
+	struct config *old = h->config;
+	g_auto(GStrv) coordinators = coordinators_marks(old);
+	refuse_changes(messages, old, config);
 	h->host.config = h->config = config;
 	tell_changes(messages, old, config);
 	metrics_file_set(h->metrics_file, config->metrics_file);
 	selfcheck_loaded(h->selfcheck, config);
-	remove_missing(h, config, messages);
+	remove_missing(h, config, FALSE, messages);
 	add_and_change(h, config, messages);
 	nodes_configure(h->nodes, config, messages);
 	tell_coordinators(h, messages, coordinators);
@@ -396,28 +459,59 @@ finish(const struct load *load, gboolean applied, GPtrArray *messages)
 	hird_after_publishing(load->hird, on_reload_published, outcome_free, outcome);
 }
 
+/* A dry run is over: nobody but the client that asked hears of it. messages: of char *; taken. */
+static void
+finish_dry(const struct load *load, gboolean good, GPtrArray *messages)
+{
+	g_ptr_array_add(messages, NULL);
+	load->done(good, (const char *const *)messages->pdata, load->data);
+	g_ptr_array_unref(messages);
+}
+
+/* An empty file is most likely an accident, and would stop all guests. NULL: there is no reason to
+ * refuse this configuration; the caller frees. */
+static char *
+refusal(const struct hird *h, const struct config *config)
+{
+	guint up = 0;
+	if (!h->listed)
+		return g_strdup("the hypervisor does not answer yet; nothing was changed");
+	for (guint i = 0; i < h->roster.worlds->len; i++) {
+		const struct childhurd *c = world_childhurd(g_ptr_array_index(h->roster.worlds, i));
+		up += c->want_up || childhurd_has_qemu(c);
+	}
+	if (config->guests->len || !up)
+		return NULL;
+	return g_strdup_printf("%s: it has no guest, which would stop all (%u); nothing was "
+			       "changed; if that is wanted: childhurdctl stop --all --wait, and "
+			       "then reload",
+			       config->file, up);
+}
+
 static void
 on_loaded(void *data, const GError *late)
 {
 	struct load *load = data;
 	struct hird *h = load->hird;
+	void (*end)(const struct load *, gboolean, GPtrArray *) = load->dry ? finish_dry : finish;
 	if (late) {
 		GPtrArray *messages = g_ptr_array_new_with_free_func(g_free);
 		g_ptr_array_add(messages, g_strdup(late->message));
-		finish(load, FALSE, messages);
+		end(load, FALSE, messages);
 		return;
 	}
-	gboolean good = load->config != NULL && h->listed;
+	char *why = load->config ? refusal(h, load->config) : NULL;
+	gboolean good = load->config && !why;
 	g_autoptr(GError) error = NULL;
-	if (load->config && !h->listed)
-		g_ptr_array_add(
-		    load->messages,
-		    g_strdup("the hypervisor does not answer yet; nothing was changed"));
+	if (why)
+		g_ptr_array_add(load->messages, why);
+	else if (good && load->dry)
+		foresee(h, load->config, load->messages);
 	else if (good)
 		apply(h, g_steal_pointer(&load->config), load->messages);
-	if (h->control && !control_share(h->control, load->groups, &error))
+	if (!load->dry && h->control && !control_share(h->control, load->groups, &error))
 		g_ptr_array_add(load->messages, g_strdup(error->message));
-	finish(load, good, g_steal_pointer(&load->messages));
+	end(load, good, g_steal_pointer(&load->messages));
 }
 
 static void
@@ -433,22 +527,15 @@ add_present(GArray *present, GPtrArray *worlds)
 	}
 }
 
-void
-hird_reload(struct hird *h, hird_reload_fn done, void *data)
+static void
+load_begin(struct hird *h, gboolean dry, hird_reload_fn done, void *data)
 {
 	const struct config *old = h->host.config;
 	struct load *load = g_new0(struct load, 1);
-	/* If the daemon is not ready yet, the READY=1 at the end would come too early. */
-	if (h->opened)
-		notify_reloading();
-	h->reloading++;
-	/* Deleted files are written again even if the configuration has errors. */
-	if (h->listed)
-		hird_publish(h);
-	hird_renew(h);
 	load->hird = h;
 	load->done = done;
 	load->data = data;
+	load->dry = dry;
 	load->file = g_strdup(old->file);
 	load->control_group = g_strdup(old->control_group);
 	load->user = h->host.qemu_user;
@@ -457,4 +544,24 @@ hird_reload(struct hird *h, hird_reload_fn done, void *data)
 	g_array_set_clear_func(load->present, present_clear);
 	add_present(load->present, h->roster.worlds);
 	lane_run(h->loads, RELOAD_LIMIT, load_work, on_loaded, load_free, load);
+}
+
+void
+hird_reload(struct hird *h, hird_reload_fn done, void *data)
+{
+	/* If the daemon is not ready yet, the READY=1 at the end would come too early. */
+	if (h->opened)
+		notify_reloading();
+	h->reloading++;
+	/* Deleted files are written again even if the configuration has errors. */
+	if (h->listed)
+		hird_publish(h);
+	hird_renew(h);
+	load_begin(h, FALSE, done, data);
+}
+
+void
+hird_foresee(struct hird *h, hird_reload_fn done, void *data)
+{
+	load_begin(h, TRUE, done, data);
 }

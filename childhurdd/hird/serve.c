@@ -31,9 +31,11 @@ serve_describe(void *data, const char *name, gboolean details, struct control_gu
 {
 	struct hird *h = data;
 	struct world *r = roster_find_any(&h->roster, name);
-	if (r)
-		describe(&h->host, r, details, &h->description, guest);
-	return r != NULL;
+	if (!r)
+		return FALSE;
+	describe(&h->host, r, details, &h->description, guest);
+	guest->undecided = !h->listed && world_childhurd(r)->state == STATE_STOPPED;
+	return TRUE;
 }
 
 static gboolean
@@ -198,9 +200,9 @@ hird_unwritten(void *data)
 }
 
 static void
-serve_reload(void *data, hird_reload_fn done, void *done_data)
+serve_reload(void *data, gboolean dry, hird_reload_fn done, void *done_data)
 {
-	hird_reload(data, done, done_data);
+	(dry ? hird_foresee : hird_reload)(data, done, done_data);
 }
 
 struct photo {

@@ -117,6 +117,7 @@ on_list_written(struct hird *h, void *data)
 {
 	end_strangers(h, data);
 	open_control(h);
+	control_event(h->control, &(struct control_event){0}); /* it is known now who is stopped */
 }
 
 static void

@@ -285,13 +285,28 @@ try_soon(struct node *node)
 	try(node);
 }
 
+/* Does the link lead elsewhere? key: bare. */
+static gboolean
+is_elsewhere(const struct node *node, const struct config_node *config, const char *key)
+{
+	return g_strcmp0(node->ssh, config->ssh) || g_strcmp0(node->host_key, key);
+}
+
+gboolean
+node_differs(const struct node *node, const struct config_node *config)
+{
+	g_autofree char *key = bare_key(config->host_key);
+	return is_elsewhere(node, config, key) || g_strcmp0(node->address, config->address) ||
+	       node->lost_after != config->lost_after;
+}
+
 gboolean
 node_configure(struct node *node, const struct config_node *config)
 {
 	g_autofree char *key = bare_key(config->host_key);
-	gboolean elsewhere = g_strcmp0(node->ssh, config->ssh) || g_strcmp0(node->host_key, key);
+	gboolean elsewhere = is_elsewhere(node, config, key);
 	gboolean readdressed = g_strcmp0(node->address, config->address) != 0;
-	gboolean other = elsewhere || readdressed || node->lost_after != config->lost_after;
+	gboolean other = node_differs(node, config);
 	set_string(&node->ssh, config->ssh);
 	set_string(&node->user, config->user);
 	set_string(&node->host, config->host);

@@ -83,6 +83,9 @@ void node_alarm(struct node *node);
  * if there is none, it is tried at once. TRUE: something has changed. */
 gboolean node_configure(struct node *node, const struct config_node *config);
 
+/* Would that change anything? */
+gboolean node_differs(const struct node *node, const struct config_node *config);
+
 /* How a guest of the node is to be listed. */
 enum published_as node_lists(const struct node *node, const struct published_guest *guest);
 /* "connected", "connecting", "lost". */

@@ -98,14 +98,32 @@ take(GPtrArray *old, const char *name)
 	return NULL;
 }
 
+#define REMOVED "removed; its guests are off the list, and their signing keys stay in the acl"
+
+void
+nodes_foresee(const struct nodes *nodes, const struct config *config, GPtrArray *messages)
+{
+	g_autoptr(GHashTable) wanted = g_hash_table_new(g_str_hash, g_str_equal);
+	for (guint i = 0; i < config->nodes->len; i++) {
+		const struct config_node *node = g_ptr_array_index(config->nodes, i);
+		const struct node *there = nodes_find(nodes, node->name);
+		g_hash_table_add(wanted, (char *)node->name);
+		if (!there || node_differs(there, node))
+			message(messages, node->name, there ? "changed" : "added");
+	}
+	for (guint i = 0; i < nodes->all->len; i++) {
+		const struct node *node = g_ptr_array_index(nodes->all, i);
+		if (!g_hash_table_contains(wanted, node->name))
+			message(messages, node->name, REMOVED);
+	}
+}
+
 static void
 remove_all(struct nodes *nodes, GPtrArray *old, GPtrArray *messages)
 {
 	for (guint i = 0; i < old->len; i++) {
 		struct node *node = g_ptr_array_index(old, i);
-		message(messages, node->name,
-			"removed; its guests are off the list, and their "
-			"signing keys stay in the acl");
+		message(messages, node->name, REMOVED);
 		nodes_forget(node->data);
 		drop(node);
 	}

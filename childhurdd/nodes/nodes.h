@@ -44,6 +44,8 @@ void nodes_free(struct nodes *nodes); /* NULL is allowed */
  * line (char *) for each node that is added, changed or removed; NULL: the daemon begins.
  */
 void nodes_configure(struct nodes *nodes, const struct config *config, GPtrArray *messages);
+/* The same messages, and nothing is changed. */
+void nodes_foresee(const struct nodes *nodes, const struct config *config, GPtrArray *messages);
 
 /* Are the lists of the daemon before this one read? Before that, a list would lack their guests. */
 gboolean nodes_known(const struct nodes *nodes);

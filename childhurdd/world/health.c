@@ -420,6 +420,7 @@ on_ready(struct ssh_session *session, enum ssh_step step, const GError *error, v
 	struct health *h = data;
 	forget_steps(h);
 	enum health_step reached = error ? step_of(step) : HEALTH_COMMAND;
+	h->last.silent = error && reached == HEALTH_BANNER;
 	if (reached > HEALTH_BANNER)
 		heard(h);
 	if (h->halting) {
@@ -470,6 +471,7 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 		}
 		forget_steps(h);
 		note(h, HEALTH_BANNER, text, 0);
+		h->last.silent = FALSE;
 		failed(h, text, FALSE, HEALTH_RETRY_ODD);
 		return;
 	}

@@ -44,6 +44,7 @@ struct health_report {
 	gint64 ms[N_HEALTH_STEPS];     /* -1: unknown */
 	gint64 probed;		       /* monotonic ms of the last probe's end; -1: never */
 	gint64 heard;		       /* monotonic ms of the guest's last answer; 0: never */
+	gboolean silent;	       /* nothing greeted us, and the guest may still be booting */
 	char *banner;
 	double skew;		      /* the guest's clock minus ours, seconds; NAN unknown */
 	double skew_within;	      /* seconds: its error bound, from the time of the answer */

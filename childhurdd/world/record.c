@@ -6,6 +6,7 @@
 #include "childhurdd/world/record.h"
 
 #include <json-glib/json-glib.h>
+#include <string.h>
 
 #include "childhurdd/system/process.h"
 
@@ -37,15 +38,51 @@ set_strings(JsonObject *o, const char *name, char **strings)
 	json_object_set_array_member(o, name, array);
 }
 
+static gboolean
+is_of(JsonObject *o, const char *name, GType type)
+{
+	JsonNode *node = json_object_get_member(o, name);
+	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == type;
+}
+
+/* The record in the file, of this boot of the host or an earlier one. NULL without an error: there
+ * is no file. */
+static JsonNode *
+parse(const char *path, const char *boot, GError **error)
+{
+	g_autofree char *text = NULL;
+	g_autoptr(GError) why = NULL;
+	if (!g_file_get_contents(path, &text, NULL, &why)) {
+		if (!g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+			g_propagate_error(error, g_steal_pointer(&why));
+		return NULL;
+	}
+	g_autoptr(JsonNode) node = json_from_string(text, error);
+	if (!node && error && *error)
+		return NULL;
+	JsonObject *o = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+	if (o && is_of(o, "boot", G_TYPE_STRING) &&
+	    (is_of(o, "want-up", G_TYPE_BOOLEAN) ||
+	     strcmp(json_object_get_string_member(o, "boot"), boot)))
+		return g_steal_pointer(&node);
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "\"boot\" or \"want-up\" is missing");
+	return NULL;
+}
+
 struct record
 record_read(const char *path)
 {
 	struct record record = {0};
-	g_autofree char *text = NULL;
-	if (!g_file_get_contents(path, &text, NULL, NULL))
-		return record;
-	g_autoptr(JsonNode) node = json_from_string(text, NULL);
-	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+	g_autoptr(GError) error = NULL;
+	g_autofree char *boot = process_boot();
+	g_autoptr(JsonNode) node = parse(path, boot, &error);
+	if (error)
+		record.damage = g_strdup_printf(
+		    "%s: is damaged or cannot be read (%s), so it is not known whether the guest "
+		    "was "
+		    "stopped, drained or asleep; autostart decides, and the file is written anew",
+		    path, error->message);
+	if (!node)
 		return record;
 	JsonObject *o = json_node_get_object(node);
 	/* that holds until a person says otherwise */
@@ -53,7 +90,6 @@ record_read(const char *path)
 	    (int)json_object_get_int_member_with_default(o, "warm-failures", 0);
 	/* a persistent disk has them */
 	record.coordinators = strings_of(json_object_get_member(o, "coordinators"));
-	g_autofree char *boot = process_boot();
 	if (g_strcmp0(json_object_get_string_member_with_default(o, "boot", "?"), boot))
 		return record;
 	record.known = TRUE;
@@ -92,6 +128,7 @@ record_clear(struct record *record)
 	g_clear_pointer(&record->guest, g_strfreev);
 	g_clear_pointer(&record->host_keys, g_strfreev);
 	g_clear_pointer(&record->coordinators, g_strfreev);
+	g_clear_pointer(&record->damage, g_free);
 }
 
 char *

@@ -16,10 +16,12 @@ struct record {
 	char **host_keys;	  /* the guest's, "TYPE BASE64"; NULL: unknown */
 	char **coordinators;	  /* coordinators_marks of those whose keys it has; NULL: none */
 	char **guest;		  /* its configuration (config_guest_words); NULL: unknown */
+	char
+	    *damage; /* why the file could not be used, for people; NULL: it could, or is missing */
 };
 
-/* Read path. known is FALSE if the file is missing, unreadable, damaged, or from an earlier boot of
- * the host, of which only warm_failures and coordinators count. */
+/* Read path. known is FALSE if the file is missing, unreadable or damaged, which damage says, or
+ * from an earlier boot of the host, of which only warm_failures and coordinators count. */
 struct record record_read(const char *path);
 void record_clear(struct record *record);
 /* The file's text; caller frees. */

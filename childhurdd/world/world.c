@@ -110,8 +110,10 @@ on_health(enum event event, const char *text, gboolean impostor, void *data)
 	vitals_look(&r->vitals, monotonic_now());
 	if (impostor && g_strcmp0(r->c->phase, text))
 		world_note(r, NOTE_IMPOSTOR, text);
-	if (event != EVENT_UNASKED)
+	if (event != EVENT_UNASKED) {
 		childhurd_note_host_key(r->c, impostor);
+		childhurd_note_silence(r->c, health_report(r->health)->silent);
+	}
 	if (event == EVENT_STIRRED) {
 		if (r->c->state == STATE_RESTORING)
 			world_warm_stirred(r);
@@ -410,6 +412,8 @@ world_new(const struct host *host, const struct config_guest *guest)
 	atomic_file_tidy(r->record_file);
 	atomic_file_tidy(r->failure);
 	r->last_record = record_read(r->record_file);
+	if (r->last_record.damage)
+		g_warning("%s: %s", guest->name, r->last_record.damage);
 	g_mkdir_with_parents(r->directory, 0700); /* if this fails, a start reports why */
 	ev_timer_init(&r->deadline, on_deadline, 0, 0);
 	r->deadline.data = r;

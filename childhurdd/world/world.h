@@ -99,6 +99,10 @@ const struct record *world_last_record(const struct world *world);
  * caller frees with g_strfreev.
  */
 char **world_configure(struct world *world, const struct config_guest *guest);
+/* The keys that differ, as world_configure would return them, without applying them. *restart: a
+ * guest that runs would be restarted for them. */
+char **world_differences(const struct world *world, const struct config_guest *guest,
+			 gboolean *restart);
 /* Apply what waits for a restart. Called when a start begins. */
 void world_apply(struct world *world);
 /* The keys that wait for a restart; NULL: none. Caller frees with g_strfreev. */

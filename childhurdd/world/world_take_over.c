@@ -60,6 +60,8 @@ world_adopt(const struct host *host, const char *name)
 	struct config_guest *guest =
 	    record.guest ? config_guest_from(name, (const char *const *)record.guest, NULL) : NULL;
 	struct world *r = guest ? world_new(host, guest) : NULL;
+	if (record.damage)
+		g_warning("%s: %s", name, record.damage);
 	if (r)
 		r->found = guest;
 	record_clear(&record);

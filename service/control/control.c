@@ -327,6 +327,7 @@ keep(struct control *control, const struct control_event *event)
 	*kept = (struct kept_event){
 	    .number = event->number,
 	    .time = event->time,
+	    .taken_over = event->state && event->taken_over,
 	    .guest = g_strdup(event->guest),
 	    .state = g_strdup(event->state),
 	    .text = g_strdup(event->text ? event->text : ""),

@@ -51,13 +51,17 @@ struct control_guest {
 	gboolean autostart_asleep; /* ... to sleep from then on */
 	const char *listen_address;
 	int ssh_port;
-	int builds;		  /* running builds; -1: unknown */
-	int slots;		  /* builds that may run at a time */
-	gint64 memory;		  /* bytes that QEMU has in memory; 0: it does not run */
-	int restarts;		  /* automatic ones, since the daemon or an operator started it */
-	gint64 next_try;	  /* at the end of backoff, wall clock µs; 0: none */
-	gint64 deadline;	  /* of the present phase, wall clock µs; 0: none */
-	pid_t pid;		  /* QEMU's; 0: none */
+	gboolean taken_over; /* unresponsive, and only not proven yet by this daemon */
+	gboolean drained;    /* it gets no build until it is undrained; and no stop is under way */
+	gboolean undecided;  /* stopped, and it is not known yet whether it runs and is wanted up */
+	gboolean persistent; /* a reset costs what is on its disk */
+	int builds;	     /* running builds; -1: unknown */
+	int slots;	     /* builds that may run at a time */
+	gint64 memory;	     /* bytes that QEMU has in memory; 0: it does not run */
+	int restarts;	     /* automatic ones, since the daemon or an operator started it */
+	gint64 next_try;     /* at the end of backoff, wall clock µs; 0: none */
+	gint64 deadline;     /* of the present phase, wall clock µs; 0: none */
+	pid_t pid;	     /* QEMU's; 0: none */
 	const char *acceleration; /* "kvm", "tcg" */
 	gint64 cpu;		  /* ms of processor time that QEMU has used; -1: unknown */
 	const char *admin_user, *user, *private_key, *known_hosts; /* for `childhurdctl ssh` */
@@ -74,10 +78,12 @@ struct control_guest {
 	const char *warm_off;	      /* why it has none and gets none; NULL: it may have one */
 	const char *failure;	      /* path of the report on the last failure; NULL: none */
 	const char *banner;
-	char **console_tail;   /* last lines of the console; NULL: no details were wanted */
-	char **restart_needed; /* what waits for a restart of the guest: configuration keys,
-				  "coordinator NAME"; NULL: nothing */
-	char **unwritten;      /* its files that cannot be written, and why; NULL: none */
+	char **console_tail;	   /* last lines of the console; NULL: no details were wanted */
+	char **restart_needed;	   /* what waits for a restart of the guest: configuration keys,
+				      "coordinator NAME"; NULL: nothing */
+	char **unwritten;	   /* its files that cannot be written, and why; NULL: none */
+	const char *record_damage; /* what was wrong with its record, when the daemon read it; NULL:
+				      nothing */
 };
 
 /* A node, as a coordinator knows it. Strings as above. */
@@ -157,8 +163,8 @@ struct control_hird {
 	char **(*unwritten)(void *data);
 	/* Read the configuration again and apply it; done is called once, later. messages: lines
 	 * with the errors or the changes, NULL-terminated, borrowed. applied FALSE: nothing was
-	 * changed. */
-	void (*reload)(void *data,
+	 * changed. dry: nothing is in any case, and the changes are those that would be made. */
+	void (*reload)(void *data, gboolean dry,
 		       void (*done)(gboolean applied, const char *const *messages, void *done_data),
 		       void *done_data);
 	/* The guests for the list of machines, *n of them; borrowed. */
@@ -204,9 +210,10 @@ struct control_hird {
  * event with 0 is not kept: it only makes clients look at the guests again. */
 struct control_event {
 	gint64 number;
-	gint64 time;	   /* wall clock µs */
-	const char *guest; /* NULL: the daemon */
-	const char *state; /* the state after it; NULL: no change of state */
+	gint64 time;	     /* wall clock µs */
+	const char *guest;   /* NULL: the daemon */
+	const char *state;   /* the state after it; NULL: no change of state */
+	gboolean taken_over; /* as in struct control_guest */
 	const char *text;
 };
 

@@ -53,6 +53,7 @@
 /* An event that is kept for late readers; all strings are its own. */
 struct kept_event {
 	gint64 number, time;
+	gboolean taken_over;
 	char *guest, *state, *text;
 };
 

@@ -42,6 +42,14 @@ set_integer(JsonObject *object, const char *name, gboolean known, gint64 value)
 		json_object_set_null_member(object, name);
 }
 
+/* For members that are absent instead of false. */
+static void
+set_if(JsonObject *object, const char *name, gboolean is_so)
+{
+	if (is_so)
+		json_object_set_boolean_member(object, name, TRUE);
+}
+
 static double
 seconds(gint64 microseconds)
 {
@@ -70,8 +78,11 @@ guest_json(const struct control_guest *guest)
 	json_set_text(o, "phase", guest->phase);
 	json_object_set_boolean_member(o, "published", guest->published);
 	json_object_set_boolean_member(o, "autostart", guest->autostart);
-	if (guest->autostart_asleep)
-		json_object_set_boolean_member(o, "autostart_asleep", TRUE);
+	set_if(o, "autostart_asleep", guest->autostart_asleep);
+	set_if(o, "taken_over", guest->taken_over);
+	set_if(o, "drained", guest->drained && guest->builds <= 0);
+	set_if(o, "undecided", guest->undecided);
+	set_if(o, "persistent", guest->persistent);
 	set_string(o, "address", guest->listen_address);
 	json_object_set_int_member(o, "port", guest->ssh_port);
 	set_integer(o, "builds", guest->builds >= 0, guest->builds);
@@ -137,6 +148,8 @@ details_json(const struct control_guest *guest)
 	if (guest->unwritten)
 		json_object_set_array_member(o, "unwritten",
 					     strings_json((const char *const *)guest->unwritten));
+	if (guest->record_damage)
+		json_set_text(o, "record_damage", guest->record_damage);
 	return o;
 }
 
@@ -175,6 +188,7 @@ event_json(const struct kept_event *event)
 	json_object_set_double_member(o, "time", seconds(event->time));
 	json_set_text(o, "guest", event->guest);
 	json_set_text(o, "state", event->state);
+	set_if(o, "taken_over", event->taken_over);
 	set_string(o, "text", event->text);
 	return o;
 }

@@ -261,7 +261,9 @@ static void
 method_reload(struct request *request)
 {
 	const struct control_hird *hird = &request->client->control->hird;
-	hird->reload(hird->data, on_reloaded, request_later(request, NULL, NULL));
+	gboolean dry = FALSE;
+	if (request_boolean(request, "dry_run", &dry))
+		hird->reload(hird->data, dry, on_reloaded, request_later(request, NULL, NULL));
 }
 
 /* --- the table --- */

@@ -31,11 +31,19 @@ is_in(const struct control_guest *guest, const char *state)
 {
 	if (strcmp(state, "drained") == 0) /* no build runs in it, and none will */
 		return guest->builds <= 0 &&
-		       (strcmp(guest->state, "draining") == 0 ||
+		       (guest->drained || strcmp(guest->state, "draining") == 0 ||
 			strcmp(guest->state, "stopped") == 0 ||
 			strcmp(guest->state, "failed") == 0 ||
 			(strcmp(guest->state, "asleep") == 0 && !guest->published));
 	return strcmp(guest->state, state) == 0;
+}
+
+/* It is up and drained, so it is not going to be ready. */
+static gboolean
+is_kept_from_ready(const struct control_guest *guest, const char *state)
+{
+	return guest->drained && strcmp(guest->state, "draining") == 0 &&
+	       strcmp(state, "ready") == 0;
 }
 
 /* Does the guest stay as it is until an operator does something, or somebody connects to it? */
@@ -45,17 +53,23 @@ is_stuck(const struct control_guest *guest, const char *state)
 	if (strcmp(state, "stopped") == 0 || strcmp(state, "failed") == 0 ||
 	    strcmp(state, "drained") == 0)
 		return FALSE;
-	return strcmp(guest->state, "failed") == 0 || strcmp(guest->state, "stopped") == 0 ||
+	return is_kept_from_ready(guest, state) || strcmp(guest->state, "failed") == 0 ||
+	       (strcmp(guest->state, "stopped") == 0 && !guest->undecided) ||
 	       strcmp(guest->state, "asleep") == 0;
 }
 
 static void
-fail_stuck(struct request *request, const struct control_guest *guest)
+fail_stuck(struct request *request, const struct control_guest *guest, const char *state)
 {
+	g_autofree char *undrain = g_strdup_printf(
+	    "%s; childhurdctl undrain %s gives it builds again", STATE_DRAINED, guest->name);
 	JsonObject *o = json_object_new();
 	json_set_text(o, "name", guest->name);
 	json_set_text(o, "state", guest->state);
-	json_set_text(o, "why", guest->why ? guest->why : "");
+	json_set_text(o, "why",
+		      is_kept_from_ready(guest, state) ? undrain
+		      : guest->why		       ? guest->why
+						       : "");
 	request_fail(request, CONTROL_INTERFACE ".WaitFailed", o);
 }
 
@@ -78,7 +92,7 @@ judge(struct wait *wait, gboolean *all)
 		}
 		json_array_unref(guests);
 		if (there)
-			fail_stuck(wait->request, &guest);
+			fail_stuck(wait->request, &guest, wait->state);
 		else /* a reload took it away */
 			request_fail_with(wait->request, CONTROL_INTERFACE ".NoSuchGuest", "name",
 					  name);

@@ -59,6 +59,8 @@ enum ctl_option {
 	CTL_OPTION_CONFIG = 1 << 15,
 	CTL_OPTION_READ_ONLY = 1 << 16,
 	CTL_OPTION_NODES = 1 << 18,
+	CTL_OPTION_YES = 1 << 20,
+	CTL_OPTION_DRY_RUN = 1 << 21,
 	/* No option: with --host the verb runs on that host as a whole. */
 	CTL_THERE = 1 << 17,
 };
@@ -76,15 +78,19 @@ struct ctl {
 	gboolean autostart; /* all guests that are configured with autostart */
 	gboolean nodes;	    /* those of all nodes, too */
 	gboolean read_only;
-	int escape;	/* the character */
-	double timeout; /* s; 0: none */
-	char *state;	/* --for */
-	char *sha512;	/* NULL: not given */
-	char *config;	/* a file; NULL: not given */
-	gint lines;	/* -1: not given */
-	gint64 since;	/* -1: not given */
-	int fd;		/* -1: not connected yet */
+	int escape;	   /* the character */
+	double timeout;	   /* s; 0: none */
+	char *state;	   /* --for */
+	char *sha512;	   /* NULL: not given */
+	char *config;	   /* a file; NULL: not given */
+	gint lines;	   /* -1: not given */
+	gint64 since;	   /* an event's number; -1: not given */
+	double since_time; /* s since the epoch; 0: not given */
+	gboolean yes, dry_run;
+	int fd; /* -1: not connected yet */
 	struct varlink_buffer input;
+	struct varlink_message *events; /* what status has asked for last; NULL: nothing */
+	char *events_node;		/* of which node; "": of this host */
 };
 
 struct ctl_verb {
@@ -196,6 +202,24 @@ int ctl_height(void);
 char *ctl_cut(const char *text, int width);
 /* "90", "1.5min", "2h" in seconds; FALSE: text is not a time. */
 gboolean ctl_parse_time(const char *text, double *seconds);
+
+/* --- when.c --- */
+
+/* "10min", "7d" (so long before now), "12:30", "2026-11-29", "2026-11-29 12:30", "today" or
+ * "yesterday" in s since the epoch, in the local time; now: s since the epoch. FALSE: it is none of
+ * these. */
+gboolean ctl_parse_moment(const char *text, double now, double *at);
+
+/* --- shown.c --- */
+
+/* The state of a Guest or Event, in a word for people. Borrowed; NULL: it has none. */
+const char *ctl_state_word(JsonObject *object);
+/* Whether somebody can be asked something: stdin and stderr are a terminal. */
+gboolean ctl_hears_answers(void);
+/* Ask on stderr; TRUE: the answer is "yes". */
+gboolean ctl_confirm(const char *question);
+/* On a terminal, show what to do next: "LABEL: childhurdctl VERB NAME". */
+void ctl_hint(const struct ctl *ctl, const char *label, const char *verb, const char *name);
 
 /* --- terminal.c: the terminal, for the verbs that read keys --- */
 
@@ -310,6 +334,8 @@ int ctl_wait(struct ctl *ctl, GError **error);
 int ctl_ssh(struct ctl *ctl, GError **error); /* ssh.c */
 int ctl_log(struct ctl *ctl, GError **error); /* follow.c */
 int ctl_events(struct ctl *ctl, GError **error);
+/* Print the last n events of a guest, which may be one of a node, with a label before the first. */
+void ctl_print_last_events(struct ctl *ctl, const char *name, guint n, const char *label);
 int ctl_console(struct ctl *ctl, GError **error); /* console.c */
 /* The character that text, such as "^]" or "~", stands for; -1: none. */
 int ctl_escape_character(const char *text);

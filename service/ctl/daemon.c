@@ -3,8 +3,11 @@
 #include "service/ctl/ctl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+
+#define SHOTS_MAX 999 /* screenshots of a guest in one folder, without a name for the file */
 
 int
 ctl_machines(struct ctl *ctl, GError **error)
@@ -35,7 +38,12 @@ ctl_metrics(struct ctl *ctl, GError **error)
 int
 ctl_reload(struct ctl *ctl, GError **error)
 {
-	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Reload", NULL, error);
+	JsonObject *parameters = NULL;
+	if (ctl->dry_run) {
+		parameters = json_object_new();
+		json_object_set_boolean_member(parameters, "dry_run", TRUE);
+	}
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Reload", parameters, error);
 	if (!reply)
 		return CTL_FAILED;
 	g_autoptr(GPtrArray) messages = ctl_texts(reply->parameters, "messages");
@@ -44,15 +52,45 @@ ctl_reload(struct ctl *ctl, GError **error)
 		puts(clean);
 	}
 	if (!messages->len)
-		puts("nothing has changed");
+		puts(ctl->dry_run ? "nothing would change" : "nothing has changed");
 	return CTL_DONE;
+}
+
+/* Write to a new file of the current folder, NAME.png; if there is one, NAME-2.png and so on. */
+static gboolean
+save_as_new(const char *name, const guchar *bytes, gsize n, GError **error)
+{
+	g_autofree char *stem = g_strdelimit(g_strdup(name), "/", '_');
+	g_autofree char *file = g_strdup_printf("%s.png", stem);
+	int fd;
+	for (int i = 2; (fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) < 0 &&
+			errno == EEXIST && i <= SHOTS_MAX;
+	     i++) {
+		g_free(file);
+		file = g_strdup_printf("%s-%d.png", stem, i);
+	}
+	FILE *stream = fd < 0 ? NULL : fdopen(fd, "w");
+	gboolean whole = stream && fwrite(bytes, 1, n, stream) == n;
+	int code = errno;
+	if (stream && fclose(stream)) {
+		whole = FALSE;
+		code = errno;
+	}
+	if (whole) {
+		puts(file);
+		return TRUE;
+	}
+	if (fd >= 0)
+		unlink(file);
+	g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s", file, g_strerror(code));
+	return FALSE;
 }
 
 int
 ctl_screenshot(struct ctl *ctl, GError **error)
 {
 	static const guchar magic[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-	const char *file = ctl->arguments[1];
+	const char *file = ctl->n_arguments > 1 ? ctl->arguments[1] : NULL;
 	g_autofree char *name = ctl_only_name(ctl, error);
 	if (!name)
 		return CTL_FAILED;
@@ -82,6 +120,8 @@ ctl_screenshot(struct ctl *ctl, GError **error)
 			    name);
 		return CTL_FAILED;
 	}
+	if (!file)
+		return save_as_new(name, png, length, error) ? CTL_DONE : CTL_FAILED;
 	if (!strcmp(file, "-"))
 		fwrite(png, 1, length, stdout);
 	else if (!g_file_set_contents(file, (const char *)png, (gssize)length, error))

@@ -2,6 +2,7 @@
 /* childhurdctl events and log: show what happened and a guest's console; with -f until Ctrl-C. */
 #include "service/ctl/ctl.h"
 
+#include <fnmatch.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,7 +22,7 @@ print_event_json(JsonObject *event)
 static void
 print_event(JsonObject *event)
 {
-	const char *guest = ctl_text(event, "guest"), *state = ctl_text(event, "state");
+	const char *guest = ctl_text(event, "guest"), *state = ctl_state_word(event);
 	g_autofree char *time = ctl_date(ctl_number(event, "time", 0));
 	g_autofree char *name = ctl_clean(guest ? guest : "childhurdd", TRUE);
 	g_autofree char *plain = ctl_clean(state, TRUE);
@@ -31,22 +32,39 @@ print_event(JsonObject *event)
 	       state && *text ? ": " : "", text);
 }
 
+/* Is it about one of the guests, and late enough? */
+static gboolean
+is_wanted(const struct ctl *ctl, JsonObject *event)
+{
+	const char *guest = ctl_text(event, "guest");
+	gboolean named = !ctl->n_arguments;
+	for (guint i = 0; guest && !named && i < ctl->n_arguments; i++)
+		named = !strcmp(ctl->arguments[i], guest) || !fnmatch(ctl->arguments[i], guest, 0);
+	return named && ctl_number(event, "time", 0) >= ctl->since_time;
+}
+
 /* Print the events from number *next on, at most the newest `most`, and advance *next. */
 static void
 print_events(struct ctl *ctl, JsonObject *parameters, gint64 *next, guint most)
 {
-	g_autoptr(GPtrArray) events = ctl_objects(parameters, "events");
+	g_autoptr(GPtrArray) all = ctl_objects(parameters, "events");
+	g_autoptr(GPtrArray) events = g_ptr_array_new();
 	double lost = ctl_number(parameters, "lost", 0);
 	if (lost > 0 && most == G_MAXUINT) {
 		fflush(stdout);
 		fprintf(stderr, "childhurdctl: %.0f older events are no longer kept\n", lost);
 	}
-	for (guint i = events->len > most ? events->len - most : 0; i < events->len; i++) {
-		JsonObject *event = g_ptr_array_index(events, i);
+	for (guint i = 0; i < all->len; i++) {
+		JsonObject *event = g_ptr_array_index(all, i);
 		gint64 number = (gint64)ctl_number(event, "number", 0);
 		if (number < *next)
 			continue;
 		*next = number + 1;
+		if (is_wanted(ctl, event))
+			g_ptr_array_add(events, event);
+	}
+	for (guint i = events->len > most ? events->len - most : 0; i < events->len; i++) {
+		JsonObject *event = g_ptr_array_index(events, i);
 		if (ctl->json)
 			print_event_json(event);
 		else
@@ -55,13 +73,49 @@ print_events(struct ctl *ctl, JsonObject *parameters, gint64 *next, guint most)
 	fflush(stdout);
 }
 
+/* Does one of the events match argument? That may be a guest which is no longer configured. */
+static gboolean
+happened_to(const char *argument, JsonObject *parameters)
+{
+	g_autoptr(GPtrArray) events = ctl_objects(parameters, "events");
+	for (guint i = 0; i < events->len; i++) {
+		const char *guest = ctl_text(g_ptr_array_index(events, i), "guest");
+		if (guest && (!strcmp(argument, guest) || !fnmatch(argument, guest, 0)))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* A misspelt name must not look like a guest to which nothing happened. */
+static gboolean
+know_names(struct ctl *ctl, GError **error)
+{
+	if (!ctl->n_arguments)
+		return TRUE;
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Events", NULL, error);
+	for (guint i = 0; reply && i < ctl->n_arguments; i++) {
+		const char *argument = ctl->arguments[i];
+		if (happened_to(argument, reply->parameters))
+			continue;
+		ctl_auto_message there =
+		    ctl_call(ctl, "org.childhurd.List", ctl_names(&argument, 1), error);
+		if (!there)
+			return FALSE;
+	}
+	return reply != NULL;
+}
+
 int
 ctl_events(struct ctl *ctl, GError **error)
 {
 	JsonObject *parameters = json_object_new();
 	gint64 next = ctl->since;
 	gboolean continues = TRUE;
-	if (ctl->follow && ctl->since < 0) {
+	if (!know_names(ctl, error)) {
+		json_object_unref(parameters);
+		return CTL_FAILED;
+	}
+	if (ctl->follow && ctl->since < 0 && ctl->since_time <= 0) {
 		ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Events", NULL, error);
 		if (!reply)
 			return CTL_FAILED;
@@ -82,6 +136,57 @@ ctl_events(struct ctl *ctl, GError **error)
 		continues = reply->continues;
 	}
 	return CTL_DONE;
+}
+
+/* --- for status --- */
+
+/* The events of this host or, for NODE/NAME, of that node: an object that lives until the next
+ * call. They are asked for once for all guests that follow one another. NULL: there are none. */
+static JsonObject *
+ask_events(struct ctl *ctl, const char *name)
+{
+	const char *slash = strchr(name, '/');
+	g_autofree char *node = g_strndup(name, slash ? (gsize)(slash - name) : 0);
+	JsonObject *call = NULL;
+	if (!ctl->events || strcmp(ctl->events_node, node)) {
+		if (slash) {
+			call = json_object_new();
+			json_object_set_string_member(call, "node", node);
+			json_object_set_string_member(call, "method", "org.childhurd.Events");
+		}
+		varlink_message_free(ctl->events);
+		ctl->events = ctl_call(
+		    ctl, slash ? "org.childhurd.AskNode" : "org.childhurd.Events", call, NULL);
+		g_free(ctl->events_node);
+		ctl->events_node = g_steal_pointer(&node);
+	}
+	JsonObject *answer = ctl->events ? ctl->events->parameters : NULL;
+	return answer && slash ? ctl_object(answer, "answer") : answer;
+}
+
+void
+ctl_print_last_events(struct ctl *ctl, const char *name, guint n, const char *label)
+{
+	double now = ctl_now();
+	JsonObject *in = name ? ask_events(ctl, name) : NULL;
+	if (!in)
+		return;
+	const char *slash = strchr(name, '/'), *bare = slash ? slash + 1 : name;
+	g_autoptr(GPtrArray) all = ctl_objects(in, "events");
+	g_autoptr(GPtrArray) events = g_ptr_array_new();
+	for (guint i = all->len; i > 0 && events->len < n; i--)
+		if (!g_strcmp0(ctl_text(g_ptr_array_index(all, i - 1), "guest"), bare))
+			g_ptr_array_insert(events, 0, g_ptr_array_index(all, i - 1));
+	for (guint i = 0; i < events->len; i++) {
+		JsonObject *event = g_ptr_array_index(events, i);
+		const char *state = ctl_state_word(event);
+		g_autofree char *time = ctl_time(ctl_number(event, "time", 0), now);
+		g_autofree char *plain = ctl_clean(state, TRUE);
+		g_autofree char *shown = ctl_coloured(plain, plain);
+		g_autofree char *text = ctl_clean(ctl_text(event, "text"), TRUE);
+		printf("%*s%s  %s%s%s\n", (int)strlen(label), i ? "" : label, time, shown,
+		       state && *text ? ": " : "", text);
+	}
 }
 
 /* --- log --- */

@@ -34,15 +34,16 @@ static const struct ctl_verb verbs[] = {
     {"restart", "NAME...|--all", "stop guests and start them again",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_restart},
     {"reset", "NAME...|--all", "discard disks; restart running guests",
-     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW | CTL_OPTION_COLD, 1,
-     MANY, ctl_reset},
+     CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW | CTL_OPTION_COLD |
+	 CTL_OPTION_YES,
+     1, MANY, ctl_reset},
     {"sleep", "NAME...|--all", "stop guests; a connection starts them",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_sleep},
     {"drain", "NAME...|--all", "give guests no new work",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_drain},
     {"undrain", "NAME...|--all", "give guests work again",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_undrain},
-    {"wait", "NAME...|--all --for STATE", "wait until guests are in a state",
+    {"wait", "NAME...|--all", "wait until guests are ready, or --for STATE",
      CTL_OPTION_ALL | CTL_OPTION_FOR | CTL_OPTION_TIMEOUT, 1, MANY, ctl_wait},
     {"ssh", "NAME [COMMAND...]", "log in as administrator, or run a command",
      CTL_OPTION_TERMINAL | CTL_THERE, 1, MANY, ctl_ssh},
@@ -50,19 +51,20 @@ static const struct ctl_verb verbs[] = {
      CTL_OPTION_FORCE | CTL_OPTION_ESCAPE, 1, 1, ctl_console},
     {"log", "NAME", "show the log of a guest's console", CTL_OPTION_FOLLOW | CTL_OPTION_LINES, 1, 1,
      ctl_log},
-    {"events", "", "show what happened", CTL_OPTION_FOLLOW | CTL_OPTION_SINCE | CTL_OPTION_JSON, 0,
-     0, ctl_events},
+    {"events", "[NAME...]", "show what happened",
+     CTL_OPTION_FOLLOW | CTL_OPTION_SINCE | CTL_OPTION_JSON, 0, MANY, ctl_events},
     {"machines", "", "show the list of machines that Guix reads", CTL_OPTION_JSON, 0, 0,
      ctl_machines},
     {"metrics", "", "print metrics for Prometheus", 0, 0, 0, ctl_metrics},
-    {"screenshot", "NAME FILE.png", "save a guest's screen; - for stdout", 0, 2, 2, ctl_screenshot},
+    {"screenshot", "NAME [FILE.png]", "save a guest's screen; - for stdout", 0, 1, 2,
+     ctl_screenshot},
     {"image", "ACTION [IMAGE...]", "list, fetch, add, check, remove images",
      CTL_OPTION_JSON | CTL_OPTION_SHA512 | CTL_OPTION_CONFIG | CTL_OPTION_TIMEOUT | CTL_THERE, 1,
      MANY, ctl_image},
     {"node", "TASK", "list nodes; invite: what they must know", CTL_OPTION_JSON, 1, 1, ctl_node},
     {"bridge", "", "pass the control socket on: stdin, stdout",
      CTL_OPTION_READ_ONLY | CTL_OPTION_TIMEOUT | CTL_THERE, 0, 0, ctl_bridge},
-    {"reload", "", "read and apply the configuration again", 0, 0, 0, ctl_reload},
+    {"reload", "", "read and apply the configuration again", CTL_OPTION_DRY_RUN, 0, 0, ctl_reload},
     {"check", "[FILE]", "check the host and the configuration", CTL_THERE, 0, 1, ctl_check},
     {"version", "", "show the versions of client and daemon", 0, 0, 0, ctl_version},
     {"help", "[VERB]", "show this help, or that of a verb", 0, 0, 1, show_help},
@@ -152,7 +154,13 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	      "Discard the warm state too, so that they boot", NULL}},
 	    {CTL_OPTION_FOR,
 	     {"for", 0, 0, G_OPTION_ARG_STRING, &ctl->state,
-	      "Wait for this state: ready, stopped, drained, ...", "STATE"}},
+	      "Wait for this state instead of ready: stopped, drained, ...", "STATE"}},
+	    {CTL_OPTION_YES,
+	     {"yes", 'y', 0, G_OPTION_ARG_NONE, &ctl->yes,
+	      "Do not ask before what is on a persistent disk is lost", NULL}},
+	    {CTL_OPTION_DRY_RUN,
+	     {"dry-run", 'n', 0, G_OPTION_ARG_NONE, &ctl->dry_run,
+	      "Only show what would be changed", NULL}},
 	    {CTL_OPTION_TIMEOUT,
 	     {"timeout", 't', 0, G_OPTION_ARG_STRING, &parsed->timeout,
 	      "Wait no longer: 90 (seconds), 500ms, 5min, 1h", "TIME"}},
@@ -162,8 +170,8 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	    {CTL_OPTION_LINES,
 	     {"lines", 'n', 0, G_OPTION_ARG_STRING, &parsed->lines, "Only the last N lines", "N"}},
 	    {CTL_OPTION_SINCE,
-	     {"since", 0, 0, G_OPTION_ARG_STRING, &parsed->since, "Only events from number N on",
-	      "N"}},
+	     {"since", 0, 0, G_OPTION_ARG_STRING, &parsed->since,
+	      "Only from then on: 10min (ago), 12:30, 2026-11-29, or an event's number", "TIME"}},
 	    {CTL_OPTION_TERMINAL,
 	     {"tty", 't', 0, G_OPTION_ARG_NONE, &ctl->terminal,
 	      "A terminal for the command, as with ssh -t", NULL}},
@@ -274,6 +282,21 @@ parse_number(const char *option, const char *text, gint64 most, gint64 *number, 
 	return TRUE;
 }
 
+/* An event's number, or a moment. */
+static gboolean
+take_since(struct ctl *ctl, const char *text, GError **error)
+{
+	if (strspn(text, "0123456789") == strlen(text) && *text)
+		return parse_number("--since", text, G_MAXINT64 / 2, &ctl->since, error);
+	if (ctl_parse_moment(text, ctl_now(), &ctl->since_time))
+		return TRUE;
+	usage_error(error,
+		    "--since %s: not a time; write 10min, 36h or 7d (ago), 12:30, 2026-11-29, "
+		    "'2026-11-29 12:30', today, yesterday, or the number of an event",
+		    text);
+	return FALSE;
+}
+
 static gboolean
 take_values(struct ctl *ctl, const struct parsed *parsed, GError **error)
 {
@@ -298,8 +321,7 @@ take_values(struct ctl *ctl, const struct parsed *parsed, GError **error)
 			    parsed->escape);
 		return FALSE;
 	}
-	return !parsed->since ||
-	       parse_number("--since", parsed->since, G_MAXINT64 / 2, &ctl->since, error);
+	return !parsed->since || take_since(ctl, parsed->since, error);
 }
 
 /* The word for argument number n in a verb's help: "NAME" of "NAME...|--all". The caller frees. */
@@ -430,6 +452,8 @@ main(int argc, char **argv)
 	g_free(ctl.state);
 	g_free(ctl.sha512);
 	g_free(ctl.config);
+	varlink_message_free(ctl.events);
+	g_free(ctl.events_node);
 	g_free(parsed.timeout);
 	g_free(parsed.since);
 	g_free(parsed.escape);

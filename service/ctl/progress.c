@@ -56,7 +56,7 @@ draw_guest(const struct ctl_progress *p, JsonObject *guest, int name_width, int 
 {
 	double now = ctl_now();
 	g_autofree char *name = ctl_clean(ctl_text(guest, "name"), TRUE);
-	g_autofree char *state = ctl_clean(ctl_text(guest, "state"), TRUE);
+	g_autofree char *state = ctl_clean(ctl_state_word(guest), TRUE);
 	g_autofree char *elapsed = ctl_duration(now - p->began);
 	g_autofree char *what = words(guest);
 	g_autofree char *rest = g_strdup_printf("%5s  %s", elapsed, what);
@@ -88,8 +88,8 @@ draw(struct ctl_progress *p)
 static void
 say_change(JsonObject *before, JsonObject *guest)
 {
-	const char *state = ctl_text(guest, "state");
-	if (before && !g_strcmp0(ctl_text(before, "state"), state))
+	const char *state = ctl_state_word(guest);
+	if (before && !g_strcmp0(ctl_state_word(before), state))
 		return;
 	g_autofree char *name = ctl_clean(ctl_text(guest, "name"), TRUE);
 	g_autofree char *clean = ctl_clean(state, TRUE);

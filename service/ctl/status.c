@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#define EVENTS_SHOWN 5 /* of a guest */
+
 /* Print a line with a label. Takes over text. */
 static void
 line(const char *label, char *text)
@@ -16,7 +18,7 @@ line(const char *label, char *text)
 static void
 print_head(JsonObject *guest, double now)
 {
-	const char *state = ctl_text(guest, "state");
+	const char *state = ctl_state_word(guest);
 	g_autofree char *name = ctl_clean(ctl_text(guest, "name"), TRUE);
 	g_autofree char *plain = ctl_clean(state ? state : "?", TRUE);
 	g_autofree char *shown = ctl_coloured(plain, plain);
@@ -88,9 +90,9 @@ print_probe(JsonObject *details, double now)
 		g_autofree char *result = ctl_clean(ctl_text(step, "result"), TRUE);
 		double seconds = ctl_number(step, "seconds", -1);
 		if (seconds >= 0)
-			printf("  %-10s   %-10s %6.0f ms  %s\n", "", name, seconds * 1000, result);
+			printf("  %-10s   %-12s %6.0f ms  %s\n", "", name, seconds * 1000, result);
 		else
-			printf("  %-10s   %-10s %9s  %s\n", "", name, "", result);
+			printf("  %-10s   %-12s %9s  %s\n", "", name, "", result);
 	}
 	if (*banner)
 		line("banner", g_strdup(banner));
@@ -153,6 +155,14 @@ print_unwritten(JsonObject *details)
 }
 
 static void
+print_record_damage(JsonObject *details)
+{
+	g_autofree char *damage = ctl_clean(ctl_text(details, "record_damage"), TRUE);
+	if (*damage)
+		line("record", g_strdup(damage));
+}
+
+static void
 print_console(JsonObject *details)
 {
 	g_autoptr(GPtrArray) tail = ctl_texts(details, "console_tail");
@@ -170,7 +180,7 @@ print_console(JsonObject *details)
 }
 
 static void
-print_details(JsonObject *details)
+print_details(struct ctl *ctl, JsonObject *details)
 {
 	JsonObject *guest = ctl_object(details, "guest");
 	double now = ctl_now();
@@ -183,12 +193,14 @@ print_details(JsonObject *details)
 	print_warm(details, now);
 	print_restart_needed(details);
 	print_unwritten(details);
+	print_record_damage(details);
+	ctl_print_last_events(ctl, ctl_text(guest, "name"), EVENTS_SHOWN, "  events     ");
 	print_console(details);
 }
 
 /* Two or three lines a guest, for status without names. */
 static void
-print_brief(JsonObject *details)
+print_brief(struct ctl *ctl, JsonObject *details)
 {
 	JsonObject *guest = ctl_object(details, "guest");
 	double now = ctl_now();
@@ -214,7 +226,7 @@ print_status(struct ctl *ctl, GPtrArray *names, GError **error)
 	for (guint i = 0; i < guests->len; i++) {
 		if (ctl->n_arguments && i)
 			putchar('\n');
-		(ctl->n_arguments ? print_details : print_brief)(g_ptr_array_index(guests, i));
+		(ctl->n_arguments ? print_details : print_brief)(ctl, g_ptr_array_index(guests, i));
 	}
 	if (!ctl->n_arguments)
 		ctl_say_unwritten(reply);

@@ -20,7 +20,7 @@ name_cell(const struct ctl_row *row)
 static char *
 state_cell(const struct ctl_row *row)
 {
-	const char *state = ctl_text(row->guest, "state");
+	const char *state = ctl_state_word(row->guest);
 	return ctl_clean(state ? state : "?", TRUE);
 }
 

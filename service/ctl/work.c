@@ -14,6 +14,7 @@ struct waiting {
 	struct ctl *ctl;
 	const char *state;
 	GPtrArray *names; /* the guests that may still reach the state */
+	gboolean working; /* a command was given that leads to it */
 	struct ctl_progress *progress;
 	gint64 began; /* monotonic µs */
 	int status;
@@ -62,6 +63,15 @@ say_late(const struct waiting *w, GPtrArray *guests)
 	}
 }
 
+/* Is this where a start, restart or reset of a drained guest ends: up, and without builds? */
+static gboolean
+is_up_and_drained(const struct waiting *w, const struct varlink_message *reply)
+{
+	return w->working && w->ctl->verb->run != ctl_undrain && !strcmp(w->state, "ready") &&
+	       ctl_is_error(reply, "WaitFailed") &&
+	       !g_strcmp0(ctl_text(reply->parameters, "state"), "draining");
+}
+
 /* Report the guest that will not reach the state, and remove it from the names. FALSE: reply names
  * none of them. */
 static gboolean
@@ -78,6 +88,14 @@ give_up_one(struct waiting *w, const struct varlink_message *reply)
 	const char *state = ctl_text(reply->parameters, "state");
 	ctl_progress_hide(w->progress);
 	ctl_progress_drop(w->progress, name);
+	if (is_up_and_drained(w, reply)) {
+		g_autofree char *passed =
+		    ctl_duration((double)(g_get_monotonic_time() - w->began) / G_USEC_PER_SEC);
+		printf("%s is up and %s (%s); childhurdctl undrain %s gives it builds\n", name,
+		       STATE_DRAINED, passed, name);
+		g_ptr_array_remove_index(w->names, i);
+		return TRUE;
+	}
 	if (ctl_is_error(reply, "WaitFailed"))
 		g_set_error(&error, CTL_ERROR, CTL_FAILED, "%s: is %s and not going to be %s%s%s",
 			    name, state ? state : "?", w->state, why && *why ? ": " : "",
@@ -87,6 +105,41 @@ give_up_one(struct waiting *w, const struct varlink_message *reply)
 	w->status = ctl_complain(error);
 	g_ptr_array_remove_index(w->names, i);
 	return TRUE;
+}
+
+/* Has the guest gone another way than the command was to lead it? Then somebody else has given
+ * another one, and it may never get there. */
+static gboolean
+is_astray(const struct waiting *w, JsonObject *guest)
+{
+	const char *state = ctl_text(guest, "state");
+	if (!w->working || !strcmp(w->state, "ready"))
+		return FALSE;
+	return !g_strcmp0(state, "ready") ||
+	       (!g_strcmp0(state, "failed") && strcmp(w->state, "drained") != 0);
+}
+
+/* Report guests that are astray, and remove them from the names. FALSE: there are none. */
+static gboolean
+give_up_astray(struct waiting *w, GPtrArray *guests)
+{
+	gboolean any = FALSE;
+	for (guint i = 0; i < guests->len; i++) {
+		JsonObject *guest = g_ptr_array_index(guests, i);
+		const char *name = ctl_text(guest, "name"), *why = ctl_text(guest, "why");
+		guint at;
+		if (!is_astray(w, guest) ||
+		    !g_ptr_array_find_with_equal_func(w->names, name, g_str_equal, &at))
+			continue;
+		any = TRUE;
+		ctl_progress_hide(w->progress);
+		ctl_progress_drop(w->progress, name);
+		w->status = ctl_complain(g_error_new(
+		    CTL_ERROR, CTL_FAILED, "%s: is not going to be %s, but %s now%s%s", name,
+		    w->state, ctl_text(guest, "state"), why && *why ? ": " : "", why ? why : ""));
+		g_ptr_array_remove_index(w->names, at);
+	}
+	return any;
 }
 
 /* The next reply. Until it comes, the time on the terminal is redrawn. */
@@ -129,6 +182,10 @@ wait_once(struct waiting *w, GError **error)
 		}
 		if (ctl_refused(reply, error))
 			return TRUE;
+		if (reply->continues && give_up_astray(w, guests)) {
+			ctl_disconnect(w->ctl); /* this Wait is still under way */
+			return FALSE;
+		}
 		ctl_progress_show(w->progress, guests);
 		if (reply->continues)
 			continue;
@@ -145,6 +202,7 @@ static int
 wait_for(struct ctl *ctl, GPtrArray *names, const char *state, gint64 began, GError **error)
 {
 	struct waiting w = {.ctl = ctl,
+			    .working = ctl->verb->run != ctl_wait,
 			    .state = state,
 			    .names = names,
 			    .progress = ctl_progress_new(),
@@ -168,25 +226,60 @@ wait_for(struct ctl *ctl, GPtrArray *names, const char *state, gint64 began, GEr
 	return w.status;
 }
 
+/* Is the guest one of the arguments, by its own name? */
+static gboolean
+is_named(const struct ctl *ctl, const char *name)
+{
+	return g_strv_contains((const char *const *)ctl->arguments, name);
+}
+
+/* Of guests that nobody has named, those that nobody wants up are not waited for: the stopped ones,
+ * and those that are asleep. */
+static gboolean
+leave_out_unwanted(struct ctl *ctl, GPtrArray *names, GError **error)
+{
+	if (!names->len)
+		return TRUE;
+	ctl_auto_message reply =
+	    ctl_call(ctl, "org.childhurd.List",
+		     ctl_names((const char *const *)names->pdata, names->len), error);
+	if (!reply)
+		return FALSE;
+	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
+	for (guint i = 0; i < guests->len; i++) {
+		JsonObject *guest = g_ptr_array_index(guests, i);
+		const char *name = ctl_text(guest, "name"), *state = ctl_text(guest, "state");
+		gboolean stopped = !g_strcmp0(state, "stopped") && !ctl_flag(guest, "undecided");
+		guint at;
+		if ((!stopped && g_strcmp0(state, "asleep")) || is_named(ctl, name) ||
+		    !g_ptr_array_find_with_equal_func(names, name, g_str_equal, &at))
+			continue;
+		printf("%s is %s, and is not waited for\n", name, state);
+		g_ptr_array_remove_index(names, at);
+	}
+	fflush(stdout);
+	return TRUE;
+}
+
 int
 ctl_wait(struct ctl *ctl, GError **error)
 {
 	int status = CTL_DONE;
+	const char *state = ctl->state ? ctl->state : "ready";
 	gint64 began = g_get_monotonic_time();
 	gint64 until =
 	    ctl->timeout > 0 ? began + (gint64)(MIN(ctl->timeout, 1e9) * G_USEC_PER_SEC) : -1;
-	if (!ctl->state || !g_strv_contains(states_awaited, ctl->state)) {
+	if (!g_strv_contains(states_awaited, state)) {
 		g_autofree char *all = g_strjoinv(", ", (char **)states_awaited);
-		g_set_error(error, CTL_ERROR, CTL_USAGE, "--for %s; one of %s",
-			    ctl->state ? ctl->state : "is missing", all);
+		g_set_error(error, CTL_ERROR, CTL_USAGE, "--for %s; one of %s", state, all);
 		return CTL_USAGE;
 	}
 	if (!ctl_await_daemon(ctl, until, error))
 		return CTL_NO_DAEMON;
 	g_autoptr(GPtrArray) names = ctl_expand(ctl, &status, error);
-	if (!names)
+	if (!names || (!strcmp(state, "ready") && !leave_out_unwanted(ctl, names, error)))
 		return CTL_FAILED;
-	int waited = wait_for(ctl, names, ctl->state, began, error);
+	int waited = wait_for(ctl, names, state, began, error);
 	return waited ? waited : status;
 }
 
@@ -205,7 +298,7 @@ say_now(struct ctl *ctl, GPtrArray *names, GError **error)
 	for (guint i = 0; i < guests->len; i++) {
 		JsonObject *guest = g_ptr_array_index(guests, i);
 		g_autofree char *name = ctl_clean(ctl_text(guest, "name"), TRUE);
-		g_autofree char *state = ctl_clean(ctl_text(guest, "state"), TRUE);
+		g_autofree char *state = ctl_clean(ctl_state_word(guest), TRUE);
 		g_autofree char *shown = ctl_coloured(state, state);
 		g_autofree char *why = ctl_clean(ctl_text(guest, "why"), TRUE);
 		g_autofree char *phase = ctl_clean(ctl_text(guest, "phase"), TRUE);
@@ -250,10 +343,10 @@ ask_each(struct ctl *ctl, const char *method, GPtrArray *names, int *status, GEr
 	return TRUE;
 }
 
-/* A guest that is stopped or asleep stays so when its disk is discarded, so there is nothing to
- * wait for. */
+/* A guest that does not run stays so when its disk is discarded or when it may have builds again,
+ * so there is nothing to wait for. done: "reset". */
 static gboolean
-drop_stopped(struct ctl *ctl, GPtrArray *names, GError **error)
+drop_stopped(struct ctl *ctl, GPtrArray *names, const char *done, GError **error)
 {
 	ctl_auto_message reply =
 	    ctl_call(ctl, "org.childhurd.List",
@@ -265,13 +358,44 @@ drop_stopped(struct ctl *ctl, GPtrArray *names, GError **error)
 		const char *name = ctl_text(g_ptr_array_index(guests, i), "name");
 		guint at;
 		const char *state = ctl_text(g_ptr_array_index(guests, i), "state");
-		if ((g_strcmp0(state, "stopped") && g_strcmp0(state, "asleep")) ||
+		if ((g_strcmp0(state, "stopped") && g_strcmp0(state, "asleep") &&
+		     g_strcmp0(state, "failed")) ||
 		    !g_ptr_array_find_with_equal_func(names, name, g_str_equal, &at))
 			continue;
-		printf("%s is reset and stays %s\n", name, state);
+		printf("%s is %s and stays %s\n", name, done, state);
 		g_ptr_array_remove_index(names, at);
 	}
 	return TRUE;
+}
+
+/* Before what is on a persistent disk is lost, ask whoever sits at the terminal. A script is not
+ * asked. FALSE: the answer is no, or error. */
+static gboolean
+may_reset(struct ctl *ctl, GPtrArray *names, GError **error)
+{
+	if (ctl->yes || !names->len || !ctl_hears_answers())
+		return TRUE;
+	ctl_auto_message reply =
+	    ctl_call(ctl, "org.childhurd.List",
+		     ctl_names((const char *const *)names->pdata, names->len), error);
+	if (!reply)
+		return FALSE;
+	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
+	g_autoptr(GString) question = g_string_new(NULL);
+	for (guint i = 0; i < guests->len; i++) {
+		JsonObject *guest = g_ptr_array_index(guests, i);
+		g_autofree char *name = ctl_clean(ctl_text(guest, "name"), TRUE);
+		if (ctl_flag(guest, "persistent"))
+			g_string_append_printf(question, "%s%s", question->len ? ", " : "", name);
+	}
+	if (!question->len)
+		return TRUE;
+	g_string_prepend(question, "This deletes the persistent disk, and all that is on it, of ");
+	g_string_append_c(question, '.');
+	if (ctl_confirm(question->str))
+		return TRUE;
+	g_set_error(error, CTL_ERROR, CTL_FAILED, "nothing was reset");
+	return FALSE;
 }
 
 static int
@@ -279,20 +403,24 @@ work(struct ctl *ctl, const char *method, const char *goal, GError **error)
 {
 	int status = CTL_DONE;
 	g_autoptr(GPtrArray) names = ctl_expand(ctl, &status, error);
-	if (!names)
+	if (!names || (ctl->verb->run == ctl_reset && !may_reset(ctl, names, error)))
 		return CTL_FAILED;
 	if (!names->len && !status)
 		puts(ctl->autostart ? "no guest is configured with autostart = yes"
 				    : "no guest is configured");
 	if (!ask_each(ctl, method, names, &status, error))
 		return CTL_FAILED;
-	if (names->len && ctl->wait && ctl->verb->run == ctl_reset &&
-	    !drop_stopped(ctl, names, error))
+	const char *done = ctl->verb->run == ctl_reset	   ? "reset"
+			   : ctl->verb->run == ctl_undrain ? "undrained"
+							   : NULL;
+	if (names->len && ctl->wait && done && !drop_stopped(ctl, names, done, error))
 		return CTL_FAILED;
 	if (!names->len)
 		return status;
 	int later = ctl->wait ? wait_for(ctl, names, goal, g_get_monotonic_time(), error)
 			      : say_now(ctl, names, error);
+	if (!later && !status && ctl->wait && names->len && ctl->verb->run == ctl_start)
+		ctl_hint(ctl, "ssh", "ssh", g_ptr_array_index(names, 0));
 	return later ? later : status;
 }
 

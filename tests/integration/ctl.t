@@ -38,6 +38,8 @@ delete @ENV{qw(CHILDHURD_SOCKET NO_COLOR)};
 
 my $png = "\x89PNG\r\n\x1a\n and a picture\0";
 
+our $others;    # guests instead of the usual ones
+
 sub hird {
     my %common = (address => '127.0.0.1', builds => 0, memory => 0, restarts => 0, published => JSON::PP::false, phase => undef,
         autostart => JSON::PP::true);
@@ -51,7 +53,7 @@ sub hird {
         { name => 'slow', state => 'booting', port => 14022, why => 'started by root', phase => 'waiting for the SSH banner',
           memory => 1.5 * 2**30, builds => undef },
     );
-    return [map { { since => time - 200, %common, %$_ } } @guests];
+    return [map { { since => time - 200, %common, %$_ } } $others ? @$others : @guests];
 }
 
 sub details {
@@ -108,7 +110,7 @@ sub answer {
             return $error->('NotPossible', { name => $guest->{name}, why => 'its image is missing' })
               if $method eq 'Start' && $guest->{name} eq 'childhurd3';
             return $error->('PermissionDenied', { why => 'only root and childhurd-admin may do this' }) if $method eq 'Drain';
-            next if $method eq 'Reset' && $guest->{state} eq 'stopped';
+            next if $method =~ /Reset|Undrain/ && $guest->{state} =~ /stopped|asleep/;
             $guest->{state} = $method eq 'Stop' ? 'stopping' : 'starting';
             $guest->{why}   = "\L$method\E by a test";
         }
@@ -137,6 +139,7 @@ sub answer {
             { result => 'note', text => "two\nlines" }] }) if $method eq 'Check';
     return 60 if $method eq 'Screenshot' && $p->{name} eq 'childhurd3';
     return $reply->({ png => encode_base64($p->{name} eq 'slow' ? 'no picture' : $png, '') }) if $method eq 'Screenshot';
+    return $reply->({ messages => ['childhurd2: removed'] }) if $method eq 'Reload' && $p->{dry_run};
     return $error->('ConfigurationErrors', { messages => ['a.ini:1: first', 'a.ini:2: second'] }) if $method eq 'Reload' && -e "$dir/bad";
     return $reply->({ messages => ['childhurd2: added'] }) if $method eq 'Reload';
     return $error->('org.varlink.service.MethodNotFound', { method => $call->{method} });
@@ -145,6 +148,17 @@ sub answer {
 sub wait_answers {
     my ($p, $guests, $reply, $error) = @_;
     my @pending = grep { $_->{state} ne $p->{state} } @$guests;
+    my ($drained) = grep { $_->{drained} } @pending;
+    if ($drained && $p->{state} eq 'ready') {
+        my %why = (name => $drained->{name}, why => "drained; childhurdctl undrain $drained->{name} gives it builds again");
+        return $error->('WaitFailed', { %why, state => 'draining' });
+    }
+    my ($lost) = grep { $_->{lost} && $_->{state} eq 'stopping' } @pending;
+    if ($lost) {
+        $lost->{state} = 'ready';
+        $lost->{why}   = 'undrained by somebody';
+        return ($reply->({ guests => $guests }, 1), 60);
+    }
     for my $guest (@pending) {
         return $error->('WaitFailed', { name => $guest->{name}, state => $guest->{state}, why => 'no image' })
           if $guest->{state} eq 'failed' || ($guest->{name} eq 'childhurd2' && $guest->{state} eq 'stopped');
@@ -261,16 +275,15 @@ for my $case (
     [['stop', '--autostart'],              qr/--autostart/],
     [['start', 'childhurd1', '--now'],     qr/--now/],
     [['list', '--bogus'],                  qr/--bogus.*childhurdctl list --help/],
-    [['wait', 'childhurd1'],               qr/--for is missing; one of stopped, /],
     [['wait', 'childhurd1', '--for', 'x'], qr/--for x; one of stopped, /],
     [['stop', 'slow', '-w', '-t', '5 parsecs'], qr/--timeout 5 parsecs: not a time/],
     [['stop', 'slow', '-w', '-t', '-5'],   qr/--timeout -5: not a time/],
     [['stop', 'slow', '-w', '-t', '0'],    qr/--timeout 0: not a time/],
     [['stop', 'slow', '--timeout', '5'],   qr/--timeout goes with --wait/],
     [['log', 'slow', '-n', 'ten'],         qr/--lines ten: not a number/],
-    [['events', '--since', '-1'],          qr/--since -1: not a number/],
-    [['events', 'slow'],                   qr/slow is one argument too many/],
-    [['screenshot', 'slow'],               qr/FILE[.]png is missing: childhurdctl screenshot/],
+    (map { [['events', '--since', $_],    qr{--since \Q$_\E: not a time; write 10min}] } '-1', 'noon', '5 parsecs', '2026-02-30', '25:00', '1.5', ' 5'),
+    [['screenshot'],                       qr/NAME is missing: childhurdctl screenshot/],
+    [['stop', 'slow', '--yes'],            qr/--yes/],
     [['ssh'],                              qr/NAME is missing: childhurdctl ssh/],
     [['wait', '--for', 'ready'],           qr/NAME is missing: childhurdctl wait NAME/],
     [['ssh', 'childhurd*'],                qr/childhurd\* matches 3 guests; ssh takes one/],
@@ -487,7 +500,8 @@ like($out, qr/^childhurd2 is reset and stays stopped$/m, 'has nothing to wait fo
 like($out, qr/^childhurd1 is ready \(0s\)$/m, 'but the other one is waited for');
 $shown = on_terminal(70, 'start', 'childhurd2', '--wait');
 like($shown, qr/\e\[1A\e\[J/, 'on a terminal the line is drawn again in place');
-like($shown, qr/childhurd2 is \e\[32mready\e\[m \(0s\)\r?\n$/, 'and the end stays');
+like($shown, qr/childhurd2 is \e\[32mready\e\[m \(0s\)\r?\nssh: childhurdctl ssh childhurd2\r?\n$/, 'and the end stays, with what to do next');
+unlike(ctl('start', 'childhurd2', '--wait'), qr/^ssh:/m, '... which a pipe does not get');
 
 ctl('wait', 'childhurd1', 'childhurd3', '--for', 'ready');
 is($status, 1, 'a wait for what cannot be');
@@ -498,6 +512,74 @@ ctl('wait', 'slow', 'childhurd1', '--for', 'ready', '--timeout', '300ms');
 is($status, 4, 'a wait that times out: exit 4');
 like($err, qr/^childhurdctl: slow: not ready within 300ms, but booting: waiting for the SSH banner\n$/, 'says what it was waiting for');
 ok(time - $began < 20, 'in time');
+
+# --- those that are drained, stopped or persistent ---
+
+sub other { return run($ctl, '-s', "$dir/others", @_) }
+{
+    local $others = [
+        { name => 'up',      state => 'ready',   port => 1, why => 'it answers' },
+        { name => 'drained', state => 'draining', port => 2, why => 'drained by root', drained => JSON::PP::true },
+        { name => 'busy',    state => 'draining', port => 3, why => 'drained by root', builds => 1 },
+        { name => 'fresh',   state => 'unresponsive', port => 4, why => 'taken over', taken_over => JSON::PP::true },
+        { name => 'down',    state => 'stopped', port => 5, why => 'stopped by root', autostart => JSON::PP::false },
+        { name => 'asleep',  state => 'asleep',  port => 6, why => 'idle' },
+        { name => 'unclear', state => 'stopped', port => 7, undecided => JSON::PP::true },
+        { name => 'kept',    state => 'ready',   port => 8, persistent => JSON::PP::true },
+        { name => 'lost',    state => 'ready',   port => 9, lost => 1 },
+    ];
+    daemon("$dir/others", \&serve);
+}
+my %word = map { /^(\S+) +(\S+)/ } split /\n/, other('list');
+is_deeply([@word{qw(up drained busy fresh)}], [qw(ready drained draining probing)], 'drained is one that has no build left, probing one that was taken over');
+is(eval { decode_json(other('list', '--json', 'drained'))->{guests}[0]{state} }, 'draining', '... and in JSON the states are as ever');
+like(other('status', 'drained'), qr/^drained: drained: drained by root /m, 'status says drained, too');
+{
+    local $ENV{TERM} = 'xterm';
+    unlike(run('script', '-qec', "$ctl -s $dir/others list fresh", '/dev/null'), qr/\e\[31m/, 'a guest that was taken over is not red');
+}
+other('wait', 'drained');
+is($status, 1, 'a wait for a drained guest ends');
+is($err, "childhurdctl: drained: is draining and not going to be ready: drained; childhurdctl undrain drained gives it builds again\n", '... and says what to do');
+other('restart', 'drained', '--wait');
+is($status, 0, 'its restart is done when it is up') or diag $err;
+like($out, qr/^drained is up and drained \(0s\); childhurdctl undrain drained gives it builds$/m, '... and drained, as before');
+other('undrain', 'down', 'asleep', '--wait');
+is($status, 0, 'undrain --wait of guests that do not run is done');
+like($out, qr/^down is undrained and stays stopped\nasleep is undrained and stays asleep$/m, '... as they are no longer drained');
+other('wait', '--all');
+is_deeply((grep { $_->{method} =~ /Wait/ } calls())[0]{parameters}{names}, [qw(up drained busy fresh unclear kept lost)],
+    'wait --all leaves out those that nobody wants up');
+like($out, qr/^down is stopped, and is not waited for\nasleep is asleep, and is not waited for$/m, '... and says so');
+other('wait', 'dow*');
+is($status, 0, 'a pattern leaves them out, too');
+other('wait', 'down');
+is_deeply([map { @{ $_->{parameters}{names} } } grep { $_->{method} =~ /Wait/ } calls()], ['down'], '... but not who is named');
+other('wait', '--all', '--for', 'stopped', '--timeout', '10ms');
+is(scalar(map { @{ $_->{parameters}{names} } } grep { $_->{method} =~ /Wait/ } calls()), 9, 'and nobody is left out of a wait for another state');
+ctl('wait', 'childhurd1');
+is($status, 0, 'wait without --for');
+is((grep { $_->{method} =~ /Wait/ } calls())[0]{parameters}{state}, 'ready', '... waits for ready');
+other('stop', 'lost', '--wait');
+is($status, 1, 'a stop that somebody cancels meanwhile has an end');
+like($err, qr/^childhurdctl: lost: is not going to be stopped, but ready now: undrained by somebody$/m, '... and says why');
+
+for my $case (["no\n", 1, 0], ["yes\n", 0, 1], ["y\n", 1, 0], ["\cD", 1, 0]) {
+    my ($typed, $ends, $done) = @$case;
+    unlink "$dir/calls";
+    my $t = Terminal->new(command => [$ctl, '-s', "$dir/others", 'reset', 'kept', 'up']);
+    $t->expect(qr/This deletes the persistent disk, and all that is on it, of kept[.]\r?\nType yes to do it: /, 'on a terminal a reset asks');
+    $t->type($typed);
+    is($t->end, $ends, "... and ends with $ends");
+    is(!!(grep { $_->{method} =~ /Reset/ } calls()), !!$done, $done ? '... after it was done' : '... and nothing was done');
+}
+for my $case (['reset', 'up'], ['reset', 'kept', '--yes']) {
+    my $t = Terminal->new(command => [$ctl, '-s', "$dir/others", @$case]);
+    is($t->end, 0, "@$case asks nothing");
+}
+other('reset', 'kept');
+is($status, 0, 'reset of a persistent disk without a terminal: nobody is asked');
+ok((grep { $_->{method} =~ /Reset/ } calls()), '... and it is done');
 
 # The daemon itself may still be on its way.
 $began = time;
@@ -595,6 +677,19 @@ like($out, qr/^1970-01-02 00:00:01     1  childhurd1: ready: event 1$/m, 'an eve
 like($out, qr/^1970-01-02 00:00:30    30  childhurdd: event 30$/m, "the daemon's own");
 ctl('events', '--since', '29', '--json');
 is_deeply([map { decode_json($_)->{number} } split /\n/, $out], [29, 30], 'events --since N --json: an object a line');
+is(() = ctl('events', 'childhurd1') =~ /\n/g, 29, 'events NAME: its own');
+like(ctl('events', 'slo*'), qr/\A\z/, '... none of a guest to which nothing happened');
+is($status, 0, '... which is no error');
+ctl('events', 'nobody');
+is($status, 1, '... but a name that no guest has is');
+like($err, qr/^childhurdctl: nobody: there is no such guest/, '... and is said');
+is(join(' ', ctl('events', '--since', '1970-01-02 00:00:29') =~ /event (\d+)$/mg), '29 30', 'events --since a date');
+is(join(' ', ctl('events', '--since', '1970-01-02T00:00:29', 'childhurd?') =~ /event (\d+)$/mg), '29', '... of one guest');
+is(ctl('events', '--since', '10min'), '', 'events --since a duration');
+for my $age ('30000d', 'yesterday', 'today', '00:00', '1h') {
+    is(() = ctl('events', '--since', $age) =~ /\n/g, $age eq '30000d' ? 30 : 0, "--since $age");
+    is($status, 0, '... is a time');
+}
 ctl('events', '-f');
 is(() = $out =~ /\n/g, 11, 'events -f: the last ones, and what is new');
 like($out, qr/slow: failed: new$/m, 'the new one');
@@ -608,6 +703,8 @@ is(ctl('metrics'), "# TYPE a gauge\na 1\n# EOF\n", 'metrics');
 is(ctl('check'), "ok       KVM\nnote     two lines\n", 'check asks a daemon that runs');
 is($status, 0, 'which finds nothing in the way');
 is(ctl('reload'), "childhurd2: added\n", 'reload');
+is(ctl('reload', '--dry-run'), "childhurd2: removed\n", 'reload --dry-run shows what would be changed');
+ok((grep { $_->{parameters}{dry_run} } calls()), '... and asks for no more');
 open $f, '>', "$dir/bad" or die;
 close $f;
 ctl('reload');
@@ -618,6 +715,18 @@ is($status, 1, 'check exits with 1 when the daemon finds a problem');
 ctl('screenshot', 'childhurd1', "$dir/a.png");
 is($status, 0, 'screenshot');
 is(slurp("$dir/a.png"), $png, 'is written as it came');
+{
+    my $home = Cwd::getcwd();
+    mkdir "$dir/shots";
+    chdir "$dir/shots" or die;
+    is(ctl('screenshot', 'childhurd1'), "childhurd1.png\n", 'screenshot NAME makes NAME.png, and says so');
+    is(slurp('childhurd1.png'), $png, '... with the picture');
+    symlink "$dir/elsewhere", 'childhurd1-2.png';
+    is(ctl('screenshot', 'childhurd1'), "childhurd1-3.png\n", 'what is there is left alone');
+    ok(!-e "$dir/elsewhere", '... also a link');
+    chdir $home or die;
+    is(ctl('screenshot', 'childhurd1', '-'), $png, 'screenshot NAME - is for a pipe');
+}
 ctl('screenshot', 'slow', "$dir/b.png");
 is($status, 1, 'what is no PNG');
 ok(!-e "$dir/b.png", 'is not written');

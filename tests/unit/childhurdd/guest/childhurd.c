@@ -711,6 +711,87 @@ test_take_over(void)
 	fake_clear(&f);
 }
 
+/* A guest that was ready is not said to be at fault before something has failed. */
+static void
+test_taken_over_is_no_fault(void)
+{
+	static const enum event faults[] = {EVENT_PROBE_FAILED, EVENT_PAUSED, EVENT_HALTING};
+	struct fake f;
+	for (gsize i = 0; i < G_N_ELEMENTS(faults); i++) {
+		fake_init(&f);
+		f.c->want_up = f.c->enrolled = f.c->proven = TRUE;
+		happen(&f, EVENT_FOUND);
+		g_assert_true(f.c->taken_over);
+		g_assert_false(childhurd_published(f.c));
+		g_assert_cmpstr(f.c->phase, ==, "it is being probed");
+		f.now += 50000;
+		happen(&f, EVENT_UNASKED); /* no verdict */
+		g_assert_true(f.c->taken_over);
+		happen(&f, faults[i]);
+		assert_state(&f, STATE_UNRESPONSIVE);
+		g_assert_false(f.c->taken_over);
+		g_assert_cmpstr(f.c->why, ==, event_name(faults[i]));
+		if (faults[i] == EVENT_PROBE_FAILED) /* its limit goes on */
+			g_assert_cmpint(f.timer - f.now, ==, 130000);
+		int logged = f.logged;
+		happen(&f, faults[i]);
+		g_assert_cmpint(f.logged, ==, logged);
+		fake_clear(&f);
+	}
+	fake_init(&f);
+	f.c->want_up = f.c->proven = f.c->drained = TRUE;
+	happen(&f, EVENT_FOUND);
+	happen(&f, EVENT_PROBE_OK);
+	assert_state(&f, STATE_DRAINING);
+	g_assert_false(f.c->taken_over);
+	happen(&f, EVENT_PROBE_FAILED);
+	g_assert_false(f.c->taken_over);
+	fake_clear(&f);
+}
+
+/* A probe that met no SSH server, so long after QEMU's start. */
+static void
+be_silent(struct fake *f, gint64 after)
+{
+	f->now = f->c->launched_at + after;
+	childhurd_note_silence(f->c, TRUE);
+	childhurd_event(f->c, EVENT_PROBE_FAILED, "banner: closed");
+}
+
+/* Each boot begins like that; it is no fault before it takes longer than the boots before. */
+static void
+test_silent_boot(void)
+{
+	struct fake f;
+	fake_init(&f);
+	happen(&f, EVENT_START);
+	for (int i = 0; i < 2; i++) {
+		gint64 expected = i ? 20000 : f.config.boot_timeout / BOOT_EXPECTED;
+		happen(&f, EVENT_ADMITTED);
+		happen(&f, EVENT_PREPARED);
+		happen(&f, EVENT_LAUNCHED);
+		happen(&f, EVENT_ENROLLED);
+		be_silent(&f, 1000);
+		g_assert_cmpstr(f.c->phase, ==, "waiting for the SSH banner");
+		be_silent(&f, expected);
+		g_assert_cmpstr(f.c->phase, ==, "waiting for the SSH banner");
+		be_silent(&f, expected + 1);
+		g_assert_cmpstr(f.c->phase, ==, "banner: closed");
+		f.now = f.c->launched_at + 20000;
+		childhurd_note_silence(f.c, FALSE);
+		happen(&f, EVENT_PROBE_FAILED); /* something answers, and is not right */
+		g_assert_cmpstr(f.c->phase, ==, event_name(EVENT_PROBE_FAILED));
+		happen(&f, EVENT_PROBE_OK);
+		assert_state(&f, STATE_READY);
+		be_silent(&f, 30000); /* it was ready, so this is one */
+		g_assert_cmpstr(f.c->why, ==, "banner: closed");
+		be_silent(&f, 31000);
+		g_assert_cmpstr(f.c->phase, ==, "banner: closed");
+		happen(&f, EVENT_REBOOTED);
+	}
+	fake_clear(&f);
+}
+
 /* The daemon is killed while a reset waits for a build, and the next one while the guest halts. */
 static void
 test_reset_over_daemons(void)
@@ -1163,6 +1244,10 @@ main(int argc, char **argv)
 	g_test_add_func("/childhurd/an-unanswered-launch-has-no-second-beside-it",
 			test_unanswered_launch);
 	g_test_add_func("/childhurd/a-running-guest-is-taken-over", test_take_over);
+	g_test_add_func("/childhurd/a-guest-that-is-taken-over-is-not-at-fault",
+			test_taken_over_is_no_fault);
+	g_test_add_func("/childhurd/a-boot-is-silent-for-as-long-as-those-before",
+			test_silent_boot);
 	g_test_add_func("/childhurd/a-reset-goes-on-over-daemons", test_reset_over_daemons);
 	g_test_add_func("/childhurd/what-cannot-be-asked-stays-what-it-is", test_unasked);
 	g_test_add_func("/childhurd/a-start-that-the-host-cannot-make-is-no-failure",

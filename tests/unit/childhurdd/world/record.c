@@ -63,10 +63,41 @@ test_damaged(void)
 				     "\xff\xfe"};
 	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
 		g_autofree char *path = place(texts[i]);
-		g_assert_false(record_read(path).known);
+		struct record read = record_read(path);
+		g_assert_false(read.known);
+		/* who reads that is told, but for a record of an earlier boot */
+		g_assert_cmpint(read.damage != NULL, ==, !strstr(texts[i], "another"));
+		g_assert_true(!read.damage || g_str_has_prefix(read.damage, path));
+		record_clear(&read);
 		g_remove(path);
 	}
-	g_assert_false(record_read("/nonexistent/state").known);
+	struct record none = record_read("/nonexistent/state");
+	g_assert_false(none.known);
+	g_assert_null(none.damage); /* a new guest */
+	struct record unreadable = record_read("/");
+	g_assert_nonnull(unreadable.damage);
+	record_clear(&unreadable);
+}
+
+/* Wishes that are none must not be guessed: a stopped guest would start. */
+static void
+test_half_damaged(void)
+{
+	struct record record = {.kept.drained = TRUE};
+	g_autofree char *whole = record_text(&record);
+	g_auto(GStrv) parts = g_strsplit(whole, "\"want-up\" : false", 2);
+	const char *const wishes[] = {"\"want-down\" : false", "\"want-up\" : \"no\"",
+				      "\"want-up\" : 1"};
+	g_assert_nonnull(parts[1]);
+	for (gsize i = 0; i < G_N_ELEMENTS(wishes); i++) {
+		g_autofree char *text = g_strjoinv(wishes[i], parts);
+		g_autofree char *path = place(text);
+		struct record read = record_read(path);
+		g_assert_false(read.known);
+		g_assert_nonnull(read.damage);
+		record_clear(&read);
+		g_remove(path);
+	}
 }
 
 /* Warm starts stay off until an operator says otherwise, and keys stay on a disk, also after a
@@ -129,6 +160,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/record/what-is-written-is-read", test_round_trip);
 	g_test_add_func("/record/damaged-or-of-another-boot-is-as-none", test_damaged);
+	g_test_add_func("/record/without-a-wish-it-is-damaged", test_half_damaged);
 	g_test_add_func("/record/of-an-earlier-boot-only-failed-warm-starts-count",
 			test_earlier_boot);
 	g_test_add_func("/record/what-is-no-guest-is-none", test_other_guests);

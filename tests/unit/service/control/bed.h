@@ -31,6 +31,7 @@ struct bed {
 	struct control_hird hird;
 	struct control *control;
 	struct made_guest guests[BED_GUESTS];
+	gboolean drained[BED_GUESTS], undecided[BED_GUESTS];
 	const char *names[BED_GUESTS + 1];
 	GString *commands;    /* that the hird has got */
 	const char *stubborn; /* the guest whose commands fail */
@@ -83,6 +84,8 @@ bed_describe(void *data, const char *name, gboolean details, struct control_gues
 		    .autostart_asleep = i == 2,
 		    .listen_address = "127.0.0.1",
 		    .ssh_port = 10022 + 1000 * i,
+		    .drained = bed->drained[i],
+		    .undecided = bed->undecided[i],
 		    .builds = bed->guests[i].builds,
 		    .memory = 4096,
 		    .pid = i ? bed->pid : 0,
@@ -142,12 +145,15 @@ bed_unwritten(void *data)
 }
 
 static inline void
-bed_reload(void *data, void (*done)(gboolean applied, const char *const *messages, void *done_data),
+bed_reload(void *data, gboolean dry,
+	   void (*done)(gboolean applied, const char *const *messages, void *done_data),
 	   void *done_data)
 {
 	struct bed *bed = data;
-	const char *const messages[] = {
-	    bed->reloads ? "alpha: memory-size changed" : "line 3: no such key", NULL};
+	const char *const messages[] = {!bed->reloads ? "line 3: no such key"
+					: dry	      ? "alpha: memory-size would change"
+						      : "alpha: memory-size changed",
+					NULL};
 	done(bed->reloads, messages, done_data);
 }
 

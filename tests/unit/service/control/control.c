@@ -477,6 +477,10 @@ BED_TEST(test_reload)
 	bed->reloads = TRUE;
 	peer_call(peer, "Reload", "", "");
 	assert_next(peer, "{\"messages\":[\"alpha: memory-size changed\"]}");
+	peer_call(peer, "Reload", "\"dry_run\":true", "");
+	assert_next(peer, "{\"messages\":[\"alpha: memory-size would change\"]}");
+	peer_call(peer, "Reload", "\"dry_run\":1", "");
+	assert_next_like(peer, "org.varlink.service.InvalidParameter {\"parameter\":\"dry_run\"*");
 }
 
 /* --- Wait --- */
@@ -532,6 +536,43 @@ BED_TEST(test_wait_drained)
 	bed->guests[1].builds = -1;
 	peer_call(peer, "Wait", "\"names\":[\"beta1\"],\"state\":\"drained\"", "");
 	assert_next_like(peer, "{\"guests\":*");
+}
+
+/* A drained guest is not going to be ready, so a wait for that has an end: once it is up, in
+ * whatever way it gets there. */
+BED_TEST(test_wait_for_a_drained_guest)
+{
+	bed->control->recheck = 0.01;
+	bed->guests[1] = (struct made_guest){"beta1", "starting", 0};
+	bed->drained[1] = TRUE;
+	peer_call(peer, "Wait", "\"names\":[\"beta1\"],\"state\":\"drained\"", "");
+	assert_next_like(peer, "{\"guests\":[{\"name\":\"beta1\",\"state\":\"starting\"*"
+			       "\"drained\":true*");
+	peer_call(peer, "Wait", "\"names\":[\"beta1\"],\"state\":\"ready\"", "");
+	assert_silence(peer);
+	bed_event(bed, 1, "draining", "drained");
+	assert_next(peer, "WaitFailed {\"name\":\"beta1\",\"state\":\"draining\","
+			  "\"why\":\"drained; childhurdctl undrain beta1 gives it builds "
+			  "again\"}");
+	bed->guests[1].builds = 1;
+	peer_call(peer, "List", "\"names\":[\"beta1\"]", "");
+	assert_next_like(peer, "{\"guests\":[{*\"autostart\":true,\"address\"*"); /* not yet */
+	bed->drained[1] = FALSE; /* it is drained for a restart */
+	peer_call(peer, "Wait", "\"names\":[\"beta1\"],\"state\":\"ready\"", "");
+	assert_silence(peer);
+	bed_event(bed, 1, "ready", "ready");
+	assert_next_like(peer, "{\"guests\":*");
+}
+
+/* Before the hypervisor has answered, stopped means nothing. */
+BED_TEST(test_wait_undecided)
+{
+	bed->undecided[0] = TRUE;
+	peer_call(peer, "Wait", "\"names\":[\"alpha\"],\"state\":\"ready\"", "");
+	assert_silence(peer);
+	bed->undecided[0] = FALSE;
+	control_event(bed->control, &(struct control_event){0});
+	assert_next_like(peer, "WaitFailed {\"name\":\"alpha\",\"state\":\"stopped\"*");
 }
 
 BED_TEST(test_wait_failed)
@@ -956,6 +997,9 @@ main(int argc, char **argv)
 	g_test_add_func("/control/wait-with-more-tells-each-change", test_wait_more);
 	g_test_add_func("/control/wait-does-not-judge-states-in-passing", test_wait_passing);
 	g_test_add_func("/control/drained-is-draining-without-a-build", test_wait_drained);
+	g_test_add_func("/control/a-drained-guest-is-not-waited-for",
+			test_wait_for_a_drained_guest);
+	g_test_add_func("/control/wait-needs-to-know-who-is-stopped", test_wait_undecided);
 	g_test_add_func("/control/wait-fails-when-a-guest-cannot-get-there", test_wait_failed);
 	g_test_add_func("/control/wait-ends-when-a-guest-is-taken-away", test_wait_reload);
 	g_test_add_func("/control/wait-checks-its-parameters", test_wait_parameters);

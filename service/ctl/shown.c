@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What people read in place of a state's name, where that would say less or sound worse. */
+#include "service/ctl/ctl.h"
+#include "service/states.h"
+
+#include <string.h>
+#include <unistd.h>
+
+const char *
+ctl_state_word(JsonObject *object)
+{
+	const char *state = ctl_text(object, "state");
+	if (state && ctl_flag(object, "taken_over"))
+		return STATE_TAKEN_OVER;
+	if (state && !strcmp(state, "draining") && ctl_flag(object, "drained"))
+		return STATE_DRAINED;
+	return state;
+}
+
+gboolean
+ctl_hears_answers(void)
+{
+	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
+gboolean
+ctl_confirm(const char *question)
+{
+	char answer[16] = "";
+	fflush(stdout);
+	fprintf(stderr, "%s\nType yes to do it: ", question);
+	if (!fgets(answer, sizeof answer, stdin))
+		fputc('\n', stderr);
+	return !strcmp(g_strstrip(answer), "yes");
+}
+
+void
+ctl_hint(const struct ctl *ctl, const char *label, const char *verb, const char *name)
+{
+	if (!ctl_is_terminal())
+		return;
+	g_autofree char *host = ctl->host ? g_strdup_printf("--host %s ", ctl->host) : g_strdup("");
+	g_autofree char *clean = ctl_clean(host, TRUE);
+	printf("%s: childhurdctl %s%s %s\n", label, clean, verb, name);
+}

@@ -43,7 +43,7 @@ static const struct ctl_verb verbs[] = {
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_drain},
     {"undrain", "NAME...|--all", "give guests work again",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_undrain},
-    {"wait", "NAME...|--all", "wait until guests are ready, or --for STATE",
+    {"wait", "NAME...|--all", "wait until they are ready, or --for STATE",
      CTL_OPTION_ALL | CTL_OPTION_FOR | CTL_OPTION_TIMEOUT, 1, MANY, ctl_wait},
     {"ssh", "NAME [COMMAND...]", "log in as administrator, or run a command",
      CTL_OPTION_TERMINAL | CTL_THERE, 1, MANY, ctl_ssh},

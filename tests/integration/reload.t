@@ -34,6 +34,14 @@ sub build_begin {
     return $slot;
 }
 
+# What a reload does is what a dry run of it says.
+sub reload {
+    my $would = $d->ctl('reload', '--dry-run');
+    my $did   = $d->ctl('reload');
+    is($did =~ s/nothing has changed/nothing would change/r, $would, 'a dry run has said the same');
+    return $did;
+}
+
 # --- errors change nothing ---
 $d->configure("$two\[guest bad]\nimage = $image\nmemroy-size = 1G\n");
 like($d->ctl('reload'), qr/memroy-size/, 'a bad key is named');
@@ -54,18 +62,18 @@ is_deeply({ map { $_ => $d->qemu($_) } keys %qemu }, \%qemu, 'and all run on');
 
 # --- keys of the daemon's own ---
 $d->configure($two);
-like($d->ctl('reload'), qr/^nothing has changed$/m, 'the same again');
+like(reload(), qr/^nothing has changed$/m, 'the same again');
 $d->{daemon} .= "parallel-starts = 7\n";
 $d->configure($two);
-like($d->ctl('reload'), qr/^parallel-starts: 7$/m, 'what changed of the daemon is said');
+like(reload(), qr/^parallel-starts: 7$/m, 'what changed of the daemon is said');
 
 # --- a key that takes no restart, and one that does, while a build runs ---
 my $slot = build_begin(10022 + 1000 * ($id + 1));
 $d->configure("$head$same\[guest nu]\nid = $id\ncount = 2\nprobe-interval = 1s\n");
-like($d->ctl('reload'), qr/probe-interval/, 'what changed is said');
+like(reload(), qr/probe-interval/, 'what changed is said');
 is($d->qemu($_), $qemu{$_}, "$_ is not touched by it") for sort keys %qemu;
 $d->configure("$head$same\[guest nu]\nid = $id\ncount = 2\ncpus = 2\n");
-$d->ctl('reload');
+reload();
 ok($d->wait_until(60, 'nu1 restarts', sub { my $now = $d->qemu('nu1'); $now && $now != $qemu{nu1} }), 'cpus takes a restart');
 like($d->ctl('status', 'nu2'), qr/draining.*changed +(?:probe-interval, )?cpus/s, 'which waits where a build runs, and status says so');
 is($d->qemu('nu2'), $qemu{nu2}, 'in the same QEMU');
@@ -79,7 +87,7 @@ is($d->qemu('same'), $qemu{same}, 'the one whose section is the same was never t
 %qemu = map { $_ => $d->qemu($_) } qw(same nu1 nu2);
 $slot = build_begin(10022 + 1000 * $id);
 $d->configure("$head$same\[guest nu]\nid = $id\n");
-like($d->ctl('reload'), qr/nu1: removed/, 'reload says who is gone');
+like(reload(), qr/nu1: removed/, 'reload says who is gone');
 ok($d->wait_until(60, 'nu2 is gone', sub { !$d->guests->{nu2} }), 'the one without a build goes');
 is($d->state('nu1'), 'draining', 'the one with a build is drained');
 is($d->qemu('nu1'), $qemu{nu1}, 'and runs on');
@@ -97,7 +105,7 @@ is(scalar($d->all_qemus), 2, 'two QEMUs are left');
 # --- all that is there can be stopped, configured or not ---
 $slot = build_begin(10022 + 1000 * $id);
 $d->configure("$head$same");
-$d->ctl('reload');
+reload();
 is($d->state('nu'), 'draining', 'removed again, with a build');
 $d->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 is($d->{status}, 0, 'stop --all --now');

@@ -157,6 +157,7 @@ configure(struct bed *bed, gboolean first, const char *names)
 {
 	g_auto(GStrv) all = g_strsplit(names, " ", -1);
 	g_autoptr(GPtrArray) messages = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) foreseen = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_set_size(bed->config.nodes, 0);
 	for (char **name = all; *name && **name; name++) {
 		struct config_node *node = g_new0(struct config_node, 1);
@@ -169,10 +170,16 @@ configure(struct bed *bed, gboolean first, const char *names)
 					     .lost_after = 1000};
 		g_ptr_array_add(bed->config.nodes, node);
 	}
+	nodes_foresee(bed->nodes, &bed->config, foreseen);
 	nodes_configure(bed->nodes, &bed->config, first ? NULL : messages);
 	g_ptr_array_set_size(bed->config.nodes, 0); /* it keeps nothing of it */
 	g_ptr_array_add(messages, NULL);
-	return g_strjoinv("\n", (char **)messages->pdata);
+	g_ptr_array_add(foreseen, NULL);
+	char *said = g_strjoinv("\n", (char **)messages->pdata);
+	g_autofree char *would = g_strjoinv("\n", (char **)foreseen->pdata);
+	if (!first)
+		g_assert_cmpstr(would, ==, said);
+	return said;
 }
 
 static void

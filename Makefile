@@ -255,7 +255,7 @@ INSTALLED = \
   $(B)/completions/childhurdctl.fish:644:$(FISHDIR)/childhurdctl.fish \
   service/units/childhurd.sysusers:644:$(SYSUSERSDIR)/childhurd.conf \
   service/units/childhurd.tmpfiles:644:$(TMPFILESDIR)/childhurd.conf \
-  $(call under,$(wildcard service/guile/*.scm),644,$(GUILEDIR)) \
+  $(call under,$(wildcard service/guile/*.scm service/shepherd/*.scm),644,$(GUILEDIR)) \
   $(call under,README.md NEWS COPYING docs/childhurd.ini.example,644,$(DOCDIR)) \
   $(call under,$(wildcard docs/*.md docs/*.svg docs/*.png docs/grafana.json),644,$(DOCDIR)/docs) \
   $(foreach page,$(MANPAGES),$(page):644:$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))

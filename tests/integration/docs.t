@@ -200,7 +200,7 @@ s/"([a-z-]+)", KEY_TIME, \S+ "(\w+)"/$1 $2/ for @there;
 for my $unit ('childhurdd.service', 'childhurd-guests.service') {
     push @there, map { tr/=/ /r . " $unit" } slurp("service/units/$unit") =~ /^((?:Watchdog|Timeout\w+)Sec=\S+)$/mg;
 }
-push @there, map { s/'\((\d+) \. (\d+)\)/$1 in $2 s/r . ' service/guile/childhurd.scm' } slurp('service/guile/childhurd.scm') =~ /^\(define (%\w+-limit (?:\d+|'\(.*?\)))\)/mg;
+push @there, map { s/'\((\d+) \. (\d+)\)/$1 in $2 s/r . ' service/shepherd/childhurd.scm' } slurp('service/shepherd/childhurd.scm') =~ /^\(define (%\w+-limit (?:\d+|'\(.*?\)))\)/mg;
 is_deeply([ sort @rows ], [ sort @there ], 'so is every limit of the keys, the units and the services');
 
 # The manual has some of them in words: the value of the constant, in its unit, as the row says it.

@@ -28,6 +28,8 @@ sub scheme {
     return $g->run($limit, qw(guix repl), (map { ('-L', $_) } @load ? @load : "$dir/checkout/service/guile"), '--', "$dir/script.scm");
 }
 
+my ($version) = Childhurd::slurp('Makefile') =~ /^VERSION := (\S+)$/m;
+
 # --- lowered: childhurd.ini, what other services are extended with, and the whole system ---
 Childhurd::spew("$dir/os.scm", <<'SCM');
 (use-modules (gnu) (guix gexp) (childhurd-service))
@@ -46,7 +48,6 @@ Childhurd::spew("$dir/os.scm", <<'SCM');
                             (childhurd-configuration
                              (qemu (file-union "qemu" `(("bin/qemu-system-x86_64" ,(plain-file "qemu" "")))))
                              (image "/var/lib/images/hurd.qcow2")
-                             (count 2)
                              (id 3)
                              (memory-size 4096)
                              (options '("-device" "it's here"))
@@ -54,11 +55,24 @@ Childhurd::spew("$dir/os.scm", <<'SCM');
                              (speed 1/2)
                              (probe-interval 20)
                              (features '("big" "fast"))
+                             (forwards '("8080 -> 80" "8081 -> 81"))
+                             (ssh-port 2222)
+                             (overlay-size (* 20 (expt 2 30)))
+                             (restart "never")
                              (extra-content "clock = 2020-01-01")
+                             (nodes (list (childhurd-node
+                                           (name "build1")
+                                           (ssh "farm@build1")
+                                           (lost-after 60))))
+                             (coordinators (list (childhurd-coordinator
+                                                  (name "farm")
+                                                  (ssh-key "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOsXGgJ8gVlvD7zrvTIDmzuBqS7ctvTzDlH5JTKtKyTp farm")
+                                                  (signing-key (plain-file "farm.pub" "")))))
                              (parallel-starts 1)
                              (guest-services '("childhurd1"))
                              (guests (list (childhurd-configuration
-                                            (name "amd64")
+                                            (name "amd64-")
+                                            (count 2)
                                             (type 'hurd64-qcow2)
                                             (qemu (plain-file "other" ""))
                                             (image "/var/lib/images/hurd64.qcow2")
@@ -124,7 +138,7 @@ my $said = scheme(400, <<"SCM");
 SCM
 is($g->{status}, 0, 'a system with the service is lowered') or diag $said;
 note at 'lowered';
-like($said, qr{^package: /gnu/store/\S+-childhurd-0\.1\.0\.drv$}m, 'the package of the checkout has a derivation');
+like($said, qr{^package: /gnu/store/\S+-childhurd-\Q$version\E\.drv$}m, 'the package of the checkout has a derivation');
 like($said, qr{^system: /gnu/store/\S+-system\.drv$}m, '... and the whole system');
 like($said, qr{^default: /gnu/store/\S+-childhurd\.ini\.drv$}m, '... and a configuration with Guix\' own image of the Hurd');
 
@@ -134,9 +148,12 @@ is($ini =~ s{/gnu/store/[a-z0-9]{32}-}{STORE-}gr, <<'INI', 'childhurd.ini has wh
 [daemon]
 parallel-starts = 1
 [guest childhurd]
-count = 2
 id = 3
 image = /var/lib/images/hurd.qcow2
+disk-size = 21474836480
+ssh-port = 2222
+forward = 8080 -> 80
+forward = 8081 -> 81
 memory-size = 4096M
 cpus = 1
 systems = i586-gnu
@@ -145,11 +162,13 @@ qemu-options = '-device' 'it'\''s here'
 disk = persistent
 offloading = yes
 autostart = yes
+restart = never
 features = big fast
 speed = 0.5
 probe-interval = 20s
 clock = 2020-01-01
-[guest amd64]
+[guest amd64-]
+count = 2
 image = /var/lib/images/hurd64.qcow2
 memory-size = 2048M
 cpus = 1
@@ -165,14 +184,44 @@ warm-start = auto
 idle-timeout = 1200s
 autostart = asleep
 
+[node build1]
+ssh = farm@build1
+lost-after = 60s
+[coordinator farm]
+ssh-key = ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOsXGgJ8gVlvD7zrvTIDmzuBqS7ctvTzDlH5JTKtKyTp farm
+signing-key = STORE-farm.pub
 INI
 my $checked = `$Childhurd::BUILD/childhurdd --check --config $dir/out/childhurd.ini 2>&1`;
 like($checked, qr{^ok +$dir/out/childhurd\.ini: 3 guests$}m, '... and childhurdd has nothing against it') or diag $checked;
-my %known = map { $_ => 1 } Childhurd::slurp('config/keys.c') =~ /^\t\{"([a-z-]+)", KEY_/mg;
-my ($table) = Childhurd::slurp('service/guile/childhurd-service.scm') =~ /\(define %daemon-keys(.*?)\n\(define \(section/s;
-my @keys = ($table // '') =~ /^ *[`(]*\("([a-z-]+)" ,/mg;
-cmp_ok(scalar @keys, '>', 20, 'the table of fields has keys');
-is_deeply([ grep { !$known{$_} } @keys ], [], '... all of which childhurdd knows');
+
+# Each key has a field, or is named among those that have none.
+my $tables = Childhurd::slurp('service/guile/childhurd-configuration.scm');
+
+sub keys_of_table {
+    my ($name) = @_;
+    my ($table) = $tables =~ /^\(define %$name-keys\n(.*?\)\))\n\n/ms;
+    return ($table // '') =~ /^ *(?:[`']?\()?\("([a-z-]+)" [,.]/mg;
+}
+my %scope = (D => 'daemon', G => 'guest', ONE => 'guest', KEY_GUEST_ONLY => 'guest', N => 'node', C => 'coordinator');
+my %known;
+my $keys = Childhurd::slurp('config/keys.c');
+$known{ $scope{$2} }{$1} = 1 while $keys =~ /^\t\{"([a-z-]+)", KEY_\w+, (\w+)/mg;
+my %absent = map { $_ => 1 } keys_of_table('absent');
+cmp_ok(scalar keys %absent, '>', 5, 'keys without a field are named');
+for my $scope (sort keys %known) {
+    my %field = map { $_ => 1 } keys_of_table($scope);
+    is_deeply([ grep { !$known{$scope}{$_} } sort keys %field ], [], "childhurdd knows each key that there is a field for in a $scope");
+    is_deeply([ grep { !$field{$_} && !$absent{$_} } sort keys %{ $known{$scope} } ], [], '... and of all others it is said why there is none');
+    is_deeply([ grep { $field{$_} } sort keys %absent ], [], '... which they have not');
+}
+is_deeply([ grep { my $key = $_; !grep { $_->{$key} } values %known } sort keys %absent ], [], 'there are no more of them than keys');
+
+# Options of QEMU that childhurdd would refuse are refused here, too.
+my ($c_table) = Childhurd::slurp('config/crosscheck.c') =~ /^\} said_by_keys\[\] = \{\n(.*?)^\};/ms;
+my ($scm_table) = $tables =~ /^\(define %options-of-fields\n(.*?)\)\)\n\n/ms;
+my @refused = sort(($scm_table // '') =~ /\("(-\w+[\w-]*)" \. /g, '-snapshot');
+cmp_ok(scalar @refused, '>', 5, 'there is a table of such options');
+is_deeply(\@refused, [ sort(($c_table // '') =~ /\{"(-[\w-]+)", /g) ], '... the same as in childhurdd');
 
 # --- accounts ---
 like($said, qr/^user: childhurd childhurd \(kvm\) #t$/m, 'a system user childhurd in the group kvm') or diag $said;
@@ -193,7 +242,7 @@ for my $name (qw(childhurdd childhurd childhurd1)) {
   (set-current-module env)
   (write (service-provision (load-compiled "$dir/out/$name.go"))))
 SCM
-    my $provides = $g->run(60, qw(guile --no-auto-compile -L), "$dir/checkout/service/guile", "$dir/load.scm");
+    my $provides = $g->run(60, qw(guile --no-auto-compile -L), "$dir/checkout/service/shepherd", "$dir/load.scm");
     like($provides, qr/^\($name(?: hurd-vm)?\)$/m, "shepherd takes the file of $name") or diag $provides;
 }
 note at 'the shepherd files are loaded';
@@ -260,14 +309,39 @@ my @mistakes = (
     ['(name "a]\n[guest b")',         qr/name: .* is not a guest's name/s],
     ['(probe-command "true ; false")', qr/probe-command: .* without a semicolon after a space/],
     ['(image "/i\nclock = now")',      qr/image: .* is not a string of one line/s],
-    ['(net-options \'())',            qr/extraneous field initializers \(net-options\)/],
-    ['(secret-root "/etc/childhurd")', qr/extraneous field initializers \(secret-root\)/],
-    ['(image "/i") (guests (list (childhurd-configuration (image "/i"))))', qr/two guests have the name childhurd/],
+    ['(options \'("--m" "4096"))',     qr/options: --m has no place here: use the field 'memory-size'/],
+    ['(net-options \'())',            qr/has no field 'net-options': .* use the fields 'id', 'ssh-port' and 'forwards'.* 'network' and 'network-device'/],
+    ['(secret-root "/etc/childhurd")', qr{has no field 'secret-root': each guest has a secret root of its own; .* /etc/childhurd/secrets/NAME}],
+    ['(secret-directory "/etc")',     qr{has no field 'secret-directory': .* /etc/childhurd/secrets/NAME}],
+    ['(machine "q35")',               qr/has no field 'machine': use the field 'type'/],
+    ['(inherit (childhurd-configuration)) (autostart #t)', qr/has no field 'autostart': use the field 'autostart\?'/],
+    ['(surprise 1)',                  qr/extraneous field initializers \(surprise\)/],
+    ['(inherit (@ (childhurd-test) hurd-vm))', qr/a hurd-vm-configuration is given .* os, qemu, .* mean the same; leave out net-options \(see id, .* secret-root/],
+    ['(guests (list (@ (childhurd-test) hurd-vm)))', qr/a hurd-vm-configuration is given/],
+    ['(guests (list 3))',             qr/childhurd: 3 is given where a childhurd-configuration belongs/],
+    ['(image "/i") (disk-size 100)',  qr/childhurd: disk-size: 100 is the size of an image that is made from 'os'.* use 'overlay-size'/],
+    ['(image "/i") (guests (list (childhurd-configuration (name "b") (image "/i"))))', qr/accepted/],
+    ['(disk-size 3000000000)',        qr/accepted/],
+    ['(image ((@@ (childhurd-configuration) default-image) (childhurd-configuration))) (disk-size 3000000000)', qr/childhurd: disk-size: 3000000000 is/],
+    ['(image "/i") (guests (list (childhurd-configuration (image "/i"))))', qr/two guests have the name childhurd: give one/],
+    ['(image "/i") (count 2) (guests (list (childhurd-configuration (name "childhurd2") (image "/i"))))', qr/two guests have the name childhurd2/],
+    ['(image "/i") (id 4) (guests (list (childhurd-configuration (name "b") (image "/i") (id 4))))', qr/id: childhurd and b both have the id 4.* another 'id'/],
+    ['(image "/i") (count 3) (id 2) (guests (list (childhurd-configuration (name "b") (image "/i"))))', qr/id: childhurd2 and b both have the id 3/],
+    ['(image "/i") (count 3) (ssh-port 2222)', qr/childhurd: ssh-port: 2222 cannot be that of 3 guests/],
+    ['(image "/i") (count 2) (forwards (list "8080 -> 80"))', qr/childhurd: forwards: .* cannot be that of 2 guests/],
     ['(image "/i") (guests (list (childhurd-configuration (image "/i") (name "b") (host-name "h"))))',
-        qr/b: guests, guest-services, parallel-starts and host-name concern the daemon/],
+        qr/b: guests, guest-services, nodes, coordinators, parallel-starts, host-name and metrics-file concern the daemon/],
+    ['(image "/i") (guests (list (childhurd-configuration (image "/i") (name "b") (nodes (list (childhurd-node (name "n") (ssh "a@b")))))))',
+        qr/b: guests, .* concern the daemon/],
+    ['(nodes (list (childhurd-node (name "n") (ssh 22))))', qr/childhurd-node: ssh: 22 is not a string of one line/],
+    ['(nodes (list (childhurd-node (name "n"))))', qr/missing field initializers \(ssh\)/],
+    ['(coordinators (list (childhurd-coordinator (name "n]") (ssh-key "k"))))', qr/childhurd-coordinator: name: "n\]" is not a guest's name/],
+    ['(coordinators \'(farm))',       qr/coordinators: \(farm\) is not a list of childhurd-coordinators/],
 );
 my $tries = join "\n", map { my $t = $_->[0] =~ s/([\\"])/\\$1/gr; "  \"$t\"" } @mistakes;
 $said = scheme(120, <<"SCM");
+(define-module (childhurd-test) #:use-module (gnu services virtualization))
+(define-public hurd-vm (hurd-vm-configuration))
 (use-modules (childhurd-service) (guix diagnostics) (guix ui))
 (define module (resolve-module '(childhurd-service)))
 (for-each (lambda (text)
@@ -293,10 +367,21 @@ like($answers[$_] // '', $mistakes[$_][1], "... $mistakes[$_][0]") for 0 .. $#mi
 note at 'mistakes are told';
 
 # What a person sees.
-Childhurd::spew("$dir/wrong.scm", Childhurd::slurp("$dir/os.scm") =~ s/\(memory-size 4096\)/(memory-size 'much)/r);
-$said = $g->run(120, qw(guix system build -d --no-grafts -L), "$dir/checkout/service/guile", "$dir/wrong.scm");
-is($g->{status}, 1, 'guix system with a mistake fails');
-like($said, qr/error: childhurd-configuration: memory-size: much is not a whole number above 0/, '... and says which') or diag $said;
+sub seen {
+    my ($wrong, $right) = @_;
+    my $os = Childhurd::slurp("$dir/os.scm");
+    $os =~ s/$wrong/$right/ or die "$wrong is not in os.scm";
+    Childhurd::spew("$dir/wrong.scm", $os);
+    $said = $g->run(120, qw(guix system build -d --no-grafts -L), "$dir/checkout/service/guile", "$dir/wrong.scm");
+    is($g->{status}, 1, "guix system with $right fails");
+    return $said;
+}
+like(seen(qr/\(memory-size 4096\)/, "(memory-size 'much)"),
+    qr/error: childhurd-configuration: memory-size: much is not a whole number above 0/, '... and says which');
+like(seen(qr/\(memory-size 4096\)/, "(net-options '())"),
+    qr/wrong\.scm:\d+:\d+: error: \(net-options .*: childhurd-configuration has no field 'net-options': .* use the fields 'id'/, '... with its place and a remedy');
+like(seen(qr/\(service childhurd-service-type.*\n(?= *%base)/s, "(service childhurd-service-type\n((\@ (gnu services virtualization) hurd-vm-configuration)))\n"),
+    qr/error: childhurd: a hurd-vm-configuration is given where a childhurd-configuration belongs/, '... and what to write instead');
 
 # --- installed, without the sources ---
 my $installed = `make -s B=$Childhurd::BUILD DESTDIR=$dir/installed PREFIX=/usr install 2>&1`;

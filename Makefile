@@ -178,6 +178,10 @@ check: all $(UNIT) $(TOOLS)
 	  prove -j$(JOBS) --timer --failures --exec tests/run-one $(CHOSEN); status=$$?; \
 	  if [ -e $(B)/skipped ]; then echo "Skipped:"; sed 's/^/  /' $(B)/skipped; fi; exit $$status
 
+# The package in other releases of Debian than the host's: minutes, and the network.
+check-releases: all
+	CHILDHURD_BUILD=$(CURDIR)/$(B) prove --verbose --timer --exec tests/run-one tests/releases
+
 check-unit: $(UNIT)
 	$(MAKE) check TESTS=tests/unit SANITIZE=$(SANITIZE)
 
@@ -301,6 +305,6 @@ clean:
 	rm -rf build
 
 help:
-	@echo "all check check-unit valgrind tests fuzz lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
+	@echo "all check check-unit check-releases valgrind tests fuzz lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
 
-.PHONY: all man units completions tests check check-unit valgrind fuzz format lint install uninstall deb demo clean help FORCE
+.PHONY: all man units completions tests check check-unit check-releases valgrind fuzz format lint install uninstall deb demo clean help FORCE

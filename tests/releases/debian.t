@@ -93,7 +93,7 @@ echo "compiler: $(cc --version | head -n 1)"
 as_builder make -s -j2 all
 echo 'compiled'
 as_builder make -s deb
-cp build/*.deb build/deb/log /out
+cp build/childhurd_*.deb build/deb/log /out
 echo 'built'
 as_builder lintian --fail-on error,warning /out/*.deb
 echo 'lintian has seen it'
@@ -103,7 +103,7 @@ SH
 
 sub kept_by_apt {
     my ($m, @arguments) = @_;
-    return $m->run(qw(env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends --no-download -o Dpkg::Use-Pty=0), @arguments);
+    return $m->run(qw(env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0), @arguments);
 }
 
 sub lives {
@@ -163,7 +163,8 @@ for my $release (split ' ', $ENV{CHILDHURD_RELEASES} // 'trixie') {
         note $said;
         like($said, qr/^compiled$/m, 'they are compiled, with warnings as errors');
         like($said, qr/^built$/m, 'the package is built');
-        is(join('', grep { /warning/i } split /^/, Childhurd::slurp("$dir/out/log")), '', '... without a warning');
+        # Debian 13 diverts a library of its own, which dpkg-shlibdeps finds worth a word.
+        is(join('', grep { /warning/i && !/: warning: diversions involved/ } split /^/, Childhurd::slurp("$dir/out/log")), '', '... without a warning');
         like($said, qr/^built\nlintian has seen it$/m, 'lintian has nothing to say');
         my ($deb) = glob "$dir/out/*.deb";
         lives($release, $root, $kept, $deb) if $deb;

@@ -87,6 +87,13 @@ SKIP: {
 # --- the package ---
 $said = $g->run(60, qw(guix package --show=childhurd -L), $modules);
 like($said, qr/^name: childhurd\nversion: \Q$version\E$/m, 'guix package shows it') or diag $said;
+# What the Makefile asks pkg-config for, and the package of Guix that has it.
+my %of = ('glib-2.0' => 'glib', 'gio-2.0' => 'glib', 'json-glib-1.0' => 'json-glib', 'libvirt-qemu' => 'libvirt', 'libxml-2.0' => 'libxml2',
+    libacl => 'acl', libcurl => 'curl', sqlite3 => 'sqlite', map { ($_ => 'e2fsprogs') } qw(ext2fs e2p com_err));
+my @asked = map { split } Childhurd::slurp('Makefile') =~ /^\w+_PKGS\s*= (.*)/mg;
+my ($inputs) = $said =~ /^dependencies: (.*?)\n(?!\+)/ms;
+cmp_ok(scalar @asked, '>', 10, 'the Makefile asks for libraries');
+is_deeply([ grep { my $input = $of{$_} // $_; !/^\$/ && ($inputs // '') !~ /(?:^|\s)\Q$input\E\@/ } @asked ], [], '... which are all among the inputs') or diag $said;
 $said = $g->run(60, qw(guix build -d --no-grafts --no-offload -L), $modules, 'childhurd');
 like($said, qr{^/gnu/store/\S+-childhurd-\Q$version\E\.drv$}m, 'it has a derivation') or diag $said;
 $said = $g->run(60, qw(guix lint -n -c), 'name,description,synopsis,inputs-should-be-native,inputs-should-not-be-input,input-labels,license', '-L', $modules, 'childhurd');

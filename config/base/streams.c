@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 void
@@ -30,4 +31,11 @@ streams_write(int fd, const void *bytes, gsize length)
 		length -= (gsize)n;
 	}
 	return TRUE;
+}
+
+gboolean
+streams_colours(int fd)
+{
+	const char *none = g_getenv("NO_COLOR"), *kind = g_getenv("TERM");
+	return isatty(fd) && !(none && *none) && kind && strcmp(kind, "dumb") != 0;
 }

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -15,32 +14,6 @@
 #include <unistd.h>
 
 G_DEFINE_QUARK(ctl - error - quark, ctl_error)
-
-static volatile sig_atomic_t interrupted;
-static sigset_t waiting_mask; /* while poll waits: lets SIGINT through */
-static gboolean catching;
-
-static void
-note_interrupt(int number)
-{
-	interrupted = number;
-}
-
-void
-ctl_catch_interrupt(void)
-{
-	struct sigaction action = {.sa_handler = note_interrupt};
-	sigset_t set;
-	if (catching)
-		return;
-	sigemptyset(&action.sa_mask);
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, &waiting_mask);
-	sigdelset(&waiting_mask, SIGINT);
-	sigaction(SIGINT, &action, NULL);
-	catching = TRUE;
-}
 
 /* The default path; *searched is TRUE unless the environment names one. */
 static char *
@@ -213,23 +186,21 @@ static gboolean
 wait_for_input(const struct ctl *ctl, gint64 until, GError **error)
 {
 	struct pollfd ready = {.fd = ctl->fd, .events = POLLIN};
-	for (;;) {
-		gint64 left = until < 0 ? 0 : MAX(until - g_get_monotonic_time(), 0);
-		struct timespec time = {left / G_USEC_PER_SEC, left % G_USEC_PER_SEC * 1000};
-		int n = ppoll(&ready, 1, until < 0 ? NULL : &time, catching ? &waiting_mask : NULL);
+	while (!ctl_terminal_ended()) {
+		gint64 left = until < 0 ? -1 : MAX(until - g_get_monotonic_time(), 0);
+		int n = ctl_terminal_wait(&ready, 1, left < 0 ? -1 : (left + 999) / 1000);
 		if (n > 0)
 			return TRUE;
-		if (n < 0 && errno == EINTR && !interrupted)
+		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && interrupted)
-			g_set_error(error, CTL_ERROR, CTL_INTERRUPTED, "interrupted");
-		else if (n < 0)
-			broken(ctl, g_strerror(errno), error);
-		else
-			g_set_error(error, CTL_ERROR, CTL_TIMED_OUT,
-				    "the daemon at %s does not answer", ctl_place(ctl));
+		if (n < 0)
+			return broken(ctl, g_strerror(errno), error);
+		g_set_error(error, CTL_ERROR, CTL_TIMED_OUT, "the daemon at %s does not answer",
+			    ctl_place(ctl));
 		return FALSE;
 	}
+	g_set_error(error, CTL_ERROR, CTL_INTERRUPTED, "interrupted");
+	return FALSE;
 }
 
 static struct varlink_message *

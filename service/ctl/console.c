@@ -190,7 +190,7 @@ attend(struct session *s, GError **error)
 	}
 	ctl_terminal_signals();
 	if (terminal)
-		ctl_terminal_raw(NULL, NULL);
+		ctl_terminal_take(CTL_TERMINAL_RAW, NULL, NULL);
 	if ((!n || show(s, early, n, &why)) && !s->ending)
 		while (relay(s, &why))
 			;

@@ -118,8 +118,8 @@ gboolean ctl_send(struct ctl *ctl, const char *method, JsonObject *parameters, g
 		  GError **error);
 /*
  * The next reply, which may be an error of the daemon (see ctl_refused). limit: ms, -1: none. If
- * the limit passes, returns NULL with CTL_TIMED_OUT. After ctl_catch_interrupt, Ctrl-C makes it
- * return NULL with CTL_INTERRUPTED.
+ * the limit passes, returns NULL with CTL_TIMED_OUT; what has come of a reply is kept. A signal
+ * that is caught (terminal.c) makes it return NULL with CTL_INTERRUPTED.
  */
 struct varlink_message *ctl_receive(struct ctl *ctl, gint64 limit, GError **error);
 /* Send a call and return its only reply. An error of the daemon becomes error. */
@@ -132,9 +132,6 @@ struct varlink_message *ctl_upgrade(struct ctl *ctl, const char *method, JsonObj
 void ctl_disconnect(struct ctl *ctl);
 /* Print on stderr which files the daemon cannot write, if reply has any. */
 void ctl_say_unwritten(const struct varlink_message *reply);
-
-/* From now on Ctrl-C makes ctl_receive return, and does not end the program. */
-void ctl_catch_interrupt(void);
 
 /* A message that is freed at the end of its block. */
 static inline void
@@ -221,22 +218,49 @@ gboolean ctl_confirm(const char *question);
 /* On a terminal, show what to do next: "LABEL: childhurdctl VERB NAME". */
 void ctl_hint(const struct ctl *ctl, const char *label, const char *verb, const char *name);
 
-/* --- terminal.c: the terminal, for the verbs that read keys --- */
+/* --- cells.c: text for screens that are redrawn --- */
 
-/* From now on signals only end ctl_terminal_wait; see ctl_terminal_ended. */
+gboolean ctl_is_utf8(void); /* the locale */
+/* The columns that UTF-8 text takes on a terminal. */
+int ctl_cells(const char *text);
+/* At most so many columns of text; a longer text ends with "…", or "..." where the locale is not
+ * UTF-8. The caller frees. */
+char *ctl_fit(const char *text, int cells);
+/* text with these attributes (of ECMA-48's SGR: "31", "7"; "": none), if colours are wanted. The
+ * caller frees. */
+char *ctl_painted(const char *sgr, const char *text);
+/* Whether stdout is a terminal that can move its cursor. */
+gboolean ctl_can_redraw(void);
+
+/* --- terminal.c: the terminal, for the verbs that read keys or redraw lines --- */
+
+enum ctl_terminal {
+	CTL_TERMINAL_RAW,   /* each key is a byte of stdin, Ctrl-C too */
+	CTL_TERMINAL_KEYS,  /* each key is a byte of stdin, but Ctrl-C and Ctrl-Z are signals */
+	CTL_TERMINAL_QUIET, /* keys are not shown, and stay for the program after us */
+};
+
+/* From now on signals only end ctl_terminal_wait and ctl_receive; see ctl_terminal_ended. Only
+ * Ctrl-Z still stops the program, with the terminal as it was meanwhile. */
 void ctl_terminal_signals(void);
-/* Switch to raw mode, until ctl_terminal_end or exit. Writes greeting (NULL: nothing) to the screen
- * now, and goodbye (a constant) at the end of raw mode. FALSE: stdin is not a terminal. */
-gboolean ctl_terminal_raw(const char *greeting, const char *goodbye);
-/* End raw mode. If a signal was caught, it now ends the program. */
+/* The same for Ctrl-C alone. */
+void ctl_catch_interrupt(void);
+/*
+ * Put the terminal into that mode, if it is not yet, until ctl_terminal_end or exit. Writes
+ * greeting to the screen now and farewell at the end (constants; NULL: nothing). FALSE: it is no
+ * terminal, or QUIET and this program runs in the background.
+ */
+gboolean ctl_terminal_take(enum ctl_terminal mode, const char *greeting, const char *farewell);
+void ctl_terminal_release(void); /* restore the terminal */
+/* The same, and if a signal was caught, it now ends the program. */
 void ctl_terminal_end(void);
 /* poll(2). limit: ms, -1: none. Less than 0: a signal interrupted it, and nothing is ready. */
 int ctl_terminal_wait(struct pollfd *fds, guint n, gint64 limit);
 /* Write all bytes to stdout. Where stdout is full it waits, until a signal ends that. FALSE: a
  * signal did, or errno. */
 gboolean ctl_terminal_write(const char *bytes, gsize n);
-/* Whether a signal was caught that ends the program. */
-gboolean ctl_terminal_ended(void);
+/* The signal that was caught and ends the program; 0: none. */
+int ctl_terminal_ended(void);
 
 /* --- table.c --- */
 
@@ -293,13 +317,17 @@ struct varlink_message *ctl_guests(struct ctl *ctl, const char *method, const ch
 /* --- progress.c --- */
 
 struct ctl_progress;
-/* Shows what guests do while childhurdctl waits: lines redrawn in place on a terminal, elsewhere a
- * line for each change of a state. */
-struct ctl_progress *ctl_progress_new(void);
+/*
+ * Shows what guests do while childhurdctl waits until all are in state goal (borrowed). On a
+ * terminal: the guests that are not there yet, and a sum, redrawn in place; keys that are typed
+ * meanwhile are not shown. Elsewhere: a line for each change of a state. From now on Ctrl-C, and on
+ * a terminal other signals, end ctl_receive.
+ */
+struct ctl_progress *ctl_progress_new(const char *goal);
 void ctl_progress_show(struct ctl_progress *progress, GPtrArray *guests); /* of JsonObject: Guest */
 /* Redraw, with the time that has passed. */
 void ctl_progress_tick(struct ctl_progress *progress);
-/* Stop showing that guest. */
+/* Stop showing that guest, which will not be in the state. */
 void ctl_progress_drop(struct ctl_progress *progress, const char *name);
 /* Erase the lines from the terminal, so that others can be printed. */
 void ctl_progress_hide(struct ctl_progress *progress);

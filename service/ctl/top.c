@@ -2,138 +2,260 @@
 /*
  * childhurdctl top: the guests as a table that is redrawn each second, until q.
  *
- * Plain ECMA-48: the terminal's alternate screen, without a cursor and without wrapping, so that
- * the terminal itself cuts long lines. All requests go over one connection. If the daemon goes
- * away, the last table stays, a line says so, and top keeps trying to reconnect.
+ * Plain ECMA-48: the terminal's alternate screen, without a cursor and without wrapping. All
+ * requests go over one connection. If the daemon goes away, the last table stays, a line says so,
+ * and top keeps trying to reconnect.
  */
-#include "service/ctl/ctl.h"
+#include "service/ctl/top.h"
 
-#include <math.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #define GREETING "\033[?1049h\033[?25l\033[?7l"
 #define GOODBYE	 "\033[?7h\033[?25h\033[?1049l"
 
-#define CTRL_C 3
+#define ESCAPE 27
 
-/* The last reply about a QEMU. */
-struct sample {
-	double pid, cpu; /* cpu: s */
-	gint64 at;	 /* monotonic µs */
-	double share;	 /* of a core, since the reply before it; NAN: unknown */
+/* Keys that are sequences of bytes. */
+enum key {
+	KEY_UP = 0x100,
+	KEY_DOWN,
+	KEY_PAGE_UP,
+	KEY_PAGE_DOWN,
+	KEY_HOME,
+	KEY_END,
 };
 
 struct top {
 	struct ctl *ctl;
-	GHashTable *samples;		/* name => struct sample */
+	GHashTable *pasts;
 	struct varlink_message *answer; /* the last reply; NULL: none yet */
 	char *problem;			/* why there is no newer reply; NULL: no problem */
 	gint64 asked;			/* monotonic µs of the request under way; 0: none */
 	gint64 next;			/* monotonic µs of the next request */
-	gboolean quit;
+	struct top_sort sort;
+	guint first;	     /* row at the top of the screen */
+	guint room, there;   /* rows that the screen has room for, and that there are */
+	char sequence[8];    /* of a key, what has come of it: ESC first */
+	gsize sequence_size; /* 0: none has begun */
+	gboolean help, quit;
 };
 
-static const enum ctl_column columns[] = {
-    CTL_COLUMN_NAME, CTL_COLUMN_STATE,	CTL_COLUMN_SINCE, CTL_COLUMN_PUBLISHED, CTL_COLUMN_BUILD,
-    CTL_COLUMN_CPU,  CTL_COLUMN_MEMORY, CTL_COLUMN_LOAD,  CTL_COLUMN_RESTARTS,	CTL_COLUMN_WHY};
+/* --- the screen --- */
 
-/* --- samples --- */
-
-static void
-note_sample(struct top *top, JsonObject *details, gint64 now)
-{
-	const char *name = ctl_text(ctl_object(details, "guest"), "name");
-	double pid = ctl_number(details, "pid", 0), cpu = ctl_number(details, "cpu", NAN);
-	struct sample *sample = name ? g_hash_table_lookup(top->samples, name) : NULL;
-	if (!name)
-		return;
-	if (!sample) {
-		sample = g_new0(struct sample, 1);
-		g_hash_table_insert(top->samples, g_strdup(name), sample);
-	}
-	double passed = (double)(now - sample->at) / G_USEC_PER_SEC;
-	gboolean same = pid > 0 && sample->pid == pid && passed > 0;
-	*sample = (struct sample){pid, cpu, now, same ? MAX(0, (cpu - sample->cpu) / passed) : NAN};
-}
-
-static void
-take_answer(struct top *top, struct varlink_message *answer)
-{
-	gint64 now = g_get_monotonic_time();
-	g_autoptr(GPtrArray) guests = ctl_objects(answer->parameters, "guests");
-	for (guint i = 0; i < guests->len; i++)
-		note_sample(top, g_ptr_array_index(guests, i), now);
-	varlink_message_free(top->answer);
-	top->answer = answer;
-	g_clear_pointer(&top->problem, g_free);
-}
-
-/* "3 of 4 ready, 1 build, CPU 87%, memory 1.2G"; the caller frees. */
-static char *
-summary(const struct ctl_row *rows, guint n)
-{
-	guint ready = 0;
-	double builds = 0, cpu = 0, memory = 0;
-	for (guint i = 0; i < n; i++) {
-		ready += !g_strcmp0(ctl_text(rows[i].guest, "state"), "ready");
-		builds += MAX(ctl_number(rows[i].guest, "builds", 0), 0);
-		memory += ctl_number(rows[i].guest, "memory", 0);
-		cpu += isnan(rows[i].cpu) ? 0 : rows[i].cpu;
-	}
-	g_autofree char *size = ctl_size(memory);
-	return g_strdup_printf("%u of %u ready, %.0f build%s, CPU %.0f%%, memory %s", ready, n,
-			       builds, builds == 1 ? "" : "s", cpu * 100, size);
-}
-
-/* The lines to show, the summary first. The caller unrefs. */
+/* How to use it, a line each; at most 40 columns. */
 static GPtrArray *
-table(const struct top *top)
+help_lines(void)
 {
-	g_autoptr(GPtrArray) guests =
-	    top->answer ? ctl_objects(top->answer->parameters, "guests") : g_ptr_array_new();
-	g_autofree struct ctl_row *rows = g_new0(struct ctl_row, guests->len);
-	guint n = 0;
-	for (guint i = 0; i < guests->len; i++) {
-		JsonObject *details = g_ptr_array_index(guests, i),
-			   *guest = ctl_object(details, "guest");
-		const char *name = guest ? ctl_text(guest, "name") : NULL;
-		const struct sample *sample = name ? g_hash_table_lookup(top->samples, name) : NULL;
-		if (guest)
-			rows[n++] = (struct ctl_row){guest, details, sample ? sample->share : NAN};
-	}
-	GPtrArray *lines = ctl_table(columns, G_N_ELEMENTS(columns), rows, n);
-	g_ptr_array_insert(lines, 0, summary(rows, n));
+	static const char *const scrolling[] = {"Up Down k j  scroll by a line",
+						"PgUp PgDn    by a page; Space, too",
+						"Home End     to an end; g and G, too"},
+				 *const others[] = {"< >          sort by another column",
+						    "r            the other way round",
+						    "h ?          leave this help",
+						    "q            leave top; Ctrl-C, too"};
+	GPtrArray *lines = g_ptr_array_new_with_free_func(g_free);
+	for (gsize i = 0; i < G_N_ELEMENTS(scrolling); i++)
+		g_ptr_array_add(lines, g_strdup(scrolling[i]));
+	for (guint i = 0; i < TOP_N_ORDERS; i++)
+		g_ptr_array_add(lines, g_strdup_printf("%c            sort by %s", top_order_key(i),
+						       top_order_name(i)));
+	for (gsize i = 0; i < G_N_ELEMENTS(others); i++)
+		g_ptr_array_add(lines, g_strdup(others[i]));
 	return lines;
 }
 
-/* --- the screen --- */
+/* "1-20 of 60 by state; h help, q quit"; the caller frees. */
+static char *
+place(const struct top *top)
+{
+	const char *by = top_order_name(top->sort.by);
+	g_autofree char *rows =
+	    top->there > top->room
+		? g_strdup_printf("%u-%u of %u", top->first + 1,
+				  MIN(top->first + top->room, top->there), top->there)
+		: g_strdup_printf("%u guest%s", top->there, top->there == 1 ? "" : "s");
+	return g_strdup_printf("%s by %s%s; h help, q quit", rows, by,
+			       top->sort.reversed ? ", reversed" : "");
+}
+
+static void
+add_line(GString *screen, const char *text)
+{
+	g_string_append_printf(screen, "%s%s\033[K", screen->len ? "\r\n" : "\033[H", text);
+}
+
+/* The line below the summary: what is wrong, or where we are. */
+static void
+add_second(const struct top *top, GString *screen, int width)
+{
+	g_autofree char *problem = ctl_clean(top->problem, TRUE);
+	g_autofree char *where = place(top);
+	g_autofree char *cut = ctl_fit(top->problem ? problem : where, width);
+	g_autofree char *shown = ctl_painted(top->problem ? "31" : "2", cut);
+	add_line(screen, shown);
+}
+
+static void
+add_rows(const struct top *top, GString *screen, const GPtrArray *lines)
+{
+	for (guint i = 0; i < lines->len; i++)
+		if (i == 0 || (i > top->first && i <= top->first + top->room))
+			add_line(screen, g_ptr_array_index(lines, i));
+}
 
 static void
 draw(struct top *top)
 {
-	g_autoptr(GPtrArray) lines = table(top);
-	guint height = (guint)MAX(ctl_height(), 3);
+	guint n;
+	int width = ctl_width();
+	g_autofree struct top_row *rows = top_rows(top->pasts, top->answer, &n);
+	g_autofree char *summary = top_summary(rows, n);
 	g_autofree char *time = ctl_time(ctl_now(), ctl_now());
-	g_autoptr(GString) screen = g_string_new("\033[H");
-	g_string_append_printf(screen, "%s  %s  (q: quit)\033[K\r\n", time,
-			       (char *)g_ptr_array_index(lines, 0));
-	g_autofree char *problem = ctl_clean(top->problem, TRUE);
-	g_autofree char *cut = ctl_cut(problem, ctl_width());
-	g_string_append_printf(screen, "%s\033[K", cut);
-	guint room = height - 2, there = lines->len - 1;
-	guint shown = there <= room ? there : room - 1;
-	for (guint i = 0; i < shown; i++)
-		g_string_append_printf(screen, "\r\n%s\033[K",
-				       (char *)g_ptr_array_index(lines, i + 1));
-	if (shown < there)
-		g_string_append_printf(screen, "\r\n... and %u more\033[K", there - shown);
+	g_autofree char *first = g_strdup_printf("%s  %s", time, summary);
+	g_autofree char *cut = ctl_fit(first, width);
+	g_autoptr(GString) screen = g_string_new(NULL);
+	top_sort(rows, n, &top->sort);
+	g_autoptr(GPtrArray) lines =
+	    top->help ? help_lines() : top_table(rows, n, &top->sort, width);
+	/* Three lines are above the rows. */
+	top->room = (guint)MAX(ctl_height() - 3, 1);
+	top->there = n;
+	guint most = n > top->room ? n - top->room : 0;
+	top->first = MIN(top->first, most);
+	add_line(screen, cut);
+	add_second(top, screen, width);
+	if (top->help)
+		for (guint i = 0; i < lines->len && i < top->room + 1; i++) {
+			g_autofree char *line = ctl_fit(g_ptr_array_index(lines, i), width);
+			add_line(screen, line);
+		}
+	else
+		add_rows(top, screen, lines);
 	g_string_append(screen, "\033[J");
 	if (!ctl_terminal_write(screen->str, screen->len))
 		top->quit = TRUE; /* the screen is gone */
 }
 
+/* --- keys --- */
+
+static void
+scroll(struct top *top, gint64 rows)
+{
+	top->first = (guint)CLAMP((gint64)top->first + rows, 0, (gint64)top->there);
+}
+
+static void
+sort_by(struct top *top, int order)
+{
+	top->sort = (struct top_sort){(enum top_order)(order % TOP_N_ORDERS), FALSE};
+	top->first = 0;
+}
+
+static void
+on_letter(struct top *top, int key)
+{
+	for (int i = 0; i < TOP_N_ORDERS; i++)
+		if (key == top_order_key(i))
+			sort_by(top, i);
+}
+
+static void
+on_key(struct top *top, int key)
+{
+	int page = (int)top->room;
+	gboolean helped = top->help;
+	top->help = !helped && (key == 'h' || key == '?');
+	if (key == 'q' || key == 'Q')
+		top->quit = TRUE;
+	else if (key == KEY_UP || key == 'k')
+		scroll(top, -1);
+	else if (key == KEY_DOWN || key == 'j')
+		scroll(top, 1);
+	else if (key == KEY_PAGE_UP)
+		scroll(top, -page);
+	else if (key == KEY_PAGE_DOWN || key == ' ')
+		scroll(top, page);
+	else if (key == KEY_HOME || key == 'g')
+		top->first = 0;
+	else if (key == KEY_END || key == 'G')
+		top->first = top->there;
+	else if (key == '<' || key == '>')
+		sort_by(top, (int)top->sort.by + (key == '>' ? 1 : TOP_N_ORDERS - 1));
+	else if (key == 'r')
+		top->sort.reversed = !top->sort.reversed;
+	else
+		on_letter(top, key);
+}
+
+/* The key that a sequence of ECMA-48 (without its ESC) stands for, as xterm, the Linux console,
+ * screen and rxvt send it; 0: one that has no meaning here. */
+static int
+key_of(const char *sequence)
+{
+	static const struct {
+		const char *sequence;
+		enum key key;
+	} keys[] = {
+	    {"[A", KEY_UP},	  {"OA", KEY_UP},	  {"[B", KEY_DOWN}, {"OB", KEY_DOWN},
+	    {"[5~", KEY_PAGE_UP}, {"[6~", KEY_PAGE_DOWN}, {"[H", KEY_HOME}, {"OH", KEY_HOME},
+	    {"[1~", KEY_HOME},	  {"[7~", KEY_HOME},	  {"[F", KEY_END},  {"OF", KEY_END},
+	    {"[4~", KEY_END},	  {"[8~", KEY_END},
+	};
+	for (gsize i = 0; i < G_N_ELEMENTS(keys); i++)
+		if (!strcmp(keys[i].sequence, sequence))
+			return keys[i].key;
+	return 0;
+}
+
+/* A sequence may come in pieces. It ends with a byte from @ to ~, behind its second byte. */
+static void
+on_byte(struct top *top, char byte)
+{
+	if (byte == ESCAPE) {
+		top->sequence[0] = byte;
+		top->sequence_size = 1;
+		return;
+	}
+	if (!top->sequence_size) {
+		on_key(top, byte);
+		return;
+	}
+	if (top->sequence_size < sizeof top->sequence - 1)
+		top->sequence[top->sequence_size++] = byte;
+	if (top->sequence_size == 2 && (byte == '[' || byte == 'O'))
+		return;
+	if (byte >= '@' && byte <= '~') {
+		top->sequence[top->sequence_size] = '\0';
+		int key = key_of(top->sequence + 1);
+		top->sequence_size = 0;
+		if (key)
+			on_key(top, key);
+	}
+}
+
+static void
+take_keys(struct top *top)
+{
+	char bytes[64];
+	ssize_t n = read(STDIN_FILENO, bytes, sizeof bytes);
+	if (n == 0)
+		top->quit = TRUE;
+	for (ssize_t i = 0; i < n; i++)
+		on_byte(top, bytes[i]);
+}
+
 /* --- asking --- */
+
+static void
+take_answer(struct top *top, struct varlink_message *answer)
+{
+	top_note(top->pasts, answer, g_get_monotonic_time());
+	varlink_message_free(top->answer);
+	top->answer = answer;
+	g_clear_pointer(&top->problem, g_free);
+}
 
 /* Show why, and take over its memory. refused: the daemon replied with an error, as it does when a
  * guest is gone; the connection is kept. */
@@ -159,30 +281,19 @@ ask(struct top *top, GError **error)
 			error);
 }
 
+/* Take the reply, if all of it comes within limit (ms). */
 static gboolean
-hear(struct top *top, gboolean *refused, GError **error)
+hear(struct top *top, gint64 limit, gboolean *refused, GError **error)
 {
-	struct varlink_message *answer = ctl_receive(top->ctl, CTL_REPLY_LIMIT, error);
-	top->asked = 0;
+	struct varlink_message *answer = ctl_receive(top->ctl, limit, error);
 	*refused = answer && ctl_refused(answer, error);
 	if (!answer || *refused) {
 		varlink_message_free(answer);
 		return FALSE;
 	}
+	top->asked = 0;
 	take_answer(top, answer);
 	return TRUE;
-}
-
-static void
-take_key(struct top *top)
-{
-	char keys[64];
-	ssize_t n = read(STDIN_FILENO, keys, sizeof keys);
-	if (n == 0)
-		top->quit = TRUE;
-	for (ssize_t i = 0; i < n; i++)
-		if (keys[i] == 'q' || keys[i] == 'Q' || keys[i] == CTRL_C)
-			top->quit = TRUE;
 }
 
 /* Wait for a key, a reply or the time of the next request, and draw. */
@@ -204,54 +315,63 @@ go_round(struct top *top)
 		ctl_terminal_wait(fds, G_N_ELEMENTS(fds), MAX(0, (until - now + 999) / 1000));
 	}
 	if (fds[0].revents)
-		take_key(top);
-	if (fds[1].revents)
-		hear(top, &refused, &why);
+		take_keys(top);
+	if (fds[1].revents && !hear(top, 0, &refused, &why) && why->code == CTL_TIMED_OUT)
+		g_clear_error(&why); /* the rest of the reply is to come */
 	if (why)
 		take_problem(top, why, refused);
-	draw(top);
+	if (!ctl_terminal_ended())
+		draw(top);
+}
+
+/* Until q or a signal; Ctrl-C is as good as q. */
+static void
+run(struct top *top)
+{
+	ctl_terminal_signals();
+	ctl_terminal_take(CTL_TERMINAL_KEYS, GREETING, GOODBYE);
+	for (draw(top); !top->quit && !ctl_terminal_ended();)
+		go_round(top);
+	if (ctl_terminal_ended() == SIGINT)
+		ctl_terminal_release();
+	else
+		ctl_terminal_end();
 }
 
 /* Where stdout is not a terminal: the table once, with the use of the CPU over one interval. */
 static int
 print_once(struct top *top)
 {
-	g_autoptr(GPtrArray) lines = table(top);
+	guint n;
+	g_autofree struct top_row *rows = top_rows(top->pasts, top->answer, &n);
+	g_autofree char *summary = top_summary(rows, n);
+	top_sort(rows, n, &top->sort);
+	g_autoptr(GPtrArray) lines = top_table(rows, n, &top->sort, ctl_width());
+	puts(summary);
 	for (guint i = 0; i < lines->len; i++)
 		puts(g_ptr_array_index(lines, i));
 	return CTL_DONE;
 }
 
-static gboolean
-can_draw(void)
-{
-	const char *kind = g_getenv("TERM");
-	return ctl_is_terminal() && isatty(STDIN_FILENO) && kind && strcmp(kind, "dumb") != 0;
-}
-
 int
 ctl_top(struct ctl *ctl, GError **error)
 {
-	struct top top = {
-	    .ctl = ctl, .samples = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free)};
+	struct top top = {.ctl = ctl, .pasts = top_pasts_new(), .sort = {TOP_BY_STATE, FALSE}};
 	int status = CTL_FAILED;
 	gboolean refused;
 	/* Without a first reply there is nothing to show. */
-	if (ask(&top, error) && hear(&top, &refused, error)) {
+	if (ask(&top, error) && hear(&top, CTL_REPLY_LIMIT, &refused, error)) {
 		status = CTL_DONE;
-		if (can_draw()) {
-			ctl_terminal_signals();
-			ctl_terminal_raw(GREETING, GOODBYE);
-			for (draw(&top); !top.quit && !ctl_terminal_ended();)
-				go_round(&top);
-			ctl_terminal_end();
-		} else {
+		if (ctl_can_redraw() && isatty(STDIN_FILENO))
+			run(&top);
+		else {
 			poll(NULL, 0, CTL_TOP_INTERVAL);
-			status = ask(&top, error) && hear(&top, &refused, error) ? print_once(&top)
-										 : CTL_FAILED;
+			status = ask(&top, error) && hear(&top, CTL_REPLY_LIMIT, &refused, error)
+				     ? print_once(&top)
+				     : CTL_FAILED;
 		}
 	}
-	g_hash_table_unref(top.samples);
+	g_hash_table_unref(top.pasts);
 	varlink_message_free(top.answer);
 	g_free(top.problem);
 	return status;

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/base/streams.h"
 #include "config/base/text.h"
 
 double
@@ -103,9 +104,8 @@ ctl_coloured(const char *state, const char *text)
 {
 	static const char *const green[] = {"ready", NULL};
 	static const char *const red[] = {"failed", "unresponsive", NULL};
-	const char *none = g_getenv("NO_COLOR"), *kind = g_getenv("TERM");
-	if (!ctl_is_terminal() || (none && *none) || !kind || !strcmp(kind, "dumb") ||
-	    !strcmp(state, "stopped") || !strcmp(state, "asleep"))
+	if (!streams_colours(STDOUT_FILENO) || !strcmp(state, "stopped") ||
+	    !strcmp(state, "asleep"))
 		return g_strdup(text);
 	return g_strdup_printf("\033[%dm%s\033[m",
 			       g_strv_contains(green, state) ? 32

@@ -6,6 +6,7 @@
 #include "service/ctl/ctl.h"
 #include "service/states.h"
 
+#include <signal.h>
 #include <string.h>
 
 /* --- waiting --- */
@@ -142,21 +143,24 @@ give_up_astray(struct waiting *w, GPtrArray *guests)
 	return any;
 }
 
-/* The next reply. Until it comes, the time on the terminal is redrawn. */
+/* The next reply. Until it comes, the time on the terminal is redrawn, and at once if the window
+ * gets another size. */
 static struct varlink_message *
 next_reply(struct waiting *w, GError **error)
 {
 	for (;;) {
 		GError *why = NULL;
-		struct varlink_message *reply =
-		    ctl_receive(w->ctl, ctl_is_terminal() ? CTL_TICK : -1, &why);
+		struct varlink_message *reply = ctl_receive(w->ctl, 0, &why);
 		if (reply || why->code != CTL_TIMED_OUT) {
 			if (why)
 				g_propagate_error(error, why);
 			return reply;
 		}
 		g_clear_error(&why);
-		ctl_progress_tick(w->progress);
+		struct pollfd ready = {.fd = w->ctl->fd, .events = POLLIN};
+		ctl_terminal_wait(&ready, 1, ctl_is_terminal() ? CTL_TICK : -1);
+		if (!ctl_terminal_ended())
+			ctl_progress_tick(w->progress);
 	}
 }
 
@@ -205,13 +209,14 @@ wait_for(struct ctl *ctl, GPtrArray *names, const char *state, gint64 began, GEr
 			    .working = ctl->verb->run != ctl_wait,
 			    .state = state,
 			    .names = names,
-			    .progress = ctl_progress_new(),
+			    .progress = ctl_progress_new(state),
 			    .began = began};
 	GError *why = NULL;
-	ctl_catch_interrupt();
 	while (names->len && !wait_once(&w, &why))
 		;
 	ctl_progress_free(w.progress);
+	if (ctl_terminal_ended() && ctl_terminal_ended() != SIGINT)
+		ctl_terminal_end();
 	if (why && why->code == CTL_INTERRUPTED) {
 		g_autoptr(GString) again = g_string_new(ctl->all ? " --all" : NULL);
 		for (guint i = 0; i < names->len && !ctl->all; i++)

@@ -4,24 +4,27 @@
 #   my $t = Terminal->new(columns => 80, rows => 10, command => ['childhurdctl', 'top']);
 #   $t->type("q");
 #   $t->expect(qr/ready/, 'a guest is shown');     # waits for it, and continues after it
+#   $t->shows(qr/^a +ready/m, 'it is on the screen');     # waits until what the screen shows matches
 package Terminal;
 use strict;
 use warnings;
 use File::Temp qw(tempdir);
 use IPC::Open2;
 use POSIX qw(:sys_wait_h);
+use Screen;
 use Test::More ();
 use Time::HiRes qw(sleep time);
 
 our $LIMIT = 30;    # s that expect waits
 
-# options: command (argv), columns, rows.
+# options: command (argv), columns, rows, screen (for shows).
 sub new {
     my ($class, %o) = @_;
     my $self = bless { said => '', %o }, $class;
     $self->{dir} = tempdir('/tmp/childhurd-terminal-XXXXXX', CLEANUP => 1);
     my $words = join ' ', map { "'" . s/'/'\\''/gr . "'" } @{ $o{command} };
     my ($columns, $rows) = ($o{columns} // 100, $o{rows} // 24);
+    $self->{screen} = Screen->new(columns => $columns, rows => $rows) if $o{screen};
     $self->{pid} = open2($self->{out}, $self->{in}, 'script', '-qec',
         "tty >$self->{dir}/tty; stty cols $columns rows $rows; echo \$\$ >$self->{dir}/pid; exec $words", '/dev/null');
     $self->{in}->autoflush(1);
@@ -46,7 +49,24 @@ sub take {
     my $readable = '';
     vec($readable, fileno $self->{out}, 1) = 1;
     return 1 if !select $readable, undef, undef, $limit;
-    return sysread $self->{out}, $self->{said}, 65536, length $self->{said};
+    my $before = length $self->{said};
+    my $n = sysread $self->{out}, $self->{said}, 65536, $before;
+    $self->{screen}->feed(substr $self->{said}, $before) if $n && $self->{screen};
+    return $n;
+}
+
+# Wait until the screen's text matches; returns it, as it is then.
+sub shows {
+    my ($self, $pattern, $what, $limit) = @_;
+    my $until = time + ($limit // $LIMIT);
+    while ((my $text = $self->{screen}->text) !~ $pattern) {
+        next if time < $until && $self->take(0.2);
+        Test::More::fail($what // "shows $pattern");
+        Test::More::diag("not shown: $pattern; but:\n$text");
+        return '';
+    }
+    Test::More::pass($what) if defined $what;
+    return $self->{screen}->text;
 }
 
 # Wait until the output after the last match matches; returns the match, and removes it and everything before.
@@ -74,6 +94,7 @@ sub process { my ($self) = @_; return 0 + slurp("$self->{dir}/pid") }
 sub resize {
     my ($self, $columns, $rows) = @_;
     chomp(my $tty = slurp("$self->{dir}/tty"));
+    $self->{screen}->resize($columns, $rows) if $self->{screen};
     return system('stty', '-F', $tty, 'cols', $columns, 'rows', $rows) == 0;
 }
 

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The table of childhurdctl top. It is not that of list: it has histories, and it has to fit into
+ * any window, as its lines are not wrapped. Columns are left out, the least important first, until
+ * the reason has some room.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "service/ctl/top.h"
+
+#define WHY_CELLS  24 /* for which other columns are left out */
+#define GAP	   2  /* cells between two columns */
+#define SPARK_PART 13 /* a history gets that part of the terminal's width, ... */
+#define SPARK_MIN  6  /* ... at least so many cells */
+#define SPARK_MAX  TOP_CELLS
+
+#define CPU_COLOUR    "36" /* SGR: cyan */
+#define BUILDS_COLOUR "35" /* magenta */
+
+enum column {
+	NAME,
+	STATE,
+	FOR,
+	PUBLISHED,
+	BUILDS,
+	BUILDS_PAST,
+	CPU,
+	CPU_PAST,
+	MEMORY,
+	LOAD,
+	RESTARTS,
+	WHY,
+	N_COLUMNS
+};
+
+/* What all rows have in common. */
+struct table {
+	const struct top_sort *sort;
+	int spark;		      /* cells of a history */
+	double most_cpu, most_builds; /* that its highest character stands for */
+	gboolean shown[N_COLUMNS];
+	int widths[N_COLUMNS];
+};
+
+/* --- cells; the caller frees --- */
+
+static char *
+name_cell(const struct table *table, const struct top_row *row)
+{
+	return ctl_clean(ctl_text(row->guest, "name"), TRUE);
+}
+
+static char *
+state_cell(const struct table *table, const struct top_row *row)
+{
+	const char *state = ctl_text(row->guest, "state");
+	return ctl_clean(state ? state : "?", TRUE);
+}
+
+static char *
+for_cell(const struct table *table, const struct top_row *row)
+{
+	double now = ctl_now();
+	return ctl_duration(now - ctl_number(row->guest, "since", now));
+}
+
+static char *
+published_cell(const struct table *table, const struct top_row *row)
+{
+	return g_strdup(ctl_flag(row->guest, "published") ? "yes" : "-");
+}
+
+static char *
+number_cell(JsonObject *object, const char *member)
+{
+	double number = ctl_number(object, member, -1);
+	return number < 0 ? g_strdup("?") : g_strdup_printf("%.0f", number);
+}
+
+static char *
+builds_cell(const struct table *table, const struct top_row *row)
+{
+	return number_cell(row->guest, "builds");
+}
+
+static char *
+restarts_cell(const struct table *table, const struct top_row *row)
+{
+	return number_cell(row->guest, "restarts");
+}
+
+static char *
+cpu_cell(const struct table *table, const struct top_row *row)
+{
+	double share = row->past->share;
+	return isnan(share) ? g_strdup("-") : g_strdup_printf("%.0f%%", share * 100);
+}
+
+static char *
+memory_cell(const struct table *table, const struct top_row *row)
+{
+	return ctl_size(ctl_number(row->guest, "memory", 0));
+}
+
+static char *
+load_cell(const struct table *table, const struct top_row *row)
+{
+	double load = ctl_number(row->details, "load", NAN);
+	return isnan(load) ? g_strdup("-") : g_strdup_printf("%.2f", load);
+}
+
+static char *
+why_cell(const struct table *table, const struct top_row *row)
+{
+	g_autofree char *why = ctl_clean(ctl_text(row->guest, "why"), TRUE);
+	g_autofree char *what = ctl_clean(ctl_text(row->guest, "phase"), TRUE);
+	return *what && *why && strcmp(why, what) != 0 ? g_strdup_printf("%s; %s", why, what)
+						       : g_strdup(*what ? what : why);
+}
+
+/* The last values, a character each, of which the highest stands for most. */
+static char *
+spark(const double *values, int cells, double most)
+{
+	static const char *const blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
+				 *const ascii[] = {"_", ".", ":", "-", "=", "+", "*", "#"};
+	const char *const *levels = ctl_is_utf8() ? blocks : ascii;
+	const int n = G_N_ELEMENTS(blocks);
+	GString *text = g_string_new(NULL);
+	for (int i = TOP_CELLS - cells; i < TOP_CELLS; i++) {
+		int level = isnan(values[i]) ? 0 : (int)(values[i] / most * (n - 1) + 0.5);
+		g_string_append(text, isnan(values[i]) ? " " : levels[CLAMP(level, 0, n - 1)]);
+	}
+	return g_string_free(text, FALSE);
+}
+
+static char *
+cpu_past_cell(const struct table *table, const struct top_row *row)
+{
+	return spark(row->past->cpu, table->spark, table->most_cpu);
+}
+
+static char *
+builds_past_cell(const struct table *table, const struct top_row *row)
+{
+	return spark(row->past->builds, table->spark, table->most_builds);
+}
+
+/* order: the one that the column's title is marked for; -1: none. */
+static const struct {
+	const char *title;
+	char *(*cell)(const struct table *table, const struct top_row *row);
+	gboolean right;
+	int order;
+} columns[] = {
+    [NAME] = {"NAME", name_cell, FALSE, TOP_BY_NAME},
+    [STATE] = {"STATE", state_cell, FALSE, TOP_BY_STATE},
+    [FOR] = {"FOR", for_cell, TRUE, TOP_BY_TIME},
+    [PUBLISHED] = {"PUBLISHED", published_cell, FALSE, -1},
+    [BUILDS] = {"BUILDS", builds_cell, TRUE, TOP_BY_BUILDS},
+    [BUILDS_PAST] = {"", builds_past_cell, FALSE, -1},
+    [CPU] = {"CPU", cpu_cell, TRUE, TOP_BY_CPU},
+    [CPU_PAST] = {"", cpu_past_cell, FALSE, -1},
+    [MEMORY] = {"MEMORY", memory_cell, TRUE, TOP_BY_MEMORY},
+    [LOAD] = {"LOAD", load_cell, TRUE, TOP_BY_LOAD},
+    [RESTARTS] = {"RESTARTS", restarts_cell, TRUE, TOP_BY_RESTARTS},
+    [WHY] = {"WHY", why_cell, FALSE, -1},
+};
+
+/* The title of a column, with an arrow where the rows are sorted by it. The caller frees. */
+static char *
+title(const struct table *table, enum column column)
+{
+	const char *arrow = ctl_is_utf8() ? (table->sort->reversed ? "▲" : "▼")
+					  : (table->sort->reversed ? "^" : "v");
+	gboolean sorted = columns[column].order == (int)table->sort->by;
+	return g_strconcat(columns[column].title, sorted ? arrow : "", NULL);
+}
+
+/* --- layout --- */
+
+static int
+total(const struct table *table)
+{
+	int width = 0;
+	for (guint c = 0; c < WHY; c++)
+		width += table->shown[c] ? table->widths[c] + GAP : 0;
+	return width;
+}
+
+/* Leave columns out until the last one has room for what it wants, or for WHY_CELLS. */
+static void
+choose(struct table *table, int width)
+{
+	static const enum column dropped[] = {RESTARTS, PUBLISHED, LOAD, MEMORY, BUILDS_PAST,
+					      CPU_PAST, FOR,	   CPU,	 BUILDS};
+	int wanted = MIN(table->widths[WHY], WHY_CELLS);
+	for (guint i = 0; width && i < G_N_ELEMENTS(dropped); i++)
+		if (total(table) + wanted > width)
+			table->shown[dropped[i]] = FALSE;
+}
+
+static const char *
+colour_of(enum column column)
+{
+	return column == CPU_PAST ? CPU_COLOUR : column == BUILDS_PAST ? BUILDS_COLOUR : "";
+}
+
+/* The cells side by side, as far as they fit; the caller frees. */
+static char *
+line(const struct table *table, char **cells, int width, gboolean heading)
+{
+	GString *text = g_string_new(NULL);
+	int left = width ? width : G_MAXINT;
+	for (guint c = 0; c < N_COLUMNS && left > 0; c++) {
+		int pad = table->widths[c] - ctl_cells(cells[c]);
+		if (!table->shown[c])
+			continue;
+		g_autofree char *padded =
+		    c == WHY ? g_strdup(cells[c])
+			     : g_strdup_printf("%*s%s%*s", columns[c].right ? pad : 0, "", cells[c],
+					       columns[c].right ? 0 : pad, "");
+		g_autofree char *cut = width ? ctl_fit(padded, left) : g_strdup(padded);
+		g_autofree char *shown = c == STATE && !heading
+					     ? ctl_coloured(cells[c], cut)
+					     : ctl_painted(heading ? "1" : colour_of(c), cut);
+		g_string_append_printf(text, "%s%*s", shown,
+				       c == WHY ? 0 : MIN(GAP, left - ctl_cells(cut)), "");
+		left -= ctl_cells(cut) + GAP;
+	}
+	return g_strchomp(g_string_free(text, FALSE));
+}
+
+static double
+most(const struct top_row *rows, guint n, gboolean builds)
+{
+	double most = 1; /* a core, or a build */
+	for (guint r = 0; r < n; r++)
+		for (guint i = 0; i < TOP_CELLS; i++) {
+			double value = builds ? rows[r].past->builds[i] : rows[r].past->cpu[i];
+			most = value > most ? value : most; /* which NAN is not */
+		}
+	return most;
+}
+
+GPtrArray *
+top_table(const struct top_row *rows, guint n, const struct top_sort *sort, int width)
+{
+	GPtrArray *lines = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+	struct table table = {.sort = sort,
+			      .spark = CLAMP(width / SPARK_PART, SPARK_MIN, SPARK_MAX),
+			      .most_cpu = most(rows, n, FALSE),
+			      .most_builds = most(rows, n, TRUE)};
+	for (guint r = 0; r <= n; r++) {
+		char **cells = g_new0(char *, N_COLUMNS + 1);
+		for (guint c = 0; c < N_COLUMNS; c++) {
+			cells[c] = r ? columns[c].cell(&table, &rows[r - 1]) : title(&table, c);
+			table.widths[c] = MAX(table.widths[c], ctl_cells(cells[c]));
+			table.shown[c] = width || (c != CPU_PAST && c != BUILDS_PAST);
+		}
+		g_ptr_array_add(all, cells);
+	}
+	choose(&table, width);
+	for (guint r = 0; r < all->len; r++)
+		g_ptr_array_add(lines, line(&table, g_ptr_array_index(all, r), width, r == 0));
+	return lines;
+}

@@ -188,16 +188,33 @@ run(struct config *config)
 	return broken ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* --check. Takes the configuration over. */
+static int
+check_host(struct config *config, gboolean quiet, gboolean with_sum)
+{
+	struct finding_lines lines = {
+	    .out = stdout, .quiet = quiet, .coloured = streams_colours(STDOUT_FILENO)};
+	gboolean good = hostcheck_run(config, &lines);
+	if (with_sum)
+		finding_lines_sum(&lines);
+	config_free(config);
+	return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int
 main(int argc, char **argv)
 {
 	g_autofree char *file = NULL, *level = NULL, *user = NULL;
-	gboolean check = FALSE, prepare = FALSE, version = FALSE;
+	gboolean check = FALSE, quiet = FALSE, bare = FALSE, prepare = FALSE, version = FALSE;
 	const GOptionEntry options[] = {
 	    {"config", 'c', 0, G_OPTION_ARG_FILENAME, &file,
 	     "Read FILE, and conf.d/*.ini beside it", "FILE"},
 	    {"check", 0, 0, G_OPTION_ARG_NONE, &check,
 	     "Check configuration and host, say what is wrong, and exit", NULL},
+	    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "With --check: only notes and problems",
+	     NULL},
+	    /* for the daemon itself, which reads the lines */
+	    {"findings-only", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &bare, "", NULL},
 	    {"prepare", 0, 0, G_OPTION_ARG_NONE, &prepare,
 	     "Do, as root, what a daemon of another user cannot, and exit", NULL},
 	    {"user", 0, 0, G_OPTION_ARG_STRING, &user,
@@ -221,6 +238,10 @@ main(int argc, char **argv)
 	if (!g_option_context_parse(context, &argc, &argv, &error) || argc > 1) {
 		fprintf(stderr, "childhurdd: %s\n",
 			error ? error->message : "it takes no arguments; see --help");
+		return 2;
+	}
+	if (quiet && !check) {
+		fputs("childhurdd: --quiet goes with --check\n", stderr);
 		return 2;
 	}
 	if (version) {
@@ -252,11 +273,8 @@ main(int argc, char **argv)
 	}
 	if (!prepare)
 		config_resolve(config);
-	if (check) {
-		gboolean good = hostcheck_run(config, stdout);
-		config_free(config);
-		return good ? EXIT_SUCCESS : EXIT_FAILURE;
-	}
+	if (check)
+		return check_host(config, quiet, !bare);
 	if (prepare) {
 		gboolean good = prepare_run(config, user ? user : QEMU_USER, &error);
 		if (!good)

@@ -160,7 +160,8 @@ on_end(struct child *child, int status, const char *output, const GError *error,
 void
 selfcheck_ask(struct selfcheck *check, selfcheck_fn done, void *data)
 {
-	const char *const argv[] = {"/proc/self/exe", "--check", "--config", check->file, NULL};
+	const char *const argv[] = {"/proc/self/exe", "--check",   "--findings-only",
+				    "--config",	      check->file, NULL};
 	struct waiter waiter = {done, data};
 	g_array_append_val(check->waiters, waiter);
 	if (!check->child)

@@ -28,8 +28,7 @@
 
 struct check {
 	const struct config *config;
-	FILE *out;
-	gboolean good;
+	struct finding_lines *lines;
 	struct qemu_user *user; /* the user that QEMU runs as; NULL: there is none */
 };
 
@@ -39,9 +38,7 @@ static void G_GNUC_PRINTF(3, 4) say(struct check *c, const char *word, const cha
 	va_start(arguments, format);
 	g_autofree char *text = g_strdup_vprintf(format, arguments);
 	va_end(arguments);
-	fprintf(c->out, "%-8s %s\n", word, text);
-	if (!strcmp(word, "problem"))
-		c->good = FALSE;
+	finding_lines_add(c->lines, word, text);
 }
 
 static void
@@ -384,9 +381,9 @@ check_emulator(struct check *c, GHashTable *seen, const struct config_guest *gue
 }
 
 gboolean
-hostcheck_run(const struct config *config, FILE *out)
+hostcheck_run(const struct config *config, struct finding_lines *lines)
 {
-	struct check c = {config, out, TRUE, NULL};
+	struct check c = {config, lines, NULL};
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autofree char *missing = config_missing(config);
 	if (missing)
@@ -416,5 +413,5 @@ hostcheck_run(const struct config *config, FILE *out)
 	hostcheck_coordinators(config, &findings);
 	hostcheck_nodes(config, &findings);
 	qemu_user_free(c.user);
-	return c.good;
+	return !lines->problems;
 }

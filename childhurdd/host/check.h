@@ -4,12 +4,12 @@
 #define CHILDHURDD_HOST_CHECK_H
 
 #include <glib.h>
-#include <stdio.h>
 
+#include "config/base/finding_lines.h"
 #include "config/config.h"
 
-/* Print a line for each thing checked. TRUE: there is no problem. Runs a loop of its own for the
+/* Add a line for each thing checked. TRUE: there is no problem. Runs a loop of its own for the
  * probe of KVM. */
-gboolean hostcheck_run(const struct config *config, FILE *out);
+gboolean hostcheck_run(const struct config *config, struct finding_lines *lines);
 
 #endif

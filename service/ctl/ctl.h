@@ -61,6 +61,7 @@ enum ctl_option {
 	CTL_OPTION_NODES = 1 << 18,
 	CTL_OPTION_YES = 1 << 20,
 	CTL_OPTION_DRY_RUN = 1 << 21,
+	CTL_OPTION_QUIET = 1 << 24,
 	/* No option: with --host the verb runs on that host as a whole. */
 	CTL_THERE = 1 << 17,
 };
@@ -86,7 +87,7 @@ struct ctl {
 	gint lines;	   /* -1: not given */
 	gint64 since;	   /* an event's number; -1: not given */
 	double since_time; /* s since the epoch; 0: not given */
-	gboolean yes, dry_run;
+	gboolean yes, dry_run, quiet;
 	int fd; /* -1: not connected yet */
 	struct varlink_buffer input;
 	struct varlink_message *events; /* what status has asked for last; NULL: nothing */
@@ -329,7 +330,7 @@ void ctl_progress_show(struct ctl_progress *progress, GPtrArray *guests); /* of 
 void ctl_progress_tick(struct ctl_progress *progress);
 /* Stop showing that guest, which will not be in the state. */
 void ctl_progress_drop(struct ctl_progress *progress, const char *name);
-/* Erase the lines from the terminal, so that others can be printed. */
+/* Erase the lines from the terminal, and give it back, so that others can be printed. */
 void ctl_progress_hide(struct ctl_progress *progress);
 void ctl_progress_free(struct ctl_progress *progress); /* hides it */
 

@@ -7,6 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/base/finding_lines.h"
+#include "config/base/streams.h"
+
 #define SHOTS_MAX 999 /* screenshots of a guest in one folder, without a name for the file */
 
 int
@@ -163,11 +166,17 @@ ctl_program(const char *name, const char *const *places)
 
 /* Become childhurdd --check. This needs no daemon. */
 static int
-check_here(const char *file, GError **error)
+check_here(const char *file, gboolean quiet, GError **error)
 {
 	static const char *const places[] = {"", "../sbin", "../childhurdd", NULL};
 	g_autofree char *program = ctl_program("childhurdd", places);
-	const char *const argv[] = {"childhurdd", "--check", file ? "--config" : NULL, file, NULL};
+	const char *argv[6] = {"childhurdd", "--check"};
+	guint n = 2;
+	if (quiet)
+		argv[n++] = "--quiet";
+	if (file)
+		argv[n++] = "--config";
+	argv[n] = file;
 	if (program)
 		execv(program, (char **)argv);
 	g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s", program ? program : "childhurdd",
@@ -182,22 +191,25 @@ ctl_check(struct ctl *ctl, GError **error)
 {
 	GError *why = NULL;
 	if (ctl->n_arguments)
-		return check_here(ctl->arguments[0], error);
+		return check_here(ctl->arguments[0], ctl->quiet, error);
 	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Check", NULL, &why);
 	if (!reply && why->code == CTL_NO_DAEMON && !ctl->host) {
 		g_error_free(why);
-		return check_here(NULL, error);
+		return check_here(NULL, ctl->quiet, error);
 	}
 	if (!reply) {
 		g_propagate_error(error, why);
 		return CTL_FAILED;
 	}
 	g_autoptr(GPtrArray) findings = ctl_objects(reply->parameters, "findings");
+	struct finding_lines lines = {
+	    .out = stdout, .quiet = ctl->quiet, .coloured = streams_colours(STDOUT_FILENO)};
 	for (guint i = 0; i < findings->len; i++) {
 		JsonObject *finding = g_ptr_array_index(findings, i);
 		g_autofree char *result = ctl_clean(ctl_text(finding, "result"), TRUE);
 		g_autofree char *text = ctl_clean(ctl_text(finding, "text"), TRUE);
-		printf("%-8s %s\n", result, text);
+		finding_lines_add(&lines, result, text);
 	}
+	finding_lines_sum(&lines);
 	return ctl_flag(reply->parameters, "good") ? CTL_DONE : CTL_FAILED;
 }

@@ -65,7 +65,8 @@ static const struct ctl_verb verbs[] = {
     {"bridge", "", "pass the control socket on: stdin, stdout",
      CTL_OPTION_READ_ONLY | CTL_OPTION_TIMEOUT | CTL_THERE, 0, 0, ctl_bridge},
     {"reload", "", "read and apply the configuration again", CTL_OPTION_DRY_RUN, 0, 0, ctl_reload},
-    {"check", "[FILE]", "check the host and the configuration", CTL_THERE, 0, 1, ctl_check},
+    {"check", "[FILE]", "check the host and the configuration", CTL_OPTION_QUIET | CTL_THERE, 0, 1,
+     ctl_check},
     {"version", "", "show the versions of client and daemon", 0, 0, 0, ctl_version},
     {"help", "[VERB]", "show this help, or that of a verb", 0, 0, 1, show_help},
 };
@@ -189,6 +190,8 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	    {CTL_OPTION_READ_ONLY,
 	     {"read-only", 0, 0, G_OPTION_ARG_NONE, &ctl->read_only,
 	      "Refuse everything that changes something", NULL}},
+	    {CTL_OPTION_QUIET,
+	     {"quiet", 'q', 0, G_OPTION_ARG_NONE, &ctl->quiet, "Only notes and problems", NULL}},
 	    {CTL_OPTION_ESCAPE,
 	     {"escape", 'e', 0, G_OPTION_ARG_STRING, &parsed->escape,
 	      "End the session with this: ^] (the default), ^A, '~'", "CHAR"}},

@@ -19,7 +19,7 @@ struct ctl_progress {
 	const char *goal;
 	GPtrArray *guests; /* of JsonObject: the last Guest of each */
 	guint dropped;
-	gboolean terminal, drawn;
+	gboolean terminal;
 };
 
 struct ctl_progress *
@@ -50,9 +50,8 @@ void
 ctl_progress_hide(struct ctl_progress *p)
 {
 	fflush(stdout);
-	if (p->drawn)
-		ctl_terminal_write(ERASE, strlen(ERASE));
-	p->drawn = FALSE;
+	if (p->terminal)
+		ctl_terminal_release(); /* which erases the lines */
 }
 
 /* As the daemon's Wait sees it: in a drained guest no build runs, and none will. */
@@ -142,7 +141,7 @@ lines_of(const struct ctl_progress *p)
 }
 
 static void
-draw(struct ctl_progress *p)
+draw(const struct ctl_progress *p)
 {
 	g_autoptr(GPtrArray) lines = lines_of(p);
 	g_autoptr(GString) block = g_string_new("\r");
@@ -153,7 +152,7 @@ draw(struct ctl_progress *p)
 	if (lines->len > 1)
 		g_string_append_printf(block, "\033[%uA", lines->len - 1);
 	fflush(stdout);
-	p->drawn = ctl_terminal_write(block->str, block->len);
+	ctl_terminal_write(block->str, block->len);
 }
 
 static void
@@ -206,8 +205,6 @@ void
 ctl_progress_free(struct ctl_progress *p)
 {
 	ctl_progress_hide(p);
-	if (p->terminal)
-		ctl_terminal_release();
 	g_ptr_array_unref(p->guests);
 	g_free(p);
 }

@@ -72,7 +72,7 @@ place(const struct top *top)
 {
 	const char *by = top_order_name(top->sort.by);
 	g_autofree char *rows =
-	    top->there > top->room
+	    top->there > top->room && top->room
 		? g_strdup_printf("%u-%u of %u", top->first + 1,
 				  MIN(top->first + top->room, top->there), top->there)
 		: g_strdup_printf("%u guest%s", top->there, top->there == 1 ? "" : "s");
@@ -80,61 +80,55 @@ place(const struct top *top)
 			       top->sort.reversed ? ", reversed" : "");
 }
 
-static void
-add_line(GString *screen, const char *text)
-{
-	g_string_append_printf(screen, "%s%s\033[K", screen->len ? "\r\n" : "\033[H", text);
-}
-
-/* The line below the summary: what is wrong, or where we are. */
-static void
-add_second(const struct top *top, GString *screen, int width)
+/* The line below the summary: what is wrong, or where we are. The caller frees. */
+static char *
+second(const struct top *top, int width)
 {
 	g_autofree char *problem = ctl_clean(top->problem, TRUE);
 	g_autofree char *where = place(top);
 	g_autofree char *cut = ctl_fit(top->problem ? problem : where, width);
-	g_autofree char *shown = ctl_painted(top->problem ? "31" : "2", cut);
-	add_line(screen, shown);
+	return ctl_painted(top->problem ? "31" : "2", cut);
 }
 
-static void
-add_rows(const struct top *top, GString *screen, const GPtrArray *lines)
+/* All lines of the screen from the top, of which the window shows as many as it can. */
+static GPtrArray *
+screen_of(struct top *top)
 {
+	guint n;
+	int width = ctl_width();
+	GPtrArray *screen = g_ptr_array_new_with_free_func(g_free);
+	g_autofree struct top_row *rows = top_rows(top->pasts, top->answer, &n);
+	g_autofree char *summary = top_summary(rows, n);
+	g_autofree char *time = ctl_time(ctl_now(), ctl_now());
+	g_autofree char *first = g_strdup_printf("%s  %s", time, summary);
+	top_sort(rows, n, &top->sort);
+	g_autoptr(GPtrArray) lines =
+	    top->help ? help_lines() : top_table(rows, n, &top->sort, width);
+	/* Three lines are above the rows. */
+	top->room = (guint)MAX(ctl_height() - 3, 0);
+	top->there = n;
+	top->first = MIN(top->first, n > top->room ? n - top->room : 0);
+	g_ptr_array_add(screen, ctl_fit(first, width));
+	g_ptr_array_add(screen, second(top, width));
 	for (guint i = 0; i < lines->len; i++)
-		if (i == 0 || (i > top->first && i <= top->first + top->room))
-			add_line(screen, g_ptr_array_index(lines, i));
+		if (top->help)
+			g_ptr_array_add(screen, ctl_fit(g_ptr_array_index(lines, i), width));
+		else if (i == 0 || i > top->first)
+			g_ptr_array_add(screen, g_strdup(g_ptr_array_index(lines, i)));
+	return screen;
 }
 
 static void
 draw(struct top *top)
 {
-	guint n;
-	int width = ctl_width();
-	g_autofree struct top_row *rows = top_rows(top->pasts, top->answer, &n);
-	g_autofree char *summary = top_summary(rows, n);
-	g_autofree char *time = ctl_time(ctl_now(), ctl_now());
-	g_autofree char *first = g_strdup_printf("%s  %s", time, summary);
-	g_autofree char *cut = ctl_fit(first, width);
-	g_autoptr(GString) screen = g_string_new(NULL);
-	top_sort(rows, n, &top->sort);
-	g_autoptr(GPtrArray) lines =
-	    top->help ? help_lines() : top_table(rows, n, &top->sort, width);
-	/* Three lines are above the rows. */
-	top->room = (guint)MAX(ctl_height() - 3, 1);
-	top->there = n;
-	guint most = n > top->room ? n - top->room : 0;
-	top->first = MIN(top->first, most);
-	add_line(screen, cut);
-	add_second(top, screen, width);
-	if (top->help)
-		for (guint i = 0; i < lines->len && i < top->room + 1; i++) {
-			g_autofree char *line = ctl_fit(g_ptr_array_index(lines, i), width);
-			add_line(screen, line);
-		}
-	else
-		add_rows(top, screen, lines);
-	g_string_append(screen, "\033[J");
-	if (!ctl_terminal_write(screen->str, screen->len))
+	g_autoptr(GPtrArray) lines = screen_of(top);
+	g_autoptr(GString) text = g_string_new("\033[H");
+	guint shown = MIN(lines->len, (guint)ctl_height());
+	for (guint i = 0; i < shown; i++)
+		g_string_append_printf(text, "%s%s\033[K", i ? "\r\n" : "",
+				       (char *)g_ptr_array_index(lines, i));
+	g_string_append(text, "\033[J");
+	if (!ctl_terminal_write(text->str, text->len))
 		top->quit = TRUE; /* the screen is gone */
 }
 
@@ -164,7 +158,7 @@ on_letter(struct top *top, int key)
 static void
 on_key(struct top *top, int key)
 {
-	int page = (int)top->room;
+	int page = MAX((int)top->room, 1);
 	gboolean helped = top->help;
 	top->help = !helped && (key == 'h' || key == '?');
 	if (key == 'q' || key == 'Q')

@@ -499,7 +499,7 @@ is($status, 0, 'reset --wait of a guest that is stopped');
 like($out, qr/^childhurd2 is reset and stays stopped$/m, 'has nothing to wait for');
 like($out, qr/^childhurd1 is ready \(0s\)$/m, 'but the other one is waited for');
 $shown = on_terminal(70, 'start', 'childhurd2', '--wait');
-like($shown, qr/\e\[1A\e\[J/, 'on a terminal the line is drawn again in place');
+like($shown, qr/\r0 of 1 ready; childhurd2 \e\[33mbooting\e\[m \S+  a test made it booting\e\[K\e\[J\r/, 'on a terminal the line is drawn again in place');
 like($shown, qr/childhurd2 is \e\[32mready\e\[m \(0s\)\r?\nssh: childhurdctl ssh childhurd2\r?\n$/, 'and the end stays, with what to do next');
 unlike(ctl('start', 'childhurd2', '--wait'), qr/^ssh:/m, '... which a pipe does not get');
 
@@ -700,8 +700,15 @@ like($err, qr/9 older events are no longer kept/, 'lost ones are told');
 is(ctl('machines'), "(list\n (build-machine))\n", 'machines');
 like(ctl('machines', '--json'), qr/^\{"machines":\[\],"text":.*\}$/, 'machines --json');
 is(ctl('metrics'), "# TYPE a gauge\na 1\n# EOF\n", 'metrics');
-is(ctl('check'), "ok       KVM\nnote     two lines\n", 'check asks a daemon that runs');
+is(ctl('check'), "ok       KVM\nnote     two lines\n1 ok, 1 note\n", 'check asks a daemon that runs, and sums up');
 is($status, 0, 'which finds nothing in the way');
+is(ctl('check', '--quiet'), "note     two lines\n", 'check --quiet leaves out what is well');
+like(on_terminal(80, 'check'), qr/^\e\[32mok\e\[m       KVM\r\n\e\[33mnote\e\[m     two lines\r\n\e\[32m1 ok\e\[m, \e\[33m1 note\e\[m\r\n/,
+    'in colour on a terminal');
+{
+    local $ENV{NO_COLOR} = 1;
+    like(on_terminal(80, 'check'), qr/^ok       KVM\r\n.*\r\n1 ok, 1 note\r\n/, '... but not with NO_COLOR');
+}
 is(ctl('reload'), "childhurd2: added\n", 'reload');
 is(ctl('reload', '--dry-run'), "childhurd2: removed\n", 'reload --dry-run shows what would be changed');
 ok((grep { $_->{parameters}{dry_run} } calls()), '... and asks for no more');
@@ -748,6 +755,7 @@ is(run("$dir/bin/childhurdctl", 'check'), "1 --check\n", 'check runs the childhu
 is($status, 1, 'with its exit status');
 is(run("$dir/bin/childhurdctl", '-s', "$dir/nobody", 'check'), "1 --check\n", 'where no daemon listens, too');
 is(run("$dir/bin/childhurdctl", 'check', 'a b.ini'), "3 --check --config a b.ini\n", 'check FILE');
+is(run("$dir/bin/childhurdctl", 'check', '-q', 'a b.ini'), "4 --check --quiet --config a b.ini\n", 'check --quiet FILE');
 
 # --- console, and streams that are closed or full ---
 

@@ -55,14 +55,25 @@ sub take {
     return $n;
 }
 
-# Wait until the screen's text matches; returns it, as it is then.
+# Whether there is output that was not read yet; waits a moment for it, as a program's output comes in pieces.
+sub more {
+    my ($self) = @_;
+    my $readable = '';
+    vec($readable, fileno $self->{out}, 1) = 1;
+    return select $readable, undef, undef, 0.03;
+}
+
+# Wait until the screen's text matches, and all of it has been drawn; returns it, as it is then.
 sub shows {
     my ($self, $pattern, $what, $limit) = @_;
     my $until = time + ($limit // $LIMIT);
-    while ((my $text = $self->{screen}->text) !~ $pattern) {
-        next if time < $until && $self->take(0.2);
+    my $there = 1;
+    while ($self->{screen}->text !~ $pattern || $there && $self->more) {
+        $there &&= $self->take(0.2);
+        next if $there && time < $until;
+        last if $self->{screen}->text =~ $pattern;
         Test::More::fail($what // "shows $pattern");
-        Test::More::diag("not shown: $pattern; but:\n$text");
+        Test::More::diag("not shown: $pattern; but:\n", $self->{screen}->text);
         return '';
     }
     Test::More::pass($what) if defined $what;

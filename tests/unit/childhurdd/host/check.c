@@ -67,8 +67,10 @@ host_check(const struct host *h)
 	char *text = NULL;
 	size_t length;
 	FILE *out = open_memstream(&text, &length);
-	hostcheck_run(config, out);
+	struct finding_lines lines = {.out = out};
+	gboolean good = hostcheck_run(config, &lines);
 	fclose(out);
+	g_assert_cmpint(good, ==, !strstr(text, "problem  "));
 	config_free(config);
 	return text;
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # A real guest's console: typing into it, the log beside it, its screen; and top, on a terminal.
 use v5.36;
+use utf8;
 use Compress::Zlib qw(uncompress);
 use IO::Socket::UNIX;
 use JSON::PP;
@@ -27,7 +28,7 @@ my $ctl     = "$Childhurd::BUILD/childhurdctl";
 my $control = "$d->{runtime}/control";
 my $log     = "$d->{state}/a/console.log";
 my @children;
-$ENV{TERM} = 'xterm';
+@ENV{qw(TERM LC_ALL)} = ('xterm', 'C.UTF-8');
 delete $ENV{NO_COLOR};
 END { kill 'KILL', @children }
 
@@ -170,13 +171,14 @@ close $mute;
 
 # --- top, and the daemon's death ---
 
-my $top = on_terminal('top');
+my $top = Terminal->new(columns => 150, screen => 1, command => ['sh', '-c', '"$@"; echo "status $?"; stty -a', 'sh', $ctl, '-s', $control, 'top']);
 $top->expect(qr/\e\[\?1049h/, 'top takes the screen');
-$top->expect(qr/1 of 2 ready, 0 builds, CPU \d+%, memory \d+M  \(q: quit\)/, 'top sums up');
-$top->expect(qr/NAME +STATE +SINCE +PUBLISHED +BUILD +CPU +MEMORY +LOAD +RESTARTS +WHY/, 'top has a table');
-$top->expect(qr/a +\e\[32mready\e\[m +\S+ +yes +- +\d+% +\d+M +\d+[.]\d\d +0/,       'top knows what QEMU and the guest do');
-$top->resize(100, 4);
-$top->expect(qr/[.]{3} and 2 more/, 'top fits into a smaller window');
+$top->shows(qr/1 of 2 ready, 0 builds, CPU \d+%, memory \d+M$/m, 'top sums up');
+$top->shows(qr/^2 guests by state; h help, q quit\nNAME +STATE▼ +FOR +PUBLISHED +BUILDS +CPU +MEMORY +LOAD +RESTARTS +WHY$/m, 'top has a table');
+$top->shows(qr/^b +stopped .*\na +ready +\S+ +yes +0 +▁+ +\d+% +[▁-█]+ +\d+M +\d+[.]\d\d +0/m, 'top knows what QEMU and the guest do');
+$top->resize(150, 4);
+$top->shows(qr/^1-1 of 2 by state.*\n.*\nb +stopped.*\n\z/m, 'top fits into a smaller window');
+$top->resize(150, 24);
 
 my $lost = on_terminal('console', 'a');
 $lost->expect(qr/Connected/);
@@ -184,10 +186,10 @@ kill 'KILL', $d->{pid};
 waitpid delete $d->{pid}, 0;
 $lost->expect(qr/childhurdctl: a: the connection to \S+ broke; the guest runs on without it/, 'a killed daemon ends the session');
 ends_well($lost, 3, 'a killed daemon');
-$top->expect(qr/trying to reconnect: no childhurdd at/, 'top says that it is gone');
+$top->shows(qr/^trying to reconnect: no childhurdd at/m, 'top says that it is gone');
 $d->start;
 is($d->qemu('a'), $qemu, 'the guest was not disturbed');
-$top->expect(qr/1 of 2 ready[^\n]*\(q: quit\)\e\[K\r\n\e\[K/, 'top finds the next one');
+$top->shows(qr/^2 guests by state/m, 'top finds the next one');
 $top->type('q');
 $top->expect(qr/\e\[\?1049l/, 'q gives the screen back');
 ends_well($top, 0, 'top');
@@ -225,7 +227,7 @@ open my $f, '>', $d->{file} or die;
 print $f $1;
 close $f;
 $d->ctl('reload');
-$gone->expect(qr/\n *b: there is no such guest/, 'top says that it is gone');
+$gone->expect(qr/\n(?:\e\[31m)?b: there is no such guest/, 'top says that it is gone');
 $gone->type('q');
 $gone->expect(qr/\e\[\?1049l/, 'q gives the screen back');
 ends_well($gone, 0, 'top of one that is gone');

@@ -6,12 +6,15 @@
  *
  * The cursor rests at the beginning of the first line. Wherever the terminal puts the lines when
  * its window gets another size, the cursor goes with them, so that to erase everything below it is
- * right. What is typed meanwhile is not shown, as it would stand between the lines.
+ * right. Lines are not wrapped while they are drawn: the window may be narrower than it was when
+ * they were made. What is typed meanwhile is not shown, as it would stand between the lines.
  */
 #include "service/ctl/ctl.h"
 
 #include <string.h>
 
+#define NO_WRAP	  "\033[?7l"
+#define WRAP	  "\033[?7h"
 #define ERASE	  "\r\033[J" /* to the line's beginning, and erase everything below */
 #define LINES_MAX 20	     /* guests that have a line, also in a high window */
 
@@ -144,11 +147,11 @@ static void
 draw(const struct ctl_progress *p)
 {
 	g_autoptr(GPtrArray) lines = lines_of(p);
-	g_autoptr(GString) block = g_string_new("\r");
+	g_autoptr(GString) block = g_string_new(NO_WRAP "\r");
 	for (guint i = 0; i < lines->len; i++)
 		g_string_append_printf(block, "%s%s\033[K", i ? "\n" : "",
 				       (char *)g_ptr_array_index(lines, i));
-	g_string_append(block, "\033[J\r");
+	g_string_append(block, "\033[J\r" WRAP);
 	if (lines->len > 1)
 		g_string_append_printf(block, "\033[%uA", lines->len - 1);
 	fflush(stdout);

@@ -95,7 +95,8 @@ static GPtrArray *
 screen_of(struct top *top)
 {
 	guint n;
-	int width = ctl_width();
+	/* The last column stays free: what erases the rest of a line would erase it, too. */
+	int width = MAX(ctl_width() - 1, 1);
 	GPtrArray *screen = g_ptr_array_new_with_free_func(g_free);
 	g_autofree struct top_row *rows = top_rows(top->pasts, top->answer, &n);
 	g_autofree char *summary = top_summary(rows, n);

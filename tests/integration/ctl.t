@@ -499,7 +499,7 @@ is($status, 0, 'reset --wait of a guest that is stopped');
 like($out, qr/^childhurd2 is reset and stays stopped$/m, 'has nothing to wait for');
 like($out, qr/^childhurd1 is ready \(0s\)$/m, 'but the other one is waited for');
 $shown = on_terminal(70, 'start', 'childhurd2', '--wait');
-like($shown, qr/\r0 of 1 ready; childhurd2 \e\[33mbooting\e\[m \S+  a test made it booting\e\[K\e\[J\r/, 'on a terminal the line is drawn again in place');
+like($shown, qr/\r0 of 1 ready; childhurd2 \e\[33mbooting\e\[m \S+  a test made it booting\e\[K\e\[J\r\e\[\?7h/, 'on a terminal the line is drawn again in place');
 like($shown, qr/childhurd2 is \e\[32mready\e\[m \(0s\)\r?\nssh: childhurdctl ssh childhurd2\r?\n$/, 'and the end stays, with what to do next');
 unlike(ctl('start', 'childhurd2', '--wait'), qr/^ssh:/m, '... which a pipe does not get');
 

@@ -89,12 +89,15 @@ sub serve {
     }
 }
 
+$SIG{$_} = sub { exit 1 } for qw(HUP INT TERM);    # so that the daemon ends, too
+
 sub start_daemon {
     unlink "$dir/control";
     my $listener = IO::Socket::UNIX->new(Local => "$dir/control", Listen => 16) or die "$dir/control: $!";
     $daemon = fork // die;
     return if $daemon;
     setpgrp;
+    $SIG{$_} = 'DEFAULT' for qw(HUP INT TERM);
     $SIG{CHLD} = 'IGNORE';
     while (my $client = $listener->accept) {
         if (!fork) {
@@ -244,7 +247,7 @@ $t->type('h');
 
 my $long = 'gave up after 10 failures in a row, the last: its image is missing';
 hird(map { $_->[0] eq 'guest40' ? ['guest40-with-a-long-name', 'failed', why => $long] : $_ } @sixty);
-for my $size ([20, 8, qr/^NAME +…\nguest40-with-a-long…\n/m], [40, 24, qr/^NAME +STATE▼  WHY\nguest40-with-a-long-name  failed .*^guest20 +ready +why g…$/ms],
+for my $size ([20, 8, qr/^NAME +…\nguest40-with-a-lon…\n/m], [40, 24, qr/^NAME +STATE▼  WHY\nguest40-with-a-long-name  failed .*^guest20 +ready +why …$/ms],
     [80, 24, qr/^NAME .* CPU .*\nguest40-with-a-long-name  failed .*^guest20 +ready .* why guest20$/ms],
     [200, 50, qr/^NAME .* RESTARTS .*\nguest40-with-a-long-name  failed .*^guest47 .* why guest47$/ms])
 {
@@ -316,7 +319,7 @@ for my $case (['Ctrl-C', sub { $_[0]->type("\x03") }, 0], ['SIGTERM', sub { kill
     local $ENV{LC_ALL} = 'C';
     hird(['a1', 'ready', share => 0.5, builds => 1, why => $long]);
     my $t = on_terminal(100, 24, 'top');
-    my $text = $t->shows(qr/^a1 +ready +\S+ +yes +1 +#+ +50% +[=+]+ /m, 'ASCII stands for blocks where the locale is not UTF-8');
+    my $text = $t->shows(qr/^a1 +ready +\S+ +yes +1 +#+ +50% +[-=+]+ /m, 'ASCII stands for blocks where the locale is not UTF-8');
     unlike($text, qr/[^\x00-\x7f]/, 'and for all else');
     like($text, qr/^a1 .*[.]{3}$/m, 'also where the reason is cut');
     like($text, qr/^NAME +STATEv /m, 'and for the mark');
@@ -427,5 +430,21 @@ ends_well($t, 1, 'a guest that fails');
     $t->type("exit\n");
     $t->end;
 }
+
+# --- the picture ---
+
+# A screen as tmux prints it: what is on it is in the picture, as text and bars, and the picture is a whole one.
+Childhurd::spew("$dir/screen", Encode::encode('UTF-8', "\e[1mNAME\e[0m  <&>\na1    \e[32mready\e[39m\e[49m  \e[36m▁█\e[39m  5 %\n\n\n"));
+my $svg = Encode::decode('UTF-8', scalar `tests/tools/screen-svg 'a "title"' 'what it shows' <$dir/screen`);
+is($?, 0, 'a screen becomes a picture');
+like($svg, qr{<title id="title">a &quot;title&quot;</title>\n<desc id="description">what it shows</desc>}, 'with words for who does not see it');
+like($svg, qr{<text x="14" y="28" textLength="33.6" class="bold">NAME</text>\n<text x="64.4" y="28" textLength="25.2">&lt;&amp;&gt;</text>\n}, 'its text');
+like($svg, qr{<text x="64.4" y="47" textLength="42" class="green">ready</text>\n}, '... where it is, in its colour');
+is(() = $svg =~ /<rect [^>]* class="cyan"\/>/g, 2, 'its bars');
+like($svg, qr{<text [^>]*>5 %</text>\n</svg>\n\z}, 'and all to the end');
+unlike($svg, qr/▁|█|\e/, 'but nothing that a font may not have');
+Childhurd::spew("$dir/screen", "\e[5mblinks\n");
+like(`tests/tools/screen-svg a b <$dir/screen 2>&1`, qr/^screen-svg: attribute 5 is not known/, 'an attribute that it does not know is an error');
+is($? >> 8, 255, '... and no picture');
 
 done_testing;

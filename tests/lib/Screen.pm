@@ -49,7 +49,9 @@ sub put {
 sub erase_line {
     my ($self) = @_;
     my $line = $self->{lines}[ $self->{y} ];
-    $#$line = $self->{x} - 1 if $#$line >= $self->{x};
+    # Behind the last column the cursor is still on it.
+    my $x = $self->{x} < $self->{columns} ? $self->{x} : $self->{columns} - 1;
+    $#$line = $x - 1 if $#$line >= $x;
 }
 
 sub mode {

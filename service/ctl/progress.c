@@ -66,7 +66,8 @@ is_there(const struct ctl_progress *p, JsonObject *guest)
 	const char *state = ctl_text(guest, "state");
 	if (strcmp(p->goal, "drained"))
 		return !g_strcmp0(state, p->goal);
-	return state && ctl_number(guest, "builds", 0) <= 0 && g_strv_contains(drained, state) &&
+	return state && ctl_number(guest, "builds", 0) <= 0 &&
+	       (ctl_flag(guest, "drained") || g_strv_contains(drained, state)) &&
 	       !(ctl_flag(guest, "published") && !strcmp(state, "asleep"));
 }
 
@@ -108,15 +109,16 @@ sum(const struct ctl_progress *p, guint moving, guint hidden)
 	return g_string_free(text, FALSE);
 }
 
-static int
-longest(GPtrArray *guests, const char *member)
+/* Make the widths those of the longest name and state. */
+static void
+measure(GPtrArray *guests, int *name_width, int *state_width)
 {
-	int width = 0;
 	for (guint i = 0; i < guests->len; i++) {
-		const char *text = ctl_text(g_ptr_array_index(guests, i), member);
-		width = MAX(width, text ? (int)strlen(text) : 0);
+		JsonObject *guest = g_ptr_array_index(guests, i);
+		const char *name = ctl_text(guest, "name"), *state = ctl_state_word(guest);
+		*name_width = MAX(*name_width, name ? (int)strlen(name) : 0);
+		*state_width = MAX(*state_width, state ? (int)strlen(state) : 0);
 	}
-	return width;
 }
 
 /* The lines to show; the caller unrefs. */
@@ -131,7 +133,8 @@ lines_of(const struct ctl_progress *p)
 		if (!is_there(p, g_ptr_array_index(p->guests, i)))
 			g_ptr_array_add(moving, g_ptr_array_index(p->guests, i));
 	guint shown = MIN(moving->len, (guint)CLAMP(rows - 1, 0, LINES_MAX));
-	int name = longest(moving, "name"), state = longest(moving, "state");
+	int name = 0, state = 0;
+	measure(moving, &name, &state);
 	for (guint i = 0; i < shown && moving->len > 1; i++)
 		g_ptr_array_add(
 		    lines, movement("", g_ptr_array_index(moving, i), name + 1, state + 1, cells));

@@ -126,9 +126,9 @@ static double
 rank(const struct top_row *row)
 {
 	static const char *const states[] = {
-	    "failed",	 "unresponsive", "backoff", "stopping", "starting", "restoring", "booting",
-	    "enrolling", "draining",	 "drained", "stopped",	"asleep",   "ready"};
-	const char *state = ctl_text(row->guest, "state");
+	    "failed",	 "unresponsive", "backoff",  "stopping", "starting", "restoring", "booting",
+	    "enrolling", "probing",	 "draining", "drained",	 "stopped",  "asleep",	  "ready"};
+	const char *state = ctl_state_word(row->guest);
 	for (gsize i = 0; i < G_N_ELEMENTS(states); i++)
 		if (!g_strcmp0(states[i], state))
 			return (double)i;

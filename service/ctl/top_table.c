@@ -54,7 +54,7 @@ name_cell(const struct table *table, const struct top_row *row)
 static char *
 state_cell(const struct table *table, const struct top_row *row)
 {
-	const char *state = ctl_text(row->guest, "state");
+	const char *state = ctl_state_word(row->guest);
 	return ctl_clean(state ? state : "?", TRUE);
 }
 

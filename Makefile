@@ -57,7 +57,7 @@ ROOMS   := $(sort $(patsubst %/,%,$(dir $(shell find $(MODULES) -name '*.[chS]')
 LIB_SRC  = $(filter-out $(MAINS) $(wildcard service/ctl/*.c),$(wildcard $(ROOMS:%=%/*.c)))
 LIB_ASM  = $(wildcard $(ROOMS:%=%/*.S))
 LIB_OBJ  = $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
-CTL_SRC  = $(wildcard service/ctl/*.c) service/varlink.c service/states.c config/base/finding_lines.c config/base/streams.c config/base/text.c
+CTL_SRC  = $(wildcard service/ctl/*.c) service/varlink.c service/states.c config/base/finding_lines.c config/base/similar.c config/base/streams.c config/base/text.c
 CTL_OBJ  = $(CTL_SRC:%.c=$(B)/obj/%.o)
 # A test NAME.c may have its world in NAME_world.c, which is linked with it and is not a test.
 WORLDS  := $(sort $(shell find tests/unit -name '*_world.c'))

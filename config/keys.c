@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "config/base/similar.h"
+
 #define KIB    1024.0
 #define MIB    (1024.0 * KIB)
 #define GIB    (1024.0 * MIB)
@@ -227,42 +229,12 @@ key_find(const char *name, enum key_scope scope)
 	return NULL;
 }
 
-/* Levenshtein's distance; words longer than the row count as far. */
-static guint
-distance(const char *a, const char *b)
-{
-	guint row[64];
-	gsize n = strlen(b);
-	if (n >= G_N_ELEMENTS(row) || strlen(a) >= G_N_ELEMENTS(row))
-		return G_MAXUINT;
-	for (gsize j = 0; j <= n; j++)
-		row[j] = (guint)j;
-	for (gsize i = 1; *a; a++, i++) {
-		guint diagonal = row[0];
-		row[0] = (guint)i;
-		for (gsize j = 1; j <= n; j++) {
-			guint above = row[j];
-			row[j] = MIN(MIN(row[j - 1], above) + 1, diagonal + (*a != b[j - 1]));
-			diagonal = above;
-		}
-	}
-	return row[n];
-}
-
 const char *
 key_suggest(const char *name, enum key_scope scope)
 {
-	const char *best = NULL;
-	guint least = MAX(2, (guint)MIN(strlen(name), 40) / 3) + 1;
-	for (gsize i = 0; i < n_keys; i++) {
-		if (!key_is_of(&keys[i], scope))
-			continue;
-		gboolean begins = strlen(name) >= 3 && g_str_has_prefix(keys[i].name, name);
-		guint d = begins ? 1 : distance(name, keys[i].name);
-		if (d < least) {
-			least = d;
-			best = keys[i].name;
-		}
-	}
-	return best;
+	struct similar near = similar_to(name);
+	for (gsize i = 0; i < n_keys; i++)
+		if (key_is_of(&keys[i], scope))
+			similar_offer(&near, keys[i].name);
+	return near.best;
 }

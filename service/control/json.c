@@ -86,6 +86,7 @@ guest_json(const struct control_guest *guest)
 	set_string(o, "address", guest->listen_address);
 	json_object_set_int_member(o, "port", guest->ssh_port);
 	set_integer(o, "builds", guest->builds >= 0, guest->builds);
+	json_object_set_int_member(o, "slots", guest->slots);
 	json_object_set_int_member(o, "memory", guest->memory);
 	json_object_set_int_member(o, "restarts", guest->restarts);
 	return o;

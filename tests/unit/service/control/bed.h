@@ -87,6 +87,7 @@ bed_describe(void *data, const char *name, gboolean details, struct control_gues
 		    .drained = bed->drained[i],
 		    .undecided = bed->undecided[i],
 		    .builds = bed->guests[i].builds,
+		    .slots = (int)i,
 		    .memory = 4096,
 		    .pid = i ? bed->pid : 0,
 		    .cpu = 1500,

@@ -167,18 +167,18 @@ BED_TEST(test_list)
 	    "{\"guests\":["
 	    "{\"name\":\"alpha\",\"state\":\"stopped\",\"since\":1.5,\"why\":null,\"phase\":null,"
 	    "\"published\":false,\"autostart\":false,\"address\":\"127.0.0.1\",\"port\":10022,"
-	    "\"builds\":0,\"memory\":"
+	    "\"builds\":0,\"slots\":0,\"memory\":"
 	    "4096,"
 	    "\"restarts\":0},"
 	    "{\"name\":\"beta1\",\"state\":\"ready\",\"since\":1.5,\"why\":\"started by root\","
 	    "\"phase\":null,\"published\":true,\"autostart\":true,\"address\":\"127.0.0.1\","
 	    "\"port\":11022,\"builds\":"
 	    "0,"
-	    "\"memory\":4096,\"restarts\":0},"
+	    "\"slots\":1,\"memory\":4096,\"restarts\":0},"
 	    "{\"name\":\"gamma\",\"state\":\"failed\",\"since\":1.5,\"why\":\"started by root\","
 	    "\"phase\":null,\"published\":false,\"autostart\":false,\"address\":\"127.0.0.1\","
 	    "\"port\":13022,"
-	    "\"builds\":null,\"memory\":4096,\"restarts\":0}]}");
+	    "\"builds\":null,\"slots\":3,\"memory\":4096,\"restarts\":0}]}");
 }
 
 /* Unknown values and a load that is no number are null. A guest's text need not be UTF-8. */

@@ -196,7 +196,9 @@ char *ctl_coloured(const char *state, const char *text);
 gboolean ctl_is_terminal(void); /* stdout */
 int ctl_width(void);		/* columns of the terminal; 0: stdout is none */
 int ctl_height(void);
-/* At most width characters of text; a longer text ends with "…". width 0: no limit. */
+/* Columns of a terminal that text, valid UTF-8, takes: some characters take two, some none. */
+int ctl_text_width(const char *text);
+/* At most width columns of text; a longer text ends with "…". width 0: no limit. */
 char *ctl_cut(const char *text, int width);
 /* "90", "1.5min", "2h" in seconds; FALSE: text is not a time. */
 gboolean ctl_parse_time(const char *text, double *seconds);
@@ -288,10 +290,30 @@ struct ctl_row {
 	JsonObject *details; /* Details, for CTL_COLUMN_LOAD; NULL: none */
 	double cpu;	     /* share of a core, for CTL_COLUMN_CPU; NAN: unknown */
 };
-/* The heading and a line for each row, with the n wanted columns. The last column is cut to fit the
- * terminal. The caller unrefs. */
+/*
+ * The heading and a line for each row, with the n wanted columns. Where that is wider than the
+ * terminal, columns that say less than the last one are left out, and the last one is cut. The
+ * caller unrefs.
+ */
 GPtrArray *ctl_table(const enum ctl_column *wanted, guint n, const struct ctl_row *rows,
 		     guint n_rows);
+/* The same within that many columns of a terminal; 0: as wide as it is. */
+GPtrArray *ctl_table_within(const enum ctl_column *wanted, guint n, const struct ctl_row *rows,
+			    guint n_rows, int terminal);
+
+/* --- meant.c: what is meant by a word that does not exist --- */
+
+/*
+ * The number of word in known, which NULL ends. Less than 0 with error: it is none of them. The
+ * error, of wrong usage, names them all, and the nearest one.
+ */
+int ctl_choice(const char *option, const char *word, const char *const *known, GError **error);
+/*
+ * The reply to method, List or Status, for n names that a person has typed; of a node (NULL: of
+ * this host) as AskNode has it. If a name stands for no guest, the error says which one is meant.
+ */
+struct varlink_message *ctl_ask_names(struct ctl *ctl, const char *node, const char *method,
+				      const char *const *names, guint n, GError **error);
 
 /* --- guests.c --- */
 

@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Guests or nodes as a table, a line each: the columns, and the layout. */
+/*
+ * Guests or nodes as a table, a line each: the columns, and the layout. The last column has the
+ * reasons, which is what a person reads first when something is wrong: where the terminal is too
+ * narrow, columns that say less leave it their room.
+ */
 #include "service/ctl/ctl.h"
 
 #include <math.h>
 #include <string.h>
+
+#define GAP	   2  /* columns of the terminal between two cells */
+#define WHY_ROOM   40 /* columns that the last cell gets before all others are shown */
+#define WHY_LEAST  24 /* columns that it gets in any case */
+#define NAME_ROOM  24 /* columns to which names are cut before a column that counts is left out */
+#define NAME_LEAST 12 /* columns that they get in any case */
 
 static char *
 number_cell(double number)
@@ -43,13 +53,16 @@ published_cell(const struct ctl_row *row)
 	return g_strdup(ctl_flag(row->guest, "published") ? "yes" : "-");
 }
 
+/* "1", or "1/2" where there is more than one slot; "-" where none can run. */
 static char *
 build_cell(const struct ctl_row *row)
 {
-	double builds = ctl_number(row->guest, "builds", -1);
-	if (builds == 0)
+	double builds = ctl_number(row->guest, "builds", -1),
+	       slots = ctl_number(row->guest, "slots", 1);
+	if (builds == 0 && (slots == 0 || ctl_number(row->guest, "memory", 0) <= 0))
 		return g_strdup("-");
-	return builds == 1 ? g_strdup("yes") : number_cell(builds);
+	g_autofree char *number = number_cell(builds);
+	return slots > 1 ? g_strdup_printf("%s/%.0f", number, slots) : g_strdup(number);
 }
 
 static char *
@@ -123,10 +136,10 @@ static const struct {
 } columns[] = {
     [CTL_COLUMN_NAME] = {"NAME", name_cell, FALSE},
     [CTL_COLUMN_STATE] = {"STATE", state_cell, FALSE},
-    [CTL_COLUMN_SINCE] = {"SINCE", since_cell, FALSE},
+    [CTL_COLUMN_SINCE] = {"FOR", since_cell, FALSE},
     [CTL_COLUMN_PORT] = {"PORT", port_cell, TRUE},
     [CTL_COLUMN_PUBLISHED] = {"PUBLISHED", published_cell, FALSE},
-    [CTL_COLUMN_BUILD] = {"BUILD", build_cell, FALSE},
+    [CTL_COLUMN_BUILD] = {"BUILD", build_cell, TRUE},
     [CTL_COLUMN_CPU] = {"CPU", cpu_cell, TRUE},
     [CTL_COLUMN_MEMORY] = {"MEMORY", memory_cell, TRUE},
     [CTL_COLUMN_LOAD] = {"LOAD", load_cell, TRUE},
@@ -138,48 +151,132 @@ static const struct {
     [CTL_COLUMN_WHY] = {"WHY", why_cell, FALSE},
 };
 
+/*
+ * What happens on a terminal that is too narrow, the first first, as long as the last column is cut
+ * and has fewer columns than `last`: ssh knows the port, and the memory says little, so they are
+ * left out before the rest. A name is cut, to as many columns as `name`.
+ */
+static const struct {
+	enum ctl_column column;
+	int last, name;
+} leaving[] = {
+    {CTL_COLUMN_PORT, WHY_ROOM, 0},	      {CTL_COLUMN_MEMORY, WHY_ROOM, 0},
+    {CTL_COLUMN_RESTARTS, WHY_ROOM, 0},	      {CTL_COLUMN_LOAD, WHY_ROOM, 0},
+    {CTL_COLUMN_NAME, WHY_LEAST, NAME_ROOM},  {CTL_COLUMN_VERSION, WHY_LEAST, 0},
+    {CTL_COLUMN_SKEW, WHY_LEAST, 0},	      {CTL_COLUMN_PUBLISHED, WHY_LEAST, 0},
+    {CTL_COLUMN_BUILD, WHY_LEAST, 0},	      {CTL_COLUMN_BUILDS, WHY_LEAST, 0},
+    {CTL_COLUMN_CPU, WHY_LEAST, 0},	      {CTL_COLUMN_SINCE, WHY_LEAST, 0},
+    {CTL_COLUMN_NAME, WHY_LEAST, NAME_LEAST},
+};
+
+struct layout {
+	const enum ctl_column *wanted;
+	guint n;
+	int *widths; /* columns of the terminal for each, without the gap behind it; 0: left out */
+	int terminal;
+};
+
+/* Columns of the terminal for the last column. */
+static int
+room(const struct layout *layout)
+{
+	int left = layout->terminal;
+	for (guint i = 0; i + 1 < layout->n; i++)
+		left -= layout->widths[i] ? layout->widths[i] + GAP : 0;
+	return left;
+}
+
+/* Leave columns out and cut the names, until the last column has its room. */
+static void
+make_room(struct layout *layout)
+{
+	int longest = layout->widths[layout->n - 1];
+	for (gsize i = 0; i < G_N_ELEMENTS(leaving); i++)
+		for (guint j = 0; j + 1 < layout->n; j++) {
+			int lack = MIN(longest, leaving[i].last) - room(layout),
+			    least = MIN(layout->widths[j], leaving[i].name);
+			if (layout->wanted[j] == leaving[i].column && lack > 0)
+				layout->widths[j] =
+				    MAX(leaving[i].name ? layout->widths[j] - lack : 0, least);
+		}
+}
+
+/* A name is cut in its middle, as many differ only at their end. The caller frees. */
+static char *
+cut_name(const char *name, int width)
+{
+	if (ctl_text_width(name) <= width)
+		return g_strdup(name);
+	int tail = (width - 1) / 2;
+	g_autofree char *head = ctl_cut(name, width - tail);
+	return g_strconcat(head, g_utf8_offset_to_pointer(name, g_utf8_strlen(name, -1) - tail),
+			   NULL);
+}
+
+/* The cell of column i, padded to its width. */
+static void
+add_cell(GString *text, const struct layout *layout, guint i, const char *cell, gboolean heading)
+{
+	enum ctl_column column = layout->wanted[i];
+	g_autofree char *fits =
+	    column == CTL_COLUMN_NAME ? cut_name(cell, layout->widths[i]) : g_strdup(cell);
+	int pad = MAX(layout->widths[i] - ctl_text_width(fits), 0);
+	g_autofree char *shown =
+	    column == CTL_COLUMN_STATE && !heading ? ctl_coloured(fits, fits) : g_strdup(fits);
+	gboolean right = columns[column].right;
+	g_string_append_printf(text, "%*s%s%*s", right ? pad : 0, "", shown,
+			       (right ? 0 : pad) + GAP, "");
+}
+
 /* The cells side by side; the last one gets the rest of the terminal's width. The caller frees. */
 static char *
-line(const enum ctl_column *wanted, guint n, char **cells, const int *widths, int terminal,
-     gboolean heading)
+line(const struct layout *layout, char **cells, gboolean heading)
 {
 	GString *text = g_string_new(NULL);
-	int used = 0;
-	for (guint i = 0; i + 1 < n; i++) {
-		int pad = widths[i] - (int)g_utf8_strlen(cells[i], -1);
-		gboolean right = columns[wanted[i]].right;
-		g_autofree char *cell = wanted[i] == CTL_COLUMN_STATE && !heading
-					    ? ctl_coloured(cells[i], cells[i])
-					    : g_strdup(cells[i]);
-		g_string_append_printf(text, "%*s%s%*s  ", right ? pad : 0, "", cell,
-				       right ? 0 : pad, "");
-		used += widths[i] + 2;
-	}
-	/* On a terminal too narrow for the columns, at least the beginning of the reason is shown.
-	 */
-	g_autofree char *last = ctl_cut(cells[n - 1], terminal ? MAX(terminal - used, 8) : 0);
+	for (guint i = 0; i + 1 < layout->n; i++)
+		if (layout->widths[i])
+			add_cell(text, layout, i, cells[i], heading);
+	/* At least the beginning of the reason is shown, however narrow the terminal is. */
+	g_autofree char *last =
+	    ctl_cut(cells[layout->n - 1], layout->terminal ? MAX(room(layout), 8) : 0);
 	g_string_append(text, last);
 	return g_strchomp(g_string_free(text, FALSE));
+}
+
+/* The cells of a row; row NULL: the headings. The caller frees them. */
+static char **
+cells_of(const struct layout *layout, const struct ctl_row *row)
+{
+	char **cells = g_new0(char *, layout->n + 1);
+	for (guint i = 0; i < layout->n; i++) {
+		enum ctl_column column = layout->wanted[i];
+		cells[i] = row ? columns[column].cell(row) : g_strdup(columns[column].title);
+		g_strdelimit(cells[i], "\t", ' ');
+		layout->widths[i] = MAX(layout->widths[i], ctl_text_width(cells[i]));
+	}
+	return cells;
+}
+
+GPtrArray *
+ctl_table_within(const enum ctl_column *wanted, guint n, const struct ctl_row *rows, guint n_rows,
+		 int terminal)
+{
+	g_autofree int *widths = g_new0(int, n);
+	struct layout layout = {wanted, n, widths, terminal};
+	GPtrArray *lines = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+	g_ptr_array_add(all, cells_of(&layout, NULL));
+	for (guint r = 0; r < n_rows; r++)
+		g_ptr_array_add(all, cells_of(&layout, &rows[r]));
+	if (terminal)
+		make_room(&layout);
+	for (guint r = 0; r < all->len; r++)
+		g_ptr_array_add(lines, line(&layout, g_ptr_array_index(all, r), r == 0));
+	return lines;
 }
 
 GPtrArray *
 ctl_table(const enum ctl_column *wanted, guint n, const struct ctl_row *rows, guint n_rows)
 {
-	GPtrArray *lines = g_ptr_array_new_with_free_func(g_free);
-	g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
-	g_autofree int *widths = g_new0(int, n);
-	for (guint r = 0; r <= n_rows; r++) {
-		char **cells = g_new0(char *, n + 1);
-		for (guint i = 0; i < n; i++) {
-			cells[i] = r ? columns[wanted[i]].cell(&rows[r - 1])
-				     : g_strdup(columns[wanted[i]].title);
-			widths[i] = MAX(widths[i], (int)g_utf8_strlen(cells[i], -1));
-		}
-		g_ptr_array_add(all, cells);
-	}
-	int terminal = ctl_width();
-	for (guint r = 0; r < all->len; r++)
-		g_ptr_array_add(
-		    lines, line(wanted, n, g_ptr_array_index(all, r), widths, terminal, r == 0));
-	return lines;
+	return ctl_table_within(wanted, n, rows, n_rows, ctl_width());
 }

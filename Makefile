@@ -144,7 +144,7 @@ $(B)/completions/childhurdctl.fish: SHELL_NAME = fish
 $(COMPLETIONS): $(B)/childhurdctl
 	@mkdir -p $(@D)
 	$(call say,MAKE,$@)
-	$(Q)$(B)/childhurdctl --completion $(SHELL_NAME) > $@.tmp && mv $@.tmp $@
+	$(Q)$(B)/childhurdctl completion $(SHELL_NAME) > $@.tmp && mv $@.tmp $@
 
 # --- tests ---------------------------------------------------------------------------------------------------
 

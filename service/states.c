@@ -6,3 +6,4 @@
 #define STATE(CONSTANT, name) name,
 #define MADE(name)	      name,
 const char *const states_awaited[] = {STATES(STATE, MADE) NULL};
+const char *const states_shown[] = {STATES(STATE, MADE) STATE_TAKEN_OVER, NULL};

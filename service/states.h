@@ -32,5 +32,7 @@
 
 /* All names that a client can wait for; NULL-terminated. */
 extern const char *const states_awaited[];
+/* The same, and the words for people. */
+extern const char *const states_shown[];
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * childhurdctl --completion bash|zsh|fish: prints the completions for a shell, made from the table
+ * childhurdctl completion bash|zsh|fish: prints the completions for a shell, made from the table
  * of verbs and their options. The completions call childhurdctl --names for the names of guests.
  *
  * The word for an argument in the help gives the kind of the argument: NAME is a guest, FILE a
@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+static const char *const shells[] = {"bash", "zsh", "fish", NULL};
+
 #define INDENT	"\t\t"
 #define ACTIONS "list fetch add check remove" /* of image */
 
@@ -19,10 +21,12 @@
 static const char *
 kind_of(const char *word)
 {
+	/* "STATE[" before "STATE": several with a comma between them. */
 	static const char *const kinds[][2] = {
-	    {"NAME", "guest"}, {"FILE", "file"},       {"PATH", "file"},     {"STATE", "state"},
-	    {"VERB", "verb"},  {"COMMAND", "command"}, {"ACTION", "action"}, {"IMAGE", "image"},
-	    {"TASK", "task"},  {"HOST", "host"}};
+	    {"STATE[", "filter"}, {"NAME", "guest"}, {"FILE", "file"},	     {"PATH", "file"},
+	    {"STATE", "state"},	  {"VERB", "verb"},  {"COMMAND", "command"}, {"ACTION", "action"},
+	    {"IMAGE", "image"},	  {"TASK", "task"},  {"HOST", "host"},	     {"FORMAT", "format"},
+	    {"KEY", "key"},	  {"SHELL", "shell"}};
 	for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++)
 		if (g_str_has_prefix(word, kinds[i][0]))
 			return kinds[i][1];
@@ -75,7 +79,7 @@ static char *
 option_words(const struct ctl_table_of_verbs *table, const struct ctl_verb *verb, gboolean values)
 {
 	g_autoptr(GArray) entries = table->options(verb);
-	GString *words = g_string_new(values ? " " : "--help");
+	GString *words = g_string_new(values ? " " : verb ? "--help" : "--help --version");
 	for (guint i = 0; i < entries->len; i++) {
 		const GOptionEntry *entry = &g_array_index(entries, GOptionEntry, i);
 		if (!values)
@@ -91,12 +95,6 @@ option_words(const struct ctl_table_of_verbs *table, const struct ctl_verb *verb
 }
 
 static char *
-state_words(void)
-{
-	return g_strjoinv(" ", (char **)states_awaited);
-}
-
-static char *
 verb_words(const struct ctl_table_of_verbs *table)
 {
 	GString *words = g_string_new(NULL);
@@ -105,19 +103,49 @@ verb_words(const struct ctl_table_of_verbs *table)
 	return g_string_free(words, FALSE);
 }
 
+/* The verb's name and its aliases, with between; verb NULL: the aliases of all. The caller frees.
+ */
+static char *
+all_names(const struct ctl_table_of_verbs *table, const struct ctl_verb *verb, const char *between)
+{
+	GString *names = g_string_new(verb ? verb->name : NULL);
+	for (gsize i = 0; i < table->n_aliases; i++)
+		if (!verb || !strcmp(table->aliases[i][1], verb->name))
+			g_string_append_printf(names, "%s%s", names->len ? between : "",
+					       table->aliases[i][0]);
+	return g_string_free(names, FALSE);
+}
+
+/* The kinds of arguments that are a word of a list. The words are of words, or of list. */
+static const struct {
+	const char *kind, *words;
+	const char *const *list;
+} choices[] = {{"action", ACTIONS, NULL},	{"task", CTL_NODE_TASKS, NULL},
+	       {"state", NULL, states_awaited}, {"filter", NULL, states_shown},
+	       {"format", NULL, ctl_formats},	{"key", NULL, ctl_sort_keys},
+	       {"shell", NULL, shells}};
+
+/* The words of choices[i]. The caller frees. */
+static char *
+choice_words(gsize i)
+{
+	return choices[i].list ? g_strjoinv(" ", (char **)choices[i].list)
+			       : g_strdup(choices[i].words);
+}
+
 /* --- bash --- */
 
 static const char bash_head[] =
-    "# bash completion for childhurdctl(1), made by childhurdctl --completion bash\n"
+    "# bash completion for childhurdctl(1), made by childhurdctl completion bash\n"
     "\n"
     "_childhurdctl()\n"
     "{\n"
     "	local program=${COMP_WORDS[0]} cur=${COMP_WORDS[COMP_CWORD]} verb='' option=''\n"
-    "	local options='' values='' kinds='' wants='' candidates='' word i n=0\n"
+    "	local options='' values='' kinds='' wants='' candidates='' prefix='' word i n=0\n"
     "	local -a found places=()\n";
 
-/* The lists of verbs and states are printed between the two. */
-static const char bash_tail[] =
+/* The list of verbs is printed before this, and what there is to choose from behind it. */
+static const char bash_middle[] =
     "	COMPREPLY=()\n"
     "	_childhurdctl_verb\n"
     "	for ((i = 1; i < COMP_CWORD; i++)); do\n"
@@ -137,7 +165,7 @@ static const char bash_tail[] =
     "			n=$((n + 1))\n"
     "		else\n"
     "			mapfile -t found < <(compgen -W \"$verbs\" -- \"$word\")\n"
-    "			[[ \" $verbs \" == *\" $word \"* ]] && found=(\"$word\")\n"
+    "			[[ \" $verbs $aliases \" == *\" $word \"* ]] && found=(\"$word\")\n"
     "			[[ ${#found[@]} == 1 ]] || return 0\n"
     "			verb=${found[0]}\n"
     "			_childhurdctl_verb\n"
@@ -155,10 +183,9 @@ static const char bash_tail[] =
     "	fi\n"
     "	case ${wants%'*'} in\n"
     "	verb) candidates=$verbs ;;\n"
-    "	state) candidates=$states ;;\n"
-    "	guest) candidates=$(\"$program\" \"${places[@]}\" --names 2>/dev/null) ;;\n"
-    "	action) candidates='" ACTIONS "' ;;\n"
-    "	task) candidates='" CTL_NODE_TASKS "' ;;\n"
+    "	guest) candidates=$(\"$program\" \"${places[@]}\" --names 2>/dev/null) ;;\n";
+
+static const char bash_tail[] =
     "	image)\n"
     "		candidates=$(\"$program\" image names 2>/dev/null)\n"
     "		mapfile -t COMPREPLY < <(compgen -W \"$candidates\" -- \"$cur\"; compgen -f -- "
@@ -181,7 +208,8 @@ static const char bash_tail[] =
     "		;;\n"
     "	*) return 0 ;;\n"
     "	esac\n"
-    "	mapfile -t COMPREPLY < <(compgen -W \"$candidates\" -- \"$cur\")\n"
+    "	mapfile -t COMPREPLY < <(compgen -P \"$prefix\" -W \"$candidates\" -- "
+    "\"${cur#\"$prefix\"}\")\n"
     "}\n"
     "\n"
     "complete -F _childhurdctl childhurdctl\n";
@@ -192,15 +220,22 @@ bash_verb(const struct ctl_table_of_verbs *table, const struct ctl_verb *verb)
 	g_autofree char *options = option_words(table, verb, FALSE),
 			*values = option_words(table, verb, TRUE),
 			*kinds = verb ? argument_kinds(verb) : g_strdup("verb");
-	printf("\t%s) options='%s' values='%s' kinds='%s' ;;\n", verb ? verb->name : "''", options,
-	       values, kinds);
+	g_autofree char *names = verb ? all_names(table, verb, "|") : g_strdup("''");
+	printf("\t%s) options='%s' values='%s' kinds='%s' ;;\n", names, options, values, kinds);
 }
 
 static void
 print_bash(const struct ctl_table_of_verbs *table)
 {
-	g_autofree char *verbs = verb_words(table), *states = state_words();
-	printf("%s\tlocal verbs='%s'\n\tlocal states='%s'\n", bash_head, verbs, states);
+	g_autofree char *verbs = verb_words(table), *aliases = all_names(table, NULL, " ");
+	printf("%s\tlocal verbs='%s' aliases='%s'\n%s", bash_head, verbs, aliases, bash_middle);
+	for (gsize i = 0; i < G_N_ELEMENTS(choices); i++) {
+		g_autofree char *words = choice_words(i);
+		/* What stands before the last comma stays. */
+		gboolean several = !strcmp(choices[i].kind, "filter");
+		printf("\t%s) candidates='%s'%s ;;\n", choices[i].kind, words,
+		       several ? " prefix=${cur%\"${cur##*,}\"}" : "");
+	}
 	fputs(bash_tail, stdout);
 	puts("\n# What may follow $verb; $verb is empty as long as there is none.\n"
 	     "_childhurdctl_verb()\n{\n\tcase $verb in");
@@ -218,12 +253,16 @@ zsh_action(const char *kind)
 {
 	static const char *const actions[][2] = {{"guest", "_childhurdctl_guests"},
 						 {"file", "_files"},
-						 {"state", "_childhurdctl_states"},
+						 {"state", "_childhurdctl_state"},
+						 {"filter", "_childhurdctl_filter"},
+						 {"format", "_childhurdctl_format"},
+						 {"key", "_childhurdctl_key"},
+						 {"shell", "_childhurdctl_shell"},
 						 {"verb", "_childhurdctl_verbs"},
-						 {"action", "_childhurdctl_actions"},
+						 {"action", "_childhurdctl_action"},
 						 {"image", "_childhurdctl_images"},
 						 {"command", "_command_names -e"},
-						 {"task", "_childhurdctl_tasks"},
+						 {"task", "_childhurdctl_task"},
 						 {"host", "_hosts"}};
 	for (gsize i = 0; i < G_N_ELEMENTS(actions); i++)
 		if (g_str_has_prefix(kind, actions[i][0]))
@@ -236,6 +275,8 @@ zsh_options(const struct ctl_table_of_verbs *table, const struct ctl_verb *verb)
 {
 	g_autoptr(GArray) entries = table->options(verb);
 	printf(" \\\n" INDENT "'(-h --help)'{-h,--help}'[Show help options]'");
+	if (!verb)
+		printf(" \\\n" INDENT "'--version[Show the version]'");
 	for (guint i = 0; i < entries->len; i++) {
 		const GOptionEntry *entry = &g_array_index(entries, GOptionEntry, i);
 		g_autofree char *text = g_strdup_printf("[%s]", entry->description);
@@ -263,7 +304,8 @@ zsh_verb(const struct ctl_table_of_verbs *table, const struct ctl_verb *verb)
 	g_autofree char *kinds = argument_kinds(verb);
 	g_auto(GStrv) words = g_strsplit(kinds, " ", -1);
 	gboolean command = strstr(kinds, "command") != NULL;
-	printf("\t%s)\n\t\t_arguments %s:", verb->name, command ? "-A '-*' " : "");
+	g_autofree char *names = all_names(table, verb, "|");
+	printf("\t%s)\n\t\t_arguments %s:", names, command ? "-A '-*' " : "");
 	zsh_options(table, verb);
 	for (guint i = 0; words[i]; i++)
 		printf(" \\\n" INDENT "'%s:%.*s:%s'", strchr(words[i], '*') ? "*" : "",
@@ -273,7 +315,7 @@ zsh_verb(const struct ctl_table_of_verbs *table, const struct ctl_verb *verb)
 
 static const char zsh_head[] =
     "#compdef childhurdctl\n"
-    "# zsh completion for childhurdctl(1), made by childhurdctl --completion zsh\n"
+    "# zsh completion for childhurdctl(1), made by childhurdctl completion zsh\n"
     "\n"
     "_childhurdctl_guests() {\n"
     "	local -a names\n"
@@ -282,22 +324,13 @@ static const char zsh_head[] =
     "	compadd -a names\n"
     "}\n"
     "\n"
-    "_childhurdctl_actions() {\n"
-    "	compadd " ACTIONS "\n"
-    "}\n"
-    "\n"
-    "_childhurdctl_tasks() {\n"
-    "	compadd " CTL_NODE_TASKS "\n"
-    "}\n"
-    "\n"
     "_childhurdctl_images() {\n"
     "	local -a names\n"
     "	names=(${(f)\"$($program image names 2>/dev/null)\"})\n"
     "	compadd -a names\n"
     "	_files\n"
     "}\n"
-    "\n"
-    "_childhurdctl_states() {\n";
+    "\n";
 
 static const char zsh_middle[] =
     "\t)\n"
@@ -313,9 +346,15 @@ static const char zsh_middle[] =
 static void
 print_zsh(const struct ctl_table_of_verbs *table)
 {
-	g_autofree char *verbs = verb_words(table), *states = state_words();
-	printf("%s\tcompadd %s\n}\n\n_childhurdctl_verbs() {\n\tlocal -a verbs=(\n", zsh_head,
-	       states);
+	g_autofree char *verbs = verb_words(table);
+	fputs(zsh_head, stdout);
+	for (gsize i = 0; i < G_N_ELEMENTS(choices); i++) {
+		g_autofree char *words = choice_words(i);
+		gboolean several = !strcmp(choices[i].kind, "filter");
+		printf("_childhurdctl_%s() {\n\t%s %s\n}\n\n", choices[i].kind,
+		       several ? "_sequence compadd -" : "compadd", words);
+	}
+	puts("_childhurdctl_verbs() {\n\tlocal -a verbs=(");
 	for (gsize i = 0; i < table->n; i++) {
 		g_autofree char *text =
 		    g_strdup_printf("%s:%s", table->verbs[i].name, table->verbs[i].help);
@@ -331,7 +370,7 @@ print_zsh(const struct ctl_table_of_verbs *table)
 	       "	host=${(Q)opt_args[-H]:-${(Q)opt_args[--host]}}\n"
 	       "	found=(%s)\n"
 	       "	verb=${found[(r)$line[1]]:-${(M)found:#$line[1]*}}\n"
-	       "	case $verb in\n",
+	       "	case ${verb:-$line[1]} in\n",
 	       verbs);
 	for (gsize i = 0; i < table->n; i++)
 		zsh_verb(table, &table->verbs[i]);
@@ -341,7 +380,7 @@ print_zsh(const struct ctl_table_of_verbs *table)
 /* --- fish --- */
 
 static const char fish_head[] =
-    "# fish completion for childhurdctl(1), made by childhurdctl --completion fish\n"
+    "# fish completion for childhurdctl(1), made by childhurdctl completion fish\n"
     "\n"
     "# Prints the full verb before the cursor, and the number of its arguments so far.\n"
     "function __childhurdctl_verb\n"
@@ -359,10 +398,11 @@ static const char fish_head[] =
     "            set n (math $n + 1)\n"
     "        else\n";
 
-static const char fish_middle[] = "            contains -- $word $verbs; and set verb $word\n"
-				  "            or set verb (string match -- \"$word*\" $verbs)\n"
-				  "            test (count $verb) = 1; or set verb '?'\n"
-				  "            switch $verb\n";
+static const char fish_middle[] =
+    "            contains -- $word $verbs $aliases; and set verb $word\n"
+    "            or set verb (string match -- \"$word*\" $verbs)\n"
+    "            test (count $verb) = 1; or set verb '?'\n"
+    "            switch $verb\n";
 
 static const char fish_tail[] =
     "            end\n"
@@ -393,6 +433,12 @@ static const char fish_tail[] =
     "    $words[1] $places --names 2>/dev/null\n"
     "end\n"
     "\n"
+    "# The words of a list with commas between them: those before the last comma stay.\n"
+    "function __childhurdctl_filter\n"
+    "    set -l now (string replace -r '^--[a-z]+=' '' -- (commandline -ct))\n"
+    "    printf '%s\\n' (string replace -r '[^,]*$' '' -- \"$now\")$argv\n"
+    "end\n"
+    "\n"
     "function __childhurdctl_images\n"
     "    set -l words (commandline -opc)\n"
     "    $words[1] image names 2>/dev/null\n"
@@ -406,10 +452,6 @@ fish_words(const struct ctl_table_of_verbs *table, const char *kind)
 {
 	if (g_str_has_prefix(kind, "guest"))
 		return g_strdup("(__childhurdctl_guests)");
-	if (g_str_has_prefix(kind, "action"))
-		return g_strdup(ACTIONS);
-	if (g_str_has_prefix(kind, "task"))
-		return g_strdup(CTL_NODE_TASKS);
 	if (g_str_has_prefix(kind, "image"))
 		return g_strdup("(__childhurdctl_images)");
 	if (g_str_has_prefix(kind, "command"))
@@ -418,7 +460,14 @@ fish_words(const struct ctl_table_of_verbs *table, const char *kind)
 		return g_strdup("(__fish_print_hostnames)");
 	if (g_str_has_prefix(kind, "verb"))
 		return verb_words(table);
-	return g_str_has_prefix(kind, "state") ? state_words() : NULL;
+	for (gsize i = 0; i < G_N_ELEMENTS(choices); i++)
+		if (g_str_has_prefix(kind, choices[i].kind)) {
+			g_autofree char *words = choice_words(i);
+			return !strcmp(choices[i].kind, "filter")
+				   ? g_strdup_printf("(__childhurdctl_filter %s)", words)
+				   : g_strdup(words);
+		}
+	return NULL;
 }
 
 /* Complete the arguments number `from` to `to` of the verb with words of that kind. */
@@ -443,6 +492,10 @@ fish_options(const struct ctl_table_of_verbs *table, const struct ctl_verb *verb
 	printf("complete -c childhurdctl -n '__childhurdctl_at %s 0 %u' -s h -l help -d 'Show help "
 	       "options'\n",
 	       name, most);
+	if (!verb)
+		printf("complete -c childhurdctl -n '__childhurdctl_at %s 0 %u' -l version -d "
+		       "'Show the version'\n",
+		       name, most);
 	for (guint i = 0; i < entries->len; i++) {
 		const GOptionEntry *entry = &g_array_index(entries, GOptionEntry, i);
 		g_autofree char *description = quoted(entry->description, "\\", "\\'");
@@ -476,11 +529,16 @@ static void
 print_fish(const struct ctl_table_of_verbs *table)
 {
 	g_autofree char *verbs = verb_words(table);
-	printf("%s            set -l verbs %s\n%s", fish_head, verbs, fish_middle);
+	g_autofree char *aliases = all_names(table, NULL, " ");
+	printf("%s            set -l verbs %s\n            set -l aliases %s\n%s", fish_head, verbs,
+	       aliases, fish_middle);
 	for (gsize i = 0; i < table->n; i++) {
 		g_autofree char *values = option_words(table, &table->verbs[i], TRUE);
-		printf("                case %s\n                    set values '%s'\n",
-		       table->verbs[i].name, values);
+		const struct ctl_verb *verb = &table->verbs[i];
+		g_autofree char *names = all_names(table, verb, " ");
+		printf("                case %s\n                    set verb %s\n"
+		       "                    set values '%s'\n",
+		       names, verb->name, values);
 	}
 	fputs(fish_tail, stdout);
 	fish_options(table, NULL);
@@ -491,17 +549,12 @@ print_fish(const struct ctl_table_of_verbs *table)
 int
 ctl_completion(const char *shell, const struct ctl_table_of_verbs *table, GError **error)
 {
-	if (!strcmp(shell, "bash"))
-		print_bash(table);
-	else if (!strcmp(shell, "zsh"))
-		print_zsh(table);
-	else if (!strcmp(shell, "fish"))
-		print_fish(table);
-	else {
-		g_set_error(error, CTL_ERROR, CTL_USAGE,
-			    "--completion %s: not one of bash, zsh, fish", shell);
+	static void (*const print[])(const struct ctl_table_of_verbs *table) = {
+	    print_bash, print_zsh, print_fish}; /* in the order of shells */
+	int number = ctl_choice("completion", shell, shells, error);
+	if (number < 0)
 		return CTL_USAGE;
-	}
+	print[number](table);
 	return CTL_DONE;
 }
 

@@ -59,6 +59,9 @@ enum ctl_option {
 	CTL_OPTION_CONFIG = 1 << 15,
 	CTL_OPTION_READ_ONLY = 1 << 16,
 	CTL_OPTION_NODES = 1 << 18,
+	CTL_OPTION_OUTPUT = 1 << 27,
+	CTL_OPTION_SORT = 1 << 28,
+	CTL_OPTION_STATES = 1 << 29,
 	CTL_OPTION_YES = 1 << 20,
 	CTL_OPTION_DRY_RUN = 1 << 21,
 	CTL_OPTION_QUIET = 1 << 24,
@@ -79,6 +82,8 @@ struct ctl {
 	gboolean autostart; /* all guests that are configured with autostart */
 	gboolean nodes;	    /* those of all nodes, too */
 	gboolean read_only;
+	/* Of list, as they were given; NULL: they were not. */
+	char *output, *sort, *states;
 	int escape;	   /* the character */
 	double timeout;	   /* s; 0: none */
 	char *state;	   /* --for */
@@ -356,22 +361,36 @@ void ctl_progress_drop(struct ctl_progress *progress, const char *name);
 void ctl_progress_hide(struct ctl_progress *progress);
 void ctl_progress_free(struct ctl_progress *progress); /* hides it */
 
-/* --- completion.c: hidden options of childhurdctl --- */
+/* --- list.c --- */
+
+/* The values of --output and of --sort; NULL ends them. */
+extern const char *const ctl_formats[], *const ctl_sort_keys[];
+
+/* --- help.c --- */
 
 struct ctl_table_of_verbs {
 	const struct ctl_verb *verbs;
 	gsize n;
+	const char *const (*aliases)[2]; /* of verbs: other name, name */
+	gsize n_aliases;
 	/* The GOptionEntry array of verb; NULL: of the options before a verb. The caller unrefs. */
 	GArray *(*options)(const struct ctl_verb *verb);
 };
-/* --completion SHELL: print the completions for that shell. */
+/* Print all verbs, on one screen. */
+void ctl_print_help(const struct ctl_table_of_verbs *table);
+/* Print on stderr the few verbs to begin with. */
+void ctl_print_hint(const struct ctl_table_of_verbs *table);
+
+/* --- completion.c --- */
+
+/* Print the completions for shell, one of bash, zsh and fish. */
 int ctl_completion(const char *shell, const struct ctl_table_of_verbs *table, GError **error);
-/* --names: print the guests' names, a line each. */
+/* The hidden option --names: print the guests' names, a line each. */
 int ctl_print_names(struct ctl *ctl, GError **error);
 
 /* --- the verbs --- */
 
-int ctl_list(struct ctl *ctl, GError **error);	 /* guests.c */
+int ctl_list(struct ctl *ctl, GError **error);	 /* list.c */
 int ctl_top(struct ctl *ctl, GError **error);	 /* top.c */
 int ctl_status(struct ctl *ctl, GError **error); /* status.c */
 int ctl_start(struct ctl *ctl, GError **error);	 /* work.c */
@@ -396,6 +415,7 @@ int ctl_screenshot(struct ctl *ctl, GError **error);
 int ctl_reload(struct ctl *ctl, GError **error);
 int ctl_check(struct ctl *ctl, GError **error);
 int ctl_version(struct ctl *ctl, GError **error);
+void ctl_print_version(void); /* this program's */
 /* A program that was installed or built together with this one, in one of the places (folders
  * relative to this program's, ended by NULL), else in PATH. The caller frees; NULL: there is none.
  */

@@ -132,13 +132,28 @@ ctl_screenshot(struct ctl *ctl, GError **error)
 	return CTL_DONE;
 }
 
+void
+ctl_print_version(void)
+{
+	puts("childhurdctl " CHILDHURD_VERSION);
+}
+
 int
 ctl_version(struct ctl *ctl, GError **error)
 {
-	printf("childhurdctl %s\n", CHILDHURD_VERSION);
-	ctl_auto_message reply = ctl_call(ctl, "org.varlink.service.GetInfo", NULL, error);
-	if (!reply)
+	GError *why = NULL;
+	ctl_print_version();
+	ctl_auto_message reply = ctl_call(ctl, "org.varlink.service.GetInfo", NULL, &why);
+	/* Nobody has to start a daemon to see which program this is. Another host that cannot be
+	 * reached is an error: it was asked for. */
+	if (!reply && why->code == CTL_NO_DAEMON && !ctl->host) {
+		ctl_complain(why);
+		return CTL_DONE;
+	}
+	if (!reply) {
+		g_propagate_error(error, why);
 		return CTL_FAILED;
+	}
 	const char *product = ctl_text(reply->parameters, "product"),
 		   *version = ctl_text(reply->parameters, "version");
 	g_autofree char *text =

@@ -29,11 +29,7 @@ static gboolean
 add_of_node(struct ctl *ctl, const char *method, const char *node, const char *name,
 	    JsonArray *guests, GError **error)
 {
-	JsonObject *call = json_object_new();
-	json_object_set_string_member(call, "node", node);
-	json_object_set_string_member(call, "method", method);
-	json_object_set_object_member(call, "parameters", ctl_names(&name, name ? 1 : 0));
-	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.AskNode", call, error);
+	ctl_auto_message reply = ctl_ask_names(ctl, node, method, &name, name ? 1 : 0, error);
 	if (!reply)
 		return FALSE;
 	g_autoptr(GPtrArray) theirs =
@@ -74,7 +70,7 @@ ask_here(struct ctl *ctl, const char *method, const char *const *names, guint n,
 			g_ptr_array_add(here, (gpointer)names[i]);
 	if (n && !here->len)
 		return varlink_parse("{\"parameters\":{\"guests\":[]}}", NULL);
-	return ctl_call(ctl, method, ctl_names((const char *const *)here->pdata, here->len), error);
+	return ctl_ask_names(ctl, NULL, method, (const char *const *)here->pdata, here->len, error);
 }
 
 struct varlink_message *

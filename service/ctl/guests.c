@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* childhurdctl list, and the guests that the names on a command line match. */
+/* The guests that the names on a command line match. */
 #include "service/ctl/ctl.h"
 
 #include <string.h>
-
-/* --- names --- */
 
 /* Add the guests that argument (NULL: all) matches to names, unless they are in known, which has
  * the names as a set. */
@@ -69,8 +67,8 @@ is_one(const struct ctl *ctl, const GPtrArray *guests, GError **error)
 char *
 ctl_only_name(struct ctl *ctl, GError **error)
 {
-	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.List",
-					  ctl_names((const char *const *)ctl->arguments, 1), error);
+	ctl_auto_message reply = ctl_ask_names(ctl, NULL, "org.childhurd.List",
+					       (const char *const *)ctl->arguments, 1, error);
 	if (!reply)
 		return NULL;
 	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
@@ -78,43 +76,4 @@ ctl_only_name(struct ctl *ctl, GError **error)
 		return NULL;
 	const char *name = ctl_text(g_ptr_array_index(guests, 0), "name");
 	return g_strdup(name ? name : ctl->arguments[0]);
-}
-
-/* --- list --- */
-
-static void
-print_table(GPtrArray *guests)
-{
-	static const enum ctl_column columns[] = {
-	    CTL_COLUMN_NAME,   CTL_COLUMN_STATE,     CTL_COLUMN_SINCE,
-	    CTL_COLUMN_PORT,   CTL_COLUMN_PUBLISHED, CTL_COLUMN_BUILD,
-	    CTL_COLUMN_MEMORY, CTL_COLUMN_RESTARTS,  CTL_COLUMN_WHY};
-	g_autofree struct ctl_row *rows = g_new0(struct ctl_row, guests->len);
-	for (guint i = 0; i < guests->len; i++)
-		rows[i].guest = g_ptr_array_index(guests, i);
-	g_autoptr(GPtrArray) lines = ctl_table(columns, G_N_ELEMENTS(columns), rows, guests->len);
-	for (guint i = 0; i < lines->len; i++)
-		puts(g_ptr_array_index(lines, i));
-}
-
-int
-ctl_list(struct ctl *ctl, GError **error)
-{
-	int status = CTL_DONE;
-	ctl_auto_message reply =
-	    ctl_guests(ctl, "org.childhurd.List", (const char *const *)ctl->arguments,
-		       ctl->n_arguments, &status, error);
-	if (!reply)
-		return CTL_FAILED;
-	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
-	if (ctl->json)
-		ctl_print_json(reply);
-	else if (guests->len)
-		print_table(guests);
-	else
-		puts("no guest is configured; add a [guest NAME] to childhurd.ini (see "
-		     "childhurd.ini(5)) and reload");
-	if (!ctl->json)
-		ctl_say_unwritten(reply);
-	return status;
 }

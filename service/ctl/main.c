@@ -6,6 +6,7 @@
  * GOption parses twice: first the options before the verb, then the verb's own options, which may
  * stand before or after the names. So --help knows which verb it is asked about.
  */
+#include "config/base/similar.h"
 #include "config/base/streams.h"
 #include "service/ctl/ctl.h"
 
@@ -17,27 +18,30 @@
 #define MANY G_MAXUINT
 
 static int show_help(struct ctl *ctl, GError **error);
+static int show_completion(struct ctl *ctl, GError **error);
 
-/* In the order of the help. The options of ssh stand before NAME; all words after NAME belong to
- * the command. */
+/* In the order of the help, whose list has of each text what stands before the first comma, colon
+ * or semicolon: so all fit on a screen. The options of ssh stand before NAME; all words after NAME
+ * belong to the command. */
 static const struct ctl_verb verbs[] = {
-    {"list", "[NAME...]", "show all guests, a line each", CTL_OPTION_JSON | CTL_OPTION_NODES, 0,
-     MANY, ctl_list},
+    {"list", "[NAME...]", "show guests, a line each",
+     CTL_OPTION_JSON | CTL_OPTION_NODES | CTL_OPTION_OUTPUT | CTL_OPTION_SORT | CTL_OPTION_STATES,
+     0, MANY, ctl_list},
     {"status", "[NAME...]", "show guests in full, or all in short",
      CTL_OPTION_JSON | CTL_OPTION_NODES, 0, MANY, ctl_status},
-    {"top", "[NAME...]", "show all guests, each second, until q", 0, 0, MANY, ctl_top},
+    {"top", "[NAME...]", "watch guests, each second, until q", 0, 0, MANY, ctl_top},
     {"start", "NAME...|--all|--autostart", "start guests",
      CTL_OPTION_ALL | CTL_OPTION_AUTOSTART | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY,
      ctl_start},
-    {"stop", "NAME...|--all", "stop guests once no build runs",
+    {"stop", "NAME...|--all", "stop guests, once no build runs",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_stop},
-    {"restart", "NAME...|--all", "stop guests and start them again",
+    {"restart", "NAME...|--all", "restart guests, once no build runs",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW, 1, MANY, ctl_restart},
     {"reset", "NAME...|--all", "discard disks; restart running guests",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT | CTL_OPTION_NOW | CTL_OPTION_COLD |
 	 CTL_OPTION_YES,
      1, MANY, ctl_reset},
-    {"sleep", "NAME...|--all", "stop guests; a connection starts them",
+    {"sleep", "NAME...|--all", "put guests to sleep; a connection starts them",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_sleep},
     {"drain", "NAME...|--all", "give guests no new work",
      CTL_OPTION_ALL | CTL_OPTION_WAIT | CTL_OPTION_TIMEOUT, 1, MANY, ctl_drain},
@@ -47,28 +51,28 @@ static const struct ctl_verb verbs[] = {
      CTL_OPTION_ALL | CTL_OPTION_FOR | CTL_OPTION_TIMEOUT, 1, MANY, ctl_wait},
     {"ssh", "NAME [COMMAND...]", "log in as administrator, or run a command",
      CTL_OPTION_TERMINAL | CTL_THERE, 1, MANY, ctl_ssh},
-    {"console", "NAME", "type into a guest's console, until ^]",
-     CTL_OPTION_FORCE | CTL_OPTION_ESCAPE, 1, 1, ctl_console},
-    {"log", "NAME", "show the log of a guest's console", CTL_OPTION_FOLLOW | CTL_OPTION_LINES, 1, 1,
-     ctl_log},
+    {"console", "NAME", "use a guest's console, until ^]", CTL_OPTION_FORCE | CTL_OPTION_ESCAPE, 1,
+     1, ctl_console},
+    {"log", "NAME", "show a console's log", CTL_OPTION_FOLLOW | CTL_OPTION_LINES, 1, 1, ctl_log},
     {"events", "[NAME...]", "show what happened",
      CTL_OPTION_FOLLOW | CTL_OPTION_SINCE | CTL_OPTION_JSON, 0, MANY, ctl_events},
-    {"machines", "", "show the list of machines that Guix reads", CTL_OPTION_JSON, 0, 0,
+    {"machines", "", "show what is published, for Guix to read", CTL_OPTION_JSON, 0, 0,
      ctl_machines},
     {"metrics", "", "print metrics for Prometheus", 0, 0, 0, ctl_metrics},
     {"screenshot", "NAME [FILE.png]", "save a guest's screen; - for stdout", 0, 1, 2,
      ctl_screenshot},
-    {"image", "ACTION [IMAGE...]", "list, fetch, add, check, remove images",
+    {"image", "ACTION [IMAGE...]", "keep disk images: list, fetch, add, check, remove",
      CTL_OPTION_JSON | CTL_OPTION_SHA512 | CTL_OPTION_CONFIG | CTL_OPTION_TIMEOUT | CTL_THERE, 1,
      MANY, ctl_image},
     {"node", "TASK", "list nodes; invite: what they must know", CTL_OPTION_JSON, 1, 1, ctl_node},
     {"bridge", "", "pass the control socket on: stdin, stdout",
      CTL_OPTION_READ_ONLY | CTL_OPTION_TIMEOUT | CTL_THERE, 0, 0, ctl_bridge},
-    {"reload", "", "read and apply the configuration again", CTL_OPTION_DRY_RUN, 0, 0, ctl_reload},
-    {"check", "[FILE]", "check the host and the configuration", CTL_OPTION_QUIET | CTL_THERE, 0, 1,
+    {"reload", "", "apply the configuration, as it is now", CTL_OPTION_DRY_RUN, 0, 0, ctl_reload},
+    {"check", "[FILE]", "check host and configuration", CTL_OPTION_QUIET | CTL_THERE, 0, 1,
      ctl_check},
-    {"version", "", "show the versions of client and daemon", 0, 0, 0, ctl_version},
-    {"help", "[VERB]", "show this help, or that of a verb", 0, 0, 1, show_help},
+    {"completion", "SHELL", "print completions, for bash, zsh or fish", 0, 1, 1, show_completion},
+    {"version", "", "show versions, of client and daemon", 0, 0, 0, ctl_version},
+    {"help", "[VERB]", "show this, or all of a verb", 0, 0, 1, show_help},
 };
 
 static int usage_error(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -84,15 +88,53 @@ usage_error(GError **error, const char *format, ...)
 	return CTL_USAGE;
 }
 
+/* Names that other programs have taught. They stand for a verb only as a whole, so that they are in
+ * the way of no shortened one. */
+static const char *const aliases[][2] = {{"ls", "list"}, {"ps", "list"}, {"logs", "log"}};
+
+/* What other programs call it: only for "did you mean". */
+static const char *const foreign[][2] = {
+    {"get", "list"},	   {"show", "status"},	 {"info", "status"},   {"describe", "status"},
+    {"up", "start"},	   {"down", "stop"},	 {"shutdown", "stop"}, {"destroy", "stop --now"},
+    {"reboot", "restart"}, {"suspend", "sleep"}, {"cordon", "drain"},  {"uncordon", "undrain"},
+    {"shell", "ssh"},	   {"exec", "ssh"},	 {"login", "ssh"},     {"attach", "console"}};
+
+/* The second of the pair whose first is word; NULL: there is none. */
+static const char *
+other_name(const char *const (*pairs)[2], gsize n, const char *word)
+{
+	for (gsize i = 0; i < n; i++)
+		if (!strcmp(pairs[i][0], word))
+			return pairs[i][1];
+	return NULL;
+}
+
+static void
+no_such_verb(const char *name, GError **error)
+{
+	struct similar near = similar_to(name);
+	for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
+		similar_offer(&near, verbs[i].name);
+	const char *known = other_name(foreign, G_N_ELEMENTS(foreign), name);
+	const char *meant = known ? known : near.best;
+	if (meant)
+		usage_error(error,
+			    "there is no verb \"%s\"; did you mean %s? childhurdctl help shows all",
+			    name, meant);
+	else
+		usage_error(error, "there is no verb \"%s\"; see childhurdctl --help", name);
+}
+
 /* The verb of that name, or the only one that begins with name. */
 static const struct ctl_verb *
 find_verb(const char *name, GError **error)
 {
 	const struct ctl_verb *found = NULL;
+	const char *alias = other_name(aliases, G_N_ELEMENTS(aliases), name);
 	g_autoptr(GString) candidates = g_string_new(NULL);
 	guint n = 0;
 	for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++) {
-		if (!strcmp(verbs[i].name, name))
+		if (!strcmp(verbs[i].name, alias ? alias : name))
 			return &verbs[i];
 		if (!*name || !g_str_has_prefix(verbs[i].name, name))
 			continue;
@@ -104,23 +146,8 @@ find_verb(const char *name, GError **error)
 	if (n)
 		usage_error(error, "%s may be %s", name, candidates->str);
 	else
-		usage_error(error, "there is no verb \"%s\"; see childhurdctl --help", name);
+		no_such_verb(name, error);
 	return NULL;
-}
-
-static char *
-verbs_help(void)
-{
-	g_autoptr(GString) text = g_string_new("Verbs:\n");
-	for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
-		g_string_append_printf(text, "  %-10s %-25s %s\n", verbs[i].name,
-				       verbs[i].arguments, verbs[i].help);
-	g_string_append(text,
-			"\nNAME may be a pattern, in quotes: 'childhurd*'. The first letters of a "
-			"verb are\nenough if no other verb begins with them. childhurdctl VERB "
-			"--help shows the\noptions of a verb.\n\nExit status: 0 done, 1 failed, 2 "
-			"usage, 3 no daemon, 4 timed out.\nSee childhurdctl(1).");
-	return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
 /* --- options --- */
@@ -128,8 +155,7 @@ verbs_help(void)
 struct parsed {
 	char *timeout, *since, *escape;
 	char *lines;
-	char *completion; /* a shell; NULL: no completions are asked for */
-	gboolean names;
+	gboolean names, help, version; /* before a verb */
 };
 
 static GArray *
@@ -155,7 +181,7 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	      "Discard the warm state too, so that they boot", NULL}},
 	    {CTL_OPTION_FOR,
 	     {"for", 0, 0, G_OPTION_ARG_STRING, &ctl->state,
-	      "Wait for this state instead of ready: stopped, drained, ...", "STATE"}},
+	      "Another state than ready: stopped, drained, ...", "STATE"}},
 	    {CTL_OPTION_YES,
 	     {"yes", 'y', 0, G_OPTION_ARG_NONE, &ctl->yes,
 	      "Do not ask before what is on a persistent disk is lost", NULL}},
@@ -172,7 +198,7 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	     {"lines", 'n', 0, G_OPTION_ARG_STRING, &parsed->lines, "Only the last N lines", "N"}},
 	    {CTL_OPTION_SINCE,
 	     {"since", 0, 0, G_OPTION_ARG_STRING, &parsed->since,
-	      "Only from then on: 10min (ago), 12:30, 2026-11-29, or an event's number", "TIME"}},
+	      "From then on: 10min (ago), 12:30, 2026-11-29", "TIME"}},
 	    {CTL_OPTION_TERMINAL,
 	     {"tty", 't', 0, G_OPTION_ARG_NONE, &ctl->terminal,
 	      "A terminal for the command, as with ssh -t", NULL}},
@@ -184,9 +210,18 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 	      "The digest that the file to fetch or add must have", "DIGEST"}},
 	    {CTL_OPTION_CONFIG,
 	     {"config", 0, 0, G_OPTION_ARG_FILENAME, &ctl->config,
-	      "The daemon's configuration, if it is not the default one", "FILE"}},
+	      "The daemon's configuration, if not the default", "FILE"}},
 	    {CTL_OPTION_NODES,
 	     {"nodes", 0, 0, G_OPTION_ARG_NONE, &ctl->nodes, "The guests of all nodes, too", NULL}},
+	    {CTL_OPTION_OUTPUT,
+	     {"output", 'o', 0, G_OPTION_ARG_STRING, &ctl->output,
+	      "wide (all columns), name (only names) or json", "FORMAT"}},
+	    {CTL_OPTION_SORT,
+	     {"sort", 0, 0, G_OPTION_ARG_STRING, &ctl->sort,
+	      "name, state, since, builds, memory, restarts", "KEY"}},
+	    {CTL_OPTION_STATES,
+	     {"state", 0, 0, G_OPTION_ARG_STRING, &ctl->states,
+	      "Only guests in this state, or one of these", "STATE[,STATE]"}},
 	    {CTL_OPTION_READ_ONLY,
 	     {"read-only", 0, 0, G_OPTION_ARG_NONE, &ctl->read_only,
 	      "Refuse everything that changes something", NULL}},
@@ -212,27 +247,47 @@ option_entries(struct ctl *ctl, struct parsed *parsed, guint allowed)
 static GOptionContext *
 context_new(struct ctl *ctl, const struct ctl_verb *verb, struct parsed *parsed)
 {
-	const GOptionEntry hidden[] = {
-	    {"completion", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &parsed->completion, "",
-	     "SHELL"},
+	const GOptionEntry before[] = {
+	    {"help", 'h', 0, G_OPTION_ARG_NONE, &parsed->help, "", NULL},
+	    {"version", 0, 0, G_OPTION_ARG_NONE, &parsed->version, "", NULL},
 	    {"names", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &parsed->names, "", NULL},
 	    {0}};
-	GOptionContext *context = g_option_context_new(verb ? verb->arguments : "VERB [NAME...]");
+	GOptionContext *context = g_option_context_new(verb ? verb->arguments : NULL);
 	g_autoptr(GArray) entries = option_entries(ctl, parsed, verb ? verb->options : 0);
-	g_autofree char *help = NULL;
 	g_autofree char *program =
 	    verb ? g_strdup_printf("childhurdctl %s", verb->name) : g_strdup("childhurdctl");
 	g_set_prgname(program);
-	if (verb)
-		help = g_strdup_printf("%c%s.", g_ascii_toupper(verb->help[0]), verb->help + 1);
-	else
-		help = verbs_help();
-	g_option_context_set_summary(context, help);
 	g_option_context_add_main_entries(context, (const GOptionEntry *)entries->data, NULL);
-	if (!verb)
-		g_option_context_add_main_entries(context, hidden, NULL);
+	if (verb) {
+		g_autofree char *help =
+		    g_strdup_printf("%c%s.", g_ascii_toupper(verb->help[0]), verb->help + 1);
+		g_option_context_set_summary(context, help);
+	} else {
+		g_option_context_set_help_enabled(context, FALSE); /* ours fits on a screen */
+		g_option_context_add_main_entries(context, before, NULL);
+	}
 	g_option_context_set_strict_posix(context, !verb || verb->run == ctl_ssh);
 	return context;
+}
+
+/* The end of the error for an option that does not exist, such as "--sate=ready": the one that is
+ * meant. The caller frees. */
+static char *
+meant_option(const struct ctl_verb *verb, const char *option)
+{
+	struct ctl nobody = {0};
+	struct parsed nothing = {0};
+	g_autofree char *name = g_strndup(option + 2, strcspn(option + 2, "="));
+	/* Before a verb, any verb's may be meant, which stand behind it. */
+	g_autoptr(GArray) entries = option_entries(&nobody, &nothing, verb ? verb->options : ~0u);
+	struct similar near = similar_to(name);
+	for (guint i = 0; i < entries->len; i++)
+		similar_offer(&near, g_array_index(entries, GOptionEntry, i).long_name);
+	if (!near.best)
+		return g_strdup("");
+	if (!verb && !strcmp(near.best, name))
+		return g_strdup_printf("; --%s belongs behind the verb", near.best);
+	return g_strdup_printf("; did you mean --%s?", near.best);
 }
 
 /* Parse the options of verb (NULL: those before a verb), and remove them from argv. */
@@ -242,24 +297,16 @@ parse_options(struct ctl *ctl, const struct ctl_verb *verb, struct parsed *parse
 {
 	g_autoptr(GOptionContext) context = context_new(ctl, verb, parsed);
 	g_autoptr(GError) why = NULL;
+	g_autofree char *meant = NULL;
 	if (g_option_context_parse_strv(context, argv, &why))
 		return TRUE;
-	usage_error(error, "%s; see %s --help", why->message, g_get_prgname());
+	/* Of the message, which is translated, only the option itself is known. */
+	const char *option = strstr(why->message, "--");
+	if (option && g_error_matches(why, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION))
+		meant = meant_option(verb, option);
+	usage_error(error, "%s%s; see %s --help", why->message, meant ? meant : "",
+		    g_get_prgname());
 	return FALSE;
-}
-
-static int
-show_help(struct ctl *ctl, GError **error)
-{
-	struct ctl nobody = {0};
-	struct parsed nothing = {0};
-	const struct ctl_verb *verb = ctl->n_arguments ? find_verb(ctl->arguments[0], error) : NULL;
-	if (ctl->n_arguments && !verb)
-		return CTL_USAGE;
-	g_autoptr(GOptionContext) context = context_new(&nobody, verb, &nothing);
-	g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
-	fputs(help, stdout);
-	return CTL_DONE;
 }
 
 /* For completions, which only read the entries. */
@@ -269,6 +316,33 @@ options_of(const struct ctl_verb *verb)
 	static struct ctl nobody;
 	static struct parsed nothing;
 	return option_entries(&nobody, &nothing, verb ? verb->options : 0);
+}
+
+static const struct ctl_table_of_verbs table = {verbs, G_N_ELEMENTS(verbs), aliases,
+						G_N_ELEMENTS(aliases), options_of};
+
+static int
+show_help(struct ctl *ctl, GError **error)
+{
+	struct ctl nobody = {0};
+	struct parsed nothing = {0};
+	const struct ctl_verb *verb = ctl->n_arguments ? find_verb(ctl->arguments[0], error) : NULL;
+	if (ctl->n_arguments && !verb)
+		return CTL_USAGE;
+	if (!verb) {
+		ctl_print_help(&table);
+		return CTL_DONE;
+	}
+	g_autoptr(GOptionContext) context = context_new(&nobody, verb, &nothing);
+	g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
+	fputs(help, stdout);
+	return CTL_DONE;
+}
+
+static int
+show_completion(struct ctl *ctl, GError **error)
+{
+	return ctl_completion(ctl->arguments[0], &table, error);
 }
 
 /* A number from 0 to most. */
@@ -412,20 +486,33 @@ drop_first(char **argv)
 	memmove(argv, argv + 1, g_strv_length(argv + 1) * sizeof *argv + sizeof *argv);
 }
 
+/* What needs no verb. */
+static int
+run_without_verb(struct ctl *ctl, const struct parsed *parsed, GError **error)
+{
+	if (parsed->names) {
+		if (!ctl->socket)
+			ctl_find_socket(ctl);
+		return ctl_print_names(ctl, error);
+	}
+	if (parsed->help)
+		ctl_print_help(&table);
+	else if (parsed->version)
+		ctl_print_version();
+	else {
+		ctl_print_hint(&table);
+		return CTL_USAGE;
+	}
+	return CTL_DONE;
+}
+
 static int
 run(struct ctl *ctl, struct parsed *parsed, char ***argv, GError **error)
 {
-	const struct ctl_table_of_verbs table = {verbs, G_N_ELEMENTS(verbs), options_of};
 	if (!parse_options(ctl, NULL, parsed, argv, error))
 		return CTL_USAGE;
-	if (parsed->completion)
-		return ctl_completion(parsed->completion, &table, error);
-	if (parsed->names && !ctl->socket)
-		ctl_find_socket(ctl);
-	if (parsed->names)
-		return ctl_print_names(ctl, error);
-	if (!(*argv)[1])
-		return usage_error(error, "no verb; see childhurdctl --help");
+	if (parsed->help || parsed->version || parsed->names || !(*argv)[1])
+		return run_without_verb(ctl, parsed, error);
 	/* For the second parse the verb takes the place of the program's name. */
 	drop_first(*argv);
 	ctl->verb = find_verb((*argv)[0], error);
@@ -453,6 +540,9 @@ main(int argc, char **argv)
 	g_free(ctl.host);
 	g_free(ctl.socket);
 	g_free(ctl.state);
+	g_free(ctl.output);
+	g_free(ctl.sort);
+	g_free(ctl.states);
 	g_free(ctl.sha512);
 	g_free(ctl.config);
 	varlink_message_free(ctl.events);
@@ -460,7 +550,6 @@ main(int argc, char **argv)
 	g_free(parsed.timeout);
 	g_free(parsed.since);
 	g_free(parsed.escape);
-	g_free(parsed.completion);
 	g_free(parsed.lines);
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("childhurdctl: standard output");

@@ -274,11 +274,8 @@ ctl_wait(struct ctl *ctl, GError **error)
 	gint64 began = g_get_monotonic_time();
 	gint64 until =
 	    ctl->timeout > 0 ? began + (gint64)(MIN(ctl->timeout, 1e9) * G_USEC_PER_SEC) : -1;
-	if (!g_strv_contains(states_awaited, state)) {
-		g_autofree char *all = g_strjoinv(", ", (char **)states_awaited);
-		g_set_error(error, CTL_ERROR, CTL_USAGE, "--for %s; one of %s", state, all);
+	if (ctl_choice("--for", state, states_awaited, error) < 0)
 		return CTL_USAGE;
-	}
 	if (!ctl_await_daemon(ctl, until, error))
 		return CTL_NO_DAEMON;
 	g_autoptr(GPtrArray) names = ctl_expand(ctl, &status, error);

@@ -83,7 +83,7 @@ output."
 
 (define (answers? control)
   "Whether the daemon answers."
-  (zero? (run (append control '("version")) #:quiet? #t)))
+  (zero? (run (append control '("list")) #:quiet? #t)))
 
 
 ;;;

@@ -22,7 +22,7 @@ $d->start;
 my $source  = getcwd;
 my $dir     = $d->{dir};
 my $made    = "$Childhurd::BUILD/completions";
-my @verbs   = qw(list status top start stop restart reset sleep drain undrain wait ssh console log events machines metrics screenshot image node bridge reload check version help);
+my @verbs   = qw(list status top start stop restart reset sleep drain undrain wait ssh console log events machines metrics screenshot image node bridge reload check completion version help);
 my @guests  = qw(alpha beta1 beta2);
 my $control = "$d->{runtime}/control";
 $ENV{PATH}             = "$dir/bin:$Childhurd::BUILD:$ENV{PATH}";
@@ -62,7 +62,14 @@ my @offers = (
     ['node --',                          [qw(--help --host --json --socket)],                       'options of node'],
     ['image fetch debian-',              [qw(debian-amd64 debian-i386)],                      'images'],
     ['image add mine a',                 [qw(a.png)],                                         'files for an image'],
+    ['--',                           [qw(--help --host --socket --version)],              'options before a verb'],
     ['help sc',                      ['screenshot'],                                      "help's verbs"],
+    ['list -o ',                     [qw(wide name json)],                                'formats'],
+    ['list --sort s',                [qw(since state)],                                   'what to sort by'],
+    ['list --state dr',              [qw(drained draining)],                              'states to show'],
+    ['completion ',                  [qw(bash zsh fish)],                                 'shells'],
+    ['ls al',                        ['alpha'],                                           'after another name of list'],
+    ['logs --f',                     ['--follow'],                                        'options of another name of log'],
     ['ssh alpha unam',               ['uname'],                                           'commands'],
     ["--socket $dir/nobody list ",   [],                                                  'the socket that was said: nobody there'],
     ["--socket $control list al",    ['alpha'],                                           'the socket that was said'],
@@ -74,8 +81,10 @@ sub lines ($text) {
     return [sort keys %seen];
 }
 
+# Of several states with commas between them zsh adds the last one only, the others keep those before it.
 sub offers ($shell, $ask) {
-    for (@offers) {
+    my $before = $shell eq 'zsh' ? '' : 'ready,';
+    for (@offers, ['list --state ready,dr', [map { $before . $_ } qw(drained draining)], 'one state more']) {
         my ($line, $expected, $what) = @$_;
         is_deeply(lines($ask->("childhurdctl $line")), [sort @$expected], "$shell: $what: $line");
     }
@@ -172,6 +181,8 @@ $bash->type("childhurdctl stat\t al\t\n");
 $bash->expect(qr/alpha: stopped/, 'bash: a line that was completed does what it says');
 $bash->type("childhurdctl wait alpha --for=stoppe\t --timeout=1s && echo is''so\n");
 $bash->expect(qr/isso/, 'bash: --for=STATE is completed');
+$bash->type("childhurdctl ls --state=ready,stoppe\t -o na\t al\t && echo wasl''isted\n");
+$bash->expect(qr/alpha\r?\n.*waslisted/s, 'bash: --state=STATE,STATE is completed');
 $bash->type("exit\n");
 is($bash->end, 0, 'bash ends');
 

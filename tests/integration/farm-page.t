@@ -37,7 +37,7 @@ sub begin {
     my ($name) = @_;
     if (my $pid = delete $pid{$name}) { kill 'TERM', $pid; waitpid $pid, 0 }
     $pid{$name} = Childhurd::spawn_to("$dir/$name.log", sub { delete $ENV{NOTIFY_SOCKET} }, @{ $farm->host($name)->{wrap} }, "$Childhurd::BUILD/childhurdd");
-    Childhurd::limited(60, "childhurdd on $name", sub { run($name, 'childhurdctl version'); !$status });
+    Childhurd::limited(60, "childhurdd on $name", sub { run($name, 'childhurdctl list'); !$status });
 }
 
 # --- what the page begins with: each host has a daemon, and farm's root can log in on the others ---

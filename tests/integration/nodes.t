@@ -113,10 +113,12 @@ is($c->ssh('real/a', 'echo in the guest'), "in the guest\n", 'ssh NODE/NAME lead
 
 # --- what people see ---
 my $list = $c->ctl('node', 'list');
-like($list, qr/^NAME +STATE +SINCE +READY +BUILDS +VERSION +SKEW +WHY$/m, 'node list');
+like($list, qr/^NAME +STATE +FOR +READY +BUILDS +VERSION +SKEW +WHY$/m, 'node list');
 like($list, qr/^real +connected +\S+ +1 of 2 +0 +\d\S+ +[+-]0\.\d\ds$/m, '... of a daemon');
 like($list, qr/^fake +connected +\S+ +2 of 7 +2 +9\.9 /m, '... and of the other');
 is(JSON::PP::decode_json($c->ctl('node', 'list', '--json'))->{nodes}[0]{name}, 'real', 'node list --json');
+like($c->ctl('list', 'real/*', 'real/aa'), qr{^real/a +ready.*^childhurdctl: real/aa: there is no such guest; did you mean real/a[?]$}ms, 'a wrong name: the node\'s others are shown');
+is($c->{status}, 1, '... with exit status 1');
 my $metrics = $c->ctl('metrics');
 like($metrics, qr/^childhurd_node_$_$/m, "metrics: $_") for 'up\{node="real"\} 1', 'guests_ready\{node="fake"\} 2', 'builds\{node="fake"\} 2', 'clock_skew_seconds\{node="real"\} -?(?:0\.\d+|[\d.]+e-\d+)';
 like($c->ctl('machines'), qr{;; real/a\n.*;; fake/x\n}s, 'machines: those of all nodes');

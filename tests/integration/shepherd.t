@@ -226,7 +226,7 @@ is(system('chown', '-R', '65534:65534', $home), 0, 'a home of somebody');
 my @user = (qw(setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps +sys_chroot --ambient-caps +sys_chroot env),
     "HOME=$home", "XDG_CONFIG_HOME=$home/config", "XDG_STATE_HOME=$home/state", "XDG_RUNTIME_DIR=$home/run");
 $shepherd = $sid->begin_to("$dir/user-shepherd.log", @user, 'shepherd');
-ok($u->wait_until(60, 'the daemon answers', sub { $u->ctl('version'); $u->{status} == 0 }), 'a user\'s shepherd starts the daemon')
+ok($u->wait_until(60, 'the daemon answers', sub { $u->ctl('list'); $u->{status} == 0 }), 'a user\'s shepherd starts the daemon')
     or diag Childhurd::slurp("$dir/user-shepherd.log");
 $u->ctl('wait', '--all', '--for', 'ready', '--timeout', '5min');
 is($u->{status}, 0, '... and the guest: ready');

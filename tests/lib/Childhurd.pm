@@ -297,7 +297,7 @@ sub start {
     $self->{pid} = $self->spawn($self->{log}, @{ $self->{wrap} // [] }, $self->{program} // "$BUILD/childhurdd", '--config', $self->{file}, @options);
     $self->wait_until(60, 'the control socket answers', sub {
         die "childhurdd ended at once:\n" . $self->log if waitpid($self->{pid}, WNOHANG) == $self->{pid};
-        $self->ctl('version');
+        $self->ctl('list');
         $self->{status} == 0;
     });
     return $self;

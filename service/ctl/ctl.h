@@ -201,8 +201,6 @@ char *ctl_coloured(const char *state, const char *text);
 gboolean ctl_is_terminal(void); /* stdout */
 int ctl_width(void);		/* columns of the terminal; 0: stdout is none */
 int ctl_height(void);
-/* Columns of a terminal that text, valid UTF-8, takes: some characters take two, some none. */
-int ctl_text_width(const char *text);
 /* At most width columns of text; a longer text ends with "…". width 0: no limit. */
 char *ctl_cut(const char *text, int width);
 /* "90", "1.5min", "2h" in seconds; FALSE: text is not a time. */
@@ -279,9 +277,7 @@ enum ctl_column {
 	CTL_COLUMN_PORT,
 	CTL_COLUMN_PUBLISHED,
 	CTL_COLUMN_BUILD,
-	CTL_COLUMN_CPU,
 	CTL_COLUMN_MEMORY,
-	CTL_COLUMN_LOAD,
 	CTL_COLUMN_RESTARTS,
 	CTL_COLUMN_READY, /* of nodes, as are the next three */
 	CTL_COLUMN_BUILDS,
@@ -291,9 +287,7 @@ enum ctl_column {
 };
 /* The data of a line; borrowed. */
 struct ctl_row {
-	JsonObject *guest;   /* Guest, or Node */
-	JsonObject *details; /* Details, for CTL_COLUMN_LOAD; NULL: none */
-	double cpu;	     /* share of a core, for CTL_COLUMN_CPU; NAN: unknown */
+	JsonObject *guest; /* Guest, or Node */
 };
 /*
  * The heading and a line for each row, with the n wanted columns. Where that is wider than the

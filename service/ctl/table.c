@@ -77,19 +77,6 @@ restarts_cell(const struct ctl_row *row)
 	return number_cell(ctl_number(row->guest, "restarts", -1));
 }
 
-static char *
-cpu_cell(const struct ctl_row *row)
-{
-	return isnan(row->cpu) ? g_strdup("-") : g_strdup_printf("%.0f%%", row->cpu * 100);
-}
-
-static char *
-load_cell(const struct ctl_row *row)
-{
-	double load = row->details ? ctl_number(row->details, "load", NAN) : NAN;
-	return isnan(load) ? g_strdup("-") : g_strdup_printf("%.2f", load);
-}
-
 /* --- of nodes --- */
 
 static char *
@@ -140,9 +127,7 @@ static const struct {
     [CTL_COLUMN_PORT] = {"PORT", port_cell, TRUE},
     [CTL_COLUMN_PUBLISHED] = {"PUBLISHED", published_cell, FALSE},
     [CTL_COLUMN_BUILD] = {"BUILD", build_cell, TRUE},
-    [CTL_COLUMN_CPU] = {"CPU", cpu_cell, TRUE},
     [CTL_COLUMN_MEMORY] = {"MEMORY", memory_cell, TRUE},
-    [CTL_COLUMN_LOAD] = {"LOAD", load_cell, TRUE},
     [CTL_COLUMN_RESTARTS] = {"RESTARTS", restarts_cell, TRUE},
     [CTL_COLUMN_READY] = {"READY", ready_cell, TRUE},
     [CTL_COLUMN_BUILDS] = {"BUILDS", builds_cell, TRUE},
@@ -161,11 +146,10 @@ static const struct {
 	int last, name;
 } leaving[] = {
     {CTL_COLUMN_PORT, WHY_ROOM, 0},	      {CTL_COLUMN_MEMORY, WHY_ROOM, 0},
-    {CTL_COLUMN_RESTARTS, WHY_ROOM, 0},	      {CTL_COLUMN_LOAD, WHY_ROOM, 0},
-    {CTL_COLUMN_NAME, WHY_LEAST, NAME_ROOM},  {CTL_COLUMN_VERSION, WHY_LEAST, 0},
-    {CTL_COLUMN_SKEW, WHY_LEAST, 0},	      {CTL_COLUMN_PUBLISHED, WHY_LEAST, 0},
-    {CTL_COLUMN_BUILD, WHY_LEAST, 0},	      {CTL_COLUMN_BUILDS, WHY_LEAST, 0},
-    {CTL_COLUMN_CPU, WHY_LEAST, 0},	      {CTL_COLUMN_SINCE, WHY_LEAST, 0},
+    {CTL_COLUMN_RESTARTS, WHY_ROOM, 0},	      {CTL_COLUMN_NAME, WHY_LEAST, NAME_ROOM},
+    {CTL_COLUMN_VERSION, WHY_LEAST, 0},	      {CTL_COLUMN_SKEW, WHY_LEAST, 0},
+    {CTL_COLUMN_PUBLISHED, WHY_LEAST, 0},     {CTL_COLUMN_BUILD, WHY_LEAST, 0},
+    {CTL_COLUMN_BUILDS, WHY_LEAST, 0},	      {CTL_COLUMN_SINCE, WHY_LEAST, 0},
     {CTL_COLUMN_NAME, WHY_LEAST, NAME_LEAST},
 };
 
@@ -205,7 +189,7 @@ make_room(struct layout *layout)
 static char *
 cut_name(const char *name, int width)
 {
-	if (ctl_text_width(name) <= width)
+	if (ctl_cells(name) <= width)
 		return g_strdup(name);
 	int tail = (width - 1) / 2;
 	g_autofree char *head = ctl_cut(name, width - tail);
@@ -220,7 +204,7 @@ add_cell(GString *text, const struct layout *layout, guint i, const char *cell, 
 	enum ctl_column column = layout->wanted[i];
 	g_autofree char *fits =
 	    column == CTL_COLUMN_NAME ? cut_name(cell, layout->widths[i]) : g_strdup(cell);
-	int pad = MAX(layout->widths[i] - ctl_text_width(fits), 0);
+	int pad = MAX(layout->widths[i] - ctl_cells(fits), 0);
 	g_autofree char *shown =
 	    column == CTL_COLUMN_STATE && !heading ? ctl_coloured(fits, fits) : g_strdup(fits);
 	gboolean right = columns[column].right;
@@ -252,7 +236,7 @@ cells_of(const struct layout *layout, const struct ctl_row *row)
 		enum ctl_column column = layout->wanted[i];
 		cells[i] = row ? columns[column].cell(row) : g_strdup(columns[column].title);
 		g_strdelimit(cells[i], "\t", ' ');
-		layout->widths[i] = MAX(layout->widths[i], ctl_text_width(cells[i]));
+		layout->widths[i] = MAX(layout->widths[i], ctl_cells(cells[i]));
 	}
 	return cells;
 }

@@ -114,34 +114,10 @@ ctl_coloured(const char *state, const char *text)
 			       text);
 }
 
-/* Columns of a terminal that c takes. */
-static int
-width_of(gunichar c)
-{
-	if (c < 0x300) /* before the first that is not 1 */
-		return 1;
-	return g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
-}
-
-int
-ctl_text_width(const char *text)
-{
-	int width = 0;
-	for (; *text; text = g_utf8_next_char(text))
-		width += width_of(g_utf8_get_char(text));
-	return width;
-}
-
 char *
 ctl_cut(const char *text, int width)
 {
-	const char *end = text;
-	if (width <= 0 || ctl_text_width(text) <= width)
-		return g_strdup(text);
-	for (int left = width - 1 - width_of(g_utf8_get_char(end)); left >= 0;
-	     left -= width_of(g_utf8_get_char(end)))
-		end = g_utf8_next_char(end);
-	return g_strdup_printf("%.*s…", (int)(end - text), text);
+	return width > 0 ? ctl_fit(text, width) : g_strdup(text);
 }
 
 gboolean

@@ -182,6 +182,10 @@ check: all $(UNIT) $(TOOLS)
 check-releases: all
 	CHILDHURD_BUILD=$(CURDIR)/$(B) prove --verbose --timer --exec tests/run-one tests/releases
 
+# What can be asked of any Hurd, asked of an image: IMAGE=FILE, GUEST='KEY = VALUE; ...', LIMIT=30min.
+check-image: all
+	@CHILDHURD_BUILD=$(CURDIR)/$(B) tests/check-image '$(IMAGE)'
+
 check-unit: $(UNIT)
 	$(MAKE) check TESTS=tests/unit SANITIZE=$(SANITIZE)
 
@@ -305,6 +309,6 @@ clean:
 	rm -rf build
 
 help:
-	@echo "all check check-unit check-releases valgrind tests fuzz lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
+	@echo "all check check-unit check-image check-releases valgrind tests fuzz lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
 
-.PHONY: all man units completions tests check check-unit check-releases valgrind fuzz format lint install uninstall deb demo clean help FORCE
+.PHONY: all man units completions tests check check-unit check-image check-releases valgrind fuzz format lint install uninstall deb demo clean help FORCE

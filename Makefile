@@ -40,7 +40,7 @@ B        = build/sanitize
 endif
 
 CTL_PKGS    = glib-2.0 json-glib-1.0
-DAEMON_PKGS = $(CTL_PKGS) libvirt libvirt-qemu libssh libxml-2.0 libgcrypt libacl ext2fs e2p com_err
+DAEMON_PKGS = $(CTL_PKGS) libvirt libvirt-qemu libssh libxml-2.0 libgcrypt libacl ext2fs e2p com_err sqlite3
 IMAGE_PKGS  = $(CTL_PKGS) gio-2.0 libgcrypt libacl libcurl libarchive
 PKG_CFLAGS := $(shell pkg-config --cflags $(DAEMON_PKGS) $(IMAGE_PKGS))
 CTL_LIBS   := $(shell pkg-config --libs $(CTL_PKGS))

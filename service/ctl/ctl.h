@@ -65,6 +65,7 @@ enum ctl_option {
 	CTL_OPTION_YES = 1 << 20,
 	CTL_OPTION_DRY_RUN = 1 << 21,
 	CTL_OPTION_QUIET = 1 << 24,
+	CTL_OPTION_PERIOD = 1 << 25, /* --since and --until */
 	/* No option: with --host the verb runs on that host as a whole. */
 	CTL_THERE = 1 << 17,
 };
@@ -93,6 +94,7 @@ struct ctl {
 	gint64 since;	   /* an event's number; -1: not given */
 	double since_time; /* s since the epoch; 0: not given */
 	gboolean yes, dry_run, quiet;
+	char *from, *to; /* of a period; NULL: not given */
 	int fd; /* -1: not connected yet */
 	struct varlink_buffer input;
 	struct varlink_message *events; /* what status has asked for last; NULL: nothing */
@@ -400,6 +402,7 @@ int ctl_log(struct ctl *ctl, GError **error); /* follow.c */
 int ctl_events(struct ctl *ctl, GError **error);
 /* Print the last n events of a guest, which may be one of a node, with a label before the first. */
 void ctl_print_last_events(struct ctl *ctl, const char *name, guint n, const char *label);
+int ctl_history(struct ctl *ctl, GError **error); /* history.c */
 int ctl_console(struct ctl *ctl, GError **error); /* console.c */
 /* The character that text, such as "^]" or "~", stands for; -1: none. */
 int ctl_escape_character(const char *text);

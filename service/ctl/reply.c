@@ -113,6 +113,7 @@ static const struct {
      CTL_FAILED},
     {"org.childhurd.WaitFailed", "%n: %w", CTL_FAILED},
     {"org.childhurd.TimedOut", "timed out", CTL_TIMED_OUT},
+    {"org.childhurd.NoHistory", "%w", CTL_FAILED},
     {"org.childhurd.InviteFailed", "%w", CTL_FAILED},
     {"org.childhurd.PermissionDenied", "permission denied: %w", CTL_FAILED},
     {"org.childhurd.InvalidValue", "%p: %w", CTL_FAILED},

@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What happened, as rows. Several notes are one transaction: after a kill the file has all of them
+ * or none.
+ *
+ * A guest's states follow one another without a gap: a state ends the one before, and a daemon's
+ * first state of a guest is preceded by the state "unknown", from the moment in which the daemon
+ * before it wrote last.
+ */
+#include <string.h>
+
+#include "childhurdd/history/store_internal.h"
+
+#define UNKNOWN "unknown" /* the state while no daemon ran */
+
+/* --- what is bound --- */
+
+static void
+bind_text(sqlite3_stmt *statement, int i, const char *text)
+{
+	if (!text)
+		return; /* NULL */
+	g_autofree char *valid = g_utf8_make_valid(text, -1);
+	gsize n = strlen(valid);
+	if (n > STORE_TEXT_MAX) /* at the start of a character */
+		n = (gsize)(g_utf8_find_prev_char(valid, valid + STORE_TEXT_MAX + 1) - valid);
+	sqlite3_bind_text(statement, i, valid, (int)n, SQLITE_TRANSIENT);
+}
+
+static void
+bind_real(sqlite3_stmt *statement, int i, double value)
+{
+	if (value == value) /* else NAN: NULL */
+		sqlite3_bind_double(statement, i, value);
+}
+
+static void
+bind_whole(sqlite3_stmt *statement, int i, double value)
+{
+	if (value == value)
+		sqlite3_bind_int64(statement, i, (gint64)value);
+}
+
+/* Run a statement of integers alone. */
+static gboolean
+run(struct store *store, const char *sql, const gint64 *integers, guint n, GError **error)
+{
+	sqlite3_stmt *statement = store_statement(store, sql, integers, n, error);
+	return statement && store_step(store, statement, error);
+}
+
+/* The guest's id; 0: error. */
+static gint64
+guest_id(struct store *store, const char *name, GError **error)
+{
+	gint64 id = (gint64)(gintptr)g_hash_table_lookup(store->ids, name);
+	if (id)
+		return id;
+	sqlite3_stmt *insert = store_statement(
+	    store, "INSERT INTO guest (name) VALUES (?1) ON CONFLICT DO NOTHING", NULL, 0, error);
+	if (!insert)
+		return 0;
+	bind_text(insert, 1, name);
+	if (!store_step(store, insert, error))
+		return 0;
+	sqlite3_stmt *find =
+	    store_statement(store, "SELECT id FROM guest WHERE name = ?1", NULL, 0, error);
+	if (!find)
+		return 0;
+	bind_text(find, 1, name);
+	id = sqlite3_step(find) == SQLITE_ROW ? sqlite3_column_int64(find, 0) : 0;
+	sqlite3_reset(find);
+	if (id)
+		g_hash_table_insert(store->ids, g_strdup(name), (gpointer)(gintptr)id);
+	else
+		g_set_error(error, STORE_ERROR, STORE_ERROR_DAMAGED, "%s: has no guest %s",
+			    store->path, name);
+	return id;
+}
+
+/* --- sums for each day --- */
+
+static gboolean
+add_to_day(struct store *store, gint64 guest, gint64 day, const gint64 sums[4], GError **error)
+{
+	const gint64 values[] = {guest, day, sums[0], sums[1], sums[2], sums[3]};
+	return run(store,
+		   "INSERT INTO day (guest, day, wanted, up, builds, build_ms)"
+		   " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET"
+		   " wanted = wanted + excluded.wanted, up = up + excluded.up,"
+		   " builds = builds + excluded.builds, build_ms = build_ms + excluded.build_ms",
+		   values, G_N_ELEMENTS(values), error);
+}
+
+gboolean
+store_is_up(const char *state)
+{
+	static const char *const up[] = {"ready", "draining", "asleep", NULL};
+	return state && g_strv_contains(up, state);
+}
+
+/* A state from begin to end is over. Its parts, a day each. */
+static gboolean
+sum_up_state(struct store *store, gint64 guest, gint64 begin, gint64 end, gboolean up,
+	     GError **error)
+{
+	while (begin < end) {
+		gint64 day = begin / STORE_DAY, to = MIN(end, (day + 1) * STORE_DAY);
+		const gint64 sums[] = {(to - begin) / 1000, up ? (to - begin) / 1000 : 0, 0, 0};
+		if (!add_to_day(store, guest, day, sums, error))
+			return FALSE;
+		begin = to;
+	}
+	return TRUE;
+}
+
+/* --- states --- */
+
+struct last_state {
+	gint64 begin, end; /* end 0: it goes on */
+	gboolean wanted, up;
+	gboolean there;
+};
+
+static gboolean
+last_state(struct store *store, gint64 guest, struct last_state *last, GError **error)
+{
+	sqlite3_stmt *statement =
+	    store_statement(store,
+			    "SELECT begin, end, wanted, state FROM state WHERE guest = ?1"
+			    " ORDER BY begin DESC LIMIT 1",
+			    &guest, 1, error);
+	if (!statement)
+		return FALSE;
+	*last = (struct last_state){0};
+	if (sqlite3_step(statement) == SQLITE_ROW)
+		*last = (struct last_state){
+		    .begin = sqlite3_column_int64(statement, 0),
+		    .end = sqlite3_column_int64(statement, 1),
+		    .wanted = sqlite3_column_int(statement, 2) != 0,
+		    .up = store_is_up((const char *)sqlite3_column_text(statement, 3)),
+		    .there = TRUE};
+	return store_step(store, statement, error);
+}
+
+static gboolean
+end_state(struct store *store, gint64 guest, const struct last_state *last, gint64 end,
+	  GError **error)
+{
+	const gint64 values[] = {guest, last->begin, end};
+	return run(store, "UPDATE state SET end = ?3 WHERE guest = ?1 AND begin = ?2", values, 3,
+		   error) &&
+	       (!last->wanted || sum_up_state(store, guest, last->begin, end, last->up, error));
+}
+
+static gboolean
+begin_state(struct store *store, gint64 guest, gint64 begin, gint64 end, const char *state,
+	    gboolean wanted, gint64 event, GError **error)
+{
+	const gint64 values[] = {guest, begin};
+	sqlite3_stmt *statement =
+	    store_statement(store,
+			    "INSERT OR REPLACE INTO state (guest, begin, end, state, wanted, event)"
+			    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+			    values, 2, error);
+	if (!statement)
+		return FALSE;
+	if (end)
+		sqlite3_bind_int64(statement, 3, end);
+	bind_text(statement, 4, state);
+	sqlite3_bind_int(statement, 5, wanted);
+	if (event)
+		sqlite3_bind_int64(statement, 6, event);
+	return store_step(store, statement, error);
+}
+
+/* A daemon's first state of a guest: what was left open ended when the daemon before wrote last. */
+static gboolean
+begin_life(struct store *store, gint64 guest, struct last_state *last, gint64 now, GError **error)
+{
+	gint64 end = CLAMP(store->alive, last->begin, MAX(now, last->begin));
+	if (last->there && !last->end && !end_state(store, guest, last, end, error))
+		return FALSE;
+	gint64 from = last->end ? last->end : end;
+	if (last->there && from < now &&
+	    !begin_state(store, guest, from, now, UNKNOWN, FALSE, 0, error))
+		return FALSE;
+	*last = (struct last_state){.begin = from, .end = now, .there = last->there};
+	return TRUE;
+}
+
+static gboolean
+keep_state(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+{
+	struct last_state last;
+	gint64 now = note->time;
+	if (!last_state(store, guest, &last, error))
+		return FALSE;
+	if (!g_hash_table_contains(store->seen, note->guest)) {
+		if (!begin_life(store, guest, &last, now, error))
+			return FALSE;
+		g_hash_table_add(store->seen, g_strdup(note->guest));
+		g_ptr_array_add(store->fresh, g_strdup(note->guest));
+	}
+	if (last.there) /* a clock that was set back does not reach behind it */
+		now = MAX(now, last.begin);
+	if (last.there && !last.end && !end_state(store, guest, &last, now, error))
+		return FALSE;
+	return begin_state(store, guest, now, 0, note->state, note->wanted, note->number, error);
+}
+
+static gboolean
+keep_gone(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+{
+	struct last_state last;
+	if (!last_state(store, guest, &last, error))
+		return FALSE;
+	return !last.there || last.end ||
+	       end_state(store, guest, &last, MAX(note->time, last.begin), error);
+}
+
+/* --- boots --- */
+
+/* End those that are not over: at `end`, for the reason text. */
+static gboolean
+end_boots(struct store *store, gint64 guest, gint64 before, gint64 end, const char *text,
+	  GError **error)
+{
+	const gint64 values[] = {guest, end, before};
+	sqlite3_stmt *statement =
+	    store_statement(store,
+			    "UPDATE boot SET end = max(begin, ?2), ended = ?4"
+			    " WHERE guest = ?1 AND end IS NULL AND begin < ?3",
+			    values, 3, error);
+	if (!statement)
+		return FALSE;
+	bind_text(statement, 4, text);
+	return store_step(store, statement, error);
+}
+
+static gboolean
+keep_boot(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+{
+	const gint64 values[] = {guest, note->began};
+	/* one is left open that another daemon did not see end */
+	if (!end_boots(store, guest, note->began, CLAMP(store->alive, 0, note->began),
+		       "while no daemon ran", error))
+		return FALSE;
+	sqlite3_stmt *statement = store_statement(
+	    store,
+	    "INSERT INTO boot (guest, begin, how, phases, ready, ms) VALUES (?1, ?2, ?3, ?4, ?5, "
+	    "?6)"
+	    " ON CONFLICT DO UPDATE SET how = excluded.how, phases = excluded.phases,"
+	    " ready = excluded.ready, ms = excluded.ms",
+	    values, 2, error);
+	if (!statement)
+		return FALSE;
+	bind_text(statement, 3, note->how);
+	bind_text(statement, 4, note->phases ? note->phases : "");
+	if (note->ready) {
+		sqlite3_bind_int64(statement, 5, note->ready);
+		sqlite3_bind_int64(statement, 6, note->ms);
+	}
+	return store_step(store, statement, error);
+}
+
+static gboolean
+keep_ready(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+{
+	const gint64 values[] = {guest, note->time};
+	return run(store,
+		   "UPDATE boot SET ready = ?2, ms = max(?2 - begin, 0) / 1000"
+		   " WHERE guest = ?1 AND end IS NULL AND ready IS NULL",
+		   values, 2, error);
+}
+
+/* --- failures --- */
+
+/* Keep a picture; *id 0: there is none, or it is too large. The oldest make room. */
+static gboolean
+keep_picture(struct store *store, GBytes *png, gint64 *id, GError **error)
+{
+	gsize size = png ? g_bytes_get_size(png) : 0;
+	gint64 count, sum;
+	*id = 0;
+	if (!size || size > STORE_PICTURE_MAX)
+		return TRUE;
+	for (;;) {
+		if (!store_integer(store, "SELECT count(*) FROM picture", NULL, 0, 0, &count,
+				   error) ||
+		    !store_integer(store, "SELECT sum(size) FROM picture", NULL, 0, 0, &sum, error))
+			return FALSE;
+		if (!count || (count < STORE_PICTURES && sum + (gint64)size <= STORE_PICTURES_MAX))
+			break;
+		if (!run(store, "DELETE FROM picture WHERE id = (SELECT min(id) FROM picture)",
+			 NULL, 0, error))
+			return FALSE;
+	}
+	sqlite3_stmt *statement = store_statement(
+	    store, "INSERT INTO picture (size, png) VALUES (?1, ?2)", NULL, 0, error);
+	if (!statement)
+		return FALSE;
+	sqlite3_bind_int64(statement, 1, (gint64)size);
+	sqlite3_bind_blob(statement, 2, g_bytes_get_data(png, NULL), (int)size, SQLITE_TRANSIENT);
+	if (!store_step(store, statement, error))
+		return FALSE;
+	*id = sqlite3_last_insert_rowid(store->db);
+	return TRUE;
+}
+
+static gboolean
+keep_failure(struct store *store, gint64 guest, const struct history_note *note,
+	     store_picture_fn picture, GError **error)
+{
+	gint64 id;
+	g_autoptr(GBytes) png = note->picture && picture ? picture(note->picture, NULL) : NULL;
+	if (!keep_picture(store, png, &id, error))
+		return FALSE;
+	const gint64 values[] = {guest, note->time};
+	sqlite3_stmt *statement = store_statement(
+	    store,
+	    "INSERT OR REPLACE INTO failure (guest, time, phase, reason, text, picture)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	    values, 2, error);
+	if (!statement)
+		return FALSE;
+	bind_text(statement, 3, note->state ? note->state : "");
+	bind_text(statement, 4, note->reason ? note->reason : "");
+	bind_text(statement, 5, note->text ? note->text : "");
+	if (id)
+		sqlite3_bind_int64(statement, 6, id);
+	return store_step(store, statement, error);
+}
+
+/* --- builds --- */
+
+static gboolean
+end_build(struct store *store, gint64 guest, gint64 begin, gint64 slot, gint64 end, GError **error)
+{
+	const gint64 ms = MAX(0, end - begin) / 1000;
+	const gint64 row[] = {guest, begin, slot, MAX(begin, end)};
+	const gint64 boot[] = {guest, begin, ms};
+	const gint64 sums[] = {0, 0, 1, ms};
+	return run(store, "UPDATE build SET end = ?4 WHERE guest = ?1 AND begin = ?2 AND slot = ?3",
+		   row, 4, error) &&
+	       run(store,
+		   "UPDATE boot SET builds = builds + 1, build_ms = build_ms + ?3 WHERE guest = ?1"
+		   " AND begin = (SELECT max(begin) FROM boot WHERE guest = ?1 AND begin <= ?2)",
+		   boot, 3, error) &&
+	       add_to_day(store, guest, begin / STORE_DAY, sums, error);
+}
+
+/* A slot of less than 0: it has none here. */
+static gboolean
+begin_build(struct store *store, gint64 guest, gint64 begin, gint64 slot, GError **error)
+{
+	const gint64 values[] = {guest, begin, slot};
+	return run(store,
+		   "INSERT INTO build (guest, begin, slot) VALUES (?1, ?2, ?3)"
+		   " ON CONFLICT DO UPDATE SET end = NULL",
+		   values, 3, error);
+}
+
+/* The builds that are open, as (begin, slot) one after the other; the caller unrefs. */
+static GArray *
+open_builds(struct store *store, gint64 guest, GError **error)
+{
+	sqlite3_stmt *statement =
+	    store_statement(store, "SELECT begin, slot FROM build WHERE guest = ?1 AND end IS NULL",
+			    &guest, 1, error);
+	if (!statement)
+		return NULL;
+	GArray *builds = g_array_new(FALSE, FALSE, sizeof(gint64));
+	while (sqlite3_step(statement) == SQLITE_ROW)
+		for (int i = 0; i < 2; i++) {
+			gint64 value = sqlite3_column_int64(statement, i);
+			g_array_append_val(builds, value);
+		}
+	if (store_step(store, statement, error))
+		return builds;
+	g_array_unref(builds);
+	return NULL;
+}
+
+static gboolean
+keep_builds(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+{
+	g_autoptr(GArray) open = open_builds(store, guest, error);
+	guint64 begun = note->slots;
+	gint64 others = note->others;
+	if (!open)
+		return FALSE;
+	for (guint i = 0; i + 1 < open->len; i += 2) {
+		gint64 begin = g_array_index(open, gint64, i);
+		gint64 slot = g_array_index(open, gint64, i + 1);
+		if (slot < 0 && others > 0)
+			others--;
+		else if (slot >= 0 && note->slots >> (slot & 63) & 1)
+			begun &= ~(G_GUINT64_CONSTANT(1) << (slot & 63));
+		else if (!end_build(store, guest, begin, slot, note->time, error))
+			return FALSE;
+	}
+	for (gint64 slot = 0; begun; slot++, begun >>= 1)
+		if ((begun & 1) && !begin_build(store, guest, note->time, slot, error))
+			return FALSE;
+	for (gint64 i = 1; others-- > 0; i++)
+		if (!begin_build(store, guest, note->time, -i, error))
+			return FALSE;
+	return TRUE;
+}
+
+/* --- samples and restores --- */
+
+static gboolean
+keep_sample(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+{
+	const struct history_sample *sample = &note->sample;
+	const gint64 values[] = {guest, note->began, note->time};
+	sqlite3_stmt *statement = store_statement(
+	    store,
+	    "INSERT OR REPLACE INTO sample (guest, level, begin, end, n, probe_ms, load, disk_free,"
+	    " store_free, memory, cpu) VALUES (?1, 0, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9)",
+	    values, 3, error);
+	if (!statement)
+		return FALSE;
+	bind_real(statement, 4, sample->probe_ms);
+	bind_real(statement, 5, sample->load);
+	bind_whole(statement, 6, sample->disk_free);
+	bind_whole(statement, 7, sample->store_free);
+	bind_whole(statement, 8, sample->memory);
+	bind_real(statement, 9, sample->cpu);
+	return store_step(store, statement, error);
+}
+
+static gboolean
+keep_restore(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+{
+	const gint64 values[] = {guest, note->time, note->ms};
+	sqlite3_stmt *statement =
+	    store_statement(store,
+			    "INSERT OR REPLACE INTO restore (guest, time, ms, reason)"
+			    " VALUES (?1, ?2, ?3, ?4)",
+			    values, 3, error);
+	if (!statement)
+		return FALSE;
+	bind_text(statement, 4, note->text ? note->text : "");
+	return store_step(store, statement, error);
+}
+
+static gboolean
+keep_event(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+{
+	const gint64 values[] = {note->number, note->time};
+	sqlite3_stmt *statement =
+	    store_statement(store,
+			    "INSERT OR REPLACE INTO event (number, time, guest, state, text)"
+			    " VALUES (?1, ?2, ?3, ?4, ?5)",
+			    values, 2, error);
+	if (!statement)
+		return FALSE;
+	if (guest)
+		sqlite3_bind_int64(statement, 3, guest);
+	bind_text(statement, 4, note->state);
+	bind_text(statement, 5, note->text ? note->text : "");
+	return store_step(store, statement, error);
+}
+
+/* --- all --- */
+
+static gboolean
+keep(struct store *store, const struct history_note *note, store_picture_fn picture, GError **error)
+{
+	gint64 guest = note->guest ? guest_id(store, note->guest, error) : 0;
+	if (note->guest && !guest)
+		return FALSE;
+	switch (note->kind) {
+	case HISTORY_EVENT:
+		return keep_event(store, guest, note, error);
+	case HISTORY_STATE:
+		return keep_state(store, guest, note, error);
+	case HISTORY_BOOT:
+		return keep_boot(store, guest, note, error);
+	case HISTORY_READY:
+		return keep_ready(store, guest, note, error);
+	case HISTORY_ENDED:
+		return end_boots(store, guest, G_MAXINT64, note->time ? note->time : store->alive,
+				 note->text, error);
+	case HISTORY_FAILURE:
+		return keep_failure(store, guest, note, picture, error);
+	case HISTORY_BUILDS:
+		return keep_builds(store, guest, note, error);
+	case HISTORY_SAMPLE:
+		return keep_sample(store, guest, note, error);
+	case HISTORY_RESTORE:
+		return keep_restore(store, guest, note, error);
+	case HISTORY_GONE:
+		return keep_gone(store, guest, note, error);
+	case HISTORY_BEAT:
+		return TRUE;
+	}
+	return TRUE;
+}
+
+static gboolean
+keep_alive(struct store *store, gint64 time, GError **error)
+{
+	return run(store, "INSERT OR REPLACE INTO meta (name, value) VALUES ('alive', ?1)", &time,
+		   1, error);
+}
+
+/* Something of the transaction that failed may be known here and is not in the file. */
+static void
+undo(struct store *store)
+{
+	sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	g_hash_table_remove_all(store->ids);
+	for (guint i = 0; i < store->fresh->len; i++)
+		g_hash_table_remove(store->seen, g_ptr_array_index(store->fresh, i));
+}
+
+gboolean
+store_write(struct store *store, const GPtrArray *notes, store_picture_fn picture, guint *refused,
+	    GError **error)
+{
+	if (!notes->len)
+		return TRUE;
+	if (!store_run(store, "BEGIN IMMEDIATE", error))
+		return FALSE;
+	g_ptr_array_set_size(store->fresh, 0);
+	gboolean good = TRUE;
+	for (guint i = 0; good && i < notes->len; i++) {
+		g_autoptr(GError) why = NULL;
+		good = keep(store, g_ptr_array_index(notes, i), picture, &why);
+		if (!good && (sqlite3_errcode(store->db) & 0xff) == SQLITE_CONSTRAINT) {
+			good = TRUE;
+			++*refused;
+		} else if (!good) {
+			g_propagate_error(error, g_steal_pointer(&why));
+		}
+	}
+	const struct history_note *last = g_ptr_array_index(notes, notes->len - 1);
+	good = good && keep_alive(store, last->time, error) && store_run(store, "COMMIT", error);
+	if (!good)
+		undo(store);
+	return good;
+}

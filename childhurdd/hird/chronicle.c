@@ -509,7 +509,7 @@ chronicle_new(struct ev_loop *loop, const char *path, const struct roster *roste
 	struct chronicle *chronicle = g_new0(struct chronicle, 1);
 	const struct history_setup setup = {.loop = loop,
 					    .path = path,
-					    .bytes_max = STORE_BYTES_MAX,
+					    .bytes_max = LEDGER_BYTES_MAX,
 					    .picture = guest_folder_collect,
 					    .again = on_again,
 					    .data = chronicle,

@@ -393,7 +393,7 @@ history_init(struct hird *h)
 	h->chronicle = chronicle_new(h->host.loop, path, &h->roster);
 	h->readers = readers_new(h->host.loop, chronicle_history(h->chronicle));
 	if (h->config->history)
-		h->event_number = store_last_number(path);
+		h->event_number = ledger_last_number(path);
 	chronicle_keep(h->chronicle, h->config->history);
 }
 

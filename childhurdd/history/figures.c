@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "childhurdd/history/figures.h"
 
-#include "childhurdd/history/store.h"
+#include "childhurdd/history/ledger.h"
 
 void
 figures_init(struct figures *figures)
@@ -60,7 +60,7 @@ add_state(sqlite3_stmt *statement, const gint64 *values, struct figures *figures
 	if (begin >= end)
 		return;
 	figures->wanted += (end - begin) / 1000;
-	if (store_is_up((const char *)sqlite3_column_text(statement, 2)))
+	if (ledger_is_up((const char *)sqlite3_column_text(statement, 2)))
 		figures->up += (end - begin) / 1000;
 }
 
@@ -146,12 +146,12 @@ figures_count(sqlite3 *db, gint64 guest, gint64 since, gint64 until, gint64 now,
 	      struct figures *figures)
 {
 	const gint64 values[] = {guest, since, until};
-	gint64 first = (since + STORE_DAY - 1) / STORE_DAY, after = until / STORE_DAY;
+	gint64 first = (since + LEDGER_DAY - 1) / LEDGER_DAY, after = until / LEDGER_DAY;
 	gboolean good;
 	if (first < after)
-		good = count_rows(db, guest, since, first * STORE_DAY, figures) &&
+		good = count_rows(db, guest, since, first * LEDGER_DAY, figures) &&
 		       count_days(db, guest, first, after, figures) &&
-		       count_rows(db, guest, after * STORE_DAY, until, figures);
+		       count_rows(db, guest, after * LEDGER_DAY, until, figures);
 	else
 		good = count_rows(db, guest, since, until, figures);
 	return good && count_open(db, guest, since, until, now, figures) &&
@@ -211,10 +211,11 @@ static void
 add_state_to_days(sqlite3_stmt *statement, const gint64 *values, struct figures *days)
 {
 	gint64 begin = sqlite3_column_int64(statement, 0), end = sqlite3_column_int64(statement, 1);
-	gboolean up = store_is_up((const char *)sqlite3_column_text(statement, 2));
-	for (gint64 day = MAX(begin / STORE_DAY, values[1]);
-	     day < values[2] && day * STORE_DAY < end; day++) {
-		gint64 ms = (MIN(end, (day + 1) * STORE_DAY) - MAX(begin, day * STORE_DAY)) / 1000;
+	gboolean up = ledger_is_up((const char *)sqlite3_column_text(statement, 2));
+	for (gint64 day = MAX(begin / LEDGER_DAY, values[1]);
+	     day < values[2] && day * LEDGER_DAY < end; day++) {
+		gint64 ms =
+		    (MIN(end, (day + 1) * LEDGER_DAY) - MAX(begin, day * LEDGER_DAY)) / 1000;
 		days[day - values[1]].wanted += MAX(ms, 0);
 		days[day - values[1]].up += up ? MAX(ms, 0) : 0;
 	}
@@ -224,7 +225,7 @@ gboolean
 figures_by_day(sqlite3 *db, gint64 guest, gint64 first, gint64 after, gint64 now,
 	       struct figures *days)
 {
-	const gint64 values[] = {guest, first, after, now, STORE_DAY};
+	const gint64 values[] = {guest, first, after, now, LEDGER_DAY};
 	return each(db,
 		    "SELECT day, wanted, up, builds, build_ms FROM day WHERE guest = ?1"
 		    " AND day >= ?2 AND day < ?3",

@@ -30,8 +30,8 @@ struct history {
 	gboolean suspect, missed; /* missed: notes were dropped since the last write */
 	gint64 since;		  /* monotonic µs: the thread is at work; 0: it is not */
 	/* the thread's */
-	struct store *store; /* NULL: not open */
-	gint64 tidied;	     /* monotonic µs */
+	struct ledger *ledger; /* NULL: not open */
+	gint64 tidied;	       /* monotonic µs */
 };
 
 /* --- the thread: the file --- */
@@ -61,7 +61,7 @@ report(struct history *history, const char *why)
 static void
 close_file(struct history *history)
 {
-	g_clear_pointer(&history->store, store_close);
+	g_clear_pointer(&history->ledger, ledger_close);
 }
 
 /* A new file lacks the guests' present states, and readers have the old one open. */
@@ -78,7 +78,7 @@ static gboolean
 put_aside(struct history *history, const GError *damage, GError **error)
 {
 	close_file(history);
-	if (!store_put_aside(history->path, error))
+	if (!ledger_put_aside(history->path, error))
 		return FALSE;
 	begun_anew(history);
 	g_mutex_lock(&history->lock);
@@ -95,21 +95,21 @@ static gboolean
 open_file(struct history *history, GError **error)
 {
 	g_autoptr(GError) damage = NULL;
-	if (history->store && store_moved(history->store)) {
+	if (history->ledger && ledger_moved(history->ledger)) {
 		close_file(history);
 		begun_anew(history);
 	}
-	if (history->store)
+	if (history->ledger)
 		return TRUE;
-	history->store = store_open(history->path, history->setup.bytes_max, &damage);
-	if (!history->store && g_error_matches(damage, STORE_ERROR, STORE_ERROR_DAMAGED) &&
+	history->ledger = ledger_open(history->path, history->setup.bytes_max, &damage);
+	if (!history->ledger && g_error_matches(damage, LEDGER_ERROR, LEDGER_ERROR_DAMAGED) &&
 	    put_aside(history, damage, error)) {
 		g_clear_error(&damage);
-		history->store = store_open(history->path, history->setup.bytes_max, &damage);
+		history->ledger = ledger_open(history->path, history->setup.bytes_max, &damage);
 	}
-	if (!history->store && damage && !(error && *error))
+	if (!history->ledger && damage && !(error && *error))
 		g_propagate_error(error, g_steal_pointer(&damage));
-	return history->store != NULL;
+	return history->ledger != NULL;
 }
 
 /* A failed write has left the file as it was. What helps, at once? FALSE: nothing. */
@@ -117,10 +117,10 @@ static gboolean
 helped(struct history *history, GError **error)
 {
 	g_autoptr(GError) why = g_steal_pointer(error);
-	if (g_error_matches(why, STORE_ERROR, STORE_ERROR_DAMAGED))
+	if (g_error_matches(why, LEDGER_ERROR, LEDGER_ERROR_DAMAGED))
 		return put_aside(history, why, error) && open_file(history, error);
-	if (g_error_matches(why, STORE_ERROR, STORE_ERROR_FULL))
-		return store_tidy(history->store, g_get_real_time(), history->keep, error);
+	if (g_error_matches(why, LEDGER_ERROR, LEDGER_ERROR_FULL))
+		return ledger_tidy(history->ledger, g_get_real_time(), history->keep, error);
 	g_propagate_error(error, g_steal_pointer(&why));
 	return FALSE;
 }
@@ -132,9 +132,9 @@ write_notes(struct history *history, const GPtrArray *notes, GError **error)
 	if (!open_file(history, error))
 		return FALSE;
 	gboolean good =
-	    store_write(history->store, notes, history->setup.picture, &refused, error) ||
+	    ledger_write(history->ledger, notes, history->setup.picture, &refused, error) ||
 	    (helped(history, error) &&
-	     store_write(history->store, notes, history->setup.picture, &refused, error));
+	     ledger_write(history->ledger, notes, history->setup.picture, &refused, error));
 	if (!good) /* the next try opens it anew */
 		close_file(history);
 	if (good && refused) {
@@ -152,7 +152,8 @@ tidy(struct history *history, gint64 keep, GError **error)
 	if (history->tidied && now - history->tidied < history->setup.tidy * 1000)
 		return TRUE;
 	history->tidied = now;
-	return store_tidy(history->store, g_get_real_time(), keep, error) || helped(history, error);
+	return ledger_tidy(history->ledger, g_get_real_time(), keep, error) ||
+	       helped(history, error);
 }
 
 /* --- the thread: its queue --- */

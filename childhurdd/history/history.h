@@ -14,8 +14,8 @@
 #include <ev.h>
 #include <glib.h>
 
+#include "childhurdd/history/ledger.h"
 #include "childhurdd/history/note.h"
-#include "childhurdd/history/store.h"
 
 #define HISTORY_GATHER	    500	   /* ms in which notes are gathered for one write */
 #define HISTORY_RETRY	    30000  /* ms between two tries to write a file that cannot be written */
@@ -28,9 +28,9 @@ struct history;
 
 struct history_setup {
 	struct ev_loop *loop;
-	const char *path;	  /* of history.db; copied */
-	gint64 bytes_max;	  /* STORE_BYTES_MAX */
-	store_picture_fn picture; /* runs in the thread */
+	const char *path;	   /* of history.db; copied */
+	gint64 bytes_max;	   /* LEDGER_BYTES_MAX */
+	ledger_picture_fn picture; /* runs in the thread */
 	/* The file lacks what was noted of the guests' present state: note it again. */
 	void (*again)(void *data);
 	void *data;

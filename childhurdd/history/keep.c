@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "childhurdd/history/store_internal.h"
+#include "childhurdd/history/ledger_internal.h"
 
 #define UNKNOWN "unknown" /* the state while no daemon ran */
 
@@ -22,8 +22,8 @@ bind_text(sqlite3_stmt *statement, int i, const char *text)
 		return; /* NULL */
 	g_autofree char *valid = g_utf8_make_valid(text, -1);
 	gsize n = strlen(valid);
-	if (n > STORE_TEXT_MAX) /* at the start of a character */
-		n = (gsize)(g_utf8_find_prev_char(valid, valid + STORE_TEXT_MAX + 1) - valid);
+	if (n > LEDGER_TEXT_MAX) /* at the start of a character */
+		n = (gsize)(g_utf8_find_prev_char(valid, valid + LEDGER_TEXT_MAX + 1) - valid);
 	sqlite3_bind_text(statement, i, valid, (int)n, SQLITE_TRANSIENT);
 }
 
@@ -43,48 +43,48 @@ bind_whole(sqlite3_stmt *statement, int i, double value)
 
 /* Run a statement of integers alone. */
 static gboolean
-run(struct store *store, const char *sql, const gint64 *integers, guint n, GError **error)
+run(struct ledger *ledger, const char *sql, const gint64 *integers, guint n, GError **error)
 {
-	sqlite3_stmt *statement = store_statement(store, sql, integers, n, error);
-	return statement && store_step(store, statement, error);
+	sqlite3_stmt *statement = ledger_statement(ledger, sql, integers, n, error);
+	return statement && ledger_step(ledger, statement, error);
 }
 
 /* The guest's id; 0: error. */
 static gint64
-guest_id(struct store *store, const char *name, GError **error)
+guest_id(struct ledger *ledger, const char *name, GError **error)
 {
-	gint64 id = (gint64)(gintptr)g_hash_table_lookup(store->ids, name);
+	gint64 id = (gint64)(gintptr)g_hash_table_lookup(ledger->ids, name);
 	if (id)
 		return id;
-	sqlite3_stmt *insert = store_statement(
-	    store, "INSERT INTO guest (name) VALUES (?1) ON CONFLICT DO NOTHING", NULL, 0, error);
+	sqlite3_stmt *insert = ledger_statement(
+	    ledger, "INSERT INTO guest (name) VALUES (?1) ON CONFLICT DO NOTHING", NULL, 0, error);
 	if (!insert)
 		return 0;
 	bind_text(insert, 1, name);
-	if (!store_step(store, insert, error))
+	if (!ledger_step(ledger, insert, error))
 		return 0;
 	sqlite3_stmt *find =
-	    store_statement(store, "SELECT id FROM guest WHERE name = ?1", NULL, 0, error);
+	    ledger_statement(ledger, "SELECT id FROM guest WHERE name = ?1", NULL, 0, error);
 	if (!find)
 		return 0;
 	bind_text(find, 1, name);
 	id = sqlite3_step(find) == SQLITE_ROW ? sqlite3_column_int64(find, 0) : 0;
 	sqlite3_reset(find);
 	if (id)
-		g_hash_table_insert(store->ids, g_strdup(name), (gpointer)(gintptr)id);
+		g_hash_table_insert(ledger->ids, g_strdup(name), (gpointer)(gintptr)id);
 	else
-		g_set_error(error, STORE_ERROR, STORE_ERROR_DAMAGED, "%s: has no guest %s",
-			    store->path, name);
+		g_set_error(error, LEDGER_ERROR, LEDGER_ERROR_DAMAGED, "%s: has no guest %s",
+			    ledger->path, name);
 	return id;
 }
 
 /* --- sums for each day --- */
 
 static gboolean
-add_to_day(struct store *store, gint64 guest, gint64 day, const gint64 sums[4], GError **error)
+add_to_day(struct ledger *ledger, gint64 guest, gint64 day, const gint64 sums[4], GError **error)
 {
 	const gint64 values[] = {guest, day, sums[0], sums[1], sums[2], sums[3]};
-	return run(store,
+	return run(ledger,
 		   "INSERT INTO day (guest, day, wanted, up, builds, build_ms)"
 		   " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET"
 		   " wanted = wanted + excluded.wanted, up = up + excluded.up,"
@@ -93,7 +93,7 @@ add_to_day(struct store *store, gint64 guest, gint64 day, const gint64 sums[4], 
 }
 
 gboolean
-store_is_up(const char *state)
+ledger_is_up(const char *state)
 {
 	static const char *const up[] = {"ready", "draining", "asleep", NULL};
 	return state && g_strv_contains(up, state);
@@ -101,13 +101,13 @@ store_is_up(const char *state)
 
 /* A state from begin to end is over. Its parts, a day each. */
 static gboolean
-sum_up_state(struct store *store, gint64 guest, gint64 begin, gint64 end, gboolean up,
+sum_up_state(struct ledger *ledger, gint64 guest, gint64 begin, gint64 end, gboolean up,
 	     GError **error)
 {
 	while (begin < end) {
-		gint64 day = begin / STORE_DAY, to = MIN(end, (day + 1) * STORE_DAY);
+		gint64 day = begin / LEDGER_DAY, to = MIN(end, (day + 1) * LEDGER_DAY);
 		const gint64 sums[] = {(to - begin) / 1000, up ? (to - begin) / 1000 : 0, 0, 0};
-		if (!add_to_day(store, guest, day, sums, error))
+		if (!add_to_day(ledger, guest, day, sums, error))
 			return FALSE;
 		begin = to;
 	}
@@ -123,13 +123,13 @@ struct last_state {
 };
 
 static gboolean
-last_state(struct store *store, gint64 guest, struct last_state *last, GError **error)
+last_state(struct ledger *ledger, gint64 guest, struct last_state *last, GError **error)
 {
 	sqlite3_stmt *statement =
-	    store_statement(store,
-			    "SELECT begin, end, wanted, state FROM state WHERE guest = ?1"
-			    " ORDER BY begin DESC LIMIT 1",
-			    &guest, 1, error);
+	    ledger_statement(ledger,
+			     "SELECT begin, end, wanted, state FROM state WHERE guest = ?1"
+			     " ORDER BY begin DESC LIMIT 1",
+			     &guest, 1, error);
 	if (!statement)
 		return FALSE;
 	*last = (struct last_state){0};
@@ -138,31 +138,31 @@ last_state(struct store *store, gint64 guest, struct last_state *last, GError **
 		    .begin = sqlite3_column_int64(statement, 0),
 		    .end = sqlite3_column_int64(statement, 1),
 		    .wanted = sqlite3_column_int(statement, 2) != 0,
-		    .up = store_is_up((const char *)sqlite3_column_text(statement, 3)),
+		    .up = ledger_is_up((const char *)sqlite3_column_text(statement, 3)),
 		    .there = TRUE};
-	return store_step(store, statement, error);
+	return ledger_step(ledger, statement, error);
 }
 
 static gboolean
-end_state(struct store *store, gint64 guest, const struct last_state *last, gint64 end,
+end_state(struct ledger *ledger, gint64 guest, const struct last_state *last, gint64 end,
 	  GError **error)
 {
 	const gint64 values[] = {guest, last->begin, end};
-	return run(store, "UPDATE state SET end = ?3 WHERE guest = ?1 AND begin = ?2", values, 3,
+	return run(ledger, "UPDATE state SET end = ?3 WHERE guest = ?1 AND begin = ?2", values, 3,
 		   error) &&
-	       (!last->wanted || sum_up_state(store, guest, last->begin, end, last->up, error));
+	       (!last->wanted || sum_up_state(ledger, guest, last->begin, end, last->up, error));
 }
 
 static gboolean
-begin_state(struct store *store, gint64 guest, gint64 begin, gint64 end, const char *state,
+begin_state(struct ledger *ledger, gint64 guest, gint64 begin, gint64 end, const char *state,
 	    gboolean wanted, gint64 event, GError **error)
 {
 	const gint64 values[] = {guest, begin};
-	sqlite3_stmt *statement =
-	    store_statement(store,
-			    "INSERT OR REPLACE INTO state (guest, begin, end, state, wanted, event)"
-			    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-			    values, 2, error);
+	sqlite3_stmt *statement = ledger_statement(
+	    ledger,
+	    "INSERT OR REPLACE INTO state (guest, begin, end, state, wanted, event)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	    values, 2, error);
 	if (!statement)
 		return FALSE;
 	if (end)
@@ -171,83 +171,83 @@ begin_state(struct store *store, gint64 guest, gint64 begin, gint64 end, const c
 	sqlite3_bind_int(statement, 5, wanted);
 	if (event)
 		sqlite3_bind_int64(statement, 6, event);
-	return store_step(store, statement, error);
+	return ledger_step(ledger, statement, error);
 }
 
 /* A daemon's first state of a guest: what was left open ended when the daemon before wrote last. */
 static gboolean
-begin_life(struct store *store, gint64 guest, struct last_state *last, gint64 now, GError **error)
+begin_life(struct ledger *ledger, gint64 guest, struct last_state *last, gint64 now, GError **error)
 {
-	gint64 end = CLAMP(store->alive, last->begin, MAX(now, last->begin));
-	if (last->there && !last->end && !end_state(store, guest, last, end, error))
+	gint64 end = CLAMP(ledger->alive, last->begin, MAX(now, last->begin));
+	if (last->there && !last->end && !end_state(ledger, guest, last, end, error))
 		return FALSE;
 	gint64 from = last->end ? last->end : end;
 	if (last->there && from < now &&
-	    !begin_state(store, guest, from, now, UNKNOWN, FALSE, 0, error))
+	    !begin_state(ledger, guest, from, now, UNKNOWN, FALSE, 0, error))
 		return FALSE;
 	*last = (struct last_state){.begin = from, .end = now, .there = last->there};
 	return TRUE;
 }
 
 static gboolean
-keep_state(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+keep_state(struct ledger *ledger, gint64 guest, const struct history_note *note, GError **error)
 {
 	struct last_state last;
 	gint64 now = note->time;
-	if (!last_state(store, guest, &last, error))
+	if (!last_state(ledger, guest, &last, error))
 		return FALSE;
-	if (!g_hash_table_contains(store->seen, note->guest)) {
-		if (!begin_life(store, guest, &last, now, error))
+	if (!g_hash_table_contains(ledger->seen, note->guest)) {
+		if (!begin_life(ledger, guest, &last, now, error))
 			return FALSE;
-		g_hash_table_add(store->seen, g_strdup(note->guest));
-		g_ptr_array_add(store->fresh, g_strdup(note->guest));
+		g_hash_table_add(ledger->seen, g_strdup(note->guest));
+		g_ptr_array_add(ledger->fresh, g_strdup(note->guest));
 	}
 	if (last.there) /* a clock that was set back does not reach behind it */
 		now = MAX(now, last.begin);
-	if (last.there && !last.end && !end_state(store, guest, &last, now, error))
+	if (last.there && !last.end && !end_state(ledger, guest, &last, now, error))
 		return FALSE;
-	return begin_state(store, guest, now, 0, note->state, note->wanted, note->number, error);
+	return begin_state(ledger, guest, now, 0, note->state, note->wanted, note->number, error);
 }
 
 static gboolean
-keep_gone(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+keep_gone(struct ledger *ledger, gint64 guest, const struct history_note *note, GError **error)
 {
 	struct last_state last;
-	if (!last_state(store, guest, &last, error))
+	if (!last_state(ledger, guest, &last, error))
 		return FALSE;
 	return !last.there || last.end ||
-	       end_state(store, guest, &last, MAX(note->time, last.begin), error);
+	       end_state(ledger, guest, &last, MAX(note->time, last.begin), error);
 }
 
 /* --- boots --- */
 
 /* End those that are not over: at `end`, for the reason text. */
 static gboolean
-end_boots(struct store *store, gint64 guest, gint64 before, gint64 end, const char *text,
+end_boots(struct ledger *ledger, gint64 guest, gint64 before, gint64 end, const char *text,
 	  GError **error)
 {
 	const gint64 values[] = {guest, end, before};
 	sqlite3_stmt *statement =
-	    store_statement(store,
-			    "UPDATE boot SET end = max(begin, ?2), ended = ?4"
-			    " WHERE guest = ?1 AND end IS NULL AND begin < ?3",
-			    values, 3, error);
+	    ledger_statement(ledger,
+			     "UPDATE boot SET end = max(begin, ?2), ended = ?4"
+			     " WHERE guest = ?1 AND end IS NULL AND begin < ?3",
+			     values, 3, error);
 	if (!statement)
 		return FALSE;
 	bind_text(statement, 4, text);
-	return store_step(store, statement, error);
+	return ledger_step(ledger, statement, error);
 }
 
 static gboolean
-keep_boot(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+keep_boot(struct ledger *ledger, gint64 guest, const struct history_note *note, GError **error)
 {
 	const gint64 values[] = {guest, note->began};
 	/* one is left open that another daemon did not see end */
-	if (!end_boots(store, guest, note->began, CLAMP(store->alive, 0, note->began),
+	if (!end_boots(ledger, guest, note->began, CLAMP(ledger->alive, 0, note->began),
 		       "while no daemon ran", error))
 		return FALSE;
-	sqlite3_stmt *statement = store_statement(
-	    store,
+	sqlite3_stmt *statement = ledger_statement(
+	    ledger,
 	    "INSERT INTO boot (guest, begin, how, phases, ready, ms) VALUES (?1, ?2, ?3, ?4, ?5, "
 	    "?6)"
 	    " ON CONFLICT DO UPDATE SET how = excluded.how, phases = excluded.phases,"
@@ -261,14 +261,14 @@ keep_boot(struct store *store, gint64 guest, const struct history_note *note, GE
 		sqlite3_bind_int64(statement, 5, note->ready);
 		sqlite3_bind_int64(statement, 6, note->ms);
 	}
-	return store_step(store, statement, error);
+	return ledger_step(ledger, statement, error);
 }
 
 static gboolean
-keep_ready(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+keep_ready(struct ledger *ledger, gint64 guest, const struct history_note *note, GError **error)
 {
 	const gint64 values[] = {guest, note->time};
-	return run(store,
+	return run(ledger,
 		   "UPDATE boot SET ready = ?2, ms = max(?2 - begin, 0) / 1000"
 		   " WHERE guest = ?1 AND end IS NULL AND ready IS NULL",
 		   values, 2, error);
@@ -278,47 +278,49 @@ keep_ready(struct store *store, gint64 guest, const struct history_note *note, G
 
 /* Keep a picture; *id 0: there is none, or it is too large. The oldest make room. */
 static gboolean
-keep_picture(struct store *store, GBytes *png, gint64 *id, GError **error)
+keep_picture(struct ledger *ledger, GBytes *png, gint64 *id, GError **error)
 {
 	gsize size = png ? g_bytes_get_size(png) : 0;
 	gint64 count, sum;
 	*id = 0;
-	if (!size || size > STORE_PICTURE_MAX)
+	if (!size || size > LEDGER_PICTURE_MAX)
 		return TRUE;
 	for (;;) {
-		if (!store_integer(store, "SELECT count(*) FROM picture", NULL, 0, 0, &count,
-				   error) ||
-		    !store_integer(store, "SELECT sum(size) FROM picture", NULL, 0, 0, &sum, error))
+		if (!ledger_integer(ledger, "SELECT count(*) FROM picture", NULL, 0, 0, &count,
+				    error) ||
+		    !ledger_integer(ledger, "SELECT sum(size) FROM picture", NULL, 0, 0, &sum,
+				    error))
 			return FALSE;
-		if (!count || (count < STORE_PICTURES && sum + (gint64)size <= STORE_PICTURES_MAX))
+		if (!count ||
+		    (count < LEDGER_PICTURES && sum + (gint64)size <= LEDGER_PICTURES_MAX))
 			break;
-		if (!run(store, "DELETE FROM picture WHERE id = (SELECT min(id) FROM picture)",
+		if (!run(ledger, "DELETE FROM picture WHERE id = (SELECT min(id) FROM picture)",
 			 NULL, 0, error))
 			return FALSE;
 	}
-	sqlite3_stmt *statement = store_statement(
-	    store, "INSERT INTO picture (size, png) VALUES (?1, ?2)", NULL, 0, error);
+	sqlite3_stmt *statement = ledger_statement(
+	    ledger, "INSERT INTO picture (size, png) VALUES (?1, ?2)", NULL, 0, error);
 	if (!statement)
 		return FALSE;
 	sqlite3_bind_int64(statement, 1, (gint64)size);
 	sqlite3_bind_blob(statement, 2, g_bytes_get_data(png, NULL), (int)size, SQLITE_TRANSIENT);
-	if (!store_step(store, statement, error))
+	if (!ledger_step(ledger, statement, error))
 		return FALSE;
-	*id = sqlite3_last_insert_rowid(store->db);
+	*id = sqlite3_last_insert_rowid(ledger->db);
 	return TRUE;
 }
 
 static gboolean
-keep_failure(struct store *store, gint64 guest, const struct history_note *note,
-	     store_picture_fn picture, GError **error)
+keep_failure(struct ledger *ledger, gint64 guest, const struct history_note *note,
+	     ledger_picture_fn picture, GError **error)
 {
 	gint64 id;
 	g_autoptr(GBytes) png = note->picture && picture ? picture(note->picture, NULL) : NULL;
-	if (!keep_picture(store, png, &id, error))
+	if (!keep_picture(ledger, png, &id, error))
 		return FALSE;
 	const gint64 values[] = {guest, note->time};
-	sqlite3_stmt *statement = store_statement(
-	    store,
+	sqlite3_stmt *statement = ledger_statement(
+	    ledger,
 	    "INSERT OR REPLACE INTO failure (guest, time, phase, reason, text, picture)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	    values, 2, error);
@@ -329,33 +331,35 @@ keep_failure(struct store *store, gint64 guest, const struct history_note *note,
 	bind_text(statement, 5, note->text ? note->text : "");
 	if (id)
 		sqlite3_bind_int64(statement, 6, id);
-	return store_step(store, statement, error);
+	return ledger_step(ledger, statement, error);
 }
 
 /* --- builds --- */
 
 static gboolean
-end_build(struct store *store, gint64 guest, gint64 begin, gint64 slot, gint64 end, GError **error)
+end_build(struct ledger *ledger, gint64 guest, gint64 begin, gint64 slot, gint64 end,
+	  GError **error)
 {
 	const gint64 ms = MAX(0, end - begin) / 1000;
 	const gint64 row[] = {guest, begin, slot, MAX(begin, end)};
 	const gint64 boot[] = {guest, begin, ms};
 	const gint64 sums[] = {0, 0, 1, ms};
-	return run(store, "UPDATE build SET end = ?4 WHERE guest = ?1 AND begin = ?2 AND slot = ?3",
-		   row, 4, error) &&
-	       run(store,
+	return run(ledger,
+		   "UPDATE build SET end = ?4 WHERE guest = ?1 AND begin = ?2 AND slot = ?3", row,
+		   4, error) &&
+	       run(ledger,
 		   "UPDATE boot SET builds = builds + 1, build_ms = build_ms + ?3 WHERE guest = ?1"
 		   " AND begin = (SELECT max(begin) FROM boot WHERE guest = ?1 AND begin <= ?2)",
 		   boot, 3, error) &&
-	       add_to_day(store, guest, begin / STORE_DAY, sums, error);
+	       add_to_day(ledger, guest, begin / LEDGER_DAY, sums, error);
 }
 
 /* A slot of less than 0: it has none here. */
 static gboolean
-begin_build(struct store *store, gint64 guest, gint64 begin, gint64 slot, GError **error)
+begin_build(struct ledger *ledger, gint64 guest, gint64 begin, gint64 slot, GError **error)
 {
 	const gint64 values[] = {guest, begin, slot};
-	return run(store,
+	return run(ledger,
 		   "INSERT INTO build (guest, begin, slot) VALUES (?1, ?2, ?3)"
 		   " ON CONFLICT DO UPDATE SET end = NULL",
 		   values, 3, error);
@@ -363,11 +367,11 @@ begin_build(struct store *store, gint64 guest, gint64 begin, gint64 slot, GError
 
 /* The builds that are open, as (begin, slot) one after the other; the caller unrefs. */
 static GArray *
-open_builds(struct store *store, gint64 guest, GError **error)
+open_builds(struct ledger *ledger, gint64 guest, GError **error)
 {
-	sqlite3_stmt *statement =
-	    store_statement(store, "SELECT begin, slot FROM build WHERE guest = ?1 AND end IS NULL",
-			    &guest, 1, error);
+	sqlite3_stmt *statement = ledger_statement(
+	    ledger, "SELECT begin, slot FROM build WHERE guest = ?1 AND end IS NULL", &guest, 1,
+	    error);
 	if (!statement)
 		return NULL;
 	GArray *builds = g_array_new(FALSE, FALSE, sizeof(gint64));
@@ -376,16 +380,16 @@ open_builds(struct store *store, gint64 guest, GError **error)
 			gint64 value = sqlite3_column_int64(statement, i);
 			g_array_append_val(builds, value);
 		}
-	if (store_step(store, statement, error))
+	if (ledger_step(ledger, statement, error))
 		return builds;
 	g_array_unref(builds);
 	return NULL;
 }
 
 static gboolean
-keep_builds(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+keep_builds(struct ledger *ledger, gint64 guest, const struct history_note *note, GError **error)
 {
-	g_autoptr(GArray) open = open_builds(store, guest, error);
+	g_autoptr(GArray) open = open_builds(ledger, guest, error);
 	guint64 begun = note->slots;
 	gint64 others = note->others;
 	if (!open)
@@ -397,14 +401,14 @@ keep_builds(struct store *store, gint64 guest, const struct history_note *note, 
 			others--;
 		else if (slot >= 0 && note->slots >> (slot & 63) & 1)
 			begun &= ~(G_GUINT64_CONSTANT(1) << (slot & 63));
-		else if (!end_build(store, guest, begin, slot, note->time, error))
+		else if (!end_build(ledger, guest, begin, slot, note->time, error))
 			return FALSE;
 	}
 	for (gint64 slot = 0; begun; slot++, begun >>= 1)
-		if ((begun & 1) && !begin_build(store, guest, note->time, slot, error))
+		if ((begun & 1) && !begin_build(ledger, guest, note->time, slot, error))
 			return FALSE;
 	for (gint64 i = 1; others-- > 0; i++)
-		if (!begin_build(store, guest, note->time, -i, error))
+		if (!begin_build(ledger, guest, note->time, -i, error))
 			return FALSE;
 	return TRUE;
 }
@@ -412,12 +416,12 @@ keep_builds(struct store *store, gint64 guest, const struct history_note *note, 
 /* --- samples and restores --- */
 
 static gboolean
-keep_sample(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+keep_sample(struct ledger *ledger, gint64 guest, const struct history_note *note, GError **error)
 {
 	const struct history_sample *sample = &note->sample;
 	const gint64 values[] = {guest, note->began, note->time};
-	sqlite3_stmt *statement = store_statement(
-	    store,
+	sqlite3_stmt *statement = ledger_statement(
+	    ledger,
 	    "INSERT OR REPLACE INTO sample (guest, level, begin, end, n, probe_ms, load, disk_free,"
 	    " store_free, memory, cpu) VALUES (?1, 0, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9)",
 	    values, 3, error);
@@ -429,72 +433,73 @@ keep_sample(struct store *store, gint64 guest, const struct history_note *note, 
 	bind_whole(statement, 7, sample->store_free);
 	bind_whole(statement, 8, sample->memory);
 	bind_real(statement, 9, sample->cpu);
-	return store_step(store, statement, error);
+	return ledger_step(ledger, statement, error);
 }
 
 static gboolean
-keep_restore(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+keep_restore(struct ledger *ledger, gint64 guest, const struct history_note *note, GError **error)
 {
 	const gint64 values[] = {guest, note->time, note->ms};
 	sqlite3_stmt *statement =
-	    store_statement(store,
-			    "INSERT OR REPLACE INTO restore (guest, time, ms, reason)"
-			    " VALUES (?1, ?2, ?3, ?4)",
-			    values, 3, error);
+	    ledger_statement(ledger,
+			     "INSERT OR REPLACE INTO restore (guest, time, ms, reason)"
+			     " VALUES (?1, ?2, ?3, ?4)",
+			     values, 3, error);
 	if (!statement)
 		return FALSE;
 	bind_text(statement, 4, note->text ? note->text : "");
-	return store_step(store, statement, error);
+	return ledger_step(ledger, statement, error);
 }
 
 static gboolean
-keep_event(struct store *store, gint64 guest, const struct history_note *note, GError **error)
+keep_event(struct ledger *ledger, gint64 guest, const struct history_note *note, GError **error)
 {
 	const gint64 values[] = {note->number, note->time};
 	sqlite3_stmt *statement =
-	    store_statement(store,
-			    "INSERT OR REPLACE INTO event (number, time, guest, state, text)"
-			    " VALUES (?1, ?2, ?3, ?4, ?5)",
-			    values, 2, error);
+	    ledger_statement(ledger,
+			     "INSERT OR REPLACE INTO event (number, time, guest, state, text)"
+			     " VALUES (?1, ?2, ?3, ?4, ?5)",
+			     values, 2, error);
 	if (!statement)
 		return FALSE;
 	if (guest)
 		sqlite3_bind_int64(statement, 3, guest);
 	bind_text(statement, 4, note->state);
 	bind_text(statement, 5, note->text ? note->text : "");
-	return store_step(store, statement, error);
+	return ledger_step(ledger, statement, error);
 }
 
 /* --- all --- */
 
 static gboolean
-keep(struct store *store, const struct history_note *note, store_picture_fn picture, GError **error)
+keep(struct ledger *ledger, const struct history_note *note, ledger_picture_fn picture,
+     GError **error)
 {
-	gint64 guest = note->guest ? guest_id(store, note->guest, error) : 0;
+	gint64 guest = note->guest ? guest_id(ledger, note->guest, error) : 0;
 	if (note->guest && !guest)
 		return FALSE;
 	switch (note->kind) {
 	case HISTORY_EVENT:
-		return keep_event(store, guest, note, error);
+		return keep_event(ledger, guest, note, error);
 	case HISTORY_STATE:
-		return keep_state(store, guest, note, error);
+		return keep_state(ledger, guest, note, error);
 	case HISTORY_BOOT:
-		return keep_boot(store, guest, note, error);
+		return keep_boot(ledger, guest, note, error);
 	case HISTORY_READY:
-		return keep_ready(store, guest, note, error);
+		return keep_ready(ledger, guest, note, error);
 	case HISTORY_ENDED:
-		return end_boots(store, guest, G_MAXINT64, note->time ? note->time : store->alive,
+		return end_boots(ledger, guest, G_MAXINT64, note->time ? note->time : ledger->alive,
 				 note->text, error);
 	case HISTORY_FAILURE:
-		return keep_failure(store, guest, note, picture, error);
+		return keep_failure(ledger, guest, note, picture, error);
 	case HISTORY_BUILDS:
-		return keep_builds(store, guest, note, error);
+		return keep_builds(ledger, guest, note, error);
 	case HISTORY_SAMPLE:
-		return keep_sample(store, guest, note, error);
+		return keep_sample(ledger, guest, note, error);
 	case HISTORY_RESTORE:
-		return keep_restore(store, guest, note, error);
+		return keep_restore(ledger, guest, note, error);
 	case HISTORY_GONE:
-		return keep_gone(store, guest, note, error);
+		return keep_gone(ledger, guest, note, error);
 	case HISTORY_BEAT:
 		return TRUE;
 	}
@@ -502,36 +507,36 @@ keep(struct store *store, const struct history_note *note, store_picture_fn pict
 }
 
 static gboolean
-keep_alive(struct store *store, gint64 time, GError **error)
+keep_alive(struct ledger *ledger, gint64 time, GError **error)
 {
-	return run(store, "INSERT OR REPLACE INTO meta (name, value) VALUES ('alive', ?1)", &time,
+	return run(ledger, "INSERT OR REPLACE INTO meta (name, value) VALUES ('alive', ?1)", &time,
 		   1, error);
 }
 
 /* Something of the transaction that failed may be known here and is not in the file. */
 static void
-undo(struct store *store)
+undo(struct ledger *ledger)
 {
-	sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-	g_hash_table_remove_all(store->ids);
-	for (guint i = 0; i < store->fresh->len; i++)
-		g_hash_table_remove(store->seen, g_ptr_array_index(store->fresh, i));
+	sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
+	g_hash_table_remove_all(ledger->ids);
+	for (guint i = 0; i < ledger->fresh->len; i++)
+		g_hash_table_remove(ledger->seen, g_ptr_array_index(ledger->fresh, i));
 }
 
 gboolean
-store_write(struct store *store, const GPtrArray *notes, store_picture_fn picture, guint *refused,
-	    GError **error)
+ledger_write(struct ledger *ledger, const GPtrArray *notes, ledger_picture_fn picture,
+	     guint *refused, GError **error)
 {
 	if (!notes->len)
 		return TRUE;
-	if (!store_run(store, "BEGIN IMMEDIATE", error))
+	if (!ledger_run(ledger, "BEGIN IMMEDIATE", error))
 		return FALSE;
-	g_ptr_array_set_size(store->fresh, 0);
+	g_ptr_array_set_size(ledger->fresh, 0);
 	gboolean good = TRUE;
 	for (guint i = 0; good && i < notes->len; i++) {
 		g_autoptr(GError) why = NULL;
-		good = keep(store, g_ptr_array_index(notes, i), picture, &why);
-		if (!good && (sqlite3_errcode(store->db) & 0xff) == SQLITE_CONSTRAINT) {
+		good = keep(ledger, g_ptr_array_index(notes, i), picture, &why);
+		if (!good && (sqlite3_errcode(ledger->db) & 0xff) == SQLITE_CONSTRAINT) {
 			good = TRUE;
 			++*refused;
 		} else if (!good) {
@@ -539,8 +544,8 @@ store_write(struct store *store, const GPtrArray *notes, store_picture_fn pictur
 		}
 	}
 	const struct history_note *last = g_ptr_array_index(notes, notes->len - 1);
-	good = good && keep_alive(store, last->time, error) && store_run(store, "COMMIT", error);
+	good = good && keep_alive(ledger, last->time, error) && ledger_run(ledger, "COMMIT", error);
 	if (!good)
-		undo(store);
+		undo(ledger);
 	return good;
 }

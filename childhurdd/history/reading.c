@@ -75,7 +75,7 @@ borrow(struct readers *readers, GError **error)
 		return connection;
 	if (connection)
 		connection_free(connection);
-	sqlite3 *db = store_read(history_path(readers->history), error);
+	sqlite3 *db = ledger_read(history_path(readers->history), error);
 	if (!db)
 		return NULL;
 	connection = g_new(struct connection, 1);
@@ -88,7 +88,7 @@ static void
 give_back(struct readers *readers, struct connection *connection, const GError *error)
 {
 	if (error) {
-		if (g_error_matches(error, STORE_ERROR, STORE_ERROR_DAMAGED))
+		if (g_error_matches(error, LEDGER_ERROR, LEDGER_ERROR_DAMAGED))
 			history_suspect(readers->history);
 		connection_free(connection);
 		return;
@@ -443,8 +443,8 @@ read_days(struct reading *reading, sqlite3 *db)
 	gint64 first, end = MIN(reading->until, now());
 	if (first_day(db, &first) != SQLITE_OK)
 		return FALSE;
-	first = MAX(MAX(first, reading->since / STORE_DAY), end / STORE_DAY - DAYS_MAX);
-	gint64 n = MAX(0, (end + STORE_DAY - 1) / STORE_DAY - first);
+	first = MAX(MAX(first, reading->since / LEDGER_DAY), end / LEDGER_DAY - DAYS_MAX);
+	gint64 n = MAX(0, (end + LEDGER_DAY - 1) / LEDGER_DAY - first);
 	g_autofree struct figures *days = g_new(struct figures, n + 1);
 	gboolean good = TRUE;
 	for (gint64 i = 0; i < n; i++)
@@ -452,9 +452,9 @@ read_days(struct reading *reading, sqlite3 *db)
 	for (guint i = 0; good && i < reading->guests->len; i++)
 		good = figures_by_day(db, chosen(reading, i)->id, first, first + n, now(), days);
 	for (gint64 i = 0; i < n; i++) {
-		gint64 from = (first + i) * STORE_DAY;
+		gint64 from = (first + i) * LEDGER_DAY;
 		if (good && (days[i].wanted || days[i].boots || days[i].failures || days[i].builds))
-			add_figures(reading, NULL, from, from + STORE_DAY, &days[i]);
+			add_figures(reading, NULL, from, from + LEDGER_DAY, &days[i]);
 		figures_clear(&days[i]);
 	}
 	next_kind(reading);
@@ -554,7 +554,8 @@ piece_work(void *data)
 	       !is_full(reading))
 		code = read_kind(reading, db);
 	if (code != SQLITE_OK)
-		store_set_error(&reading->error, db, code, history_path(reading->readers->history));
+		ledger_set_error(&reading->error, db, code,
+				 history_path(reading->readers->history));
 	g_string_append_c(reading->out, ']');
 	give_back(reading->readers, connection, code != SQLITE_OK ? reading->error : NULL);
 }
@@ -653,8 +654,8 @@ picture_work(void *data)
 		picture->png = g_bytes_new(sqlite3_column_blob(statement, 0),
 					   (gsize)sqlite3_column_bytes(statement, 0));
 	else if (code != SQLITE_DONE)
-		store_set_error(&picture->error, connection->db, code,
-				history_path(picture->readers->history));
+		ledger_set_error(&picture->error, connection->db, code,
+				 history_path(picture->readers->history));
 	sqlite3_finalize(statement);
 	give_back(picture->readers, connection, picture->error);
 }

@@ -3,7 +3,7 @@
  * What the history loses: samples become fewer as they age, and what is older than `history', or
  * too much for the file, goes. Each step is a transaction of its own, so that none is long.
  */
-#include "childhurdd/history/store_internal.h"
+#include "childhurdd/history/ledger_internal.h"
 
 #define ROOM_HIGH 0.92 /* of the file's bytes: from here on the oldest goes ... */
 #define ROOM_LOW  0.85 /* ... until no more than this are used */
@@ -15,11 +15,11 @@
 /* Samples of a level that began before `before` become one for each span, in the next level. Their
  * averages count each by how many are in it. */
 static gboolean
-thin(struct store *store, gint64 level, gint64 before, gint64 span, GError **error)
+thin(struct ledger *ledger, gint64 level, gint64 before, gint64 span, GError **error)
 {
 	const gint64 values[] = {level, before, span};
-	sqlite3_stmt *add = store_statement(
-	    store,
+	sqlite3_stmt *add = ledger_statement(
+	    ledger,
 	    "INSERT OR REPLACE INTO sample (guest, level, begin, end, n, probe_ms, load, disk_free,"
 	    " store_free, memory, cpu)"
 	    " SELECT guest, ?1 + 1, begin / ?3 * ?3, max(end), sum(n),"
@@ -32,21 +32,21 @@ thin(struct store *store, gint64 level, gint64 before, gint64 span, GError **err
 	    " FROM sample WHERE level = ?1 AND begin < ?2"
 	    " GROUP BY guest, begin / ?3",
 	    values, 3, error);
-	if (!add || !store_step(store, add, error))
+	if (!add || !ledger_step(ledger, add, error))
 		return FALSE;
-	sqlite3_stmt *drop = store_statement(
-	    store, "DELETE FROM sample WHERE level = ?1 AND begin < ?2", values, 2, error);
-	return drop && store_step(store, drop, error);
+	sqlite3_stmt *drop = ledger_statement(
+	    ledger, "DELETE FROM sample WHERE level = ?1 AND begin < ?2", values, 2, error);
+	return drop && ledger_step(ledger, drop, error);
 }
 
 static gboolean
-thin_all(struct store *store, gint64 now, GError **error)
+thin_all(struct ledger *ledger, gint64 now, GError **error)
 {
 	/* whole spans only: they are never added to again */
-	gint64 fine = (now - STORE_FINE) / STORE_COARSE * STORE_COARSE;
-	gint64 week = (now - STORE_WEEK) / STORE_COARSEST * STORE_COARSEST;
-	return thin(store, 0, fine, STORE_COARSE, error) &&
-	       thin(store, 1, week, STORE_COARSEST, error);
+	gint64 fine = (now - LEDGER_FINE) / LEDGER_COARSE * LEDGER_COARSE;
+	gint64 week = (now - LEDGER_WEEK) / LEDGER_COARSEST * LEDGER_COARSEST;
+	return thin(ledger, 0, fine, LEDGER_COARSE, error) &&
+	       thin(ledger, 1, week, LEDGER_COARSEST, error);
 }
 
 /* --- dropping --- */
@@ -54,7 +54,7 @@ thin_all(struct store *store, gint64 now, GError **error)
 /* Drop what was over before this time (µs). A state or a boot that goes on stays, and so does the
  * event with the highest number: numbers go on from it. */
 static gboolean
-drop(struct store *store, gint64 before, GError **error)
+drop(struct ledger *ledger, gint64 before, GError **error)
 {
 	static const char *const all[] = {
 	    "DELETE FROM state WHERE end < ?1",
@@ -68,46 +68,46 @@ drop(struct store *store, gint64 before, GError **error)
 	    "DELETE FROM event WHERE time < ?1 AND number < (SELECT max(number) FROM event)",
 	};
 	for (gsize i = 0; i < G_N_ELEMENTS(all); i++) {
-		sqlite3_stmt *statement = store_statement(store, all[i], &before, 1, error);
-		if (!statement || !store_step(store, statement, error))
+		sqlite3_stmt *statement = ledger_statement(ledger, all[i], &before, 1, error);
+		if (!statement || !ledger_step(ledger, statement, error))
 			return FALSE;
 	}
 	return TRUE;
 }
 
 static gboolean
-in_transaction(struct store *store,
-	       gboolean (*fn)(struct store *store, gint64 time, GError **error), gint64 time,
+in_transaction(struct ledger *ledger,
+	       gboolean (*fn)(struct ledger *ledger, gint64 time, GError **error), gint64 time,
 	       GError **error)
 {
-	if (!store_run(store, "BEGIN IMMEDIATE", error))
+	if (!ledger_run(ledger, "BEGIN IMMEDIATE", error))
 		return FALSE;
-	if (fn(store, time, error) && store_run(store, "COMMIT", error))
+	if (fn(ledger, time, error) && ledger_run(ledger, "COMMIT", error))
 		return TRUE;
-	sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
 	return FALSE;
 }
 
 /* --- room --- */
 
 static gboolean
-used(struct store *store, double *share, GError **error)
+used(struct ledger *ledger, double *share, GError **error)
 {
 	gint64 pages, unused, size;
-	if (!store_integer(store, "PRAGMA page_count", NULL, 0, 0, &pages, error) ||
-	    !store_integer(store, "PRAGMA freelist_count", NULL, 0, 0, &unused, error) ||
-	    !store_integer(store, "PRAGMA page_size", NULL, 0, 0, &size, error))
+	if (!ledger_integer(ledger, "PRAGMA page_count", NULL, 0, 0, &pages, error) ||
+	    !ledger_integer(ledger, "PRAGMA freelist_count", NULL, 0, 0, &unused, error) ||
+	    !ledger_integer(ledger, "PRAGMA page_size", NULL, 0, 0, &size, error))
 		return FALSE;
-	*share = (double)((pages - unused) * size) / (double)store->bytes_max;
+	*share = (double)((pages - unused) * size) / (double)ledger->bytes_max;
 	return TRUE;
 }
 
 /* When the oldest that is kept happened; now: there is nothing. */
 static gboolean
-oldest(struct store *store, gint64 now, gint64 *time, GError **error)
+oldest(struct ledger *ledger, gint64 now, gint64 *time, GError **error)
 {
-	return store_integer(
-	    store,
+	return ledger_integer(
+	    ledger,
 	    "SELECT min(t) FROM (SELECT min(time) AS t FROM event"
 	    " UNION ALL SELECT min(end) FROM state UNION ALL SELECT min(end) FROM boot"
 	    " UNION ALL SELECT min(end) FROM build UNION ALL SELECT min(time) FROM failure"
@@ -116,22 +116,22 @@ oldest(struct store *store, gint64 now, gint64 *time, GError **error)
 }
 
 static gboolean
-make_room(struct store *store, gint64 now, GError **error)
+make_room(struct ledger *ledger, gint64 now, GError **error)
 {
 	double share;
 	gint64 time, last = G_MININT64;
-	if (!used(store, &share, error))
+	if (!used(ledger, &share, error))
 		return FALSE;
 	if (share < ROOM_HIGH)
 		return TRUE;
 	while (share > ROOM_LOW) {
-		if (!oldest(store, now, &time, error))
+		if (!oldest(ledger, now, &time, error))
 			return FALSE;
 		gint64 before = MAX(time, last) + MAX((now - time) / STEP, 1);
 		if (time >= now || before <= last)
 			return TRUE; /* nothing is left that could go */
 		last = before;
-		if (!in_transaction(store, drop, before, error) || !used(store, &share, error))
+		if (!in_transaction(ledger, drop, before, error) || !used(ledger, &share, error))
 			return FALSE;
 	}
 	return TRUE;
@@ -139,23 +139,23 @@ make_room(struct store *store, gint64 now, GError **error)
 
 /* The pages that are free go back to the file system, a few at a time. */
 static gboolean
-give_back(struct store *store, GError **error)
+give_back(struct ledger *ledger, GError **error)
 {
 	gint64 unused;
-	if (!store_integer(store, "PRAGMA freelist_count", NULL, 0, 0, &unused, error))
+	if (!ledger_integer(ledger, "PRAGMA freelist_count", NULL, 0, 0, &unused, error))
 		return FALSE;
 	for (; unused > VACUUM; unused -= VACUUM) {
 		g_autofree char *sql = g_strdup_printf("PRAGMA incremental_vacuum(%d)", VACUUM);
-		if (!store_run(store, sql, error))
+		if (!ledger_run(ledger, sql, error))
 			return FALSE;
 	}
 	return TRUE;
 }
 
 gboolean
-store_tidy(struct store *store, gint64 now, gint64 keep, GError **error)
+ledger_tidy(struct ledger *ledger, gint64 now, gint64 keep, GError **error)
 {
-	return in_transaction(store, thin_all, now, error) &&
-	       in_transaction(store, drop, now - keep, error) && make_room(store, now, error) &&
-	       give_back(store, error);
+	return in_transaction(ledger, thin_all, now, error) &&
+	       in_transaction(ledger, drop, now - keep, error) && make_room(ledger, now, error) &&
+	       give_back(ledger, error);
 }

@@ -7,7 +7,7 @@
  * With synchronous = NORMAL only a checkpoint waits for the disk; after a power failure the last
  * transactions may be missing.
  */
-#include "childhurdd/history/store_internal.h"
+#include "childhurdd/history/ledger_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 #define VERSION	    1	       /* of the tables */
 #define PAGE	    4096
 
-G_DEFINE_QUARK(childhurd - history - store, store_error)
+G_DEFINE_QUARK(childhurd - history - ledger, ledger_error)
 
 /* Times are µs of the wall clock, durations ms, `day` counts days since 1970 (UTC). `end` NULL: it
  * goes on. What is in `day` is summed up when a state or a build ends. */
@@ -45,7 +45,7 @@ static const char schema[] =
     "CREATE TABLE build (guest INTEGER NOT NULL, begin INTEGER NOT NULL, slot INTEGER NOT NULL,"
     " end INTEGER, PRIMARY KEY (guest, begin, slot)) WITHOUT ROWID;"
     "CREATE INDEX build_open ON build (guest) WHERE end IS NULL;"
-    /* level 0: as measured, 1: STORE_COARSE, 2: STORE_COARSEST; n: how many are in it */
+    /* level 0: as measured, 1: LEDGER_COARSE, 2: LEDGER_COARSEST; n: how many are in it */
     "CREATE TABLE sample (guest INTEGER NOT NULL, begin INTEGER NOT NULL, level INTEGER NOT NULL,"
     " end INTEGER NOT NULL, n INTEGER NOT NULL, probe_ms REAL, load REAL, disk_free INTEGER,"
     " store_free INTEGER, memory INTEGER, cpu REAL,"
@@ -59,7 +59,7 @@ static const char schema[] =
 
 /* --- errors --- */
 
-static enum store_error
+static enum ledger_error
 kind_of(int code)
 {
 	switch (code & 0xff) {
@@ -67,16 +67,16 @@ kind_of(int code)
 	case SQLITE_NOTADB:
 	case SQLITE_ERROR: /* a table or a column is missing */
 	case SQLITE_MISMATCH:
-		return STORE_ERROR_DAMAGED;
+		return LEDGER_ERROR_DAMAGED;
 	case SQLITE_IOERR:
-		return code == SQLITE_IOERR_SHORT_READ ? STORE_ERROR_DAMAGED : STORE_ERROR_FAILED;
+		return code == SQLITE_IOERR_SHORT_READ ? LEDGER_ERROR_DAMAGED : LEDGER_ERROR_FAILED;
 	default:
-		return STORE_ERROR_FAILED;
+		return LEDGER_ERROR_FAILED;
 	}
 }
 
 void
-store_set_error(GError **error, sqlite3 *db, int code, const char *path)
+ledger_set_error(GError **error, sqlite3 *db, int code, const char *path)
 {
 	int reason = db ? sqlite3_system_errno(db) : 0;
 	gboolean system = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR;
@@ -84,25 +84,26 @@ store_set_error(GError **error, sqlite3 *db, int code, const char *path)
 			   : system && reason		   ? g_strerror(reason)
 			   : db				   ? sqlite3_errmsg(db)
 							   : sqlite3_errstr(code);
-	g_set_error(error, STORE_ERROR, (int)kind_of(code), "%s: %s", path, text);
+	g_set_error(error, LEDGER_ERROR, (int)kind_of(code), "%s: %s", path, text);
 }
 
 static gboolean
-fail(const struct store *store, GError **error)
+fail(const struct ledger *ledger, GError **error)
 {
-	int code = sqlite3_extended_errcode(store->db);
+	int code = sqlite3_extended_errcode(ledger->db);
 	gint64 pages = 0;
 	sqlite3_stmt *statement = NULL;
-	store_set_error(error, store->db, code, store->path);
+	ledger_set_error(error, ledger->db, code, ledger->path);
 	if ((code & 0xff) != SQLITE_FULL || !error)
 		return FALSE;
 	/* full: the file system, or all that we allow? */
-	if (sqlite3_prepare_v2(store->db, "PRAGMA page_count", -1, &statement, NULL) == SQLITE_OK &&
+	if (sqlite3_prepare_v2(ledger->db, "PRAGMA page_count", -1, &statement, NULL) ==
+		SQLITE_OK &&
 	    sqlite3_step(statement) == SQLITE_ROW)
 		pages = sqlite3_column_int64(statement, 0);
 	sqlite3_finalize(statement);
-	if (pages >= store->bytes_max / PAGE - 64)
-		(*error)->code = STORE_ERROR_FULL;
+	if (pages >= ledger->bytes_max / PAGE - 64)
+		(*error)->code = LEDGER_ERROR_FULL;
 	return FALSE;
 }
 
@@ -122,35 +123,35 @@ prepared_free(void *data)
 }
 
 gboolean
-store_run(struct store *store, const char *sql, GError **error)
+ledger_run(struct ledger *ledger, const char *sql, GError **error)
 {
-	return sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK || fail(store, error);
+	return sqlite3_exec(ledger->db, sql, NULL, NULL, NULL) == SQLITE_OK || fail(ledger, error);
 }
 
 static sqlite3_stmt *
-find(struct store *store, const char *sql, GError **error)
+find(struct ledger *ledger, const char *sql, GError **error)
 {
-	for (guint i = 0; i < store->prepared->len; i++) {
-		const struct prepared *prepared = g_ptr_array_index(store->prepared, i);
+	for (guint i = 0; i < ledger->prepared->len; i++) {
+		const struct prepared *prepared = g_ptr_array_index(ledger->prepared, i);
 		if (prepared->sql == sql)
 			return prepared->statement;
 	}
 	sqlite3_stmt *statement = NULL;
-	if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK) {
-		fail(store, error);
+	if (sqlite3_prepare_v2(ledger->db, sql, -1, &statement, NULL) != SQLITE_OK) {
+		fail(ledger, error);
 		return NULL;
 	}
 	struct prepared *prepared = g_new(struct prepared, 1);
 	*prepared = (struct prepared){sql, statement};
-	g_ptr_array_add(store->prepared, prepared);
+	g_ptr_array_add(ledger->prepared, prepared);
 	return statement;
 }
 
 sqlite3_stmt *
-store_statement(struct store *store, const char *sql, const gint64 *integers, guint n,
-		GError **error)
+ledger_statement(struct ledger *ledger, const char *sql, const gint64 *integers, guint n,
+		 GError **error)
 {
-	sqlite3_stmt *statement = find(store, sql, error);
+	sqlite3_stmt *statement = find(ledger, sql, error);
 	if (!statement)
 		return NULL;
 	sqlite3_reset(statement);
@@ -161,27 +162,27 @@ store_statement(struct store *store, const char *sql, const gint64 *integers, gu
 }
 
 gboolean
-store_step(struct store *store, sqlite3_stmt *statement, GError **error)
+ledger_step(struct ledger *ledger, sqlite3_stmt *statement, GError **error)
 {
 	int code = sqlite3_step(statement);
 	gboolean good =
-	    code == SQLITE_DONE || code == SQLITE_ROW || (code == SQLITE_OK) || fail(store, error);
+	    code == SQLITE_DONE || code == SQLITE_ROW || (code == SQLITE_OK) || fail(ledger, error);
 	sqlite3_reset(statement);
 	return good;
 }
 
 gboolean
-store_integer(struct store *store, const char *sql, const gint64 *integers, guint n, gint64 missing,
-	      gint64 *value, GError **error)
+ledger_integer(struct ledger *ledger, const char *sql, const gint64 *integers, guint n,
+	       gint64 missing, gint64 *value, GError **error)
 {
-	sqlite3_stmt *statement = store_statement(store, sql, integers, n, error);
+	sqlite3_stmt *statement = ledger_statement(ledger, sql, integers, n, error);
 	if (!statement)
 		return FALSE;
 	int code = sqlite3_step(statement);
 	*value = code == SQLITE_ROW && sqlite3_column_type(statement, 0) != SQLITE_NULL
 		     ? sqlite3_column_int64(statement, 0)
 		     : missing;
-	gboolean good = code == SQLITE_ROW || code == SQLITE_DONE || fail(store, error);
+	gboolean good = code == SQLITE_ROW || code == SQLITE_DONE || fail(ledger, error);
 	sqlite3_reset(statement);
 	return good;
 }
@@ -201,12 +202,12 @@ look_at_file(const char *path, GError **error)
 	}
 	int code = errno;
 	if (lstat(path, &st) < 0) {
-		g_set_error(error, STORE_ERROR, STORE_ERROR_FAILED, "%s: cannot be made: %s", path,
-			    g_strerror(code));
+		g_set_error(error, LEDGER_ERROR, LEDGER_ERROR_FAILED, "%s: cannot be made: %s",
+			    path, g_strerror(code));
 		return FALSE;
 	}
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid()) {
-		g_set_error(error, STORE_ERROR, STORE_ERROR_FAILED,
+		g_set_error(error, LEDGER_ERROR, LEDGER_ERROR_FAILED,
 			    "%s: is %s; move it away, and the history begins", path,
 			    S_ISDIR(st.st_mode)	  ? "a folder"
 			    : S_ISLNK(st.st_mode) ? "a link, which is not followed"
@@ -215,7 +216,7 @@ look_at_file(const char *path, GError **error)
 		return FALSE;
 	}
 	if ((st.st_mode & 0777) != 0600 && chmod(path, 0600) < 0) {
-		g_set_error(error, STORE_ERROR, STORE_ERROR_FAILED,
+		g_set_error(error, LEDGER_ERROR, LEDGER_ERROR_FAILED,
 			    "%s: cannot be made private: %s", path, g_strerror(errno));
 		return FALSE;
 	}
@@ -223,28 +224,28 @@ look_at_file(const char *path, GError **error)
 }
 
 static gboolean
-pragma_integer(struct store *store, const char *sql, gint64 *value, GError **error)
+pragma_integer(struct ledger *ledger, const char *sql, gint64 *value, GError **error)
 {
-	return store_integer(store, sql, NULL, 0, 0, value, error);
+	return ledger_integer(ledger, sql, NULL, 0, 0, value, error);
 }
 
 static gboolean
-make_tables(struct store *store, GError **error)
+make_tables(struct ledger *ledger, GError **error)
 {
 	g_autofree char *set = g_strdup_printf(
 	    "PRAGMA application_id = %d; PRAGMA user_version = %d;", APPLICATION, VERSION);
-	return store_run(store, "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;",
-			 error) &&
-	       store_run(store, "PRAGMA journal_mode = WAL;", error) &&
-	       store_run(store, "BEGIN IMMEDIATE;", error) && store_run(store, schema, error) &&
-	       store_run(store, set, error) && store_run(store, "COMMIT;", error);
+	return ledger_run(ledger, "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;",
+			  error) &&
+	       ledger_run(ledger, "PRAGMA journal_mode = WAL;", error) &&
+	       ledger_run(ledger, "BEGIN IMMEDIATE;", error) && ledger_run(ledger, schema, error) &&
+	       ledger_run(ledger, set, error) && ledger_run(ledger, "COMMIT;", error);
 }
 
 /* Are the pages in order? A file of 64 MiB takes a fraction of a second. */
 static gboolean
-is_sound(struct store *store, GError **error)
+is_sound(struct ledger *ledger, GError **error)
 {
-	sqlite3_stmt *statement = store_statement(store, "PRAGMA quick_check(1)", NULL, 0, error);
+	sqlite3_stmt *statement = ledger_statement(ledger, "PRAGMA quick_check(1)", NULL, 0, error);
 	if (!statement)
 		return FALSE;
 	int code = sqlite3_step(statement);
@@ -252,118 +253,119 @@ is_sound(struct store *store, GError **error)
 	    code == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
 	gboolean good = text && !strcmp(text, "ok");
 	if (text && !good)
-		g_set_error(error, STORE_ERROR, STORE_ERROR_DAMAGED, "%s: %s", store->path, text);
+		g_set_error(error, LEDGER_ERROR, LEDGER_ERROR_DAMAGED, "%s: %s", ledger->path,
+			    text);
 	else if (!good)
-		fail(store, error);
+		fail(ledger, error);
 	sqlite3_reset(statement);
 	return good;
 }
 
 static gboolean
-look_over(struct store *store, GError **error)
+look_over(struct ledger *ledger, GError **error)
 {
 	gint64 tables, application, version;
-	if (!pragma_integer(store, "SELECT count(*) FROM sqlite_schema", &tables, error) ||
-	    !pragma_integer(store, "PRAGMA application_id", &application, error) ||
-	    !pragma_integer(store, "PRAGMA user_version", &version, error))
+	if (!pragma_integer(ledger, "SELECT count(*) FROM sqlite_schema", &tables, error) ||
+	    !pragma_integer(ledger, "PRAGMA application_id", &application, error) ||
+	    !pragma_integer(ledger, "PRAGMA user_version", &version, error))
 		return FALSE;
 	if (!tables && !application)
-		return make_tables(store, error);
+		return make_tables(ledger, error);
 	if (application == APPLICATION && version > VERSION) {
-		g_set_error(error, STORE_ERROR, STORE_ERROR_NEWER,
+		g_set_error(error, LEDGER_ERROR, LEDGER_ERROR_NEWER,
 			    "%s: a later version of childhurdd made it (its tables are of version "
 			    "%" G_GINT64_FORMAT
 			    ", this daemon knows %d), so it is left alone and nothing is kept; "
 			    "update childhurdd, or move it away",
-			    store->path, version, VERSION);
+			    ledger->path, version, VERSION);
 		return FALSE;
 	}
 	if (application != APPLICATION || version != VERSION) {
-		g_set_error(error, STORE_ERROR, STORE_ERROR_DAMAGED, "%s: is no history",
-			    store->path);
+		g_set_error(error, LEDGER_ERROR, LEDGER_ERROR_DAMAGED, "%s: is no history",
+			    ledger->path);
 		return FALSE;
 	}
-	return is_sound(store, error) && store_run(store, "PRAGMA journal_mode = WAL;", error);
+	return is_sound(ledger, error) && ledger_run(ledger, "PRAGMA journal_mode = WAL;", error);
 }
 
 /* What the daemon before this one left open. Boots and builds may go on: what is told of the guests
  * decides. */
 static gboolean
-recall(struct store *store, GError **error)
+recall(struct ledger *ledger, GError **error)
 {
-	return store_integer(store, "SELECT value FROM meta WHERE name = 'alive'", NULL, 0, 0,
-			     &store->alive, error);
+	return ledger_integer(ledger, "SELECT value FROM meta WHERE name = 'alive'", NULL, 0, 0,
+			      &ledger->alive, error);
 }
 
 static gboolean
-set_limits(struct store *store, GError **error)
+set_limits(struct ledger *ledger, GError **error)
 {
 	g_autofree char *sql = g_strdup_printf(
 	    "PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = %d;"
 	    "PRAGMA wal_autocheckpoint = %d; PRAGMA max_page_count = %" G_GINT64_FORMAT
 	    "; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = "
 	    "-2048;",
-	    STORE_LOG_MAX / 2, STORE_LOG_MAX / 4 / PAGE, store->bytes_max / PAGE);
-	return store_run(store, sql, error);
+	    LEDGER_LOG_MAX / 2, LEDGER_LOG_MAX / 4 / PAGE, ledger->bytes_max / PAGE);
+	return ledger_run(ledger, sql, error);
 }
 
-struct store *
-store_open(const char *path, gint64 bytes_max, GError **error)
+struct ledger *
+ledger_open(const char *path, gint64 bytes_max, GError **error)
 {
 	if (!look_at_file(path, error))
 		return NULL;
-	struct store *store = g_new0(struct store, 1);
-	store->path = g_strdup(path);
-	store->bytes_max = bytes_max;
-	store->ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	store->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	store->fresh = g_ptr_array_new_with_free_func(g_free);
-	store->prepared = g_ptr_array_new_with_free_func(prepared_free);
-	int code = sqlite3_open_v2(path, &store->db,
+	struct ledger *ledger = g_new0(struct ledger, 1);
+	ledger->path = g_strdup(path);
+	ledger->bytes_max = bytes_max;
+	ledger->ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	ledger->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	ledger->fresh = g_ptr_array_new_with_free_func(g_free);
+	ledger->prepared = g_ptr_array_new_with_free_func(prepared_free);
+	int code = sqlite3_open_v2(path, &ledger->db,
 				   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
 				       SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
 				   NULL);
 	if (code != SQLITE_OK)
-		store_set_error(error, store->db, code, path);
+		ledger_set_error(error, ledger->db, code, path);
 	else
-		sqlite3_busy_timeout(store->db, STORE_BUSY);
-	if (code == SQLITE_OK && set_limits(store, error) && look_over(store, error) &&
-	    recall(store, error))
-		return store;
-	store_close(store);
+		sqlite3_busy_timeout(ledger->db, LEDGER_BUSY);
+	if (code == SQLITE_OK && set_limits(ledger, error) && look_over(ledger, error) &&
+	    recall(ledger, error))
+		return ledger;
+	ledger_close(ledger);
 	return NULL;
 }
 
 void
-store_close(struct store *store)
+ledger_close(struct ledger *ledger)
 {
-	if (!store)
+	if (!ledger)
 		return;
-	g_ptr_array_unref(store->prepared);
-	sqlite3_close(store->db);
-	g_hash_table_unref(store->ids);
-	g_hash_table_unref(store->seen);
-	g_ptr_array_unref(store->fresh);
-	g_free(store->path);
-	g_free(store);
+	g_ptr_array_unref(ledger->prepared);
+	sqlite3_close(ledger->db);
+	g_hash_table_unref(ledger->ids);
+	g_hash_table_unref(ledger->seen);
+	g_ptr_array_unref(ledger->fresh);
+	g_free(ledger->path);
+	g_free(ledger);
 }
 
 gboolean
-store_moved(struct store *store)
+ledger_moved(struct ledger *ledger)
 {
 	int moved = 0;
-	return sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) ==
+	return sqlite3_file_control(ledger->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) ==
 		   SQLITE_OK &&
 	       moved;
 }
 
 gboolean
-store_put_aside(const char *path, GError **error)
+ledger_put_aside(const char *path, GError **error)
 {
 	static const char *const ends[] = {"-wal", "-shm"};
 	g_autofree char *aside = g_strconcat(path, ".damaged", NULL);
 	if (rename(path, aside) < 0 && errno != ENOENT) {
-		g_set_error(error, STORE_ERROR, STORE_ERROR_FAILED,
+		g_set_error(error, LEDGER_ERROR, LEDGER_ERROR_FAILED,
 			    "%s: is damaged, and cannot be moved to %s: %s; remove it", path, aside,
 			    g_strerror(errno));
 		return FALSE;
@@ -378,7 +380,7 @@ store_put_aside(const char *path, GError **error)
 /* --- reading --- */
 
 sqlite3 *
-store_read(const char *path, GError **error)
+ledger_read(const char *path, GError **error)
 {
 	sqlite3 *db = NULL;
 	int code = sqlite3_open_v2(path, &db,
@@ -388,7 +390,7 @@ store_read(const char *path, GError **error)
 	sqlite3_stmt *statement = NULL;
 	gint64 application = 0, version = 0;
 	if (code == SQLITE_OK) {
-		sqlite3_busy_timeout(db, STORE_BUSY);
+		sqlite3_busy_timeout(db, LEDGER_BUSY);
 		code = sqlite3_prepare_v2(
 		    db, "SELECT * FROM pragma_application_id, pragma_user_version", -1, &statement,
 		    NULL);
@@ -401,12 +403,12 @@ store_read(const char *path, GError **error)
 	}
 	sqlite3_finalize(statement);
 	if (code != SQLITE_OK)
-		store_set_error(error, db, code, path);
+		ledger_set_error(error, db, code, path);
 	else if (application == APPLICATION && version == VERSION)
 		return db;
 	else
-		g_set_error(error, STORE_ERROR,
-			    application == APPLICATION ? STORE_ERROR_NEWER : STORE_ERROR_DAMAGED,
+		g_set_error(error, LEDGER_ERROR,
+			    application == APPLICATION ? LEDGER_ERROR_NEWER : LEDGER_ERROR_DAMAGED,
 			    application == APPLICATION ? "%s: a later version of childhurdd made it"
 						       : "%s: is no history",
 			    path);
@@ -415,11 +417,11 @@ store_read(const char *path, GError **error)
 }
 
 gint64
-store_last_number(const char *path)
+ledger_last_number(const char *path)
 {
 	gint64 number = 0;
 	sqlite3_stmt *statement = NULL;
-	sqlite3 *db = store_read(path, NULL);
+	sqlite3 *db = ledger_read(path, NULL);
 	if (db &&
 	    sqlite3_prepare_v2(db, "SELECT max(number) FROM event", -1, &statement, NULL) ==
 		SQLITE_OK &&

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the store's files share. */
-#ifndef CHILDHURDD_HISTORY_STORE_INTERNAL_H
-#define CHILDHURDD_HISTORY_STORE_INTERNAL_H
+/* What the ledger's files share. */
+#ifndef CHILDHURDD_HISTORY_LEDGER_INTERNAL_H
+#define CHILDHURDD_HISTORY_LEDGER_INTERNAL_H
 
-#include "childhurdd/history/store.h"
+#include "childhurdd/history/ledger.h"
 
-struct store {
+struct ledger {
 	char *path;
 	sqlite3 *db;
 	gint64 bytes_max;
@@ -13,19 +13,19 @@ struct store {
 	GHashTable *ids;     /* name -> id of a guest */
 	GHashTable *seen;    /* names: guests that have a state of this daemon */
 	GPtrArray *fresh;    /* of them: since the transaction began */
-	GPtrArray *prepared; /* of struct prepared, defined in store.c */
+	GPtrArray *prepared; /* of struct prepared, defined in ledger.c */
 };
 
 /* Run sql, which may be several statements without a result. */
-gboolean store_run(struct store *store, const char *sql, GError **error);
+gboolean ledger_run(struct ledger *ledger, const char *sql, GError **error);
 /* The statement, prepared once, with n integers bound from parameter 1 on; NULL: error. It is
  * borrowed, and reset when it is asked for again. */
-sqlite3_stmt *store_statement(struct store *store, const char *sql, const gint64 *integers, guint n,
-			      GError **error);
+sqlite3_stmt *ledger_statement(struct ledger *ledger, const char *sql, const gint64 *integers,
+			       guint n, GError **error);
 /* Step it once, and reset it. FALSE: error. */
-gboolean store_step(struct store *store, sqlite3_stmt *statement, GError **error);
+gboolean ledger_step(struct ledger *ledger, sqlite3_stmt *statement, GError **error);
 /* The first integer of the result; missing: there is no row, or it is NULL. */
-gboolean store_integer(struct store *store, const char *sql, const gint64 *integers, guint n,
-		       gint64 missing, gint64 *value, GError **error);
+gboolean ledger_integer(struct ledger *ledger, const char *sql, const gint64 *integers, guint n,
+			gint64 missing, gint64 *value, GError **error);
 
 #endif

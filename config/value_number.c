@@ -110,8 +110,9 @@ value_set_number(const struct key *key, const char *text, void *field)
 		parsed = number(text, sizes, TRUE, &value);
 		break;
 	case KEY_TIME:
-		advice = "is not a time; write a number with ms, s, min or h, as 30s";
-		parsed = number(text, times, FALSE, &value);
+		advice = "is not a time; write a number with ms, s, min, h or d, as 30s";
+		/* nothing needs no unit, where it is possible */
+		parsed = number(text, times, key->least <= 0 && !strcmp(text, "0"), &value);
 		break;
 	case KEY_REAL:
 		advice = "is not a number; write it as 1.8";

@@ -33,20 +33,71 @@ figures_median(struct figures *figures)
 	return ms->len % 2 ? upper : (upper + g_array_index(ms, gint64, ms->len / 2 - 1)) / 2;
 }
 
+struct counter {
+	sqlite3 *db;
+	GPtrArray *prepared; /* of sqlite3_stmt */
+	GPtrArray *texts;    /* and their texts, constants: compared as pointers */
+	int error;
+};
+
+static void
+finalize(void *statement)
+{
+	sqlite3_finalize(statement);
+}
+
+struct counter *
+figures_counter(sqlite3 *db)
+{
+	struct counter *counter = g_new(struct counter, 1);
+	*counter = (struct counter){db, g_ptr_array_new_with_free_func(finalize), g_ptr_array_new(),
+				    SQLITE_OK};
+	return counter;
+}
+
+void
+figures_counter_free(struct counter *counter)
+{
+	g_ptr_array_unref(counter->prepared);
+	g_ptr_array_unref(counter->texts);
+	g_free(counter);
+}
+
+int
+figures_error(const struct counter *counter)
+{
+	return counter->error;
+}
+
+static sqlite3_stmt *
+prepared(struct counter *counter, const char *sql)
+{
+	sqlite3_stmt *statement = NULL;
+	guint i;
+	if (g_ptr_array_find(counter->texts, sql, &i))
+		return g_ptr_array_index(counter->prepared, i);
+	if (sqlite3_prepare_v2(counter->db, sql, -1, &statement, NULL) != SQLITE_OK)
+		return NULL;
+	g_ptr_array_add(counter->texts, (void *)sql);
+	g_ptr_array_add(counter->prepared, statement);
+	return statement;
+}
+
 /* The rows of sql with these parameters, each given to row. */
 static gboolean
-each(sqlite3 *db, const char *sql, const gint64 *values, guint n,
+each(struct counter *counter, const char *sql, const gint64 *values, guint n,
      void (*row)(sqlite3_stmt *statement, const gint64 *values, struct figures *figures),
      struct figures *figures)
 {
-	sqlite3_stmt *statement = NULL;
-	int code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+	sqlite3_stmt *statement = prepared(counter, sql);
+	int code = statement ? SQLITE_OK : sqlite3_extended_errcode(counter->db);
 	for (guint i = 0; code == SQLITE_OK && i < n; i++)
 		code = sqlite3_bind_int64(statement, (int)i + 1, values[i]);
 	if (code == SQLITE_OK)
 		while ((code = sqlite3_step(statement)) == SQLITE_ROW)
 			row(statement, values, figures);
-	sqlite3_finalize(statement);
+	counter->error = code == SQLITE_DONE ? SQLITE_OK : code;
+	sqlite3_reset(statement);
 	return code == SQLITE_DONE;
 }
 
@@ -98,17 +149,20 @@ add_failures(sqlite3_stmt *statement, const gint64 *values, struct figures *figu
 
 /* States that are over and builds that ended, one by one. */
 static gboolean
-count_rows(sqlite3 *db, gint64 guest, gint64 since, gint64 until, struct figures *figures)
+count_rows(struct counter *counter, gint64 guest, gint64 since, gint64 until,
+	   struct figures *figures)
 {
 	const gint64 values[] = {guest, since, until};
 	if (since >= until)
 		return TRUE;
-	return each(db,
-		    "SELECT begin, end, state FROM state WHERE guest = ?1 AND begin < ?3"
-		    " AND begin >= coalesce((SELECT max(begin) FROM state WHERE guest = ?1"
-		    " AND begin <= ?2), ?2) AND end > ?2 AND wanted",
+	return each(counter,
+		    "SELECT begin, end, " LEDGER_WORD(
+			"state") " FROM state WHERE guest = ?1 AND begin < ?3"
+				 " AND begin >= coalesce((SELECT max(begin) FROM state WHERE guest "
+				 "= ?1"
+				 " AND begin <= ?2), ?2) AND end > ?2 AND wanted",
 		    values, 3, add_state, figures) &&
-	       each(db,
+	       each(counter,
 		    "SELECT count(*), sum(end - begin) / 1000 FROM build WHERE guest = ?1"
 		    " AND begin >= ?2 AND begin < ?3 AND end IS NOT NULL",
 		    values, 3, add_builds, figures);
@@ -116,15 +170,17 @@ count_rows(sqlite3 *db, gint64 guest, gint64 since, gint64 until, struct figures
 
 /* What goes on. */
 static gboolean
-count_open(sqlite3 *db, gint64 guest, gint64 since, gint64 until, gint64 now,
+count_open(struct counter *counter, gint64 guest, gint64 since, gint64 until, gint64 now,
 	   struct figures *figures)
 {
 	const gint64 values[] = {guest, since, MIN(until, MAX(now, since))};
-	return each(db,
-		    "SELECT begin, ?3, state FROM state WHERE guest = ?1 AND end IS NULL AND wanted"
-		    " AND begin = (SELECT max(begin) FROM state WHERE guest = ?1) AND ?2 <= ?3",
+	return each(counter,
+		    "SELECT begin, ?3, " LEDGER_WORD(
+			"state") " FROM state WHERE guest = ?1 AND end IS NULL AND wanted"
+				 " AND begin = (SELECT max(begin) FROM state WHERE guest = ?1) AND "
+				 "?2 <= ?3",
 		    values, 3, add_state, figures) &&
-	       each(db,
+	       each(counter,
 		    "SELECT count(*), sum(max(?3 - begin, 0)) / 1000 FROM build WHERE guest = ?1"
 		    " AND end IS NULL AND begin >= ?2 AND begin < ?3",
 		    values, 3, add_builds, figures);
@@ -132,32 +188,33 @@ count_open(sqlite3 *db, gint64 guest, gint64 since, gint64 until, gint64 now,
 
 /* The days from first on, before the day `after`. */
 static gboolean
-count_days(sqlite3 *db, gint64 guest, gint64 first, gint64 after, struct figures *figures)
+count_days(struct counter *counter, gint64 guest, gint64 first, gint64 after,
+	   struct figures *figures)
 {
 	const gint64 values[] = {guest, first, after};
-	return each(db,
+	return each(counter,
 		    "SELECT sum(wanted), sum(up), sum(builds), sum(build_ms) FROM day"
 		    " WHERE guest = ?1 AND day >= ?2 AND day < ?3",
 		    values, 3, add_day, figures);
 }
 
 gboolean
-figures_count(sqlite3 *db, gint64 guest, gint64 since, gint64 until, gint64 now,
+figures_count(struct counter *counter, gint64 guest, gint64 since, gint64 until, gint64 now,
 	      struct figures *figures)
 {
 	const gint64 values[] = {guest, since, until};
 	gint64 first = (since + LEDGER_DAY - 1) / LEDGER_DAY, after = until / LEDGER_DAY;
 	gboolean good;
 	if (first < after)
-		good = count_rows(db, guest, since, first * LEDGER_DAY, figures) &&
-		       count_days(db, guest, first, after, figures) &&
-		       count_rows(db, guest, after * LEDGER_DAY, until, figures);
+		good = count_rows(counter, guest, since, first * LEDGER_DAY, figures) &&
+		       count_days(counter, guest, first, after, figures) &&
+		       count_rows(counter, guest, after * LEDGER_DAY, until, figures);
 	else
-		good = count_rows(db, guest, since, until, figures);
-	return good && count_open(db, guest, since, until, now, figures) &&
-	       each(db, "SELECT ms FROM boot WHERE guest = ?1 AND begin >= ?2 AND begin < ?3",
+		good = count_rows(counter, guest, since, until, figures);
+	return good && count_open(counter, guest, since, until, now, figures) &&
+	       each(counter, "SELECT ms FROM boot WHERE guest = ?1 AND begin >= ?2 AND begin < ?3",
 		    values, 3, add_boot, figures) &&
-	       each(db,
+	       each(counter,
 		    "SELECT count(*) FROM failure WHERE guest = ?1 AND time >= ?2 AND time < ?3"
 		    " AND reason <> 'host'",
 		    values, 3, add_failures, figures);
@@ -222,27 +279,28 @@ add_state_to_days(sqlite3_stmt *statement, const gint64 *values, struct figures 
 }
 
 gboolean
-figures_by_day(sqlite3 *db, gint64 guest, gint64 first, gint64 after, gint64 now,
+figures_by_day(struct counter *counter, gint64 guest, gint64 first, gint64 after, gint64 now,
 	       struct figures *days)
 {
 	const gint64 values[] = {guest, first, after, now, LEDGER_DAY};
-	return each(db,
+	return each(counter,
 		    "SELECT day, wanted, up, builds, build_ms FROM day WHERE guest = ?1"
 		    " AND day >= ?2 AND day < ?3",
 		    values, 3, add_to_day, days) &&
-	       each(db,
-		    "SELECT begin, ?4, state FROM state WHERE guest = ?1 AND end IS NULL AND wanted"
-		    " AND begin = (SELECT max(begin) FROM state WHERE guest = ?1)",
+	       each(counter,
+		    "SELECT begin, ?4, " LEDGER_WORD(
+			"state") " FROM state WHERE guest = ?1 AND end IS NULL AND wanted"
+				 " AND begin = (SELECT max(begin) FROM state WHERE guest = ?1)",
 		    values, 4, add_state_to_days, days) &&
-	       each(db,
+	       each(counter,
 		    "SELECT begin / ?5, 0, 0, 1, max(?4 - begin, 0) / 1000 FROM build"
 		    " WHERE guest = ?1 AND end IS NULL",
 		    values, 5, add_to_day, days) &&
-	       each(db,
+	       each(counter,
 		    "SELECT begin / ?5, ms FROM boot WHERE guest = ?1 AND begin >= ?2 * ?5"
 		    " AND begin < ?3 * ?5",
 		    values, 5, add_boot_to_day, days) &&
-	       each(db,
+	       each(counter,
 		    "SELECT time / ?5 FROM failure WHERE guest = ?1 AND time >= ?2 * ?5"
 		    " AND time < ?3 * ?5 AND reason <> 'host'",
 		    values, 5, add_failure_to_day, days);

@@ -14,13 +14,21 @@ struct figures {
 	GArray *boot_ms; /* of gint64: of those boots that became ready */
 };
 
-/* Count for a guest (its id) in [since, until), at time now, wall clock µs. FALSE: an error of db.
+/* What counts, with statements that are used again for each guest. Free it before db is closed. */
+struct counter;
+struct counter *figures_counter(sqlite3 *db);
+void figures_counter_free(struct counter *counter);
+/* SQLite's code of the last error. */
+int figures_error(const struct counter *counter);
+
+/* Count for a guest (its id) in [since, until), at time now, wall clock µs. FALSE: see
+ * figures_error.
  */
-gboolean figures_count(sqlite3 *db, gint64 guest, gint64 since, gint64 until, gint64 now,
-		       struct figures *figures);
+gboolean figures_count(struct counter *counter, gint64 guest, gint64 since, gint64 until,
+		       gint64 now, struct figures *figures);
 /* Add the guest's counts of each day (UTC) from first on, before `after`, to days[0], ... */
-gboolean figures_by_day(sqlite3 *db, gint64 guest, gint64 first, gint64 after, gint64 now,
-			struct figures *days);
+gboolean figures_by_day(struct counter *counter, gint64 guest, gint64 first, gint64 after,
+			gint64 now, struct figures *days);
 void figures_init(struct figures *figures);
 void figures_clear(struct figures *figures);
 /* ms; -1: no boot became ready. Sorts them. */

@@ -7,6 +7,7 @@
  * first state of a guest is preceded by the state "unknown", from the moment in which the daemon
  * before it wrote last.
  */
+#include <math.h>
 #include <string.h>
 
 #include "childhurdd/history/ledger_internal.h"
@@ -15,30 +16,81 @@
 
 /* --- what is bound --- */
 
+/* Valid UTF-8 of LEDGER_TEXT_MAX bytes at most. Caller frees. */
+static char *
+clean(const char *text)
+{
+	char *valid = g_utf8_make_valid(text, -1);
+	if (strlen(valid) > LEDGER_TEXT_MAX) /* at the start of a character */
+		*g_utf8_find_prev_char(valid, valid + LEDGER_TEXT_MAX + 1) = '\0';
+	return valid;
+}
+
 static void
 bind_text(sqlite3_stmt *statement, int i, const char *text)
 {
-	if (!text)
-		return; /* NULL */
-	g_autofree char *valid = g_utf8_make_valid(text, -1);
-	gsize n = strlen(valid);
-	if (n > LEDGER_TEXT_MAX) /* at the start of a character */
-		n = (gsize)(g_utf8_find_prev_char(valid, valid + LEDGER_TEXT_MAX + 1) - valid);
-	sqlite3_bind_text(statement, i, valid, (int)n, SQLITE_TRANSIENT);
+	g_autofree char *valid = text ? clean(text) : NULL;
+	if (valid) /* else NULL */
+		sqlite3_bind_text(statement, i, valid, -1, SQLITE_TRANSIENT);
 }
 
-static void
-bind_real(sqlite3_stmt *statement, int i, double value)
+gboolean
+ledger_learn(struct ledger *ledger, GError **error)
 {
-	if (value == value) /* else NAN: NULL */
-		sqlite3_bind_double(statement, i, value);
+	sqlite3_stmt *statement =
+	    ledger_statement(ledger, "SELECT id, text FROM word", NULL, 0, error);
+	if (!statement)
+		return FALSE;
+	g_hash_table_remove_all(ledger->words);
+	while (sqlite3_step(statement) == SQLITE_ROW)
+		g_hash_table_insert(ledger->words,
+				    g_strdup((const char *)sqlite3_column_text(statement, 1)),
+				    (gpointer)(gintptr)sqlite3_column_int64(statement, 0));
+	return ledger_step(ledger, statement, error);
 }
 
-static void
-bind_whole(sqlite3_stmt *statement, int i, double value)
+/* Make text a word. 0: it is none. */
+static gint64
+add_word(struct ledger *ledger, const char *text)
 {
-	if (value == value)
-		sqlite3_bind_int64(statement, i, (gint64)value);
+	sqlite3_stmt *statement =
+	    ledger_statement(ledger, "INSERT INTO word (text) VALUES (?1)", NULL, 0, NULL);
+	if (!statement || g_hash_table_size(ledger->words) >= LEDGER_WORDS)
+		return 0;
+	sqlite3_bind_text(statement, 1, text, -1, SQLITE_TRANSIENT);
+	if (!ledger_step(ledger, statement, NULL))
+		return 0;
+	gint64 id = sqlite3_last_insert_rowid(ledger->db);
+	g_hash_table_insert(ledger->words, g_strdup(text), (gpointer)(gintptr)id);
+	return id;
+}
+
+/* A text that comes again becomes a word, as most do: that halves the file. */
+static void
+bind_word(struct ledger *ledger, sqlite3_stmt *statement, int i, const char *text)
+{
+	g_autofree char *valid = text ? clean(text) : NULL;
+	if (!valid)
+		return;
+	gint64 id = (gint64)(gintptr)g_hash_table_lookup(ledger->words, valid);
+	if (!id && g_hash_table_contains(ledger->once, valid))
+		id = add_word(ledger, valid);
+	if (id) {
+		sqlite3_bind_int64(statement, i, id);
+		return;
+	}
+	if (g_hash_table_size(ledger->once) >= LEDGER_WORDS)
+		g_hash_table_remove_all(ledger->once);
+	sqlite3_bind_text(statement, i, valid, -1, SQLITE_TRANSIENT);
+	g_hash_table_add(ledger->once, g_steal_pointer(&valid));
+}
+
+/* In units of `unit`. */
+static void
+bind_measure(sqlite3_stmt *statement, int i, double value, double unit)
+{
+	if (isfinite(value)) /* else NULL */
+		sqlite3_bind_int64(statement, i, (gint64)round(value / unit));
 }
 
 /* Run a statement of integers alone. */
@@ -125,11 +177,11 @@ struct last_state {
 static gboolean
 last_state(struct ledger *ledger, gint64 guest, struct last_state *last, GError **error)
 {
-	sqlite3_stmt *statement =
-	    ledger_statement(ledger,
-			     "SELECT begin, end, wanted, state FROM state WHERE guest = ?1"
-			     " ORDER BY begin DESC LIMIT 1",
-			     &guest, 1, error);
+	sqlite3_stmt *statement = ledger_statement(
+	    ledger,
+	    "SELECT begin, end, wanted, " LEDGER_WORD("state") " FROM state WHERE guest = ?1"
+							       " ORDER BY begin DESC LIMIT 1",
+	    &guest, 1, error);
 	if (!statement)
 		return FALSE;
 	*last = (struct last_state){0};
@@ -167,7 +219,7 @@ begin_state(struct ledger *ledger, gint64 guest, gint64 begin, gint64 end, const
 		return FALSE;
 	if (end)
 		sqlite3_bind_int64(statement, 3, end);
-	bind_text(statement, 4, state);
+	bind_word(ledger, statement, 4, state);
 	sqlite3_bind_int(statement, 5, wanted);
 	if (event)
 		sqlite3_bind_int64(statement, 6, event);
@@ -234,7 +286,7 @@ end_boots(struct ledger *ledger, gint64 guest, gint64 before, gint64 end, const 
 			     values, 3, error);
 	if (!statement)
 		return FALSE;
-	bind_text(statement, 4, text);
+	bind_word(ledger, statement, 4, text);
 	return ledger_step(ledger, statement, error);
 }
 
@@ -422,17 +474,17 @@ keep_sample(struct ledger *ledger, gint64 guest, const struct history_note *note
 	const gint64 values[] = {guest, note->began, note->time};
 	sqlite3_stmt *statement = ledger_statement(
 	    ledger,
-	    "INSERT OR REPLACE INTO sample (guest, level, begin, end, n, probe_ms, load, disk_free,"
+	    "INSERT OR REPLACE INTO sample (guest, level, begin, end, n, probe, load, disk_free,"
 	    " store_free, memory, cpu) VALUES (?1, 0, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9)",
 	    values, 3, error);
 	if (!statement)
 		return FALSE;
-	bind_real(statement, 4, sample->probe_ms);
-	bind_real(statement, 5, sample->load);
-	bind_whole(statement, 6, sample->disk_free);
-	bind_whole(statement, 7, sample->store_free);
-	bind_whole(statement, 8, sample->memory);
-	bind_real(statement, 9, sample->cpu);
+	bind_measure(statement, 4, sample->probe_ms, 0.1);
+	bind_measure(statement, 5, sample->load, 0.01);
+	bind_measure(statement, 6, sample->disk_free, 1024);
+	bind_measure(statement, 7, sample->store_free, 1024);
+	bind_measure(statement, 8, sample->memory, 1024);
+	bind_measure(statement, 9, sample->cpu, 0.001);
 	return ledger_step(ledger, statement, error);
 }
 
@@ -447,7 +499,7 @@ keep_restore(struct ledger *ledger, gint64 guest, const struct history_note *not
 			     values, 3, error);
 	if (!statement)
 		return FALSE;
-	bind_text(statement, 4, note->text ? note->text : "");
+	bind_word(ledger, statement, 4, note->text ? note->text : "");
 	return ledger_step(ledger, statement, error);
 }
 
@@ -464,8 +516,8 @@ keep_event(struct ledger *ledger, gint64 guest, const struct history_note *note,
 		return FALSE;
 	if (guest)
 		sqlite3_bind_int64(statement, 3, guest);
-	bind_text(statement, 4, note->state);
-	bind_text(statement, 5, note->text ? note->text : "");
+	bind_word(ledger, statement, 4, note->state);
+	bind_word(ledger, statement, 5, note->text ? note->text : "");
 	return ledger_step(ledger, statement, error);
 }
 
@@ -519,6 +571,7 @@ undo(struct ledger *ledger)
 {
 	sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
 	g_hash_table_remove_all(ledger->ids);
+	ledger_learn(ledger, NULL);
 	for (guint i = 0; i < ledger->fresh->len; i++)
 		g_hash_table_remove(ledger->seen, g_ptr_array_index(ledger->fresh, i));
 }

@@ -8,6 +8,7 @@
 
 #include <glib.h>
 #include <sqlite3.h>
+#include <stdint.h>
 
 #include "childhurdd/history/note.h"
 
@@ -26,10 +27,10 @@
  * LEDGER_WEEK one each LEDGER_COARSEST; in µs. */
 #define LEDGER_FINE	(24 * G_GINT64_CONSTANT(3600000000))
 #define LEDGER_COARSE	(15 * G_GINT64_CONSTANT(60000000))
-#define LEDGER_WEEK	(7 * LEDGER_FINE)
+#define LEDGER_WEEK	(7 * 24 * G_GINT64_CONSTANT(3600000000))
 #define LEDGER_COARSEST (2 * G_GINT64_CONSTANT(3600000000))
 
-#define LEDGER_DAY (24 * G_GINT64_CONSTANT(3600000000)) /* µs; of the sums for each day (UTC) */
+#define LEDGER_DAY INT64_C(86400000000) /* µs; of the sums for each day (UTC) */
 
 #define LEDGER_ERROR (ledger_error_quark())
 GQuark ledger_error_quark(void);
@@ -42,6 +43,14 @@ enum ledger_error {
 
 /* Read the picture at path; NULL: error. */
 typedef GBytes *(*ledger_picture_fn)(const char *path, GError **error);
+
+/* In SQL: the text of a column that has a text, or the number of a word. column: with its table. */
+#define LEDGER_WORD(column)                                                                        \
+	"CASE typeof(" column                                                                      \
+	") WHEN 'integer' THEN (SELECT word.text FROM word WHERE word.id = " column                \
+	") ELSE " column " END"
+/* Words that are kept; texts that come after them are kept as they are. */
+#define LEDGER_WORDS 4096
 
 struct ledger;
 /*

@@ -12,6 +12,8 @@ struct ledger {
 	gint64 alive;	     /* when the daemon before this one wrote last; 0: there was none */
 	GHashTable *ids;     /* name -> id of a guest */
 	GHashTable *seen;    /* names: guests that have a state of this daemon */
+	GHashTable *words;   /* text -> number */
+	GHashTable *once;    /* texts that came once lately */
 	GPtrArray *fresh;    /* of them: since the transaction began */
 	GPtrArray *prepared; /* of struct prepared, defined in ledger.c */
 };
@@ -27,5 +29,7 @@ gboolean ledger_step(struct ledger *ledger, sqlite3_stmt *statement, GError **er
 /* The first integer of the result; missing: there is no row, or it is NULL. */
 gboolean ledger_integer(struct ledger *ledger, const char *sql, const gint64 *integers, guint n,
 			gint64 missing, gint64 *value, GError **error);
+/* keep.c: learn the words that the file has. */
+gboolean ledger_learn(struct ledger *ledger, GError **error);
 
 #endif

@@ -15,6 +15,7 @@
 #include "childhurdd/history/json.h"
 #include "childhurdd/system/tasks.h"
 
+#define TIME_MAX (G_GINT64_CONSTANT(1) << 52) /* µs; no time is later */
 #define DAYS_MAX 3700 /* days that are summed up at a time: more than `history` can be */
 
 G_DEFINE_QUARK(childhurd - history - reading, reading_error)
@@ -214,20 +215,23 @@ static const struct {
 	const char *name, *sql;
 	void (*row)(GString *out, sqlite3_stmt *row);
 } kinds[] = {
-    [READING_EVENT] =
-	{"event",
-	 "SELECT number, 0, guest, time, state, text FROM event WHERE number > ?4"
-	 " AND number >= coalesce((SELECT min(number) FROM event WHERE time >= ?2), 0)"
-	 " AND time >= ?2 AND time < ?3 ORDER BY number",
-	 event_row},
+    [READING_EVENT] = {"event",
+		       "SELECT number, 0, guest, time, " LEDGER_WORD("state") ", " LEDGER_WORD(
+			   "event.text") " FROM event WHERE number > ?4"
+					 " AND number >= coalesce((SELECT min(number) FROM event "
+					 "WHERE time >= ?2), 0)"
+					 " AND time >= ?2 AND time < ?3 ORDER BY number",
+		       event_row},
     [READING_STATE] = {"state",
-		       "SELECT begin, 0, end, s.state, wanted, event.text FROM state AS s"
-		       " LEFT JOIN event ON event.number = s.event"
-		       " WHERE s.guest = ?1" LASTS("state"),
+		       "SELECT begin, 0, end, " LEDGER_WORD("s.state") ", wanted, " LEDGER_WORD(
+			   "event.text") " FROM state AS s"
+					 " LEFT JOIN event ON event.number = s.event"
+					 " WHERE s.guest = ?1" LASTS("state"),
 		       state_row},
     [READING_BOOT] = {"boot",
-		      "SELECT begin, 0, how, ready, ms, phases, end, ended, builds, build_ms"
-		      " FROM boot WHERE guest = ?1" LASTS("boot"),
+		      "SELECT begin, 0, how, ready, ms, phases, end, " LEDGER_WORD(
+			  "ended") ", builds, build_ms"
+				   " FROM boot WHERE guest = ?1" LASTS("boot"),
 		      boot_row},
     [READING_FAILURE] = {"failure",
 			 "SELECT time, 0, phase, reason, text,"
@@ -240,11 +244,13 @@ static const struct {
 		       " AND (end IS NULL OR end > ?2) ORDER BY begin, slot",
 		       build_row},
     [READING_SAMPLE] = {"sample",
-			"SELECT begin, 0, end, probe_ms, load, disk_free, store_free, memory, cpu"
+			"SELECT begin, 0, end, probe / 10.0, load / 100.0, disk_free * 1024,"
+			" store_free * 1024, memory * 1024, cpu / 1000.0"
 			" FROM sample WHERE guest = ?1" LASTS("sample"),
 			sample_row},
     [READING_RESTORE] = {"restore",
-			 "SELECT time, 0, ms, reason FROM restore WHERE guest = ?1" HAPPENS,
+			 "SELECT time, 0, ms, " LEDGER_WORD(
+			     "reason") " FROM restore WHERE guest = ?1" HAPPENS,
 			 restore_row},
     [READING_FIGURES] = {"figures", NULL, NULL},
     [READING_DAY] = {"day", NULL, NULL},
@@ -399,25 +405,28 @@ add_figures(struct reading *reading, const char *guest, gint64 since, gint64 unt
 	end_record(reading);
 }
 
-static gboolean
+/* These return SQLite's code. */
+static int
 read_figures(struct reading *reading, sqlite3 *db)
 {
-	while (reading->guest < reading->guests->len && !is_full(reading)) {
+	struct counter *counter = figures_counter(db);
+	int code = SQLITE_OK;
+	while (code == SQLITE_OK && reading->guest < reading->guests->len && !is_full(reading)) {
 		const struct chosen *guest = chosen(reading, reading->guest);
 		struct figures figures;
 		figures_init(&figures);
-		gboolean good =
-		    figures_count(db, guest->id, reading->since, reading->until, now(), &figures);
-		if (good)
+		if (figures_count(counter, guest->id, reading->since, reading->until, now(),
+				  &figures))
 			add_figures(reading, guest->name, reading->since, reading->until, &figures);
+		else
+			code = figures_error(counter);
 		figures_clear(&figures);
-		if (!good)
-			return FALSE;
 		next_guest(reading);
 	}
+	figures_counter_free(counter);
 	if (!is_full(reading))
 		next_kind(reading);
-	return TRUE;
+	return code;
 }
 
 /* The first day of which anything is kept. */
@@ -437,28 +446,29 @@ first_day(sqlite3 *db, gint64 *day)
 }
 
 /* All at once: there are DAYS_MAX at most. */
-static gboolean
+static int
 read_days(struct reading *reading, sqlite3 *db)
 {
 	gint64 first, end = MIN(reading->until, now());
-	if (first_day(db, &first) != SQLITE_OK)
-		return FALSE;
+	int code = first_day(db, &first);
 	first = MAX(MAX(first, reading->since / LEDGER_DAY), end / LEDGER_DAY - DAYS_MAX);
 	gint64 n = MAX(0, (end + LEDGER_DAY - 1) / LEDGER_DAY - first);
 	g_autofree struct figures *days = g_new(struct figures, n + 1);
-	gboolean good = TRUE;
+	struct counter *counter = figures_counter(db);
 	for (gint64 i = 0; i < n; i++)
 		figures_init(&days[i]);
-	for (guint i = 0; good && i < reading->guests->len; i++)
-		good = figures_by_day(db, chosen(reading, i)->id, first, first + n, now(), days);
+	for (guint i = 0; code == SQLITE_OK && i < reading->guests->len; i++)
+		if (!figures_by_day(counter, chosen(reading, i)->id, first, first + n, now(), days))
+			code = figures_error(counter);
 	for (gint64 i = 0; i < n; i++) {
 		gint64 from = (first + i) * LEDGER_DAY;
-		if (good && (days[i].wanted || days[i].boots || days[i].failures || days[i].builds))
+		if (days[i].wanted || days[i].boots || days[i].failures || days[i].builds)
 			add_figures(reading, NULL, from, from + LEDGER_DAY, &days[i]);
 		figures_clear(&days[i]);
 	}
+	figures_counter_free(counter);
 	next_kind(reading);
-	return good;
+	return code;
 }
 
 /* --- a piece --- */
@@ -536,9 +546,8 @@ read_kind(struct reading *reading, sqlite3 *db)
 	}
 	if (kinds[reading->kind].sql)
 		return read_rows(reading, db);
-	gboolean good =
-	    reading->kind == READING_FIGURES ? read_figures(reading, db) : read_days(reading, db);
-	return good ? SQLITE_OK : sqlite3_extended_errcode(db);
+	return reading->kind == READING_FIGURES ? read_figures(reading, db)
+						: read_days(reading, db);
 }
 
 static void
@@ -597,8 +606,8 @@ reading_new(struct readers *readers, const struct reading_query *query)
 	reading->readers = readers;
 	reading->patterns = g_strdupv(query->patterns);
 	reading->known = g_strdupv(query->known);
-	reading->since = CLAMP(query->since, 0, HISTORY_TIME_MAX);
-	reading->until = CLAMP(query->until, 0, HISTORY_TIME_MAX);
+	reading->since = CLAMP(query->since, 0, TIME_MAX);
+	reading->until = CLAMP(query->until, 0, TIME_MAX);
 	reading->kinds = query->kinds;
 	reading->key[0] = reading->key[1] = G_MININT64;
 	reading->out = g_string_new(NULL);

@@ -14,8 +14,7 @@
 
 #define READING_PIECE	  (64 * 1024) /* bytes of one piece of the answer, and one record more */
 #define READING_WORKERS	  4	      /* pieces that are read at a time; others wait */
-#define HISTORY_TIME_MAX  (G_GINT64_CONSTANT(1) << 52) /* µs; a time is none later */
-#define READING_BUILD_AGE (31 * LEDGER_DAY)	       /* µs: a build is no older than this */
+#define READING_BUILD_AGE (31 * LEDGER_DAY) /* µs: a build is no older than this */
 
 enum reading_kind {
 	READING_EVENT,

@@ -20,10 +20,10 @@ thin(struct ledger *ledger, gint64 level, gint64 before, gint64 span, GError **e
 	const gint64 values[] = {level, before, span};
 	sqlite3_stmt *add = ledger_statement(
 	    ledger,
-	    "INSERT OR REPLACE INTO sample (guest, level, begin, end, n, probe_ms, load, disk_free,"
+	    "INSERT OR REPLACE INTO sample (guest, level, begin, end, n, probe, load, disk_free,"
 	    " store_free, memory, cpu)"
 	    " SELECT guest, ?1 + 1, begin / ?3 * ?3, max(end), sum(n),"
-	    " sum(probe_ms * n) / sum(n * (probe_ms IS NOT NULL)),"
+	    " sum(probe * n) / sum(n * (probe IS NOT NULL)),"
 	    " sum(load * n) / sum(n * (load IS NOT NULL)),"
 	    " sum(disk_free * n) / sum(n * (disk_free IS NOT NULL)),"
 	    " sum(store_free * n) / sum(n * (store_free IS NOT NULL)),"

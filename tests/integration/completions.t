@@ -22,7 +22,7 @@ $d->start;
 my $source  = getcwd;
 my $dir     = $d->{dir};
 my $made    = "$Childhurd::BUILD/completions";
-my @verbs   = qw(list status top start stop restart reset sleep drain undrain wait ssh console log events machines metrics screenshot image node bridge reload check completion version help);
+my @verbs   = qw(list status top start stop restart reset sleep drain undrain wait ssh console log events history machines metrics screenshot image node bridge reload check completion version help);
 my @guests  = qw(alpha beta1 beta2);
 my $control = "$d->{runtime}/control";
 $ENV{PATH}             = "$dir/bin:$Childhurd::BUILD:$ENV{PATH}";

@@ -133,6 +133,19 @@ bed_write(struct bed *bed)
 	g_ptr_array_set_size(bed->notes, 0);
 }
 
+/* The tables with texts in the place of words. */
+static const char bed_words[] =
+    "CREATE TEMP VIEW event AS SELECT number, time, "
+    "guest, " LEDGER_WORD("state") " AS state, " LEDGER_WORD(
+	"event.text") " AS text FROM main.event;"
+		      "CREATE TEMP VIEW state AS SELECT guest, begin, "
+		      "end, " LEDGER_WORD("state") " AS state,"
+						   " wanted, event FROM main.state;"
+						   "CREATE TEMP VIEW boot AS SELECT guest, "
+						   "begin, how, ready, ms, end, " LEDGER_WORD(
+						       "ended") " AS ended, builds, build_ms "
+								"FROM main.boot;";
+
 /* The rows of a statement: columns with |, rows with a space between them. Caller frees. */
 static inline char *
 bed_rows(const struct bed *bed, const char *sql)
@@ -142,6 +155,7 @@ bed_rows(const struct bed *bed, const char *sql)
 	GString *rows = g_string_new(NULL);
 	sqlite3 *db = ledger_read(bed->path, &error);
 	g_assert_no_error(error);
+	g_assert_cmpint(sqlite3_exec(db, bed_words, NULL, NULL, NULL), ==, SQLITE_OK);
 	g_assert_cmpint(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), ==, SQLITE_OK);
 	while (sqlite3_step(statement) == SQLITE_ROW) {
 		g_string_append(rows, rows->len ? " " : "");

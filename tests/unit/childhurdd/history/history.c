@@ -23,7 +23,7 @@ struct keeper {
 	struct history *history;
 	guint agains;
 	gint64 number;
-	const char *sql, *expected; /* of is_written */
+	const char *expected; /* of is_written and is_logged */
 };
 
 static void
@@ -81,8 +81,9 @@ is_written(void *data)
 	sqlite3_stmt *statement = NULL;
 	gboolean good = FALSE;
 	if (db &&
-	    sqlite3_prepare_v2(db, "SELECT group_concat(text, ' ') FROM event", -1, &statement,
-			       NULL) == SQLITE_OK &&
+	    sqlite3_prepare_v2(db,
+			       "SELECT group_concat(" LEDGER_WORD("event.text") ", ' ') FROM event",
+			       -1, &statement, NULL) == SQLITE_OK &&
 	    sqlite3_step(statement) == SQLITE_ROW)
 		good =
 		    !g_strcmp0((const char *)sqlite3_column_text(statement, 0), keeper->expected);
@@ -96,6 +97,19 @@ assert_written(struct keeper *keeper, const char *expected)
 {
 	keeper->expected = expected;
 	bed_run_until(keeper->loop, is_written, keeper);
+}
+
+static gboolean
+is_logged(void *data)
+{
+	return strstr(logged->str, ((struct keeper *)data)->expected) != NULL;
+}
+
+static void
+assert_logged(struct keeper *keeper, const char *expected)
+{
+	keeper->expected = expected;
+	bed_run_until(keeper->loop, is_logged, keeper);
 }
 
 static gboolean
@@ -193,7 +207,7 @@ a_damaged_file_is_put_aside(void)
 	bed_run_until(keeper.loop, was_asked_again, &keeper);
 	g_assert_true(g_file_get_contents(aside, &text, NULL, NULL));
 	g_assert_cmpstr(text, ==, "garbage");
-	g_assert_nonnull(strstr(logged->str, "the damaged history is now"));
+	assert_logged(&keeper, "the damaged history is now");
 	g_assert_cmpuint(history_generation(keeper.history), ==, 1);
 	keeper_free(&keeper);
 }
@@ -235,7 +249,7 @@ garbage_under_its_hands_is_put_aside(void)
 	keeper.expected = "two";
 	note(&keeper, "two");
 	assert_written(&keeper, "two");
-	g_assert_nonnull(strstr(logged->str, "damaged"));
+	assert_logged(&keeper, "the damaged history is now");
 	keeper_free(&keeper);
 }
 
@@ -255,7 +269,7 @@ what_is_in_the_way_is_said_once_and_left(void)
 	bed_run_until(keeper.loop, is_content, &keeper);
 	const char *first = strstr(logged->str, "is a folder");
 	g_assert_true(first && !strstr(first + 1, "is a folder"));
-	g_assert_nonnull(strstr(logged->str, "is written again"));
+	assert_logged(&keeper, "is written again");
 	keeper_free(&keeper);
 }
 
@@ -285,7 +299,7 @@ a_full_disk_is_tried_again(void)
 	assert_written(&keeper, "one two");
 	bed_run_until(keeper.loop, is_content, &keeper);
 	bed_run_until(keeper.loop, was_asked_again, &keeper);
-	g_assert_nonnull(strstr(logged->str, "is written again; it lacks "));
+	assert_logged(&keeper, "is written again; it lacks ");
 	note(&keeper, "three");
 	assert_written(&keeper, "one two three");
 	keeper_free(&keeper);

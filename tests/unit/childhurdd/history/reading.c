@@ -154,7 +154,7 @@ each_kind_has_its_members(void)
 			  "\"end\":1728000003000000,\"slot\":2}"},
 	    {KIND(SAMPLE), "{\"kind\":\"sample\",\"guest\":\"a\",\"time\":1728000000000000,"
 			   "\"end\":1728000060000000,\"probe_ms\":20,\"load\":1.25,"
-			   "\"store_free\":1000000000,\"memory\":500000000,\"cpu\":0.5}"},
+			   "\"store_free\":1000000512,\"memory\":499999744,\"cpu\":0.5}"},
 	    {KIND(RESTORE), "{\"kind\":\"restore\",\"guest\":\"a\",\"time\":1728000002000000,"
 			    "\"ms\":1500,\"reason\":\"reset by root\"}"},
 	    {KIND(FIGURES),
@@ -292,12 +292,13 @@ figures_are_those_of_the_rows(void)
 	}
 	bed_write(&library.bed);
 	sqlite3 *db = ledger_read(library.bed.path, NULL);
+	struct counter *counter = figures_counter(db);
 	for (int i = 0; i < 200; i++) {
 		gint64 since = START + g_rand_int_range(random, -10, 160) * HOUR;
 		gint64 until = since + g_rand_int_range(random, 0, 160) * HOUR, now = at;
 		struct figures sums, rows = {0};
 		figures_init(&sums);
-		g_assert_true(figures_count(db, 1, since, until, now, &sums));
+		g_assert_true(figures_count(counter, 1, since, until, now, &sums));
 		g_autofree char *sql = g_strdup_printf(
 		    "SELECT ifnull(sum(ms), 0), ifnull(sum(ms * (state = 'ready')), 0) FROM (SELECT"
 		    " state, (min(ifnull(end, %" G_GINT64_FORMAT "), %" G_GINT64_FORMAT
@@ -322,6 +323,7 @@ figures_are_those_of_the_rows(void)
 			g_assert_cmpstr(counted, ==, builds);
 		figures_clear(&sums);
 	}
+	figures_counter_free(counter);
 	sqlite3_close(db);
 	library_free(&library);
 }

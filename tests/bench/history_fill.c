@@ -168,7 +168,7 @@ main(int argc, char **argv)
 		for (guint i = 0; i < guests; i++)
 			hour(&fill, i, at, since);
 		write_notes(&fill);
-		if ((at - since) / HOUR % 12 == 0 &&
+		if ((at - since) / HOUR % 24 == 0 &&
 		    !ledger_tidy(fill.ledger, at + HOUR, 91 * DAY, &error)) {
 			fprintf(stderr, "history_fill: %s\n", error->message);
 			return 1;

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use lib 'tests/lib';
 use Childhurd;
+use IO::Socket::INET;
 use JSON::PP;
 use MIME::Base64;
 use POSIX qw(strftime);
@@ -189,11 +190,35 @@ ok($d->wait_until(120, 'it is written', sub { $d->ctl('history', '--json') =~ /"
 like($d->log, qr/history.db: is written again/, '... and the log says so');
 $d->end('TERM');
 
+# --- warm states ---
+$d = Childhurd->new(warm => 1, guests => $guests =~ s/\[guest silent\].*//sr)->start;
+$d->ctl(qw(wait a --for ready --timeout 300s));
+$d->ctl(qw(reset a --wait --timeout 100s));
+my $restore;
+ok($d->wait_until(60, 'the restore is kept', sub { ($restore) = records('restore') }), 'a reset from the warm state is kept as a restore') or diag($d->log);
+is($restore->{reason}, 'reset by root', '... with its reason');
+my ($restored) = $d->log =~ /^.* a: ready: from its warm state in ([\d.]+) s$/m;
+cmp_ok(abs($restore->{ms} / 1000 - $restored), '<', 0.2, '... and what it took is what the log says');
+is(scalar(records('boot')), 1, '... and is no boot');
+$d->ctl(qw(sleep a --wait --timeout 100s));
+is($d->{status}, 0, 'it sleeps');
+$d->ctl(qw(ssh a true));
+IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port");
+$d->ctl(qw(wait a --for ready --timeout 100s));
+my @boots;
+ok($d->wait_until(60, 'the wake is kept', sub { @boots = records('boot'); @boots == 2 && $boots[1]{ready} }), 'a wake is kept as a boot') or diag(explain(\@boots), $d->log);
+is($boots[1]{how}, 'wake', '... as one that a connection caused');
+like($boots[0]{ended}, qr/put to sleep/, '... and the boot before ended when it was put to sleep');
+ok($d->wait_until(60, 'its restore', sub { grep { $_->{reason} eq 'wake' } records('restore') }), '... and the load of its warm state as a restore');
+like($d->ctl('history'), qr/a +woken [\d.]+s, up /, 'history says so');
+$d->ctl(qw(stop --all --now --wait --timeout 100s));
+$d->end('TERM');
+
 # --- nothing is kept, from the beginning ---
 unlink glob "$d->{state}/history.db*";
 configure("history = 0\n");
 $d->start;
-$d->ctl(qw(undrain a));
+$d->ctl(qw(drain a));
 like($d->ctl('events'), qr/^\S+ \S+ +1  a/m, 'without a history the numbers begin at 1');
 $d->end('TERM');
 ok(!-e "$d->{state}/history.db", '... and no file is made');

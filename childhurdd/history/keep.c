@@ -16,75 +16,6 @@
 
 /* --- what is bound --- */
 
-/* Valid UTF-8 of LEDGER_TEXT_MAX bytes at most. Caller frees. */
-static char *
-clean(const char *text)
-{
-	char *valid = g_utf8_make_valid(text, -1);
-	if (strlen(valid) > LEDGER_TEXT_MAX) /* at the start of a character */
-		*g_utf8_find_prev_char(valid, valid + LEDGER_TEXT_MAX + 1) = '\0';
-	return valid;
-}
-
-static void
-bind_text(sqlite3_stmt *statement, int i, const char *text)
-{
-	g_autofree char *valid = text ? clean(text) : NULL;
-	if (valid) /* else NULL */
-		sqlite3_bind_text(statement, i, valid, -1, SQLITE_TRANSIENT);
-}
-
-gboolean
-ledger_learn(struct ledger *ledger, GError **error)
-{
-	sqlite3_stmt *statement =
-	    ledger_statement(ledger, "SELECT id, text FROM word", NULL, 0, error);
-	if (!statement)
-		return FALSE;
-	g_hash_table_remove_all(ledger->words);
-	while (sqlite3_step(statement) == SQLITE_ROW)
-		g_hash_table_insert(ledger->words,
-				    g_strdup((const char *)sqlite3_column_text(statement, 1)),
-				    (gpointer)(gintptr)sqlite3_column_int64(statement, 0));
-	return ledger_step(ledger, statement, error);
-}
-
-/* Make text a word. 0: it is none. */
-static gint64
-add_word(struct ledger *ledger, const char *text)
-{
-	sqlite3_stmt *statement =
-	    ledger_statement(ledger, "INSERT INTO word (text) VALUES (?1)", NULL, 0, NULL);
-	if (!statement || g_hash_table_size(ledger->words) >= LEDGER_WORDS)
-		return 0;
-	sqlite3_bind_text(statement, 1, text, -1, SQLITE_TRANSIENT);
-	if (!ledger_step(ledger, statement, NULL))
-		return 0;
-	gint64 id = sqlite3_last_insert_rowid(ledger->db);
-	g_hash_table_insert(ledger->words, g_strdup(text), (gpointer)(gintptr)id);
-	return id;
-}
-
-/* A text that comes again becomes a word, as most do: that halves the file. */
-static void
-bind_word(struct ledger *ledger, sqlite3_stmt *statement, int i, const char *text)
-{
-	g_autofree char *valid = text ? clean(text) : NULL;
-	if (!valid)
-		return;
-	gint64 id = (gint64)(gintptr)g_hash_table_lookup(ledger->words, valid);
-	if (!id && g_hash_table_contains(ledger->once, valid))
-		id = add_word(ledger, valid);
-	if (id) {
-		sqlite3_bind_int64(statement, i, id);
-		return;
-	}
-	if (g_hash_table_size(ledger->once) >= LEDGER_WORDS)
-		g_hash_table_remove_all(ledger->once);
-	sqlite3_bind_text(statement, i, valid, -1, SQLITE_TRANSIENT);
-	g_hash_table_add(ledger->once, g_steal_pointer(&valid));
-}
-
 /* In units of `unit`. */
 static void
 bind_measure(sqlite3_stmt *statement, int i, double value, double unit)
@@ -112,14 +43,14 @@ guest_id(struct ledger *ledger, const char *name, GError **error)
 	    ledger, "INSERT INTO guest (name) VALUES (?1) ON CONFLICT DO NOTHING", NULL, 0, error);
 	if (!insert)
 		return 0;
-	bind_text(insert, 1, name);
+	ledger_bind_text(insert, 1, name);
 	if (!ledger_step(ledger, insert, error))
 		return 0;
 	sqlite3_stmt *find =
 	    ledger_statement(ledger, "SELECT id FROM guest WHERE name = ?1", NULL, 0, error);
 	if (!find)
 		return 0;
-	bind_text(find, 1, name);
+	ledger_bind_text(find, 1, name);
 	id = sqlite3_step(find) == SQLITE_ROW ? sqlite3_column_int64(find, 0) : 0;
 	sqlite3_reset(find);
 	if (id)
@@ -219,7 +150,7 @@ begin_state(struct ledger *ledger, gint64 guest, gint64 begin, gint64 end, const
 		return FALSE;
 	if (end)
 		sqlite3_bind_int64(statement, 3, end);
-	bind_word(ledger, statement, 4, state);
+	ledger_bind_word(ledger, statement, 4, state);
 	sqlite3_bind_int(statement, 5, wanted);
 	if (event)
 		sqlite3_bind_int64(statement, 6, event);
@@ -286,7 +217,7 @@ end_boots(struct ledger *ledger, gint64 guest, gint64 before, gint64 end, const 
 			     values, 3, error);
 	if (!statement)
 		return FALSE;
-	bind_word(ledger, statement, 4, text);
+	ledger_bind_word(ledger, statement, 4, text);
 	return ledger_step(ledger, statement, error);
 }
 
@@ -307,8 +238,8 @@ keep_boot(struct ledger *ledger, gint64 guest, const struct history_note *note, 
 	    values, 2, error);
 	if (!statement)
 		return FALSE;
-	bind_text(statement, 3, note->how);
-	bind_text(statement, 4, note->phases ? note->phases : "");
+	ledger_bind_text(statement, 3, note->how);
+	ledger_bind_text(statement, 4, note->phases ? note->phases : "");
 	if (note->ready) {
 		sqlite3_bind_int64(statement, 5, note->ready);
 		sqlite3_bind_int64(statement, 6, note->ms);
@@ -378,9 +309,9 @@ keep_failure(struct ledger *ledger, gint64 guest, const struct history_note *not
 	    values, 2, error);
 	if (!statement)
 		return FALSE;
-	bind_text(statement, 3, note->state ? note->state : "");
-	bind_text(statement, 4, note->reason ? note->reason : "");
-	bind_text(statement, 5, note->text ? note->text : "");
+	ledger_bind_text(statement, 3, note->state ? note->state : "");
+	ledger_bind_text(statement, 4, note->reason ? note->reason : "");
+	ledger_bind_text(statement, 5, note->text ? note->text : "");
 	if (id)
 		sqlite3_bind_int64(statement, 6, id);
 	return ledger_step(ledger, statement, error);
@@ -499,7 +430,7 @@ keep_restore(struct ledger *ledger, gint64 guest, const struct history_note *not
 			     values, 3, error);
 	if (!statement)
 		return FALSE;
-	bind_word(ledger, statement, 4, note->text ? note->text : "");
+	ledger_bind_word(ledger, statement, 4, note->text ? note->text : "");
 	return ledger_step(ledger, statement, error);
 }
 
@@ -516,8 +447,8 @@ keep_event(struct ledger *ledger, gint64 guest, const struct history_note *note,
 		return FALSE;
 	if (guest)
 		sqlite3_bind_int64(statement, 3, guest);
-	bind_word(ledger, statement, 4, note->state);
-	bind_word(ledger, statement, 5, note->text ? note->text : "");
+	ledger_bind_word(ledger, statement, 4, note->state);
+	ledger_bind_word(ledger, statement, 5, note->text ? note->text : "");
 	return ledger_step(ledger, statement, error);
 }
 

@@ -29,7 +29,11 @@ gboolean ledger_step(struct ledger *ledger, sqlite3_stmt *statement, GError **er
 /* The first integer of the result; missing: there is no row, or it is NULL. */
 gboolean ledger_integer(struct ledger *ledger, const char *sql, const gint64 *integers, guint n,
 			gint64 missing, gint64 *value, GError **error);
-/* keep.c: learn the words that the file has. */
+/* words.c: learn the words that the file has. */
 gboolean ledger_learn(struct ledger *ledger, GError **error);
+/* Bind a text to parameter i, made valid UTF-8 of LEDGER_TEXT_MAX bytes at most; NULL: NULL. */
+void ledger_bind_text(sqlite3_stmt *statement, int i, const char *text);
+/* The same for a column that may have a word in its place. */
+void ledger_bind_word(struct ledger *ledger, sqlite3_stmt *statement, int i, const char *text);
 
 #endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The kinds of records that are rows of the file. */
+#ifndef CHILDHURDD_HISTORY_RECORDS_H
+#define CHILDHURDD_HISTORY_RECORDS_H
+
+#include "childhurdd/history/ledger.h"
+#include "childhurdd/history/reading.h"
+
+struct record_kind {
+	const char *name;
+	/* Columns 0 and 1 are the key of a row. Parameters: the guest, since, until, the key of the
+	 * last row (2), READING_BUILD_AGE. NULL: it is no row (figures, day). */
+	const char *sql;
+	/* Add its members, each with a comma before it. */
+	void (*row)(GString *out, sqlite3_stmt *row);
+};
+/* By enum reading_kind. */
+extern const struct record_kind record_kinds[];
+
+#endif

@@ -13,7 +13,6 @@
 
 #include "childhurdd/history/figures.h"
 #include "childhurdd/history/json.h"
-#include "childhurdd/history/records.h"
 #include "childhurdd/system/tasks.h"
 
 #define TIME_MAX (G_GINT64_CONSTANT(1) << 52) /* µs; no time is later */

@@ -11,23 +11,12 @@
 #include <glib.h>
 
 #include "childhurdd/history/history.h"
+#include "childhurdd/history/records.h"
 
 #define READING_PIECE	  (64 * 1024) /* bytes of one piece of the answer, and one record more */
 #define READING_WORKERS	  4	      /* pieces that are read at a time; others wait */
 #define READING_BUILD_AGE (31 * LEDGER_DAY) /* µs: a build is no older than this */
 
-enum reading_kind {
-	READING_EVENT,
-	READING_STATE,
-	READING_BOOT,
-	READING_FAILURE,
-	READING_BUILD,
-	READING_SAMPLE,
-	READING_RESTORE,
-	READING_FIGURES,
-	READING_DAY, /* sums for each day (UTC) over the guests */
-	N_READING_KINDS
-};
 /* The kind of that name, "boot"; -1: none. */
 int reading_kind_from_name(const char *name);
 

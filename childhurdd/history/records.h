@@ -1,11 +1,22 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The kinds of records that are rows of the file. */
+/* The kinds of records, and how those that are rows of the file are read. */
 #ifndef CHILDHURDD_HISTORY_RECORDS_H
 #define CHILDHURDD_HISTORY_RECORDS_H
 
 #include "childhurdd/history/ledger.h"
-#include "childhurdd/history/reading.h"
 
+enum reading_kind {
+	READING_EVENT,
+	READING_STATE,
+	READING_BOOT,
+	READING_FAILURE,
+	READING_BUILD,
+	READING_SAMPLE,
+	READING_RESTORE,
+	READING_FIGURES,
+	READING_DAY, /* sums for each day (UTC) over the guests */
+	N_READING_KINDS
+};
 struct record_kind {
 	const char *name;
 	/* Columns 0 and 1 are the key of a row. Parameters: the guest, since, until, the key of the

@@ -15,47 +15,10 @@
 
 /* --- the period --- */
 
-/* "3d", "2h", "90min": before now. */
-static gboolean
-parse_ago(const char *text, double *at)
-{
-	gsize n = strlen(text);
-	double number;
-	if (n > 1 && text[n - 1] == 'd') {
-		g_autofree char *days = g_strndup(text, n - 1);
-		if (!g_ascii_isdigit(text[n - 2]) || !ctl_parse_time(days, &number))
-			return FALSE;
-		number *= 86400;
-	} else if (!ctl_parse_time(text, &number)) {
-		return FALSE;
-	}
-	*at = ctl_now() - number;
-	return TRUE;
-}
-
-/* "2026-11-28", "2026-11-28T10:00", local time. */
-static gboolean
-parse_date(const char *text, double *at)
-{
-	static const char *const forms[] = {"%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S",
-					    "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"};
-	for (gsize i = 0; i < G_N_ELEMENTS(forms); i++) {
-		struct tm tm = {.tm_isdst = -1};
-		const char *end = strptime(text, forms[i], &tm);
-		int day = tm.tm_mday;
-		time_t time = end && !*end ? mktime(&tm) : (time_t)-1;
-		if (time == (time_t)-1 || tm.tm_mday != day) /* not the 31st of November */
-			continue;
-		*at = (double)time;
-		return TRUE;
-	}
-	return FALSE;
-}
-
 static gboolean
 parse_point(const char *option, const char *text, double *at, GError **error)
 {
-	if (!text || parse_date(text, at) || parse_ago(text, at))
+	if (!text || ctl_parse_moment(text, ctl_now(), at))
 		return TRUE;
 	g_set_error(error, CTL_ERROR, CTL_USAGE,
 		    "%s %s: not a time; write how long ago, as 3d or 2h, or a date, as 2026-11-28 "

@@ -31,6 +31,7 @@ struct history {
 	gint64 since;		  /* monotonic µs: the thread is at work; 0: it is not */
 	/* the thread's */
 	struct ledger *ledger; /* NULL: not open */
+	gint64 kept;	       /* keep, at this turn */
 	gint64 tidied;	       /* monotonic µs */
 };
 
@@ -120,7 +121,7 @@ helped(struct history *history, GError **error)
 	if (g_error_matches(why, LEDGER_ERROR, LEDGER_ERROR_DAMAGED))
 		return put_aside(history, why, error) && open_file(history, error);
 	if (g_error_matches(why, LEDGER_ERROR, LEDGER_ERROR_FULL))
-		return ledger_tidy(history->ledger, g_get_real_time(), history->keep, error);
+		return ledger_tidy(history->ledger, g_get_real_time(), history->kept, error);
 	g_propagate_error(error, g_steal_pointer(&why));
 	return FALSE;
 }
@@ -207,6 +208,7 @@ turn(struct history *history)
 	GPtrArray *notes = take(history);
 	history->suspect = FALSE;
 	history->since = g_get_monotonic_time();
+	history->kept = keep;
 	g_mutex_unlock(&history->lock);
 	if (suspect || !keep) /* it is looked over when it is opened */
 		close_file(history);

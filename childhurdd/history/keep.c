@@ -13,6 +13,10 @@
 #include "childhurdd/history/ledger_internal.h"
 
 #define UNKNOWN "unknown" /* the state while no daemon ran */
+/* µs; a state that lasts longer is one of a wrong clock */
+#define LONGEST (3660 * LEDGER_DAY)
+/* µs by which a clock may be set back without a doubt of what it was before */
+#define SET_BACK G_GINT64_CONSTANT(3600000000)
 
 /* --- what is bound --- */
 
@@ -87,6 +91,7 @@ static gboolean
 sum_up_state(struct ledger *ledger, gint64 guest, gint64 begin, gint64 end, gboolean up,
 	     GError **error)
 {
+	begin = MAX(begin, end - LONGEST);
 	while (begin < end) {
 		gint64 day = begin / LEDGER_DAY, to = MIN(end, (day + 1) * LEDGER_DAY);
 		const gint64 sums[] = {(to - begin) / 1000, up ? (to - begin) / 1000 : 0, 0, 0};
@@ -172,12 +177,28 @@ begin_life(struct ledger *ledger, gint64 guest, struct last_state *last, gint64 
 	return TRUE;
 }
 
+/* States of a clock that was far ahead would hide what comes now. */
+static gboolean
+drop_future(struct ledger *ledger, gint64 guest, gint64 now, struct last_state *last,
+	    GError **error)
+{
+	const gint64 values[] = {guest, now, now / LEDGER_DAY};
+	return run(ledger, "DELETE FROM state WHERE guest = ?1 AND begin > ?2", values, 2, error) &&
+	       run(ledger, "UPDATE state SET end = ?2 WHERE guest = ?1 AND end > ?2", values, 2,
+		   error) &&
+	       run(ledger, "DELETE FROM day WHERE guest = ?1 AND day > ?3", values, 3, error) &&
+	       last_state(ledger, guest, last, error);
+}
+
 static gboolean
 keep_state(struct ledger *ledger, gint64 guest, const struct history_note *note, GError **error)
 {
 	struct last_state last;
 	gint64 now = note->time;
 	if (!last_state(ledger, guest, &last, error))
+		return FALSE;
+	if (last.there && last.begin - SET_BACK > now &&
+	    !drop_future(ledger, guest, now, &last, error))
 		return FALSE;
 	if (!g_hash_table_contains(ledger->seen, note->guest)) {
 		if (!begin_life(ledger, guest, &last, now, error))

@@ -33,10 +33,12 @@ ledger_learn(struct ledger *ledger, GError **error)
 	if (!statement)
 		return FALSE;
 	g_hash_table_remove_all(ledger->words);
-	while (sqlite3_step(statement) == SQLITE_ROW)
-		g_hash_table_insert(ledger->words,
-				    g_strdup((const char *)sqlite3_column_text(statement, 1)),
-				    (gpointer)(gintptr)sqlite3_column_int64(statement, 0));
+	while (sqlite3_step(statement) == SQLITE_ROW) {
+		const char *text = (const char *)sqlite3_column_text(statement, 1);
+		if (text)
+			g_hash_table_insert(ledger->words, g_strdup(text),
+					    (gpointer)(gintptr)sqlite3_column_int64(statement, 0));
+	}
 	return ledger_step(ledger, statement, error);
 }
 

@@ -101,11 +101,31 @@ a_clock_that_is_set_back_makes_no_negative_time(void)
 	struct bed bed = bed_new();
 	bed_open(&bed);
 	bed_state(&bed, "a", START, "starting", TRUE);
-	bed_state(&bed, "a", START - DAY, "ready", TRUE);
+	bed_state(&bed, "a", START - 60 * SECOND, "ready", TRUE);
 	bed_state(&bed, "a", START + SECOND, "stopped", TRUE);
 	bed_write(&bed);
 	bed_assert(&bed, "SELECT count(*) FROM state WHERE end < begin", "0");
 	bed_assert(&bed, "SELECT wanted, up FROM day", "1000|1000");
+	bed_free(&bed);
+}
+
+/* It was years ahead: what it says now must not wait for those years. */
+static void
+a_clock_that_was_far_ahead_hides_nothing(void)
+{
+	struct bed bed = bed_new();
+	bed_open(&bed);
+	bed_state(&bed, "a", START, "starting", TRUE);
+	bed_state(&bed, "a", START + 5000 * DAY, "booting", TRUE);
+	bed_state(&bed, "a", START + 10 * SECOND, "ready", TRUE);
+	bed_state(&bed, "a", START + 20 * SECOND, "stopped", TRUE);
+	bed_write(&bed);
+	bed_assert(&bed,
+		   "SELECT state, (begin - 1728000000000000) / 1000000 FROM state"
+		   " WHERE begin > 1728000000000000",
+		   "ready|10 stopped|20");
+	bed_assert(&bed, "SELECT max(day) FROM day", "20000");
+	bed_assert(&bed, "SELECT max(end) - 1728000000000000 FROM state", "20000000");
 	bed_free(&bed);
 }
 
@@ -416,6 +436,7 @@ main(int argc, char **argv)
 	TEST("a-transaction-that-fails-leaves-no-trace", a_transaction_that_fails_leaves_no_trace);
 	TEST("a-clock-that-is-set-back-makes-no-negative-time",
 	     a_clock_that_is_set_back_makes_no_negative_time);
+	TEST("a-clock-that-was-far-ahead-hides-nothing", a_clock_that_was_far_ahead_hides_nothing);
 	TEST("a-state-is-summed-up-by-days", a_state_is_summed_up_by_days);
 	TEST("boots-have-an-end", boots_have_an_end);
 	TEST("builds-are-the-slots-that-are-taken", builds_are_the_slots_that_are_taken);

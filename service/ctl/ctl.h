@@ -177,6 +177,8 @@ JsonObject *ctl_names(const char *const *names, guint n);
 gboolean ctl_is_error(const struct varlink_message *message, const char *name);
 /* If message is an error of the daemon, put it into words for people in error, and return TRUE. */
 gboolean ctl_refused(const struct varlink_message *message, GError **error);
+/* The PNG in a reply with the member png; NULL: there is none. The caller unrefs. */
+GBytes *ctl_png(const struct varlink_message *message);
 /* Print each line of error on stderr as "childhurdctl: ...", free error and return its exit
  * status. */
 int ctl_complain(GError *error);
@@ -420,6 +422,7 @@ char *ctl_program(const char *name, const char *const *places);
 int ctl_image(struct ctl *ctl, GError **error);	 /* image.c */
 int ctl_bridge(struct ctl *ctl, GError **error); /* bridge.c */
 int ctl_node(struct ctl *ctl, GError **error);	 /* node.c */
+int ctl_report(struct ctl *ctl, GError **error); /* report.c */
 
 #define CTL_NODE_TASKS "list invite" /* words for the verb node, a space between them */
 

@@ -63,6 +63,7 @@ static const struct ctl_verb verbs[] = {
     {"metrics", "", "print metrics for Prometheus", 0, 0, 0, ctl_metrics},
     {"screenshot", "NAME [FILE.png]", "save a guest's screen; - for stdout", 0, 1, 2,
      ctl_screenshot},
+    {"report", "DIRECTORY", "write pages of what happened", 0, 1, 1, ctl_report},
     {"image", "ACTION [IMAGE...]", "keep disk images: list, fetch, add, check, remove",
      CTL_OPTION_JSON | CTL_OPTION_SHA512 | CTL_OPTION_CONFIG | CTL_OPTION_TIMEOUT | CTL_THERE, 1,
      MANY, ctl_image},

@@ -138,7 +138,8 @@ step_for(double least, enum axis_unit unit)
 	for (gsize i = 0; unit == AXIS_SECONDS && least > 30 && i < G_N_ELEMENTS(times); i++)
 		if (times[i] >= least)
 			return times[i];
-	double scale = pow(10, floor(log10(least)));
+	double base = unit == AXIS_SECONDS && least > 30 ? 86400 : 1;
+	double scale = pow(10, floor(log10(least / base))) * base;
 	return scale * (least <= scale ? 1 : least <= 2 * scale ? 2 : least <= 5 * scale ? 5 : 10);
 }
 

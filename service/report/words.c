@@ -48,6 +48,8 @@ words_size(double bytes)
 	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB"};
 	double number = MAX(bytes, 0) / 1024;
 	guint unit = 0;
+	if (!isfinite(bytes) || bytes > 1e18)
+		return g_strdup("?");
 	while (number >= 1024 && unit < G_N_ELEMENTS(units) - 1) {
 		number /= 1024;
 		unit++;

@@ -30,7 +30,7 @@ test_times(void)
 	assert_times("UTC", NOW - 7 * D, NOW,
 		     "23 Nov, 24 Nov, 25 Nov, 26 Nov, 27 Nov, 28 Nov, 29 Nov");
 	assert_times("UTC", NOW - 90 * D, NOW, "1 Sep, 15 Sep, 1 Oct, 15 Oct, 1 Nov, 15 Nov");
-	assert_times("+05:00", NOW - D, NOW, "29 Nov, 06:00, 12:00, 18:00");
+	assert_times("+05:00", NOW - D, NOW, "18:00, 29 Nov, 06:00, 12:00, 18:00");
 	assert_times("UTC", NOW + 22 * D, NOW + 52 * D, "1 Jan, 15 Jan");
 }
 
@@ -65,7 +65,7 @@ test_scales(void)
 		const char *top; /* its label */
 	} all[] = {{14.2, AXIS_SECONDS, "15 s"},      {3.1, AXIS_SECONDS, "4 s"},
 		   {0.3, AXIS_SECONDS, "0.3 s"},      {200, AXIS_SECONDS, "4 min"},
-		   {3600, AXIS_SECONDS, "1 h 0 min"}, {1e6, AXIS_SECONDS, "12 d 0 h"},
+		   {3600, AXIS_SECONDS, "1 h 0 min"}, {1e6, AXIS_SECONDS, "15 d 0 h"},
 		   {3.5e9, AXIS_BYTES, "4.0 GiB"},    {9e8, AXIS_BYTES, "1.0 GiB"},
 		   {20, AXIS_NUMBER, "20"},	      {2.3, AXIS_NUMBER, "3"},
 		   {0, AXIS_NUMBER, "0.4"},	      {NAN, AXIS_SECONDS, "0.2 s"}};

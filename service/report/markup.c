@@ -10,22 +10,12 @@ markup_init(struct markup *page)
 	*page = (struct markup){.out = g_string_new(NULL), .open = g_ptr_array_new()};
 }
 
-void
-markup_clear(struct markup *page)
-{
-	if (page->out)
-		g_string_free(page->out, TRUE);
-	g_clear_pointer(&page->open, g_ptr_array_unref);
-	page->out = NULL;
-}
-
 GString *
 markup_finish(struct markup *page)
 {
-	GString *out = g_steal_pointer(&page->out);
 	g_assert(page->open->len == 0);
-	markup_clear(page);
-	return out;
+	g_clear_pointer(&page->open, g_ptr_array_unref);
+	return g_steal_pointer(&page->out);
 }
 
 /* --- text --- */

@@ -19,8 +19,6 @@ struct markup {
 };
 
 void markup_init(struct markup *page);
-/* Release the page without using it. */
-void markup_clear(struct markup *page);
 /* The text of the page, all of whose elements are closed. The caller frees; page is empty then. */
 GString *markup_finish(struct markup *page);
 

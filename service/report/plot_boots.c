@@ -12,11 +12,10 @@
 #include "service/report/picture.h"
 #include "service/report/words.h"
 
-#define TOP	8.   /* px above the bars, for the scale's last text */
-#define HEIGHT	130. /* px of the bars */
-#define LABELS	18.
-#define PLACES	24 /* bars that the plot has room for at least, so that few are not broad */
-#define UNNAMED "whole"
+#define TOP    8.   /* px above the bars, for the scale's last text */
+#define HEIGHT 130. /* px of the bars */
+#define LABELS 18.
+#define PLACES 24 /* bars that the plot has room for at least, so that few are not broad */
 
 struct bars {
 	const struct records *records;
@@ -26,8 +25,8 @@ struct bars {
 	struct axis axis;
 };
 
-gboolean
-plot_is_warm(const struct record_boot *boot)
+static gboolean
+is_warm(const struct record_boot *boot)
 {
 	return boot->how != BOOT_COLD;
 }
@@ -89,7 +88,7 @@ find(struct bars *bars, const struct record_guest *guest, gboolean warm)
 {
 	for (guint i = guest->boots->len; i-- > 0;) {
 		struct record_boot *boot = &g_array_index(guest->boots, struct record_boot, i);
-		if (plot_is_warm(boot) != warm || boot->time > bars->records->now)
+		if (is_warm(boot) != warm || boot->time > bars->records->now)
 			continue;
 		if (bars->all++ < PLOTS_BOOTS_MAX)
 			g_ptr_array_insert(bars->boots, 0, boot);

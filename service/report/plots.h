@@ -15,8 +15,6 @@
  * seconds; else those from the disk. FALSE: there are none, and nothing was drawn. */
 gboolean plot_boots(struct markup *page, const struct records *records,
 		    const struct record_guest *guest, gboolean warm);
-/* Whether a boot was from a warm state. */
-gboolean plot_is_warm(const struct record_boot *boot);
 
 /* --- plot_builds.c --- */
 

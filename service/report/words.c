@@ -28,7 +28,8 @@ words_duration(double seconds)
 		return g_strdup("?");
 	seconds = MAX(seconds, 0);
 	if (seconds < 59.5) {
-		g_autofree char *number = words_number(seconds, seconds < 9.95 && seconds > 0);
+		guint decimals = seconds >= 9.95 || seconds <= 0 ? 0 : seconds < 0.095 ? 2 : 1;
+		g_autofree char *number = words_number(seconds, decimals);
 		return g_strconcat(number, " s", NULL);
 	}
 	guint64 s = (guint64)(seconds + 0.5), minutes = s / 60, hours = minutes / 60;

@@ -68,7 +68,7 @@ test_scales(void)
 		   {3600, AXIS_SECONDS, "1 h 0 min"}, {1e6, AXIS_SECONDS, "15 d 0 h"},
 		   {3.5e9, AXIS_BYTES, "4.0 GiB"},    {9e8, AXIS_BYTES, "1.0 GiB"},
 		   {20, AXIS_NUMBER, "20"},	      {2.3, AXIS_NUMBER, "3"},
-		   {0, AXIS_NUMBER, "0.4"},	      {NAN, AXIS_SECONDS, "0.2 s"}};
+		   {0, AXIS_NUMBER, "0.4"},	      {NAN, AXIS_SECONDS, "0.1 s"}};
 	for (gsize i = 0; i < G_N_ELEMENTS(all); i++) {
 		struct axis axis = axis_for(all[i].largest, all[i].unit);
 		g_autofree char *top = axis_label(&axis, axis.top);

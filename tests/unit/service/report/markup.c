@@ -142,7 +142,7 @@ test_ids(void)
 	markup_id(&page, a);
 	markup_id(&page, b);
 	g_assert_cmpstr(a, !=, b);
-	markup_clear(&page);
+	assert_page(&page, "");
 }
 
 int

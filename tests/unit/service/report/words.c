@@ -20,6 +20,7 @@ test_durations(void)
 		double seconds;
 		const char *text;
 	} all[] = {{0, "0 s"},
+		   {0.009, "0.01 s"},
 		   {0.44, "0.4 s"},
 		   {9.94, "9.9 s"},
 		   {9.96, "10 s"},

@@ -85,15 +85,22 @@ axis_times(GTimeZone *zone, gint64 from, gint64 until)
 	return marks;
 }
 
-/* A text at a share of the width; near an end it stays inside. */
-static void
-draw_label(struct markup *page, double at, double baseline, const char *label)
+/* A text at a share of the width, which it has a part of. Near an end it stays inside. Returns
+ * where it ends; at least `after`, where the one before it ended, or it is left out. */
+static double
+draw_label(struct markup *page, const struct axis_mark *mark, double baseline, double part,
+	   double after)
 {
-	markup_open_class(page, "text", at < 0.07 ? "al" : at > 0.93 ? "ar" : "am");
-	markup_number(page, "x", at * 100, "%");
+	double begin = CLAMP(mark->at - part / 2, 0, 1 - part);
+	if (begin < after)
+		return after;
+	gboolean left = mark->at<part / 2, right = mark->at> 1 - part / 2;
+	markup_open_class(page, "text", left ? "al" : right ? "ar" : "am");
+	markup_number(page, "x", left ? 0 : right ? 100 : mark->at * 100, "%");
 	markup_number(page, "y", baseline, "");
-	markup_text(page, label);
+	markup_text(page, mark->label);
 	markup_close(page);
+	return begin + part;
 }
 
 void
@@ -112,17 +119,13 @@ axis_draw_ticks(struct markup *page, const GArray *marks, double y, double heigh
 
 void
 axis_draw_times(struct markup *page, const GArray *marks, double y, double height, double baseline,
-		double distance)
+		double part)
 {
-	double last = -1;
+	double end = 0;
 	axis_draw_ticks(page, marks, y, height);
-	for (guint i = 0; i < marks->len; i++) {
-		const struct axis_mark *mark = &g_array_index(marks, struct axis_mark, i);
-		if (mark->at - last < distance)
-			continue;
-		draw_label(page, mark->at, baseline, mark->label);
-		last = mark->at;
-	}
+	for (guint i = 0; i < marks->len; i++)
+		end = draw_label(page, &g_array_index(marks, struct axis_mark, i), baseline, part,
+				 end);
 }
 
 /* --- values --- */

@@ -141,6 +141,19 @@ page_time(struct markup *page, const struct records *records, gint64 time)
 	markup_close(page);
 }
 
+void
+page_now(struct markup *page, const struct records *records)
+{
+	g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(records->now / G_USEC_PER_SEC);
+	g_autoptr(GDateTime) now = utc ? g_date_time_to_timezone(utc, records->zone) : NULL;
+	markup_open_class(page, "p", "note");
+	markup_text(page, "As of ");
+	page_time(page, records, records->now);
+	markup_textf(page, "; all times are %s.",
+		     now ? g_date_time_get_timezone_abbreviation(now) : "?");
+	markup_close(page);
+}
+
 /* A box that scrolls must be reached by keys, and have a name. */
 void
 page_table(struct markup *page, const char *caption, const char *const *heads)

@@ -220,42 +220,24 @@ find_latest(const struct records *records)
 static void
 put_failures(struct markup *page, const struct records *records)
 {
-	static const char *const heads[] = {"When", "Guest", "What went wrong", NULL};
 	g_autoptr(GArray) latest = find_latest(records);
 	if (!latest->len) {
 		markup_element(page, "p", NULL, "None.");
 		return;
 	}
-	page_table(page, "The latest failures of all guests", heads);
+	markup_open_class(page, "ul", "latest");
 	for (guint i = 0; i < latest->len; i++) {
 		const struct latest *one = &g_array_index(latest, struct latest, i);
-		markup_open(page, "tr");
-		markup_open_class(page, "td", "when");
+		markup_open(page, "li");
 		page_time(page, records, one->failure->time);
-		markup_close(page);
-		markup_open(page, "td");
 		put_link(page, one->guest);
-		markup_close(page);
-		markup_element(page, "td", "text", one->failure->reason);
+		markup_element(page, "span", "text", one->failure->reason);
 		markup_close(page);
 	}
-	page_table_end(page);
+	markup_close(page);
 }
 
 /* --- the page --- */
-
-static void
-put_time(struct markup *page, const struct records *records)
-{
-	g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(records->now / G_USEC_PER_SEC);
-	g_autoptr(GDateTime) now = utc ? g_date_time_to_timezone(utc, records->zone) : NULL;
-	markup_open_class(page, "p", "note");
-	markup_text(page, "As of ");
-	page_time(page, records, records->now);
-	markup_textf(page, "; all times are %s.",
-		     now ? g_date_time_get_timezone_abbreviation(now) : "?");
-	markup_close(page);
-}
 
 GString *
 page_all(const struct records *records)
@@ -263,7 +245,7 @@ page_all(const struct records *records)
 	struct markup page;
 	g_autofree char *title = g_strdup_printf("The Hurd guests of %s", records->host);
 	page_begin(&page, records, title, FALSE);
-	put_time(&page, records);
+	page_now(&page, records);
 	put_trouble(&page, records);
 	put_sums(&page, records);
 	markup_element(&page, "h2", NULL, "Guests");

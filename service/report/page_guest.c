@@ -254,11 +254,7 @@ put_now(struct markup *page, const struct records *records, const struct record_
 	if (guest->why && *guest->why)
 		markup_textf(page, ": %s", guest->why);
 	markup_close(page);
-	markup_open_class(page, "p", "note");
-	markup_text(page, "As of ");
-	page_time(page, records, records->now);
-	markup_text(page, ".");
-	markup_close(page);
+	page_now(page, records);
 }
 
 static void

@@ -24,6 +24,8 @@ GString *page_end(struct markup *page);
 void page_state(struct markup *page, const char *state);
 /* A time, also for machines. */
 void page_time(struct markup *page, const struct records *records, gint64 time);
+/* When the report was made, and in which zone its times are. */
+void page_now(struct markup *page, const struct records *records);
 /* Begin a table, in a box that scrolls by itself if it is too wide, with the heads of its columns
  * (NULL-terminated). Closed with page_table_end. */
 void page_table(struct markup *page, const char *caption, const char *const *heads);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Makes up GUESTS guests with what happened to them in 90 days, and writes the report into
- * DIRECTORY: report_pages DIRECTORY [GUESTS]. Prints how long it took, in seconds. For
- * tests/bench/report, and for looking at the pages without a daemon of that age.
- *
- * The guests' life is that of a busy farm: warm starts, some boots, a failure in some days, a build
- * each hour, a sample each five minutes on the last two days and each hour before.
+ * made_report DIRECTORY [GUESTS]: makes up what happened to guests in 90 days, and writes the
+ * report of it. Prints the seconds that the writing took. The guests' life is that of a busy farm:
+ * warm starts, some boots, a failure each week, a build each hour or two, a sample each hour, and
+ * each five minutes of the last two days. One reason is what a guest would send that means harm.
+ * $SCREENSHOT: a PNG.
  */
 #include <math.h>
 #include <stdio.h>
@@ -93,14 +92,16 @@ add_failure(struct maker *maker, gint64 time)
 	static const char *const reasons[] = {
 	    "ssh to 127.0.0.1:51022: banner: the guest closed the connection before a banner",
 	    "QEMU ended with status 1: qemu-system-i386: could not open disk image: No space left "
-	    "on device",
+	    "on "
+	    "device",
 	    "probe-command: no answer within 3min; the console's last lines:\nstart ext2fs: Hurd "
-	    "server bootstrap: "
-	    "ext2fs[part:1:device:wd0] exec\n<b>kernel: trap & halt</b>"};
+	    "server bootstrap: ext2fs[part:1:device:wd0] exec",
+	    "</p><script>document.title = 'harm'</script><img src=harm.png "
+	    "onerror=\"document.title = "
+	    "'harm'\">"};
 	JsonObject *record = json_object_new();
 	json_object_set_string_member(record, "phase", "boot");
-	json_object_set_string_member(record, "reason",
-				      reasons[g_rand_int_range(maker->random, 0, 3)]);
+	json_object_set_string_member(record, "reason", reasons[maker->failures % 4]);
 	if (maker->failures++ % 2 == 0)
 		json_object_set_int_member(record, "screenshot",
 					   maker->failures + 1000 * (maker->name[4] - '0'));
@@ -218,7 +219,7 @@ main(int argc, char **argv)
 	GError *error = NULL;
 	guint guests = argc > 2 ? (guint)strtoul(argv[2], NULL, 10) : 50;
 	if (argc < 2) {
-		fprintf(stderr, "usage: report_pages DIRECTORY [GUESTS]\n");
+		fprintf(stderr, "usage: made_report DIRECTORY [GUESTS]\n");
 		return 2;
 	}
 	g_autoptr(GTimeZone) zone = g_time_zone_new_local();
@@ -232,7 +233,7 @@ main(int argc, char **argv)
 	if (good)
 		printf("%.3f\n", (double)(g_get_monotonic_time() - began) / 1e6);
 	else
-		fprintf(stderr, "report_pages: %s\n", error->message);
+		fprintf(stderr, "made_report: %s\n", error->message);
 	records_free(records);
 	g_rand_free(maker.random);
 	g_clear_error(&error);

@@ -98,6 +98,9 @@ put_figures(struct markup *page, const struct record_guest *guest)
 		markup_close(page);
 	}
 	page_table_end(page);
+	markup_element(
+	    page, "p", "note",
+	    "A median boot counts from the start of QEMU, without what comes before it.");
 }
 
 /* --- boots --- */

@@ -46,9 +46,11 @@ static const struct {
     {"trouble", "f6", "w", "M-2 6L6 -2M2 10L10 2M-2 2L6 10M2 -2L10 6"},
     {"asleep", "f2", "w", "M1 2h2M5 6h2"},
     {"phase1", "g1", "w", "M-2 6L6 -2M2 10L10 2"},
-    {"phase3", "g3", "w", "M0 2h8M0 6h8"},
     {"phase4", "g4", "w", "M2 0v8M6 0v8"},
-    {"phase5", "g5", "w", "M1 2h2M5 6h2"},
+    {"phase5", "g5", "w", "M0 2h8M0 6h8"},
+    {"phase6", "g6", "w", "M4 0v8"},
+    {"phase7", "g7", "w", "M0 4h8M4 0v8"},
+    {"phase8", "g8", "w", "M1 2h2M5 6h2"},
     {"never", "f6", "w", "M-2 2L6 10M2 -2L10 6"},
 };
 

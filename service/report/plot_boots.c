@@ -55,8 +55,8 @@ phase_name(const struct records *records, guint phase)
 static const char *
 phase_class(guint phase)
 {
-	static const char *const classes[RECORDS_PHASES_MAX + 1] = {"p0", "p1", "p2", "p3",
-								    "p4", "p5", "p6"};
+	static const char *const classes[RECORDS_PHASES_MAX + 1] = {"p0", "p1", "p2", "p3", "p4",
+								    "p5", "p6", "p7", "p8"};
 	return classes[phase];
 }
 
@@ -110,7 +110,7 @@ say(struct markup *page, const struct records *records, const struct record_boot
 		markup_textf(page, "%s: was not ready", when);
 	for (guint i = 0; i <= RECORDS_PHASES_MAX; i++) {
 		g_autofree char *part = words_duration(boot->seconds[i]);
-		if (boot->seconds[i] <= 0)
+		if (boot->seconds[i] < LEAST)
 			continue;
 		markup_textf(page, "%s%s %s", between, phase_name(records, i), part);
 		between = ", ";
@@ -189,7 +189,7 @@ draw_legend(struct markup *page, const struct bars *bars, gboolean never)
 		const struct record_boot *boot = g_ptr_array_index(bars->boots, i);
 		double rest = seconds_of(boot) - sum_of(boot);
 		for (guint j = 0; j <= RECORDS_PHASES_MAX; j++)
-			used[j] |= boot->ready && boot->seconds[j] > 0;
+			used[j] |= boot->ready && boot->seconds[j] >= LEAST;
 		used[RECORDS_PHASES_MAX] |= rest > 0.005 * bars->axis.top;
 	}
 	markup_open_class(page, "ul", "legend");

@@ -119,6 +119,10 @@ guest_of(struct records *records, const char *name)
 	return guest;
 }
 
+/* In the order in which they come. A daemon of another version may have others. */
+static const char *const known_phases[] = {"queue", "start", "restore", "boot",
+					   "keys",  "login", "save"};
+
 struct records *
 records_new(gint64 now, GTimeZone *zone, const char *host)
 {
@@ -128,6 +132,8 @@ records_new(gint64 now, GTimeZone *zone, const char *host)
 	records->host = g_strdup(host);
 	records->guests = g_ptr_array_new_with_free_func(guest_free);
 	records->phases = g_ptr_array_new_with_free_func(g_free);
+	for (gsize i = 0; i < G_N_ELEMENTS(known_phases); i++)
+		g_ptr_array_add(records->phases, g_strdup(known_phases[i]));
 	records->by_name = g_hash_table_new(g_str_hash, g_str_equal);
 	return records;
 }

@@ -12,7 +12,7 @@
 
 #include "service/report/kinds.h"
 
-#define RECORDS_PHASES_MAX 6	/* names of a boot's phases; further ones are one phase, "other" */
+#define RECORDS_PHASES_MAX 8	/* names of a boot's phases; further ones are one phase, "other" */
 #define RECORDS_GUESTS_MAX 2000 /* guests; the records of further ones are left out */
 #define RECORDS_MAX	   400000 /* records about one guest; likewise */
 

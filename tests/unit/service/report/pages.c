@@ -203,7 +203,8 @@ test_plain(void)
 	g_assert_nonnull(strstr(one->str, "<title>childhurd1 – farm</title>"));
 	g_assert_nonnull(strstr(one->str, ">Boots from the disk: 1</h3>"));
 	g_assert_nonnull(strstr(one->str, ">Starts from the warm state: 2</h3>"));
-	g_assert_nonnull(strstr(one->str, ">Sun 29 Nov, 08:00: ready after 2.0 s (failed 0.9 s, b 0.01 s); ended: failed</title>"));
+	g_assert_nonnull(strstr(one->str, ">Sun 29 Nov, 08:00: ready after 2.0 s (failed 0.9 s, b "
+					  "0.01 s); ended: failed</title>"));
 	g_assert_nonnull(
 	    strstr(one->str, "alt=\"The screen of childhurd1 when it failed, Sun 29 Nov, 08:00\""));
 	g_assert_nonnull(

@@ -22,9 +22,9 @@ test_boot(void)
 	g_assert_cmpint(boot[0].how, ==, BOOT_WARM);
 	g_assert_cmpint(boot[0].ready - boot[0].time, ==, 3500000);
 	g_assert_cmpstr(boot[0].ended, ==, "restart");
-	g_assert_cmpfloat_with_epsilon(boot[0].seconds[0], 0.6, 1e-9);
-	g_assert_cmpfloat_with_epsilon(boot[0].seconds[1], 2.5005, 1e-9);
-	g_assert_cmpstr(g_ptr_array_index(records->phases, 1), ==, "login");
+	g_assert_cmpfloat_with_epsilon(boot[0].seconds[1], 0.6, 1e-9);
+	g_assert_cmpfloat_with_epsilon(boot[0].seconds[5], 2.5005, 1e-9);
+	g_assert_cmpstr(g_ptr_array_index(records->phases, 5), ==, "login");
 	g_assert_cmpint(boot[1].how, ==, BOOT_COLD);
 	g_assert_cmpint(boot[1].ready, ==, 0);
 	records_free(records);
@@ -116,7 +116,7 @@ test_nonsense(void)
 			     guest->samples->len + guest->restores,
 			 ==, 0);
 	g_assert_cmpint(g_array_index(guest->boots, struct record_boot, 0).ready, ==, 0);
-	g_assert_cmpuint(records->phases->len, ==, 0);
+	g_assert_cmpuint(records->phases->len, ==, 7); /* those that are known */
 	records_free(records);
 }
 

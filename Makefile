@@ -239,11 +239,11 @@ lint:
 # --- installation --------------------------------------------------------------------------------------------
 
 # Units have the paths of the programs, which depend on PREFIX: checked each time, written if they have changed.
-UNITS = $(patsubst service/units/%,$(B)/units$(PREFIX)/%,$(wildcard service/units/*.service))
+UNITS = $(patsubst service/units/%,$(B)/units$(PREFIX)/%,$(wildcard service/units/*.service service/units/*.timer))
 
 units: $(UNITS)
 
-$(B)/units$(PREFIX)/%.service: service/units/%.service FORCE
+$(B)/units$(PREFIX)/%: service/units/% FORCE
 	@mkdir -p $(@D)
 	@sed -e 's|/usr/sbin/childhurd|$(SBINDIR)/childhurd|g' -e 's|/usr/bin/childhurd|$(BINDIR)/childhurd|g' $< > $@.$$$$ && \
 	  if cmp -s $@.$$$$ $@; then rm $@.$$$$; else mv $@.$$$$ $@; fi

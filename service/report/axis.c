@@ -85,6 +85,10 @@ axis_times(GTimeZone *zone, gint64 from, gint64 until)
 	return marks;
 }
 
+/* The part of an axis that a text has, as a share: on the narrowest screen, an axis that is as wide
+ * as the page has 336 px, one beside a scale 280. */
+static const double text_part[] = {[AXIS_WIDE] = 0.125, [AXIS_NARROW] = 0.15};
+
 /* A text at a share of the width, which it has a part of. Near an end it stays inside. Returns
  * where it ends; at least `after`, where the one before it ended, or it is left out. */
 static double
@@ -119,13 +123,13 @@ axis_draw_ticks(struct markup *page, const GArray *marks, double y, double heigh
 
 void
 axis_draw_times(struct markup *page, const GArray *marks, double y, double height, double baseline,
-		double part)
+		enum axis_place place)
 {
 	double end = 0;
 	axis_draw_ticks(page, marks, y, height);
 	for (guint i = 0; i < marks->len; i++)
-		end = draw_label(page, &g_array_index(marks, struct axis_mark, i), baseline, part,
-				 end);
+		end = draw_label(page, &g_array_index(marks, struct axis_mark, i), baseline,
+				 text_part[place], end);
 }
 
 /* --- values --- */

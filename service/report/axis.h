@@ -27,15 +27,13 @@ struct axis axis_for(double largest, enum axis_unit unit);
 /* The text for value. The caller frees. */
 char *axis_label(const struct axis *axis, double value);
 
-/* The part of an axis that a text has, as a share: on the narrowest screen, an axis that is as wide
- * as the page has 336 px, one beside a scale 280. */
-#define AXIS_WIDE   0.125
-#define AXIS_NARROW 0.15
+/* An axis as wide as the page, or beside a scale. */
+enum axis_place { AXIS_WIDE, AXIS_NARROW };
 
 /* Draw marks into an open svg: a line from y to y + height px for each and, baseline px from the
  * top, the texts that fit beside one another. */
 void axis_draw_times(struct markup *page, const GArray *marks, double y, double height,
-		     double baseline, double part);
+		     double baseline, enum axis_place place);
 /* The lines without texts. */
 void axis_draw_ticks(struct markup *page, const GArray *marks, double y, double height);
 /* Draw a line across an open svg for each step of a scale whose 0 is at y + height px and whose top

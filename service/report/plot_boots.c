@@ -15,7 +15,8 @@
 #define TOP    8.   /* px above the bars, for the scale's last text */
 #define HEIGHT 130. /* px of the bars */
 #define LABELS 18.
-#define PLACES 24 /* bars that the plot has room for at least, so that few are not broad */
+#define LEAST  0.005 /* s; shorter phases are not worth a word */
+#define PLACES 24    /* bars that the plot has room for at least, so that few are not broad */
 
 struct bars {
 	const struct records *records;

@@ -212,9 +212,10 @@ gboolean
 page_has_screenshot(const struct record_guest *guest, guint failure)
 {
 	guint later = 0;
+	if (guest->failures->len - failure > PAGES_FAILURES_MAX)
+		return FALSE;
 	for (guint i = failure + 1; i < guest->failures->len; i++)
 		later += g_array_index(guest->failures, struct record_failure, i).screenshot >= 0;
 	return g_array_index(guest->failures, struct record_failure, failure).screenshot >= 0 &&
-	       guest->failures->len - failure <= PAGES_FAILURES_MAX &&
 	       later < PAGES_SCREENSHOTS_MAX;
 }

@@ -146,7 +146,7 @@ add_everything(struct records *records, const char *name, const char *text)
 		made_add(records,
 			 "{'kind':'boot','guest':'%s','time':%" G_GINT64_FORMAT
 			 ",'how':'%s','ready':%" G_GINT64_FORMAT ",'end':%" G_GINT64_FORMAT
-			 ",'ended':'%s','phases':[{'name':'%s','ms':900},{'name':'b','ms':9}]}",
+			 ",'ended':'%s','phases':[{'name':'%s','ms':900},{'name':'boot','ms':9}]}",
 			 name, t + i, i ? "warm" : text, i == 2 ? 0 : t + 2 * S, t + H, text, text);
 		made_add(records,
 			 "{'kind':'failure','guest':'%s','time':%" G_GINT64_FORMAT
@@ -203,8 +203,8 @@ test_plain(void)
 	g_assert_nonnull(strstr(one->str, "<title>childhurd1 – farm</title>"));
 	g_assert_nonnull(strstr(one->str, ">Boots from the disk: 1</h3>"));
 	g_assert_nonnull(strstr(one->str, ">Starts from the warm state: 2</h3>"));
-	g_assert_nonnull(strstr(one->str, ">Sun 29 Nov, 08:00: ready after 2.0 s (failed 0.9 s, b "
-					  "0.01 s); ended: failed</title>"));
+	g_assert_nonnull(strstr(one->str, ">Sun 29 Nov, 08:00: ready after 2.0 s (boot 0.01 s, "
+					  "failed 0.9 s); ended: failed</title>"));
 	g_assert_nonnull(
 	    strstr(one->str, "alt=\"The screen of childhurd1 when it failed, Sun 29 Nov, 08:00\""));
 	g_assert_nonnull(

@@ -95,12 +95,12 @@ static double
 draw_label(struct markup *page, const struct axis_mark *mark, double baseline, double part,
 	   double after)
 {
-	double begin = CLAMP(mark->at - part / 2, 0, 1 - part);
+	gboolean left = (mark->at < part / 2), right = (mark->at > 1 - part / 2);
+	double begin = left ? mark->at : right ? mark->at - part : mark->at - part / 2;
 	if (begin < after)
 		return after;
-	gboolean left = mark->at<part / 2, right = mark->at> 1 - part / 2;
 	markup_open_class(page, "text", left ? "al" : right ? "ar" : "am");
-	markup_number(page, "x", left ? 0 : right ? 100 : mark->at * 100, "%");
+	markup_number(page, "x", mark->at * 100, "%");
 	markup_number(page, "y", baseline, "");
 	markup_text(page, mark->label);
 	markup_close(page);

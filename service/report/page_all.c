@@ -64,7 +64,6 @@ put_sums(struct markup *page, const struct records *records)
 	g_autofree char *share =
 	    sums.counted ? words_share(sums.availability / sums.counted) : g_strdup("–");
 	g_autofree char *time = words_duration(sums.build_seconds);
-	g_autofree char *label = g_strdup_printf("in the last %s", period_name(PERIOD_LONG));
 	markup_open_class(page, "dl", "tiles");
 	put_tile(page, "ready now", ready);
 	put_tile(page, "available", share);

@@ -206,11 +206,14 @@ static char *
 description(const struct bars *bars, double median, double largest, guint never)
 {
 	g_autofree char *middle = words_duration(median), *longest = words_duration(largest);
+	g_autofree char *boots = words_count(bars->boots->len, "boot", "boots");
 	if (isnan(median))
-		return g_strdup_printf("%u boots, of which none became ready.", never);
-	return g_strdup_printf("%u boots, half of them ready within %s, the slowest after %s; %u "
-			       "did not become ready.",
-			       bars->boots->len, middle, longest, never);
+		return g_strdup_printf("%s, none of which became ready.", boots);
+	if (bars->boots->len == 1)
+		return g_strdup_printf("%s, ready after %s.", boots, longest);
+	return g_strdup_printf("%s, half of them ready within %s, the slowest after %s; %u did not "
+			       "become ready.",
+			       boots, middle, longest, never);
 }
 
 static void

@@ -135,6 +135,9 @@ is($d->{status}, 0, 'the other becomes ready');
 
 sub report { my $said = $d->ctl('report', @_); return $said }
 
+# The daemon keeps what happens a moment later.
+ok($d->wait_until(30, 'the history has the boot', sub { report("$dir/first"); Childhurd::slurp("$dir/first/guest-good.html") =~ /ready after .*<desc[^>]*>[^<]*ready \d|<desc[^>]*>[^<]*ready \d.*ready after /s }),
+    'the report has what has just happened');
 is(report($www), '', 'the report is written, and says nothing where nobody reads');
 is($d->{status}, 0, '... successfully, into a folder that was not there');
 my @files = files($www);

@@ -40,10 +40,10 @@ B        = build/sanitize
 endif
 
 CTL_PKGS    = glib-2.0 json-glib-1.0
-DAEMON_PKGS = $(CTL_PKGS) libvirt libvirt-qemu libssh libxml-2.0 libgcrypt libacl ext2fs e2p com_err
+DAEMON_PKGS = $(CTL_PKGS) libvirt libvirt-qemu libssh libxml-2.0 libgcrypt libacl ext2fs e2p com_err sqlite3
 IMAGE_PKGS  = $(CTL_PKGS) gio-2.0 libgcrypt libacl libcurl libarchive
 PKG_CFLAGS := $(shell pkg-config --cflags $(DAEMON_PKGS) $(IMAGE_PKGS))
-CTL_LIBS   := $(shell pkg-config --libs $(CTL_PKGS))
+CTL_LIBS   := $(shell pkg-config --libs $(CTL_PKGS)) -lm
 IMAGE_LIBS := $(shell pkg-config --libs $(IMAGE_PKGS)) -linih -lm
 LIBS       := $(shell pkg-config --libs $(DAEMON_PKGS)) -lev -linih -lm
 ALL_CFLAGS  = -std=gnu11 $(WARN) $(CFLAGS) $(HARDEN) -I. -I$(B) $(PKG_CFLAGS) -D_GNU_SOURCE \
@@ -57,8 +57,9 @@ ROOMS   := $(sort $(patsubst %/,%,$(dir $(shell find $(MODULES) -name '*.[chS]')
 LIB_SRC  = $(filter-out $(MAINS) $(wildcard service/ctl/*.c),$(wildcard $(ROOMS:%=%/*.c)))
 LIB_ASM  = $(wildcard $(ROOMS:%=%/*.S))
 LIB_OBJ  = $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
-CTL_SRC  = $(wildcard service/ctl/*.c) service/varlink.c service/states.c config/base/finding_lines.c config/base/similar.c config/base/streams.c config/base/text.c
-CTL_OBJ  = $(CTL_SRC:%.c=$(B)/obj/%.o)
+CTL_SRC  = $(wildcard service/ctl/*.c service/report/*.c) service/varlink.c service/states.c \
+           $(addprefix config/base/,atomic_file.c finding_lines.c guarded.c identity.c io_error.c similar.c streams.c text.c trusted_path.c)
+CTL_OBJ  = $(CTL_SRC:%.c=$(B)/obj/%.o) $(B)/obj/service/report/style.o
 # A test NAME.c may have its world in NAME_world.c, which is linked with it and is not a test.
 WORLDS  := $(sort $(shell find tests/unit -name '*_world.c'))
 UNIT_SRC := $(filter-out $(WORLDS),$(sort $(shell find tests/unit -name '*.c')))
@@ -100,6 +101,7 @@ $(B)/obj/%.o: %.S Makefile
 	$(call say,AS,$<)
 	$(Q)$(CC) -I. -c -o $@ $<
 $(B)/obj/service/interface.o: service/org.childhurd.varlink
+$(B)/obj/service/report/style.o: service/report/style.css
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
@@ -241,11 +243,11 @@ lint:
 # --- installation --------------------------------------------------------------------------------------------
 
 # Units have the paths of the programs, which depend on PREFIX: checked each time, written if they have changed.
-UNITS = $(patsubst service/units/%,$(B)/units$(PREFIX)/%,$(wildcard service/units/*.service))
+UNITS = $(patsubst service/units/%,$(B)/units$(PREFIX)/%,$(wildcard service/units/*.service service/units/*.timer))
 
 units: $(UNITS)
 
-$(B)/units$(PREFIX)/%.service: service/units/%.service FORCE
+$(B)/units$(PREFIX)/%: service/units/% FORCE
 	@mkdir -p $(@D)
 	@sed -e 's|/usr/sbin/childhurd|$(SBINDIR)/childhurd|g' -e 's|/usr/bin/childhurd|$(BINDIR)/childhurd|g' $< > $@.$$$$ && \
 	  if cmp -s $@.$$$$ $@; then rm $@.$$$$; else mv $@.$$$$ $@; fi

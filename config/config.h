@@ -150,6 +150,7 @@ struct config {
 	char *guix_configuration_directory;
 	char *guix_state_directory;
 	char *metrics_file;	 /* NULL: none */
+	gint64 history;		 /* ms that what happened is kept; 0: it is not */
 	GPtrArray *guests;	 /* of struct config_guest, in the order of the configuration */
 	GPtrArray *coordinators; /* of struct config_coordinator, ditto; may be empty */
 	GPtrArray *nodes;	 /* of struct config_node, ditto; may be empty */

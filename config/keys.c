@@ -67,6 +67,10 @@ const struct key keys[] = {
 	 "A file to which the daemon writes the output of childhurdctl metrics every 15 s, for the textfile collector of "
 	 "Prometheus' node_exporter, which requires a name that ends in .prom. Everybody can read it. Its folder must "
 	 "exist, and the daemon must be able to write there. It is removed when the daemon ends."},
+	{"history", KEY_TIME, D(history), "90d", NULL, 0, 3650 * 24 * HOUR, NULL,
+	 "How long what happened is kept, in history.db in the state directory, for childhurdctl history: events, boots, "
+	 "failures, builds, probes and loads. The file has 64 MiB at most; beyond that the oldest goes first. 0: nothing is "
+	 "kept, and no file is made; one that exists is left as it is."},
 
 	{"count", KEY_INT, KEY_GUEST_ONLY, 0, "1", NULL, 1, 1000, NULL,
 	 "More than 1 makes the section a template: it stands for the guests NAME1 to NAMEN. A guest that thereby gets "

@@ -15,7 +15,7 @@ struct unit {
 static const struct unit sizes[] = {
     {"K", 1024.0}, {"M", 1048576.0}, {"G", 1073741824.0}, {NULL, 0}};
 static const struct unit times[] = {
-    {"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {NULL, 0}};
+    {"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
 static const struct unit none[] = {{NULL, 0}};
 
 /* A number and its unit; bare: the unit may be missing. FALSE: text is something else. */
@@ -110,8 +110,9 @@ value_set_number(const struct key *key, const char *text, void *field)
 		parsed = number(text, sizes, TRUE, &value);
 		break;
 	case KEY_TIME:
-		advice = "is not a time; write a number with ms, s, min or h, as 30s";
-		parsed = number(text, times, FALSE, &value);
+		advice = "is not a time; write a number with ms, s, min, h or d, as 30s";
+		/* nothing needs no unit, where it is possible */
+		parsed = number(text, times, key->least <= 0 && !strcmp(text, "0"), &value);
 		break;
 	case KEY_REAL:
 		advice = "is not a number; write it as 1.8";

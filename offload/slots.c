@@ -69,19 +69,22 @@ slot_locked(int directory, const char *name, gboolean *visible)
 	return locked;
 }
 
-int
-slots_taken(const char *guix_state_directory, const char *host_name, int port, gboolean *visible)
+/* Adds up how many have a build, and which. */
+static void
+look(const char *guix_state_directory, const char *host_name, int port, int *taken, guint64 *which,
+     gboolean *visible)
 {
 	gboolean present[SLOTS_MAX] = {FALSE}, built[SLOTS_MAX] = {FALSE};
 	g_autofree char *machine = slots_machine_name(host_name, port);
 	g_autofree char *path = g_build_filename(guix_state_directory, "offload", machine, NULL);
 	int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int taken = 0;
 
+	*taken = 0;
+	*which = 0;
 	*visible = TRUE;
 	if (directory < 0) {
 		*visible = errno == ENOENT;
-		return 0;
+		return;
 	}
 	*visible = slots_present(directory, present, built);
 	int problem = errno;
@@ -89,18 +92,42 @@ slots_taken(const char *guix_state_directory, const char *host_name, int port, g
 		g_autofree char *name = present[slot] ? slot_name(slot) : NULL;
 		g_autofree char *before = built[slot] ? slots_build_name(slot) : NULL;
 		gboolean seen = TRUE;
+		int builds = 0;
 
 		if (name)
-			taken += slot_locked(directory, name, &seen);
+			builds += slot_locked(directory, name, &seen);
 		if (before)
-			taken += slot_locked(directory, before, &seen);
+			builds += slot_locked(directory, before, &seen);
+		if (builds)
+			*which |= G_GUINT64_CONSTANT(1) << slot;
 		if (!seen)
 			problem = errno;
+		*taken += builds;
 		*visible &= seen;
 	}
 	close(directory);
 	errno = problem;
+}
+
+int
+slots_taken(const char *guix_state_directory, const char *host_name, int port, gboolean *visible)
+{
+	guint64 which;
+	int taken;
+
+	look(guix_state_directory, host_name, port, &taken, &which, visible);
 	return taken;
+}
+
+guint64
+slots_with_builds(const char *guix_state_directory, const char *host_name, int port,
+		  gboolean *visible)
+{
+	guint64 which;
+	int taken;
+
+	look(guix_state_directory, host_name, port, &taken, &which, visible);
+	return which;
 }
 
 /* Is the locked file still the slot's? */

@@ -21,6 +21,10 @@
 int slots_taken(const char *guix_state_directory, const char *host_name, int port,
 		gboolean *visible);
 
+/* The same slots as a set: bit N for slot N. */
+guint64 slots_with_builds(const char *guix_state_directory, const char *host_name, int port,
+			  gboolean *visible);
+
 /* The slots of one machine that this process locks against builds, or guards. */
 struct slots;
 struct slots *slots_new(const char *guix_state_directory, const char *host_name, int port);

@@ -160,6 +160,13 @@ varlink_reply(JsonObject *parameters, gboolean continues)
 }
 
 char *
+varlink_reply_text(const char *parameters, gboolean continues)
+{
+	return g_strdup_printf("{\"parameters\":%s%s}", parameters,
+			       continues ? ",\"continues\":true" : "");
+}
+
+char *
 varlink_error(const char *error, JsonObject *parameters)
 {
 	return message_text("error", error, parameters, NULL);

@@ -63,6 +63,8 @@ char *varlink_call(const char *method, JsonObject *parameters, gboolean more);
 /* A call after whose reply the connection carries another protocol. */
 char *varlink_upgrade(const char *method, JsonObject *parameters);
 char *varlink_reply(JsonObject *parameters, gboolean continues);
+/* The same with parameters that are JSON text already. */
+char *varlink_reply_text(const char *parameters, gboolean continues);
 /* error: including the interface, "org.childhurd.NoSuchGuest". */
 char *varlink_error(const char *error, JsonObject *parameters);
 

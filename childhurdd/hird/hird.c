@@ -77,6 +77,8 @@ host_event(void *hird, struct childhurd *c, gboolean state_changed, const char *
 					     .state = state_changed ? state_name(c->state) : NULL,
 					     .taken_over = c->taken_over,
 					     .text = told->text};
+	chronicle_event(h->chronicle, &told->event);
+	chronicle_look(h->chronicle, c, told->event.number);
 	hird_after_publishing(h, tell, told_free, told);
 	if (state_changed || c->winding_down) /* an unresponsive guest's stop changes no state */
 		ev_timer_start(h->host.loop, &h->tend);
@@ -205,10 +207,18 @@ host_leave(void *hird, struct childhurd *c)
 }
 
 static void
-host_probed(void *hird, double seconds)
+host_probed(void *hird, const struct childhurd *c, double seconds)
 {
 	struct hird *h = hird;
 	metrics_probe(h->metrics, seconds);
+	chronicle_probed(h->chronicle, c, seconds);
+}
+
+static void
+host_failed(void *hird, struct childhurd *c, const char *picture)
+{
+	struct hird *h = hird;
+	chronicle_failed(h->chronicle, c, picture);
 }
 
 /* Followers of the machines look at the held guests again. */
@@ -252,6 +262,7 @@ static const struct host_ops host_ops = {
     .queue = host_queue,
     .leave = host_leave,
     .probed = host_probed,
+    .failed = host_failed,
     .hold = host_hold,
     .release = host_release,
 };
@@ -272,6 +283,7 @@ nodes_event(void *hird, const char *text)
 	told->text = g_strdup(text);
 	told->event = (struct control_event){
 	    .number = ++h->event_number, .time = g_get_real_time(), .text = told->text};
+	chronicle_event(h->chronicle, &told->event);
 	hird_after_publishing(h, tell, told_free, told);
 }
 
@@ -320,6 +332,7 @@ on_tend(struct ev_loop *loop, ev_timer *w, int revents)
 		if (is_over(world_childhurd(r))) {
 			g_message("%s: gone, it is no longer configured",
 				  world_childhurd(r)->config->name);
+			chronicle_gone(h->chronicle, world_childhurd(r)->config->name);
 			g_ptr_array_remove_index(h->roster.removed, i);
 			world_forget(r);
 			world_free(r);
@@ -374,6 +387,17 @@ on_look(struct ev_loop *loop, ev_timer *w, int revents)
 /* --- the whole --- */
 
 static void
+history_init(struct hird *h)
+{
+	g_autofree char *path = g_build_filename(h->config->state_directory, HISTORY_FILE, NULL);
+	h->chronicle = chronicle_new(h->host.loop, path, &h->roster);
+	h->readers = readers_new(h->host.loop, chronicle_history(h->chronicle));
+	if (h->config->history)
+		h->event_number = ledger_last_number(path);
+	chronicle_keep(h->chronicle, h->config->history);
+}
+
+static void
 timers_init(struct hird *h)
 {
 	ev_timer_init(&h->admit, on_admit, 0, 0);
@@ -399,6 +423,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 	h->host.writer = writer_new(loop, NULL);
 	h->host.files = tasks_new(loop, -1);
 	h->host.guix = lane_new(h->host.files);
+	history_init(h);
 	publish_init(h);
 	nodes_init(h);
 	h->loads = lane_new(h->host.files);
@@ -423,6 +448,7 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 		hird_free(h);
 		return NULL;
 	}
+	control_number(h->control, h->event_number);
 	for (guint i = 0; i < config->guests->len; i++)
 		g_ptr_array_add(h->roster.worlds,
 				world_new(&h->host, g_ptr_array_index(config->guests, i)));
@@ -484,8 +510,10 @@ hird_free(struct hird *h)
 	lane_free(h->logs);
 	lane_free(h->host.guix);
 	selfcheck_free(h->selfcheck);
+	readers_free(h->readers);
 	free_worlds(h->roster.worlds);
 	free_worlds(h->roster.removed);
+	chronicle_free(h->chronicle);
 	starts_free(h->starts);
 	holds_free(h->holds);
 	g_clear_pointer(&h->held, g_array_unref);

@@ -4,6 +4,7 @@
 #ifndef CHILDHURDD_HIRD_HIRD_INTERNAL_H
 #define CHILDHURDD_HIRD_HIRD_INTERNAL_H
 
+#include "childhurdd/hird/chronicle.h"
 #include "childhurdd/hird/describe.h"
 #include "childhurdd/hird/hird.h"
 #include "childhurdd/hird/holds.h"
@@ -11,6 +12,7 @@
 #include "childhurdd/hird/roster.h"
 #include "childhurdd/hird/selfcheck.h"
 #include "childhurdd/hird/starts.h"
+#include "childhurdd/history/reading.h"
 #include "childhurdd/nodes/nodes.h"
 #include "service/control/control.h"
 
@@ -36,7 +38,9 @@ struct hird {
 	gboolean broken;    /* it cannot be used */
 	gboolean opened;    /* clients are answered */
 	struct control *control;
-	gint64 event_number;
+	gint64 event_number; /* goes on where the history ends */
+	struct chronicle *chronicle;
+	struct readers *readers;
 	struct description description;
 	struct metrics_file *metrics_file;
 	struct selfcheck *selfcheck;
@@ -69,6 +73,8 @@ void take_over_on_domain(enum hypervisor_event event, const struct hypervisor_qe
 
 /* serve.c: the functions for the control socket. */
 struct control_hird hird_serve(struct hird *hird);
+/* serve_history.c: add those that read the history. */
+void hird_serve_history(struct control_hird *serve);
 /* The files of guests and daemon that cannot be written, each with the reason; data: the hird.
  * NULL-terminated; caller frees with g_strfreev. */
 char **hird_unwritten(void *data);

@@ -131,6 +131,14 @@ tell_change(GPtrArray *messages, const char *key, const char *old, const char *w
 		message(messages, key, wanted ? wanted : none);
 }
 
+/* "90d"; caller frees. */
+static char *
+duration_text(gint64 ms)
+{
+	return ms % 86400000 ? g_strdup_printf("%" G_GINT64_FORMAT "s", ms / 1000)
+			     : g_strdup_printf("%" G_GINT64_FORMAT "d", ms / 86400000);
+}
+
 /* What takes effect by itself. */
 static void
 tell_changes(GPtrArray *messages, const struct config *old, const struct config *wanted)
@@ -143,6 +151,9 @@ tell_changes(GPtrArray *messages, const struct config *old, const struct config 
 	tell_change(messages, "guix-configuration-directory", old->guix_configuration_directory,
 		    wanted->guix_configuration_directory, NULL);
 	tell_change(messages, "metrics-file", old->metrics_file, wanted->metrics_file, "none");
+	g_autofree char *kept = duration_text(old->history);
+	g_autofree char *keep = duration_text(wanted->history);
+	tell_change(messages, "history", kept, keep, NULL);
 }
 
 /* --- coordinators elsewhere --- */
@@ -401,6 +412,7 @@ apply(struct hird *h, struct config *config, GPtrArray *messages)
 	h->host.config = h->config = config;
 	tell_changes(messages, old, config);
 	metrics_file_set(h->metrics_file, config->metrics_file);
+	chronicle_keep(h->chronicle, config->history);
 	selfcheck_loaded(h->selfcheck, config);
 	remove_missing(h, config, FALSE, messages);
 	add_and_change(h, config, messages);

@@ -190,7 +190,8 @@ hird_unwritten(void *data)
 	const struct hird *h = data;
 	g_auto(GStrv) files = writer_all_whys(h->host.writer);
 	const char *const others[] = {h->unpublished, h->unrenewed,
-				      metrics_file_complaint(h->metrics_file)};
+				      metrics_file_complaint(h->metrics_file),
+				      history_complaint(chronicle_history(h->chronicle))};
 	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
 	g_strv_builder_addv(builder, (const char **)files);
 	for (gsize i = 0; i < G_N_ELEMENTS(others); i++)
@@ -376,7 +377,7 @@ serve_publishing(void *data)
 struct control_hird
 hird_serve(struct hird *h)
 {
-	return (struct control_hird){.data = h,
+	struct control_hird serve = {.data = h,
 				     .names = serve_names,
 				     .describe = serve_describe,
 				     .command = serve_command,
@@ -396,4 +397,6 @@ hird_serve(struct hird *h)
 				     .report = serve_report,
 				     .invite = serve_invite,
 				     .publishing = serve_publishing};
+	hird_serve_history(&serve);
+	return serve;
 }

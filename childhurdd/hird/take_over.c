@@ -151,6 +151,7 @@ on_listed(const struct hypervisor_result *result, void *data)
 	}
 	h->listed = TRUE;
 	take_over_found(h, result->domains);
+	chronicle_begin(h->chronicle);
 	for (guint i = 0; i < h->roster.worlds->len; i++) {
 		struct world *r = g_ptr_array_index(h->roster.worlds, i);
 		if (world_childhurd(r)->state == STATE_STOPPED)

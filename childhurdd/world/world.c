@@ -122,7 +122,7 @@ on_health(enum event event, const char *text, gboolean impostor, void *data)
 		return;
 	}
 	if (event == EVENT_PROBE_OK) {
-		r->host->ops->probed(r->host->hird,
+		r->host->ops->probed(r->host->hird, r->c,
 				     (double)health_report(r->health)->ms[HEALTH_COMMAND] / 1000);
 		tell_room(r);
 		tell_clock(r);
@@ -259,6 +259,7 @@ keep_failure(struct world *r)
 		unlink(r->screen);
 	writer_put(r->host->writer, r->failure,
 		   failure_text(r->c, r->pictured ? r->screen : NULL, lines));
+	r->host->ops->failed(r->host->hird, r->c, r->pictured ? r->screen : NULL);
 	r->pictured = FALSE;
 	r->failed = TRUE;
 }

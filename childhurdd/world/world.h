@@ -17,6 +17,7 @@
 #include "childhurdd/system/writer.h"
 #include "childhurdd/world/health.h"
 #include "childhurdd/world/record.h"
+#include "childhurdd/world/use.h"
 
 #define PAUSE_RETRY 5000 /* ms between two tries to resume a guest that QEMU has paused */
 #define PAUSE_CONFIRM                                                                              \
@@ -42,7 +43,10 @@ struct host_ops {
 	int (*hold)(void *hird, const struct config_guest *guest);
 	void (*release)(void *hird, const char *guest);
 	/* The command of a probe took so many seconds. */
-	void (*probed)(void *hird, double seconds);
+	void (*probed)(void *hird, const struct childhurd *c, double seconds);
+	/* It failed, as state and why say. picture: path of its screen before its end; NULL: there
+	 * is none. An event follows. */
+	void (*failed)(void *hird, struct childhurd *c, const char *picture);
 };
 
 /* What all worlds share; owned by the hird. */
@@ -130,6 +134,9 @@ char **world_host_keys(const struct world *world);
 /* Its QEMU. id 0: there is none, but the UUID is set. */
 const struct hypervisor_qemu *world_qemu(const struct world *world);
 gint64 world_memory(const struct world *world); /* bytes that QEMU has taken; 0: none, unknown */
+/* Look at its builds: the slots here, and with sessions those of coordinators elsewhere, too, which
+ * takes longer. Keeps nothing from builds. FALSE: unknown. */
+gboolean world_see_builds(const struct world *world, gboolean sessions, struct use_look *look);
 const char *world_acceleration(const struct world *world); /* NULL: QEMU does not run */
 /* The last console lines; caller frees with g_strfreev. */
 char **world_console_tail(const struct world *world, guint lines);

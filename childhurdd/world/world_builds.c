@@ -95,6 +95,19 @@ world_builds(struct childhurd *c)
 	return r->held ? world_hold(c) : look_at_builds(r);
 }
 
+gboolean
+world_see_builds(const struct world *r, gboolean sessions, struct use_look *look)
+{
+	const struct config *config = r->host->config;
+	gboolean visible;
+	look->slots = slots_with_builds(config->guix_state_directory, config->host_name,
+					guest_of(r)->ssh_port, &visible);
+	if (!visible && lack_is(errno))
+		return FALSE;
+	look->others = sessions ? with_sessions(r, 0, visible) : 0;
+	return look->others >= 0;
+}
+
 /* As many builds as recycle-after allows have begun: no other may, until it is pristine. */
 static gboolean
 is_full(const struct world *r, guint64 taken)

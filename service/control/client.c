@@ -119,6 +119,18 @@ request_reply(struct request *request, JsonObject *parameters, gboolean continue
 }
 
 void
+request_reply_text(struct request *request, const char *parameters, gboolean continues)
+{
+	struct control_client *client = request->client;
+	if (!request->message->oneway)
+		client_send(client, varlink_reply_text(parameters, continues));
+	if (!continues) {
+		request_free(request);
+		client_wake(client);
+	}
+}
+
+void
 request_fail(struct request *request, const char *error, JsonObject *parameters)
 {
 	struct control_client *client = request->client;

@@ -339,6 +339,12 @@ keep(struct control *control, const struct control_event *event)
 }
 
 void
+control_number(struct control *control, gint64 number)
+{
+	control->last_event = number;
+}
+
+void
 control_event(struct control *control, const struct control_event *event)
 {
 	if (event->number > 0)

@@ -36,6 +36,10 @@ gboolean control_share(struct control *control, struct control_groups groups, GE
 /* Closes everything and removes the socket. */
 void control_free(struct control *control);
 
+/* The number of the last event of the daemon before this one; events go on from it. Before the
+ * first one. */
+void control_number(struct control *control, gint64 number);
+
 /* Report an event to the clients that follow events or wait for a state. */
 void control_event(struct control *control, const struct control_event *event);
 

@@ -77,7 +77,7 @@ method_events(struct request *request)
 	/* Without since, or with a number that only an earlier daemon reached: all events that are
 	 * kept, and none is lost. */
 	if (since < 0 || since > control->last_event + 1)
-		since = oldest ? oldest->number : 1;
+		since = oldest ? oldest->number : control->last_event + 1;
 	struct events *state = g_new0(struct events, 1);
 	state->seen = MAX(since - 1, 0);
 	state->follow = follow;

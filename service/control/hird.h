@@ -139,6 +139,22 @@ struct control_invitation {
 typedef void (*control_invite_fn)(const struct control_invitation *invitation, const GError *error,
 				  void *done_data);
 
+/* What is wanted of the history. */
+struct control_history {
+	char **patterns;     /* of guests' names; NULL: all, and the daemon */
+	gint64 since, until; /* wall clock µs */
+	guint kinds;	     /* bit N for the kind N of history_kind */
+};
+/* Why there are no records. */
+struct control_no_records {
+	const char *unknown; /* a pattern that stands for no guest; NULL: it is something else */
+	const char *why;
+};
+/* records: a JSON array as text; NULL: why has the reason. last: no more follow. All are borrowed.
+ */
+typedef void (*control_records_fn)(const char *records, gboolean last,
+				   const struct control_no_records *why, void *done_data);
+
 /* The functions that the hird offers; each gets data, and returns at once. */
 struct control_hird {
 	void *data;
@@ -202,12 +218,25 @@ struct control_hird {
 		       int builds);
 	/* What a node has to be told; done is called once, later. NULL: there is no such method. */
 	void (*invite)(void *data, control_invite_fn done, void *done_data);
+	/* The history. The number of a kind of records; -1: there is none of that name. Open a
+	 * reading; NULL: *why has the reason, which the caller frees. Read the next piece: done is
+	 * called once, from the loop, unless the reading is closed before. NULL: there is none. */
+	int (*history_kind)(const char *name);
+	void *(*history_open)(void *data, const struct control_history *wanted, char **why);
+	void (*history_next)(void *data, void *reading, control_records_fn done, void *done_data);
+	void (*history_close)(void *data, void *reading);
+	/* A picture that a failure has; done(PNG or NULL, error or NULL, done_data) is called once,
+	 * later. */
+	void (*history_picture)(void *data, gint64 id,
+				void (*done)(GBytes *png, const GError *error, void *done_data),
+				void *done_data);
 	/* Is what the guests are now still to be written to the lists? NULL: never. */
 	gboolean (*publishing)(void *data);
 };
 
-/* Something that happened, such as a change of state. number counts from 1 while a daemon runs; an
- * event with 0 is not kept: it only makes clients look at the guests again. */
+/* Something that happened, such as a change of state. number counts up, also over a restart of a
+ * daemon that keeps a history, else from 1; an event with 0 is not kept: it only makes clients look
+ * at the guests again. */
 struct control_event {
 	gint64 number;
 	gint64 time;	     /* wall clock µs */

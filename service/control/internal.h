@@ -9,6 +9,7 @@
  *   console.c     Console, which turns a connection into the guest's serial line
  *   machines.c    Machines, which may go on like Events, and Nodes
  *   daemon.c      Metrics and Check
+ *   history.c     History and HistoryScreenshot
  *   parameters.c  checks the parameters of a call
  *   client.c      one connection: reads requests, runs one after the other, sends replies
  *   peer.c        the user at the other end, and what it may do
@@ -127,6 +128,8 @@ gsize client_backlog(const struct control_client *client);
 /* Reply to a request. parameters (NULL: none) are taken over. The request is gone after an error
  * and after a reply without continues. */
 void request_reply(struct request *request, JsonObject *parameters, gboolean continues);
+/* The same with parameters as JSON text, borrowed. */
+void request_reply_text(struct request *request, const char *parameters, gboolean continues);
 void request_fail(struct request *request, const char *error, JsonObject *parameters);
 /* why: the reason why the value is not possible, and what would be; NULL: the parameter is missing,
  * unknown, or of a type that the interface does not allow. */
@@ -177,6 +180,9 @@ gboolean request_boolean(struct request *request, const char *name, gboolean *va
 gboolean request_integer(struct request *request, const char *name, gint64 *value);
 gboolean request_number(struct request *request, const char *name, double *value);
 gboolean request_string(struct request *request, const char *name, const char **value);
+/* An array of strings, as NULL-terminated copies: CONTROL_NAMES_MAX at most, of CONTROL_PATTERN_MAX
+ * bytes. The caller frees with g_strfreev. */
+gboolean request_strings(struct request *request, const char *name, char ***strings);
 /* The guests that the patterns in `names` match, in the order of the configuration. An empty array
  * matches all guests; if optional, so does a missing one. NULL: answered and gone. */
 GPtrArray *request_names(struct request *request, gboolean optional);
@@ -216,6 +222,10 @@ void method_metrics(struct request *request);
 void method_check(struct request *request);
 void method_invite(struct request *request);
 void method_read_only(struct request *request);
+
+/* control/history.c */
+void method_history(struct request *request);
+void method_history_screenshot(struct request *request);
 
 /* control/json.c */
 /* Sets text, made valid UTF-8. NULL sets null. */

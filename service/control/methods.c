@@ -282,6 +282,8 @@ static const struct method {
     {CONTROL_INTERFACE, "Wait", method_wait, READS},
     {CONTROL_INTERFACE, "Events", method_events, READS},
     {CONTROL_INTERFACE, "Log", method_log, READS},
+    {CONTROL_INTERFACE, "History", method_history, READS},
+    {CONTROL_INTERFACE, "HistoryScreenshot", method_history_screenshot, READS},
     {CONTROL_INTERFACE, "Screenshot", method_screenshot, READS},
     {CONTROL_INTERFACE, "Machines", method_machines, READS},
     {CONTROL_INTERFACE, "Nodes", method_nodes, READS},
@@ -311,7 +313,8 @@ request_may_pass(const char *full)
 		g_autofree char *name = g_strdup_printf("%s.%s", method->interface, method->name);
 		if (!strcmp(name, full))
 			return method->access == READS && method->handle != method_wait &&
-			       method->handle != method_ask_node;
+			       method->handle != method_ask_node &&
+			       method->handle != method_history;
 	}
 	return FALSE;
 }

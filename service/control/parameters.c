@@ -170,6 +170,34 @@ request_names(struct request *request, gboolean optional)
 	return expand(request, json_node_get_array(node));
 }
 
+gboolean
+request_strings(struct request *request, const char *name, char ***strings)
+{
+	JsonNode *node = json_object_get_member(request->message->parameters, name);
+	if (!node || JSON_NODE_HOLDS_NULL(node))
+		return TRUE;
+	JsonArray *array = JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+	guint n = array ? json_array_get_length(array) : 0;
+	if (!array || n > CONTROL_NAMES_MAX) {
+		request_invalid(request, name, array ? "more than 1024 words" : NULL);
+		return FALSE;
+	}
+	g_auto(GStrv) words = g_new0(char *, n + 1);
+	for (guint i = 0; i < n; i++) {
+		JsonNode *word = json_array_get_element(array, i);
+		gboolean text =
+		    JSON_NODE_HOLDS_VALUE(word) && json_node_get_value_type(word) == G_TYPE_STRING;
+		if (!text || strlen(json_node_get_string(word)) > CONTROL_PATTERN_MAX) {
+			request_invalid(request, name,
+					text ? "a word of more than 255 bytes" : NULL);
+			return FALSE;
+		}
+		words[i] = g_strdup(json_node_get_string(word));
+	}
+	*strings = g_steal_pointer(&words);
+	return TRUE;
+}
+
 char *
 request_name(struct request *request)
 {

@@ -23,10 +23,10 @@ kind_of(const char *word)
 {
 	/* "STATE[" before "STATE": several with a comma between them. */
 	static const char *const kinds[][2] = {
-	    {"STATE[", "filter"}, {"NAME", "guest"}, {"FILE", "file"},	     {"PATH", "file"},
-	    {"STATE", "state"},	  {"VERB", "verb"},  {"COMMAND", "command"}, {"ACTION", "action"},
-	    {"IMAGE", "image"},	  {"TASK", "task"},  {"HOST", "host"},	     {"FORMAT", "format"},
-	    {"KEY", "key"},	  {"SHELL", "shell"}};
+	    {"STATE[", "filter"}, {"NAME", "guest"},  {"FILE", "file"},	 {"DIRECTORY", "file"},
+	    {"PATH", "file"},	  {"STATE", "state"}, {"VERB", "verb"},	 {"COMMAND", "command"},
+	    {"ACTION", "action"}, {"IMAGE", "image"}, {"TASK", "task"},	 {"HOST", "host"},
+	    {"FORMAT", "format"}, {"KEY", "key"},     {"SHELL", "shell"}};
 	for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++)
 		if (g_str_has_prefix(word, kinds[i][0]))
 			return kinds[i][1];

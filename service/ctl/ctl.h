@@ -65,6 +65,7 @@ enum ctl_option {
 	CTL_OPTION_YES = 1 << 20,
 	CTL_OPTION_DRY_RUN = 1 << 21,
 	CTL_OPTION_QUIET = 1 << 24,
+	CTL_OPTION_PERIOD = 1 << 25, /* --since and --until */
 	/* No option: with --host the verb runs on that host as a whole. */
 	CTL_THERE = 1 << 17,
 };
@@ -93,7 +94,8 @@ struct ctl {
 	gint64 since;	   /* an event's number; -1: not given */
 	double since_time; /* s since the epoch; 0: not given */
 	gboolean yes, dry_run, quiet;
-	int fd; /* -1: not connected yet */
+	char *from, *to; /* of a period; NULL: not given */
+	int fd;		 /* -1: not connected yet */
 	struct varlink_buffer input;
 	struct varlink_message *events; /* what status has asked for last; NULL: nothing */
 	char *events_node;		/* of which node; "": of this host */
@@ -175,6 +177,8 @@ JsonObject *ctl_names(const char *const *names, guint n);
 gboolean ctl_is_error(const struct varlink_message *message, const char *name);
 /* If message is an error of the daemon, put it into words for people in error, and return TRUE. */
 gboolean ctl_refused(const struct varlink_message *message, GError **error);
+/* The PNG in a reply with the member png; NULL: there is none. The caller unrefs. */
+GBytes *ctl_png(const struct varlink_message *message);
 /* Print each line of error on stderr as "childhurdctl: ...", free error and return its exit
  * status. */
 int ctl_complain(GError *error);
@@ -400,6 +404,7 @@ int ctl_log(struct ctl *ctl, GError **error); /* follow.c */
 int ctl_events(struct ctl *ctl, GError **error);
 /* Print the last n events of a guest, which may be one of a node, with a label before the first. */
 void ctl_print_last_events(struct ctl *ctl, const char *name, guint n, const char *label);
+int ctl_history(struct ctl *ctl, GError **error); /* history.c */
 int ctl_console(struct ctl *ctl, GError **error); /* console.c */
 /* The character that text, such as "^]" or "~", stands for; -1: none. */
 int ctl_escape_character(const char *text);
@@ -417,6 +422,7 @@ char *ctl_program(const char *name, const char *const *places);
 int ctl_image(struct ctl *ctl, GError **error);	 /* image.c */
 int ctl_bridge(struct ctl *ctl, GError **error); /* bridge.c */
 int ctl_node(struct ctl *ctl, GError **error);	 /* node.c */
+int ctl_report(struct ctl *ctl, GError **error); /* report.c */
 
 #define CTL_NODE_TASKS "list invite" /* words for the verb node, a space between them */
 

@@ -92,7 +92,6 @@ save_as_new(const char *name, const guchar *bytes, gsize n, GError **error)
 int
 ctl_screenshot(struct ctl *ctl, GError **error)
 {
-	static const guchar magic[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
 	const char *file = ctl->n_arguments > 1 ? ctl->arguments[1] : NULL;
 	g_autofree char *name = ctl_only_name(ctl, error);
 	if (!name)
@@ -113,21 +112,22 @@ ctl_screenshot(struct ctl *ctl, GError **error)
 		g_propagate_error(error, why);
 		return CTL_FAILED;
 	}
-	const char *text = ctl_text(reply->parameters, "png");
-	gsize length = 0;
-	g_autofree guchar *png = g_base64_decode(text ? text : "", &length);
-	if (length < sizeof magic || memcmp(png, magic, sizeof magic)) {
+	g_autoptr(GBytes) png = ctl_png(reply);
+	if (!png) {
 		g_set_error(error, CTL_ERROR, CTL_FAILED,
 			    "%s: the daemon's reply has no PNG; childhurdctl version shows both "
 			    "versions",
 			    name);
 		return CTL_FAILED;
 	}
+	gsize length;
+	const char *bytes = g_bytes_get_data(png, &length);
 	if (!file)
-		return save_as_new(name, png, length, error) ? CTL_DONE : CTL_FAILED;
+		return save_as_new(name, (const guchar *)bytes, length, error) ? CTL_DONE
+									       : CTL_FAILED;
 	if (!strcmp(file, "-"))
-		fwrite(png, 1, length, stdout);
-	else if (!g_file_set_contents(file, (const char *)png, (gssize)length, error))
+		fwrite(bytes, 1, length, stdout);
+	else if (!g_file_set_contents(file, bytes, (gssize)length, error))
 		return CTL_FAILED;
 	return CTL_DONE;
 }

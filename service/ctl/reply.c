@@ -96,6 +96,19 @@ ctl_is_error(const struct varlink_message *message, const char *name)
 	       !strcmp(message->error + strlen("org.childhurd."), name);
 }
 
+GBytes *
+ctl_png(const struct varlink_message *message)
+{
+	static const guchar magic[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+	const char *text = ctl_text(message->parameters, "png");
+	gsize length = 0;
+	guchar *png = g_base64_decode(text ? text : "", &length);
+	if (length >= sizeof magic && !memcmp(png, magic, sizeof magic))
+		return g_bytes_new_take(png, length);
+	g_free(png);
+	return NULL;
+}
+
 /* The daemon's errors in words for people. %n, %w, %s, %p and %m stand for the error's parameters
  * name, why, state, parameter and method. */
 static const struct {
@@ -113,6 +126,7 @@ static const struct {
      CTL_FAILED},
     {"org.childhurd.WaitFailed", "%n: %w", CTL_FAILED},
     {"org.childhurd.TimedOut", "timed out", CTL_TIMED_OUT},
+    {"org.childhurd.NoHistory", "%w", CTL_FAILED},
     {"org.childhurd.InviteFailed", "%w", CTL_FAILED},
     {"org.childhurd.PermissionDenied", "permission denied: %w", CTL_FAILED},
     {"org.childhurd.InvalidValue", "%p: %w", CTL_FAILED},

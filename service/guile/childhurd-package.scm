@@ -13,6 +13,7 @@
   #:use-module (gnu packages libevent)
   #:use-module (gnu packages linux)
   #:use-module (gnu packages pkg-config)
+  #:use-module (gnu packages sqlite)
   #:use-module (gnu packages ssh)
   #:use-module (gnu packages virtualization)
   #:use-module (gnu packages xml)
@@ -82,7 +83,7 @@
                                      (("g_find_program_in_path\\(\"ssh\"\\)")
                                       (string-append "g_find_program_in_path(" ssh ")")))))))))
          (native-inputs (list pkg-config))
-         (inputs (list acl curl e2fsprogs glib json-glib libarchive libev libgcrypt libinih libssh libvirt libxml2
+         (inputs (list acl curl e2fsprogs glib json-glib libarchive libev libgcrypt libinih libssh libvirt libxml2 sqlite
                        openssh))
          (home-page "https://www.gnu.org/software/hurd/")
          (synopsis "GNU/Hurd virtual machines as build machines")

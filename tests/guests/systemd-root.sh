@@ -13,7 +13,7 @@ begin
 release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 [ -n "$release" ] || die '/etc/os-release names no Debian release (VERSION_CODENAME)'
 packages=systemd,systemd-sysv,dbus,libvirt-daemon,libvirt-daemon-driver-qemu,qemu-system-x86,qemu-utils,openssh-client,procps
-packages=$packages,iproute2,libvirt0,libev4,libinih1,libssh-4,libjson-glib-1.0-0,libgcrypt20,libarchive13,e2fsprogs,acl
+packages=$packages,iproute2,libvirt0,libev4,libinih1,libssh-4,libjson-glib-1.0-0,libsqlite3-0,libgcrypt20,libarchive13,e2fsprogs,acl
 say 'making a Debian with systemd (200 MB, 1 to 2 min)'
 debian "$release" minbase "$packages"
 # Each boot is a machine of its own, with nobody at its terminals and nothing to do on its own.

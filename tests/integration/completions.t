@@ -22,7 +22,7 @@ $d->start;
 my $source  = getcwd;
 my $dir     = $d->{dir};
 my $made    = "$Childhurd::BUILD/completions";
-my @verbs   = qw(list status top start stop restart reset sleep drain undrain wait ssh console log events machines metrics screenshot image node bridge reload check completion version help);
+my @verbs   = qw(list status top start stop restart reset sleep drain undrain wait ssh console log events history report machines metrics screenshot image node bridge reload check completion version help);
 my @guests  = qw(alpha beta1 beta2);
 my $control = "$d->{runtime}/control";
 $ENV{PATH}             = "$dir/bin:$Childhurd::BUILD:$ENV{PATH}";
@@ -57,6 +57,7 @@ my @offers = (
     ['console alpha b',              [],                                                  'nothing where there is no more to say'],
     ['log --',                       [qw(--follow --help --host --lines --socket)],       "a verb's options"],
     ['screenshot alpha ',            [qw(a.png b.ini folder guest)],                      'files'],
+    ['report ',                      [qw(a.png b.ini folder guest)],                      'folders'],
     ['image ',                           [qw(list fetch add check remove)],                   'what can be done with images'],
     ['node ',                            [qw(invite list)],                                       'what can be done with nodes'],
     ['node --',                          [qw(--help --host --json --socket)],                       'options of node'],

@@ -197,7 +197,7 @@ is_deeply(\@missing, [], 'every number in a header is in docs/limits.md')
 my @rows = map { /^\| `((?=\S*[a-z])[a-zA-Z%-]+)` \| ([^|]+) \| [^|]+ \| (\S+) \|$/ ? "$1 $2 $3" : () } split /\n/, $limits;
 my @there = map { "$_ childhurd.ini(5)" } slurp('config/keys.c') =~ /^\t\{("[a-z-]+", KEY_TIME, \S+ "\w+")/mg;
 s/"([a-z-]+)", KEY_TIME, \S+ "(\w+)"/$1 $2/ for @there;
-for my $unit ('childhurdd.service', 'childhurd-guests.service') {
+for my $unit ('childhurdd.service', 'childhurd-guests.service', 'childhurd-report.service') {
     push @there, map { tr/=/ /r . " $unit" } slurp("service/units/$unit") =~ /^((?:Watchdog|Timeout\w+)Sec=\S+)$/mg;
 }
 push @there, map { s/'\((\d+) \. (\d+)\)/$1 in $2 s/r . ' service/shepherd/childhurd.scm' } slurp('service/shepherd/childhurd.scm') =~ /^\(define (%\w+-limit (?:\d+|'\(.*?\)))\)/mg;

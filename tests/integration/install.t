@@ -32,7 +32,7 @@ my $first = tree($folder);
 my @files = files($first);
 is_deeply([ grep { !m{^\Q$prefix\E/} } @files ], [], 'every file is below DESTDIR and PREFIX');
 is_deeply([ grep { !$first->{"$prefix/$_"} } qw(sbin/childhurdd bin/childhurdctl lib/systemd/system/childhurdd.service
-            lib/systemd/system/childhurd-guests.service lib/sysusers.d/childhurd.conf lib/tmpfiles.d/childhurd.conf
+            lib/systemd/system/childhurd-guests.service lib/systemd/system/childhurd-report.timer lib/sysusers.d/childhurd.conf lib/tmpfiles.d/childhurd.conf
             share/childhurd/images.ini share/man/man1/childhurdctl.1 share/man/man5/childhurd.ini.5 share/man/man8/childhurdd.8
             share/doc/childhurd/childhurd.ini.example share/doc/childhurd/docs/manual.md) ], [], 'all that people look for is there');
 is_deeply([ grep { $first->{$_} !~ /^(?:755|644) / } @files ], [], 'everybody may read it, and nobody but its owner write');

@@ -58,7 +58,7 @@ sub is_known {
 
 # --- a folder in the way ---
 {
-    my $d = Childhurd->new(guests => $guests)->start;
+    my $d = Childhurd->new(daemon => "history = 0\n", guests => $guests)->start;
     my $v = Varlink->new("$d->{runtime}/control", Childhurd::slurp('service/org.childhurd.varlink'));
     Childhurd::limited(10, 'the last record is written', sub { mkdir "$d->{state}/a/state.new" });
     is_shown($d, 'File exists');
@@ -82,7 +82,7 @@ sub is_known {
 # --- a full state directory, and one that does not answer: in a namespace of mounts that daemons come to ---
 SKIP: {
     skip 'a state directory of its own takes root, to mount it', 1 if $> != 0;
-    my $d = Childhurd->new(guests => $guests);
+    my $d = Childhurd->new(daemon => "history = 0\n", guests => $guests);
     mkdir $d->{state};
     my $place = $d->spawn("$d->{dir}/place", qw(unshare --mount --propagation private sh -c),
         'mount -t tmpfs -o size=64m,mode=755 none "$0" && exec tail -f /dev/null', $d->{state});

@@ -68,7 +68,7 @@ sub priority {
 
 # --- what is installed ---
 
-my @units = map { "/usr/local/lib/systemd/system/$_.service" } qw(childhurdd childhurd-guests);
+my @units = map { "/usr/local/lib/systemd/system/$_.service" } qw(childhurdd childhurd-guests childhurd-report);
 is($m->run('systemd-analyze', 'verify', '--man=no', @units), '', 'systemd-analyze has nothing to say of the units');
 is($m->{status}, 0, 'and verifies them');
 for (@units) {
@@ -118,6 +118,19 @@ unlike($m->journal('-g', '^acceleration with'), qr/denied|not permitted/i, '/dev
 like(ctl('ssh', 'a', 'id -un'), qr/^root$/m, 'childhurdctl ssh works');
 ctl('screenshot', 'a', '/tmp/a.png');
 is($m->run('head', '-c', 4, '/tmp/a.png'), "\x89PNG", 'and screenshot does');
+
+# --- the example of a report, which is not enabled ---
+
+is($m->run('systemctl', 'is-enabled', 'childhurd-report.timer'), "disabled\n", 'the timer of reports is there, and does nothing');
+my $timer = '/usr/local/lib/systemd/system/childhurd-report.timer';
+is($m->run('systemd-analyze', 'verify', '--man=no', $timer), '', 'systemd-analyze has nothing to say of it');
+$m->must('systemctl', 'start', 'childhurd-report');
+is($m->run('stat', '-c', '%a %U', '/var/lib/childhurd-report', '/var/lib/childhurd-report/index.html'), "755 childhurd\n644 childhurd\n",
+    'its service writes a report, which a web server can read');
+like($m->run('cat', '/var/lib/childhurd-report/guest-a.html'), qr{<title>a \S+ .*ready.*</html>}s, 'with a page for each guest');
+$m->must('systemctl', 'enable', '--now', 'childhurd-report.timer');
+like($m->run('systemctl', 'list-timers', '--no-pager'), qr/childhurd-report\.service/, 'enabled, it waits for its time');
+$m->must('systemctl', 'disable', '--now', 'childhurd-report.timer');
 
 # --- reload ---
 

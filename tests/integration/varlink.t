@@ -142,7 +142,7 @@ is($described->{description}, $text, 'the description is the one in the sources'
 my $theirs = Varlink->new($socket, $described->{description});
 is_deeply($theirs->{interfaces}{$own}, $v->{interfaces}{$own}, 'org.varlink.service is described as in its specification');
 like(join('', map { Childhurd::slurp("service/ctl/$_.c") } qw(main node)), qr/\{"$_",/, "$_ is a verb of childhurdctl, or a task of its verb node")
-    for map { lc } grep { !/^(?:List|Status|ReadOnly|Held|Nodes|AskNode)$/ } @methods;
+    for map { lc } grep { !/^(?:List|Status|ReadOnly|Held|Nodes|AskNode|HistoryScreenshot)$/ } @methods;
 
 my ($list) = $v->call("$hird.List", {});
 is(scalar @{ $list->{guests} }, 2, 'List');
@@ -168,6 +168,15 @@ my ($log) = $v->call("$hird.Log", { name => 'here', lines => 2 });
 is($log->{text} =~ tr/\n//, 2, 'Log');
 my ($shot) = $v->call("$hird.Screenshot", { name => 'here' });
 like(decode_base64($shot->{png}), qr/^\x89PNG/, 'Screenshot');
+my $history = $v->another;
+$history->send_call("$hird.History", { names => ['h*'], since => 0, kinds => [qw(boot state figures)] }, more => 1);
+my @records;
+while (my $answer = $history->answer("$hird.History")) {
+    push @records, @{ $answer->[0]{records} };
+    last unless $answer->[2];
+}
+is_deeply([ sort keys %{ { map { $_->{kind} => 1 } @records } } ], [qw(boot figures state)], 'History: the kinds that were asked for');
+is_deeply([ sort keys %{ { map { $_->{guest} => 1 } @records } } ], ['here'], '... of the guests');
 my ($metrics) = $v->call("$hird.Metrics", {});
 like($metrics->{text}, qr/^childhurd_guests\{state="ready"\} 1$/m, 'Metrics');
 my ($check) = $v->call("$hird.Check", {});
@@ -204,6 +213,12 @@ is(fails("$hird.NoSuch", {}), "$own.MethodNotFound",     'no such method');
 is(fails('org.other.List', {}), "$own.InterfaceNotFound", 'no such interface');
 is(fails("$hird.Status", { names => ['x*'] }), 'NoSuchGuest', 'no such guest');
 is(fails("$hird.AskNode", { node => 'x', method => "$hird.List" }), 'NoSuchNode', 'no such node');
+is(fails("$hird.HistoryScreenshot", { id => 99 }), 'NoHistory', 'a picture that there is not');
+is(fails("$hird.HistoryScreenshot", {}), "$own.InvalidParameter", '... and one without an id');
+is(fails("$hird.History", {}), "$own.ExpectedMore", 'History without more');
+is(fails("$hird.History", { kinds => ['odd'] }), 'InvalidValue', 'a kind of records that is none');
+is(fails("$hird.History", { since => 2, until => 1 }), 'InvalidValue', 'a time that ends before it begins');
+is(fails("$hird.History", { names => 'here' }), "$own.InvalidParameter", 'names that are no array');
 is(fails("$hird.Screenshot", { name => 'there' }), 'NotPossible', 'a picture of one that is stopped');
 is(fails("$hird.Wait", { names => ['there'], state => 'ready' }), 'WaitFailed', 'waiting for one that is stopped');
 is(fails("$hird.Wait", { names => ['here'], state => 'stopped', timeout => 0.01 }), 'TimedOut', 'waiting for what does not happen');
@@ -275,7 +290,8 @@ is(fails("$hird.Held", { coordinator => 'farm', name => 'here', number => 1, bui
 
 is(fails("$hird.Nodes", {}), '', 'Nodes');
 
-# AskNode takes a node; nodes.t has one. Console is an upgrade, and has a test of its own.
-my @unseen = grep { !$v->{seen}{"$hird.$_"} && !/^Console|^AskNode$/ } @methods, $text =~ /^error (\w+)/mg;
+# AskNode takes a node; nodes.t has one. Console is an upgrade, and has a test of its own. HistoryScreenshot takes a guest that
+# failed; history.t has one, and checks the answer as here.
+my @unseen = grep { !$v->{seen}{"$hird.$_"} && !/^Console|^AskNode$|^HistoryScreenshot$/ } @methods, $text =~ /^error (\w+)/mg;
 is("@unseen", '', 'every method and every error was seen, and each answer was as described');
 done_testing;

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The history's file as its writer sees it. All functions block on the disk, so they run in the
+ * writer's thread, or in the reader's (ledger_read).
+ */
+#ifndef CHILDHURDD_HISTORY_LEDGER_H
+#define CHILDHURDD_HISTORY_LEDGER_H
+
+#include <glib.h>
+#include <sqlite3.h>
+#include <stdint.h>
+
+#include "childhurdd/history/note.h"
+
+#define HISTORY_FILE "history.db"
+
+/* Bytes of the file, without its log (-wal), which has LEDGER_LOG_MAX at most. What is oldest goes
+ * first. */
+#define LEDGER_BYTES_MAX    (56 * 1024 * 1024)
+#define LEDGER_LOG_MAX	    (8 * 1024 * 1024)
+#define LEDGER_PICTURE_MAX  (256 * 1024)      /* bytes of one picture; a larger one is not kept */
+#define LEDGER_PICTURES	    256		      /* pictures */
+#define LEDGER_PICTURES_MAX (8 * 1024 * 1024) /* bytes of all pictures */
+#define LEDGER_TEXT_MAX	    1024	      /* bytes of one text; a longer one is cut */
+#define LEDGER_BUSY	    2000	      /* ms that another program may lock the file */
+/* Probes and loads: a sample each minute, after LEDGER_FINE one each LEDGER_COARSE, after
+ * LEDGER_WEEK one each LEDGER_COARSEST; in µs. */
+#define LEDGER_FINE	(24 * G_GINT64_CONSTANT(3600000000))
+#define LEDGER_COARSE	(15 * G_GINT64_CONSTANT(60000000))
+#define LEDGER_WEEK	(7 * 24 * G_GINT64_CONSTANT(3600000000))
+#define LEDGER_COARSEST (2 * G_GINT64_CONSTANT(3600000000))
+
+#define LEDGER_DAY INT64_C(86400000000) /* µs; of the sums for each day (UTC) */
+
+#define LEDGER_ERROR (ledger_error_quark())
+GQuark ledger_error_quark(void);
+enum ledger_error {
+	LEDGER_ERROR_DAMAGED, /* it is no history; a new one helps */
+	LEDGER_ERROR_NEWER,   /* a later version's */
+	LEDGER_ERROR_FULL,    /* it has all that it may have */
+	LEDGER_ERROR_FAILED,  /* anything else: no room, no permission, no answer */
+};
+
+/* Read the picture at path; NULL: error. */
+typedef GBytes *(*ledger_picture_fn)(const char *path, GError **error);
+
+/* In SQL: the text of a column that has a text, or the number of a word. column: with its table. */
+#define LEDGER_WORD(column)                                                                        \
+	"CASE typeof(" column                                                                      \
+	") WHEN 'integer' THEN (SELECT word.text FROM word WHERE word.id = " column                \
+	") ELSE " column " END"
+/* Words that are kept; texts that come after them are kept as they are. */
+#define LEDGER_WORDS 4096
+
+struct ledger;
+/*
+ * Open the file, or make it, with mode 0600. What a killed daemon left open ends when that daemon
+ * wrote last. bytes_max: as LEDGER_BYTES_MAX; tests have less. NULL: error, of LEDGER_ERROR, names
+ * the file and what helps.
+ */
+struct ledger *ledger_open(const char *path, gint64 bytes_max, GError **error);
+void ledger_close(struct ledger *ledger); /* NULL is allowed */
+/*
+ * Write notes (of struct history_note), all or, after an error, none. A note that the file refuses
+ * by itself is left out and counted in *refused.
+ */
+gboolean ledger_write(struct ledger *ledger, const GPtrArray *notes, ledger_picture_fn picture,
+		      guint *refused, GError **error);
+/* Has the file been deleted, or another one put in its place? */
+gboolean ledger_moved(struct ledger *ledger);
+/*
+ * thin.c: thin the samples, and drop what is older than keep (µs) at time now, and the oldest while
+ * the file is too large. Gives the room back to the file system.
+ */
+gboolean ledger_tidy(struct ledger *ledger, gint64 now, gint64 keep, GError **error);
+
+/* Move a damaged file to PATH.damaged, in place of an earlier one. FALSE: error has the reason. */
+gboolean ledger_put_aside(const char *path, GError **error);
+
+/* A connection that only reads; NULL: error. Close with sqlite3_close. */
+sqlite3 *ledger_read(const char *path, GError **error);
+/* The number of the last event; 0: none, or it cannot be read. */
+gint64 ledger_last_number(const char *path);
+
+/* Does a guest that is wanted up do its work in this state? */
+gboolean ledger_is_up(const char *state);
+
+/* Of a connection's last error: what it is. */
+void ledger_set_error(GError **error, sqlite3 *db, int code, const char *path);
+
+#endif

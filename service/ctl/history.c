@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * childhurdctl history: what guests did, as the daemons kept it. Each boot and each failure is a
+ * line, or each day if there would be more than ROWS of them; below is a line of figures for each
+ * guest. The daemon adds up; what is asked of it is no more than is shown.
+ */
+#include "service/ctl/ctl.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#define ROWS   300	   /* boots and failures that are shown one by one */
+#define PERIOD (7 * 86400) /* s before now, without --since */
+
+/* --- the period --- */
+
+static gboolean
+parse_point(const char *option, const char *text, double *at, GError **error)
+{
+	if (!text || ctl_parse_moment(text, ctl_now(), at))
+		return TRUE;
+	g_set_error(error, CTL_ERROR, CTL_USAGE,
+		    "%s %s: not a time; write how long ago, as 3d or 2h, or a date, as 2026-11-28 "
+		    "or 2026-11-28T10:00",
+		    option, text);
+	return FALSE;
+}
+
+struct period {
+	double since, until; /* s since the epoch */
+};
+
+static gboolean
+parse_period(const struct ctl *ctl, struct period *period, GError **error)
+{
+	double now = ctl_now();
+	*period = (struct period){NAN, now};
+	if (!parse_point("--since", ctl->from, &period->since, error) ||
+	    !parse_point("--until", ctl->to, &period->until, error))
+		return FALSE;
+	if (isnan(period->since))
+		period->since = MIN(period->until, now) - PERIOD;
+	period->since = MAX(period->since, 0);
+	if (period->since <= period->until)
+		return TRUE;
+	g_set_error(error, CTL_ERROR, CTL_USAGE, "--since %s: is later than --until", ctl->from);
+	return FALSE;
+}
+
+/* --- asking --- */
+
+static JsonObject *
+question(const struct ctl *ctl, const struct period *period, const char *const *kinds)
+{
+	JsonObject *o = ctl_names((const char *const *)ctl->arguments, ctl->n_arguments);
+	json_object_set_int_member(o, "since", (gint64)(period->since * G_USEC_PER_SEC));
+	json_object_set_int_member(o, "until", (gint64)(period->until * G_USEC_PER_SEC));
+	if (kinds) {
+		JsonArray *array = json_array_new();
+		for (; *kinds; kinds++)
+			json_array_add_string_element(array, *kinds);
+		json_object_set_array_member(o, "kinds", array);
+	}
+	return o;
+}
+
+/* Ask for records of these kinds (NULL: all), and call each with each record. */
+static gboolean
+ask(struct ctl *ctl, const struct period *period, const char *const *kinds,
+    void (*each)(JsonObject *record, void *data), void *data, GError **error)
+{
+	gboolean continues = TRUE;
+	if (!ctl_send(ctl, "org.childhurd.History", question(ctl, period, kinds), TRUE, error))
+		return FALSE;
+	while (continues) {
+		ctl_auto_message reply = ctl_receive(ctl, CTL_REPLY_LIMIT, error);
+		if (!reply || ctl_refused(reply, error))
+			return FALSE;
+		g_autoptr(GPtrArray) records = ctl_objects(reply->parameters, "records");
+		for (guint i = 0; i < records->len; i++)
+			each(g_ptr_array_index(records, i), data);
+		continues = reply->continues;
+	}
+	return TRUE;
+}
+
+static void
+print_json(JsonObject *record, void *data)
+{
+	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
+	json_node_set_object(node, record);
+	g_autofree char *text = varlink_json(node);
+	puts(text);
+}
+
+static void
+collect(JsonObject *record, void *data)
+{
+	g_ptr_array_add(data, json_object_ref(record));
+}
+
+static gboolean
+is_kind(JsonObject *record, const char *kind)
+{
+	return !g_strcmp0(ctl_text(record, "kind"), kind);
+}
+
+/* s since the epoch; missing: NAN. */
+static double
+at(JsonObject *record, const char *name)
+{
+	return ctl_number(record, name, NAN) / G_USEC_PER_SEC;
+}
+
+/* --- words --- */
+
+/* "17.2s", "3min" */
+static char *
+took(double seconds)
+{
+	return seconds < 120 ? g_strdup_printf("%.1fs", seconds) : ctl_duration(seconds);
+}
+
+static char *
+count(double n, const char *what)
+{
+	return g_strdup_printf("%.0f %s%s", n, what, n == 1 ? "" : "s");
+}
+
+/* "2026-11-28 22:14" */
+static char *
+minute(double time)
+{
+	char *date = ctl_date(time);
+	date[strlen("2026-11-28 22:14")] = '\0';
+	return date;
+}
+
+/* --- boots and failures --- */
+
+static void
+add_builds(GString *text, JsonObject *boot)
+{
+	double builds = ctl_number(boot, "builds", 0);
+	g_autofree char *number = count(builds, "build");
+	g_autofree char *length = ctl_duration(ctl_number(boot, "build_seconds", 0));
+	if (builds > 0)
+		g_string_append_printf(text, ", %s of %s", number, length);
+}
+
+static char *
+boot_words(JsonObject *boot)
+{
+	const char *how = ctl_text(boot, "how"), *ended = ctl_text(boot, "ended");
+	double ready = at(boot, "ready"), end = at(boot, "end");
+	g_autofree char *boot_took = took(ctl_number(boot, "ms", 0) / 1000);
+	g_autofree char *up = ctl_duration((isnan(end) ? ctl_now() : end) - ready);
+	g_autofree char *why = ctl_clean(ended ? ended : "no reason is known", TRUE);
+	g_autoptr(GString) text = g_string_new(NULL);
+	g_string_append(text, !g_strcmp0(how, "warm")	? "warm start"
+			      : !g_strcmp0(how, "wake") ? "woken"
+							: "boot");
+	if (isnan(ready))
+		g_string_append(text, isnan(end) ? ", not ready yet" : ", never ready");
+	else
+		g_string_append_printf(text, " %s, up %s", boot_took, up);
+	add_builds(text, boot);
+	if (!isnan(end))
+		g_string_append_printf(text, "; %s", why);
+	return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static char *
+failure_words(JsonObject *failure)
+{
+	const char *phase = ctl_text(failure, "phase");
+	g_autofree char *reason = ctl_clean(ctl_text(failure, "reason"), TRUE);
+	g_autofree char *state = ctl_clean(phase, TRUE);
+	return g_strdup_printf("failed when %s: %s", state, reason);
+}
+
+/* --- tables --- */
+
+#define COLUMNS_MAX 8
+
+/* Cells of char *, n of them for a row. Print them side by side, the heading first; a letter of
+ * sides for each column: l or r. The last one is cut to fit the terminal. */
+static void
+print_table(const GPtrArray *cells, guint n, const char *sides)
+{
+	int widths[COLUMNS_MAX] = {0}, terminal = ctl_width();
+	for (guint i = 0; i < cells->len; i++)
+		widths[i % n] =
+		    MAX(widths[i % n], (int)g_utf8_strlen(g_ptr_array_index(cells, i), -1));
+	for (guint row = 0; row < cells->len; row += n) {
+		g_autoptr(GString) line = g_string_new(NULL);
+		for (guint i = 0; i < n; i++) {
+			const char *cell = g_ptr_array_index(cells, row + i);
+			int pad = widths[i] - (int)g_utf8_strlen(cell, -1);
+			g_string_append_printf(line, "%s%*s%s%*s", i ? "  " : "",
+					       sides[i] == 'r' ? pad : 0, "", cell,
+					       sides[i] == 'r' || i + 1 == n ? 0 : pad, "");
+		}
+		g_autofree char *shown = ctl_cut(line->str, terminal);
+		puts(shown);
+	}
+}
+
+static void
+add_cells(GPtrArray *cells, guint n, const char *const *words)
+{
+	for (guint i = 0; i < n; i++)
+		g_ptr_array_add(cells, g_strdup(words[i]));
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	double x = ctl_number(*(JsonObject *const *)a, "time", 0),
+	       y = ctl_number(*(JsonObject *const *)b, "time", 0);
+	return (x > y) - (x < y);
+}
+
+static void
+print_rows(GPtrArray *records)
+{
+	static const char *const heading[] = {"TIME", "GUEST", "WHAT"};
+	g_autoptr(GPtrArray) cells = g_ptr_array_new_with_free_func(g_free);
+	g_ptr_array_sort(records, by_time);
+	add_cells(cells, 3, heading);
+	for (guint i = 0; i < records->len; i++) {
+		JsonObject *record = g_ptr_array_index(records, i);
+		g_ptr_array_add(cells, minute(at(record, "time")));
+		g_ptr_array_add(cells, ctl_clean(ctl_text(record, "guest"), TRUE));
+		g_ptr_array_add(cells, is_kind(record, "boot") ? boot_words(record)
+							       : failure_words(record));
+	}
+	print_table(cells, 3, "lll");
+}
+
+/* --- figures --- */
+
+static char *
+share_cell(JsonObject *record)
+{
+	double share = ctl_number(record, "availability", NAN);
+	/* 99.97 % is not 100 % */
+	return isnan(share) ? g_strdup("-")
+			    : g_strdup_printf("%.1f%%", (double)(int)(share * 1000) / 10);
+}
+
+static char *
+number_cell(JsonObject *record, const char *name)
+{
+	double number = ctl_number(record, name, 0);
+	return number > 0 ? g_strdup_printf("%.0f", number) : g_strdup("-");
+}
+
+static char *
+time_cell(double seconds)
+{
+	return seconds > 0 ? took(seconds) : g_strdup("-");
+}
+
+static char *
+long_cell(double seconds)
+{
+	return seconds > 0 ? ctl_duration(seconds) : g_strdup("-");
+}
+
+static void
+add_figures(GPtrArray *cells, JsonObject *record)
+{
+	g_ptr_array_add(cells, share_cell(record));
+	g_ptr_array_add(cells, number_cell(record, "boots"));
+	g_ptr_array_add(cells, time_cell(ctl_number(record, "median_boot_ms", 0) / 1000));
+	g_ptr_array_add(cells, number_cell(record, "builds"));
+	g_ptr_array_add(cells, long_cell(ctl_number(record, "build_seconds", 0)));
+	g_ptr_array_add(cells, number_cell(record, "failures"));
+	g_ptr_array_add(cells, long_cell(ctl_number(record, "mtbf_s", 0)));
+}
+
+/* "2026-11-28": a day of UTC. */
+static char *
+day_of(double time)
+{
+	time_t seconds = (time_t)time;
+	struct tm tm;
+	char text[32] = "?";
+	if (gmtime_r(&seconds, &tm))
+		text[strftime(text, sizeof text, "%Y-%m-%d", &tm)] = '\0';
+	return g_strdup(text);
+}
+
+static void
+print_figures(const GPtrArray *records, const char *kind)
+{
+	gboolean days = !strcmp(kind, "day");
+	const char *const heading[] = {days ? "DAY (UTC)" : "GUEST",
+				       "UP",
+				       "BOOTS",
+				       "MEDIAN",
+				       "BUILDS",
+				       "BUILDING",
+				       "FAILURES",
+				       "BETWEEN"};
+	g_autoptr(GPtrArray) cells = g_ptr_array_new_with_free_func(g_free);
+	add_cells(cells, COLUMNS_MAX, heading);
+	for (guint i = 0; i < records->len; i++) {
+		JsonObject *record = g_ptr_array_index(records, i);
+		if (!is_kind(record, kind))
+			continue;
+		g_ptr_array_add(cells, days ? day_of(at(record, "time"))
+					    : ctl_clean(ctl_text(record, "guest"), TRUE));
+		add_figures(cells, record);
+	}
+	print_table(cells, COLUMNS_MAX, "lrrrrrrr");
+}
+
+/* --- the verb --- */
+
+/* The boots and failures that the figures count. */
+static double
+n_rows(const GPtrArray *figures)
+{
+	double n = 0;
+	for (guint i = 0; i < figures->len; i++) {
+		JsonObject *record = g_ptr_array_index(figures, i);
+		if (is_kind(record, "figures"))
+			n += ctl_number(record, "boots", 0) + ctl_number(record, "failures", 0);
+	}
+	return n;
+}
+
+static gboolean
+names_are_here(const struct ctl *ctl, GError **error)
+{
+	for (guint i = 0; i < ctl->n_arguments; i++) {
+		const char *slash = strchr(ctl->arguments[i], '/');
+		if (!slash)
+			continue;
+		g_set_error(error, CTL_ERROR, CTL_FAILED,
+			    "%s: each host keeps its own history; ask the node: childhurdctl "
+			    "--host %.*s history %s",
+			    ctl->arguments[i], (int)(slash - ctl->arguments[i]), ctl->arguments[i],
+			    slash + 1);
+		return FALSE;
+	}
+	return TRUE;
+}
+
+static int
+show(struct ctl *ctl, const struct period *period, GError **error)
+{
+	static const char *const sums[] = {"figures", "day", NULL};
+	static const char *const rows[] = {"boot", "failure", NULL};
+	g_autoptr(GPtrArray) figures =
+	    g_ptr_array_new_with_free_func((GDestroyNotify)json_object_unref);
+	g_autoptr(GPtrArray) records =
+	    g_ptr_array_new_with_free_func((GDestroyNotify)json_object_unref);
+	if (!ask(ctl, period, sums, collect, figures, error))
+		return CTL_FAILED;
+	gboolean by_day = n_rows(figures) > ROWS;
+	if (!by_day && !ask(ctl, period, rows, collect, records, error))
+		return CTL_FAILED;
+	if (by_day)
+		print_figures(figures, "day");
+	else if (records->len)
+		print_rows(records);
+	if (by_day || records->len)
+		puts("");
+	print_figures(figures, "figures");
+	return CTL_DONE;
+}
+
+int
+ctl_history(struct ctl *ctl, GError **error)
+{
+	struct period period;
+	if (!parse_period(ctl, &period, error))
+		return CTL_USAGE;
+	if (!names_are_here(ctl, error))
+		return CTL_FAILED;
+	if (ctl->json)
+		return ask(ctl, &period, NULL, print_json, NULL, error) ? CTL_DONE : CTL_FAILED;
+	return show(ctl, &period, error);
+}

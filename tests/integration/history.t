@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# What guests did is kept over the daemon's death, and shown: boots, builds, failures with a picture, drained guests. A file that
+# is damaged or in the way costs the history and nothing else; `history' is changed by a reload.
+use strict;
+use warnings;
+use lib 'tests/lib';
+use Childhurd;
+use IO::Socket::INET;
+use JSON::PP;
+use MIME::Base64;
+use POSIX qw(strftime);
+use Test::More;
+use Varlink;
+
+my $image = Childhurd::need_image('linux');
+my $mach  = Childhurd::need_image('mach');
+my $id    = Childhurd::free_id(2);
+my ($ours, $theirs) = ($id, $id + 1);
+my $port   = 10022 + 1000 * $ours;
+my $guests = <<"INI";
+[guest a]
+id = $ours
+image = $image
+memory-size = 256M
+probe-interval = 1s
+[guest silent]
+id = $theirs
+kernel = $mach/gnumach
+kernel-arguments = console=com0
+module = $mach/probe --host-priv-port=\${host-port} tick=2 silent \$(task-create) \$(task-resume)
+memory-size = 64M
+acceleration = tcg
+restart = never
+inject = none
+autostart = no
+boot-timeout = 5s
+INI
+my $d    = Childhurd->new(guests => $guests);
+my $guix = "$d->{dir}/guix";
+mkdir $guix;
+
+sub configure {
+    my ($more) = @_;
+    $d->{daemon} = "guix-state-directory = $guix\n$more";
+    $d->configure($guests);
+}
+
+# The records of `history --json` with these words, of one kind.
+sub records {
+    my ($kind, @words) = @_;
+    return grep { $_->{kind} eq $kind } map { decode_json($_) } split /\n/, $d->ctl('history', '--json', @words);
+}
+
+sub numbers { return map { $_->{number} } records('event') }
+
+sub is_private {
+    my ($what) = @_;
+    for my $file (glob "$d->{state}/history.db*") { is(sprintf('%o', (stat $file)[2] & 0777), '600', "$what: $file is private") }
+}
+
+configure('');
+my $before = time;
+$d->start;
+$d->ctl(qw(wait a --for ready --timeout 300s));
+is($d->{status}, 0, 'a guest is ready') or BAIL_OUT($d->log);
+is_private('at first');
+
+# --- a boot, a build ---
+ok($d->wait_until(60, 'the boot is kept', sub { (records('boot', 'a'))[0]{ready} }), 'its boot is kept, with the time at which it was ready');
+my ($boot) = records('boot', 'a');
+is($boot->{how}, 'cold', '... as one from cold');
+my %ms = map { $_->{name} => $_->{ms} } @{ $boot->{phases} };
+cmp_ok($ms{$_} // 0, '>', 0, "... with the phase $_") for qw(start boot login);
+my ($took) = $d->log =~ /^.* a: ready: ([\d.]+) s after QEMU's start$/m;
+cmp_ok(abs($boot->{ms} / 1000 - $took), '<', 0.2, '... and what it took is what the log says');
+my $build = Childhurd::take_slot("$guix/offload/127.0.0.1:$port", 0);
+ok($d->wait_until(60, 'the build is seen', sub { grep { !$_->{end} } records('build') }), 'a slot that is taken is a build');
+Childhurd::give_back($build);
+ok($d->wait_until(60, 'its end is seen', sub { grep { $_->{end} } records('build') }), '... and ends when it is given back');
+is((records('build'))[0]{slot}, 0, '... with its slot');
+is((records('boot', 'a'))[0]{builds}, 1, "... and is the boot's");
+
+# --- over kill -9 ---
+my $last = (numbers())[-1];
+$d->end('KILL');
+$d->start;
+$d->ctl(qw(wait a --for ready --timeout 100s));
+is($d->{status}, 0, 'a daemon that is killed has a successor, and it the guest');
+$d->ctl(qw(drain a --wait));
+my ($next) = $d->ctl('events') =~ /^\S+ \S+ +(\d+) /m;
+cmp_ok($next, '>=', $last, 'the numbers of events go on');
+cmp_ok($next, '<=', $last + 2, '... where they ended');
+my @numbers;
+ok($d->wait_until(60, 'a drained', sub { @numbers = numbers(); grep { $_->{state} eq 'draining' } records('state', 'a') }), 'a drained guest is kept as draining');
+is_deeply(\@numbers, [ $numbers[0] .. $numbers[-1] ], '... and no number is missing or there twice');
+like($d->ctl('events', '--since', $last), qr/^\S+ \S+ +\d+  a: /m, 'events from a number of the daemon before');
+my @states = records('state', 'a');
+ok((grep { $_->{state} eq 'unknown' } @states), 'the time without a daemon is unknown');
+is((grep { !$_->{end} } @states), 1, '... one state goes on');
+is((grep { $states[$_]{time} != $states[ $_ - 1 ]{end} } 1 .. $#states), 0, '... and each begins when the one before ends');
+ok(!$states[-1]{wanted} && $states[-2]{wanted}, 'a drained guest is not wanted');
+is(scalar(records('boot', 'a')), 1, 'the boot goes on over the death of a daemon');
+$d->ctl(qw(undrain a --wait));
+
+# --- a failure, with its screen ---
+$d->ctl('start', 'silent');
+ok($d->wait_until(120, 'the failure is kept', sub { records('failure') }), 'a guest that fails is kept');
+my ($failure) = records('failure', 'silent');
+is_deeply([ @$failure{qw(guest phase type)} ], [ 'silent', 'booting', 'boot-timeout' ], '... with what it was doing, and how it failed');
+like($failure->{reason}, qr/no success within its limit/, '... and why');
+my $v = Varlink->new("$d->{runtime}/control", Childhurd::slurp('service/org.childhurd.varlink'));
+my ($shot) = $v->call('org.childhurd.HistoryScreenshot', { id => $failure->{screenshot} });
+is(decode_base64($shot->{png}), Childhurd::slurp("$d->{state}/silent/failure.png"), '... and the picture of its screen');
+
+ok($d->wait_until(60, 'its boot has an end', sub { (records('boot', 'silent'))[0]{ended} }), '... and the end of its boot');
+
+# --- as people see it ---
+my $shown = $d->ctl('history');
+is($d->{status}, 0, 'history');
+like($shown, qr/^TIME +GUEST +WHAT$/m, '... has a heading');
+like($shown, qr/^[\d-]{10} \d\d:\d\d  a       boot [\d.]+s, up \S+, 1 build of \d+s$/m, '... a line for a boot that goes on');
+like($shown, qr/^[\d-]{10} \d\d:\d\d  silent  boot, never ready; booting: no success/m, '... one for a boot that failed');
+like($shown, qr/^[\d-]{10} \d\d:\d\d  silent  failed when booting: .*no success within its limit/m, '... one for the failure');
+like($shown, qr/^a +[\d.]+% +1 +[\d.]+s +1 +\d+s +- +-$/m, '... and figures of each guest');
+like($shown, qr/^silent +0.0% +1 +- +- +- +1 +/m, '... also of one that was never up');
+unlike($d->ctl('history', 'a'), qr/silent/, 'history of one guest');
+my $date = strftime('%Y-%m-%dT%H:%M:%S', localtime $before - 60);
+unlike($d->ctl('history', '--until', $date), qr/boot/, '--until: what came later is not there');
+like($d->ctl('history', '--since', $date), qr/a +boot/, '--since: and with it it is');
+like($d->ctl('history', '--since', '1d'), qr/a +boot/, '--since 1d');
+for (['--since', 'someday', qr/--since someday: not a time; write how long ago, as 3d/], ['--since', '2026-02-30', qr/not a time/],
+    ['--since', '1h', '--until', '2h', qr/--since 1h: is later than --until/]) {
+    my $words = pop @$_;
+    like($d->ctl('history', @$_), $words, "history @$_");
+    is($d->{status}, 2, '... with exit status 2');
+}
+like($d->ctl('history', 'nobody'), qr/^childhurdctl: nobody: there is no such guest/, 'a guest that there is not');
+like($d->ctl('history', 'node1/a'), qr/^childhurdctl: node1\/a: each host keeps its own history; ask the node: childhurdctl --host node1 history a$/, "a node's guest");
+
+# --- a guest that is no longer configured ---
+my $all = $guests;
+$guests =~ s/\[guest silent\].*//s;
+configure('');
+$d->ctl('reload');
+like($d->ctl('history', 'silent'), qr/^silent +0.0%/m, 'a guest that is no longer configured has a history');
+$guests = $all;
+
+# --- off and on ---
+configure("history = 0\n");
+like($d->ctl('reload'), qr/history: 0/, 'reload: history = 0');
+like($d->ctl('history'), qr/^childhurdctl: nothing is kept: `history' is 0 in the configuration$/, 'history says so');
+is($d->{status}, 1, '... with exit status 1');
+$last = (sort { $a <=> $b } $d->ctl('events') =~ /^\S+ \S+ +(\d+) /mg)[-1];
+$d->ctl(qw(drain a));
+configure("history = 1d\n");
+$d->ctl('reload');
+$d->ctl(qw(undrain a));
+ok($d->wait_until(60, 'it is kept again', sub { my @n = numbers(); @n && $n[-1] > $last + 1 }), 'with 1d it is kept again');
+ok(!(grep { $_ == $last + 1 } numbers()), '... and what happened meanwhile is not');
+
+# --- damage ---
+$d->ctl(qw(stop --all --now --wait --timeout 100s));
+$d->end('TERM');
+is_deeply([ map { s{.*/}{}r } glob "$d->{state}/history.db*" ], ['history.db'], 'a daemon that ends leaves one file');
+Childhurd::spew("$d->{state}/history.db", 'garbage' x 10000);
+$d->start;
+like($d->log, qr/warning: \Q$d->{state}\E\/history.db: .*the damaged history is now \S+\/history.db.damaged, and a new one begins/, 'a damaged file is put aside, and the log says so')
+  if $d->wait_until(60, 'it is said', sub { $d->log =~ /the damaged history/ });
+is(substr(Childhurd::slurp("$d->{state}/history.db.damaged"), 0, 7), 'garbage', '... and kept');
+$d->ctl(qw(start a));
+ok($d->wait_until(60, 'the new one is written', sub { (numbers())[0] // 0 == 1 }), '... and a new one is begun, with number 1');
+$d->ctl(qw(stop --all --now --wait --timeout 100s));
+is_private('the new one');
+$d->end('TERM');
+
+# --- something in the way ---
+unlink "$d->{state}/history.db";
+mkdir "$d->{state}/history.db";
+$d->start;
+my $why = qr{\Q$d->{state}\E/history.db: is a folder; move it away, and the history begins};
+ok($d->wait_until(60, 'the folder is seen', sub { $d->ctl('check') =~ /^problem  $why/m }), 'a folder in its place is a problem for check');
+like($d->ctl('list'), qr/^childhurdctl: the daemon cannot write a file and keeps trying: $why/m, '... and list says so');
+like($d->ctl('history'), qr/history.db/, '... and history has nothing');
+is($d->{status}, 1, '... with exit status 1');
+$d->ctl(qw(drain a));
+is($d->{status}, 0, '... and guests do not notice');
+is(() = $d->log =~ /warning: $why/g, 1, '... and the log has it once');
+rmdir "$d->{state}/history.db";
+ok($d->wait_until(120, 'it is written', sub { $d->ctl('history', '--json') =~ /"kind":"event"/ }), 'once it is gone, the history is written');
+like($d->log, qr/history.db: is written again/, '... and the log says so');
+$d->end('TERM');
+
+# --- warm states ---
+$d = Childhurd->new(warm => 1, guests => $guests =~ s/\[guest silent\].*//sr)->start;
+$d->ctl(qw(wait a --for ready --timeout 300s));
+$d->ctl(qw(reset a --wait --timeout 100s));
+my $restore;
+ok($d->wait_until(60, 'the restore is kept', sub { ($restore) = records('restore') }), 'a reset from the warm state is kept as a restore') or diag($d->log);
+is($restore->{reason}, 'reset by root', '... with its reason');
+my ($restored) = $d->log =~ /^.* a: ready: from its warm state in ([\d.]+) s$/m;
+cmp_ok(abs($restore->{ms} / 1000 - $restored), '<', 0.2, '... and what it took is what the log says');
+is(scalar(records('boot')), 1, '... and is no boot');
+$d->ctl(qw(sleep a --wait --timeout 100s));
+is($d->{status}, 0, 'it sleeps');
+$d->ctl(qw(ssh a true));
+IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port");
+$d->ctl(qw(wait a --for ready --timeout 100s));
+my @boots;
+ok($d->wait_until(60, 'the wake is kept', sub { @boots = records('boot'); @boots == 2 && $boots[1]{ready} }), 'a wake is kept as a boot') or diag(explain(\@boots), $d->log);
+is($boots[1]{how}, 'wake', '... as one that a connection caused');
+like($boots[0]{ended}, qr/put to sleep/, '... and the boot before ended when it was put to sleep');
+ok($d->wait_until(60, 'its restore', sub { grep { $_->{reason} eq 'wake' } records('restore') }), '... and the load of its warm state as a restore');
+like($d->ctl('history'), qr/a +woken [\d.]+s, up /, 'history says so');
+$d->ctl(qw(stop --all --now --wait --timeout 100s));
+$d->end('TERM');
+
+# --- nothing is kept, from the beginning ---
+unlink glob "$d->{state}/history.db*";
+configure("history = 0\n");
+$d->start;
+$d->ctl(qw(drain a));
+like($d->ctl('events'), qr/^\S+ \S+ +1  a/m, 'without a history the numbers begin at 1');
+$d->end('TERM');
+ok(!-e "$d->{state}/history.db", '... and no file is made');
+done_testing;

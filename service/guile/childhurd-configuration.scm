@@ -339,6 +339,9 @@ offloading? mean the same; leave out net-options (see id, ssh-port, forwards and
   (host-name    childhurd-configuration-host-name        ;#f or string
                 (default #f)
                 (sanitize (line/not 'host-name)))
+  (history      childhurd-configuration-history          ;#f or seconds; 0: nothing is kept
+                (default #f)
+                (sanitize (natural/not 'history)))
   (metrics-file childhurd-configuration-metrics-file     ;#f or string
                 (default #f)
                 (sanitize (line/not 'metrics-file)))
@@ -431,6 +434,7 @@ ports, 'network' and 'network-device' for the rest")
 (define %daemon-keys
   `(("parallel-starts" ,childhurd-configuration-parallel-starts ,integer)
     ("host-name" ,childhurd-configuration-host-name ,identity)
+    ("history" ,childhurd-configuration-history ,seconds)
     ("metrics-file" ,childhurd-configuration-metrics-file ,identity)))
 
 (define %guest-keys
@@ -527,7 +531,7 @@ ports, 'network' and 'network-device' for the rest")
                       (list childhurd-configuration-guests childhurd-configuration-guest-services
                             childhurd-configuration-nodes childhurd-configuration-coordinators))
                (every (match-lambda ((key field _) (not (field guest)))) %daemon-keys))
-    (refuse-guest guest (G_ "childhurd-configuration: ~a: guests, guest-services, nodes, coordinators, parallel-starts, host-name and metrics-file \
+    (refuse-guest guest (G_ "childhurd-configuration: ~a: guests, guest-services, nodes, coordinators, parallel-starts, host-name, history and metrics-file \
 concern the daemon: move them to the service's own configuration, out of those in 'guests'"))))
 
 (define (check-disk-size guest)

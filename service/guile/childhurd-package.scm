@@ -83,8 +83,8 @@
                                      (("g_find_program_in_path\\(\"ssh\"\\)")
                                       (string-append "g_find_program_in_path(" ssh ")")))))))))
          (native-inputs (list pkg-config))
-         (inputs (list acl curl e2fsprogs glib json-glib libarchive libev libgcrypt libinih libssh libvirt libxml2 sqlite
-                       openssh))
+         (inputs (list acl curl e2fsprogs glib json-glib libarchive libev libgcrypt libinih libssh libvirt libxml2
+                       openssh sqlite))
          (home-page "https://www.gnu.org/software/hurd/")
          (synopsis "GNU/Hurd virtual machines as build machines")
          (description "The daemon childhurdd boots and watches GNU/Hurd virtual machines, and publishes those that have proven

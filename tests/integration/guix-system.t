@@ -69,6 +69,7 @@ Childhurd::spew("$dir/os.scm", <<'SCM');
                                                   (ssh-key "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOsXGgJ8gVlvD7zrvTIDmzuBqS7ctvTzDlH5JTKtKyTp farm")
                                                   (signing-key (plain-file "farm.pub" "")))))
                              (parallel-starts 1)
+                             (history (* 30 24 3600))
                              (guest-services '("childhurd1"))
                              (guests (list (childhurd-configuration
                                             (name "amd64-")
@@ -147,6 +148,7 @@ my $ini = Childhurd::slurp("$dir/out/childhurd.ini");
 is($ini =~ s{/gnu/store/[a-z0-9]{32}-}{STORE-}gr, <<'INI', 'childhurd.ini has what was configured');
 [daemon]
 parallel-starts = 1
+history = 2592000s
 [guest childhurd]
 id = 3
 image = /var/lib/images/hurd.qcow2
@@ -330,7 +332,7 @@ my @mistakes = (
     ['(image "/i") (count 3) (ssh-port 2222)', qr/childhurd: ssh-port: 2222 cannot be that of 3 guests/],
     ['(image "/i") (count 2) (forwards (list "8080 -> 80"))', qr/childhurd: forwards: .* cannot be that of 2 guests/],
     ['(image "/i") (guests (list (childhurd-configuration (image "/i") (name "b") (host-name "h"))))',
-        qr/b: guests, guest-services, nodes, coordinators, parallel-starts, host-name and metrics-file concern the daemon/],
+        qr/b: guests, guest-services, nodes, coordinators, parallel-starts, host-name, history and metrics-file concern the daemon/],
     ['(image "/i") (guests (list (childhurd-configuration (image "/i") (name "b") (nodes (list (childhurd-node (name "n") (ssh "a@b")))))))',
         qr/b: guests, .* concern the daemon/],
     ['(nodes (list (childhurd-node (name "n") (ssh 22))))', qr/childhurd-node: ssh: 22 is not a string of one line/],

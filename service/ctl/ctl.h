@@ -95,7 +95,7 @@ struct ctl {
 	double since_time; /* s since the epoch; 0: not given */
 	gboolean yes, dry_run, quiet;
 	char *from, *to; /* of a period; NULL: not given */
-	int fd; /* -1: not connected yet */
+	int fd;		 /* -1: not connected yet */
 	struct varlink_buffer input;
 	struct varlink_message *events; /* what status has asked for last; NULL: nothing */
 	char *events_node;		/* of which node; "": of this host */

@@ -14,8 +14,8 @@ struct unit {
 };
 static const struct unit sizes[] = {
     {"K", 1024.0}, {"M", 1048576.0}, {"G", 1073741824.0}, {NULL, 0}};
-static const struct unit times[] = {
-    {"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
+static const struct unit times[] = {{"ms", 1},	    {"s", 1000},     {"min", 60000},
+				    {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
 static const struct unit none[] = {{NULL, 0}};
 
 /* A number and its unit; bare: the unit may be missing. FALSE: text is something else. */

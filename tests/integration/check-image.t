@@ -61,8 +61,7 @@ print $debugfs map { "unlink $_\n" } qw(/bin/bash /bin/grep /bin/egrep /bin/fgre
 close $debugfs;
 mkdir "$d->{dir}/crash";
 chmod 01777, "$d->{dir}/crash";    # QEMU's user notes there that it has crashed
-Childhurd::spew("$d->{dir}/qemu", <<"END", 0755);
-#!/bin/sh
+Childhurd::spew("$d->{dir}/qemu", "#!/bin/sh\n" . <<"END", 0755);
 case "\$*" in *-name\\ guest=cold,*) ;; *) exec qemu-system-x86_64 "\$@" ;; esac
 mkdir "$d->{dir}/crash/ed" 2>/dev/null && (sleep 4; kill -KILL \$\$) &
 exec qemu-system-x86_64 "\$@"

@@ -10,10 +10,12 @@
 #include "service/report/folder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "config/base/atomic_file.h"
 #include "config/base/guarded.h"
@@ -44,20 +46,63 @@ path_of(const struct folder *folder, const char *name)
 	return g_build_filename(folder->path, name, NULL);
 }
 
+/* The text of the file, FOLDER_LIST_MAX bytes and one more at most; "": it is no file, but a
+ * link, a folder, a device or a FIFO, of which nothing is read. NULL and errno. Caller frees. */
+static char *
+read_bounded(int fd)
+{
+	struct stat status;
+	if (fd < 0)
+		return errno == ELOOP ? g_strdup("") : NULL;
+	if (fstat(fd, &status) < 0)
+		return NULL;
+	if (!S_ISREG(status.st_mode))
+		return g_strdup("");
+	g_autofree char *text = g_malloc(FOLDER_LIST_MAX + 2);
+	gsize length = 0;
+	ssize_t n;
+	while ((n = read(fd, text + length, FOLDER_LIST_MAX + 1 - length)) > 0)
+		length += (gsize)n;
+	text[length] = '\0';
+	return n < 0 ? NULL : g_steal_pointer(&text);
+}
+
+/* The list's text. NULL without error: there is none. Root reads it as the folder's owner, who may
+ * have put anything in its place. */
+static char *
+read_text(const struct folder *folder, const char *path, GError **error)
+{
+	g_auto(guarded) place = {.fd = -1};
+	if (!guarded_open(folder->path, &place, error))
+		return NULL;
+	guarded_enter(&place);
+	int fd = openat(place.fd, FOLDER_LIST,
+			O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
+	char *text = read_bounded(fd);
+	int why = errno;
+	guarded_leave(&place);
+	if (fd >= 0)
+		close(fd);
+	errno = why;
+	if (!text && why != ENOENT)
+		io_error(error, path, "cannot be read");
+	return text;
+}
+
 /* The list of the report before this one; empty if there was none. */
 static gboolean
 read_list(struct folder *folder, GError **error)
 {
-	g_autofree char *path = path_of(folder, FOLDER_LIST), *text = NULL;
 	g_autoptr(GError) why = NULL;
-	gsize length;
-	if (!g_file_get_contents(path, &text, &length, &why)) {
-		if (g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOENT))
-			return TRUE;
+	g_autofree char *path = path_of(folder, FOLDER_LIST);
+	g_autofree char *text = read_text(folder, path, &why);
+	if (why) {
 		g_propagate_error(error, g_steal_pointer(&why));
 		return FALSE;
 	}
-	if (length > FOLDER_LIST_MAX || !g_str_has_prefix(text, LIST_HEAD)) {
+	if (!text)
+		return TRUE;
+	if (strlen(text) > FOLDER_LIST_MAX || !g_str_has_prefix(text, LIST_HEAD)) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
 			    "%s: not the list of a report; remove it, or name another directory",
 			    path);

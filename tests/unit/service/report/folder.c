@@ -226,6 +226,28 @@ test_list(struct place *p, gconstpointer data)
 	records_free(records);
 }
 
+/* What never ends, or is more than any list, is not read. */
+static void
+test_no_list(struct place *p, gconstpointer data)
+{
+	struct records *records = made_new();
+	g_autofree char *path = path_in(p, FOLDER_LIST);
+	made_guest(records, "a", "ready");
+	g_assert_cmpint(g_mkdir_with_parents(p->report, 0777), ==, 0);
+	for (int i = 0; i < 3; i++) {
+		g_autoptr(GError) error = NULL;
+		g_assert_cmpint(i == 0	 ? mkfifo(path, 0666)
+				: i == 1 ? symlink("/dev/zero", path)
+					 : g_mkdir(path, 0777),
+				==, 0);
+		g_assert_false(write_report(p, records, &error));
+		g_assert_nonnull(strstr(error->message, "not the list of a report"));
+		assert_files(p, FOLDER_LIST);
+		g_assert_cmpint(remove(path), ==, 0);
+	}
+	records_free(records);
+}
+
 /* The history may have dropped a screenshot meanwhile: the page then does not show it. */
 static void
 test_gone(struct place *p, gconstpointer data)
@@ -287,6 +309,7 @@ main(int argc, char **argv)
 	ADD("a-file-of-somebody-else-stays", test_foreign);
 	ADD("a-link-is-replaced", test_link);
 	ADD("the-list-leads-nowhere", test_list);
+	ADD("what-is-no-list-is-not-read", test_no_list);
 	ADD("a-screenshot-may-be-gone", test_gone);
 	ADD("errors-name-the-path", test_errors);
 	ADD("a-killed-report-leaves-nothing-behind", test_killed);

@@ -31,6 +31,7 @@ struct history {
 	gint64 since;		  /* monotonic µs: the thread is at work; 0: it is not */
 	/* the thread's */
 	struct ledger *ledger; /* NULL: not open */
+	GHashTable *seen;      /* of the ledger before, for the next one; NULL: none */
 	gint64 kept;	       /* keep, at this turn */
 	gint64 tidied;	       /* monotonic µs */
 };
@@ -62,6 +63,10 @@ report(struct history *history, const char *why)
 static void
 close_file(struct history *history)
 {
+	if (!history->ledger)
+		return;
+	g_clear_pointer(&history->seen, g_hash_table_unref);
+	history->seen = ledger_seen(history->ledger);
 	g_clear_pointer(&history->ledger, ledger_close);
 }
 
@@ -69,6 +74,7 @@ close_file(struct history *history)
 static void
 begun_anew(struct history *history)
 {
+	g_clear_pointer(&history->seen, g_hash_table_unref);
 	g_mutex_lock(&history->lock);
 	history->generation++;
 	history->again = TRUE;
@@ -110,6 +116,8 @@ open_file(struct history *history, GError **error)
 	}
 	if (!history->ledger && damage && !(error && *error))
 		g_propagate_error(error, g_steal_pointer(&damage));
+	if (history->ledger && history->seen)
+		ledger_go_on(history->ledger, history->seen);
 	return history->ledger != NULL;
 }
 
@@ -169,14 +177,18 @@ take(struct history *history)
 	return notes;
 }
 
-/* Put back what could not be written, before what came since. Holds the lock. */
+/* Put back what could not be written, before what came since; of that, the last is dropped if it
+ * is too much now. Holds the lock. */
 static void
 put_back(struct history *history, GPtrArray *notes)
 {
-	while (history->waiting->len)
-		g_ptr_array_add(notes, g_ptr_array_steal_index(history->waiting, 0));
-	g_ptr_array_unref(history->waiting);
+	g_ptr_array_extend_and_steal(notes, history->waiting);
 	history->waiting = notes;
+	if (notes->len <= HISTORY_WAITING_MAX)
+		return;
+	history->lost += notes->len - HISTORY_WAITING_MAX;
+	history->missed = TRUE;
+	g_ptr_array_set_size(notes, HISTORY_WAITING_MAX);
 }
 
 /* Wait for something to do. Holds the lock. */
@@ -212,6 +224,8 @@ turn(struct history *history)
 	g_mutex_unlock(&history->lock);
 	if (suspect || !keep) /* it is looked over when it is opened */
 		close_file(history);
+	if (!keep) /* what happens from here on is not noted */
+		g_clear_pointer(&history->seen, g_hash_table_unref);
 	gboolean written = !keep || write_notes(history, notes, &error);
 	gboolean good = written && (!keep || tidy(history, keep, &error));
 	g_mutex_lock(&history->lock);
@@ -255,6 +269,7 @@ work(void *data)
 		turn(history);
 	g_mutex_unlock(&history->lock);
 	close_file(history);
+	g_clear_pointer(&history->seen, g_hash_table_unref);
 	g_mutex_lock(&history->lock);
 	history->ended = TRUE;
 	g_cond_broadcast(&history->news);
@@ -273,8 +288,8 @@ tell(struct history *history, const char *why, const char *news, guint lost)
 	if (why && g_strcmp0(why, history->complaint))
 		g_warning("%s; the history lacks what happens, until it can be written", why);
 	else if (!why && history->complaint && lost != history->told_lost)
-		g_message("%s: is written again; it lacks %u notes", history->path,
-			  lost - history->told_lost);
+		g_message("%s: is written again; it lacks %u note%s", history->path,
+			  lost - history->told_lost, lost - history->told_lost == 1 ? "" : "s");
 	else if (!why && history->complaint)
 		g_message("%s: is written again", history->path);
 	if (!why)
@@ -374,6 +389,12 @@ history_free(struct history *history)
 	ev_async_stop(history->setup.loop, &history->wake);
 	g_free(history->complaint);
 	history_unref(history);
+}
+
+void
+history_hold(struct history *history)
+{
+	g_atomic_ref_count_inc(&history->references);
 }
 
 gboolean

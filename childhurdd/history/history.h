@@ -44,6 +44,9 @@ void history_keep(struct history *history, gint64 ms);
 /* Write what is noted, HISTORY_END_LIMIT at most, and free. */
 void history_free(struct history *history);
 
+/* It is not freed, as a thread that hangs may still use its path and generation. */
+void history_hold(struct history *history);
+
 /* Is anything kept? */
 gboolean history_is_on(const struct history *history);
 /* Keep a note, which is taken over. */

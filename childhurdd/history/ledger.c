@@ -358,6 +358,20 @@ ledger_close(struct ledger *ledger)
 	g_free(ledger);
 }
 
+GHashTable *
+ledger_seen(struct ledger *ledger)
+{
+	return g_hash_table_ref(ledger->seen);
+}
+
+void
+ledger_go_on(struct ledger *ledger, GHashTable *seen)
+{
+	g_hash_table_ref(seen);
+	g_hash_table_unref(ledger->seen);
+	ledger->seen = seen;
+}
+
 gboolean
 ledger_moved(struct ledger *ledger)
 {

@@ -61,6 +61,14 @@ struct ledger;
 struct ledger *ledger_open(const char *path, gint64 bytes_max, GError **error);
 void ledger_close(struct ledger *ledger); /* NULL is allowed */
 /*
+ * A daemon that closes the file and opens it again has lived meanwhile: its guests' states go on,
+ * where those of another daemon would have ended when that one wrote last. seen: the names of
+ * guests that have a state of this daemon, from ledger_seen (caller unrefs) before the file was
+ * closed.
+ */
+GHashTable *ledger_seen(struct ledger *ledger);
+void ledger_go_on(struct ledger *ledger, GHashTable *seen);
+/*
  * Write notes (of struct history_note), all or, after an error, none. A note that the file refuses
  * by itself is left out and counted in *refused.
  */

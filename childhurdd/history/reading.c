@@ -24,7 +24,9 @@ struct readers {
 	struct tasks *tasks;
 	struct history *history;
 	GMutex lock;
-	GQueue idle; /* of struct connection */
+	GQueue idle;  /* of struct connection */
+	guint begun;  /* pieces that are asked for, and not read yet */
+	GCond nobody; /* ... is begun */
 };
 
 struct connection {
@@ -96,6 +98,17 @@ give_back(struct readers *readers, struct connection *connection, const GError *
 	}
 	g_mutex_lock(&readers->lock);
 	g_queue_push_head(&readers->idle, connection);
+	g_mutex_unlock(&readers->lock);
+}
+
+/* A worker is to read, or has read. */
+static void
+count(struct readers *readers, int change)
+{
+	g_mutex_lock(&readers->lock);
+	readers->begun += (guint)change;
+	if (!readers->begun)
+		g_cond_broadcast(&readers->nobody);
 	g_mutex_unlock(&readers->lock);
 }
 
@@ -400,9 +413,8 @@ read_kind(struct reading *reading, sqlite3 *db)
 }
 
 static void
-piece_work(void *data)
+read_piece(struct reading *reading)
 {
-	struct reading *reading = data;
 	struct connection *connection = borrow(reading->readers, &reading->error);
 	if (!connection)
 		return;
@@ -416,6 +428,14 @@ piece_work(void *data)
 				 history_path(reading->readers->history));
 	g_string_append_c(reading->out, ']');
 	give_back(reading->readers, connection, code != SQLITE_OK ? reading->error : NULL);
+}
+
+static void
+piece_work(void *data)
+{
+	struct reading *reading = data;
+	read_piece(reading);
+	count(reading->readers, -1);
 }
 
 /* --- the loop --- */
@@ -471,6 +491,7 @@ reading_next(struct reading *reading, reading_fn done, GDestroyNotify destroy_da
 	reading->data = data;
 	reading->busy = TRUE;
 	g_string_assign(reading->out, "[");
+	count(reading->readers, 1);
 	task_run(reading->readers->tasks, piece_work, piece_done, NULL, reading);
 }
 
@@ -495,9 +516,8 @@ struct picture {
 };
 
 static void
-picture_work(void *data)
+read_picture(struct picture *picture)
 {
-	struct picture *picture = data;
 	sqlite3_stmt *statement = NULL;
 	struct connection *connection = borrow(picture->readers, &picture->error);
 	if (!connection)
@@ -519,6 +539,14 @@ picture_work(void *data)
 }
 
 static void
+picture_work(void *data)
+{
+	struct picture *picture = data;
+	read_picture(picture);
+	count(picture->readers, -1);
+}
+
+static void
 picture_done(void *data)
 {
 	struct picture *picture = data;
@@ -534,6 +562,7 @@ reading_picture(struct readers *readers, gint64 id,
 {
 	struct picture *picture = g_new0(struct picture, 1);
 	*picture = (struct picture){.readers = readers, .id = id, .done = done, .data = data};
+	count(readers, 1);
 	task_run(readers->tasks, picture_work, picture_done, NULL, picture);
 }
 
@@ -547,7 +576,22 @@ readers_new(struct ev_loop *loop, struct history *history)
 	readers->history = history;
 	g_mutex_init(&readers->lock);
 	g_queue_init(&readers->idle);
+	g_cond_init(&readers->nobody);
 	return readers;
+}
+
+/* FALSE: pieces are still being read after READING_END_LIMIT. */
+static gboolean
+wait_for_workers(struct readers *readers)
+{
+	gint64 until = g_get_monotonic_time() + READING_END_LIMIT * 1000;
+	gboolean good = TRUE;
+	g_mutex_lock(&readers->lock);
+	while (readers->begun && good)
+		good = g_cond_wait_until(&readers->nobody, &readers->lock, until);
+	good = !readers->begun;
+	g_mutex_unlock(&readers->lock);
+	return good;
 }
 
 void
@@ -556,9 +600,14 @@ readers_free(struct readers *readers)
 	struct connection *connection;
 	if (!readers)
 		return;
+	if (!wait_for_workers(readers)) {
+		history_hold(readers->history);
+		return;
+	}
 	tasks_finish(readers->tasks);
 	while ((connection = g_queue_pop_head(&readers->idle)))
 		connection_free(connection);
 	g_mutex_clear(&readers->lock);
+	g_cond_clear(&readers->nobody);
 	g_free(readers);
 }

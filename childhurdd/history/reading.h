@@ -16,6 +16,7 @@
 #define READING_PIECE	  (64 * 1024) /* bytes of one piece of the answer, and one record more */
 #define READING_WORKERS	  4	      /* pieces that are read at a time; others wait */
 #define READING_BUILD_AGE (31 * LEDGER_DAY) /* µs: a build is no older than this */
+#define READING_END_LIMIT 3000	      /* ms that the end of the daemon waits for pieces under way */
 
 /* The kind of that name, "boot"; -1: none. */
 int reading_kind_from_name(const char *name);
@@ -30,7 +31,9 @@ struct reading_query {
 /* The workers, shared by all readings. */
 struct readers;
 struct readers *readers_new(struct ev_loop *loop, struct history *history);
-void readers_free(struct readers *readers); /* waits for pieces under way; NULL is allowed */
+/* Wait for the pieces under way, READING_END_LIMIT at most: threads that hang in a dead file system
+ * are left behind, with what they use. NULL is allowed. */
+void readers_free(struct readers *readers);
 
 /* records: a JSON array as text; NULL: error has the reason, and this is the end. READING_UNKNOWN:
  * the message is a pattern that stands for no guest. last: no more follows. */

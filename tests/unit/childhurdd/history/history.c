@@ -33,12 +33,25 @@ on_again(void *data)
 	keeper->agains++;
 }
 
+static GMutex held; /* a picture is not read while it is locked */
+static gint asked;  /* pictures that were to be read */
+
+static GBytes *
+on_picture(const char *path, GError **error)
+{
+	g_atomic_int_inc(&asked);
+	g_mutex_lock(&held);
+	g_mutex_unlock(&held);
+	return NULL;
+}
+
 static void
 keeper_begin(struct keeper *keeper)
 {
 	const struct history_setup setup = {.loop = keeper->loop,
 					    .path = keeper->bed.path,
 					    .bytes_max = LEDGER_BYTES_MAX,
+					    .picture = on_picture,
 					    .again = on_again,
 					    .data = keeper,
 					    .gather = 1,
@@ -65,12 +78,18 @@ keeper_free(struct keeper *keeper)
 
 /* An event of now: of this year, or history would drop it. */
 static void
-note(struct keeper *keeper, const char *text)
+note_at(struct keeper *keeper, gint64 time, const char *text)
 {
-	struct history_note *note = history_note_new(HISTORY_EVENT, "a", g_get_real_time());
+	struct history_note *note = history_note_new(HISTORY_EVENT, "a", time);
 	note->number = ++keeper->number;
 	note->text = g_strdup(text);
 	history_note(keeper->history, note);
+}
+
+static void
+note(struct keeper *keeper, const char *text)
+{
+	note_at(keeper, g_get_real_time(), text);
 }
 
 static gboolean
@@ -273,6 +292,34 @@ what_is_in_the_way_is_said_once_and_left(void)
 	keeper_free(&keeper);
 }
 
+/* Not unknown since that daemon, which is this one, wrote last. */
+static void
+states_go_on_when_the_file_is_opened_again(void)
+{
+	struct keeper keeper;
+	gint64 now = g_get_real_time();
+	const struct {
+		gint64 time;
+		const char *state;
+	} states[] = {{now - 3 * HOUR, "ready"}, {now, "draining"}};
+	keeper_new(&keeper);
+	history_keep(keeper.history, 90 * 86400000LL);
+	for (gsize i = 0; i < G_N_ELEMENTS(states); i++) {
+		struct history_note *state = history_note_new(HISTORY_STATE, "a", states[i].time);
+		state->state = g_strdup(states[i].state);
+		state->wanted = TRUE;
+		history_note(keeper.history, state);
+		note_at(&keeper, states[i].time, "x");
+		assert_written(&keeper, i ? "x x" : "x");
+		history_suspect(keeper.history);
+	}
+	history_free(keeper.history);
+	bed_assert(&keeper.bed, "SELECT state, (end - begin) / 1000000 FROM state ORDER BY begin",
+		   "ready|10800 draining|-");
+	keeper_begin(&keeper);
+	keeper_free(&keeper);
+}
+
 /* A file system that takes no byte more, as a limit for this process. */
 static void
 a_full_disk_is_tried_again(void)
@@ -302,6 +349,42 @@ a_full_disk_is_tried_again(void)
 	assert_logged(&keeper, "is written again; it lacks ");
 	note(&keeper, "three");
 	assert_written(&keeper, "one two three");
+	keeper_free(&keeper);
+}
+
+static gboolean
+picture_is_asked(void *data)
+{
+	return g_atomic_int_get(&asked) > 0;
+}
+
+/* While a write that will fail takes its time, as many notes come as may wait. */
+static void
+what_could_not_be_written_takes_no_more_room_than_what_waits(void)
+{
+	struct keeper keeper;
+	struct rlimit limit, small;
+	keeper_new(&keeper);
+	history_keep(keeper.history, 1000000);
+	note(&keeper, "one");
+	assert_written(&keeper, "one");
+	signal(SIGXFSZ, SIG_IGN);
+	g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+	small = limit;
+	small.rlim_cur = 1000;
+	g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &small), ==, 0);
+	g_mutex_lock(&held);
+	struct history_note *failure = history_note_new(HISTORY_FAILURE, "a", g_get_real_time());
+	failure->picture = g_strdup("screen.png");
+	history_note(keeper.history, failure);
+	bed_run_until(keeper.loop, picture_is_asked, &keeper);
+	for (guint i = 0; i < HISTORY_WAITING_MAX; i++)
+		history_note(keeper.history,
+			     history_note_new(HISTORY_BEAT, NULL, g_get_real_time()));
+	g_mutex_unlock(&held);
+	bed_run_until(keeper.loop, complains, &keeper);
+	g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+	assert_logged(&keeper, "is written again; it lacks 1 note\n");
 	keeper_free(&keeper);
 }
 
@@ -366,7 +449,11 @@ main(int argc, char **argv)
 	TEST("a-file-that-is-deleted-is-made-again", a_file_that_is_deleted_is_made_again);
 	TEST("garbage-under-its-hands-is-put-aside", garbage_under_its_hands_is_put_aside);
 	TEST("what-is-in-the-way-is-said-once-and-left", what_is_in_the_way_is_said_once_and_left);
+	TEST("states-go-on-when-the-file-is-opened-again",
+	     states_go_on_when_the_file_is_opened_again);
 	TEST("a-full-disk-is-tried-again", a_full_disk_is_tried_again);
+	TEST("what-could-not-be-written-takes-no-more-room-than-what-waits",
+	     what_could_not_be_written_takes_no_more_room_than_what_waits);
 	TEST("a-kill-at-any-moment-leaves-a-whole-file", a_kill_at_any_moment_leaves_a_whole_file);
 	return g_test_run();
 }

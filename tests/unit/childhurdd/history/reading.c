@@ -2,6 +2,8 @@
 /* What is read of the history: records, a piece at a time, and figures. */
 #include "tests/unit/childhurdd/history/bed.h"
 
+#include <fcntl.h>
+
 #include "childhurdd/history/figures.h"
 #include "childhurdd/history/json.h"
 
@@ -413,6 +415,29 @@ json_has_no_bare_control_characters(void)
 			"\"start\",\"ms\":1}]");
 }
 
+/* A FIFO without a writer is as a file system that does not answer. Its thread uses the loop and
+ * the history after all else is gone. */
+static void
+the_end_does_not_wait_for_a_dead_file_system(void)
+{
+	static struct library library;
+	const struct reading_query query = {.until = G_MAXINT64, .kinds = ALL};
+	library_new(&library);
+	bed_close(&library.bed);
+	g_assert_cmpint(remove(library.bed.path), ==, 0);
+	g_assert_cmpint(mkfifo(library.bed.path, 0600), ==, 0);
+	struct reading *reading = reading_new(library.readers, &query);
+	reading_next(reading, on_records, NULL, &library.answer);
+	reading_free(reading);
+	readers_free(library.readers);
+	history_free(library.history);
+	int fd = open(library.bed.path, O_RDWR | O_CLOEXEC); /* it answers */
+	g_assert_cmpint(fd, >=, 0);
+	close(fd);
+	g_string_free(library.answer.records, TRUE);
+	bed_free(&library.bed);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -424,6 +449,8 @@ main(int argc, char **argv)
 	TEST("patterns-choose-guests", patterns_choose_guests);
 	TEST("without-a-file-there-is-an-error", without_a_file_there_is_an_error);
 	TEST("a-reading-may-be-closed-while-it-reads", a_reading_may_be_closed_while_it_reads);
+	TEST("the-end-does-not-wait-for-a-dead-file-system",
+	     the_end_does_not_wait_for_a_dead_file_system);
 	TEST("figures-are-those-of-the-rows", figures_are_those_of_the_rows);
 	TEST("the-median-is-in-the-middle", the_median_is_in_the_middle);
 	TEST("days-are-sums-over-the-guests", days_are_sums_over_the_guests);

@@ -392,8 +392,8 @@ history_init(struct hird *h)
 	g_autofree char *path = g_build_filename(h->config->state_directory, HISTORY_FILE, NULL);
 	h->chronicle = chronicle_new(h->host.loop, path, &h->roster);
 	h->readers = readers_new(h->host.loop, chronicle_history(h->chronicle));
-	if (h->config->history)
-		h->event_number = ledger_last_number(path);
+	/* also while nothing is kept: a reload may begin that, and must not use numbers anew */
+	h->event_number = ledger_last_number(path);
 	chronicle_keep(h->chronicle, h->config->history);
 }
 

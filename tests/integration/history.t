@@ -222,4 +222,18 @@ $d->ctl(qw(drain a));
 like($d->ctl('events'), qr/^\S+ \S+ +1  a/m, 'without a history the numbers begin at 1');
 $d->end('TERM');
 ok(!-e "$d->{state}/history.db", '... and no file is made');
+
+# --- nothing is kept, but a file is there, which a reload may go on with ---
+configure("history = 1d\n");
+$d->start;
+$d->ctl($_, 'a') for qw(drain undrain);
+ok($d->wait_until(60, 'it is written', sub { numbers() > 1 }), 'with 1d there is a file');
+my $highest = (numbers())[-1];
+$d->end('TERM');
+configure("history = 0\n");
+$d->start;
+$d->ctl(qw(drain a));
+my $first = (sort { $a <=> $b } $d->ctl('events') =~ /^\S+ \S+ +(\d+) /mg)[0];
+cmp_ok($first, '>', $highest, 'with history = 0 and a file the numbers go on, so that none comes twice in it');
+$d->end('TERM');
 done_testing;

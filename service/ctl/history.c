@@ -132,9 +132,8 @@ count(double n, const char *what)
 static char *
 minute(double time)
 {
-	char *date = ctl_date(time);
-	date[strlen("2026-11-28 22:14")] = '\0';
-	return date;
+	g_autofree char *date = ctl_date(time); /* or "?" */
+	return g_strndup(date, strlen("2026-11-28 22:14"));
 }
 
 /* --- boots and failures --- */

@@ -8,6 +8,7 @@
  */
 #include "service/ctl/top.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -235,8 +236,8 @@ take_keys(struct top *top)
 {
 	char bytes[64];
 	ssize_t n = read(STDIN_FILENO, bytes, sizeof bytes);
-	if (n == 0)
-		top->quit = TRUE;
+	if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
+		top->quit = TRUE; /* no key will come */
 	for (ssize_t i = 0; i < n; i++)
 		on_byte(top, bytes[i]);
 }

@@ -5,7 +5,8 @@
 #include <string.h>
 
 /* Add the guests that argument (NULL: all) matches to names, unless they are in known, which has
- * the names as a set. */
+ * the names as a set. They are printed later; one that another host's daemon made of escape
+ * sequences is not taken as it is. */
 static gboolean
 expand_one(struct ctl *ctl, const char *argument, GPtrArray *names, GHashTable *known, int *status,
 	   GError **error)
@@ -24,10 +25,10 @@ expand_one(struct ctl *ctl, const char *argument, GPtrArray *names, GHashTable *
 	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
 	for (guint i = 0; i < guests->len; i++) {
 		JsonObject *guest = g_ptr_array_index(guests, i);
-		const char *name = ctl_text(guest, "name");
+		g_autofree char *name = ctl_clean(ctl_text(guest, "name"), TRUE);
 		if (ctl->autostart && !ctl_flag(guest, "autostart"))
 			continue;
-		if (name && g_hash_table_add(known, g_strdup(name)))
+		if (*name && g_hash_table_add(known, g_strdup(name)))
 			g_ptr_array_add(names, g_strdup(name));
 	}
 	return TRUE;
@@ -75,5 +76,5 @@ ctl_only_name(struct ctl *ctl, GError **error)
 	if (!is_one(ctl, guests, error))
 		return NULL;
 	const char *name = ctl_text(g_ptr_array_index(guests, 0), "name");
-	return g_strdup(name ? name : ctl->arguments[0]);
+	return ctl_clean(name ? name : ctl->arguments[0], TRUE);
 }

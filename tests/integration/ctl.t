@@ -272,7 +272,7 @@ for my $case (
     [['shell', 'slow'],                    qr/no verb "shell"; did you mean ssh[?]/],
     [['l'],                                qr/l may be list, log\n/],
     [['st'],                               qr/st may be status, start, stop/],
-    [['re'],                               qr/re may be restart, reset, reload/],
+    [['re'],                               qr/re may be restart, reset, report, reload/],
     [['start'],                            qr/NAME is missing: childhurdctl start NAME/],
     [['start', '--all', 'childhurd1'],     qr/either --all or names/],
     [['start', '--all', '--autostart'],    qr/either --all or --autostart or names/],
@@ -449,6 +449,18 @@ sub hird_of {
     my $text = $json->utf8->encode({ parameters => { guests => [map { $n++; { name => "g$n", state => 'ready', since => time - 60, why => 'the probe passed',
                         published => JSON::PP::true, address => '127.0.0.1', port => 10022 + 1000 * $n, builds => 0, memory => 2**28, restarts => 0, %$_ } } @guests] } });
     return daemon("$dir/$name", sub { while (sysread $_[0], my $x, 4096) { syswrite $_[0], "$text\0" } });
+}
+
+# Another host's daemon may send anything.
+{
+    my $host = hird_of('escapes', { name => "a\e]0;title\ab" });
+    my $text = on_terminal(80, 'wait', '--all', '-s', $host);
+    like($text, qr/a\]0;titleb is /, 'a name has no control characters on a terminal');
+    unlike($text, qr/\e\]/, '... and sets no title');
+    my @records = ({ kind => 'boot', guest => 'a', how => 'cold' }, { kind => 'figures', guest => 'a', boots => 1 });
+    my $reply = $json->encode({ parameters => { records => \@records } });
+    my $timeless = daemon("$dir/timeless", sub { while (sysread $_[0], my $x, 4096) { syswrite $_[0], "$reply\0" } });
+    like(ctl('history', '-s', $timeless), qr/^[?] +a +boot, not ready yet$/m, 'a boot without a time is shown');
 }
 
 # What list prints on a terminal of so many columns: its lines, without colours.

@@ -24,9 +24,9 @@ struct readers {
 	struct tasks *tasks;
 	struct history *history;
 	GMutex lock;
-	GQueue idle;  /* of struct connection */
-	guint begun;  /* pieces that are asked for, and not read yet */
-	GCond nobody; /* ... is begun */
+	GQueue idle;	/* of struct connection */
+	guint begun;	/* pieces that are asked for, and not read yet */
+	GCond read_one; /* for the end: their number has changed */
 };
 
 struct connection {
@@ -66,7 +66,17 @@ connection_free(struct connection *connection)
 	g_free(connection);
 }
 
-/* One that is idle, or a new one; NULL: error. */
+/* A worker is to read, or has read. */
+static void
+count(struct readers *readers, int change)
+{
+	g_mutex_lock(&readers->lock);
+	readers->begun += (guint)change;
+	g_cond_broadcast(&readers->read_one);
+	g_mutex_unlock(&readers->lock);
+}
+
+/* One that is idle, or a new one; NULL: error, and the worker has read. */
 static struct connection *
 borrow(struct readers *readers, GError **error)
 {
@@ -79,14 +89,16 @@ borrow(struct readers *readers, GError **error)
 	if (connection)
 		connection_free(connection);
 	sqlite3 *db = ledger_read(history_path(readers->history), error);
-	if (!db)
+	if (!db) {
+		count(readers, -1);
 		return NULL;
+	}
 	connection = g_new(struct connection, 1);
 	*connection = (struct connection){db, generation};
 	return connection;
 }
 
-/* After an error it is closed, and the writer looks whether the file is damaged. */
+/* The worker has read. After an error the writer looks whether the file is damaged. */
 static void
 give_back(struct readers *readers, struct connection *connection, const GError *error)
 {
@@ -94,22 +106,12 @@ give_back(struct readers *readers, struct connection *connection, const GError *
 		if (g_error_matches(error, LEDGER_ERROR, LEDGER_ERROR_DAMAGED))
 			history_suspect(readers->history);
 		connection_free(connection);
-		return;
+	} else {
+		g_mutex_lock(&readers->lock);
+		g_queue_push_head(&readers->idle, connection);
+		g_mutex_unlock(&readers->lock);
 	}
-	g_mutex_lock(&readers->lock);
-	g_queue_push_head(&readers->idle, connection);
-	g_mutex_unlock(&readers->lock);
-}
-
-/* A worker is to read, or has read. */
-static void
-count(struct readers *readers, int change)
-{
-	g_mutex_lock(&readers->lock);
-	readers->begun += (guint)change;
-	if (!readers->begun)
-		g_cond_broadcast(&readers->nobody);
-	g_mutex_unlock(&readers->lock);
+	count(readers, -1);
 }
 
 int
@@ -413,8 +415,9 @@ read_kind(struct reading *reading, sqlite3 *db)
 }
 
 static void
-read_piece(struct reading *reading)
+piece_work(void *data)
 {
+	struct reading *reading = data;
 	struct connection *connection = borrow(reading->readers, &reading->error);
 	if (!connection)
 		return;
@@ -428,14 +431,6 @@ read_piece(struct reading *reading)
 				 history_path(reading->readers->history));
 	g_string_append_c(reading->out, ']');
 	give_back(reading->readers, connection, code != SQLITE_OK ? reading->error : NULL);
-}
-
-static void
-piece_work(void *data)
-{
-	struct reading *reading = data;
-	read_piece(reading);
-	count(reading->readers, -1);
 }
 
 /* --- the loop --- */
@@ -516,8 +511,9 @@ struct picture {
 };
 
 static void
-read_picture(struct picture *picture)
+picture_work(void *data)
 {
+	struct picture *picture = data;
 	sqlite3_stmt *statement = NULL;
 	struct connection *connection = borrow(picture->readers, &picture->error);
 	if (!connection)
@@ -536,14 +532,6 @@ read_picture(struct picture *picture)
 				 history_path(picture->readers->history));
 	sqlite3_finalize(statement);
 	give_back(picture->readers, connection, picture->error);
-}
-
-static void
-picture_work(void *data)
-{
-	struct picture *picture = data;
-	read_picture(picture);
-	count(picture->readers, -1);
 }
 
 static void
@@ -576,7 +564,7 @@ readers_new(struct ev_loop *loop, struct history *history)
 	readers->history = history;
 	g_mutex_init(&readers->lock);
 	g_queue_init(&readers->idle);
-	g_cond_init(&readers->nobody);
+	g_cond_init(&readers->read_one);
 	return readers;
 }
 
@@ -588,8 +576,7 @@ wait_for_workers(struct readers *readers)
 	gboolean good = TRUE;
 	g_mutex_lock(&readers->lock);
 	while (readers->begun && good)
-		good = g_cond_wait_until(&readers->nobody, &readers->lock, until);
-	good = !readers->begun;
+		good = g_cond_wait_until(&readers->read_one, &readers->lock, until);
 	g_mutex_unlock(&readers->lock);
 	return good;
 }
@@ -608,6 +595,6 @@ readers_free(struct readers *readers)
 	while ((connection = g_queue_pop_head(&readers->idle)))
 		connection_free(connection);
 	g_mutex_clear(&readers->lock);
-	g_cond_clear(&readers->nobody);
+	g_cond_clear(&readers->read_one);
 	g_free(readers);
 }

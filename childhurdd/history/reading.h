@@ -16,7 +16,7 @@
 #define READING_PIECE	  (64 * 1024) /* bytes of one piece of the answer, and one record more */
 #define READING_WORKERS	  4	      /* pieces that are read at a time; others wait */
 #define READING_BUILD_AGE (31 * LEDGER_DAY) /* µs: a build is no older than this */
-#define READING_END_LIMIT 3000	      /* ms that the end of the daemon waits for pieces under way */
+#define READING_END_LIMIT 3000 /* ms that the end of the daemon waits for pieces under way */
 
 /* The kind of that name, "boot"; -1: none. */
 int reading_kind_from_name(const char *name);

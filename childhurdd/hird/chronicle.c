@@ -61,6 +61,7 @@ struct chronicle {
 	struct history *history;
 	GHashTable *guests; /* name -> struct watched */
 	gboolean begun;
+	gboolean again; /* this daemon looked at them all before */
 	ev_timer builds, sample, beat;
 	double sessions_at; /* ev_now of the last look at sessions */
 };
@@ -194,6 +195,16 @@ note_end(struct chronicle *chronicle, const struct childhurd *c, gint64 time, co
 	history_note(chronicle->history, note);
 }
 
+/* The guest is down, and nothing is known of when its boot ended. */
+static void
+note_unseen_end(struct chronicle *chronicle, const struct childhurd *c)
+{
+	if (chronicle->again)
+		note_end(chronicle, c, now(), "while nothing was kept");
+	else
+		note_end(chronicle, c, 0, "while no daemon ran");
+}
+
 static void
 end_boot(struct chronicle *chronicle, const struct childhurd *c, struct watched *w)
 {
@@ -283,7 +294,7 @@ look(struct chronicle *chronicle, const struct childhurd *c, struct watched *w)
 		if (w->known)
 			end_boot(chronicle, c, w);
 		else
-			note_end(chronicle, c, 0, "while no daemon ran");
+			note_unseen_end(chronicle, c);
 	}
 }
 
@@ -345,6 +356,7 @@ look_at_all(struct chronicle *chronicle)
 		watched_of(chronicle, c->config->name)->known = FALSE;
 		chronicle_look(chronicle, c, 0);
 	}
+	chronicle->again |= history_is_on(chronicle->history);
 }
 
 /* --- builds --- */
@@ -408,6 +420,8 @@ on_builds(struct ev_loop *loop, ev_timer *watcher, int revents)
 void
 chronicle_probed(struct chronicle *chronicle, const struct childhurd *c, double seconds)
 {
+	if (!history_is_on(chronicle->history))
+		return;
 	struct watched *w = watched_of(chronicle, c->config->name);
 	w->probes += seconds * 1000;
 	w->n_probes++;

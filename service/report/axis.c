@@ -85,26 +85,47 @@ axis_times(GTimeZone *zone, gint64 from, gint64 until)
 	return marks;
 }
 
-/* The part of an axis that a text has, as a share: on the narrowest screen, an axis that is as wide
- * as the page has 336 px, one beside a scale 280. */
-static const double text_part[] = {[AXIS_WIDE] = 0.125, [AXIS_NARROW] = 0.15};
+/* The part of an axis that a text has, as a share. On the narrowest screen, an axis that is as wide
+ * as the page has 336 px, one beside a scale 280; on one of 64rem, where the style shows all texts,
+ * 984 and 423. */
+static const struct {
+	double narrow, broad;
+} text_parts[] = {[AXIS_WIDE] = {0.125, 0.05}, [AXIS_NARROW] = {0.15, 0.09}};
 
-/* A text at a share of the width, which it has a part of. Near an end it stays inside. Returns
- * where it ends; at least `after`, where the one before it ended, or it is left out. */
-static double
-draw_label(struct markup *page, const struct axis_mark *mark, double baseline, double part,
-	   double after)
+enum side { LEFT, MIDDLE, RIGHT };
+
+/* Near an end a text stays inside, on the narrowest screen, too. */
+static enum side
+side_of(const struct axis_mark *mark, enum axis_place place)
 {
-	gboolean left = (mark->at < part / 2), right = (mark->at > 1 - part / 2);
-	double begin = left ? mark->at : right ? mark->at - part : mark->at - part / 2;
-	if (begin < after)
-		return after;
-	markup_open_class(page, "text", left ? "al" : right ? "ar" : "am");
+	double half = text_parts[place].narrow / 2;
+	return mark->at < half ? LEFT : mark->at > 1 - half ? RIGHT : MIDDLE;
+}
+
+/* Whether a text with that part of the axis has room behind the one before it, which ends at *end;
+ * if so, *end is where it ends itself. */
+static gboolean
+has_room(const struct axis_mark *mark, enum side side, double part, double *end)
+{
+	double begin = mark->at - (side == LEFT ? 0 : side == RIGHT ? part : part / 2);
+	if (begin < *end)
+		return FALSE;
+	*end = begin + part;
+	return TRUE;
+}
+
+static void
+draw_label(struct markup *page, const struct axis_mark *mark, enum side side, gboolean broad,
+	   double baseline)
+{
+	static const char *const classes[][2] = {[LEFT] = {"al", "al broad"},
+						 [MIDDLE] = {"am", "am broad"},
+						 [RIGHT] = {"ar", "ar broad"}};
+	markup_open_class(page, "text", classes[side][broad]);
 	markup_number(page, "x", mark->at * 100, "%");
 	markup_number(page, "y", baseline, "");
 	markup_text(page, mark->label);
 	markup_close(page);
-	return begin + part;
 }
 
 void
@@ -125,11 +146,16 @@ void
 axis_draw_times(struct markup *page, const GArray *marks, double y, double height, double baseline,
 		enum axis_place place)
 {
-	double end = 0;
+	double narrow = 0, broad = 0; /* where the last text ends */
 	axis_draw_ticks(page, marks, y, height);
-	for (guint i = 0; i < marks->len; i++)
-		end = draw_label(page, &g_array_index(marks, struct axis_mark, i), baseline,
-				 text_part[place], end);
+	for (guint i = 0; i < marks->len; i++) {
+		const struct axis_mark *mark = &g_array_index(marks, struct axis_mark, i);
+		enum side side = side_of(mark, place);
+		if (!has_room(mark, side, text_parts[place].broad, &broad))
+			continue;
+		gboolean everywhere = has_room(mark, side, text_parts[place].narrow, &narrow);
+		draw_label(page, mark, side, !everywhere, baseline);
+	}
 }
 
 /* --- values --- */
@@ -162,11 +188,18 @@ axis_for(double largest, enum axis_unit unit)
 	return axis;
 }
 
+/* So many that two steps do not have the same text. */
+static guint
+decimals_for(double step)
+{
+	return step < 1 ? (guint)-floor(log10(step) + 1e-9) : 0;
+}
+
 char *
 axis_label(const struct axis *axis, double value)
 {
 	if (axis->unit == AXIS_SECONDS && axis->step < 1) {
-		g_autofree char *number = words_number(value, 1);
+		g_autofree char *number = words_number(value, decimals_for(axis->step));
 		return g_strconcat(number, " s", NULL);
 	}
 	if (axis->unit == AXIS_SECONDS)
@@ -174,7 +207,7 @@ axis_label(const struct axis *axis, double value)
 				  : words_duration(value);
 	if (axis->unit == AXIS_BYTES)
 		return words_size(value);
-	return words_number(value, axis->step < 1 ? 1 : 0);
+	return words_number(value, decimals_for(axis->step));
 }
 
 void

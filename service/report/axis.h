@@ -31,7 +31,8 @@ char *axis_label(const struct axis *axis, double value);
 enum axis_place { AXIS_WIDE, AXIS_NARROW };
 
 /* Draw marks into an open svg: a line from y to y + height px for each and, baseline px from the
- * top, the texts that fit beside one another. */
+ * top, the texts that fit beside one another. Those that do so only on a broad screen are of the
+ * class "broad", which the style hides on others. */
 void axis_draw_times(struct markup *page, const GArray *marks, double y, double height,
 		     double baseline, enum axis_place place);
 /* The lines without texts. */

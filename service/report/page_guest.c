@@ -62,7 +62,8 @@ failures(const struct record_figures *figures)
 static char *
 between_failures(const struct record_figures *figures)
 {
-	return duration_or_none(figures->mtbf);
+	/* One that never was up has failures, but no time between them. */
+	return duration_or_none(figures->mtbf > 0 ? figures->mtbf : NAN);
 }
 
 static const struct {
@@ -139,6 +140,10 @@ put_boots(struct markup *page, const struct records *records, const struct recor
 	for (guint i = n; i-- > n - MIN(n, PAGES_ROWS_MAX);)
 		put_boot(page, records, &g_array_index(guest->boots, struct record_boot, i));
 	page_table_end(page);
+	markup_element(
+	    page, "p", "note",
+	    "These times count from the beginning of a start, with what comes before "
+	    "QEMU; childhurdctl history and a median boot count from the start of QEMU.");
 	markup_close(page);
 }
 
@@ -152,7 +157,8 @@ put_boot_plots(struct markup *page, const struct records *records, const struct 
 		g_autofree char *mean = words_duration(guest->restore_seconds / guest->restores);
 		g_autofree char *times = words_count(guest->restores, "time", "times");
 		markup_open_class(page, "p", "note");
-		markup_textf(page, "Put back to its warm state %s, in %s on average.", times, mean);
+		markup_textf(page, "Reset to its warm state while it ran: %s, %s on average.",
+			     times, mean);
 		markup_close(page);
 	}
 	if (cold || warm)
@@ -171,11 +177,28 @@ put_builds(struct markup *page, const struct records *records, const struct reco
 		markup_element(page, "p", "note", "None is known.");
 }
 
+/* Whether any sample has that value. */
+static gboolean
+is_known(const struct record_guest *guest, enum plot_value value)
+{
+	for (guint i = 0; i < guest->samples->len; i++) {
+		const struct record_sample *sample =
+		    &g_array_index(guest->samples, struct record_sample, i);
+		if (isfinite(value == PLOT_LOAD ? sample->load : sample->store_free))
+			return TRUE;
+	}
+	return FALSE;
+}
+
 static void
 put_lines(struct markup *page, const struct records *records, const struct record_guest *guest)
 {
 	gboolean any = FALSE;
-	markup_element(page, "h2", NULL, "Load and free store");
+	gboolean load = is_known(guest, PLOT_LOAD), store = is_known(guest, PLOT_STORE);
+	markup_element(page, "h2", NULL,
+		       load == store ? "Load and free store"
+		       : load	     ? "Load"
+				     : "Free store");
 	markup_open_class(page, "div", "pair");
 	for (guint i = 0; i < 2; i++) {
 		enum period period = i ? PERIOD_LONG : PERIOD_WEEK;

@@ -242,9 +242,10 @@ plot_boots(struct markup *page, const struct records *records, const struct reco
 {
 	struct bars bars = {.records = records, .boots = g_ptr_array_new()};
 	find(&bars, guest, warm);
-	g_autofree char *title = g_strdup_printf(
-	    bars.all > bars.boots->len ? "%s: the last %u of %u" : "%s: %u",
-	    warm ? "Starts from the warm state" : "Boots from the disk", bars.boots->len, bars.all);
+	g_autofree char *title =
+	    g_strdup_printf(bars.all > bars.boots->len ? "%s: the last %u of %u" : "%s: %u",
+			    warm ? "Wakes and starts from the warm state" : "Boots from the disk",
+			    bars.boots->len, bars.all);
 	gboolean any = bars.boots->len > 0;
 	if (any) {
 		markup_element(page, "h3", NULL, title);

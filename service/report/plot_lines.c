@@ -164,7 +164,7 @@ draw(struct markup *page, const struct line *line, const char *title)
 	struct axis axis =
 	    axis_for(line->most, line->value == PLOT_STORE ? AXIS_BYTES : AXIS_NUMBER);
 	g_autoptr(GArray) marks = axis_times(line->records->zone, line->from, line->until);
-	const struct axis fine = {axis.top, line->value == PLOT_LOAD ? 0.5 : axis.step, axis.unit};
+	const struct axis fine = {axis.top, line->value == PLOT_LOAD ? 0.01 : axis.step, axis.unit};
 	g_autofree char *least = axis_label(&fine, line->least),
 			*most = axis_label(&fine, line->most);
 	g_autofree char *last = axis_label(&fine, line->last);

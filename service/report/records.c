@@ -273,7 +273,8 @@ static void
 add_restore(struct records *records, struct record_guest *guest, JsonObject *record, gint64 time)
 {
 	double ms = number_of(record, "ms");
-	if (!(ms >= 0 && ms < 1e9))
+	/* A wake is among the boots. */
+	if (!(ms >= 0 && ms < 1e9) || !g_strcmp0(text_of(record, "reason"), "wake"))
 		return;
 	guest->restores++;
 	guest->restore_seconds += ms / 1000;

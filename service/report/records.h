@@ -69,7 +69,7 @@ struct record_guest {
 	char *state, *why; /* now; state NULL: it is not configured any more. why may be NULL */
 	gint64 since;	   /* of that state; 0: not known */
 	GArray *states, *boots, *failures, *builds, *samples; /* by time; of the structures above */
-	guint restores;		/* loads of its warm state, but starts */
+	guint restores;		/* loads of its warm state while it ran: no starts, no wakes */
 	double restore_seconds; /* in sum */
 	guint n;		/* records */
 	struct record_figures figures[N_PERIODS];

@@ -68,7 +68,7 @@ test_scales(void)
 		   {3600, AXIS_SECONDS, "1 h 0 min"}, {1e6, AXIS_SECONDS, "15 d 0 h"},
 		   {3.5e9, AXIS_BYTES, "4.0 GiB"},    {9e8, AXIS_BYTES, "1.0 GiB"},
 		   {20, AXIS_NUMBER, "20"},	      {2.3, AXIS_NUMBER, "3"},
-		   {0, AXIS_NUMBER, "0.4"},	      {NAN, AXIS_SECONDS, "0.1 s"}};
+		   {0, AXIS_NUMBER, "0.4"},	      {NAN, AXIS_SECONDS, "0.10 s"}};
 	for (gsize i = 0; i < G_N_ELEMENTS(all); i++) {
 		struct axis axis = axis_for(all[i].largest, all[i].unit);
 		g_autofree char *top = axis_label(&axis, axis.top);
@@ -80,6 +80,57 @@ test_scales(void)
 	}
 }
 
+/* Whatever the scale, no two of its steps say the same. */
+static void
+test_labels_differ(void)
+{
+	for (double largest = 0.001; largest < 1e12; largest *= 1.3)
+		for (int unit = AXIS_NUMBER; unit <= AXIS_BYTES; unit++) {
+			struct axis axis = axis_for(largest, (enum axis_unit)unit);
+			g_autofree char *before = NULL;
+			for (guint i = 0; i * axis.step < axis.top * 1.001; i++) {
+				char *label = axis_label(&axis, i * axis.step);
+				g_assert_cmpstr(label, !=, before);
+				g_free(before);
+				before = label;
+			}
+		}
+}
+
+/* The texts of a time axis, those that only a broad screen shows in brackets. */
+static void
+assert_texts(gint64 length, enum axis_place place, const char *expected)
+{
+	g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
+	g_autoptr(GArray) marks = axis_times(utc, NOW - length, NOW);
+	g_autoptr(GString) shown = g_string_new(NULL);
+	struct markup page;
+	markup_init(&page);
+	markup_open(&page, "svg");
+	axis_draw_times(&page, marks, 0, 3, 10, place);
+	markup_close(&page);
+	g_autoptr(GString) text = markup_finish(&page);
+	g_auto(GStrv) parts = g_strsplit(text->str, "<text ", -1);
+	for (char **part = parts + 1; *part; part++) {
+		char *label = strchr(*part, '>') + 1;
+		*strchr(label, '<') = '\0';
+		gboolean broad = strstr(*part, " broad\"") != NULL;
+		g_string_append_printf(shown, "%s%s%s%s", shown->len ? ", " : "", broad ? "(" : "",
+				       label, broad ? ")" : "");
+	}
+	g_assert_cmpstr(shown->str, ==, expected);
+}
+
+/* Where there is room, no text is missing. */
+static void
+test_texts(void)
+{
+	assert_texts(7 * D, AXIS_WIDE, "23 Nov, 24 Nov, 25 Nov, 26 Nov, 27 Nov, 28 Nov, 29 Nov");
+	assert_texts(90 * D, AXIS_WIDE, "1 Sep, (15 Sep), 1 Oct, 15 Oct, 1 Nov, 15 Nov");
+	assert_texts(7 * D, AXIS_NARROW,
+		     "23 Nov, (24 Nov), 25 Nov, (26 Nov), 27 Nov, (28 Nov), 29 Nov");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -88,5 +139,7 @@ main(int argc, char **argv)
 	g_test_add_func("/axis/a-day-with-a-changed-clock", test_changed_clock);
 	g_test_add_func("/axis/times-that-no-calendar-has", test_nonsense);
 	g_test_add_func("/axis/scales", test_scales);
+	g_test_add_func("/axis/no-two-steps-say-the-same", test_labels_differ);
+	g_test_add_func("/axis/texts-that-have-room-are-shown", test_texts);
 	return g_test_run();
 }

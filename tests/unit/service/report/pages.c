@@ -202,14 +202,42 @@ test_plain(void)
 	g_assert_nonnull(strstr(all->str, "<dd>99.0 %</dd>"));
 	g_assert_nonnull(strstr(one->str, "<title>childhurd1 – farm</title>"));
 	g_assert_nonnull(strstr(one->str, ">Boots from the disk: 1</h3>"));
-	g_assert_nonnull(strstr(one->str, ">Starts from the warm state: 2</h3>"));
+	g_assert_nonnull(strstr(one->str, ">Wakes and starts from the warm state: 2</h3>"));
 	g_assert_nonnull(strstr(one->str, ">Sun 29 Nov, 08:00: ready after 2.0 s (boot 0.01 s, "
 					  "failed 0.9 s); ended: failed</title>"));
 	g_assert_nonnull(
 	    strstr(one->str, "alt=\"The screen of childhurd1 when it failed, Sun 29 Nov, 08:00\""));
 	g_assert_nonnull(
-	    strstr(one->str, "Put back to its warm state 1 time, in 3.0 s on average."));
-	g_assert_nonnull(strstr(one->str, ">Between 0.0 and 2.0; last 2.0.<"));
+	    strstr(one->str, "Reset to its warm state while it ran: 1 time, 3.0 s on average."));
+	g_assert_nonnull(strstr(one->str, ">These times count from the beginning of a start"));
+	g_assert_nonnull(strstr(one->str, ">Between 0.00 and 2.00; last 2.00.<"));
+	records_free(records);
+}
+
+/* A wake is a boot and a load of the warm state, and is counted once; without a store there is no
+ * heading of one, and without time up none between failures. */
+static void
+test_once(void)
+{
+	struct records *records = made_new();
+	made_add(records,
+		 "{'kind':'boot','guest':'a','time':%" G_GINT64_FORMAT
+		 ",'how':'wake','ready':%" G_GINT64_FORMAT "}",
+		 NOW - H, NOW - H + S);
+	made_add(records,
+		 "{'kind':'restore','guest':'a','time':%" G_GINT64_FORMAT
+		 ",'ms':900,'reason':'wake'}",
+		 NOW - H);
+	made_add(records, "{'kind':'sample','guest':'a','time':%" G_GINT64_FORMAT ",'load':0.04}",
+		 NOW - H);
+	made_add(records, "{'kind':'figures','guest':'a','failures':2,'mtbf_s':0}");
+	g_autoptr(GString) page = page_guest(records, made_first(records));
+	g_assert_nonnull(strstr(page->str, ">Wakes and starts from the warm state: 1</h3>"));
+	g_assert_null(strstr(page->str, "while it ran"));
+	g_assert_nonnull(strstr(page->str, ">Load</h2>"));
+	g_assert_null(strstr(page->str, "ree store"));
+	g_assert_nonnull(strstr(page->str, ">Between 0.04 and 0.04; last 0.04.<"));
+	g_assert_null(strstr(page->str, ">0 s</td>"));
 	records_free(records);
 }
 
@@ -317,6 +345,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/pages/what-a-guest-sends-stays-text", test_evil);
 	g_test_add_func("/pages/what-they-say", test_plain);
+	g_test_add_func("/pages/a-wake-is-counted-once", test_once);
 	g_test_add_func("/pages/a-policy-forbids-scripts", test_policy);
 	g_test_add_func("/pages/without-any-history", test_nothing);
 	g_test_add_func("/pages/clocks-that-are-wrong", test_clocks);

@@ -55,8 +55,8 @@ atomic_file_write_at(const struct atomic_file_place *place, const char *path, co
 	unlinkat(place->folder, temporary, 0);
 	int fd = openat(place->folder, temporary,
 			O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode & 0777);
-	if (fd < 0) {
-		g_autofree char *shown = g_strconcat(path, ".new", NULL);
+	if (fd < 0) { /* only what is in the way makes the temporary name worth a word */
+		g_autofree char *shown = g_strconcat(path, errno == EEXIST ? ".new" : "", NULL);
 		return io_error(error, shown, "cannot be made");
 	}
 	gboolean written =

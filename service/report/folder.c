@@ -160,6 +160,42 @@ usual_mode(void)
 	return 0666 & ~mask;
 }
 
+/* Make path's last part, as the owner of the folder above it. What is above must be there: a name
+ * that is mistyped is no reason to make folders. */
+static gboolean
+make_folder(const char *path, GError **error)
+{
+	struct stat status;
+	if (stat(path, &status) == 0)
+		return TRUE;
+	g_autofree char *whole = g_canonicalize_filename(path, NULL);
+	g_autofree char *above = g_path_get_dirname(whole), *name = g_path_get_basename(whole);
+	g_auto(guarded) place = {.fd = -1};
+	if (!guarded_open(above, &place, error)) {
+		g_prefix_error(error, "%s: cannot be made: ", path);
+		return FALSE;
+	}
+	guarded_enter(&place);
+	int result = mkdirat(place.fd, name, 0777);
+	guarded_leave(&place);
+	return result == 0 || io_error(error, path, "cannot be made");
+}
+
+/* The directory that a report is to be in: there, or made. */
+static gboolean
+take_folder(const char *path, GError **error)
+{
+	struct stat status;
+	if (!make_folder(path, error))
+		return FALSE;
+	if (stat(path, &status) < 0)
+		return io_error(error, path, NULL);
+	if (S_ISDIR(status.st_mode))
+		return TRUE;
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_DIRECTORY, "%s: is not a directory", path);
+	return FALSE;
+}
+
 struct folder *
 folder_begin(const char *path, GHashTable *names, GError **error)
 {
@@ -168,10 +204,8 @@ folder_begin(const char *path, GHashTable *names, GError **error)
 	folder->names = names;
 	folder->old = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	folder->mode = usual_mode();
-	if (g_mkdir_with_parents(path, 0777) < 0)
-		io_error(error, path, "cannot be made");
-	else if (read_list(folder, error) && check_foreign(folder, error) &&
-		 write_list(folder, TRUE, error))
+	if (take_folder(path, error) && read_list(folder, error) && check_foreign(folder, error) &&
+	    write_list(folder, TRUE, error))
 		return folder;
 	folder_free(folder);
 	return NULL;

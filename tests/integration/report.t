@@ -128,6 +128,7 @@ autostart = no
 INI
 $d->start;
 my $www = "$dir/www/hurd";
+mkdir "$dir/www";
 $d->ctl('wait', 'bad', '--for', 'failed', '--timeout', '60s');
 is($d->{status}, 0, 'a guest without a system fails');
 $d->ctl('wait', 'good', '--for', 'ready', '--timeout', '120s');
@@ -183,6 +184,10 @@ Childhurd::spew("$dir/foreign/index.html", 'of somebody else');
 like(report("$dir/foreign"), qr{foreign/index\.html: was not written by childhurdctl report}, 'a page of somebody else stays');
 is($d->{status}, 1, '... and that is an error');
 is(Childhurd::slurp("$dir/foreign/index.html"), 'of somebody else', '... and nothing has changed');
+like(report("$dir/nowhere/hurd"), qr{^childhurdctl: \Q$dir\E/nowhere/hurd: cannot be made: \Q$dir\E/nowhere: No such file or directory$}m, 'what is above has to be there');
+is($d->{status}, 1, '... or it fails');
+ok(!-e "$dir/nowhere", '... and is not made');
+like(report("$dir/blank.img"), qr{^childhurdctl: \Q$dir\E/blank\.img: is not a directory$}m, 'a file is no directory');
 like(report(), qr/DIRECTORY is missing/, 'a directory has to be named');
 is($d->{status}, 2, '... or the usage is wrong');
 $d->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');

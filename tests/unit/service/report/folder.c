@@ -20,7 +20,9 @@ place_make(struct place *p, gconstpointer data)
 {
 	p->dir = g_dir_make_tmp("report-XXXXXX", NULL);
 	g_assert_nonnull(p->dir);
-	p->report = g_build_filename(p->dir, "www", "hurd", NULL);
+	g_autofree char *above = g_build_filename(p->dir, "www", NULL);
+	p->report = g_build_filename(above, "hurd", NULL);
+	g_assert_cmpint(g_mkdir(above, 0777), ==, 0);
 }
 
 static void
@@ -264,14 +266,33 @@ test_gone(struct place *p, gconstpointer data)
 }
 
 static void
+assert_fails(struct place *p, const struct records *records, const char *message)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_false(write_report(p, records, &error));
+	g_assert_cmpstr(error->message, ==, message);
+}
+
+/* One folder is made, and none above it. */
+static void
 test_errors(struct place *p, gconstpointer data)
 {
 	struct records *records = made_new();
-	g_autoptr(GError) error = NULL;
 	g_autofree char *above = g_build_filename(p->dir, "www", NULL);
+	g_autofree char *file =
+	    g_strdup_printf("%s: cannot be made: %s: Not a directory", p->report, above);
+	g_autofree char *missing =
+	    g_strdup_printf("%s: cannot be made: %s: No such file or directory", p->report, above);
+	g_autofree char *itself = g_strdup_printf("%s: is not a directory", p->report);
+	g_assert_cmpint(g_rmdir(above), ==, 0);
+	assert_fails(p, records, missing);
+	g_assert_false(g_file_test(above, G_FILE_TEST_EXISTS));
 	g_assert_true(g_file_set_contents(above, "a file", -1, NULL));
-	g_assert_false(write_report(p, records, &error));
-	g_assert_nonnull(strstr(error->message, p->report));
+	assert_fails(p, records, file);
+	g_assert_cmpint(g_unlink(above), ==, 0);
+	g_assert_cmpint(g_mkdir(above, 0777), ==, 0);
+	g_assert_true(g_file_set_contents(p->report, "a file", -1, NULL));
+	assert_fails(p, records, itself);
 	records_free(records);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "service/ctl/ctl.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "config/base/streams.h"
@@ -65,6 +66,32 @@ ctl_fit(const char *text, int cells)
 		return g_strndup(shown, fitting(shown, cells));
 	gsize kept = fitting(shown, cells - ctl_cells(mark));
 	return g_strdup_printf("%.*s%s", (int)kept, shown, mark);
+}
+
+/* The end of text that fits into so many cells. */
+static const char *
+fitting_end(const char *text, int cells)
+{
+	const char *at = text + strlen(text);
+	while (at > text) {
+		const char *before = g_utf8_prev_char(at);
+		cells -= cells_of(g_utf8_get_char(before));
+		if (cells < 0)
+			break;
+		at = before;
+	}
+	return at;
+}
+
+char *
+ctl_fit_name(const char *name, int cells)
+{
+	g_autofree char *shown = ctl_is_utf8() ? g_strdup(name) : as_ascii(name);
+	int end = (cells - (ctl_is_utf8() ? 1 : 3)) / 2;
+	if (ctl_cells(shown) <= cells || end <= 0)
+		return ctl_fit(shown, cells);
+	g_autofree char *head = ctl_fit(shown, cells - end);
+	return g_strconcat(head, fitting_end(shown, end), NULL);
 }
 
 char *

@@ -236,6 +236,8 @@ int ctl_cells(const char *text);
 /* At most so many columns of text; a longer text ends with "…", or "..." where the locale is not
  * UTF-8. The caller frees. */
 char *ctl_fit(const char *text, int cells);
+/* The same, but cut in the middle: many names differ only at their end. */
+char *ctl_fit_name(const char *name, int cells);
 /* text with these attributes (of ECMA-48's SGR: "31", "7"; "": none), if colours are wanted. The
  * caller frees. */
 char *ctl_painted(const char *sgr, const char *text);
@@ -300,9 +302,13 @@ struct ctl_row {
  */
 GPtrArray *ctl_table(const enum ctl_column *wanted, guint n, const struct ctl_row *rows,
 		     guint n_rows);
-/* The same within that many columns of a terminal; 0: as wide as it is. */
+/* The same within that many columns of a terminal; 0: as wide as it is. kept: the column that they
+ * are sorted by, which is not left out before the others. */
 GPtrArray *ctl_table_within(const enum ctl_column *wanted, guint n, const struct ctl_row *rows,
-			    guint n_rows, int terminal);
+			    guint n_rows, enum ctl_column kept, int terminal);
+/* The builds of a guest: "1", or "1/2" where there is more than one slot; "-" where none can run.
+ * The caller frees. */
+char *ctl_builds(JsonObject *guest);
 
 /* --- meant.c: what is meant by a word that does not exist --- */
 

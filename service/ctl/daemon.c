@@ -59,9 +59,21 @@ ctl_reload(struct ctl *ctl, GError **error)
 	return CTL_DONE;
 }
 
+/* Write to fd, and close it. fd less than 0: it could not be opened. FALSE and errno. */
+static gboolean
+fill(int fd, const char *bytes, gsize n)
+{
+	gboolean whole = fd >= 0 && streams_write(fd, bytes, n);
+	int code = errno;
+	if (fd >= 0 && close(fd) < 0 && whole)
+		return FALSE;
+	errno = code;
+	return whole;
+}
+
 /* Write to a new file of the current folder, NAME.png; if there is one, NAME-2.png and so on. */
 static gboolean
-save_as_new(const char *name, const guchar *bytes, gsize n, GError **error)
+save_as_new(const char *name, const char *bytes, gsize n, GError **error)
 {
 	g_autofree char *stem = g_strdelimit(g_strdup(name), "/", '_');
 	g_autofree char *file = g_strdup_printf("%s.png", stem);
@@ -72,19 +84,28 @@ save_as_new(const char *name, const guchar *bytes, gsize n, GError **error)
 		g_free(file);
 		file = g_strdup_printf("%s-%d.png", stem, i);
 	}
-	FILE *stream = fd < 0 ? NULL : fdopen(fd, "w");
-	gboolean whole = stream && fwrite(bytes, 1, n, stream) == n;
-	int code = errno;
-	if (stream && fclose(stream)) {
-		whole = FALSE;
-		code = errno;
-	}
-	if (whole) {
+	if (fill(fd, bytes, n)) {
 		puts(file);
 		return TRUE;
 	}
+	int code = errno;
 	if (fd >= 0)
 		unlink(file);
+	g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s", file, g_strerror(code));
+	return FALSE;
+}
+
+/* Write to that file, which is replaced as a whole. */
+static gboolean
+save_as(const char *file, const char *bytes, gsize n, GError **error)
+{
+	g_autofree char *temporary = g_strconcat(file, ".XXXXXX", NULL);
+	int fd = g_mkstemp_full(temporary, O_WRONLY | O_CLOEXEC, 0666);
+	if (fill(fd, bytes, n) && rename(temporary, file) == 0)
+		return TRUE;
+	int code = errno;
+	if (fd >= 0)
+		unlink(temporary);
 	g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s", file, g_strerror(code));
 	return FALSE;
 }
@@ -123,12 +144,10 @@ ctl_screenshot(struct ctl *ctl, GError **error)
 	gsize length;
 	const char *bytes = g_bytes_get_data(png, &length);
 	if (!file)
-		return save_as_new(name, (const guchar *)bytes, length, error) ? CTL_DONE
-									       : CTL_FAILED;
-	if (!strcmp(file, "-"))
-		fwrite(bytes, 1, length, stdout);
-	else if (!g_file_set_contents(file, bytes, (gssize)length, error))
-		return CTL_FAILED;
+		return save_as_new(name, bytes, length, error) ? CTL_DONE : CTL_FAILED;
+	if (strcmp(file, "-") != 0)
+		return save_as(file, bytes, length, error) ? CTL_DONE : CTL_FAILED;
+	fwrite(bytes, 1, length, stdout);
 	return CTL_DONE;
 }
 

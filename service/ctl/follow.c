@@ -195,7 +195,7 @@ int
 ctl_log(struct ctl *ctl, GError **error)
 {
 	g_autofree char *name = ctl_only_name(ctl, error);
-	gboolean continues = TRUE;
+	gboolean continues = TRUE, any = FALSE;
 	if (!name)
 		return CTL_FAILED;
 	JsonObject *parameters = json_object_new();
@@ -217,7 +217,13 @@ ctl_log(struct ctl *ctl, GError **error)
 		g_autofree char *text = ctl_clean(ctl_text(reply->parameters, "text"), FALSE);
 		fputs(text, stdout);
 		fflush(stdout);
+		any |= *text != '\0';
 		continues = reply->continues;
 	}
+	if (!any)
+		fprintf(stderr,
+			"childhurdctl: %s: its console's log is empty: it has not run yet, or "
+			"has written nothing\n",
+			name);
 	return CTL_DONE;
 }

@@ -69,7 +69,6 @@ ctl_print_hint(const struct ctl_table_of_verbs *table)
 			if (!strcmp(verbs[j], verb->name))
 				fprintf(stderr, "  %-7s %s\n", verb->name, verb->help);
 	}
-	fputs(
-	    "\nchildhurdctl help shows all verbs, childhurdctl help VERB what one of them takes.\n",
-	    stderr);
+	fputs("\nchildhurdctl help shows all verbs, childhurdctl help VERB what one takes.\n",
+	      stderr);
 }

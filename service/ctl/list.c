@@ -77,13 +77,18 @@ compare_restarts(JsonObject *a, JsonObject *b)
 /* In the order of the words. */
 const char *const ctl_sort_keys[] = {"name",   "state",	   "since", "builds",
 				     "memory", "restarts", NULL};
-static int (*const orders[])(JsonObject *a, JsonObject *b) = {
-    compare_names, compare_states, compare_since, compare_builds, compare_memory, compare_restarts};
+static const struct {
+	int (*compare)(JsonObject *a, JsonObject *b);
+	enum ctl_column column;
+} orders[] = {{compare_names, CTL_COLUMN_NAME},	   {compare_states, CTL_COLUMN_STATE},
+	      {compare_since, CTL_COLUMN_SINCE},   {compare_builds, CTL_COLUMN_BUILD},
+	      {compare_memory, CTL_COLUMN_MEMORY}, {compare_restarts, CTL_COLUMN_RESTARTS}};
 
 static int
 compare_guests(const void *a, const void *b, void *order)
 {
-	return orders[*(const gsize *)order](*(JsonObject *const *)a, *(JsonObject *const *)b);
+	return orders[*(const gsize *)order].compare(*(JsonObject *const *)a,
+						     *(JsonObject *const *)b);
 }
 
 /* Whether guest is in one of the states, by its name or by the word that is shown for it. */
@@ -115,7 +120,7 @@ choose(GPtrArray *guests, char **states, int order)
 /* --- what is shown --- */
 
 static void
-print_table(GPtrArray *guests, int terminal)
+print_table(GPtrArray *guests, enum ctl_column sorted, int terminal)
 {
 	static const enum ctl_column columns[] = {
 	    CTL_COLUMN_NAME,   CTL_COLUMN_STATE,     CTL_COLUMN_SINCE,
@@ -125,7 +130,7 @@ print_table(GPtrArray *guests, int terminal)
 	for (guint i = 0; i < guests->len; i++)
 		rows[i].guest = g_ptr_array_index(guests, i);
 	g_autoptr(GPtrArray) lines =
-	    ctl_table_within(columns, G_N_ELEMENTS(columns), rows, guests->len, terminal);
+	    ctl_table_within(columns, G_N_ELEMENTS(columns), rows, guests->len, sorted, terminal);
 	for (guint i = 0; i < lines->len; i++)
 		puts(g_ptr_array_index(lines, i));
 }
@@ -180,10 +185,10 @@ print_json(struct varlink_message *reply, GPtrArray *guests)
 	ctl_print_json(reply);
 }
 
-/* sum: of all guests, before some were chosen. It is for people: in a pipe each line after the
- * heading is a guest. */
+/* order: as choose takes it. sum: of all guests, before some were chosen. It is for people: in a
+ * pipe each line after the heading is a guest. */
 static void
-print(struct ctl *ctl, struct varlink_message *reply, GPtrArray *guests, const char *sum)
+print(struct ctl *ctl, struct varlink_message *reply, GPtrArray *guests, int order, const char *sum)
 {
 	if (ctl->json) {
 		print_json(reply, guests);
@@ -195,7 +200,7 @@ print(struct ctl *ctl, struct varlink_message *reply, GPtrArray *guests, const c
 	else if (!guests->len)
 		print_none(ctl, sum);
 	else
-		print_table(guests, ctl->output ? 0 : ctl_width());
+		print_table(guests, orders[MAX(order, 0)].column, ctl->output ? 0 : ctl_width());
 	if (!names && guests->len && ctl_is_terminal() && ctl->states)
 		printf("\n%u shown; %s\n", guests->len, sum);
 	else if (!names && guests->len && ctl_is_terminal())
@@ -285,7 +290,7 @@ ctl_list(struct ctl *ctl, GError **error)
 		g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
 		g_autofree char *sum = sum_of(guests);
 		choose(guests, states, order);
-		print(ctl, reply, guests, sum);
+		print(ctl, reply, guests, order, sum);
 	}
 	for (guint i = 0; i < wrong->len; i++)
 		status = ctl_complain(g_ptr_array_index(wrong, i));

@@ -125,7 +125,7 @@ no_such_verb(const char *name, GError **error)
 			    "there is no verb \"%s\"; did you mean %s? childhurdctl help shows all",
 			    name, meant);
 	else
-		usage_error(error, "there is no verb \"%s\"; see childhurdctl --help", name);
+		usage_error(error, "there is no verb \"%s\"; childhurdctl help shows all", name);
 }
 
 /* The verb of that name, or the only one that begins with name. */

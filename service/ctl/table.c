@@ -12,6 +12,7 @@
 #define GAP	   2  /* columns of the terminal between two cells */
 #define WHY_ROOM   40 /* columns that the last cell gets before all others are shown */
 #define WHY_LEAST  24 /* columns that it gets in any case */
+#define WHY_BEGIN  8  /* columns that it gets however narrow the terminal is */
 #define NAME_ROOM  24 /* columns to which names are cut before a column that counts is left out */
 #define NAME_LEAST 12 /* columns that they get in any case */
 
@@ -53,16 +54,20 @@ published_cell(const struct ctl_row *row)
 	return g_strdup(ctl_flag(row->guest, "published") ? "yes" : "-");
 }
 
-/* "1", or "1/2" where there is more than one slot; "-" where none can run. */
-static char *
-build_cell(const struct ctl_row *row)
+char *
+ctl_builds(JsonObject *guest)
 {
-	double builds = ctl_number(row->guest, "builds", -1),
-	       slots = ctl_number(row->guest, "slots", 1);
-	if (builds == 0 && (slots == 0 || ctl_number(row->guest, "memory", 0) <= 0))
+	double builds = ctl_number(guest, "builds", -1), slots = ctl_number(guest, "slots", 1);
+	if (builds == 0 && (slots == 0 || ctl_number(guest, "memory", 0) <= 0))
 		return g_strdup("-");
 	g_autofree char *number = number_cell(builds);
 	return slots > 1 ? g_strdup_printf("%s/%.0f", number, slots) : g_strdup(number);
+}
+
+static char *
+build_cell(const struct ctl_row *row)
+{
+	return ctl_builds(row->guest);
 }
 
 static char *
@@ -126,7 +131,7 @@ static const struct {
     [CTL_COLUMN_SINCE] = {"FOR", since_cell, FALSE},
     [CTL_COLUMN_PORT] = {"PORT", port_cell, TRUE},
     [CTL_COLUMN_PUBLISHED] = {"PUBLISHED", published_cell, FALSE},
-    [CTL_COLUMN_BUILD] = {"BUILD", build_cell, TRUE},
+    [CTL_COLUMN_BUILD] = {"BUILDS", build_cell, TRUE},
     [CTL_COLUMN_MEMORY] = {"MEMORY", memory_cell, TRUE},
     [CTL_COLUMN_RESTARTS] = {"RESTARTS", restarts_cell, TRUE},
     [CTL_COLUMN_READY] = {"READY", ready_cell, TRUE},
@@ -139,7 +144,8 @@ static const struct {
 /*
  * What happens on a terminal that is too narrow, the first first, as long as the last column is cut
  * and has fewer columns than `last`: ssh knows the port, and the memory says little, so they are
- * left out before the rest. A name is cut, to as many columns as `name`.
+ * left out before the rest. A name is cut, to as many columns as `name`. The column that the lines
+ * are sorted by stays.
  */
 static const struct {
 	enum ctl_column column;
@@ -158,6 +164,7 @@ struct layout {
 	guint n;
 	int *widths; /* columns of the terminal for each, without the gap behind it; 0: left out */
 	int terminal;
+	enum ctl_column kept;
 };
 
 /* Columns of the terminal for the last column. */
@@ -179,22 +186,16 @@ make_room(struct layout *layout)
 		for (guint j = 0; j + 1 < layout->n; j++) {
 			int lack = MIN(longest, leaving[i].last) - room(layout),
 			    least = MIN(layout->widths[j], leaving[i].name);
-			if (layout->wanted[j] == leaving[i].column && lack > 0)
+			gboolean cut = leaving[i].name || leaving[i].column != layout->kept;
+			if (layout->wanted[j] == leaving[i].column && cut && lack > 0)
 				layout->widths[j] =
 				    MAX(leaving[i].name ? layout->widths[j] - lack : 0, least);
 		}
-}
-
-/* A name is cut in its middle, as many differ only at their end. The caller frees. */
-static char *
-cut_name(const char *name, int width)
-{
-	if (ctl_cells(name) <= width)
-		return g_strdup(name);
-	int tail = (width - 1) / 2;
-	g_autofree char *head = ctl_cut(name, width - tail);
-	return g_strconcat(head, g_utf8_offset_to_pointer(name, g_utf8_strlen(name, -1) - tail),
-			   NULL);
+	/* Or else the lines would not fit. */
+	for (guint j = 0; room(layout) < WHY_BEGIN && j + 1 < layout->n; j++)
+		if (layout->wanted[j] == layout->kept && layout->kept != CTL_COLUMN_NAME &&
+		    layout->kept != CTL_COLUMN_STATE)
+			layout->widths[j] = 0;
 }
 
 /* The cell of column i, padded to its width. */
@@ -203,7 +204,7 @@ add_cell(GString *text, const struct layout *layout, guint i, const char *cell, 
 {
 	enum ctl_column column = layout->wanted[i];
 	g_autofree char *fits =
-	    column == CTL_COLUMN_NAME ? cut_name(cell, layout->widths[i]) : g_strdup(cell);
+	    column == CTL_COLUMN_NAME ? ctl_fit_name(cell, layout->widths[i]) : g_strdup(cell);
 	int pad = MAX(layout->widths[i] - ctl_cells(fits), 0);
 	g_autofree char *shown =
 	    column == CTL_COLUMN_STATE && !heading ? ctl_coloured(fits, fits) : g_strdup(fits);
@@ -222,7 +223,7 @@ line(const struct layout *layout, char **cells, gboolean heading)
 			add_cell(text, layout, i, cells[i], heading);
 	/* At least the beginning of the reason is shown, however narrow the terminal is. */
 	g_autofree char *last =
-	    ctl_cut(cells[layout->n - 1], layout->terminal ? MAX(room(layout), 8) : 0);
+	    ctl_cut(cells[layout->n - 1], layout->terminal ? MAX(room(layout), WHY_BEGIN) : 0);
 	g_string_append(text, last);
 	return g_strchomp(g_string_free(text, FALSE));
 }
@@ -243,10 +244,10 @@ cells_of(const struct layout *layout, const struct ctl_row *row)
 
 GPtrArray *
 ctl_table_within(const enum ctl_column *wanted, guint n, const struct ctl_row *rows, guint n_rows,
-		 int terminal)
+		 enum ctl_column kept, int terminal)
 {
 	g_autofree int *widths = g_new0(int, n);
-	struct layout layout = {wanted, n, widths, terminal};
+	struct layout layout = {wanted, n, widths, terminal, kept};
 	GPtrArray *lines = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
 	g_ptr_array_add(all, cells_of(&layout, NULL));
@@ -262,5 +263,5 @@ ctl_table_within(const enum ctl_column *wanted, guint n, const struct ctl_row *r
 GPtrArray *
 ctl_table(const enum ctl_column *wanted, guint n, const struct ctl_row *rows, guint n_rows)
 {
-	return ctl_table_within(wanted, n, rows, n_rows, ctl_width());
+	return ctl_table_within(wanted, n, rows, n_rows, CTL_COLUMN_NAME, ctl_width());
 }

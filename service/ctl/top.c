@@ -45,9 +45,27 @@ struct top {
 
 /* --- the screen --- */
 
-/* How to use it, a line each; at most 40 columns. */
+/* The keys that sort: a line each, or one line for all. */
+static void
+add_orders(GPtrArray *lines, gboolean all)
+{
+	char keys[2 * TOP_N_ORDERS + 1] = "";
+	for (guint i = 0; i < TOP_N_ORDERS; i++) {
+		keys[2 * i] = top_order_key(i);
+		keys[2 * i + 1] = ' ';
+		if (all)
+			g_ptr_array_add(lines,
+					g_strdup_printf("%c            sort by %s",
+							top_order_key(i), top_order_name(i)));
+	}
+	if (!all)
+		g_ptr_array_add(lines, g_strdup_printf("%s sort by a column", keys));
+}
+
+/* How to use it, a line each; at most 40 columns. In a window that has no room for all of it, it is
+ * shorter, and where that is still too much, its last line says that there is more. */
 static GPtrArray *
-help_lines(void)
+help_lines(int room)
 {
 	static const char *const scrolling[] = {"Up Down k j  scroll by a line",
 						"PgUp PgDn    by a page; Space, too",
@@ -56,14 +74,17 @@ help_lines(void)
 						    "r            the other way round",
 						    "h ?          leave this help",
 						    "q            leave top; Ctrl-C, too"};
+	const int without = G_N_ELEMENTS(scrolling) + G_N_ELEMENTS(others);
 	GPtrArray *lines = g_ptr_array_new_with_free_func(g_free);
 	for (gsize i = 0; i < G_N_ELEMENTS(scrolling); i++)
 		g_ptr_array_add(lines, g_strdup(scrolling[i]));
-	for (guint i = 0; i < TOP_N_ORDERS; i++)
-		g_ptr_array_add(lines, g_strdup_printf("%c            sort by %s", top_order_key(i),
-						       top_order_name(i)));
+	add_orders(lines, without + TOP_N_ORDERS <= room);
 	for (gsize i = 0; i < G_N_ELEMENTS(others); i++)
 		g_ptr_array_add(lines, g_strdup(others[i]));
+	if (room > 0 && (int)lines->len > room) {
+		g_ptr_array_set_size(lines, room - 1);
+		g_ptr_array_add(lines, g_strdup("... a higher window shows more"));
+	}
 	return lines;
 }
 
@@ -105,7 +126,7 @@ screen_of(struct top *top)
 	g_autofree char *first = g_strdup_printf("%s  %s", time, summary);
 	top_sort(rows, n, &top->sort);
 	g_autoptr(GPtrArray) lines =
-	    top->help ? help_lines() : top_table(rows, n, &top->sort, width);
+	    top->help ? help_lines(ctl_height() - 2) : top_table(rows, n, &top->sort, width);
 	/* Three lines are above the rows. */
 	top->room = (guint)MAX(ctl_height() - 3, 0);
 	top->there = n;

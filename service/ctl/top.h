@@ -65,8 +65,8 @@ char top_order_key(enum top_order order);
 
 /*
  * The heading and a line for each row, for a terminal of that width (0: none, and no histories).
- * What has no room is left out, the last column is cut, and names never are. Of char *; the caller
- * unrefs.
+ * What has no room is left out, but not what the rows are sorted by; the last column and long names
+ * are cut. Of char *; the caller unrefs.
  */
 GPtrArray *top_table(const struct top_row *rows, guint n, const struct top_sort *sort, int width);
 

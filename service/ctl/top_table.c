@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The table of childhurdctl top. It is not that of list: it has histories, and it has to fit into
- * any window, as its lines are not wrapped. Columns are left out, the least important first, until
- * the reason has some room.
+ * any window, as its lines are not wrapped. Columns are left out, the least important first, and
+ * names are cut, until the reason has some room.
  */
 #include <math.h>
 #include <string.h>
 
 #include "service/ctl/top.h"
 
-#define WHY_CELLS  24 /* for which other columns are left out */
+#define WHY_CELLS  24 /* of the reason, for which other columns are left out, ... */
+#define WHY_FEW	   16 /* ... the number of builds, ... */
+#define WHY_LEAST  12 /* ... and the last of them */
+#define NAME_CELLS 24 /* to which names are cut before the histories are left out, ... */
+#define NAME_LEAST 12 /* ... and at last */
 #define GAP	   2  /* cells between two columns */
 #define SPARK_PART 13 /* a history gets that part of the terminal's width, ... */
 #define SPARK_MIN  6  /* ... at least so many cells */
@@ -81,7 +85,7 @@ number_cell(JsonObject *object, const char *member)
 static char *
 builds_cell(const struct table *table, const struct top_row *row)
 {
-	return number_cell(row->guest, "builds");
+	return ctl_builds(row->guest);
 }
 
 static char *
@@ -189,22 +193,56 @@ total(const struct table *table)
 	return width;
 }
 
-/* Leave columns out until the last one has room for what it wants, or for WHY_CELLS. */
+/*
+ * What happens in a window that is too narrow, the first first, as long as the reason is cut and
+ * has fewer cells than `why`: a column is left out, unless the rows are sorted by it; the names are
+ * cut, to as many cells as `name`.
+ */
+static const struct {
+	enum column column;
+	int why, name;
+} leaving[] = {{RESTARTS, WHY_CELLS, 0},
+	       {PUBLISHED, WHY_CELLS, 0},
+	       {LOAD, WHY_CELLS, 0},
+	       {MEMORY, WHY_CELLS, 0},
+	       {NAME, WHY_CELLS, NAME_CELLS},
+	       {BUILDS_PAST, WHY_CELLS, 0},
+	       {CPU_PAST, WHY_CELLS, 0},
+	       {NAME, WHY_CELLS, NAME_LEAST},
+	       {BUILDS, WHY_FEW, 0},
+	       {CPU, WHY_LEAST, 0},
+	       {FOR, WHY_LEAST, 0}};
+
 static void
 choose(struct table *table, int width)
 {
-	static const enum column dropped[] = {RESTARTS, PUBLISHED, LOAD, MEMORY, BUILDS_PAST,
-					      CPU_PAST, FOR,	   CPU,	 BUILDS};
-	int wanted = MIN(table->widths[WHY], WHY_CELLS);
-	for (guint i = 0; width && i < G_N_ELEMENTS(dropped); i++)
-		if (total(table) + wanted > width)
-			table->shown[dropped[i]] = FALSE;
+	for (guint i = 0; width && i < G_N_ELEMENTS(leaving); i++) {
+		enum column c = leaving[i].column;
+		int lack = total(table) + MIN(table->widths[WHY], leaving[i].why) - width;
+		int *cells = &table->widths[c];
+		if (lack > 0 && leaving[i].name)
+			*cells = MAX(*cells - lack, MIN(*cells, leaving[i].name));
+		else if (lack > 0 && columns[c].order != (int)table->sort->by)
+			table->shown[c] = FALSE;
+	}
 }
 
 static const char *
 colour_of(enum column column)
 {
 	return column == CPU_PAST ? CPU_COLOUR : column == BUILDS_PAST ? BUILDS_COLOUR : "";
+}
+
+/* The caller frees. */
+static char *
+padded_cell(const struct table *table, enum column c, const char *cell)
+{
+	if (c == WHY)
+		return g_strdup(cell);
+	g_autofree char *fits = c == NAME ? ctl_fit_name(cell, table->widths[c]) : g_strdup(cell);
+	int pad = table->widths[c] - ctl_cells(fits);
+	return g_strdup_printf("%*s%s%*s", columns[c].right ? pad : 0, "", fits,
+			       columns[c].right ? 0 : pad, "");
 }
 
 /* The cells side by side, as far as they fit; the caller frees. */
@@ -214,13 +252,9 @@ line(const struct table *table, char **cells, int width, gboolean heading)
 	GString *text = g_string_new(NULL);
 	int left = width ? width : G_MAXINT;
 	for (guint c = 0; c < N_COLUMNS && left > 0; c++) {
-		int pad = table->widths[c] - ctl_cells(cells[c]);
 		if (!table->shown[c])
 			continue;
-		g_autofree char *padded =
-		    c == WHY ? g_strdup(cells[c])
-			     : g_strdup_printf("%*s%s%*s", columns[c].right ? pad : 0, "", cells[c],
-					       columns[c].right ? 0 : pad, "");
+		g_autofree char *padded = padded_cell(table, c, cells[c]);
 		g_autofree char *cut = width ? ctl_fit(padded, left) : g_strdup(padded);
 		g_autofree char *shown = c == STATE && !heading
 					     ? ctl_coloured(cells[c], cut)

@@ -97,7 +97,9 @@ give_up_one(struct waiting *w, const struct varlink_message *reply)
 		g_ptr_array_remove_index(w->names, i);
 		return TRUE;
 	}
-	if (ctl_is_error(reply, "WaitFailed"))
+	if (ctl_is_error(reply, "WaitFailed") && why && g_str_has_prefix(why, STATE_DRAINED ";"))
+		g_set_error(&error, CTL_ERROR, CTL_FAILED, "%s: is %s", name, why);
+	else if (ctl_is_error(reply, "WaitFailed"))
 		g_set_error(&error, CTL_ERROR, CTL_FAILED, "%s: is %s and not going to be %s%s%s",
 			    name, state ? state : "?", w->state, why && *why ? ": " : "",
 			    why ? why : "");

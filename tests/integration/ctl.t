@@ -124,6 +124,7 @@ sub answer {
         return ($reply->({ events => \@events, lost => 0 }, !!@more), @more);
     }
     if ($method eq 'Log') {
+        return $reply->({ text => '' }) if $p->{name} eq 'childhurd2';
         return $error->('NoSuchGuest', { name => $p->{name} }) unless $p->{name} eq 'slow';
         return ($reply->({ text => "lines=$p->{lines}\none\n" }, 1), $reply->({ text => "two \e[31mred\n" }));
     }
@@ -266,7 +267,7 @@ if (!$hanging) {
 
 for my $case (
     [[],                                   qr/no verb/],
-    [['frobnicate'],                       qr/no verb "frobnicate"; see childhurdctl --help/],
+    [['frobnicate'],                       qr/no verb "frobnicate"; childhurdctl help shows all\n/],
     [['strat', 'slow'],                    qr/no verb "strat"; did you mean start[?]/],
     [['STOP', 'slow'],                     qr/no verb "STOP"; did you mean stop[?]/],
     [['shell', 'slow'],                    qr/no verb "shell"; did you mean ssh[?]/],
@@ -320,6 +321,7 @@ ctl();
 like($err, qr/^  list    show .*\n  status  show /m, 'no verb at all: the help for the first steps');
 ok((() = $err =~ /\n/g) < 16, '... which is short');
 is($out, '', '... and is no output');
+is((join '', grep { length > 80 } split /\n/, $err), '', '... and fits 80 columns');
 
 # What does not fit a terminal of 80 x 24, with a line for the next prompt.
 sub too_large { return join '', grep({ length > 80 } split /\n/, $_[0]), $_[0] =~ /(?:.*\n){24}/ ? 'too many lines' : '' }
@@ -406,7 +408,7 @@ like($err, qr/busy: too many clients/, 'is understood');
 
 my @lines = split /\n/, ctl('list');
 is($status, 0, 'list');
-like($lines[0], qr/^NAME +STATE +FOR +PORT +PUBLISHED +BUILD +MEMORY +RESTARTS +WHY$/, 'has a heading');
+like($lines[0], qr/^NAME +STATE +FOR +PORT +PUBLISHED +BUILDS +MEMORY +RESTARTS +WHY$/, 'has a heading');
 like($lines[1], qr/^childhurd1 +ready +3min +11022 +yes +1 +212M +0 +the probe passed$/, 'a ready guest');
 like($lines[2], qr/^childhurd2 +stopped +3min +12022 +- +- +- +0 +stopped by root$/, 'a stopped guest');
 like($lines[3], qr/in a row, the last: no image$/, 'a reason of two lines is one line');
@@ -478,17 +480,25 @@ my $reason = 'gave up after 10 failures in a row, the last: ' . 'no image, ' x 9
 my $usual = hird_of('usual', { slots => 1, builds => 1 }, { slots => 2, builds => 1 }, { slots => 2 }, { slots => 0 }, { slots => 2, builds => undef },
     { state => 'unresponsive', why => $reason, slots => 1 }, { state => 'stopped', why => $reason, memory => 0, slots => 1 });
 @lines = shown_lines(80, $usual);
-like($lines[0], qr/^NAME  STATE         FOR  PUBLISHED  BUILD  WHY$/, 'in 80 columns the reason has its room; port, restarts and memory leave it');
+like($lines[0], qr/^NAME  STATE         FOR  PUBLISHED  BUILDS  WHY$/, 'in 80 columns the reason has its room; port, restarts and memory leave it');
 ok(!(grep { columns_of($_) > 80 } @lines), 'no line is longer');
-like($lines[6], qr/^g6    unresponsive  60s  yes            0  gave up after 10 failures in a row, \x{2026}$/, 'so much of it is seen');
+like($lines[6], qr/^g6    unresponsive  60s  yes             0  gave up after 10 failures in a row,\x{2026}$/, 'so much of it is seen');
 is(join(' ', map { /yes +(\S+)/ ? $1 : '?' } @lines[1 .. 7]), '1 1/2 0/2 - ?/2 0 -', 'builds are numbers, of slots where there are more than one');
 @lines = shown_lines(100, $usual);
-like($lines[0], qr/STATE +FOR +PUBLISHED +BUILD +RESTARTS +WHY$/, 'restarts are the last to leave');
+like($lines[0], qr/STATE +FOR +PUBLISHED +BUILDS +RESTARTS +WHY$/, 'restarts are the last to leave');
+@lines = shown_lines(40, $usual);
+for my $case (['memory', qr/PUBLISHED  BUILDS  MEMORY  WHY$/], ['restarts', qr/PUBLISHED  BUILDS  RESTARTS  WHY$/], ['since', qr/FOR  PUBLISHED  BUILDS  WHY$/]) {
+    my ($key, $heading) = @$case;
+    @lines = shown_lines(80, $usual, '--sort', $key);
+    like($lines[0], $heading, "--sort $key keeps what it sorts by");
+    is(join(',', grep { columns_of($_) > 80 } @lines), '', '... and all lines fit');
+}
+is(join(',', grep { columns_of($_) > 40 } shown_lines(40, $usual, '--sort', 'restarts')), '', '... in 40 columns, too');
 @lines = shown_lines(40, $usual);
 like($lines[0], qr/^NAME  STATE         WHY$/, 'in 40 columns the rest leaves it its room, too');
 ok(!(grep { columns_of($_) > 40 } @lines), 'no line is longer then');
 @lines = shown_lines(80, $usual, '-o', 'wide');
-like($lines[0], qr/FOR +PORT +PUBLISHED +BUILD +MEMORY +RESTARTS +WHY$/, '-o wide has all columns');
+like($lines[0], qr/FOR +PORT +PUBLISHED +BUILDS +MEMORY +RESTARTS +WHY$/, '-o wide has all columns');
 like($lines[6], qr/\Q${\ ($reason =~ s{ $}{}r)}\E$/, '... and all of the reason');
 is($lines[-1], '5 of 7 ready, 2 builds', '... and the sum');
 is(join(' ', shown_lines(80, $usual, '-o', 'name')), 'g1 g2 g3 g4 g5 g6 g7', '-o name has a name on each line, and nothing else');
@@ -721,7 +731,7 @@ like(other('status', 'drained'), qr/^drained: drained: drained by root /m, 'stat
 }
 other('wait', 'drained');
 is($status, 1, 'a wait for a drained guest ends');
-is($err, "childhurdctl: drained: is draining and not going to be ready: drained; childhurdctl undrain drained gives it builds again\n", '... and says what to do');
+is($err, "childhurdctl: drained: is drained; childhurdctl undrain drained gives it builds again\n", '... and says what to do');
 other('restart', 'drained', '--wait');
 is($status, 0, 'its restart is done when it is up') or diag $err;
 like($out, qr/^drained is up and drained \(0s\); childhurdctl undrain drained gives it builds$/m, '... and drained, as before');
@@ -849,6 +859,10 @@ is(ctl('log', 'slow'), "lines=0\none\ntwo \e[31mred\n", 'log: all of it, as it i
 is(ctl('log', '-n', '3', 'slow'), "lines=3\none\ntwo \e[31mred\n", 'the last lines');
 like(on_terminal(80, 'log', 'slow'), qr/two \[31mred/, 'on a terminal without control characters');
 is(ctl('log', 'sl*'), "lines=0\none\ntwo \e[31mred\n", 'a pattern that fits one');
+is($err, '', '... says nothing more');
+is(ctl('log', 'childhurd2'), '', 'a guest that never ran has none');
+is($status, 0, '... which is no error');
+is($err, "childhurdctl: childhurd2: its console's log is empty: it has not run yet, or has written nothing\n", '... but is said');
 ctl('log', 'nobody');
 is($status, 1, 'the log of nobody');
 
@@ -915,6 +929,9 @@ is(slurp("$dir/a.png"), $png, 'is written as it came');
     chdir $home or die;
     is(ctl('screenshot', 'childhurd1', '-'), $png, 'screenshot NAME - is for a pipe');
 }
+ctl('screenshot', 'childhurd1', "$dir/nowhere/a.png");
+is($status, 1, 'a folder that is not there');
+is($err, "childhurdctl: $dir/nowhere/a.png: No such file or directory\n", '... is said, with the name that was given');
 ctl('screenshot', 'slow', "$dir/b.png");
 is($status, 1, 'what is no PNG');
 ok(!-e "$dir/b.png", 'is not written');

@@ -211,11 +211,11 @@ for my $case (
     ['b', 'builds', qr/BUILDS▼/,     'guest2 guest1 guest10 guest4 guest5 guest6'],
     ['c', 'CPU', qr/CPU▼/,           'guest2 guest1 guest10 guest4 guest6 guest5'],
     ['t', 'time in state', qr/FOR▼/, 'guest10 guest1 guest2 guest4 guest5 guest6'],
-    ['m', 'memory', undef,           'guest10 guest1 guest2 guest4 guest5 guest6'],
-    ['l', 'load', undef,             'guest6 guest2 guest1 guest10 guest4 guest5'],
-    ['x', 'restarts', undef,         'guest4 guest1 guest2 guest10 guest5 guest6'],
-    ['<', 'load', undef,             'guest6 guest2 guest1 guest10 guest4 guest5'],
-    ['>', 'restarts', undef,         'guest4 guest1 guest2 guest10 guest5 guest6'],
+    ['m', 'memory', qr/MEMORY▼/,           'guest10 guest1 guest2 guest4 guest5 guest6'],
+    ['l', 'load', qr/LOAD▼/,             'guest6 guest2 guest1 guest10 guest4 guest5'],
+    ['x', 'restarts', qr/RESTARTS▼/,         'guest4 guest1 guest2 guest10 guest5 guest6'],
+    ['<', 'load', qr/LOAD▼/,             'guest6 guest2 guest1 guest10 guest4 guest5'],
+    ['>', 'restarts', qr/RESTARTS▼/,         'guest4 guest1 guest2 guest10 guest5 guest6'],
     ['>', 'name', qr/NAME▼/,         'guest1 guest2 guest4 guest5 guest6 guest10'],
     ['s', 'state', qr/STATE▼/,       'guest4 guest10 guest6 guest5 guest1 guest2'],
   )
@@ -229,7 +229,7 @@ for my $case (
     like($shown, $mark, '... and the column is marked') if $mark;
 }
 $t->shows(qr/^guest2 +ready +\S+ +1 [ ▁█]*█ +50% [ ▁▄▅]*[▄▅] /m, 'what was used, and built, is drawn');
-$t->shows(qr/^guest5 +stopped +\S+ +0 [ ▁]*▁ +-  /m, 'a guest that does not run uses nothing');
+$t->shows(qr/^guest5 +stopped +\S+ +- [ ▁]*▁ +-  /m, 'a guest that does not run uses nothing');
 
 # --- help ---
 
@@ -241,28 +241,47 @@ $t->resize(40, 24);
 $t->type('?');
 $text = $t->shows(qr/^r +the other way round$/m, '? explains them, too');
 unlike($text =~ s/.*\n//r, qr/…/, 'in 40 columns');
+$t->resize(80, 15);
+$text = $t->shows(qr/^n s t b c m l x +sort by a column\n.*^h [?] +leave this help\nq +leave top; Ctrl-C, too\n/ms, 'a lower window has a shorter help');
+$t->resize(80, 8);
+$t->shows(qr/^n s t b c m l x .*\n.*\n[.]{3} a higher window shows more\n/m, 'and a very low one says that there is more');
+$t->resize(40, 24);
 $t->type('h');
 
 # --- widths ---
 
 my $long = 'gave up after 10 failures in a row, the last: its image is missing';
 hird(map { $_->[0] eq 'guest40' ? ['guest40-with-a-long-name', 'failed', why => $long] : $_ } @sixty);
-for my $size ([20, 8, qr/^NAME +…\nguest40-with-a-lon…\n/m], [40, 24, qr/^NAME +STATE▼  WHY\nguest40-with-a-long-name  failed .*^guest20 +ready +why …$/ms],
+for my $size ([20, 8, qr/^NAME +STA?…\nguest4…-name  fail…\n/m], [40, 24, qr/^NAME +STATE▼ +FOR +WHY\nguest4…-name  failed .*^guest20 +ready +\S+ +why guest20$/ms],
     [80, 24, qr/^NAME .* CPU .*\nguest40-with-a-long-name  failed .*^guest20 +ready .* why guest20$/ms],
     [200, 50, qr/^NAME .* RESTARTS .*\nguest40-with-a-long-name  failed .*^guest47 .* why guest47$/ms])
 {
     my ($columns, $rows, $pattern) = @$size;
     $t->resize($columns, $rows);
-    my $shown = $t->shows($pattern, "$columns columns: the name is not cut");
+    my $shown = $t->shows($pattern, "$columns columns: the name has its room");
     is_deeply([grep { length > $columns } split /\n/, $shown], [], 'each line fits');
     my ($heading) = $shown =~ /^(NAME.*)$/m;
     is((split ' ', $heading)[-1], 'WHY', 'the reason has its place') if $columns > 20;
     like($shown, qr/^guest40-with-a-long-name .* gave up .*…$/m, 'and is cut') if $columns == 80;
     like($shown, qr/^guest40-with-a-long-name .*: its image is missing$/m, 'and has room') if $columns == 200;
     is(join(' ', grep { $heading =~ /\b$_\b/ } qw(FOR PUBLISHED BUILDS CPU MEMORY LOAD RESTARTS)),
-        $columns == 200 ? 'FOR PUBLISHED BUILDS CPU MEMORY LOAD RESTARTS' : $columns == 80 ? 'FOR BUILDS CPU' : '',
+        $columns == 200 ? 'FOR PUBLISHED BUILDS CPU MEMORY LOAD RESTARTS' : $columns == 80 ? 'FOR BUILDS CPU' : $columns == 40 ? 'FOR' : '',
         'what has no room is left out');
 }
+hird(['g1', 'ready'], ['build-node-of-somewhere-guest-no-17a', 'failed', why => $long], ['build-node-of-somewhere-guest-no-17b', 'ready', slots => 2, memory => 1]);
+for my $case ([80, qr/^NAME +STATE▼ +FOR +BUILDS +CPU +WHY\nbuild-node-…\S+-17a  failed +\S+ +- +\S+ +gave up after 10 f/m], [60, qr/^NAME +STATE▼ +FOR +(?:BUILDS +)?CPU +WHY\nbuild-…o-17a  failed .* gave up after/m],
+    [50, qr/^NAME +STATE▼ +FOR +CPU +WHY\nbuild-…o-17a  failed .* gave up a/m])
+{
+    my ($columns, $pattern) = @$case;
+    $t->resize($columns, 24);
+    my $shown = $t->shows($pattern, "$columns columns: long names are cut in the middle, so that the rest has room");
+    is_deeply([grep { length > $columns } split /\n/, $shown], [], 'each line fits');
+}
+$t->type('x');
+$t->shows(qr/^NAME .* RESTARTS▼ +WHY$/m, 'what the rows are sorted by stays');
+$t->resize(80, 24);
+$t->type('b');
+$t->shows(qr/^build-\S*17b +ready +\S+ +0\/2 .*^g1 +ready +\S+ +- /ms, 'builds are shown as list does');
 $t->type('q');
 ends_well($t, 0, 'q');
 

@@ -11,7 +11,7 @@
 
 #define WHY_CELLS  24 /* of the reason, for which other columns are left out, ... */
 #define WHY_FEW	   16 /* ... the number of builds, ... */
-#define WHY_LEAST  12 /* ... and the last of them */
+#define WHY_LEAST  10 /* ... and the last of them */
 #define NAME_CELLS 24 /* to which names are cut before the histories are left out, ... */
 #define NAME_LEAST 12 /* ... and at last */
 #define GAP	   2  /* cells between two columns */

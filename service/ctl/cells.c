@@ -86,9 +86,11 @@ fitting_end(const char *text, int cells)
 char *
 ctl_fit_name(const char *name, int cells)
 {
+	if (ctl_cells(name) <= cells)
+		return g_strdup(name);
 	g_autofree char *shown = ctl_is_utf8() ? g_strdup(name) : as_ascii(name);
 	int end = (cells - (ctl_is_utf8() ? 1 : 3)) / 2;
-	if (ctl_cells(shown) <= cells || end <= 0)
+	if (end <= 0)
 		return ctl_fit(shown, cells);
 	g_autofree char *head = ctl_fit(shown, cells - end);
 	return g_strconcat(head, fitting_end(shown, end), NULL);

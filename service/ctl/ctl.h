@@ -236,7 +236,8 @@ int ctl_cells(const char *text);
 /* At most so many columns of text; a longer text ends with "…", or "..." where the locale is not
  * UTF-8. The caller frees. */
 char *ctl_fit(const char *text, int cells);
-/* The same, but cut in the middle: many names differ only at their end. */
+/* The same, but cut in the middle, as many names differ only at their end; a name that fits is
+ * unchanged. The caller frees. */
 char *ctl_fit_name(const char *name, int cells);
 /* text with these attributes (of ECMA-48's SGR: "31", "7"; "": none), if colours are wanted. The
  * caller frees. */

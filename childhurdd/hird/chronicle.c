@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A guest's boot is what happens from state starting until its QEMU is gone. Its phases follow from
- * the state and what the guest has got so far; chronicle_look is called at each change of them.
+ * A guest's boot is what happens from state starting until its QEMU is gone, if it gets one: a
+ * start that never ran QEMU is a failure and no boot. Its phases follow from the state and what the
+ * guest has got so far; chronicle_look is called at each change of them.
  *
  * Builds are seen as the locks on Guix' slots, which nothing reports, so they are looked at. Those
  * of coordinators elsewhere have no slot here and are seen by their sessions. Counting those reads
@@ -37,7 +38,8 @@ struct watched {
 	/* its boot */
 	gint64 began, ready; /* wall clock µs; began 0: none, ready 0: not yet */
 	const char *how;
-	int phase; /* -1: none */
+	gboolean ran; /* its QEMU did, or does */
+	int phase;    /* -1: none */
 	gint64 phase_since;
 	gint64 ms[N_PHASES];
 	/* its warm state is being loaded */
@@ -208,7 +210,7 @@ note_unseen_end(struct chronicle *chronicle, const struct childhurd *c)
 static void
 end_boot(struct chronicle *chronicle, const struct childhurd *c, struct watched *w)
 {
-	if (w->began && !w->ready) /* how far it came */
+	if (w->began && w->ran && !w->ready) /* how far it came */
 		note_boot(chronicle, c, w);
 	note_end(chronicle, c, now(), c->why);
 	w->began = w->ready = 0;
@@ -220,6 +222,7 @@ begin_boot(struct chronicle *chronicle, const struct childhurd *c, struct watche
 	if (w->known)
 		end_boot(chronicle, c, w);
 	w->began = now();
+	w->ran = FALSE;
 	w->how = w->known && w->state == STATE_ASLEEP ? "wake" : "cold";
 	memset(w->ms, 0, sizeof w->ms);
 	w->phase = -1;
@@ -261,13 +264,11 @@ follow_restore(struct chronicle *chronicle, const struct childhurd *c, struct wa
 	if (c->state == STATE_RESTORING && !w->restore_since) {
 		gboolean wake = w->began && !w->ready && !strcmp(w->how, "wake");
 		gboolean start = w->began && !w->ready;
-		if (start && !wake) { /* a boot, from the warm state */
+		if (start && !wake)
 			w->how = "warm";
-			return;
-		}
 		w->restore_since = monotonic();
 		g_free(w->restore_why);
-		w->restore_why = g_strdup(wake ? "wake" : c->why);
+		w->restore_why = g_strdup(wake ? "wake" : start ? "start" : c->why);
 	} else if (c->state != STATE_RESTORING && w->restore_since) {
 		if (c->state == STATE_READY || c->state == STATE_DRAINING)
 			note_restore(chronicle, c, w);
@@ -283,10 +284,14 @@ look(struct chronicle *chronicle, const struct childhurd *c, struct watched *w)
 	gboolean ready = c->state == STATE_READY || c->state == STATE_DRAINING;
 	if (c->state == STATE_STARTING && (w->state != STATE_STARTING || !w->began))
 		begin_boot(chronicle, c, w);
+	if (c->qemu == QEMU_RUNNING)
+		w->ran = TRUE;
+	if (c->state == STATE_BOOTING && w->began && !w->ready) /* also one that was asleep */
+		w->how = "cold";
 	follow_restore(chronicle, c, w);
 	follow_phase(w, w->began && !w->ready ? phase_of(c) : -1);
 	gboolean goes_on = c->state == STATE_RESTORING || c->state == STATE_BOOTING;
-	if (w->began && (!w->known || (goes_on && !w->ready && w->state != c->state)))
+	if (w->began && w->ran && (!w->known || (goes_on && !w->ready && w->state != c->state)))
 		note_boot(chronicle, c, w);
 	if (ready && (!w->known || (w->state != STATE_READY && w->state != STATE_DRAINING)))
 		become_ready(chronicle, c, w);

@@ -80,7 +80,11 @@ measure(const struct bars *bars, double *median, double *largest, guint *never)
 	}
 	g_array_sort(times, compare);
 	*never = bars->boots->len - times->len;
-	*median = times->len ? g_array_index(times, double, times->len / 2) : NAN;
+	*median = NAN;
+	if (times->len)
+		*median = (g_array_index(times, double, (times->len - 1) / 2) +
+			   g_array_index(times, double, times->len / 2)) /
+			  2;
 	*largest = times->len ? g_array_index(times, double, times->len - 1) : NAN;
 }
 

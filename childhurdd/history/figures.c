@@ -3,6 +3,8 @@
 
 #include "childhurdd/history/ledger.h"
 
+#define COLD "how = 'cold'" /* of a boot: from the disk */
+
 void
 figures_init(struct figures *figures)
 {
@@ -131,14 +133,25 @@ add_day(sqlite3_stmt *statement, const gint64 *values, struct figures *figures)
 	figures->build_ms += sqlite3_column_int64(statement, 3);
 }
 
+/* ms (NULL: it was never ready) is in this column, and COLD in the next. A start from a warm state
+ * is another thing than a boot: they have no median together. */
+static void
+count_boot(sqlite3_stmt *statement, int column, struct figures *figures)
+{
+	gint64 ms = sqlite3_column_int64(statement, column);
+	if (!sqlite3_column_int(statement, column + 1)) {
+		figures->warm_starts++;
+		return;
+	}
+	figures->boots++;
+	if (sqlite3_column_type(statement, column) != SQLITE_NULL)
+		g_array_append_val(figures->boot_ms, ms);
+}
+
 static void
 add_boot(sqlite3_stmt *statement, const gint64 *values, struct figures *figures)
 {
-	figures->boots++;
-	if (sqlite3_column_type(statement, 0) == SQLITE_NULL)
-		return;
-	gint64 ms = sqlite3_column_int64(statement, 0);
-	g_array_append_val(figures->boot_ms, ms);
+	count_boot(statement, 0, figures);
 }
 
 static void
@@ -212,7 +225,9 @@ figures_count(struct counter *counter, gint64 guest, gint64 since, gint64 until,
 	else
 		good = count_rows(counter, guest, since, until, figures);
 	return good && count_open(counter, guest, since, until, now, figures) &&
-	       each(counter, "SELECT ms FROM boot WHERE guest = ?1 AND begin >= ?2 AND begin < ?3",
+	       each(counter,
+		    "SELECT ms, " COLD " FROM boot WHERE guest = ?1 AND begin >= ?2"
+		    " AND begin < ?3",
 		    values, 3, add_boot, figures) &&
 	       each(counter,
 		    "SELECT count(*) FROM failure WHERE guest = ?1 AND time >= ?2 AND time < ?3"
@@ -246,13 +261,8 @@ static void
 add_boot_to_day(sqlite3_stmt *statement, const gint64 *values, struct figures *days)
 {
 	struct figures *day = day_of(statement, values, days);
-	if (!day)
-		return;
-	day->boots++;
-	if (sqlite3_column_type(statement, 1) == SQLITE_NULL)
-		return;
-	gint64 ms = sqlite3_column_int64(statement, 1);
-	g_array_append_val(day->boot_ms, ms);
+	if (day)
+		count_boot(statement, 1, day);
 }
 
 static void
@@ -278,9 +288,10 @@ add_state_to_days(sqlite3_stmt *statement, const gint64 *values, struct figures 
 	}
 }
 
-gboolean
-figures_by_day(struct counter *counter, gint64 guest, gint64 first, gint64 after, gint64 now,
-	       struct figures *days)
+/* The days from first on, before `after`. */
+static gboolean
+count_whole_days(struct counter *counter, gint64 guest, gint64 first, gint64 after, gint64 now,
+		 struct figures *days)
 {
 	const gint64 values[] = {guest, first, after, now, LEDGER_DAY};
 	return each(counter,
@@ -297,11 +308,47 @@ figures_by_day(struct counter *counter, gint64 guest, gint64 first, gint64 after
 		    " WHERE guest = ?1 AND end IS NULL",
 		    values, 5, add_to_day, days) &&
 	       each(counter,
-		    "SELECT begin / ?5, ms FROM boot WHERE guest = ?1 AND begin >= ?2 * ?5"
+		    "SELECT begin / ?5, ms, " COLD
+		    " FROM boot WHERE guest = ?1 AND begin >= ?2 * ?5"
 		    " AND begin < ?3 * ?5",
 		    values, 5, add_boot_to_day, days) &&
 	       each(counter,
 		    "SELECT time / ?5 FROM failure WHERE guest = ?1 AND time >= ?2 * ?5"
 		    " AND time < ?3 * ?5 AND reason <> 'host'",
 		    values, 5, add_failure_to_day, days);
+}
+
+gboolean
+figures_by_day(struct counter *counter, gint64 guest, const struct figures_period *period,
+	       gint64 now, struct figures *days)
+{
+	gint64 first = period->first;
+	gint64 whole = (period->since + LEDGER_DAY - 1) / LEDGER_DAY - first;
+	gint64 after = period->until / LEDGER_DAY - first;
+	whole = CLAMP(whole, 0, period->n);
+	after = CLAMP(after, whole, period->n);
+	gboolean good =
+	    count_whole_days(counter, guest, first + whole, first + after, now, days + whole);
+	for (gint64 i = 0; good && i < period->n; i++) {
+		gint64 from = (first + i) * LEDGER_DAY;
+		if (i < whole || i >= after)
+			good = figures_count(counter, guest, MAX(from, period->since),
+					     MIN(from + LEDGER_DAY, period->until), now, &days[i]);
+	}
+	return good;
+}
+
+int
+figures_first_day(sqlite3 *db, gint64 *day)
+{
+	sqlite3_stmt *statement = NULL;
+	int code = sqlite3_prepare_v2(db,
+				      "SELECT min(d) FROM (SELECT min(day) AS d FROM day"
+				      " UNION ALL SELECT min(begin) / 86400000000 FROM state)",
+				      -1, &statement, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_step(statement);
+	*day = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+	sqlite3_finalize(statement);
+	return code == SQLITE_ROW ? SQLITE_OK : code;
 }

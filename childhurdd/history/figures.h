@@ -8,10 +8,12 @@
 #include <sqlite3.h>
 
 struct figures {
-	gint64 wanted, up; /* ms that it was wanted up, and that it did its work */
-	gint64 boots, failures, builds;
+	gint64 wanted, up;  /* ms that it was wanted up, and that it did its work */
+	gint64 boots;	    /* from the disk */
+	gint64 warm_starts; /* from a warm state, wakes among them; not resets in place */
+	gint64 failures, builds;
 	gint64 build_ms;
-	GArray *boot_ms; /* of gint64: of those boots that became ready */
+	GArray *boot_ms; /* of gint64: of those boots from the disk that became ready */
 };
 
 /* What counts, with statements that are used again for each guest. Free it before db is closed. */
@@ -26,9 +28,16 @@ int figures_error(const struct counter *counter);
  */
 gboolean figures_count(struct counter *counter, gint64 guest, gint64 since, gint64 until,
 		       gint64 now, struct figures *figures);
-/* Add the guest's counts of each day (UTC) from first on, before `after`, to days[0], ... */
-gboolean figures_by_day(struct counter *counter, gint64 guest, gint64 first, gint64 after,
+struct figures_period {
+	gint64 since, until; /* wall clock µs */
+	gint64 first, n;     /* days (UTC) that are counted: those that it touches, or fewer */
+};
+/* Add the guest's counts of each of these days to days[0], ...; of the first and the last one only
+ * what is in the period. */
+gboolean figures_by_day(struct counter *counter, gint64 guest, const struct figures_period *period,
 			gint64 now, struct figures *days);
+/* The first day of which anything is kept; 0: nothing is. Returns SQLite's code. */
+int figures_first_day(sqlite3 *db, gint64 *day);
 void figures_init(struct figures *figures);
 void figures_clear(struct figures *figures);
 /* ms; -1: no boot became ready. Sorts them. */

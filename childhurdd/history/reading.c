@@ -261,10 +261,11 @@ add_figures(struct reading *reading, const char *guest, gint64 since, gint64 unt
 	json_whole(out, "boots", figures->boots);
 	if (median >= 0)
 		json_whole(out, "median_boot_ms", median);
+	json_whole(out, "warm_starts", figures->warm_starts);
 	json_whole(out, "failures", figures->failures);
 	json_whole(out, "builds", figures->builds);
 	json_real(out, "build_seconds", (double)figures->build_ms / 1000);
-	if (figures->failures)
+	if (figures->failures && figures->up) /* never up: there was nothing between them */
 		json_real(out, "mtbf_s", (double)figures->up / 1000 / (double)figures->failures);
 	end_record(reading);
 }
@@ -293,41 +294,28 @@ read_figures(struct reading *reading, sqlite3 *db)
 	return code;
 }
 
-/* The first day of which anything is kept. */
-static int
-first_day(sqlite3 *db, gint64 *day)
-{
-	sqlite3_stmt *statement = NULL;
-	int code = sqlite3_prepare_v2(db,
-				      "SELECT min(d) FROM (SELECT min(day) AS d FROM day"
-				      " UNION ALL SELECT min(begin) / 86400000000 FROM state)",
-				      -1, &statement, NULL);
-	if (code == SQLITE_OK)
-		code = sqlite3_step(statement);
-	*day = code == SQLITE_ROW ? whole(statement, 0) : 0;
-	sqlite3_finalize(statement);
-	return code == SQLITE_ROW ? SQLITE_OK : code;
-}
-
 /* All at once: there are DAYS_MAX at most. */
 static int
 read_days(struct reading *reading, sqlite3 *db)
 {
-	gint64 first, end = MIN(reading->until, now());
-	int code = first_day(db, &first);
-	first = MAX(MAX(first, reading->since / LEDGER_DAY), end / LEDGER_DAY - DAYS_MAX);
-	gint64 n = MAX(0, (end + LEDGER_DAY - 1) / LEDGER_DAY - first);
-	g_autofree struct figures *days = g_new(struct figures, n + 1);
+	gint64 end = MIN(reading->until, now());
+	struct figures_period period = {.since = reading->since, .until = end};
+	int code = figures_first_day(db, &period.first);
+	period.first =
+	    MAX(MAX(period.first, period.since / LEDGER_DAY), end / LEDGER_DAY - DAYS_MAX);
+	period.n = MAX(0, (end + LEDGER_DAY - 1) / LEDGER_DAY - period.first);
+	g_autofree struct figures *days = g_new(struct figures, period.n + 1);
 	struct counter *counter = figures_counter(db);
-	for (gint64 i = 0; i < n; i++)
+	for (gint64 i = 0; i < period.n; i++)
 		figures_init(&days[i]);
 	for (guint i = 0; code == SQLITE_OK && i < reading->guests->len; i++)
-		if (!figures_by_day(counter, chosen(reading, i)->id, first, first + n, now(), days))
+		if (!figures_by_day(counter, chosen(reading, i)->id, &period, now(), days))
 			code = figures_error(counter);
-	for (gint64 i = 0; i < n; i++) {
-		gint64 from = (first + i) * LEDGER_DAY;
+	for (gint64 i = 0; i < period.n; i++) {
+		gint64 from = (period.first + i) * LEDGER_DAY;
 		if (days[i].wanted || days[i].boots || days[i].failures || days[i].builds)
-			add_figures(reading, NULL, from, from + LEDGER_DAY, &days[i]);
+			add_figures(reading, NULL, MAX(from, period.since),
+				    MIN(from + LEDGER_DAY, end), &days[i]);
 		figures_clear(&days[i]);
 	}
 	figures_counter_free(counter);

@@ -162,7 +162,8 @@ each_kind_has_its_members(void)
 	    {KIND(FIGURES),
 	     "{\"kind\":\"figures\",\"guest\":\"a\",\"time\":1728000000000000,"
 	     "\"end\":1728000100000000,\"availability\":1,\"wanted_seconds\":100,\"boots\":1,"
-	     "\"median_boot_ms\":17000,\"failures\":1,\"builds\":1,\"build_seconds\":2,"
+	     "\"median_boot_ms\":17000,\"warm_starts\":0,\"failures\":1,\"builds\":1,\"build_"
+	     "seconds\":2,"
 	     "\"mtbf_s\":100}"},
 	};
 	for (gsize i = 0; i < G_N_ELEMENTS(expected); i++)
@@ -363,7 +364,75 @@ days_are_sums_over_the_guests(void)
 	g_assert_nonnull(strstr(found,
 				"\"time\":1728000000000000,\"end\":1728086400000000,"
 				"\"availability\":1,\"wanted_seconds\":165600,\"boots\":2,"));
-	g_assert_nonnull(strstr(found, "\"wanted_seconds\":7200,\"boots\":0,\"failures\":1,"));
+	g_assert_nonnull(
+	    strstr(found, "\"wanted_seconds\":7200,\"boots\":0,\"warm_starts\":0,\"failures\":1,"));
+	library_free(&library);
+}
+
+/* A start from a warm state takes a tenth of a boot, and a median of both is like neither. */
+static void
+boots_are_those_from_the_disk(void)
+{
+	static const char *const how[] = {"cold", "warm", "wake", "cold", "warm"};
+	static const gint64 ms[] = {23600, 1200, 900, 20000, 1100};
+	static const guint kinds[] = {KIND(FIGURES), KIND(DAY)};
+	struct library library;
+	library_new(&library);
+	bed_state(&library.bed, "a", START, "ready", TRUE);
+	for (gsize i = 0; i < G_N_ELEMENTS(how); i++) {
+		gint64 at = START + (gint64)(i + 1) * HOUR;
+		bed_boot(&library.bed, "a", at, at + ms[i] * 1000, ms[i]);
+		struct history_note *note = g_ptr_array_index(library.bed.notes, i + 1);
+		g_free(note->how);
+		note->how = g_strdup(how[i]);
+	}
+	bed_write(&library.bed);
+	for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++)
+		g_assert_nonnull(strstr(ask(&library, kinds[i], START, START + DAY, NULL),
+					"\"boots\":2,\"median_boot_ms\":21800,\"warm_starts\":3,"));
+	library_free(&library);
+}
+
+static void
+a_guest_that_was_never_up_has_no_time_between_failures(void)
+{
+	struct library library;
+	library_new(&library);
+	bed_state(&library.bed, "a", START, "backoff", TRUE);
+	bed_note(&library.bed, HISTORY_FAILURE, "a", START + 1)->reason = g_strdup("start");
+	bed_write(&library.bed);
+	const char *found = ask(&library, KIND(FIGURES) | KIND(DAY), START, START + HOUR, NULL);
+	g_assert_cmpuint(count(found, "\"failures\":1,"), ==, 2);
+	g_assert_cmpuint(count(found, "mtbf_s"), ==, 0);
+	library_free(&library);
+}
+
+/* The first and the last day are those parts of them that were asked for, as the figures are. */
+static void
+days_are_within_the_period(void)
+{
+	struct library library;
+	library_new(&library);
+	bed_state(&library.bed, "a", START, "ready", TRUE);
+	for (int i = 0; i < 72; i++) /* one each hour */
+		bed_boot(&library.bed, "a", START + i * HOUR, START + i * HOUR + SECOND, 1000);
+	bed_state(&library.bed, "a", START + 3 * DAY, "stopped", FALSE);
+	bed_write(&library.bed);
+	const char *found =
+	    ask(&library, KIND(DAY), START + 22 * HOUR, START + 2 * DAY + 3 * HOUR, NULL);
+	static const char *const days[] = {
+	    "\"time\":1728079200000000,\"end\":1728086400000000,\"availability\":1,"
+	    "\"wanted_seconds\":7200,\"boots\":2,",
+	    "\"time\":1728086400000000,\"end\":1728172800000000,\"availability\":1,"
+	    "\"wanted_seconds\":86400,\"boots\":24,",
+	    "\"time\":1728172800000000,\"end\":1728183600000000,\"availability\":1,"
+	    "\"wanted_seconds\":10800,\"boots\":3,"};
+	g_assert_cmpuint(count(found, "kind"), ==, G_N_ELEMENTS(days));
+	for (gsize i = 0; i < G_N_ELEMENTS(days); i++)
+		g_assert_nonnull(strstr(found, days[i]));
+	found = ask(&library, KIND(DAY), START + HOUR, START + 3 * HOUR, NULL); /* in one day */
+	g_assert_cmpuint(count(found, "kind"), ==, 1);
+	g_assert_nonnull(strstr(found, "\"wanted_seconds\":7200,\"boots\":2,"));
 	library_free(&library);
 }
 
@@ -453,6 +522,10 @@ main(int argc, char **argv)
 	     the_end_does_not_wait_for_a_dead_file_system);
 	TEST("figures-are-those-of-the-rows", figures_are_those_of_the_rows);
 	TEST("the-median-is-in-the-middle", the_median_is_in_the_middle);
+	TEST("boots-are-those-from-the-disk", boots_are_those_from_the_disk);
+	TEST("a-guest-that-was-never-up-has-no-time-between-failures",
+	     a_guest_that_was_never_up_has_no_time_between_failures);
+	TEST("days-are-within-the-period", days_are_within_the_period);
 	TEST("days-are-sums-over-the-guests", days_are_sums_over_the_guests);
 	TEST("a-failures-picture-is-read-by-its-id", a_failures_picture_is_read_by_its_id);
 	TEST("json-has-no-bare-control-characters", json_has_no_bare_control_characters);

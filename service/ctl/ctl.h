@@ -212,10 +212,16 @@ gboolean ctl_parse_time(const char *text, double *seconds);
 
 /* --- when.c --- */
 
-/* "10min", "7d" (so long before now), "12:30", "2026-11-29", "2026-11-29 12:30", "today" or
- * "yesterday" in s since the epoch, in the local time; now: s since the epoch. FALSE: it is none of
- * these. */
-gboolean ctl_parse_moment(const char *text, double now, double *at);
+/*
+ * "10min", "7d" (so long before now), "12:30", "2026-11-29", "2026-11-29 12:30", "today" or
+ * "yesterday" in s since the epoch, in the local time. Errors name the option: text is none of
+ * these, or of also, a phrase such as ", or a colour" (NULL: nothing), which the caller takes
+ * besides.
+ */
+gboolean ctl_parse_moment(const char *option, const char *text, const char *also, double *at,
+			  GError **error);
+/* The same for the start of what is shown, which cannot be in the future. */
+gboolean ctl_parse_since(const char *text, const char *also, double *at, GError **error);
 
 /* --- shown.c --- */
 

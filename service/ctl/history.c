@@ -15,18 +15,6 @@
 
 /* --- the period --- */
 
-static gboolean
-parse_point(const char *option, const char *text, double *at, GError **error)
-{
-	if (!text || ctl_parse_moment(text, ctl_now(), at))
-		return TRUE;
-	g_set_error(error, CTL_ERROR, CTL_USAGE,
-		    "%s %s: not a time; write how long ago, as 3d or 2h, or a date, as 2026-11-28 "
-		    "or 2026-11-28T10:00",
-		    option, text);
-	return FALSE;
-}
-
 struct period {
 	double since, until; /* s since the epoch */
 };
@@ -36,8 +24,9 @@ parse_period(const struct ctl *ctl, struct period *period, GError **error)
 {
 	double now = ctl_now();
 	*period = (struct period){NAN, now};
-	if (!parse_point("--since", ctl->from, &period->since, error) ||
-	    !parse_point("--until", ctl->to, &period->until, error))
+	if (ctl->from && !ctl_parse_since(ctl->from, NULL, &period->since, error))
+		return FALSE;
+	if (ctl->to && !ctl_parse_moment("--until", ctl->to, NULL, &period->until, error))
 		return FALSE;
 	if (isnan(period->since))
 		period->since = MIN(period->until, now) - PERIOD;
@@ -183,26 +172,100 @@ failure_words(JsonObject *failure)
 
 #define COLUMNS_MAX 8
 
-/* Cells of char *, n of them for a row. Print them side by side, the heading first; a letter of
- * sides for each column: l or r. The last one is cut to fit the terminal. */
+#define GAP	    2  /* columns of the terminal between two cells */
+#define NAME_ROOM   16 /* columns to which names are cut before a column is left out */
+#define NAME_LEAST  12 /* columns that they get in any case */
+#define WHAT_ROOM   40 /* columns for which names are cut */
+#define WHAT_LEAST  30 /* columns with less of which it gets a line of its own */
+#define WHAT_INDENT 4  /* ... with so many before it */
+
+struct table {
+	GPtrArray *cells; /* of char *, n of them for a row, the heading first */
+	guint n;
+	const char *sides;	 /* for each column: l, r, or n: a name, cut in its middle */
+	int widths[COLUMNS_MAX]; /* columns of the terminal for each; 0: left out */
+	int last;		 /* columns that the last one shall have, if it needs them */
+};
+
+/* What happens on a terminal that is too narrow, the first first: a column is left out (least 0),
+ * or cut to that. */
+struct step {
+	guint column;
+	int least;
+};
+
 static void
-print_table(const GPtrArray *cells, guint n, const char *sides)
+measure(struct table *table)
 {
-	int widths[COLUMNS_MAX] = {0}, terminal = ctl_width();
-	for (guint i = 0; i < cells->len; i++)
-		widths[i % n] =
-		    MAX(widths[i % n], (int)g_utf8_strlen(g_ptr_array_index(cells, i), -1));
-	for (guint row = 0; row < cells->len; row += n) {
+	for (guint i = 0; i < table->cells->len; i++)
+		table->widths[i % table->n] =
+		    MAX(table->widths[i % table->n], ctl_cells(g_ptr_array_index(table->cells, i)));
+}
+
+/* Columns of the terminal before the last column. */
+static int
+before_last(const struct table *table)
+{
+	int sum = 0;
+	for (guint i = 0; i + 1 < table->n; i++)
+		sum += table->widths[i] ? table->widths[i] + GAP : 0;
+	return sum;
+}
+
+static void
+make_room(struct table *table, const struct step *steps, gsize n, int terminal)
+{
+	int last = MIN(table->widths[table->n - 1], table->last);
+	for (gsize i = 0; i < n; i++) {
+		int *width = &table->widths[steps[i].column];
+		int lack = before_last(table) + last - terminal;
+		if (lack > 0)
+			*width =
+			    steps[i].least ? MAX(*width - lack, MIN(*width, steps[i].least)) : 0;
+	}
+}
+
+static void
+add_cell(GString *line, const struct table *table, guint i, const char *cell)
+{
+	int width = table->widths[i];
+	gboolean right = table->sides[i] == 'r';
+	g_autofree char *shown =
+	    table->sides[i] == 'n' ? ctl_fit_name(cell, width) : g_strdup(cell);
+	int pad = MAX(width - ctl_cells(shown), 0);
+	if (width)
+		g_string_append_printf(line, "%s%*s%s%*s", line->len ? "  " : "", right ? pad : 0,
+				       "", shown, right || i + 1 == table->n ? 0 : pad, "");
+}
+
+static void
+print_line(const GString *line, int terminal)
+{
+	g_autofree char *shown = ctl_cut(line->str, terminal);
+	puts(g_strchomp(shown));
+}
+
+/* The cells side by side. */
+static void
+print_table(struct table *table, const struct step *steps, gsize n_steps)
+{
+	int terminal = ctl_width();
+	measure(table);
+	if (terminal)
+		make_room(table, steps, n_steps, terminal);
+	guint last = table->n - 1;
+	gboolean below = terminal && table->sides[last] == 'l' &&
+			 terminal - before_last(table) < MIN(table->widths[last], WHAT_LEAST);
+	for (guint row = 0; row < table->cells->len; row += table->n) {
 		g_autoptr(GString) line = g_string_new(NULL);
-		for (guint i = 0; i < n; i++) {
-			const char *cell = g_ptr_array_index(cells, row + i);
-			int pad = widths[i] - (int)g_utf8_strlen(cell, -1);
-			g_string_append_printf(line, "%s%*s%s%*s", i ? "  " : "",
-					       sides[i] == 'r' ? pad : 0, "", cell,
-					       sides[i] == 'r' || i + 1 == n ? 0 : pad, "");
+		for (guint i = 0; i < table->n; i++) {
+			if (i == last && below) {
+				print_line(line, terminal);
+				g_string_printf(line, "%*s", WHAT_INDENT - GAP, "");
+			}
+			add_cell(line, table, i, g_ptr_array_index(table->cells, row + i));
 		}
-		g_autofree char *shown = ctl_cut(line->str, terminal);
-		puts(shown);
+		print_line(line, terminal);
 	}
 }
 
@@ -225,6 +288,7 @@ static void
 print_rows(GPtrArray *records)
 {
 	static const char *const heading[] = {"TIME", "GUEST", "WHAT"};
+	static const struct step steps[] = {{1, NAME_LEAST}};
 	g_autoptr(GPtrArray) cells = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_sort(records, by_time);
 	add_cells(cells, 3, heading);
@@ -235,7 +299,8 @@ print_rows(GPtrArray *records)
 		g_ptr_array_add(cells, is_kind(record, "boot") ? boot_words(record)
 							       : failure_words(record));
 	}
-	print_table(cells, 3, "lll");
+	struct table table = {.cells = cells, .n = 3, .sides = "lnl", .last = WHAT_ROOM};
+	print_table(&table, steps, G_N_ELEMENTS(steps));
 }
 
 /* --- figures --- */
@@ -304,6 +369,9 @@ print_figures(const GPtrArray *records, const char *kind)
 				       "BUILDING",
 				       "FAILURES",
 				       "BETWEEN"};
+	/* BUILDING, BUILDS, MEDIAN, and at last BOOTS */
+	static const struct step steps[] = {{0, NAME_ROOM}, {5, 0},	     {4, 0},
+					    {3, 0},	    {0, NAME_LEAST}, {2, 0}};
 	g_autoptr(GPtrArray) cells = g_ptr_array_new_with_free_func(g_free);
 	add_cells(cells, COLUMNS_MAX, heading);
 	for (guint i = 0; i < records->len; i++) {
@@ -314,7 +382,9 @@ print_figures(const GPtrArray *records, const char *kind)
 					    : ctl_clean(ctl_text(record, "guest"), TRUE));
 		add_figures(cells, record);
 	}
-	print_table(cells, COLUMNS_MAX, "lrrrrrrr");
+	struct table table = {
+	    .cells = cells, .n = COLUMNS_MAX, .sides = "nrrrrrrr", .last = G_MAXINT};
+	print_table(&table, steps, G_N_ELEMENTS(steps));
 }
 
 /* --- the verb --- */
@@ -327,7 +397,8 @@ n_rows(const GPtrArray *figures)
 	for (guint i = 0; i < figures->len; i++) {
 		JsonObject *record = g_ptr_array_index(figures, i);
 		if (is_kind(record, "figures"))
-			n += ctl_number(record, "boots", 0) + ctl_number(record, "failures", 0);
+			n += ctl_number(record, "boots", 0) + ctl_number(record, "warm_starts", 0) +
+			     ctl_number(record, "failures", 0);
 	}
 	return n;
 }

@@ -373,13 +373,7 @@ take_since(struct ctl *ctl, const char *text, GError **error)
 {
 	if (strspn(text, "0123456789") == strlen(text) && *text)
 		return parse_number("--since", text, G_MAXINT64 / 2, &ctl->since, error);
-	if (ctl_parse_moment(text, ctl_now(), &ctl->since_time))
-		return TRUE;
-	usage_error(error,
-		    "--since %s: not a time; write 10min, 36h or 7d (ago), 12:30, 2026-11-29, "
-		    "'2026-11-29 12:30', today, yesterday, or the number of an event",
-		    text);
-	return FALSE;
+	return ctl_parse_since(text, ", or the number of an event", &ctl->since_time, error);
 }
 
 static gboolean

@@ -41,8 +41,8 @@ takes(const char *text, const char *format, struct tm *tm)
 	return TRUE;
 }
 
-gboolean
-ctl_parse_moment(const char *text, double now, double *at)
+static gboolean
+parse(const char *text, double now, double *at)
 {
 	static const char *const dates[] = {"%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S",
 					    "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"};
@@ -67,4 +67,31 @@ ctl_parse_moment(const char *text, double now, double *at)
 	today.tm_isdst = -1;
 	*at = (double)mktime(&today);
 	return found;
+}
+
+gboolean
+ctl_parse_moment(const char *option, const char *text, const char *also, double *at, GError **error)
+{
+	if (parse(text, ctl_now(), at))
+		return TRUE;
+	g_set_error(error, CTL_ERROR, CTL_USAGE,
+		    "%s %s: not a time; write 10min, 36h, 7d or 2w (ago), 14:50, 2026-11-29, "
+		    "'2026-11-29 14:50', today or yesterday%s",
+		    option, text, also ? also : "");
+	return FALSE;
+}
+
+gboolean
+ctl_parse_since(const char *text, const char *also, double *at, GError **error)
+{
+	double now = ctl_now();
+	if (!ctl_parse_moment("--since", text, also, at, error))
+		return FALSE;
+	if (*at <= now)
+		return TRUE;
+	g_autofree char *date = ctl_date(*at);
+	g_set_error(error, CTL_ERROR, CTL_USAGE,
+		    "--since %s: %s is in the future; a time without a date is one of today", text,
+		    date);
+	return FALSE;
 }

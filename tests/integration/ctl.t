@@ -295,6 +295,9 @@ for my $case (
     [['stop', 'slow', '-w', '-t', '0'],    qr/--timeout 0: not a time/],
     [['stop', 'slow', '--timeout', '5'],   qr/--timeout goes with --wait/],
     [['log', 'slow', '-n', 'ten'],         qr/--lines ten: not a number/],
+    (map { [['history', $_, 'noon'],      qr{$_ noon: not a time; write 10min, 36h, 7d or 2w \(ago\), 14:50, 2026-11-29, '2026-11-29 14:50', today or yesterday\n}] } '--since', '--until'),
+    [['events', '--since', 'noon'],        qr/today or yesterday, or the number of an event\n/],
+    (map { my $verb = $_; map { [[$verb, '--since', $_], qr{--since \Q$_\E: [-0-9]+ [:0-9]+ is in the future; }] } '2099-01-01', '2099-01-01 16:00' } 'events', 'history'),
     (map { [['events', '--since', $_],    qr{--since \Q$_\E: not a time; write 10min}] } '-1', 'noon', '5 parsecs', '2026-02-30', '25:00', '1.5', ' 5'),
     [['screenshot'],                       qr/NAME is missing: childhurdctl screenshot/],
     [['stop', 'slow', '--yes'],            qr/--yes/],
@@ -465,16 +468,51 @@ sub hird_of {
     like(ctl('history', '-s', $timeless), qr/^[?] +a +boot, not ready yet$/m, 'a boot without a time is shown');
 }
 
-# What list prints on a terminal of so many columns: its lines, without colours.
-sub shown_lines {
-    my ($columns, $socket, @options) = @_;
-    my $text = on_terminal($columns, 'list', '-s', $socket, @options) =~ s/\e\[\d*m|\r//gr;
+# What a verb prints on a terminal of so many columns: its lines, without colours.
+sub lines_of {
+    my ($columns, @words) = @_;
+    my $text = on_terminal($columns, @words) =~ s/\e\[\d*m|\r//gr;
     utf8::decode($text);
     return split /\n/, $text;
 }
 
+sub shown_lines {
+    my ($columns, $socket, @options) = @_;
+    return lines_of($columns, 'list', '-s', $socket, @options);
+}
+
 # Columns of the terminal: the tests' wide characters are CJK, and those without a width combine.
 sub columns_of { my ($text) = @_; return length($text =~ s/\p{Mn}//gr) + (() = $text =~ /[\x{3000}-\x{9fff}]/g) }
+
+# What history prints, with names that are long or wide.
+{
+    my @names = ('builder-of-the-amd64-farm-in-leipzig', "\x{5efa}\x{8a2d}\x{8005}" x 6, 'a');
+    my $reason = 'the console says panic: no root file system';
+    my @records = map { my $name = $_; map { { time => 1728000000 * 1e6, guest => $name, %$_ } } (
+            { kind => 'boot', how => 'cold', end => 1728000010 * 1e6, ended => $reason }, { kind => 'failure', phase => 'booting', reason => $reason },
+            { kind => 'figures', availability => 0.9, boots => 7, median_boot_ms => 17000, builds => 23, build_seconds => 25200, failures => 3, mtbf_s => 82800 }) } @names;
+    my $host = daemon("$dir/historian", sub {
+            while (sysread $_[0], my $call, 4096) {
+                my %wanted = map { $_ => 1 } @{ decode_json($call =~ s/\0//r)->{parameters}{kinds} };
+                syswrite $_[0], $json->utf8->encode({ parameters => { records => [ grep { $wanted{ $_->{kind} } } @records ] } }) . "\0";
+            }
+    });
+    for my $columns (50, 80, 120) {
+        my @lines = lines_of($columns, 'history', '-s', $host);
+        is_deeply([ grep { columns_of($_) > $columns } @lines ], [], "history on $columns columns has no longer line");
+        my ($heading) = grep { /FAILURES/ } @lines;
+        like($heading, qr/^GUEST +UP .*  FAILURES  BETWEEN$/, "on $columns columns history has what counts");
+        my @figures = grep { /90[.]0%/ } @lines;
+        is(scalar(grep { /  3      23h$/ } @figures), 3, '... and the figures are below it') or diag(join "\n", @lines);
+        is_deeply([ map { columns_of($_) } @figures ], [ (columns_of($heading)) x 3 ], '... at their places, as cells count');
+        like(join("\n", @lines), qr/failed when booting: the console/, '... and a failure has its reason') or diag(join "\n", @lines);
+        like($figures[0], qr/^builder\S+leipzig +90/, '... and a name its end');
+    }
+    like((lines_of(80, 'history', '-s', $host))[0], qr/^TIME +GUEST +WHAT$/, 'on 80 columns what happened is beside the name');
+    is_deeply([ map { s/ +$//r } (lines_of(50, 'history', '-s', $host))[0, 1] ], ['TIME              GUEST', '    WHAT'], '... and on 50 below it');
+    ctl('history', '-s', $host);
+    like($out, qr/^2024-10-04 \d\d:\d\d  builder-of-the-amd64-farm-in-leipzig {2,}boot, never ready; \Q$reason\E$/m, 'where there is no terminal nothing is cut');
+}
 
 my $reason = 'gave up after 10 failures in a row, the last: ' . 'no image, ' x 9;
 my $usual = hird_of('usual', { slots => 1, builds => 1 }, { slots => 2, builds => 1 }, { slots => 2 }, { slots => 0 }, { slots => 2, builds => undef },

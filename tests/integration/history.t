@@ -14,8 +14,8 @@ use Varlink;
 
 my $image = Childhurd::need_image('linux');
 my $mach  = Childhurd::need_image('mach');
-my $id    = Childhurd::free_id(2);
-my ($ours, $theirs) = ($id, $id + 1);
+my $id    = Childhurd::free_id(3);
+my ($ours, $theirs, $third) = ($id .. $id + 2);
 my $port   = 10022 + 1000 * $ours;
 my $guests = <<"INI";
 [guest a]
@@ -128,7 +128,7 @@ my $date = strftime('%Y-%m-%dT%H:%M:%S', localtime $before - 60);
 unlike($d->ctl('history', '--until', $date), qr/boot/, '--until: what came later is not there');
 like($d->ctl('history', '--since', $date), qr/a +boot/, '--since: and with it it is');
 like($d->ctl('history', '--since', '1d'), qr/a +boot/, '--since 1d');
-for (['--since', 'someday', qr/--since someday: not a time; write how long ago, as 3d/], ['--since', '2026-02-30', qr/not a time/],
+for (['--since', 'someday', qr/--since someday: not a time; write 10min, /], ['--since', '2099-01-01 16:00', qr/--since 2099-01-01 16:00: 2099-01-01 16:00:00 is in the future/], ['--since', '2026-02-30', qr/not a time/],
     ['--since', '1h', '--until', '2h', qr/--since 1h: is later than --until/]) {
     my $words = pop @$_;
     like($d->ctl('history', @$_), $words, "history @$_");
@@ -137,8 +137,20 @@ for (['--since', 'someday', qr/--since someday: not a time; write how long ago, 
 like($d->ctl('history', 'nobody'), qr/^childhurdctl: nobody: there is no such guest/, 'a guest that there is not');
 like($d->ctl('history', 'node1/a'), qr/^childhurdctl: node1\/a: each host keeps its own history; ask the node: childhurdctl --host node1 history a$/, "a node's guest");
 
-# --- a guest that is no longer configured ---
+# --- a start that fails before QEMU runs ---
 my $all = $guests;
+$guests .= "[guest missing]\nid = $third\nimage = $d->{dir}/missing.img\nautostart = no\nrestart = never\n";
+configure('');
+$d->ctl('reload');
+$d->ctl('start', 'missing');
+ok($d->wait_until(60, 'the failure is kept', sub { records('failure', 'missing') }), 'a guest without its image fails');
+is(() = $d->ctl('history', 'missing') =~ /^[\d-]{10} [\d:]{5}  missing  /mg, 1, '... which is one line');
+like($d->ctl('history', 'missing'), qr/^missing +0[.]0% +- +- +- +- +1 +-$/m, '... and no boot, and there was no time between failures');
+$guests = $all;
+configure('');
+$d->ctl('reload');
+
+# --- a guest that is no longer configured ---
 $guests =~ s/\[guest silent\].*//s;
 configure('');
 $d->ctl('reload');
@@ -200,6 +212,7 @@ is($restore->{reason}, 'reset by root', '... with its reason');
 my ($restored) = $d->log =~ /^.* a: ready: from its warm state in ([\d.]+) s$/m;
 cmp_ok(abs($restore->{ms} / 1000 - $restored), '<', 0.2, '... and what it took is what the log says');
 is(scalar(records('boot')), 1, '... and is no boot');
+my ($cold) = records('boot');
 $d->ctl(qw(sleep a --wait --timeout 100s));
 is($d->{status}, 0, 'it sleeps');
 $d->ctl(qw(ssh a true));
@@ -211,6 +224,12 @@ is($boots[1]{how}, 'wake', '... as one that a connection caused');
 like($boots[0]{ended}, qr/put to sleep/, '... and the boot before ended when it was put to sleep');
 ok($d->wait_until(60, 'its restore', sub { grep { $_->{reason} eq 'wake' } records('restore') }), '... and the load of its warm state as a restore');
 like($d->ctl('history'), qr/a +woken [\d.]+s, up /, 'history says so');
+for my $kind (qw(figures day)) {
+    my ($sums) = records($kind);
+    is_deeply([ @$sums{qw(boots warm_starts median_boot_ms)} ], [1, 1, $cold->{ms}], "$kind: the wake is no boot, and not in the median");
+}
+my @until = grep { $_->{kind} =~ /^(?:figures|day)$/ } map { decode_json($_) } split /\n/, $d->ctl('history', '--json', '--until', '1s');
+is((grep { $_->{kind} eq 'day' } @until)[-1]{end}, $until[0]{end}, 'the last day ends when the figures do');
 $d->ctl(qw(stop --all --now --wait --timeout 100s));
 $d->end('TERM');
 

@@ -236,4 +236,18 @@ for (map { /^(\S+) (\S+) childhurd[.]ini/ ? [ $1, $2 ] : () } @there) {
     like($words // '', qr/^\| [^|]+ \| \Q$default\E\b[^|]* \| `$key` \|$/m, "... and the default of $key");
 }
 
+# Verbs that are no method: the same in the manual and in org.childhurd(7).
+{
+    my %method = map { lc $_ => 1 } slurp('service/org.childhurd.varlink') =~ /^method (\w+)/mg;
+    my @verbs = slurp('service/ctl/main.c') =~ /^    \{"(\w+)", "[^"]*", "/mg;
+    my @none = sort grep { !$method{$_} && !/^(?:node|version)$/ } @verbs;    # several methods, and one of Varlink's own
+    cmp_ok(scalar(@verbs), '>', 25, 'the verbs');
+    my ($manual) = slurp('docs/manual.md') =~ /^\*\*From a program[.]\*\* Each verb of `childhurdctl` except (.*?) is a method/ms;
+    is_deeply([ sort(($manual // '') =~ /`(\w+)`/g) ], \@none, 'the manual says which verbs are no method');
+    my ($page) = slurp('docs/org.childhurd.7.in') =~ /^except\n(.*?)^is a method/ms;
+    is_deeply([ sort(map { /(\w+)/g } ($page // '') =~ /^[.]Ic (.*)/mg) ], \@none, '... and so does org.childhurd(7)');
+    my ($readers) = slurp('docs/manual.md') =~ /^\| members of the group `childhurd` [^|]*\| read: (.*) \|$/m;
+    like($readers // '', qr/`report`/, 'who may read may make a report');
+}
+
 done_testing;

@@ -273,8 +273,9 @@ static void
 add_restore(struct records *records, struct record_guest *guest, JsonObject *record, gint64 time)
 {
 	double ms = number_of(record, "ms");
-	/* A wake is among the boots. */
-	if (!(ms >= 0 && ms < 1e9) || !g_strcmp0(text_of(record, "reason"), "wake"))
+	/* Wakes and starts are among the boots. */
+	const char *reason = text_of(record, "reason");
+	if (!(ms >= 0 && ms < 1e9) || !g_strcmp0(reason, "wake") || !g_strcmp0(reason, "start"))
 		return;
 	guest->restores++;
 	guest->restore_seconds += ms / 1000;

@@ -228,6 +228,10 @@ test_once(void)
 		 "{'kind':'restore','guest':'a','time':%" G_GINT64_FORMAT
 		 ",'ms':900,'reason':'wake'}",
 		 NOW - H);
+	made_add(records,
+		 "{'kind':'restore','guest':'a','time':%" G_GINT64_FORMAT
+		 ",'ms':900,'reason':'start'}",
+		 NOW - H);
 	made_add(records, "{'kind':'sample','guest':'a','time':%" G_GINT64_FORMAT ",'load':0.04}",
 		 NOW - H);
 	made_add(records, "{'kind':'figures','guest':'a','failures':2,'mtbf_s':0}");

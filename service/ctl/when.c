@@ -84,10 +84,9 @@ ctl_parse_moment(const char *option, const char *text, const char *also, double 
 gboolean
 ctl_parse_since(const char *text, const char *also, double *at, GError **error)
 {
-	double now = ctl_now();
 	if (!ctl_parse_moment("--since", text, also, at, error))
 		return FALSE;
-	if (*at <= now)
+	if (*at <= ctl_now())
 		return TRUE;
 	g_autofree char *date = ctl_date(*at);
 	g_set_error(error, CTL_ERROR, CTL_USAGE,

@@ -174,16 +174,17 @@ guests_waiting(const struct hird *h, const char *name)
 	return *guests ? g_strjoinv(", ", guests) : NULL;
 }
 
-/* What follows from a change, with the guests that it is about. */
+/* What follows from a change, with the guests that it is about. In a dry run no guest has its new
+ * configuration yet, so they are not known. */
 static void
 tell_coordinator(const struct hird *h, GPtrArray *messages, const char *name, gboolean was,
-		 gboolean is)
+		 gboolean is, gboolean dry)
 {
 	const char *what = !is ? "taken away" : was ? "changed" : "added";
 	const char *meanwhile = !is   ? "its key is in the guests until their next start"
 				: was ? "the guests have its earlier keys until their next start"
 				      : "the guests let it in from their next start on";
-	g_autofree char *guests = guests_waiting(h, name);
+	g_autofree char *guests = dry ? NULL : guests_waiting(h, name);
 	if (guests)
 		g_ptr_array_add(messages, g_strdup_printf("coordinator %s: %s; %s: %s", name, what,
 							  meanwhile, guests));
@@ -191,29 +192,16 @@ tell_coordinator(const struct hird *h, GPtrArray *messages, const char *name, gb
 		g_ptr_array_add(messages, g_strdup_printf("coordinator %s: %s", name, what));
 }
 
-/* What tell_coordinators would say, but for the guests. */
+/* Keys in a running guest stay. But for a dry run, all guests have their new configuration. */
 static void
-foresee_coordinators(GPtrArray *messages, char **before, const struct config *config)
+tell_coordinators(const struct hird *h, GPtrArray *messages, char **before,
+		  const struct config *config, gboolean dry)
 {
 	g_auto(GStrv) now = coordinators_marks(config);
 	g_auto(GStrv) names = coordinators_differences(before, now);
 	for (char **name = names; *name; name++)
-		g_ptr_array_add(messages,
-				g_strdup_printf("coordinator %s: %s", *name,
-						!coordinators_have(now, *name)	   ? "taken away"
-						: coordinators_have(before, *name) ? "changed"
-										   : "added"));
-}
-
-/* Keys in a running guest stay. Called when all guests have their new configuration. */
-static void
-tell_coordinators(const struct hird *h, GPtrArray *messages, char **before)
-{
-	g_auto(GStrv) now = coordinators_marks(h->host.config);
-	g_auto(GStrv) names = coordinators_differences(before, now);
-	for (char **name = names; *name; name++)
 		tell_coordinator(h, messages, *name, coordinators_have(before, *name),
-				 coordinators_have(now, *name));
+				 coordinators_have(now, *name), dry);
 }
 
 /* --- reading it --- */
@@ -398,7 +386,7 @@ foresee(struct hird *h, struct config *config, GPtrArray *messages)
 	remove_missing(h, config, TRUE, messages);
 	foresee_guests(h, config, messages);
 	nodes_foresee(h->nodes, config, messages);
-	foresee_coordinators(messages, coordinators, config);
+	tell_coordinators(h, messages, coordinators, config, TRUE);
 	if (!messages->len)
 		g_ptr_array_add(messages, g_strdup("nothing would change"));
 }
@@ -417,7 +405,7 @@ apply(struct hird *h, struct config *config, GPtrArray *messages)
 	remove_missing(h, config, FALSE, messages);
 	add_and_change(h, config, messages);
 	nodes_configure(h->nodes, config, messages);
-	tell_coordinators(h, messages, coordinators);
+	tell_coordinators(h, messages, coordinators, config, FALSE);
 	config_free(old); /* each of its guests stays for as long as something uses it */
 	hird_publish(h);
 	starts_look_soon(h->starts);

@@ -315,6 +315,14 @@ void childhurd_event(struct childhurd *c, enum event event, const char *text);
  * cost all that is on it. */
 const char *childhurd_warm_cure(const struct childhurd *c);
 
+/* Its state is one in which it does not run, and is not on its way. */
+static inline gboolean
+childhurd_is_at_rest(const struct childhurd *c)
+{
+	return c->state == STATE_STOPPED || c->state == STATE_BACKOFF || c->state == STATE_FAILED ||
+	       c->state == STATE_ASLEEP;
+}
+
 /* Its QEMU runs, or may still come up. */
 static inline gboolean
 childhurd_has_qemu(const struct childhurd *c)

@@ -231,8 +231,7 @@ begin_boot(struct chronicle *chronicle, const struct childhurd *c, struct watche
 static gboolean
 has_ended(const struct childhurd *c)
 {
-	return !childhurd_has_qemu(c) && (c->state == STATE_STOPPED || c->state == STATE_BACKOFF ||
-					  c->state == STATE_FAILED || c->state == STATE_ASLEEP);
+	return !childhurd_has_qemu(c) && childhurd_is_at_rest(c);
 }
 
 static void

@@ -45,20 +45,13 @@ set_next(struct world *r, const struct config_guest *guest)
 	config_guest_unref(old);
 }
 
-static gboolean
-is_idle(const struct childhurd *c)
-{
-	return c->state == STATE_STOPPED || c->state == STATE_BACKOFF || c->state == STATE_FAILED ||
-	       c->state == STATE_ASLEEP;
-}
-
 char **
 world_differences(const struct world *r, const struct config_guest *guest, gboolean *restart)
 {
 	const struct config_guest *settled = world_settle(r, guest);
 	char **keys = config_guest_differences(r->c->config, settled);
 	config_guest_unref(settled);
-	*restart = !is_idle(r->c) && !all_live(keys);
+	*restart = !childhurd_is_at_rest(r->c) && !all_live(keys);
 	return keys;
 }
 
@@ -68,7 +61,7 @@ configure(struct world *r, const struct config_guest *guest)
 	struct childhurd *c = r->c;
 	char **keys = config_guest_differences(c->config, guest);
 	set_next(r, NULL);
-	if (is_idle(c) || all_live(keys)) {
+	if (childhurd_is_at_rest(c) || all_live(keys)) {
 		if (c->has_port)
 			world_leave_port(c);
 		childhurd_configure(c, guest);

@@ -103,44 +103,48 @@ client_refuse(struct control_client *client, const char *name, const char *param
 	client_close(client);
 }
 
-void
-request_reply(struct request *request, JsonObject *parameters, gboolean continues)
+/* Send the message, which is taken, unless the client wants none. The last one ends the request. */
+static void
+answer(struct request *request, char *message, gboolean continues)
 {
 	struct control_client *client = request->client;
-	char *text = varlink_reply(parameters, continues);
 	if (request->message->oneway)
-		g_free(text);
+		g_free(message);
 	else
-		client_send(client, text);
+		client_send(client, message);
 	if (!continues) {
 		request_free(request);
 		client_wake(client);
 	}
+}
+
+void
+request_reply(struct request *request, JsonObject *parameters, gboolean continues)
+{
+	answer(request, varlink_reply(parameters, continues), continues);
 }
 
 void
 request_reply_text(struct request *request, const char *parameters, gboolean continues)
 {
-	struct control_client *client = request->client;
-	if (!request->message->oneway)
-		client_send(client, varlink_reply_text(parameters, continues));
-	if (!continues) {
-		request_free(request);
-		client_wake(client);
-	}
+	answer(request, varlink_reply_text(parameters, continues), continues);
+}
+
+void
+request_reply_png(struct request *request, GBytes *png)
+{
+	gsize n;
+	const guchar *bytes = g_bytes_get_data(png, &n);
+	g_autofree char *text = g_base64_encode(bytes, n);
+	JsonObject *o = json_object_new();
+	json_object_set_string_member(o, "png", text);
+	request_reply(request, o, FALSE);
 }
 
 void
 request_fail(struct request *request, const char *error, JsonObject *parameters)
 {
-	struct control_client *client = request->client;
-	char *text = varlink_error(error, parameters);
-	if (request->message->oneway)
-		g_free(text);
-	else
-		client_send(client, text);
-	request_free(request);
-	client_wake(client);
+	answer(request, varlink_error(error, parameters), FALSE);
 }
 
 void

@@ -121,12 +121,7 @@ on_picture(GBytes *png, const GError *error, void *data)
 {
 	struct later *later = data;
 	if (later->request && png) {
-		gsize n;
-		const guchar *bytes = g_bytes_get_data(png, &n);
-		g_autofree char *text = g_base64_encode(bytes, n);
-		JsonObject *o = json_object_new();
-		json_object_set_string_member(o, "png", text);
-		request_reply(later->request, o, FALSE);
+		request_reply_png(later->request, png);
 	} else if (later->request) {
 		request_fail_with(later->request, CONTROL_INTERFACE ".NoHistory", "why",
 				  error ? error->message

@@ -130,6 +130,8 @@ gsize client_backlog(const struct control_client *client);
 void request_reply(struct request *request, JsonObject *parameters, gboolean continues);
 /* The same with parameters as JSON text, borrowed. */
 void request_reply_text(struct request *request, const char *parameters, gboolean continues);
+/* The last reply, with a picture. */
+void request_reply_png(struct request *request, GBytes *png);
 void request_fail(struct request *request, const char *error, JsonObject *parameters);
 /* why: the reason why the value is not possible, and what would be; NULL: the parameter is missing,
  * unknown, or of a type that the interface does not allow. */

@@ -101,12 +101,7 @@ on_shot(GBytes *png, const GError *error, void *data)
 {
 	struct later *shot = data;
 	if (shot->request && png) {
-		gsize n;
-		const guchar *bytes = g_bytes_get_data(png, &n);
-		g_autofree char *text = g_base64_encode(bytes, n);
-		JsonObject *o = json_object_new();
-		json_object_set_string_member(o, "png", text);
-		request_reply(shot->request, o, FALSE);
+		request_reply_png(shot->request, png);
 	} else if (shot->request) {
 		request_not_possible(shot->request, shot->data,
 				     error ? error->message : "the hypervisor gave no picture");

@@ -123,6 +123,21 @@ mark(const char *pattern, const char *const *names, gboolean *chosen)
 	return found;
 }
 
+/* The string i of the array; NULL: answered and gone. long_one: what is said of one that is too
+ * long. */
+static const char *
+string_at(struct request *request, const char *name, JsonArray *array, guint i,
+	  const char *long_one)
+{
+	JsonNode *node = json_array_get_element(array, i);
+	gboolean text =
+	    JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING;
+	if (text && strlen(json_node_get_string(node)) <= CONTROL_PATTERN_MAX)
+		return json_node_get_string(node);
+	request_invalid(request, name, text ? long_one : NULL);
+	return NULL;
+}
+
 static GPtrArray *
 expand(struct request *request, JsonArray *patterns)
 {
@@ -132,17 +147,13 @@ expand(struct request *request, JsonArray *patterns)
 	guint n_patterns = patterns ? json_array_get_length(patterns) : 0;
 	g_autofree gboolean *chosen = g_new0(gboolean, n + 1);
 	for (guint i = 0; i < n_patterns; i++) {
-		JsonNode *node = json_array_get_element(patterns, i);
-		gboolean text =
-		    JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING;
-		if (!text || strlen(json_node_get_string(node)) > CONTROL_PATTERN_MAX) {
-			request_invalid(request, "names",
-					text ? "a name or pattern of more than 255 bytes" : NULL);
+		const char *pattern = string_at(request, "names", patterns, i,
+						"a name or pattern of more than 255 bytes");
+		if (!pattern)
 			return NULL;
-		}
-		if (!mark(json_node_get_string(node), names, chosen)) {
+		if (!mark(pattern, names, chosen)) {
 			request_fail_with(request, CONTROL_INTERFACE ".NoSuchGuest", "name",
-					  json_node_get_string(node));
+					  pattern);
 			return NULL;
 		}
 	}
@@ -184,15 +195,10 @@ request_strings(struct request *request, const char *name, char ***strings)
 	}
 	g_auto(GStrv) words = g_new0(char *, n + 1);
 	for (guint i = 0; i < n; i++) {
-		JsonNode *word = json_array_get_element(array, i);
-		gboolean text =
-		    JSON_NODE_HOLDS_VALUE(word) && json_node_get_value_type(word) == G_TYPE_STRING;
-		if (!text || strlen(json_node_get_string(word)) > CONTROL_PATTERN_MAX) {
-			request_invalid(request, name,
-					text ? "a word of more than 255 bytes" : NULL);
+		words[i] =
+		    g_strdup(string_at(request, name, array, i, "a word of more than 255 bytes"));
+		if (!words[i])
 			return FALSE;
-		}
-		words[i] = g_strdup(json_node_get_string(word));
 	}
 	*strings = g_steal_pointer(&words);
 	return TRUE;

@@ -37,31 +37,22 @@ figures_median(struct figures *figures)
 
 struct counter {
 	sqlite3 *db;
-	GPtrArray *prepared; /* of sqlite3_stmt */
-	GPtrArray *texts;    /* and their texts, constants: compared as pointers */
+	GHashTable *statements;
 	int error;
 };
-
-static void
-finalize(void *statement)
-{
-	sqlite3_finalize(statement);
-}
 
 struct counter *
 figures_counter(sqlite3 *db)
 {
 	struct counter *counter = g_new(struct counter, 1);
-	*counter = (struct counter){db, g_ptr_array_new_with_free_func(finalize), g_ptr_array_new(),
-				    SQLITE_OK};
+	*counter = (struct counter){db, statements_new(), SQLITE_OK};
 	return counter;
 }
 
 void
 figures_counter_free(struct counter *counter)
 {
-	g_ptr_array_unref(counter->prepared);
-	g_ptr_array_unref(counter->texts);
+	g_hash_table_unref(counter->statements);
 	g_free(counter);
 }
 
@@ -71,27 +62,13 @@ figures_error(const struct counter *counter)
 	return counter->error;
 }
 
-static sqlite3_stmt *
-prepared(struct counter *counter, const char *sql)
-{
-	sqlite3_stmt *statement = NULL;
-	guint i;
-	if (g_ptr_array_find(counter->texts, sql, &i))
-		return g_ptr_array_index(counter->prepared, i);
-	if (sqlite3_prepare_v2(counter->db, sql, -1, &statement, NULL) != SQLITE_OK)
-		return NULL;
-	g_ptr_array_add(counter->texts, (void *)sql);
-	g_ptr_array_add(counter->prepared, statement);
-	return statement;
-}
-
 /* The rows of sql with these parameters, each given to row. */
 static gboolean
 each(struct counter *counter, const char *sql, const gint64 *values, guint n,
      void (*row)(sqlite3_stmt *statement, const gint64 *values, struct figures *figures),
      struct figures *figures)
 {
-	sqlite3_stmt *statement = prepared(counter, sql);
+	sqlite3_stmt *statement = statements_find(counter->statements, counter->db, sql);
 	int code = statement ? SQLITE_OK : sqlite3_extended_errcode(counter->db);
 	for (guint i = 0; code == SQLITE_OK && i < n; i++)
 		code = sqlite3_bind_int64(statement, (int)i + 1, values[i]);
@@ -117,20 +94,20 @@ add_state(sqlite3_stmt *statement, const gint64 *values, struct figures *figures
 		figures->up += (end - begin) / 1000;
 }
 
+/* wanted, up, builds and build_ms are in this column and the next ones. */
 static void
-add_builds(sqlite3_stmt *statement, const gint64 *values, struct figures *figures)
+count_sums(sqlite3_stmt *statement, int column, struct figures *figures)
 {
-	figures->builds += sqlite3_column_int64(statement, 0);
-	figures->build_ms += sqlite3_column_int64(statement, 1);
+	figures->wanted += sqlite3_column_int64(statement, column);
+	figures->up += sqlite3_column_int64(statement, column + 1);
+	figures->builds += sqlite3_column_int64(statement, column + 2);
+	figures->build_ms += sqlite3_column_int64(statement, column + 3);
 }
 
 static void
-add_day(sqlite3_stmt *statement, const gint64 *values, struct figures *figures)
+add_sums(sqlite3_stmt *statement, const gint64 *values, struct figures *figures)
 {
-	figures->wanted += sqlite3_column_int64(statement, 0);
-	figures->up += sqlite3_column_int64(statement, 1);
-	figures->builds += sqlite3_column_int64(statement, 2);
-	figures->build_ms += sqlite3_column_int64(statement, 3);
+	count_sums(statement, 0, figures);
 }
 
 /* ms (NULL: it was never ready) is in this column, and COLD in the next. A start from a warm state
@@ -176,9 +153,9 @@ count_rows(struct counter *counter, gint64 guest, gint64 since, gint64 until,
 				 " AND begin <= ?2), ?2) AND end > ?2 AND wanted",
 		    values, 3, add_state, figures) &&
 	       each(counter,
-		    "SELECT count(*), sum(end - begin) / 1000 FROM build WHERE guest = ?1"
+		    "SELECT 0, 0, count(*), sum(end - begin) / 1000 FROM build WHERE guest = ?1"
 		    " AND begin >= ?2 AND begin < ?3 AND end IS NOT NULL",
-		    values, 3, add_builds, figures);
+		    values, 3, add_sums, figures);
 }
 
 /* What goes on. */
@@ -194,9 +171,10 @@ count_open(struct counter *counter, gint64 guest, gint64 since, gint64 until, gi
 				 "?2 <= ?3",
 		    values, 3, add_state, figures) &&
 	       each(counter,
-		    "SELECT count(*), sum(max(?3 - begin, 0)) / 1000 FROM build WHERE guest = ?1"
+		    "SELECT 0, 0, count(*), sum(max(?3 - begin, 0)) / 1000 FROM build WHERE guest "
+		    "= ?1"
 		    " AND end IS NULL AND begin >= ?2 AND begin < ?3",
-		    values, 3, add_builds, figures);
+		    values, 3, add_sums, figures);
 }
 
 /* The days from first on, before the day `after`. */
@@ -208,7 +186,7 @@ count_days(struct counter *counter, gint64 guest, gint64 first, gint64 after,
 	return each(counter,
 		    "SELECT sum(wanted), sum(up), sum(builds), sum(build_ms) FROM day"
 		    " WHERE guest = ?1 AND day >= ?2 AND day < ?3",
-		    values, 3, add_day, figures);
+		    values, 3, add_sums, figures);
 }
 
 gboolean
@@ -249,12 +227,8 @@ static void
 add_to_day(sqlite3_stmt *statement, const gint64 *values, struct figures *days)
 {
 	struct figures *day = day_of(statement, values, days);
-	if (!day)
-		return;
-	day->wanted += sqlite3_column_int64(statement, 1);
-	day->up += sqlite3_column_int64(statement, 2);
-	day->builds += sqlite3_column_int64(statement, 3);
-	day->build_ms += sqlite3_column_int64(statement, 4);
+	if (day)
+		count_sums(statement, 1, day);
 }
 
 static void

@@ -28,14 +28,6 @@ bind_measure(sqlite3_stmt *statement, int i, double value, double unit)
 		sqlite3_bind_int64(statement, i, (gint64)round(value / unit));
 }
 
-/* Run a statement of integers alone. */
-static gboolean
-run(struct ledger *ledger, const char *sql, const gint64 *integers, guint n, GError **error)
-{
-	sqlite3_stmt *statement = ledger_statement(ledger, sql, integers, n, error);
-	return statement && ledger_step(ledger, statement, error);
-}
-
 /* The guest's id; 0: error. */
 static gint64
 guest_id(struct ledger *ledger, const char *name, GError **error)
@@ -71,12 +63,13 @@ static gboolean
 add_to_day(struct ledger *ledger, gint64 guest, gint64 day, const gint64 sums[4], GError **error)
 {
 	const gint64 values[] = {guest, day, sums[0], sums[1], sums[2], sums[3]};
-	return run(ledger,
-		   "INSERT INTO day (guest, day, wanted, up, builds, build_ms)"
-		   " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET"
-		   " wanted = wanted + excluded.wanted, up = up + excluded.up,"
-		   " builds = builds + excluded.builds, build_ms = build_ms + excluded.build_ms",
-		   values, G_N_ELEMENTS(values), error);
+	return ledger_change(
+	    ledger,
+	    "INSERT INTO day (guest, day, wanted, up, builds, build_ms)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET"
+	    " wanted = wanted + excluded.wanted, up = up + excluded.up,"
+	    " builds = builds + excluded.builds, build_ms = build_ms + excluded.build_ms",
+	    values, G_N_ELEMENTS(values), error);
 }
 
 gboolean
@@ -136,8 +129,8 @@ end_state(struct ledger *ledger, gint64 guest, const struct last_state *last, gi
 	  GError **error)
 {
 	const gint64 values[] = {guest, last->begin, end};
-	return run(ledger, "UPDATE state SET end = ?3 WHERE guest = ?1 AND begin = ?2", values, 3,
-		   error) &&
+	return ledger_change(ledger, "UPDATE state SET end = ?3 WHERE guest = ?1 AND begin = ?2",
+			     values, 3, error) &&
 	       (!last->wanted || sum_up_state(ledger, guest, last->begin, end, last->up, error));
 }
 
@@ -183,10 +176,12 @@ drop_future(struct ledger *ledger, gint64 guest, gint64 now, struct last_state *
 	    GError **error)
 {
 	const gint64 values[] = {guest, now, now / LEDGER_DAY};
-	return run(ledger, "DELETE FROM state WHERE guest = ?1 AND begin > ?2", values, 2, error) &&
-	       run(ledger, "UPDATE state SET end = ?2 WHERE guest = ?1 AND end > ?2", values, 2,
-		   error) &&
-	       run(ledger, "DELETE FROM day WHERE guest = ?1 AND day > ?3", values, 3, error) &&
+	return ledger_change(ledger, "DELETE FROM state WHERE guest = ?1 AND begin > ?2", values, 2,
+			     error) &&
+	       ledger_change(ledger, "UPDATE state SET end = ?2 WHERE guest = ?1 AND end > ?2",
+			     values, 2, error) &&
+	       ledger_change(ledger, "DELETE FROM day WHERE guest = ?1 AND day > ?3", values, 3,
+			     error) &&
 	       last_state(ledger, guest, last, error);
 }
 
@@ -272,10 +267,10 @@ static gboolean
 keep_ready(struct ledger *ledger, gint64 guest, const struct history_note *note, GError **error)
 {
 	const gint64 values[] = {guest, note->time};
-	return run(ledger,
-		   "UPDATE boot SET ready = ?2, ms = max(?2 - begin, 0) / 1000"
-		   " WHERE guest = ?1 AND end IS NULL AND ready IS NULL",
-		   values, 2, error);
+	return ledger_change(ledger,
+			     "UPDATE boot SET ready = ?2, ms = max(?2 - begin, 0) / 1000"
+			     " WHERE guest = ?1 AND end IS NULL AND ready IS NULL",
+			     values, 2, error);
 }
 
 /* --- failures --- */
@@ -290,16 +285,15 @@ keep_picture(struct ledger *ledger, GBytes *png, gint64 *id, GError **error)
 	if (!size || size > LEDGER_PICTURE_MAX)
 		return TRUE;
 	for (;;) {
-		if (!ledger_integer(ledger, "SELECT count(*) FROM picture", NULL, 0, 0, &count,
-				    error) ||
-		    !ledger_integer(ledger, "SELECT sum(size) FROM picture", NULL, 0, 0, &sum,
-				    error))
+		if (!ledger_integer(ledger, "SELECT count(*) FROM picture", 0, &count, error) ||
+		    !ledger_integer(ledger, "SELECT sum(size) FROM picture", 0, &sum, error))
 			return FALSE;
 		if (!count ||
 		    (count < LEDGER_PICTURES && sum + (gint64)size <= LEDGER_PICTURES_MAX))
 			break;
-		if (!run(ledger, "DELETE FROM picture WHERE id = (SELECT min(id) FROM picture)",
-			 NULL, 0, error))
+		if (!ledger_change(ledger,
+				   "DELETE FROM picture WHERE id = (SELECT min(id) FROM picture)",
+				   NULL, 0, error))
 			return FALSE;
 	}
 	sqlite3_stmt *statement = ledger_statement(
@@ -348,10 +342,12 @@ end_build(struct ledger *ledger, gint64 guest, gint64 begin, gint64 slot, gint64
 	const gint64 row[] = {guest, begin, slot, MAX(begin, end)};
 	const gint64 boot[] = {guest, begin, ms};
 	const gint64 sums[] = {0, 0, 1, ms};
-	return run(ledger,
+	return ledger_change(
+		   ledger,
 		   "UPDATE build SET end = ?4 WHERE guest = ?1 AND begin = ?2 AND slot = ?3", row,
 		   4, error) &&
-	       run(ledger,
+	       ledger_change(
+		   ledger,
 		   "UPDATE boot SET builds = builds + 1, build_ms = build_ms + ?3 WHERE guest = ?1"
 		   " AND begin = (SELECT max(begin) FROM boot WHERE guest = ?1 AND begin <= ?2)",
 		   boot, 3, error) &&
@@ -363,10 +359,10 @@ static gboolean
 begin_build(struct ledger *ledger, gint64 guest, gint64 begin, gint64 slot, GError **error)
 {
 	const gint64 values[] = {guest, begin, slot};
-	return run(ledger,
-		   "INSERT INTO build (guest, begin, slot) VALUES (?1, ?2, ?3)"
-		   " ON CONFLICT DO UPDATE SET end = NULL",
-		   values, 3, error);
+	return ledger_change(ledger,
+			     "INSERT INTO build (guest, begin, slot) VALUES (?1, ?2, ?3)"
+			     " ON CONFLICT DO UPDATE SET end = NULL",
+			     values, 3, error);
 }
 
 /* The builds that are open, as (begin, slot) one after the other; the caller unrefs. */
@@ -513,8 +509,9 @@ keep(struct ledger *ledger, const struct history_note *note, ledger_picture_fn p
 static gboolean
 keep_alive(struct ledger *ledger, gint64 time, GError **error)
 {
-	return run(ledger, "INSERT OR REPLACE INTO meta (name, value) VALUES ('alive', ?1)", &time,
-		   1, error);
+	return ledger_change(ledger,
+			     "INSERT OR REPLACE INTO meta (name, value) VALUES ('alive', ?1)",
+			     &time, 1, error);
 }
 
 /* Something of the transaction that failed may be known here and is not in the file. */

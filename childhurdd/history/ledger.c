@@ -112,17 +112,28 @@ fail(const struct ledger *ledger, GError **error)
 
 /* --- statements --- */
 
-struct prepared {
-	const char *sql; /* a constant: compared as a pointer */
-	sqlite3_stmt *statement;
-};
-
 static void
-prepared_free(void *data)
+finalize(void *statement)
 {
-	struct prepared *prepared = data;
-	sqlite3_finalize(prepared->statement);
-	g_free(prepared);
+	sqlite3_finalize(statement);
+}
+
+GHashTable *
+statements_new(void)
+{
+	return g_hash_table_new_full(NULL, NULL, NULL, finalize);
+}
+
+sqlite3_stmt *
+statements_find(GHashTable *statements, sqlite3 *db, const char *sql)
+{
+	sqlite3_stmt *statement = g_hash_table_lookup(statements, sql);
+	if (statement)
+		return statement;
+	if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
+		return NULL;
+	g_hash_table_insert(statements, (void *)sql, statement);
+	return statement;
 }
 
 gboolean
@@ -131,32 +142,15 @@ ledger_run(struct ledger *ledger, const char *sql, GError **error)
 	return sqlite3_exec(ledger->db, sql, NULL, NULL, NULL) == SQLITE_OK || fail(ledger, error);
 }
 
-static sqlite3_stmt *
-find(struct ledger *ledger, const char *sql, GError **error)
-{
-	for (guint i = 0; i < ledger->prepared->len; i++) {
-		const struct prepared *prepared = g_ptr_array_index(ledger->prepared, i);
-		if (prepared->sql == sql)
-			return prepared->statement;
-	}
-	sqlite3_stmt *statement = NULL;
-	if (sqlite3_prepare_v2(ledger->db, sql, -1, &statement, NULL) != SQLITE_OK) {
-		fail(ledger, error);
-		return NULL;
-	}
-	struct prepared *prepared = g_new(struct prepared, 1);
-	*prepared = (struct prepared){sql, statement};
-	g_ptr_array_add(ledger->prepared, prepared);
-	return statement;
-}
-
 sqlite3_stmt *
 ledger_statement(struct ledger *ledger, const char *sql, const gint64 *integers, guint n,
 		 GError **error)
 {
-	sqlite3_stmt *statement = find(ledger, sql, error);
-	if (!statement)
+	sqlite3_stmt *statement = statements_find(ledger->statements, ledger->db, sql);
+	if (!statement) {
+		fail(ledger, error);
 		return NULL;
+	}
 	sqlite3_reset(statement);
 	sqlite3_clear_bindings(statement);
 	for (guint i = 0; i < n; i++)
@@ -175,10 +169,18 @@ ledger_step(struct ledger *ledger, sqlite3_stmt *statement, GError **error)
 }
 
 gboolean
-ledger_integer(struct ledger *ledger, const char *sql, const gint64 *integers, guint n,
-	       gint64 missing, gint64 *value, GError **error)
+ledger_change(struct ledger *ledger, const char *sql, const gint64 *integers, guint n,
+	      GError **error)
 {
 	sqlite3_stmt *statement = ledger_statement(ledger, sql, integers, n, error);
+	return statement && ledger_step(ledger, statement, error);
+}
+
+gboolean
+ledger_integer(struct ledger *ledger, const char *sql, gint64 missing, gint64 *value,
+	       GError **error)
+{
+	sqlite3_stmt *statement = ledger_statement(ledger, sql, NULL, 0, error);
 	if (!statement)
 		return FALSE;
 	int code = sqlite3_step(statement);
@@ -227,12 +229,6 @@ look_at_file(const char *path, GError **error)
 }
 
 static gboolean
-pragma_integer(struct ledger *ledger, const char *sql, gint64 *value, GError **error)
-{
-	return ledger_integer(ledger, sql, NULL, 0, 0, value, error);
-}
-
-static gboolean
 make_tables(struct ledger *ledger, GError **error)
 {
 	g_autofree char *set = g_strdup_printf(
@@ -268,9 +264,9 @@ static gboolean
 look_over(struct ledger *ledger, GError **error)
 {
 	gint64 tables, application, version;
-	if (!pragma_integer(ledger, "SELECT count(*) FROM sqlite_schema", &tables, error) ||
-	    !pragma_integer(ledger, "PRAGMA application_id", &application, error) ||
-	    !pragma_integer(ledger, "PRAGMA user_version", &version, error))
+	if (!ledger_integer(ledger, "SELECT count(*) FROM sqlite_schema", 0, &tables, error) ||
+	    !ledger_integer(ledger, "PRAGMA application_id", 0, &application, error) ||
+	    !ledger_integer(ledger, "PRAGMA user_version", 0, &version, error))
 		return FALSE;
 	if (!tables && !application)
 		return make_tables(ledger, error);
@@ -297,7 +293,7 @@ static gboolean
 recall(struct ledger *ledger, GError **error)
 {
 	return ledger_learn(ledger, error) &&
-	       ledger_integer(ledger, "SELECT value FROM meta WHERE name = 'alive'", NULL, 0, 0,
+	       ledger_integer(ledger, "SELECT value FROM meta WHERE name = 'alive'", 0,
 			      &ledger->alive, error);
 }
 
@@ -326,7 +322,7 @@ ledger_open(const char *path, gint64 bytes_max, GError **error)
 	ledger->words = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	ledger->once = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	ledger->fresh = g_ptr_array_new_with_free_func(g_free);
-	ledger->prepared = g_ptr_array_new_with_free_func(prepared_free);
+	ledger->statements = statements_new();
 	int code = sqlite3_open_v2(path, &ledger->db,
 				   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
 				       SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
@@ -347,7 +343,7 @@ ledger_close(struct ledger *ledger)
 {
 	if (!ledger)
 		return;
-	g_ptr_array_unref(ledger->prepared);
+	g_hash_table_unref(ledger->statements);
 	sqlite3_close(ledger->db);
 	g_hash_table_unref(ledger->ids);
 	g_hash_table_unref(ledger->seen);

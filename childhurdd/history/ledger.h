@@ -85,6 +85,11 @@ gboolean ledger_tidy(struct ledger *ledger, gint64 now, gint64 keep, GError **er
 /* Move a damaged file to PATH.damaged, in place of an earlier one. FALSE: error has the reason. */
 gboolean ledger_put_aside(const char *path, GError **error);
 
+/* The statements of a connection, each prepared once. Unref it before the connection is closed. */
+GHashTable *statements_new(void);
+/* That of sql, a constant, which is known by its address; borrowed. NULL: SQLite's error. */
+sqlite3_stmt *statements_find(GHashTable *statements, sqlite3 *db, const char *sql);
+
 /* A connection that only reads; NULL: error. Close with sqlite3_close. */
 sqlite3 *ledger_read(const char *path, GError **error);
 /* The number of the last event; 0: none, or it cannot be read. */

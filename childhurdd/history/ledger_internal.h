@@ -9,13 +9,13 @@ struct ledger {
 	char *path;
 	sqlite3 *db;
 	gint64 bytes_max;
-	gint64 alive;	     /* when the daemon before this one wrote last; 0: there was none */
-	GHashTable *ids;     /* name -> id of a guest */
-	GHashTable *seen;    /* names: guests that have a state of this daemon */
-	GHashTable *words;   /* text -> number */
-	GHashTable *once;    /* texts that came once lately */
-	GPtrArray *fresh;    /* of them: since the transaction began */
-	GPtrArray *prepared; /* of struct prepared, defined in ledger.c */
+	gint64 alive;	   /* when the daemon before this one wrote last; 0: there was none */
+	GHashTable *ids;   /* name -> id of a guest */
+	GHashTable *seen;  /* names: guests that have a state of this daemon */
+	GHashTable *words; /* text -> number */
+	GHashTable *once;  /* texts that came once lately */
+	GPtrArray *fresh;  /* of them: since the transaction began */
+	GHashTable *statements;
 };
 
 /* Run sql, which may be several statements without a result. */
@@ -26,9 +26,12 @@ sqlite3_stmt *ledger_statement(struct ledger *ledger, const char *sql, const gin
 			       guint n, GError **error);
 /* Step it once, and reset it. FALSE: error. */
 gboolean ledger_step(struct ledger *ledger, sqlite3_stmt *statement, GError **error);
+/* Both, for a statement of n integers that has no result. */
+gboolean ledger_change(struct ledger *ledger, const char *sql, const gint64 *integers, guint n,
+		       GError **error);
 /* The first integer of the result; missing: there is no row, or it is NULL. */
-gboolean ledger_integer(struct ledger *ledger, const char *sql, const gint64 *integers, guint n,
-			gint64 missing, gint64 *value, GError **error);
+gboolean ledger_integer(struct ledger *ledger, const char *sql, gint64 missing, gint64 *value,
+			GError **error);
 /* words.c: learn the words that the file has. */
 gboolean ledger_learn(struct ledger *ledger, GError **error);
 /* Bind a text to parameter i, made valid UTF-8 of LEDGER_TEXT_MAX bytes at most; NULL: NULL. */

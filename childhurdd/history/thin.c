@@ -18,25 +18,22 @@ static gboolean
 thin(struct ledger *ledger, gint64 level, gint64 before, gint64 span, GError **error)
 {
 	const gint64 values[] = {level, before, span};
-	sqlite3_stmt *add = ledger_statement(
-	    ledger,
-	    "INSERT OR REPLACE INTO sample (guest, level, begin, end, n, probe, load, disk_free,"
-	    " store_free, memory, cpu)"
-	    " SELECT guest, ?1 + 1, begin / ?3 * ?3, max(end), sum(n),"
-	    " sum(probe * n) / sum(n * (probe IS NOT NULL)),"
-	    " sum(load * n) / sum(n * (load IS NOT NULL)),"
-	    " sum(disk_free * n) / sum(n * (disk_free IS NOT NULL)),"
-	    " sum(store_free * n) / sum(n * (store_free IS NOT NULL)),"
-	    " sum(memory * n) / sum(n * (memory IS NOT NULL)),"
-	    " sum(cpu * n) / sum(n * (cpu IS NOT NULL))"
-	    " FROM sample WHERE level = ?1 AND begin < ?2"
-	    " GROUP BY guest, begin / ?3",
-	    values, 3, error);
-	if (!add || !ledger_step(ledger, add, error))
-		return FALSE;
-	sqlite3_stmt *drop = ledger_statement(
-	    ledger, "DELETE FROM sample WHERE level = ?1 AND begin < ?2", values, 2, error);
-	return drop && ledger_step(ledger, drop, error);
+	return ledger_change(ledger,
+			     "INSERT OR REPLACE INTO sample (guest, level, begin, end, n, probe, "
+			     "load, disk_free,"
+			     " store_free, memory, cpu)"
+			     " SELECT guest, ?1 + 1, begin / ?3 * ?3, max(end), sum(n),"
+			     " sum(probe * n) / sum(n * (probe IS NOT NULL)),"
+			     " sum(load * n) / sum(n * (load IS NOT NULL)),"
+			     " sum(disk_free * n) / sum(n * (disk_free IS NOT NULL)),"
+			     " sum(store_free * n) / sum(n * (store_free IS NOT NULL)),"
+			     " sum(memory * n) / sum(n * (memory IS NOT NULL)),"
+			     " sum(cpu * n) / sum(n * (cpu IS NOT NULL))"
+			     " FROM sample WHERE level = ?1 AND begin < ?2"
+			     " GROUP BY guest, begin / ?3",
+			     values, 3, error) &&
+	       ledger_change(ledger, "DELETE FROM sample WHERE level = ?1 AND begin < ?2", values,
+			     2, error);
 }
 
 static gboolean
@@ -67,12 +64,10 @@ drop(struct ledger *ledger, gint64 before, GError **error)
 	    "DELETE FROM failure WHERE time < ?1",
 	    "DELETE FROM event WHERE time < ?1 AND number < (SELECT max(number) FROM event)",
 	};
-	for (gsize i = 0; i < G_N_ELEMENTS(all); i++) {
-		sqlite3_stmt *statement = ledger_statement(ledger, all[i], &before, 1, error);
-		if (!statement || !ledger_step(ledger, statement, error))
-			return FALSE;
-	}
-	return TRUE;
+	gboolean good = TRUE;
+	for (gsize i = 0; good && i < G_N_ELEMENTS(all); i++)
+		good = ledger_change(ledger, all[i], &before, 1, error);
+	return good;
 }
 
 static gboolean
@@ -94,9 +89,9 @@ static gboolean
 used(struct ledger *ledger, double *share, GError **error)
 {
 	gint64 pages, unused, size;
-	if (!ledger_integer(ledger, "PRAGMA page_count", NULL, 0, 0, &pages, error) ||
-	    !ledger_integer(ledger, "PRAGMA freelist_count", NULL, 0, 0, &unused, error) ||
-	    !ledger_integer(ledger, "PRAGMA page_size", NULL, 0, 0, &size, error))
+	if (!ledger_integer(ledger, "PRAGMA page_count", 0, &pages, error) ||
+	    !ledger_integer(ledger, "PRAGMA freelist_count", 0, &unused, error) ||
+	    !ledger_integer(ledger, "PRAGMA page_size", 0, &size, error))
 		return FALSE;
 	*share = (double)((pages - unused) * size) / (double)ledger->bytes_max;
 	return TRUE;
@@ -112,7 +107,7 @@ oldest(struct ledger *ledger, gint64 now, gint64 *time, GError **error)
 	    " UNION ALL SELECT min(end) FROM state UNION ALL SELECT min(end) FROM boot"
 	    " UNION ALL SELECT min(end) FROM build UNION ALL SELECT min(time) FROM failure"
 	    " UNION ALL SELECT min(end) FROM sample UNION ALL SELECT min(time) FROM restore)",
-	    NULL, 0, now, time, error);
+	    now, time, error);
 }
 
 static gboolean
@@ -142,7 +137,7 @@ static gboolean
 give_back(struct ledger *ledger, GError **error)
 {
 	gint64 unused;
-	if (!ledger_integer(ledger, "PRAGMA freelist_count", NULL, 0, 0, &unused, error))
+	if (!ledger_integer(ledger, "PRAGMA freelist_count", 0, &unused, error))
 		return FALSE;
 	for (; unused > VACUUM; unused -= VACUUM) {
 		g_autofree char *sql = g_strdup_printf("PRAGMA incremental_vacuum(%d)", VACUUM);

@@ -320,29 +320,48 @@ states_go_on_when_the_file_is_opened_again(void)
 	keeper_free(&keeper);
 }
 
-/* A file system that takes no byte more, as a limit for this process. */
-static void
-a_full_disk_is_tried_again(void)
+/* From now on a file system takes no byte more, by a limit for this process; the limit before. */
+static struct rlimit
+fill_disk(void)
 {
-	struct keeper keeper;
 	struct rlimit limit, small;
-	keeper_new(&keeper);
-	history_keep(keeper.history, 1000000);
-	note(&keeper, "one");
-	assert_written(&keeper, "one");
 	signal(SIGXFSZ, SIG_IGN);
 	g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &limit), ==, 0);
 	small = limit;
 	small.rlim_cur = 1000;
 	g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &small), ==, 0);
+	return limit;
+}
+
+static void
+make_room(const struct rlimit *limit)
+{
+	g_assert_cmpint(setrlimit(RLIMIT_FSIZE, limit), ==, 0);
+}
+
+static void
+note_beats(struct keeper *keeper, guint n)
+{
+	while (n--)
+		history_note(keeper->history,
+			     history_note_new(HISTORY_BEAT, NULL, g_get_real_time()));
+}
+
+static void
+a_full_disk_is_tried_again(void)
+{
+	struct keeper keeper;
+	keeper_new(&keeper);
+	history_keep(keeper.history, 1000000);
+	note(&keeper, "one");
+	assert_written(&keeper, "one");
+	struct rlimit limit = fill_disk();
 	note(&keeper, "two");
 	bed_run_until(keeper.loop, complains, &keeper);
-	for (guint i = 0; i < HISTORY_WAITING_MAX + 10; i++)
-		history_note(keeper.history,
-			     history_note_new(HISTORY_BEAT, NULL, g_get_real_time()));
+	note_beats(&keeper, HISTORY_WAITING_MAX + 10);
 	note(&keeper, "dropped");
 	keeper.agains = 0;
-	g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+	make_room(&limit);
 	assert_written(&keeper, "one two");
 	bed_run_until(keeper.loop, is_content, &keeper);
 	bed_run_until(keeper.loop, was_asked_again, &keeper);
@@ -363,27 +382,20 @@ static void
 what_could_not_be_written_takes_no_more_room_than_what_waits(void)
 {
 	struct keeper keeper;
-	struct rlimit limit, small;
 	keeper_new(&keeper);
 	history_keep(keeper.history, 1000000);
 	note(&keeper, "one");
 	assert_written(&keeper, "one");
-	signal(SIGXFSZ, SIG_IGN);
-	g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &limit), ==, 0);
-	small = limit;
-	small.rlim_cur = 1000;
-	g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &small), ==, 0);
+	struct rlimit limit = fill_disk();
 	g_mutex_lock(&held);
 	struct history_note *failure = history_note_new(HISTORY_FAILURE, "a", g_get_real_time());
 	failure->picture = g_strdup("screen.png");
 	history_note(keeper.history, failure);
 	bed_run_until(keeper.loop, picture_is_asked, &keeper);
-	for (guint i = 0; i < HISTORY_WAITING_MAX; i++)
-		history_note(keeper.history,
-			     history_note_new(HISTORY_BEAT, NULL, g_get_real_time()));
+	note_beats(&keeper, HISTORY_WAITING_MAX);
 	g_mutex_unlock(&held);
 	bed_run_until(keeper.loop, complains, &keeper);
-	g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+	make_room(&limit);
 	assert_logged(&keeper, "is written again; it lacks 1 note\n");
 	keeper_free(&keeper);
 }

@@ -14,13 +14,6 @@ static const struct step {
 	int hours, days;
 } steps[] = {{2 * G_TIME_SPAN_DAY, 6, 0}, {10 * G_TIME_SPAN_DAY, 0, 1}, {G_MAXINT64, 0, 15}};
 
-static GDateTime *
-date_at(GTimeZone *zone, gint64 time)
-{
-	g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(time / G_USEC_PER_SEC);
-	return utc ? g_date_time_to_timezone(utc, zone) : NULL;
-}
-
 /* The first mark, at or before date. */
 static GDateTime *
 first_mark(GTimeZone *zone, GDateTime *date, const struct step *step)
@@ -67,7 +60,7 @@ axis_times(GTimeZone *zone, gint64 from, gint64 until)
 	const struct step *step = steps;
 	while (step->upto < until - from)
 		step++;
-	g_autoptr(GDateTime) begin = date_at(zone, from);
+	g_autoptr(GDateTime) begin = words_clock(zone, from);
 	g_autoptr(GDateTime) date = begin ? first_mark(zone, begin, step) : NULL;
 	/* The limit is for axes of a length that no report has. */
 	while (date && marks->len < 100) {

@@ -144,8 +144,7 @@ page_time(struct markup *page, const struct records *records, gint64 time)
 void
 page_now(struct markup *page, const struct records *records)
 {
-	g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(records->now / G_USEC_PER_SEC);
-	g_autoptr(GDateTime) now = utc ? g_date_time_to_timezone(utc, records->zone) : NULL;
+	g_autoptr(GDateTime) now = words_clock(records->zone, records->now);
 	markup_open_class(page, "p", "note");
 	markup_text(page, "As of ");
 	page_time(page, records, records->now);

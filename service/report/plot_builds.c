@@ -24,8 +24,7 @@ struct days {
 static gboolean
 find_midnights(const struct records *records, struct days *days)
 {
-	g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(records->now / G_USEC_PER_SEC);
-	g_autoptr(GDateTime) now = utc ? g_date_time_to_timezone(utc, records->zone) : NULL;
+	g_autoptr(GDateTime) now = words_clock(records->zone, records->now);
 	g_autoptr(GDateTime) today =
 	    now ? g_date_time_new(records->zone, g_date_time_get_year(now),
 				  g_date_time_get_month(now), g_date_time_get_day_of_month(now), 0,

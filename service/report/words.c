@@ -76,9 +76,8 @@ words_count(guint64 n, const char *one, const char *many)
 	return g_strdup_printf("%" G_GUINT64_FORMAT " %s", n, n == 1 ? one : many);
 }
 
-/* The time in that zone, or NULL. */
-static GDateTime *
-at(GTimeZone *zone, gint64 time)
+GDateTime *
+words_clock(GTimeZone *zone, gint64 time)
 {
 	g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(time / G_USEC_PER_SEC);
 	return utc ? g_date_time_to_timezone(utc, zone) : NULL;
@@ -87,7 +86,7 @@ at(GTimeZone *zone, gint64 time)
 char *
 words_date(GTimeZone *zone, gint64 time)
 {
-	g_autoptr(GDateTime) date = at(zone, time);
+	g_autoptr(GDateTime) date = words_clock(zone, time);
 	if (!date)
 		return g_strdup("?");
 	return g_strdup_printf("%d %s %d, %02d:%02d", g_date_time_get_day_of_month(date),
@@ -98,7 +97,7 @@ words_date(GTimeZone *zone, gint64 time)
 char *
 words_moment(GTimeZone *zone, gint64 time)
 {
-	g_autoptr(GDateTime) date = at(zone, time);
+	g_autoptr(GDateTime) date = words_clock(zone, time);
 	if (!date)
 		return g_strdup("?");
 	return g_strdup_printf("%s %d %s, %02d:%02d", days[g_date_time_get_day_of_week(date) - 1],
@@ -110,7 +109,7 @@ words_moment(GTimeZone *zone, gint64 time)
 char *
 words_day(GTimeZone *zone, gint64 time)
 {
-	g_autoptr(GDateTime) date = at(zone, time);
+	g_autoptr(GDateTime) date = words_clock(zone, time);
 	return date ? g_strdup_printf("%d %s", g_date_time_get_day_of_month(date),
 				      months[g_date_time_get_month(date) - 1])
 		    : g_strdup("?");
@@ -119,6 +118,6 @@ words_day(GTimeZone *zone, gint64 time)
 char *
 words_machine(GTimeZone *zone, gint64 time)
 {
-	g_autoptr(GDateTime) date = at(zone, time);
+	g_autoptr(GDateTime) date = words_clock(zone, time);
 	return date ? g_date_time_format(date, "%Y-%m-%dT%H:%M:%S%z") : g_strdup("?");
 }

@@ -16,6 +16,9 @@ char *words_size(double bytes);
 char *words_share(double share);
 /* "1 build", "2 builds". */
 char *words_count(guint64 n, const char *one, const char *many);
+/* The time on a clock of that zone. time: wall clock µs. NULL: no calendar has it. The caller
+ * unrefs. */
+GDateTime *words_clock(GTimeZone *zone, gint64 time);
 /* "28 Nov 2026, 13:05". time: wall clock µs; one that no calendar has is "?". */
 char *words_date(GTimeZone *zone, gint64 time);
 /* "Sat 28 Nov, 13:05". */

@@ -3,7 +3,10 @@
 
 #include <math.h>
 
+#include "service/report/picture.h"
 #include "service/report/words.h"
+
+#define LABELS 18. /* px below a plot, for the marks of its time axis */
 
 /* --- time --- */
 
@@ -203,11 +206,12 @@ axis_label(const struct axis *axis, double value)
 	return words_number(value, decimals_for(axis->step));
 }
 
-void
-axis_draw_lines(struct markup *page, const struct axis *axis, double y, double height)
+/* A line across an open svg for each step of the scale. */
+static void
+draw_lines(struct markup *page, const struct axis *axis, double height)
 {
 	for (guint i = 0; i * axis->step < axis->top * 1.001; i++) {
-		double at = y + height - i * axis->step / axis->top * height;
+		double at = AXIS_TOP + height - i * axis->step / axis->top * height;
 		markup_open_class(page, "line", i ? "gy" : "g0");
 		markup_number(page, "x2", 100, "%");
 		markup_number(page, "y1", at, "");
@@ -216,21 +220,41 @@ axis_draw_lines(struct markup *page, const struct axis *axis, double y, double h
 	}
 }
 
-void
-axis_draw_scale(struct markup *page, const struct axis *axis, double y, double height)
+/* The texts of these steps, as an svg that stands left of the other. */
+static void
+draw_scale(struct markup *page, const struct axis *axis, double height)
 {
 	markup_open_class(page, "svg", "scale");
 	markup_attribute(page, "aria-hidden", "true");
 	markup_attribute(page, "width", "100%");
-	markup_number(page, "height", y + height + 4, "");
+	markup_number(page, "height", AXIS_TOP + height + 4, "");
 	for (guint i = 0; i * axis->step < axis->top * 1.001; i++) {
 		double value = i * axis->step;
 		g_autofree char *label = axis_label(axis, value);
 		markup_open_class(page, "text", "ar");
 		markup_attribute(page, "x", "100%");
-		markup_number(page, "y", y + height - value / axis->top * height + 4, "");
+		markup_number(page, "y", AXIS_TOP + height - value / axis->top * height + 4, "");
 		markup_text(page, i ? label : "0");
 		markup_close(page);
 	}
+	markup_close(page);
+}
+
+void
+axis_open_plot(struct markup *page, const struct axis *axis, double height, const char *title,
+	       const char *description)
+{
+	markup_open_class(page, "div", "plot");
+	draw_scale(page, axis, height);
+	picture_open(page, "lines", AXIS_TOP + height + LABELS, title, description);
+	draw_lines(page, axis, height);
+}
+
+void
+axis_close_plot(struct markup *page, const GArray *marks, double height)
+{
+	double end = AXIS_TOP + height;
+	axis_draw_times(page, marks, end, 3, end + LABELS - 4, AXIS_NARROW);
+	markup_close(page);
 	markup_close(page);
 }

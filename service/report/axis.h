@@ -37,10 +37,15 @@ void axis_draw_times(struct markup *page, const GArray *marks, double y, double 
 		     double baseline, enum axis_place place);
 /* The lines without texts. */
 void axis_draw_ticks(struct markup *page, const GArray *marks, double y, double height);
-/* Draw a line across an open svg for each step of a scale whose 0 is at y + height px and whose top
- * is at y. */
-void axis_draw_lines(struct markup *page, const struct axis *axis, double y, double height);
-/* Draw the texts of these steps, as an svg that stands left of the other. */
-void axis_draw_scale(struct markup *page, const struct axis *axis, double y, double height);
+
+#define AXIS_TOP 8. /* px above a plot, for the scale's last text */
+
+/* Begin a plot of height px with a scale at its left, whose 0 is at AXIS_TOP + height px and whose
+ * top is at AXIS_TOP: what is drawn now is in an svg that covers the plot. title, description: see
+ * picture_open. */
+void axis_open_plot(struct markup *page, const struct axis *axis, double height, const char *title,
+		    const char *description);
+/* End it, with marks below. height: as it was begun. */
+void axis_close_plot(struct markup *page, const GArray *marks, double height);
 
 #endif

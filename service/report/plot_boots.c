@@ -12,9 +12,7 @@
 #include "service/report/picture.h"
 #include "service/report/words.h"
 
-#define TOP    8.   /* px above the bars, for the scale's last text */
-#define HEIGHT 130. /* px of the bars */
-#define LABELS 18.
+#define HEIGHT 130.  /* px of the bars */
 #define LEAST  0.005 /* s; shorter phases are not worth a word */
 #define PLACES 24    /* bars that the plot has room for at least, so that few are not broad */
 
@@ -131,7 +129,7 @@ static void
 draw_stack(struct markup *page, const struct bars *bars, const struct record_boot *boot, double x,
 	   double width)
 {
-	double whole = seconds_of(boot), sum = sum_of(boot), at = TOP + HEIGHT;
+	double whole = seconds_of(boot), sum = sum_of(boot), at = AXIS_TOP + HEIGHT;
 	/* Phases that are longer together than the boot are nonsense of some kind: as shares. */
 	double scale = HEIGHT / bars->axis.top * (sum > whole ? whole / sum : 1);
 	for (guint i = 0; i <= RECORDS_PHASES_MAX; i++) {
@@ -142,7 +140,7 @@ draw_stack(struct markup *page, const struct bars *bars, const struct record_boo
 		picture_rect(page, phase_class(i), x, width, at, height);
 		markup_close(page);
 	}
-	double rest = at - (TOP + HEIGHT - whole / bars->axis.top * HEIGHT);
+	double rest = at - (AXIS_TOP + HEIGHT - whole / bars->axis.top * HEIGHT);
 	if (rest > 0.5) {
 		picture_rect(page, phase_class(RECORDS_PHASES_MAX), x, width, at - rest, rest);
 		markup_close(page);
@@ -159,7 +157,7 @@ draw_bar(struct markup *page, const struct bars *bars, guint i)
 	if (boot->ready)
 		draw_stack(page, bars, boot, (i + 0.1) * place, 0.8 * place);
 	else {
-		picture_rect(page, "pn", (i + 0.1) * place, 0.8 * place, TOP, HEIGHT);
+		picture_rect(page, "pn", (i + 0.1) * place, 0.8 * place, AXIS_TOP, HEIGHT);
 		markup_close(page);
 	}
 	markup_close(page);
@@ -175,15 +173,15 @@ add_mark(GArray *marks, const struct bars *bars, guint i)
 	g_array_append_val(marks, mark);
 }
 
-/* The days of the first bar, the last, and two between. */
-static void
-draw_days(struct markup *page, const struct bars *bars)
+/* Marks with the days of the first bar, the last, and two between. The caller unrefs. */
+static GArray *
+days_of(const struct bars *bars)
 {
-	g_autoptr(GArray) marks = g_array_new(FALSE, FALSE, sizeof(struct axis_mark));
+	GArray *marks = g_array_new(FALSE, FALSE, sizeof(struct axis_mark));
 	guint last = bars->boots->len - 1, n = last >= 12 ? 3 : last ? 1 : 0;
 	for (guint i = 0; i <= n; i++)
 		add_mark(marks, bars, n ? last * i / n : 0);
-	axis_draw_times(page, marks, TOP + HEIGHT, 3, TOP + HEIGHT + LABELS - 4, AXIS_NARROW);
+	return marks;
 }
 
 static void
@@ -228,16 +226,12 @@ draw(struct markup *page, struct bars *bars, const char *title)
 	measure(bars, &median, &largest, &never);
 	bars->axis = axis_for(largest, AXIS_SECONDS);
 	g_autofree char *text = description(bars, median, largest, never);
+	g_autoptr(GArray) days = days_of(bars);
 	draw_legend(page, bars, never > 0);
-	markup_open_class(page, "div", "plot");
-	axis_draw_scale(page, &bars->axis, TOP, HEIGHT);
-	picture_open(page, "lines", TOP + HEIGHT + LABELS, title, text);
-	axis_draw_lines(page, &bars->axis, TOP, HEIGHT);
+	axis_open_plot(page, &bars->axis, HEIGHT, title, text);
 	for (guint i = 0; i < bars->boots->len; i++)
 		draw_bar(page, bars, i);
-	draw_days(page, bars);
-	markup_close(page);
-	markup_close(page);
+	axis_close_plot(page, days, HEIGHT);
 }
 
 gboolean

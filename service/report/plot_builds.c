@@ -7,10 +7,8 @@
 #include "service/report/picture.h"
 #include "service/report/words.h"
 
-#define TOP    8.  /* px above the bars, for the scale's last text */
 #define HEIGHT 90. /* px of the bars */
-#define LABELS 18.
-#define DAYS   91 /* today, and the days of the long period */
+#define DAYS   91  /* today, and the days of the long period */
 
 struct days {
 	gint64 begin[DAYS + 1]; /* µs; the last is the end of today */
@@ -66,7 +64,7 @@ draw_day(struct markup *page, const struct records *records, const struct days *
 	g_autofree char *builds = words_count(days->builds[i], "build", "builds");
 	g_autofree char *time = words_duration(days->seconds[i]);
 	double height = days->builds[i] * scale;
-	picture_rect(page, "bd", (i + 0.1) / DAYS, 0.8 / DAYS, TOP + HEIGHT - height, height);
+	picture_rect(page, "bd", (i + 0.1) / DAYS, 0.8 / DAYS, AXIS_TOP + HEIGHT - height, height);
 	markup_open(page, "title");
 	markup_textf(page, "%s: %s, %s", day, builds, time);
 	markup_close(page);
@@ -88,16 +86,11 @@ plot_builds(struct markup *page, const struct records *records, const struct rec
 	g_autofree char *time = words_duration(days.whole);
 	g_autofree char *text = g_strdup_printf("%s, which took %s in sum; at most %u on one day.",
 						builds, time, days.most);
-	markup_open_class(page, "div", "plot");
-	axis_draw_scale(page, &axis, TOP, HEIGHT);
-	picture_open(page, "lines", TOP + HEIGHT + LABELS, "Builds on each day", text);
-	axis_draw_lines(page, &axis, TOP, HEIGHT);
+	axis_open_plot(page, &axis, HEIGHT, "Builds on each day", text);
 	for (guint i = 0; i < DAYS; i++)
 		if (days.builds[i])
 			draw_day(page, records, &days, i, HEIGHT / axis.top);
-	axis_draw_times(page, marks, TOP + HEIGHT, 3, TOP + HEIGHT + LABELS - 4, AXIS_NARROW);
-	markup_close(page);
-	markup_close(page);
+	axis_close_plot(page, marks, HEIGHT);
 	markup_element(page, "p", "note", text);
 	return TRUE;
 }

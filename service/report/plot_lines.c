@@ -9,12 +9,9 @@
 #include <math.h>
 
 #include "service/report/axis.h"
-#include "service/report/picture.h"
 #include "service/report/words.h"
 
-#define TOP    8.  /* px above the line, for the scale's last text */
-#define HEIGHT 90. /* px of the scale */
-#define LABELS 18.
+#define HEIGHT 90.		      /* px of the scale */
 #define BRIDGE (2 * G_TIME_SPAN_HOUR) /* without a sample, over which the line goes on */
 #define UNITS  1000.		      /* of the width, in paths */
 
@@ -148,7 +145,7 @@ draw_paths(struct markup *page, const struct line *line, const struct axis *axis
 		draw_run(line, axis, i, end, mean, band);
 	}
 	markup_open(page, "svg");
-	markup_number(page, "y", TOP, "");
+	markup_number(page, "y", AXIS_TOP, "");
 	markup_attribute(page, "width", "100%");
 	markup_number(page, "height", HEIGHT, "");
 	markup_attribute(page, "viewBox", box);
@@ -171,14 +168,9 @@ draw(struct markup *page, const struct line *line, const char *title)
 	g_autofree char *text = g_strdup_printf("Between %s and %s; last %s.", least, most, last);
 	markup_open_class(page, "div", "cell");
 	markup_element(page, "h3", NULL, title);
-	markup_open_class(page, "div", "plot");
-	axis_draw_scale(page, &axis, TOP, HEIGHT);
-	picture_open(page, "lines", TOP + HEIGHT + LABELS, title, text);
-	axis_draw_lines(page, &axis, TOP, HEIGHT);
+	axis_open_plot(page, &axis, HEIGHT, title, text);
 	draw_paths(page, line, &axis);
-	axis_draw_times(page, marks, TOP + HEIGHT, 3, TOP + HEIGHT + LABELS - 4, AXIS_NARROW);
-	markup_close(page);
-	markup_close(page);
+	axis_close_plot(page, marks, HEIGHT);
 	markup_element(page, "p", "note", text);
 	markup_close(page);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "service/report/pages.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "service/report/picture.h"
@@ -128,6 +129,24 @@ page_state(struct markup *page, const char *state)
 	markup_close(page);
 	markup_text(page, state ? state : "not configured any more");
 	markup_close(page);
+}
+
+char *
+page_number(double number)
+{
+	return isnan(number) ? g_strdup("–") : words_number(number, 0);
+}
+
+char *
+page_duration(double seconds)
+{
+	return isnan(seconds) ? g_strdup("–") : words_duration(seconds);
+}
+
+char *
+page_share(double share)
+{
+	return isnan(share) ? g_strdup("–") : words_share(share);
 }
 
 void

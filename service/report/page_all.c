@@ -52,7 +52,7 @@ put_tile(struct markup *page, const char *what, const char *value)
 static void
 put_number(struct markup *page, const char *what, double number)
 {
-	g_autofree char *text = isnan(number) ? g_strdup("–") : words_number(number, 0);
+	g_autofree char *text = page_number(number);
 	put_tile(page, what, text);
 }
 
@@ -143,10 +143,8 @@ static void
 put_figures(struct markup *page, const struct record_guest *guest)
 {
 	const struct record_figures *figures = &guest->figures[PERIOD_LONG];
-	g_autofree char *share =
-	    isnan(figures->availability) ? g_strdup("–") : words_share(figures->availability);
-	g_autofree char *boot =
-	    isnan(figures->median_boot) ? g_strdup("–") : words_duration(figures->median_boot);
+	g_autofree char *share = page_share(figures->availability);
+	g_autofree char *boot = page_duration(figures->median_boot);
 	markup_open_class(page, "dl", "small");
 	put_tile(page, "available", share);
 	put_tile(page, "median boot", boot);

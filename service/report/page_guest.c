@@ -12,58 +12,46 @@
 /* --- figures --- */
 
 static char *
-duration_or_none(double seconds)
-{
-	return isnan(seconds) ? g_strdup("–") : words_duration(seconds);
-}
-
-static char *
-number_or_none(double number)
-{
-	return isnan(number) ? g_strdup("–") : words_number(number, 0);
-}
-
-static char *
 availability(const struct record_figures *figures)
 {
-	return isnan(figures->availability) ? g_strdup("–") : words_share(figures->availability);
+	return page_share(figures->availability);
 }
 
 static char *
 builds(const struct record_figures *figures)
 {
-	return number_or_none(figures->builds);
+	return page_number(figures->builds);
 }
 
 static char *
 build_time(const struct record_figures *figures)
 {
-	return duration_or_none(figures->build_seconds);
+	return page_duration(figures->build_seconds);
 }
 
 static char *
 boots(const struct record_figures *figures)
 {
-	return number_or_none(figures->boots);
+	return page_number(figures->boots);
 }
 
 static char *
 median_boot(const struct record_figures *figures)
 {
-	return duration_or_none(figures->median_boot);
+	return page_duration(figures->median_boot);
 }
 
 static char *
 failures(const struct record_figures *figures)
 {
-	return number_or_none(figures->failures);
+	return page_number(figures->failures);
 }
 
 static char *
 between_failures(const struct record_figures *figures)
 {
 	/* One that never was up has failures, but no time between them. */
-	return duration_or_none(figures->mtbf > 0 ? figures->mtbf : NAN);
+	return page_duration(figures->mtbf > 0 ? figures->mtbf : NAN);
 }
 
 static const struct {

@@ -22,6 +22,11 @@ void page_begin(struct markup *page, const struct records *records, const char *
 GString *page_end(struct markup *page);
 /* The state's sign and name, in its kind's colour. state NULL: not configured any more. */
 void page_state(struct markup *page, const char *state);
+/* A figure as words_number (without decimals), words_duration and words_share have it; "–" if it is
+ * NAN, as one that is not known. The caller frees. */
+char *page_number(double number);
+char *page_duration(double seconds);
+char *page_share(double share);
 /* A time, also for machines. */
 void page_time(struct markup *page, const struct records *records, gint64 time);
 /* When the report was made, and in which zone its times are. */

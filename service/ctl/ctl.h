@@ -182,7 +182,9 @@ GBytes *ctl_png(const struct varlink_message *message);
 /* Print each line of error on stderr as "childhurdctl: ...", free error and return its exit
  * status. */
 int ctl_complain(GError *error);
-/* Print the parameters of message as one line of JSON. */
+/* Print object as one line of JSON. */
+void ctl_print_object(JsonObject *object);
+/* The same for the parameters of message, at once. */
 int ctl_print_json(const struct varlink_message *message);
 
 /* --- words.c: numbers, times and texts for people --- */

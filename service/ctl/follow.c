@@ -10,15 +10,6 @@
 
 /* --- events --- */
 
-static int
-print_event_json(JsonObject *event)
-{
-	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
-	json_node_set_object(node, event);
-	g_autofree char *text = varlink_json(node);
-	return puts(text);
-}
-
 static void
 print_event(JsonObject *event)
 {
@@ -66,7 +57,7 @@ print_events(struct ctl *ctl, JsonObject *parameters, gint64 *next, guint most)
 	for (guint i = events->len > most ? events->len - most : 0; i < events->len; i++) {
 		JsonObject *event = g_ptr_array_index(events, i);
 		if (ctl->json)
-			print_event_json(event);
+			ctl_print_object(event);
 		else
 			print_event(event);
 	}

@@ -77,10 +77,7 @@ ask(struct ctl *ctl, const struct period *period, const char *const *kinds,
 static void
 print_json(JsonObject *record, void *data)
 {
-	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
-	json_node_set_object(node, record);
-	g_autofree char *text = varlink_json(node);
-	puts(text);
+	ctl_print_object(record);
 }
 
 static void

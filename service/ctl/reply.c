@@ -219,13 +219,19 @@ ctl_complain(GError *error)
 	return status;
 }
 
+void
+ctl_print_object(JsonObject *object)
+{
+	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
+	json_node_set_object(node, object);
+	g_autofree char *text = varlink_json(node);
+	puts(text);
+}
+
 int
 ctl_print_json(const struct varlink_message *message)
 {
-	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
-	json_node_set_object(node, message->parameters);
-	g_autofree char *text = varlink_json(node);
-	puts(text);
+	ctl_print_object(message->parameters);
 	fflush(stdout);
 	return CTL_DONE;
 }

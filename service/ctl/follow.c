@@ -23,14 +23,21 @@ print_event(JsonObject *event)
 	       state && *text ? ": " : "", text);
 }
 
+/* Does argument, a name or a pattern, stand for the event's guest? */
+static gboolean
+matches(const char *argument, JsonObject *event)
+{
+	const char *guest = ctl_text(event, "guest");
+	return guest && (!strcmp(argument, guest) || !fnmatch(argument, guest, 0));
+}
+
 /* Is it about one of the guests, and late enough? */
 static gboolean
 is_wanted(const struct ctl *ctl, JsonObject *event)
 {
-	const char *guest = ctl_text(event, "guest");
 	gboolean named = !ctl->n_arguments;
-	for (guint i = 0; guest && !named && i < ctl->n_arguments; i++)
-		named = !strcmp(ctl->arguments[i], guest) || !fnmatch(ctl->arguments[i], guest, 0);
+	for (guint i = 0; !named && i < ctl->n_arguments; i++)
+		named = matches(ctl->arguments[i], event);
 	return named && ctl_number(event, "time", 0) >= ctl->since_time;
 }
 
@@ -69,11 +76,9 @@ static gboolean
 happened_to(const char *argument, JsonObject *parameters)
 {
 	g_autoptr(GPtrArray) events = ctl_objects(parameters, "events");
-	for (guint i = 0; i < events->len; i++) {
-		const char *guest = ctl_text(g_ptr_array_index(events, i), "guest");
-		if (guest && (!strcmp(argument, guest) || !fnmatch(argument, guest, 0)))
+	for (guint i = 0; i < events->len; i++)
+		if (matches(argument, g_ptr_array_index(events, i)))
 			return TRUE;
-	}
 	return FALSE;
 }
 

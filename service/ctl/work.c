@@ -9,6 +9,21 @@
 #include <signal.h>
 #include <string.h>
 
+/* What the guests of names do now. */
+static struct varlink_message *
+list(struct ctl *ctl, const GPtrArray *names, GError **error)
+{
+	return ctl_call(ctl, "org.childhurd.List",
+			ctl_names((const char *const *)names->pdata, names->len), error);
+}
+
+/* Whether name (NULL: none) is among names; at: where. */
+static gboolean
+find(GPtrArray *names, const char *name, guint *at)
+{
+	return name && g_ptr_array_find_with_equal_func(names, name, g_str_equal, at);
+}
+
 /* --- waiting --- */
 
 struct waiting {
@@ -79,10 +94,8 @@ static gboolean
 give_up_one(struct waiting *w, const struct varlink_message *reply)
 {
 	const char *name = ctl_text(reply->parameters, "name");
-	guint i = 0;
-	while (i < w->names->len && g_strcmp0(g_ptr_array_index(w->names, i), name))
-		i++;
-	if (i == w->names->len)
+	guint at;
+	if (!find(w->names, name, &at))
 		return FALSE;
 	GError *error = NULL;
 	const char *why = ctl_text(reply->parameters, "why");
@@ -94,7 +107,7 @@ give_up_one(struct waiting *w, const struct varlink_message *reply)
 		    ctl_duration((double)(g_get_monotonic_time() - w->began) / G_USEC_PER_SEC);
 		printf("%s is up and %s (%s); childhurdctl undrain %s gives it builds\n", name,
 		       STATE_DRAINED, passed, name);
-		g_ptr_array_remove_index(w->names, i);
+		g_ptr_array_remove_index(w->names, at);
 		return TRUE;
 	}
 	if (ctl_is_error(reply, "WaitFailed") && why && g_str_has_prefix(why, STATE_DRAINED ";"))
@@ -106,7 +119,7 @@ give_up_one(struct waiting *w, const struct varlink_message *reply)
 	else
 		ctl_refused(reply, &error);
 	w->status = ctl_complain(error);
-	g_ptr_array_remove_index(w->names, i);
+	g_ptr_array_remove_index(w->names, at);
 	return TRUE;
 }
 
@@ -131,8 +144,7 @@ give_up_astray(struct waiting *w, GPtrArray *guests)
 		JsonObject *guest = g_ptr_array_index(guests, i);
 		const char *name = ctl_text(guest, "name"), *why = ctl_text(guest, "why");
 		guint at;
-		if (!is_astray(w, guest) ||
-		    !g_ptr_array_find_with_equal_func(w->names, name, g_str_equal, &at))
+		if (!is_astray(w, guest) || !find(w->names, name, &at))
 			continue;
 		any = TRUE;
 		ctl_progress_hide(w->progress);
@@ -247,9 +259,7 @@ leave_out_unwanted(struct ctl *ctl, GPtrArray *names, GError **error)
 {
 	if (!names->len)
 		return TRUE;
-	ctl_auto_message reply =
-	    ctl_call(ctl, "org.childhurd.List",
-		     ctl_names((const char *const *)names->pdata, names->len), error);
+	ctl_auto_message reply = list(ctl, names, error);
 	if (!reply)
 		return FALSE;
 	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
@@ -259,7 +269,7 @@ leave_out_unwanted(struct ctl *ctl, GPtrArray *names, GError **error)
 		gboolean stopped = !g_strcmp0(state, "stopped") && !ctl_flag(guest, "undecided");
 		guint at;
 		if ((!stopped && g_strcmp0(state, "asleep")) || is_named(ctl, name) ||
-		    !g_ptr_array_find_with_equal_func(names, name, g_str_equal, &at))
+		    !find(names, name, &at))
 			continue;
 		printf("%s is %s, and is not waited for\n", name, state);
 		g_ptr_array_remove_index(names, at);
@@ -293,9 +303,7 @@ ctl_wait(struct ctl *ctl, GError **error)
 static int
 say_now(struct ctl *ctl, GPtrArray *names, GError **error)
 {
-	ctl_auto_message reply =
-	    ctl_call(ctl, "org.childhurd.List",
-		     ctl_names((const char *const *)names->pdata, names->len), error);
+	ctl_auto_message reply = list(ctl, names, error);
 	if (!reply)
 		return CTL_FAILED;
 	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
@@ -352,9 +360,7 @@ ask_each(struct ctl *ctl, const char *method, GPtrArray *names, int *status, GEr
 static gboolean
 drop_stopped(struct ctl *ctl, GPtrArray *names, const char *done, GError **error)
 {
-	ctl_auto_message reply =
-	    ctl_call(ctl, "org.childhurd.List",
-		     ctl_names((const char *const *)names->pdata, names->len), error);
+	ctl_auto_message reply = list(ctl, names, error);
 	if (!reply)
 		return FALSE;
 	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");
@@ -364,7 +370,7 @@ drop_stopped(struct ctl *ctl, GPtrArray *names, const char *done, GError **error
 		const char *state = ctl_text(g_ptr_array_index(guests, i), "state");
 		if ((g_strcmp0(state, "stopped") && g_strcmp0(state, "asleep") &&
 		     g_strcmp0(state, "failed")) ||
-		    !g_ptr_array_find_with_equal_func(names, name, g_str_equal, &at))
+		    !find(names, name, &at))
 			continue;
 		printf("%s is %s and stays %s\n", name, done, state);
 		g_ptr_array_remove_index(names, at);
@@ -379,9 +385,7 @@ may_reset(struct ctl *ctl, GPtrArray *names, GError **error)
 {
 	if (ctl->yes || !names->len || !ctl_hears_answers())
 		return TRUE;
-	ctl_auto_message reply =
-	    ctl_call(ctl, "org.childhurd.List",
-		     ctl_names((const char *const *)names->pdata, names->len), error);
+	ctl_auto_message reply = list(ctl, names, error);
 	if (!reply)
 		return FALSE;
 	g_autoptr(GPtrArray) guests = ctl_objects(reply->parameters, "guests");

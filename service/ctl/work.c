@@ -36,11 +36,18 @@ struct waiting {
 	int status;
 };
 
+/* s since the command was given. */
+static double
+seconds_passed(const struct waiting *w)
+{
+	return (double)(g_get_monotonic_time() - w->began) / G_USEC_PER_SEC;
+}
+
 static JsonObject *
 wait_parameters(const struct waiting *w)
 {
 	JsonObject *parameters = ctl_names((const char *const *)w->names->pdata, w->names->len);
-	double passed = (double)(g_get_monotonic_time() - w->began) / G_USEC_PER_SEC;
+	double passed = seconds_passed(w);
 	json_object_set_string_member(parameters, "state", w->state);
 	/* 0 would mean no limit. */
 	if (w->ctl->timeout > 0)
@@ -53,8 +60,7 @@ wait_parameters(const struct waiting *w)
 static void
 say_end(const struct waiting *w, const char *name, const char *verb)
 {
-	g_autofree char *passed =
-	    ctl_duration((double)(g_get_monotonic_time() - w->began) / G_USEC_PER_SEC);
+	g_autofree char *passed = ctl_duration(seconds_passed(w));
 	g_autofree char *state = ctl_coloured(w->state, w->state);
 	printf("%s %s %s (%s)\n", name, verb, state, passed);
 }
@@ -103,8 +109,7 @@ give_up_one(struct waiting *w, const struct varlink_message *reply)
 	ctl_progress_hide(w->progress);
 	ctl_progress_drop(w->progress, name);
 	if (is_up_and_drained(w, reply)) {
-		g_autofree char *passed =
-		    ctl_duration((double)(g_get_monotonic_time() - w->began) / G_USEC_PER_SEC);
+		g_autofree char *passed = ctl_duration(seconds_passed(w));
 		printf("%s is up and %s (%s); childhurdctl undrain %s gives it builds\n", name,
 		       STATE_DRAINED, passed, name);
 		g_ptr_array_remove_index(w->names, at);

@@ -379,6 +379,19 @@ void ctl_progress_free(struct ctl_progress *progress); /* hides it */
 /* The values of --output and of --sort; NULL ends them. */
 extern const char *const ctl_formats[], *const ctl_sort_keys[];
 
+/* --- history.c --- */
+
+/* What is asked of the daemon's history. */
+struct ctl_question {
+	const char *const *names; /* of guests, n of them; 0: all */
+	guint n;
+	gint64 since, until;	  /* µs since the epoch */
+	const char *const *kinds; /* of records, ended by NULL; NULL: all */
+};
+/* Ask, and call each with each record, borrowed. */
+gboolean ctl_ask_history(struct ctl *ctl, const struct ctl_question *question,
+			 void (*each)(JsonObject *record, void *data), void *data, GError **error);
+
 /* --- help.c --- */
 
 struct ctl_table_of_verbs {

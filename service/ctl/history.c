@@ -40,27 +40,26 @@ parse_period(const struct ctl *ctl, struct period *period, GError **error)
 /* --- asking --- */
 
 static JsonObject *
-question(const struct ctl *ctl, const struct period *period, const char *const *kinds)
+parameters(const struct ctl_question *question)
 {
-	JsonObject *o = ctl_names((const char *const *)ctl->arguments, ctl->n_arguments);
-	json_object_set_int_member(o, "since", (gint64)(period->since * G_USEC_PER_SEC));
-	json_object_set_int_member(o, "until", (gint64)(period->until * G_USEC_PER_SEC));
-	if (kinds) {
+	JsonObject *o = ctl_names(question->names, question->n);
+	json_object_set_int_member(o, "since", question->since);
+	json_object_set_int_member(o, "until", question->until);
+	if (question->kinds) {
 		JsonArray *array = json_array_new();
-		for (; *kinds; kinds++)
-			json_array_add_string_element(array, *kinds);
+		for (const char *const *kind = question->kinds; *kind; kind++)
+			json_array_add_string_element(array, *kind);
 		json_object_set_array_member(o, "kinds", array);
 	}
 	return o;
 }
 
-/* Ask for records of these kinds (NULL: all), and call each with each record. */
-static gboolean
-ask(struct ctl *ctl, const struct period *period, const char *const *kinds,
-    void (*each)(JsonObject *record, void *data), void *data, GError **error)
+gboolean
+ctl_ask_history(struct ctl *ctl, const struct ctl_question *question,
+		void (*each)(JsonObject *record, void *data), void *data, GError **error)
 {
 	gboolean continues = TRUE;
-	if (!ctl_send(ctl, "org.childhurd.History", question(ctl, period, kinds), TRUE, error))
+	if (!ctl_send(ctl, "org.childhurd.History", parameters(question), TRUE, error))
 		return FALSE;
 	while (continues) {
 		ctl_auto_message reply = ctl_receive(ctl, CTL_REPLY_LIMIT, error);
@@ -72,6 +71,19 @@ ask(struct ctl *ctl, const struct period *period, const char *const *kinds,
 		continues = reply->continues;
 	}
 	return TRUE;
+}
+
+/* Ask for the guests of the arguments. kinds: of records; NULL: all. */
+static gboolean
+ask(struct ctl *ctl, const struct period *period, const char *const *kinds,
+    void (*each)(JsonObject *record, void *data), void *data, GError **error)
+{
+	const struct ctl_question question = {.names = (const char *const *)ctl->arguments,
+					      .n = ctl->n_arguments,
+					      .since = (gint64)(period->since * G_USEC_PER_SEC),
+					      .until = (gint64)(period->until * G_USEC_PER_SEC),
+					      .kinds = kinds};
+	return ctl_ask_history(ctl, &question, each, data, error);
 }
 
 static void

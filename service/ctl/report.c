@@ -11,18 +11,16 @@ static const char *const kinds[] = {"state",  "boot",	 "failure", "build",
 				    "sample", "restore", "figures", NULL};
 static const char *const only_figures[] = {"figures", NULL};
 
-static JsonObject *
-parameters(const struct records *records, enum period period)
+struct asked {
+	struct records *records;
+	enum period period;
+};
+
+static void
+on_record(JsonObject *record, void *data)
 {
-	const char *const *wanted = period == PERIOD_LONG ? kinds : only_figures;
-	JsonObject *object = json_object_new();
-	JsonArray *array = json_array_new();
-	for (; *wanted; wanted++)
-		json_array_add_string_element(array, *wanted);
-	json_object_set_array_member(object, "kinds", array);
-	json_object_set_int_member(object, "since", records->now - period_length(period));
-	json_object_set_int_member(object, "until", records->now);
-	return object;
+	const struct asked *asked = data;
+	records_add(asked->records, record, asked->period);
 }
 
 /* What the daemon keeps of that period; of the shorter ones only the figures, as the longest has
@@ -30,20 +28,12 @@ parameters(const struct records *records, enum period period)
 static gboolean
 add_period(struct ctl *ctl, struct records *records, enum period period, GError **error)
 {
-	gboolean more =
-	    ctl_send(ctl, "org.childhurd.History", parameters(records, period), TRUE, error);
-	if (!more)
-		return FALSE;
-	while (more) {
-		ctl_auto_message reply = ctl_receive(ctl, CTL_REPLY_LIMIT, error);
-		if (!reply || ctl_refused(reply, error))
-			return FALSE;
-		g_autoptr(GPtrArray) batch = ctl_objects(reply->parameters, "records");
-		for (guint i = 0; i < batch->len; i++)
-			records_add(records, g_ptr_array_index(batch, i), period);
-		more = reply->continues;
-	}
-	return TRUE;
+	struct asked asked = {records, period};
+	const struct ctl_question question = {.since = records->now - period_length(period),
+					      .until = records->now,
+					      .kinds =
+						  period == PERIOD_LONG ? kinds : only_figures};
+	return ctl_ask_history(ctl, &question, on_record, &asked, error);
 }
 
 static gboolean

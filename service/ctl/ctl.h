@@ -315,9 +315,8 @@ GPtrArray *ctl_table(const enum ctl_column *wanted, guint n, const struct ctl_ro
  * are sorted by, which is not left out before the others. */
 GPtrArray *ctl_table_within(const enum ctl_column *wanted, guint n, const struct ctl_row *rows,
 			    guint n_rows, enum ctl_column kept, int terminal);
-/* The builds of a guest: "1", or "1/2" where there is more than one slot; "-" where none can run.
- * The caller frees. */
-char *ctl_builds(JsonObject *guest);
+/* What that column has for a row. The caller frees. */
+char *ctl_cell(enum ctl_column column, const struct ctl_row *row);
 
 /* --- meant.c: what is meant by a word that does not exist --- */
 

@@ -54,20 +54,16 @@ published_cell(const struct ctl_row *row)
 	return g_strdup(ctl_flag(row->guest, "published") ? "yes" : "-");
 }
 
-char *
-ctl_builds(JsonObject *guest)
+/* "1", or "1/2" where there is more than one slot; "-" where none can run. */
+static char *
+build_cell(const struct ctl_row *row)
 {
+	JsonObject *guest = row->guest;
 	double builds = ctl_number(guest, "builds", -1), slots = ctl_number(guest, "slots", 1);
 	if (builds == 0 && (slots == 0 || ctl_number(guest, "memory", 0) <= 0))
 		return g_strdup("-");
 	g_autofree char *number = number_cell(builds);
 	return slots > 1 ? g_strdup_printf("%s/%.0f", number, slots) : g_strdup(number);
-}
-
-static char *
-build_cell(const struct ctl_row *row)
-{
-	return ctl_builds(row->guest);
 }
 
 static char *
@@ -140,6 +136,12 @@ static const struct {
     [CTL_COLUMN_SKEW] = {"SKEW", skew_cell, TRUE},
     [CTL_COLUMN_WHY] = {"WHY", why_cell, FALSE},
 };
+
+char *
+ctl_cell(enum ctl_column column, const struct ctl_row *row)
+{
+	return columns[column].cell(row);
+}
 
 /*
  * What happens on a terminal that is too narrow, the first first, as long as the last column is cut
@@ -235,7 +237,7 @@ cells_of(const struct layout *layout, const struct ctl_row *row)
 	char **cells = g_new0(char *, layout->n + 1);
 	for (guint i = 0; i < layout->n; i++) {
 		enum ctl_column column = layout->wanted[i];
-		cells[i] = row ? columns[column].cell(row) : g_strdup(columns[column].title);
+		cells[i] = row ? ctl_cell(column, row) : g_strdup(columns[column].title);
 		g_strdelimit(cells[i], "\t", ' ');
 		layout->widths[i] = MAX(layout->widths[i], ctl_cells(cells[i]));
 	}

@@ -5,7 +5,6 @@
  * names are cut, until the reason has some room.
  */
 #include <math.h>
-#include <string.h>
 
 #include "service/ctl/top.h"
 
@@ -50,51 +49,6 @@ struct table {
 /* --- cells; the caller frees --- */
 
 static char *
-name_cell(const struct table *table, const struct top_row *row)
-{
-	return ctl_clean(ctl_text(row->guest, "name"), TRUE);
-}
-
-static char *
-state_cell(const struct table *table, const struct top_row *row)
-{
-	const char *state = ctl_state_word(row->guest);
-	return ctl_clean(state ? state : "?", TRUE);
-}
-
-static char *
-for_cell(const struct table *table, const struct top_row *row)
-{
-	double now = ctl_now();
-	return ctl_duration(now - ctl_number(row->guest, "since", now));
-}
-
-static char *
-published_cell(const struct table *table, const struct top_row *row)
-{
-	return g_strdup(ctl_flag(row->guest, "published") ? "yes" : "-");
-}
-
-static char *
-number_cell(JsonObject *object, const char *member)
-{
-	double number = ctl_number(object, member, -1);
-	return number < 0 ? g_strdup("?") : g_strdup_printf("%.0f", number);
-}
-
-static char *
-builds_cell(const struct table *table, const struct top_row *row)
-{
-	return ctl_builds(row->guest);
-}
-
-static char *
-restarts_cell(const struct table *table, const struct top_row *row)
-{
-	return number_cell(row->guest, "restarts");
-}
-
-static char *
 cpu_cell(const struct table *table, const struct top_row *row)
 {
 	double share = row->past->share;
@@ -102,25 +56,10 @@ cpu_cell(const struct table *table, const struct top_row *row)
 }
 
 static char *
-memory_cell(const struct table *table, const struct top_row *row)
-{
-	return ctl_size(ctl_number(row->guest, "memory", 0));
-}
-
-static char *
 load_cell(const struct table *table, const struct top_row *row)
 {
 	double load = ctl_number(row->details, "load", NAN);
 	return isnan(load) ? g_strdup("-") : g_strdup_printf("%.2f", load);
-}
-
-static char *
-why_cell(const struct table *table, const struct top_row *row)
-{
-	g_autofree char *why = ctl_clean(ctl_text(row->guest, "why"), TRUE);
-	g_autofree char *what = ctl_clean(ctl_text(row->guest, "phase"), TRUE);
-	return *what && *why && strcmp(why, what) != 0 ? g_strdup_printf("%s; %s", why, what)
-						       : g_strdup(*what ? what : why);
 }
 
 /* The last values, a character each, of which the highest stands for most. */
@@ -151,26 +90,36 @@ builds_past_cell(const struct table *table, const struct top_row *row)
 	return spark(row->past->builds, table->spark, table->most_builds);
 }
 
-/* order: the one that the column's title is marked for; -1: none. */
+/* cell: NULL: what the column `list` of the verb list has. order: the one that the column's title
+ * is marked for; -1: none. */
 static const struct {
 	const char *title;
 	char *(*cell)(const struct table *table, const struct top_row *row);
+	enum ctl_column list;
 	gboolean right;
 	int order;
 } columns[] = {
-    [NAME] = {"NAME", name_cell, FALSE, TOP_BY_NAME},
-    [STATE] = {"STATE", state_cell, FALSE, TOP_BY_STATE},
-    [FOR] = {"FOR", for_cell, TRUE, TOP_BY_TIME},
-    [PUBLISHED] = {"PUBLISHED", published_cell, FALSE, -1},
-    [BUILDS] = {"BUILDS", builds_cell, TRUE, TOP_BY_BUILDS},
-    [BUILDS_PAST] = {"", builds_past_cell, FALSE, -1},
-    [CPU] = {"CPU", cpu_cell, TRUE, TOP_BY_CPU},
-    [CPU_PAST] = {"", cpu_past_cell, FALSE, -1},
-    [MEMORY] = {"MEMORY", memory_cell, TRUE, TOP_BY_MEMORY},
-    [LOAD] = {"LOAD", load_cell, TRUE, TOP_BY_LOAD},
-    [RESTARTS] = {"RESTARTS", restarts_cell, TRUE, TOP_BY_RESTARTS},
-    [WHY] = {"WHY", why_cell, FALSE, -1},
+    [NAME] = {"NAME", NULL, CTL_COLUMN_NAME, FALSE, TOP_BY_NAME},
+    [STATE] = {"STATE", NULL, CTL_COLUMN_STATE, FALSE, TOP_BY_STATE},
+    [FOR] = {"FOR", NULL, CTL_COLUMN_SINCE, TRUE, TOP_BY_TIME},
+    [PUBLISHED] = {"PUBLISHED", NULL, CTL_COLUMN_PUBLISHED, FALSE, -1},
+    [BUILDS] = {"BUILDS", NULL, CTL_COLUMN_BUILD, TRUE, TOP_BY_BUILDS},
+    [BUILDS_PAST] = {"", builds_past_cell, 0, FALSE, -1},
+    [CPU] = {"CPU", cpu_cell, 0, TRUE, TOP_BY_CPU},
+    [CPU_PAST] = {"", cpu_past_cell, 0, FALSE, -1},
+    [MEMORY] = {"MEMORY", NULL, CTL_COLUMN_MEMORY, TRUE, TOP_BY_MEMORY},
+    [LOAD] = {"LOAD", load_cell, 0, TRUE, TOP_BY_LOAD},
+    [RESTARTS] = {"RESTARTS", NULL, CTL_COLUMN_RESTARTS, TRUE, TOP_BY_RESTARTS},
+    [WHY] = {"WHY", NULL, CTL_COLUMN_WHY, FALSE, -1},
 };
+
+static char *
+cell_of(const struct table *table, enum column column, const struct top_row *row)
+{
+	const struct ctl_row in_list = {row->guest};
+	return columns[column].cell ? columns[column].cell(table, row)
+				    : ctl_cell(columns[column].list, &in_list);
+}
 
 /* The title of a column, with an arrow where the rows are sorted by it. The caller frees. */
 static char *
@@ -290,7 +239,7 @@ top_table(const struct top_row *rows, guint n, const struct top_sort *sort, int 
 	for (guint r = 0; r <= n; r++) {
 		char **cells = g_new0(char *, N_COLUMNS + 1);
 		for (guint c = 0; c < N_COLUMNS; c++) {
-			cells[c] = r ? columns[c].cell(&table, &rows[r - 1]) : title(&table, c);
+			cells[c] = r ? cell_of(&table, c, &rows[r - 1]) : title(&table, c);
 			table.widths[c] = MAX(table.widths[c], ctl_cells(cells[c]));
 			table.shown[c] = width || (c != CPU_PAST && c != BUILDS_PAST);
 		}

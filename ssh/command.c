@@ -179,8 +179,10 @@ command_open(struct ssh_command *command)
 	if (result == SSH_OK)
 		return TRUE;
 	/* session_drive reports the end of a connection, for all commands at once. */
-	if (ssh_is_connected(libssh))
-		command_fail(command, SESSION_ERROR_PROTOCOL, ssh_get_error(libssh));
+	if (ssh_is_connected(libssh)) {
+		g_autofree char *said = session_libssh_said(command->session);
+		command_fail(command, SESSION_ERROR_PROTOCOL, said);
+	}
 	return FALSE;
 }
 

@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "config/base/text.h"
 #include "ssh/session_base.h"
 #include "ssh/wire.h"
 
@@ -140,10 +141,9 @@ banner_found(struct ssh_session *session, const char *line, gsize length, GError
 {
 	const int one = 1;
 
-	session->banner = g_strndup(line, length);
-	g_strchomp(session->banner);
-	if (!g_str_has_prefix(session->banner, "SSH-2.0-") &&
-	    !g_str_has_prefix(session->banner, "SSH-1.99-"))
+	g_autofree char *text = g_strchomp(g_strndup(line, length));
+	session->banner = text_line(text, ' ');
+	if (!g_str_has_prefix(text, "SSH-2.0-") && !g_str_has_prefix(text, "SSH-1.99-"))
 		return not_ssh(session, line, length, error);
 	setsockopt(session->fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);
 	return HANDSHAKE_DONE;

@@ -64,7 +64,7 @@ gboolean ssh_session_ended(const struct ssh_session *session);
 int ssh_session_port(const struct ssh_session *session);
 /* The time in µs that bytes take to the other end and back; 0: unknown. */
 guint ssh_session_round_trip(const struct ssh_session *session);
-/* The guest's banner without its line end, or NULL; owned by the session. */
+/* The guest's banner without its line end, through text_line, or NULL; owned by the session. */
 const char *ssh_session_banner(const struct ssh_session *session);
 
 #endif

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "config/base/text.h"
+
 GError *
 session_error(const struct ssh_session *session, enum ssh_error code, const char *format, ...)
 {
@@ -17,10 +19,16 @@ session_error(const struct ssh_session *session, enum ssh_error code, const char
 	return error;
 }
 
+char *
+session_libssh_said(const struct ssh_session *session)
+{
+	return text_line(ssh_get_error(session->libssh), ' ');
+}
+
 GError *
 session_libssh_error(const struct ssh_session *session)
 {
-	const char *said = ssh_get_error(session->libssh);
+	g_autofree char *said = session_libssh_said(session);
 	gboolean closed =
 	    !*said || strstr(said, "Socket error") || strstr(said, "Remote host closed");
 

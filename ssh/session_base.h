@@ -73,6 +73,9 @@ void session_leave(struct ssh_session *session);
 /* An error of the step that the session is in; the caller frees. */
 GError *session_error(const struct ssh_session *session, enum ssh_error code, const char *format,
 		      ...) G_GNUC_PRINTF(3, 4);
+/* libssh's own words on its last error, in which the other end's may be: one line, without
+ * characters that act on a terminal. The caller frees. */
+char *session_libssh_said(const struct ssh_session *session);
 /* The error of a libssh that has given up: its own words, or "PEER closed the connection". */
 GError *session_libssh_error(const struct ssh_session *session);
 /* Watch the socket for the events that libssh waits for. */

@@ -106,6 +106,29 @@ session_answered(struct ssh_session *session)
 	session->ready(session, session->step, NULL, session->data);
 }
 
+/* libssh would store each such request for somebody to answer it, and so grow without a limit. */
+static int
+note_asked(ssh_session libssh, ssh_message message, void *data)
+{
+	struct ssh_session *session = data;
+
+	session->asked = TRUE;
+	return 0;
+}
+
+/* Has the other end asked for what only a client asks for, such as a channel? Then the session
+ * ends. sshd does this for forwards alone, and this session wants none. */
+static gboolean
+session_is_asked(struct ssh_session *session)
+{
+	if (session->asked)
+		session_end(session, session_error(session, SESSION_ERROR_PROTOCOL,
+						   "%s asks for channels or services itself, as no "
+						   "SSH server should",
+						   session->peer));
+	return session->asked;
+}
+
 /*
  * The socket of a logged-in session is ready. Each call into libssh may read, and so handle packets
  * of a command that had its turn before: repeat until nothing more was read. A guest that never
@@ -120,6 +143,8 @@ session_drive(struct ssh_session *session)
 	do {
 		before = session->counter.in_bytes;
 		ssh_event_dopoll(session->event, 0);
+		if (session_is_asked(session))
+			return;
 		session_drive_commands(session);
 		if (session->state != SESSION_READY || session->freed)
 			return;
@@ -180,10 +205,12 @@ session_handshake(struct ssh_session *session)
 			}
 			session_next(session, SESSION_BANNER, SSH_STEP_HOST_KEY,
 				     session->limits.host_key);
-			if (handshake_hand_over(session, &error))
-				session->state = SESSION_HANDSHAKE;
-			else
+			if (!handshake_hand_over(session, &error)) {
 				result = HANDSHAKE_FAILED;
+				break;
+			}
+			ssh_set_message_callback(session->libssh, note_asked, session);
+			session->state = SESSION_HANDSHAKE;
 			break;
 		case SESSION_HANDSHAKE:
 			result = handshake_keys(session, &error);
@@ -203,6 +230,8 @@ session_handshake(struct ssh_session *session)
 	}
 	if (result == HANDSHAKE_FAILED)
 		session_end(session, error);
+	else
+		session_is_asked(session);
 }
 
 static void

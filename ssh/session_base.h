@@ -60,6 +60,7 @@ struct ssh_session {
 	guint unanswered;		   /* questions for a sign of life */
 	GQueue commands;		   /* struct ssh_command, in the order they were run */
 	gboolean late;			   /* the step's limit has passed */
+	gboolean asked;			   /* the other end has asked for something itself */
 	int busy; /* depth of our calls on the stack, during which a free is postponed */
 	gboolean freed;
 };

@@ -6,11 +6,11 @@
 #include <glib.h>
 
 /*
- * What Guile reads in that text, which is put into a file and opened as primitive-load opens it; as
- * reader.scm, which says more, prints values: "LENGTH:BYTES" a string, "'" before one a symbol,
- * "iN;" and "rN;" numbers, parentheses lists; "error: ..." if it cannot be read. form: "machines",
- * for the one expression of a machines.scm, or "datum". Caller frees; the result ends with a NUL
- * that is not part of it. A Guile that cannot be run ends the program.
+ * What Guile reads in that text, as reader.scm prints values: "LENGTH:BYTES" is a string, "'"
+ * before one makes it a symbol, "iN;" and "rN;" are numbers, parentheses lists; "error: ..." if it
+ * cannot be read. form: "machines", for the one expression of a machines.scm, as primitive-load
+ * finds it, or "datum", for any that comes from a peer; one program uses one of them. Caller frees.
+ * A Guile that cannot be run ends the program.
  */
 GString *guile_read(const char *form, const char *text, gsize n);
 

@@ -1,7 +1,7 @@
 ;; SPDX-License-Identifier: GPL-3.0-or-later
-;; Guile's reader, asked by a fuzzer (guile.h). Each line of stdin names a file. It is opened as primitive-load does it, read, and
-;; what it says comes back on stdout as LENGTH, a newline and so many bytes. Nothing is evaluated: `machines' knows the one form
-;; that machines.scm has, and `datum' takes any one.
+;; Guile's reader, asked by a fuzzer (guile.h). Each line of stdin names a file, and what is in it comes back on stdout as LENGTH, a
+;; newline and so many bytes. Nothing is evaluated: `machines' knows the one form that machines.scm has, in a file that is opened
+;; as by primitive-load; `datum' takes any one, as a peer reads it from a socket.
 (use-modules (ice-9 binary-ports) (ice-9 match) (ice-9 rdelim) (rnrs bytevectors))
 
 (define (text-bytes text)
@@ -25,8 +25,8 @@
     ((? number? number) number)))
 
 ;; The one expression in a file; nothing may follow it.
-(define (read-file file)
-  (let* ((port (open-file file "r" #:guess-encoding #t #:encoding "UTF-8"))
+(define (read-file file source?)
+  (let* ((port (open-file file "r" #:guess-encoding source? #:encoding "UTF-8"))
          (first (read port))
          (second (read port)))
     (close-port port)
@@ -46,14 +46,15 @@
     (put-bytevector (current-output-port) all)
     (force-output)))
 
-(let ((say (match (command-line)
-             ((_ "machines") (compose value-bytes evaluate))
-             ((_ "datum") value-bytes))))
+(let* ((source? (match (command-line)
+                 ((_ "machines") #t)
+                 ((_ "datum") #f)))
+       (say (if source? (compose value-bytes evaluate) value-bytes)))
   (let loop ()
     (let ((file (read-line)))
       (unless (eof-object? file)
         (answer (catch #t
-                  (lambda () (say (read-file file)))
+                  (lambda () (say (read-file file source?)))
                   (lambda (key . arguments)
                     (list (string->utf8 (format #f "error: ~s ~s" key arguments))))))
         (loop)))))

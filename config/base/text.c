@@ -3,6 +3,13 @@
 
 #include <string.h>
 
+gboolean
+text_acts(gunichar c)
+{
+	return g_unichar_iscntrl(c) || c == 0x2028 || c == 0x2029 || (c >= 0x202a && c <= 0x202e) ||
+	       (c >= 0x2066 && c <= 0x2069) || c == 0x200e || c == 0x200f || c == 0x61c;
+}
+
 char *
 text_line(const char *text, char instead)
 {
@@ -10,7 +17,7 @@ text_line(const char *text, char instead)
 	GString *line = g_string_new(NULL);
 	for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
 		gunichar c = g_utf8_get_char(p);
-		g_string_append_unichar(line, g_unichar_iscntrl(c) ? (guchar)instead : c);
+		g_string_append_unichar(line, text_acts(c) ? (guchar)instead : c);
 	}
 	return g_string_free(line, FALSE);
 }
@@ -27,9 +34,9 @@ text_output(const char *text, gboolean line, gboolean terminal)
 	GString *out = g_string_new(NULL);
 	for (const char *p = valid ? valid : ""; *p; p = g_utf8_next_char(p)) {
 		gunichar c = g_utf8_get_char(p);
-		if (line && (c == '\n' || c == '\r'))
+		if (line && (c == '\n' || c == '\r' || c == 0x2028 || c == 0x2029))
 			g_string_append_c(out, ' ');
-		else if (!terminal || c == '\n' || c == '\t' || !g_unichar_iscntrl(c))
+		else if (!terminal || c == '\n' || c == '\t' || !text_acts(c))
 			g_string_append_unichar(out, c);
 	}
 	return g_string_free(out, FALSE);
@@ -77,7 +84,7 @@ text_shown(const char *bytes, gsize length)
 		}
 		if (*at == '\t')
 			g_string_append_c(shown, ' ');
-		else if (*at && g_unichar_isprint(c))
+		else if (*at && g_unichar_isprint(c) && !text_acts(c))
 			g_string_append_unichar(shown, c);
 		at += *at ? g_utf8_next_char(at) - at : 1;
 	}

@@ -9,20 +9,24 @@
 
 #include <glib.h>
 
-/* text as one line: each control character, also a line end or ESC, becomes instead (ASCII), and
+/* Would c act on a terminal, instead of being shown there? Control characters, line and paragraph
+ * separators, and the characters that change the direction of the text around them. */
+gboolean text_acts(gunichar c);
+
+/* text as one line: each character that acts, also a line end or ESC, becomes instead (ASCII), and
  * each byte that is not UTF-8 becomes U+FFFD. */
 char *text_line(const char *text, char instead);
 
 /*
  * text for a program's output: each byte that is not UTF-8 becomes U+FFFD. line: each line end
- * becomes a space. terminal: control characters are left out, except line ends and tabs. NULL is
+ * becomes a space. terminal: characters that act are left out, except line ends and tabs. NULL is
  * "".
  */
 char *text_output(const char *text, gboolean line, gboolean terminal);
 
 /*
  * What a terminal would show of one line of length bytes, which may have NULs. Escape sequences and
- * all that is not printable are left out, such as characters that change the direction of text. A
+ * all that acts or is not printable are left out. A
  * tab becomes a space, a byte that is not UTF-8 becomes ?. bytes[length] must be a NUL.
  */
 char *text_shown(const char *bytes, gsize length);

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "config/base/text.h"
+
 void
 markup_init(struct markup *page)
 {
@@ -26,9 +28,7 @@ is_plain(gunichar c)
 {
 	if (c == '\n' || c == '\t')
 		return TRUE;
-	return !g_unichar_iscntrl(c) && (c & 0xfffe) != 0xfffe && !(c >= 0xfdd0 && c <= 0xfdef) &&
-	       !(c >= 0x202a && c <= 0x202e) && !(c >= 0x2066 && c <= 0x2069) && c != 0x200e &&
-	       c != 0x200f && c != 0x61c;
+	return !text_acts(c) && (c & 0xfffe) != 0xfffe && !(c >= 0xfdd0 && c <= 0xfdef);
 }
 
 static void

@@ -6,6 +6,7 @@
 
 #define REPLACED "\xef\xbf\xbd" /* U+FFFD */
 #define BIDI	 "\xe2\x80\xae" /* U+202E, right-to-left override */
+#define LINE_END "\xe2\x80\xa8" /* U+2028, line separator */
 #define C1_CSI	 "\xc2\x9b"	/* U+009B, which some terminals take for ESC [ */
 #define LONG	 (1 << 20)
 
@@ -32,6 +33,10 @@ test_line(void)
 	assert_line("\xff"
 		    "a\xc3",
 		    ' ', REPLACED "a" REPLACED);
+	/* Others that act on a terminal: they turn what is around them, or end the line. */
+	assert_line("a" BIDI "b\xe2\x81\xa6"
+		    "c" LINE_END "d\xd8\x9c",
+		    ' ', "a b c d ");
 	/* An overlong slash, half of a surrogate, and what is beyond Unicode. */
 	assert_line("\xc0\xaf", ' ', REPLACED REPLACED);
 	assert_line("\xed\xa0\x80", ' ', REPLACED REPLACED REPLACED);
@@ -54,6 +59,8 @@ test_terminal(void)
 	assert_output(NULL, TRUE, TRUE, "");
 	assert_output("plain ~", FALSE, TRUE, "plain ~");
 	assert_output("\xff\033", TRUE, TRUE, REPLACED);
+	assert_output("a" BIDI "b" LINE_END "c", FALSE, TRUE, "abc");
+	assert_output("a" BIDI "b" LINE_END "c", TRUE, TRUE, "ab c");
 }
 
 static void
@@ -64,6 +71,7 @@ test_no_terminal(void)
 	assert_output(text, TRUE, FALSE, "a\033[2J\tb  c" C1_CSI "d\x7f");
 	assert_output(NULL, FALSE, FALSE, "");
 	assert_output("\xff", FALSE, FALSE, REPLACED);
+	assert_output("a" BIDI "b" LINE_END "c", TRUE, FALSE, "a" BIDI "b c");
 }
 
 static void
@@ -92,6 +100,7 @@ test_shown(void)
 	shown("a" C1_CSI "31mb", "a31mb");
 	shown("a" BIDI "b\xe2\x80\x8b", "ab");		   /* U+200B has no width */
 	shown("\xe2\x81\xa6nested\xe2\x81\xa9", "nested"); /* isolates, U+2066 and U+2069 */
+	shown("a" LINE_END "b", "ab");
 	shown("\xff\xc3", "??");
 	shown("\xed\xa0\x80", "???");
 	shown("a\xe2\x80", "a??");

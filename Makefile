@@ -38,6 +38,13 @@ ifneq ($(SANITIZE),)
 HARDEN   = -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 B        = build/sanitize
 endif
+# Within `make fuzz`: clang, its sanitizers, and its fuzzer's main.
+ifneq ($(FUZZING),)
+CC       = clang
+CFLAGS   = -O1 -g
+HARDEN   = -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+B        = build/fuzz
+endif
 
 CTL_PKGS    = glib-2.0 json-glib-1.0
 DAEMON_PKGS = $(CTL_PKGS) libvirt libvirt-qemu libssh libxml-2.0 libgcrypt libacl ext2fs e2p com_err sqlite3
@@ -66,7 +73,7 @@ UNIT_SRC := $(filter-out $(WORLDS),$(sort $(shell find tests/unit -name '*.c')))
 UNIT     = $(UNIT_SRC:%.c=$(B)/%)
 TOOLS    = $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 BENCH    = $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
-SOURCES  = $(wildcard $(ROOMS:%=%/*.[ch])) $(shell find tests/unit -name '*.[ch]') $(wildcard tests/bench/*.[ch] tests/fuzz/*.[ch] tests/tools/*.[ch])
+SOURCES  = $(wildcard $(ROOMS:%=%/*.[ch])) $(shell find tests/unit -name '*.[ch]') $(wildcard tests/bench/*.[ch] tests/fuzz/*.[ch] tests/fuzz/lib/*.[ch] tests/tools/*.[ch])
 
 all: $(B)/childhurdd $(B)/childhurdctl $(B)/childhurd-image $(B)/images.ini man units completions
 
@@ -163,7 +170,17 @@ $(WORLDS:%_world.c=$(B)/%): $(B)/%: $(B)/obj/%_world.o
 $(B)/tests/bench/fakes: $(B)/obj/childhurdd/main.o
 .PRECIOUS: $(B)/obj/%.o
 
-tests: $(UNIT) $(TOOLS) $(BENCH)
+# Fuzzers: tests/fuzz/NAME.c. Any compiler builds them with tests/fuzz/lib/run.c, which feeds them files; in `make fuzz` clang's
+# library has the main function.
+FUZZERS   ?= $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+FUZZ       = $(FUZZERS:%=$(B)/tests/fuzz/%)
+FUZZ_LIB   = $(patsubst %.c,$(B)/obj/%.o,$(if $(FUZZING),$(filter-out %/run.c,$(wildcard tests/fuzz/lib/*.c)),$(wildcard tests/fuzz/lib/*.c)))
+$(FUZZ): $(FUZZ_LIB)
+# The verbs of childhurdctl; the fuzzer has the main function.
+$(B)/tests/fuzz/ctl: $(patsubst %.c,$(B)/obj/%.o,$(filter-out service/ctl/main.c,$(wildcard service/ctl/*.c)))
+$(B)/tests/fuzz/%: ALL_LDFLAGS += $(if $(FUZZING),-fsanitize=fuzzer)
+
+tests: $(UNIT) $(TOOLS) $(BENCH) $(FUZZ)
 
 # Reported before anything is built.
 ifneq ($(filter check,$(MAKECMDGOALS)),)
@@ -174,7 +191,7 @@ endif
 JOBS ?= 2
 
 # Skipped tests are reported at the end.
-check: all $(UNIT) $(TOOLS)
+check: all $(UNIT) $(TOOLS) $(FUZZ)
 	@rm -f $(B)/skipped
 	@CHILDHURD_BUILD=$(CURDIR)/$(B) CHILDHURD_SKIPPED=$(CURDIR)/$(B)/skipped \
 	  prove -j$(JOBS) --timer --failures --exec tests/run-one $(CHOSEN); status=$$?; \
@@ -210,17 +227,13 @@ valgrind: $(UNIT)
 	  prove -j$(JOBS) --timer --failures --exec tests/run-one $(filter-out $(NO_VALGRIND),$(UNIT)) \
 	    :: $(addprefix -s ,$(NO_VALGRIND_TESTS))
 
-# Fuzzers need clang: make fuzz FUZZ_SECONDS=60
-FUZZ_SECONDS ?= 30
-FUZZERS = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+# Fuzzers need clang: make fuzz FUZZ_SECONDS=3600 FUZZERS="config varlink". They go on with what earlier runs found in
+# $CHILDHURD_CACHE/fuzz. `make fuzz-keep` puts the inputs that reach most into tests/fuzz/corpora.
+FUZZ_SECONDS ?= 20
 
-fuzz:
-	$(MAKE) --no-print-directory CC=clang B=build/fuzz SANITIZE= HARDEN='-fsanitize=fuzzer-no-link,address,undefined' build/fuzz/libchildhurd.a
-	for f in $(FUZZERS); do mkdir -p build/fuzz/corpus/$$f && \
-	  clang $(filter-out -fPIE -fstack%,$(ALL_CFLAGS)) -fsanitize=fuzzer,address,undefined -o build/fuzz/$$f tests/fuzz/$$f.c \
-	    build/fuzz/libchildhurd.a $(LIBS) && \
-	  build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 build/fuzz/corpus/$$f \
-	    $$(ls -d tests/fuzz/seeds/$$f 2>/dev/null) || exit 1; done
+fuzz fuzz-keep:
+	+@$(MAKE) --no-print-directory FUZZING=y FUZZERS='$(FUZZERS)' $(FUZZERS:%=build/fuzz/tests/fuzz/%)
+	@tests/fuzz/fuzz $(if $(filter fuzz-keep,$@),--keep) --seconds $(FUZZ_SECONDS) --jobs $(JOBS) $(FUZZERS)
 
 # --- analysers -----------------------------------------------------------------------------------------------
 
@@ -311,6 +324,6 @@ clean:
 	rm -rf build
 
 help:
-	@echo "all check check-unit check-image check-releases valgrind tests fuzz lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
+	@echo "all check check-unit check-image check-releases valgrind tests fuzz fuzz-keep lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
 
-.PHONY: all man units completions tests check check-unit check-image check-releases valgrind fuzz format lint install uninstall deb demo clean help FORCE
+.PHONY: all man units completions tests check check-unit check-image check-releases valgrind fuzz fuzz-keep format lint install uninstall deb demo clean help FORCE

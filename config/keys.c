@@ -54,7 +54,7 @@ const struct key keys[] = {
 	 "childhurd, it is libvirt-qemu, with a warning. If another user runs childhurdd, QEMU runs as that user."},
 	{"parallel-starts", KEY_INT, D(parallel_starts), NULL, "the number of CPUs", 1, 1000, NULL,
 	 "How many guests boot at a time; the others wait, in the order of the configuration."},
-	{"host-name", KEY_WORD, D(host_name), "127.0.0.1", NULL, 0, 0, NULL,
+	{"host-name", KEY_HOST, D(host_name), "127.0.0.1", NULL, 0, 0, NULL,
 	 "The name or address of this host that coordinators get."},
 	{"coordinator-user", KEY_NAME, D(coordinator_user), NULL, "found out", 0, 0, NULL,
 	 "The user that guix-daemon runs as. It must be able to read each guest's offload_key. The default is the user "

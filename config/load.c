@@ -233,6 +233,27 @@ is_named(const gboolean *given, const char *key, const char *from_service)
 	return made || given[key_find(key, KEY_DAEMON) - keys];
 }
 
+/* Given or found, the folder cannot be used. */
+static void
+refuse_folder(struct loader *l, const char *key, const char *path, const char *what)
+{
+	const char *file = g_ptr_array_index(l->files, 0);
+	int line = 0;
+	g_autofree char *quoted = value_quote(path);
+	load_find_place(l, "daemon", key, &file, &line);
+	load_fault(l, file, line, "daemon", key, "%s %s", quoted, what);
+}
+
+/* Paths in it are in the published ssh_config, where nothing can stand for these two
+ * (ssh_config(5), ENVIRONMENT VARIABLES). */
+static void
+check_folder(struct loader *l, const char *key, const char *path)
+{
+	if (strstr(path, "${"))
+		refuse_folder(l, key, path,
+			      "has ${, which ssh replaces in a path; name a folder without it");
+}
+
 static void
 set_daemon(struct loader *l)
 {
@@ -247,14 +268,13 @@ set_daemon(struct loader *l)
 	load_apply(l, "daemon", KEY_DAEMON, config, given);
 	config->folders_named = is_named(given, "state-directory", "STATE_DIRECTORY") &&
 				is_named(given, "runtime-directory", "RUNTIME_DIRECTORY");
+	check_folder(l, "state-directory", config->state_directory);
+	check_folder(l, "runtime-directory", config->runtime_directory);
 	if (strlen(config->runtime_directory) + strlen("/control") > SOCKET_PATH_MAX) {
-		const char *file = g_ptr_array_index(l->files, 0);
-		int line = 0;
-		g_autofree char *quoted = value_quote(config->runtime_directory);
-		load_find_place(l, "daemon", "runtime-directory", &file, &line);
-		load_fault(l, file, line, "daemon", "runtime-directory",
-			   "%s is too long for a socket in it; it has at most %d bytes", quoted,
-			   SOCKET_PATH_MAX - (int)strlen("/control"));
+		g_autofree char *what =
+		    g_strdup_printf("is too long for a socket in it; it has at most %d bytes",
+				    SOCKET_PATH_MAX - (int)strlen("/control"));
+		refuse_folder(l, "runtime-directory", config->runtime_directory, what);
 	}
 }
 

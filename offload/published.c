@@ -4,11 +4,13 @@
  *
  * machines.scm: the fields of <build-machine> in guix/scripts/offload.scm; strings in the syntax of
  * Guile's reader (Guile manual, String Syntax; `\xHH;` needs r6rs escapes, so control characters
- * are `\xHH` with exactly two digits). ssh_config and known_hosts: ssh_config(5), sshd(8). A path
- * in ssh_config is in double quotes, with `%` doubled, because UserKnownHostsFile and IdentityFile
- * expand tokens. With HostKeyAlias, ssh looks up the guest's name in known_hosts, so a guest at
- * another guest's port is an impostor. The [host]:port entries are for users without our
- * ssh_config.
+ * are `\xHH` with exactly two digits). Guile looks for a comment with the file's encoding among its
+ * first bytes, and takes text such as "/srv/;coding:latin-1" for one: so ours comes before the
+ * entries, and the first one counts (Guile manual, Character Encoding of Source Files). ssh_config
+ * and known_hosts: ssh_config(5), sshd(8). A path in ssh_config is in double quotes, with `%`
+ * doubled, because UserKnownHostsFile and IdentityFile expand tokens. With HostKeyAlias, ssh looks
+ * up the guest's name in known_hosts, so a guest at another guest's port is an impostor. The
+ * [host]:port entries are for users without our ssh_config.
  */
 #include "offload/published.h"
 #include "config/base/atomic_file.h"
@@ -21,6 +23,7 @@
 #include <unistd.h>
 
 #define HEADER	 "Written by childhurdd; changes are overwritten."
+#define ENCODING "; -*- coding: utf-8 -*-"
 #define SSH_PORT 22
 
 static void
@@ -88,12 +91,17 @@ published_machines(const struct published_guest *guests, gsize n)
 	GString *text = g_string_new(";; " HEADER "\n(list");
 
 	enum published_as listed = PUBLISHED_COMING;
+	gboolean any = FALSE;
 
 	for (gsize i = 0; i < n; i++)
 		listed = MAX(listed, guests[i].as);
 	for (gsize i = 0; i < n; i++) {
-		if (guests[i].as == listed)
-			machine_append(text, &guests[i]);
+		if (guests[i].as != listed)
+			continue;
+		if (!any)
+			g_string_append(text, " " ENCODING);
+		any = TRUE;
+		machine_append(text, &guests[i]);
 	}
 	g_string_append(text, ")\n");
 	return g_string_free(text, FALSE);

@@ -176,6 +176,18 @@ machines_survives_nasty_strings(void)
 	g_assert_nonnull(strstr(value, "(features \"big \\\"disk\\\"\" \"kvm\")"));
 }
 
+/* Guile would read the file in this encoding, which there is none of. */
+static void
+nothing_within_machines_is_taken_for_its_encoding(void)
+{
+	struct published_guest guest = guest_make("childhurd1", 10022);
+	guest.private_key = "/srv/;coding:klingon/key";
+	g_autofree char *text = published_machines(&guest, 1);
+	g_autofree char *value = loaded(text);
+
+	g_assert_nonnull(strstr(value, "(private-key . \"/srv/;coding:klingon/key\")"));
+}
+
 static void
 numbers_have_a_point_in_every_locale(void)
 {
@@ -445,6 +457,8 @@ main(int argc, char **argv)
 	TEST("guests-that-come-up-stand-in-until-one-is-ready",
 	     guests_that_come_up_stand_in_until_one_is_ready);
 	TEST("machines-survives-nasty-strings", machines_survives_nasty_strings);
+	TEST("nothing-within-machines-is-taken-for-its-encoding",
+	     nothing_within_machines_is_taken_for_its_encoding);
 	TEST("numbers-have-a-point-in-every-locale", numbers_have_a_point_in_every_locale);
 	TEST("ssh-reads-every-guest", ssh_reads_every_guest);
 	TEST("ssh-reads-nasty-paths", ssh_reads_nasty_paths);

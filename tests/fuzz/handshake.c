@@ -22,17 +22,15 @@
 #include "ssh/key_pair.h"
 #include "ssh/session.h"
 #include "ssh/wire.h"
+#include "tests/fuzz/lib/fuzz.h"
 
 #define PIECES_MAX  16
 #define LIMIT	    5000 /* ms; the end of the guest's bytes comes long before */
 #define MESSAGE_MAX 2000 /* bytes: libssh's own words are less than 1024 */
 #define LOGIN	    1
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static struct ev_loop *loop;
-static char *folder, *key, *public_key, *host_keys[2];
+static char *key, *host_keys[2];
 static int listener, port;
 
 struct outcome {
@@ -42,19 +40,10 @@ struct outcome {
 };
 
 static void
-require(gboolean good, const char *what)
-{
-	if (!good) {
-		fprintf(stderr, "broken promise: %s\n", what);
-		abort();
-	}
-}
-
-static void
 require_line(const char *text, const char *what)
 {
 	g_autofree char *clean = text_line(text, '?');
-	require(!strcmp(text, clean), what);
+	require(!strcmp(text, clean), what, NULL);
 }
 
 /* The next descriptor to be opened: the same as long as none is left open. */
@@ -73,17 +62,17 @@ on_ready(struct ssh_session *session, enum ssh_step step, const GError *error, v
 	outcome->times++;
 	outcome->good = !error;
 	outcome->banner = g_strdup(ssh_session_banner(session));
-	require(ssh_session_ended(session), "a session that is not logged in is over");
+	require(ssh_session_ended(session), "a session that is not logged in is over", NULL);
 	if (!error)
 		return;
-	require(error->domain == SESSION_ERROR && step <= SSH_STEP_LOGIN, "an error is ours");
+	require(error->domain == SESSION_ERROR && step <= SSH_STEP_LOGIN, "an error is ours", NULL);
 	require(error->code != SESSION_ERROR_IMPOSTOR && error->code != SESSION_ERROR_DENIED,
-		"what cannot sign is no impostor");
+		"what cannot sign is no impostor", NULL);
 	require(error->code != SESSION_ERROR_HOST && error->code != SESSION_ERROR_KEY,
-		"bytes of a guest are no fault of the host");
+		"bytes of a guest are no fault of the host", NULL);
 	outcome->timed_out = error->code == SESSION_ERROR_TIMEOUT;
 	require_line(error->message, "a message can be shown");
-	require(strlen(error->message) <= MESSAGE_MAX, "a message has a limit");
+	require(strlen(error->message) <= MESSAGE_MAX, "a message has a limit", NULL);
 }
 
 /* Let the session handle what has arrived. */
@@ -122,24 +111,24 @@ fuzz_session(uint8_t pieces, gboolean login, const uint8_t *bytes, size_t size)
 	struct ssh_session *session = ssh_session_new(loop, &spec, on_ready, NULL, &outcome);
 	turn(); /* it connects */
 	int client = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	require(client >= 0, "the session connects");
+	require(client >= 0, "the session connects", NULL);
 	setsockopt(client, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 	say(client, pieces, bytes, size);
 	while (!outcome.times)
 		ev_run(loop, EVRUN_ONCE);
-	require(!outcome.timed_out, "a closed connection is seen at once");
-	require(!outcome.good || !login, "nobody logs in without a key exchange");
+	require(!outcome.timed_out, "a closed connection is seen at once", NULL);
+	require(!outcome.good || !login, "nobody logs in without a key exchange", NULL);
 	if (outcome.good)
 		require(g_str_has_prefix(outcome.banner, "SSH-2.0-") ||
 			    g_str_has_prefix(outcome.banner, "SSH-1.99-"),
-			"who greets is an SSH server");
+			"who greets is an SSH server", NULL);
 	if (outcome.banner)
 		require_line(outcome.banner, "a banner can be shown");
 	ssh_session_free(session);
-	require(outcome.times == 1, "a session ends once");
-	require(!ev_run(loop, EVRUN_NOWAIT), "no watcher is left");
+	require(outcome.times == 1, "a session ends once", NULL);
+	require(!ev_run(loop, EVRUN_NOWAIT), "no watcher is left", NULL);
 	close(client);
-	require(next_descriptor() == before, "no descriptor is left");
+	require(next_descriptor() == before, "no descriptor is left", NULL);
 	g_free(outcome.banner);
 }
 
@@ -148,17 +137,9 @@ check_excerpt(const uint8_t *bytes, size_t size)
 {
 	g_autofree char *text = wire_excerpt(bytes, size);
 	require(*text == '"' && strlen(text) <= 4 * WIRE_EXCERPT_MAX + strlen("\"...\""),
-		"an excerpt has a limit");
+		"an excerpt has a limit", NULL);
 	for (const char *p = text; *p; p++)
-		require(*p >= ' ' && *p <= '~', "an excerpt is ASCII");
-}
-
-static void
-remove_files(void)
-{
-	unlink(key);
-	unlink(public_key);
-	rmdir(folder);
+		require(*p >= ' ' && *p <= '~', "an excerpt is ASCII", NULL);
 }
 
 int
@@ -171,14 +152,12 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	require(bind(listener, (struct sockaddr *)&address, length) == 0 &&
 		    listen(listener, 1) == 0 &&
 		    getsockname(listener, (struct sockaddr *)&address, &length) == 0,
-		"a socket");
+		"a socket", NULL);
 	port = ntohs(address.sin_port);
 	loop = ev_loop_new(EVFLAG_AUTO);
-	folder = g_dir_make_tmp("fuzz-handshake-XXXXXX", NULL);
-	key = g_build_filename(folder, "key", NULL);
-	public_key = g_strconcat(key, ".pub", NULL);
-	atexit(remove_files);
-	require(key_pair_ensure(key, KEY_PAIR_ED25519, "fuzz", NULL), "a key");
+	key = g_build_filename(fuzz_folder(), "key", NULL);
+	g_autofree char *public_key = g_strconcat(key, ".pub", NULL);
+	require(key_pair_ensure(key, KEY_PAIR_ED25519, "fuzz", NULL), "a key", NULL);
 	host_keys[0] = key_pair_public_line(public_key, NULL);
 	return 0;
 }

@@ -23,30 +23,20 @@
 #include "config/image_name.h"
 #include "config/image_record.h"
 #include "config/value.h"
+#include "tests/fuzz/lib/fuzz.h"
 
 #define MESSAGE_MAX 16384 /* bytes: a backing file's name may have 1023, all of them escaped */
 #define TAIL_SHIFT  4	  /* a byte of the input is up to 4 KiB of a hole */
 #define N_KINDS	    4
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static char *folder, *image, *record, *lists, *list;
-
-static void
-require(gboolean good, const char *what)
-{
-	if (!good) {
-		fprintf(stderr, "broken promise: %s\n", what);
-		abort();
-	}
-}
+static const char *folder;
+static char *image, *record, *list;
 
 static void
 require_message(const char *text, const char *what)
 {
 	g_autofree char *odd = value_odd(text);
-	require(*text && strlen(text) <= MESSAGE_MAX && !odd, what);
+	require(*text && strlen(text) <= MESSAGE_MAX && !odd, what, NULL);
 }
 
 static void
@@ -55,7 +45,7 @@ write_file(const char *path, const uint8_t *bytes, size_t size, off_t hole)
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	require(fd >= 0 && write(fd, bytes, size) == (ssize_t)size &&
 		    ftruncate(fd, (off_t)size + hole) == 0,
-		"a file can be written");
+		"a file can be written", NULL);
 	close(fd);
 }
 
@@ -68,15 +58,17 @@ check_image(const char *format, off_t length)
 	struct image found;
 	if (!image_probe(image, format, &found, &error)) {
 		require_message(error->message, "an image that is refused has a message");
-		require(!found.backing && !found.format, "what is refused is empty");
+		require(!found.backing && !found.format, "what is refused is empty", NULL);
 		return;
 	}
-	require(!found.backing && !found.backing_format, "an image is complete in itself");
-	require(!format || !strcmp(found.format, format), "an image is of the stated format");
-	require(!strcmp(found.format, "qcow2") || !strcmp(found.format, "raw"), "a known format");
-	require(found.size >= 0, "a disk has a size");
+	require(!found.backing && !found.backing_format, "an image is complete in itself", NULL);
+	require(!format || !strcmp(found.format, format), "an image is of the stated format", NULL);
+	require(!strcmp(found.format, "qcow2") || !strcmp(found.format, "raw"), "a known format",
+		NULL);
+	require(found.size >= 0, "a disk has a size", NULL);
 	if (!strcmp(found.format, "raw"))
-		require(found.size >= length && found.size < length + 512, "a raw disk is itself");
+		require(found.size >= length && found.size < length + 512, "a raw disk is itself",
+			NULL);
 	image_clear(&found);
 }
 
@@ -89,8 +81,9 @@ check_overlay(void)
 		require_message(error->message, "an overlay that is refused has a message");
 		return;
 	}
-	require(!strcmp(found.format, "qcow2") && found.size >= 0, "an overlay is a qcow2");
-	require(!found.backing || strlen(found.backing) <= IMAGE_NAME_MAX, "a name has a limit");
+	require(!strcmp(found.format, "qcow2") && found.size >= 0, "an overlay is a qcow2", NULL);
+	require(!found.backing || strlen(found.backing) <= IMAGE_NAME_MAX, "a name has a limit",
+		NULL);
 	image_clear(&found);
 }
 
@@ -115,11 +108,12 @@ fuzz_base(const uint8_t *bytes, size_t size)
 	write_file(image, bytes, size, 0);
 	write_file(record, bytes, size, 0);
 	enum base_verdict verdict = base_compare(record, image, &now, &error);
-	require(verdict == BASE_UNKNOWN || verdict == BASE_OTHER, "bytes are not their own record");
-	require(strlen(now.digest) == 64 && now.size == (gint64)size, "a base has a digest");
-	require(base_keep(record, &now, &error), "a record can be kept");
-	require(base_compare(record, image, &kept, &error) == BASE_SAME, "a base is itself");
-	require(!strcmp(kept.digest, now.digest), "a digest is kept");
+	require(verdict == BASE_UNKNOWN || verdict == BASE_OTHER, "bytes are not their own record",
+		NULL);
+	require(strlen(now.digest) == 64 && now.size == (gint64)size, "a base has a digest", NULL);
+	require(base_keep(record, &now, &error), "a record can be kept", NULL);
+	require(base_compare(record, image, &kept, &error) == BASE_SAME, "a base is itself", NULL);
+	require(!strcmp(kept.digest, now.digest), "a digest is kept", NULL);
 }
 
 /* --- the record of an image --- */
@@ -128,7 +122,7 @@ static void
 check_word(const char *word)
 {
 	g_autofree char *odd = word ? value_odd(word) : NULL;
-	require(!word || (*word && !odd), "what is known of an image is text");
+	require(!word || (*word && !odd), "what is known of an image is text", NULL);
 }
 
 static gboolean
@@ -154,8 +148,9 @@ fuzz_record(const uint8_t *bytes, size_t size)
 		check_word(read.distribution);
 		g_autofree char *text = image_record_text(&read);
 		write_file(path, (const uint8_t *)text, strlen(text), 0);
-		require(image_record_read(image, &again, &error), "a record can be read again");
-		require(is_same(&read, &again), "a record is the same when it is read again");
+		require(image_record_read(image, &again, &error), "a record can be read again",
+			NULL);
+		require(is_same(&read, &again), "a record is the same when it is read again", NULL);
 		image_record_clear(&again);
 	} else {
 		require_message(error->message, "a record that is refused has a message");
@@ -169,11 +164,12 @@ fuzz_record(const uint8_t *bytes, size_t size)
 static void
 check_known(const struct known *known)
 {
-	require(image_name_is_good(known->name), "a known image has a good name");
-	require(g_str_has_prefix(known->file, folder) && known->line > 0, "it is from its place");
-	require(!known->sha512 || digest_is_good(known->sha512), "a digest is one");
+	require(image_name_is_good(known->name), "a known image has a good name", NULL);
+	require(g_str_has_prefix(known->file, folder) && known->line > 0, "it is from its place",
+		NULL);
+	require(!known->sha512 || digest_is_good(known->sha512), "a digest is one", NULL);
 	check_word(known->url);
-	require(known->url && !strpbrk(known->url, " \t\n"), "a known image has an address");
+	require(known->url && !strpbrk(known->url, " \t\n"), "a known image has an address", NULL);
 	check_word(known->architecture);
 	check_word(known->distribution);
 }
@@ -189,32 +185,19 @@ fuzz_list(const uint8_t *bytes, size_t size)
 	for (guint i = 0; i < faults->len; i++) {
 		const char *fault = g_ptr_array_index(faults, i);
 		require_message(fault, "a fault has a message");
-		require(g_str_has_prefix(fault, list), "a fault is somewhere");
+		require(g_str_has_prefix(fault, list), "a fault is somewhere", NULL);
 	}
-}
-
-/* --- */
-
-static void
-remove_files(void)
-{
-	unlink(image);
-	unlink(record);
-	unlink(list);
-	rmdir(lists);
-	rmdir(folder);
 }
 
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	folder = g_dir_make_tmp("fuzz-images-XXXXXX", NULL);
+	folder = fuzz_folder();
 	image = g_build_filename(folder, "disk.img", NULL);
 	record = base_record(image);
-	lists = g_build_filename(folder, KNOWN_FOLDER, NULL);
+	g_autofree char *lists = g_build_filename(folder, KNOWN_FOLDER, NULL);
 	list = g_build_filename(lists, "10.ini", NULL);
-	require(mkdir(lists, 0700) == 0, "a folder can be made");
-	atexit(remove_files);
+	require(mkdir(lists, 0700) == 0, "a folder can be made", NULL);
 	return 0;
 }
 

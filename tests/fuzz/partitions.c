@@ -12,13 +12,12 @@
 #include <string.h>
 
 #include "childhurdd/inject/partitions.h"
+#include "tests/fuzz/lib/fuzz.h"
 
 #define SECTOR 512
 #define SIZE   6
 /* One for the head, one for each entry of a GPT, and the links of four extended partitions. */
 #define READS_MAX (1 + PARTITIONS_MAX + 4 * PARTITIONS_MAX)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct disk {
 	struct device device; /* first */
@@ -28,22 +27,13 @@ struct disk {
 	guint reads;
 };
 
-static void
-require(gboolean good, const char *what)
-{
-	if (!good) {
-		fprintf(stderr, "broken promise: %s\n", what);
-		abort();
-	}
-}
-
 static gboolean
 on_read(struct device *device, void *buffer, gsize length, guint64 offset, GError **error)
 {
 	struct disk *disk = (struct disk *)device;
 	require(offset <= device->size && length <= device->size - offset,
-		"reads are within the disk");
-	require(++disk->reads <= READS_MAX, "reads have an end");
+		"reads are within the disk", NULL);
+	require(++disk->reads <= READS_MAX, "reads have an end", NULL);
 	for (gsize i = 0; i < length; i++) {
 		guint64 at = (offset + i) % disk->period;
 		((uint8_t *)buffer)[i] = at < disk->known ? disk->bytes[at] : 0;
@@ -54,17 +44,17 @@ on_read(struct device *device, void *buffer, gsize length, guint64 offset, GErro
 static void
 check(const GArray *found, guint64 size)
 {
-	require(found->len <= PARTITIONS_MAX, "partitions are not too many");
+	require(found->len <= PARTITIONS_MAX, "partitions are not too many", NULL);
 	for (guint i = 0; i < found->len; i++) {
 		const struct partition *partition = &g_array_index(found, struct partition, i);
 		require(partition->length > 0 && partition->offset < size &&
 			    partition->length <= size - partition->offset,
-			"a partition is on the disk");
-		require(partition->offset % SECTOR == 0, "a partition begins with a sector");
+			"a partition is on the disk", NULL);
+		require(partition->offset % SECTOR == 0, "a partition begins with a sector", NULL);
 		for (guint j = 0; j < i; j++)
 			require(g_array_index(found, struct partition, j).offset !=
 				    partition->offset,
-				"no partition is there twice");
+				"no partition is there twice", NULL);
 	}
 }
 
@@ -81,7 +71,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	disk.known = size - SIZE;
 	disk.period = (disk.known / SECTOR + 1) * SECTOR;
 	g_autoptr(GArray) found = partitions_find(&disk.device, &error);
-	require(found && !error, "a disk that can be read is searched");
+	require(found && !error, "a disk that can be read is searched", NULL);
 	check(found, disk.device.size);
 	return 0;
 }

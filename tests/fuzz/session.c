@@ -25,6 +25,7 @@
 #include "config/base/text.h"
 #include "ssh/key_pair.h"
 #include "ssh/session.h"
+#include "tests/fuzz/lib/fuzz.h"
 
 #define LIMIT	     10000 /* ms */
 #define STEPS_MAX    200
@@ -53,12 +54,9 @@ enum step {
 	N_STEPS,
 };
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static struct ev_loop *loop;
 static ssh_bind server_keys;
-static char *folder, *key, *public_key, *host_keys[2];
+static char *key, *host_keys[2];
 static int listener, port;
 
 struct server {
@@ -78,15 +76,6 @@ struct client {
 	gboolean logged_in;
 	gsize taken;
 };
-
-static void
-require(gboolean good, const char *what)
-{
-	if (!good) {
-		fprintf(stderr, "broken promise: %s\n", what);
-		abort();
-	}
-}
 
 static int
 next_descriptor(void)
@@ -155,7 +144,7 @@ server_begin(struct server *s, int fd, const uint8_t *data, size_t size)
 	s->of_channels.channel_exec_request_function = on_exec;
 	ssh_callbacks_init(&s->callbacks);
 	ssh_callbacks_init(&s->of_channels);
-	require(ssh_bind_accept_fd(server_keys, s->libssh, fd) == SSH_OK, "a server");
+	require(ssh_bind_accept_fd(server_keys, s->libssh, fd) == SSH_OK, "a server", NULL);
 	ssh_set_server_callbacks(s->libssh, &s->callbacks);
 	ssh_set_auth_methods(s->libssh, SSH_AUTH_METHOD_PUBLICKEY | SSH_AUTH_METHOD_PASSWORD);
 	ssh_set_blocking(s->libssh, 0);
@@ -280,21 +269,21 @@ static void
 require_message(const GError *error)
 {
 	g_autofree char *clean = text_line(error->message, '?');
-	require(error->domain == SESSION_ERROR, "an error is ours");
+	require(error->domain == SESSION_ERROR, "an error is ours", NULL);
 	require(error->code != SESSION_ERROR_IMPOSTOR && error->code != SESSION_ERROR_HOST &&
 		    error->code != SESSION_ERROR_KEY,
-		"what a guest does is no fault of its key or of the host");
-	require(!strcmp(error->message, clean), "a message can be shown");
-	require(strlen(error->message) <= MESSAGE_MAX, "a message has a limit");
+		"what a guest does is no fault of its key or of the host", NULL);
+	require(!strcmp(error->message, clean), "a message can be shown", NULL);
+	require(strlen(error->message) <= MESSAGE_MAX, "a message has a limit", NULL);
 }
 
 static void
 ended(struct client *c, int status, const char *output, gsize most, const GError *error)
 {
 	c->ends++;
-	require(strlen(output) <= most, "output has a limit");
-	require(status >= -1 && status <= 255, "a status is one");
-	require(!error || status == -1, "who fails has no status");
+	require(strlen(output) <= most, "output has a limit", NULL);
+	require(status >= -1 && status <= 255, "a status is one", NULL);
+	require(!error || status == -1, "who fails has no status", NULL);
 	if (error)
 		require_message(error);
 }
@@ -325,7 +314,7 @@ on_take(struct ssh_session *session, const char *bytes, gsize n, void *data)
 {
 	struct client *c = data;
 	c->taken += n;
-	require(n > 0 && bytes[n] == '\0', "a stream has bytes");
+	require(n > 0 && bytes[n] == '\0', "a stream has bytes", NULL);
 }
 
 static void
@@ -350,7 +339,7 @@ on_closed(struct ssh_session *session, const GError *error, void *data)
 {
 	struct client *c = data;
 	c->closes++;
-	require(c->ends == c->begun, "commands end before their session");
+	require(c->ends == c->begun, "commands end before their session", NULL);
 	require_message(error);
 }
 
@@ -402,26 +391,23 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	c.session = ssh_session_new(loop, &spec, on_ready, on_closed, &c);
 	ev_run(loop, EVRUN_NOWAIT);
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	require(fd >= 0, "the session connects");
+	require(fd >= 0, "the session connects", NULL);
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 	server_begin(&server, fd, data, size);
 	converse(&server, &c);
 	require(ssh_session_ended(c.session) && c.readies == 1 && c.closes == c.logged_in &&
 		    c.ends == c.begun,
-		"a session and its commands end once");
+		"a session and its commands end once", NULL);
 	ssh_session_free(c.session);
-	require(!ev_run(loop, EVRUN_NOWAIT), "no watcher is left");
-	require(next_descriptor() == before, "no descriptor is left");
+	require(!ev_run(loop, EVRUN_NOWAIT), "no watcher is left", NULL);
+	require(next_descriptor() == before, "no descriptor is left", NULL);
 	return 0;
 }
 
 static void
-remove_files(void)
+forget_keys(void)
 {
 	ssh_bind_free(server_keys);
-	unlink(key);
-	unlink(public_key);
-	rmdir(folder);
 }
 
 int
@@ -434,17 +420,16 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	require(bind(listener, (struct sockaddr *)&address, length) == 0 &&
 		    listen(listener, 1) == 0 &&
 		    getsockname(listener, (struct sockaddr *)&address, &length) == 0,
-		"a socket");
+		"a socket", NULL);
 	port = ntohs(address.sin_port);
 	loop = ev_loop_new(EVFLAG_AUTO);
-	folder = g_dir_make_tmp("fuzz-session-XXXXXX", NULL);
-	key = g_build_filename(folder, "key", NULL); /* both ends' */
-	public_key = g_strconcat(key, ".pub", NULL);
-	require(key_pair_ensure(key, KEY_PAIR_ED25519, "fuzz", NULL), "a key");
+	key = g_build_filename(fuzz_folder(), "key", NULL); /* both ends' */
+	g_autofree char *public_key = g_strconcat(key, ".pub", NULL);
+	require(key_pair_ensure(key, KEY_PAIR_ED25519, "fuzz", NULL), "a key", NULL);
 	host_keys[0] = key_pair_public_line(public_key, NULL);
 	server_keys = ssh_bind_new();
 	require(ssh_bind_options_set(server_keys, SSH_BIND_OPTIONS_HOSTKEY, key) == SSH_OK,
-		"a host key");
-	atexit(remove_files);
+		"a host key", NULL);
+	atexit(forget_keys);
 	return 0;
 }

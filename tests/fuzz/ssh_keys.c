@@ -19,29 +19,18 @@
 #include "ssh/key_pair.h"
 #include "ssh/known_hosts.h"
 #include "ssh/step.h"
+#include "tests/fuzz/lib/fuzz.h"
 
 #define N_KINDS 3
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static char *folder, *ssh_folder, *known_hosts, *key, *public_key;
-
-static void
-require(gboolean good, const char *what)
-{
-	if (!good) {
-		fprintf(stderr, "broken promise: %s\n", what);
-		abort();
-	}
-}
+static char *known_hosts, *key, *public_key;
 
 static void
 require_error(const GError *error, const char *path)
 {
 	g_autofree char *clean = text_line(error->message, '?');
-	require(!strcmp(clean, error->message), "a message can be shown");
-	require(g_str_has_prefix(error->message, path), "a message names its file");
+	require(!strcmp(clean, error->message), "a message can be shown", NULL);
+	require(g_str_has_prefix(error->message, path), "a message names its file", NULL);
 }
 
 /* "TYPE BASE64", of a key that libssh knows. */
@@ -50,13 +39,13 @@ require_key(const char *line)
 {
 	g_auto(GStrv) words = g_strsplit(line, " ", -1);
 	ssh_key found = NULL;
-	require(g_strv_length(words) == 2 && *words[0] && *words[1], "a key is two words");
+	require(g_strv_length(words) == 2 && *words[0] && *words[1], "a key is two words", NULL);
 	for (const char *p = line; *p; p++)
-		require(*p >= ' ' && *p <= '~', "a key is ASCII");
-	require(ssh_key_type_from_name(words[0]) != SSH_KEYTYPE_UNKNOWN, "a key has a type");
+		require(*p >= ' ' && *p <= '~', "a key is ASCII", NULL);
+	require(ssh_key_type_from_name(words[0]) != SSH_KEYTYPE_UNKNOWN, "a key has a type", NULL);
 	require(ssh_pki_import_pubkey_base64(words[1], ssh_key_type_from_name(words[0]), &found) ==
 		    SSH_OK,
-		"a key is a key");
+		"a key is a key", NULL);
 	ssh_key_free(found);
 }
 
@@ -65,10 +54,10 @@ fuzz_known_hosts(const char *host, int port)
 {
 	g_autoptr(GError) error = NULL;
 	g_auto(GStrv) keys = known_hosts_find(host, port, &error);
-	require((keys != NULL) == (error == NULL), "keys or an error");
+	require((keys != NULL) == (error == NULL), "keys or an error", NULL);
 	if (error)
 		require_error(error, known_hosts);
-	require(!keys || *keys, "keys are at least one");
+	require(!keys || *keys, "keys are at least one", NULL);
 	for (char **line = keys; line && *line; line++)
 		require_key(*line);
 }
@@ -78,11 +67,12 @@ fuzz_public(void)
 {
 	g_autoptr(GError) error = NULL;
 	g_autofree char *line = key_pair_public_line(public_key, &error);
-	require((line != NULL) == (error == NULL), "a key or an error");
+	require((line != NULL) == (error == NULL), "a key or an error", NULL);
 	if (line)
 		require_key(line);
 	else
-		require(strstr(error->message, public_key) != NULL, "a message names its file");
+		require(strstr(error->message, public_key) != NULL, "a message names its file",
+			NULL);
 }
 
 static void
@@ -93,47 +83,29 @@ fuzz_private(const uint8_t *bytes, size_t size)
 	gsize length = 0;
 	unlink(public_key);
 	gboolean good = key_pair_ensure(key, KEY_PAIR_ED25519, "fuzz", &error);
-	require(good == (error == NULL), "a pair or an error");
+	require(good == (error == NULL), "a pair or an error", NULL);
 	require(g_file_get_contents(key, &text, &length, NULL) && length == size &&
 		    !memcmp(text, bytes, size),
-		"a private key stays as it is");
-	require(g_file_test(public_key, G_FILE_TEST_EXISTS) == good, "a good pair has two halves");
+		"a private key stays as it is", NULL);
+	require(g_file_test(public_key, G_FILE_TEST_EXISTS) == good, "a good pair has two halves",
+		NULL);
 	if (error)
 		require_error(error, key);
 	else
 		fuzz_public();
 }
 
-static void
-write_file(const char *path, const uint8_t *bytes, size_t size)
-{
-	require(g_file_set_contents_full(path, (const char *)bytes, (gssize)size,
-					 G_FILE_SET_CONTENTS_NONE, 0600, NULL),
-		"a file can be written");
-}
-
-static void
-remove_files(void)
-{
-	unlink(known_hosts);
-	unlink(key);
-	unlink(public_key);
-	rmdir(ssh_folder);
-	rmdir(folder);
-}
-
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	folder = g_dir_make_tmp("fuzz-ssh-keys-XXXXXX", NULL);
-	ssh_folder = g_build_filename(folder, ".ssh", NULL);
+	const char *folder = fuzz_folder();
+	g_autofree char *ssh_folder = g_build_filename(folder, ".ssh", NULL);
 	known_hosts = g_build_filename(ssh_folder, "known_hosts", NULL);
 	key = g_build_filename(folder, "key", NULL);
 	public_key = g_strconcat(key, ".pub", NULL);
 	g_setenv("HOME", folder, TRUE);
-	require(mkdir(ssh_folder, 0700) == 0, "a folder can be made");
+	require(mkdir(ssh_folder, 0700) == 0, "a folder can be made", NULL);
 	ssh_init();
-	atexit(remove_files);
 	return 0;
 }
 
@@ -144,16 +116,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	switch (data[0] % N_KINDS) {
 	case 0:
-		write_file(known_hosts, data + 1, size - 1);
+		fuzz_write(known_hosts, data + 1, size - 1);
 		fuzz_known_hosts("node.example", 22);
 		fuzz_known_hosts("node.example", 2222);
 		break;
 	case 1:
-		write_file(public_key, data + 1, size - 1);
+		fuzz_write(public_key, data + 1, size - 1);
 		fuzz_public();
 		break;
 	default:
-		write_file(key, data + 1, size - 1);
+		fuzz_write(key, data + 1, size - 1);
 		fuzz_private(data + 1, size - 1);
 		break;
 	}

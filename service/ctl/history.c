@@ -59,11 +59,17 @@ ctl_ask_history(struct ctl *ctl, const struct ctl_question *question,
 		void (*each)(JsonObject *record, void *data), void *data, GError **error)
 {
 	gboolean continues = TRUE;
+	gint64 limit = question->limit ? question->limit : CTL_REPLY_LIMIT;
 	if (!ctl_send(ctl, "org.childhurd.History", parameters(question), TRUE, error))
 		return FALSE;
 	while (continues) {
-		ctl_auto_message reply = ctl_receive(ctl, CTL_REPLY_LIMIT, error);
-		if (!reply || ctl_refused(reply, error))
+		GError *why = NULL;
+		ctl_auto_message reply = ctl_receive(ctl, limit, &why);
+		if (!reply && why->code == CTL_TIMED_OUT) /* what is late answers no other call */
+			ctl_disconnect(ctl);
+		if (!reply)
+			g_propagate_error(error, why);
+		if (!reply || ctl_refused_name(ctl, NULL, reply, error))
 			return FALSE;
 		g_autoptr(GPtrArray) records = ctl_objects(reply->parameters, "records");
 		for (guint i = 0; i < records->len; i++)

@@ -526,11 +526,13 @@ on_again(void *data)
 }
 
 struct chronicle *
-chronicle_new(struct ev_loop *loop, const char *path, const struct roster *roster)
+chronicle_new(struct ev_loop *loop, const char *path, gboolean earlier,
+	      const struct roster *roster)
 {
 	struct chronicle *chronicle = g_new0(struct chronicle, 1);
 	const struct history_setup setup = {.loop = loop,
 					    .path = path,
+					    .earlier = earlier,
 					    .bytes_max = LEDGER_BYTES_MAX,
 					    .picture = guest_folder_collect,
 					    .again = on_again,

@@ -436,9 +436,13 @@ int ctl_wait(struct ctl *ctl, GError **error);
 int ctl_ssh(struct ctl *ctl, GError **error); /* ssh.c */
 int ctl_log(struct ctl *ctl, GError **error);	 /* log.c */
 int ctl_events(struct ctl *ctl, GError **error); /* events.c */
-/* Print the last n events of a guest, which may be one of a node, with a label before the first. */
-void ctl_print_last_events(struct ctl *ctl, const char *name, guint n, const char *label);
+/* Print the last n events of a guest, which may be one of a node, with a label before the first.
+ * Returns how many there are; n, too, if they cannot be had. */
+guint ctl_print_last_events(struct ctl *ctl, const char *name, guint n, const char *label);
 int ctl_history(struct ctl *ctl, GError **error); /* history.c */
+/* Why the history begins so late, by a reply to List or Status; *begun: s since the epoch. NULL: it
+ * is whole. The caller frees. */
+char *ctl_beginning(const struct varlink_message *reply, double *begun);
 int ctl_console(struct ctl *ctl, GError **error); /* console.c */
 /* The character that text, such as "^]" or "~", stands for; -1: none. */
 int ctl_escape_character(const char *text);

@@ -377,13 +377,13 @@ ask_events(struct ctl *ctl, const char *name)
 	return answer && slash ? ctl_object(answer, "answer") : answer;
 }
 
-void
+guint
 ctl_print_last_events(struct ctl *ctl, const char *name, guint n, const char *label)
 {
 	double now = ctl_now();
 	JsonObject *in = name ? ask_events(ctl, name) : NULL;
 	if (!in)
-		return;
+		return n;
 	const char *slash = strchr(name, '/'), *bare = slash ? slash + 1 : name;
 	g_autoptr(GPtrArray) kept = ctl_objects(in, "events");
 	struct telling telling = {.ctl = ctl, .kept = kept, .names = &bare, .n = 1};
@@ -401,5 +401,7 @@ ctl_print_last_events(struct ctl *ctl, const char *name, guint n, const char *la
 		printf("%*s%s  %s%s%s\n", (int)strlen(label), next->prev ? "" : label, time, shown,
 		       state && *text ? ": " : "", text);
 	}
+	guint found = telling.last->length;
 	g_queue_free_full(telling.last, unref);
+	return found;
 }

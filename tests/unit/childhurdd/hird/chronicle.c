@@ -23,7 +23,7 @@ desk_init(struct desk *desk)
 	desk->roster = (struct roster){g_ptr_array_new(), g_ptr_array_new()};
 	desk->config.name = (char *)"a";
 	desk->c = (struct childhurd){.config = &desk->config, .want_up = TRUE};
-	desk->chronicle = chronicle_new(desk->loop, desk->bed.path, &desk->roster);
+	desk->chronicle = chronicle_new(desk->loop, desk->bed.path, FALSE, &desk->roster);
 	chronicle_keep(desk->chronicle, KEPT);
 	chronicle_begin(desk->chronicle);
 }
@@ -146,7 +146,7 @@ static void
 desk_next(struct desk *desk)
 {
 	desk_write(desk);
-	desk->chronicle = chronicle_new(desk->loop, desk->bed.path, &desk->roster);
+	desk->chronicle = chronicle_new(desk->loop, desk->bed.path, FALSE, &desk->roster);
 	chronicle_keep(desk->chronicle, KEPT);
 	chronicle_begin(desk->chronicle);
 }

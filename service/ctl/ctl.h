@@ -231,6 +231,8 @@ gboolean ctl_parse_since(const char *text, const char *also, double *at, GError 
 
 /* The state of a Guest or Event, in a word for people. Borrowed; NULL: it has none. */
 const char *ctl_state_word(JsonObject *object);
+/* The place of a Guest by its state: those that need a person first, those that need nobody last. */
+int ctl_state_place(JsonObject *guest);
 /* Whether somebody can be asked something: stdin and stderr are a terminal. */
 gboolean ctl_hears_answers(void);
 /* Ask on stderr; TRUE: the answer is "yes". */

@@ -66,8 +66,9 @@ print_qemu(JsonObject *guest, JsonObject *details)
 	double pid = ctl_number(details, "pid", 0);
 	g_autofree char *memory = ctl_size(ctl_number(guest, "memory", 0));
 	g_autofree char *acceleration = ctl_clean(ctl_text(details, "acceleration"), TRUE);
+	double n = ctl_number(guest, "restarts", 0);
 	g_autofree char *restarts =
-	    g_strdup_printf("%.0f automatic restarts", ctl_number(guest, "restarts", 0));
+	    g_strdup_printf("%.0f automatic restart%s", n, n == 1 ? "" : "s");
 	if (pid > 0)
 		line("qemu",
 		     g_strdup_printf("process %.0f, %s%s%s in memory, %s", pid, acceleration,

@@ -95,7 +95,11 @@ mkdir "$d->{dir}/crash";
 # QEMU's user notes there which start it is. After the second one, user = root needs another.
 chmod 01777, "$d->{dir}/crash";
 Childhurd::spew("$d->{dir}/qemu", "#!/bin/sh\n" . <<"END", 0755);
-case "\$*" in *-name\\ guest=cold,*) guest=cold ;; *) guest=warm ;; esac
+case "\$*" in
+*-name\\ guest=cold,*) guest=cold ;;
+*-name\\ guest=warm,*) guest=warm ;;
+*) exec qemu-system-x86_64 "\$@" ;;
+esac
 n=1
 until mkdir "$d->{dir}/crash/\$guest\$n" 2>/dev/null; do n=\$((n + 1)); done
 case \$guest\$n in cold[1468] | warm1) (sleep 2; kill -KILL \$\$) & esac

@@ -526,8 +526,7 @@ on_again(void *data)
 }
 
 struct chronicle *
-chronicle_new(struct ev_loop *loop, const char *path, gboolean earlier,
-	      const struct roster *roster)
+chronicle_new(struct ev_loop *loop, const char *path, gboolean earlier, const struct roster *roster)
 {
 	struct chronicle *chronicle = g_new0(struct chronicle, 1);
 	const struct history_setup setup = {.loop = loop,

@@ -32,11 +32,11 @@ struct history {
 	gint64 begun;		  /* when the file begins, wall clock µs; 0: unknown */
 	enum ledger_before before;
 	/* the thread's */
-	struct ledger *ledger; /* NULL: not open */
-	GHashTable *seen;      /* of the ledger before, for the next one; NULL: none */
+	struct ledger *ledger;	    /* NULL: not open */
+	GHashTable *seen;	    /* of the ledger before, for the next one; NULL: none */
 	enum ledger_before instead; /* of a file: what there was, if the next one is new */
-	gint64 kept;	       /* keep, at this turn */
-	gint64 tidied;	       /* monotonic µs */
+	gint64 kept;		    /* keep, at this turn */
+	gint64 tidied;		    /* monotonic µs */
 };
 
 /* --- the thread: the file --- */

@@ -364,7 +364,8 @@ ledger_begin(struct ledger *ledger, gint64 now, enum ledger_before before, GErro
 		return TRUE;
 	ledger->made = FALSE;
 	return ledger_change(
-	    ledger, "INSERT OR REPLACE INTO meta (name, value) VALUES ('begun', ?1), ('before', ?2)",
+	    ledger,
+	    "INSERT OR REPLACE INTO meta (name, value) VALUES ('begun', ?1), ('before', ?2)",
 	    values, G_N_ELEMENTS(values), error);
 }
 
@@ -374,8 +375,8 @@ ledger_beginning(struct ledger *ledger, gint64 *begun, enum ledger_before *befor
 	gint64 code = LEDGER_BEFORE_NOTHING;
 	gboolean good = ledger_integer(ledger, "SELECT value FROM meta WHERE name = 'begun'", 0,
 				       begun, error) &&
-			ledger_integer(ledger, "SELECT value FROM meta WHERE name = 'before'",
-				       code, &code, error);
+			ledger_integer(ledger, "SELECT value FROM meta WHERE name = 'before'", code,
+				       &code, error);
 	*before = code == LEDGER_BEFORE_DAMAGED || code == LEDGER_BEFORE_GONE
 		      ? (enum ledger_before)code
 		      : LEDGER_BEFORE_NOTHING;

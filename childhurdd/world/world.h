@@ -19,7 +19,7 @@
 #include "childhurdd/world/record.h"
 #include "childhurdd/world/use.h"
 
-#define WORLD_RECORD "state" /* the file of a guest's folder that has what the next daemon needs */
+#define WORLD_RECORD "state" /* the file of what the next daemon has to know of a guest */
 
 #define PAUSE_RETRY 5000 /* ms between two tries to resume a guest that QEMU has paused */
 #define PAUSE_CONFIRM                                                                              \

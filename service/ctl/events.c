@@ -81,9 +81,9 @@ struct telling {
 	guint next;		  /* the first of kept that is not told yet */
 	const char *const *names; /* of guests, or patterns, n of them; 0: all, and the daemon */
 	guint n;
-	double since;	 /* s since the epoch: none before */
-	gint64 first;	 /* number: none before */
-	GQueue *last;	 /* Events, owned: the newest `most`; NULL: they are printed */
+	double since; /* s since the epoch: none before */
+	gint64 first; /* number: none before */
+	GQueue *last; /* Events, owned: the newest `most`; NULL: they are printed */
 	guint most;
 	gint64 found; /* of the history alone, from number missing_from on */
 	gint64 missing_from;
@@ -189,8 +189,7 @@ find_last(struct telling *telling, guint n, double lost)
 		GQueue *before = telling->last;
 		telling->last = g_queue_new();
 		telling->next = 0;
-		telling->ctl->no_history =
-		    !tell_history(telling, ctl_now() - ages[i], NULL);
+		telling->ctl->no_history = !tell_history(telling, ctl_now() - ages[i], NULL);
 		if (telling->ctl->no_history) {
 			g_queue_free_full(telling->last, unref);
 			telling->last = before;
@@ -335,8 +334,8 @@ ctl_events(struct ctl *ctl, GError **error)
 		return CTL_FAILED;
 	g_autoptr(GPtrArray) kept = ctl_objects(reply->parameters, "events");
 	double lost = ctl_number(reply->parameters, "lost", 0);
-	gint64 next = kept->len ? number_of(g_ptr_array_index(kept, kept->len - 1)) + 1
-				: MAX(ctl->since, 0);
+	gint64 next =
+	    kept->len ? number_of(g_ptr_array_index(kept, kept->len - 1)) + 1 : MAX(ctl->since, 0);
 	struct telling telling = {.ctl = ctl,
 				  .kept = kept,
 				  .names = (const char *const *)ctl->arguments,

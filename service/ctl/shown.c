@@ -22,9 +22,9 @@ ctl_state_place(JsonObject *guest)
 {
 	/* NULL: one that a newer daemon has */
 	static const char *const places[] = {
-	    "failed",	 "unresponsive", "backoff",  NULL,	 STATE_TAKEN_OVER,
-	    "starting",	 "booting",	 "restoring", "enrolling", "draining",
-	    "stopping",	 STATE_DRAINED,	 "ready",     "asleep",	   "stopped"};
+	    "failed",	"unresponsive", "backoff",   NULL,	  STATE_TAKEN_OVER,
+	    "starting", "booting",	"restoring", "enrolling", "draining",
+	    "stopping", STATE_DRAINED,	"ready",     "asleep",	  "stopped"};
 	const char *state = ctl_state_word(guest);
 	int unknown = 0;
 	for (int i = 0; i < (int)G_N_ELEMENTS(places); i++) {

@@ -247,8 +247,8 @@ fit_reasons(const struct layout *layout, const GPtrArray *lines, const struct ct
 		return;
 	for (guint r = 1; r < lines->len; r++) {
 		char **cells = g_ptr_array_index(lines, r);
-		char *other = ctl_cells(cells[last]) > last_room(layout) ? waits_cell(&rows[r - 1])
-									 : NULL;
+		char *other =
+		    ctl_cells(cells[last]) > last_room(layout) ? waits_cell(&rows[r - 1]) : NULL;
 		if (!other)
 			continue;
 		g_free(cells[last]);

@@ -253,7 +253,8 @@ wait_for(struct ctl *ctl, GPtrArray *names, const char *state, gint64 began, GEr
 			    .state = state,
 			    .names = names,
 			    .progress = ctl_progress_new(state),
-			    .reached = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
+			    .reached =
+				g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
 			    .began = began};
 	GError *why = NULL;
 	while (names->len && !wait_once(&w, &why))

@@ -7,12 +7,12 @@
 static const struct {
 	const char *state;
 	enum kind kind;
-} states[] = {{"stopped", KIND_STOPPED},     {"asleep", KIND_ASLEEP},	 {"ready", KIND_READY},
-	      {"draining", KIND_DRAINING},   {"drained", KIND_DRAINING}, {"starting", KIND_MOVING},
-	      {"booting", KIND_MOVING},	     {"enrolling", KIND_MOVING}, {"restoring", KIND_MOVING},
-	      {"probing", KIND_MOVING},
-	      {"stopping", KIND_MOVING},     {"backoff", KIND_TROUBLE},	 {"failed", KIND_TROUBLE},
-	      {"unresponsive", KIND_TROUBLE}};
+} states[] = {
+    {"stopped", KIND_STOPPED},	 {"asleep", KIND_ASLEEP},	{"ready", KIND_READY},
+    {"draining", KIND_DRAINING}, {"drained", KIND_DRAINING},	{"starting", KIND_MOVING},
+    {"booting", KIND_MOVING},	 {"enrolling", KIND_MOVING},	{"restoring", KIND_MOVING},
+    {"probing", KIND_MOVING},	 {"stopping", KIND_MOVING},	{"backoff", KIND_TROUBLE},
+    {"failed", KIND_TROUBLE},	 {"unresponsive", KIND_TROUBLE}};
 
 static const struct kind_look looks[N_KINDS] = {
     [KIND_UNKNOWN] = {"unknown", "k0", "no daemon ran", 0.1, "?"},

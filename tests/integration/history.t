@@ -152,6 +152,8 @@ for (['--since', 'someday', qr/--since someday: not a time; write 10min, /], ['-
     is($d->{status}, 2, '... with exit status 2');
 }
 like($d->ctl('history', 'nobody'), qr/^childhurdctl: nobody: there is no such guest/, 'a guest that there is not');
+like($d->ctl('history', 'slient'), qr/^childhurdctl: slient: there is no such guest; did you mean silent[?]$/, 'one that is misspelt');
+unlike($d->ctl('history'), qr/the history begins/, 'nothing is said of its beginning');
 like($d->ctl('history', 'node1/a'), qr/^childhurdctl: node1\/a: each host keeps its own history; ask the node: childhurdctl --host node1 history a$/, "a node's guest");
 
 # --- a start that fails before QEMU runs ---
@@ -198,11 +200,21 @@ like($d->log, qr/warning: \Q$d->{state}\E\/history.db: .*the damaged history is 
 is(substr(Childhurd::slurp("$d->{state}/history.db.damaged"), 0, 7), 'garbage', '... and kept');
 $d->ctl(qw(start a));
 ok($d->wait_until(60, 'the new one is written', sub { (numbers())[0] }), '... and a new one is begun');
+cmp_ok((numbers())[0], '>', $last, '... whose numbers none before had');
+my $begins = qr/at [-\d]+ [:\d]+: the one before was damaged, and is now \Q$d->{state}\E\/history.db.damaged/;
+like($d->ctl('history'), qr/^childhurdctl: the history begins $begins$/m, 'history says since when there is one, and why');
+like($d->ctl('check'), qr/^note     the history begins $begins; /m, '... and check');
+like($d->ctl('status', 'silent'), qr/^  history    begins at [:\d]+: the one before was damaged/m, '... and status, of a guest of which little is known');
+unlike($d->ctl('history', '--until', '1s', '--since', '1s'), qr/the history begins/, '... but not for a time that it has');
 $d->ctl(qw(stop --all --now --wait --timeout 100s));
 is_private('the new one');
 $d->end('TERM');
 
 # --- something in the way ---
+unlink "$d->{state}/history.db";
+$d->start;
+ok($d->wait_until(60, 'it begins', sub { $d->ctl('history') =~ /the history begins at .*: \Q$d->{state}\E\/history.db was not there$/m }), 'so it is with one that was deleted');
+$d->end('TERM');
 unlink "$d->{state}/history.db";
 mkdir "$d->{state}/history.db";
 $d->start;

@@ -766,8 +766,8 @@ test_silent_boot(void)
 	fake_init(&f);
 	happen(&f, EVENT_START);
 	for (int i = 0; i < 2; i++) {
-		gint64 expected = i ? 20000 + 20000 / BOOT_MARGIN
-				    : f.config.boot_timeout / BOOT_EXPECTED;
+		gint64 expected =
+		    i ? 20000 + 20000 / BOOT_MARGIN : f.config.boot_timeout / BOOT_EXPECTED;
 		happen(&f, EVENT_ADMITTED);
 		happen(&f, EVENT_PREPARED);
 		happen(&f, EVENT_LAUNCHED);

@@ -50,8 +50,10 @@
 #define BOOTS_KEPT    5
 #define BOOT_PATIENCE 4
 #define BOOT_LEAST    60000
-/* A guest that greets nobody yet is just booting for as long as the longest of these boots took or,
- * if it has none, for this part of boot-timeout. Only then its error is shown. */
+/* A guest that greets nobody yet is just booting for as long as the longest of these boots took,
+ * and this part of that longer; or, if it has none, for this part of boot-timeout. Only then its
+ * error is shown. */
+#define BOOT_MARGIN   2
 #define BOOT_EXPECTED 10
 
 /* For saving a state; the prepare-command before that may take boot-timeout. */

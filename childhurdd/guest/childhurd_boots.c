@@ -26,7 +26,7 @@ childhurd_boot_limit(const struct childhurd *c)
 gboolean
 childhurd_may_be_silent(struct childhurd *c)
 {
-	gint64 expected = longest(c), limit = c->config->boot_timeout;
+	gint64 expected = longest(c) + longest(c) / BOOT_MARGIN, limit = c->config->boot_timeout;
 	gint64 since = c->launched_at ? c->launched_at : c->since;
 	if (!c->silent || c->state == STATE_UNRESPONSIVE)
 		return FALSE;

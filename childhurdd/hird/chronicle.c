@@ -16,6 +16,7 @@
 
 #include "childhurdd/qemu/folder.h"
 #include "childhurdd/system/process.h"
+#include "service/states.h"
 
 enum phase {
 	PHASE_QUEUE, /* waiting for a place among the starts */
@@ -34,11 +35,11 @@ struct watched {
 	gboolean known;	  /* its state is noted */
 	enum state state; /* ... and what it is; lived: the last one before it was ended */
 	enum state lived;
-	gboolean wanted;
+	gboolean wanted, taken_over;
 	/* its boot */
 	gint64 began, ready; /* wall clock µs; began 0: none, ready 0: not yet */
 	const char *how;
-	gboolean ran; /* its QEMU did, or does */
+	gboolean ran; /* its QEMU did, or does, also one of an earlier daemon */
 	int phase;    /* -1: none */
 	gint64 phase_since;
 	gint64 ms[N_PHASES];
@@ -114,7 +115,7 @@ note_state(struct chronicle *chronicle, const struct childhurd *c, gint64 number
 {
 	struct history_note *note = note_new(HISTORY_STATE, c);
 	note->number = number;
-	note->state = g_strdup(state_name(c->state));
+	note->state = g_strdup(c->taken_over ? STATE_TAKEN_OVER : state_name(c->state));
 	note->wanted = c->want_up && !c->drained;
 	history_note(chronicle->history, note);
 }
@@ -214,6 +215,7 @@ end_boot(struct chronicle *chronicle, const struct childhurd *c, struct watched 
 		note_boot(chronicle, c, w);
 	note_end(chronicle, c, now(), c->why);
 	w->began = w->ready = 0;
+	w->ran = FALSE;
 }
 
 static void
@@ -294,7 +296,7 @@ look(struct chronicle *chronicle, const struct childhurd *c, struct watched *w)
 		note_boot(chronicle, c, w);
 	if (ready && (!w->known || (w->state != STATE_READY && w->state != STATE_DRAINING)))
 		become_ready(chronicle, c, w);
-	if (has_ended(c) && (w->began || !w->known)) {
+	if (has_ended(c) && (w->began || w->ran || !w->known)) {
 		if (w->known)
 			end_boot(chronicle, c, w);
 		else
@@ -309,13 +311,15 @@ chronicle_look(struct chronicle *chronicle, struct childhurd *c, gint64 number)
 		return;
 	struct watched *w = watched_of(chronicle, c->config->name);
 	gboolean wanted = c->want_up && !c->drained;
-	gboolean news = !w->known || w->state != c->state || w->wanted != wanted;
+	gboolean news = !w->known || w->state != c->state || w->wanted != wanted ||
+			w->taken_over != c->taken_over;
 	look(chronicle, c, w);
 	if (news)
 		note_state(chronicle, c, number);
 	w->known = TRUE;
 	w->state = c->state;
 	w->wanted = wanted;
+	w->taken_over = c->taken_over;
 	if (c->state != STATE_STOPPING && c->state != STATE_BACKOFF && c->state != STATE_FAILED)
 		w->lived = c->state;
 }
@@ -340,7 +344,7 @@ chronicle_event(struct chronicle *chronicle, const struct control_event *event)
 		return;
 	struct history_note *note = history_note_new(HISTORY_EVENT, event->guest, event->time);
 	note->number = event->number;
-	note->state = g_strdup(event->state);
+	note->state = g_strdup(event->state && event->taken_over ? STATE_TAKEN_OVER : event->state);
 	note->text = g_strdup(event->text);
 	history_note(chronicle->history, note);
 }
@@ -522,11 +526,12 @@ on_again(void *data)
 }
 
 struct chronicle *
-chronicle_new(struct ev_loop *loop, const char *path, const struct roster *roster)
+chronicle_new(struct ev_loop *loop, const char *path, gboolean earlier, const struct roster *roster)
 {
 	struct chronicle *chronicle = g_new0(struct chronicle, 1);
 	const struct history_setup setup = {.loop = loop,
 					    .path = path,
+					    .earlier = earlier,
 					    .bytes_max = LEDGER_BYTES_MAX,
 					    .picture = guest_folder_collect,
 					    .again = on_again,

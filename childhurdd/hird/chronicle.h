@@ -16,9 +16,9 @@
 #define CHRONICLE_BEAT	   20.0 /* s after which the history learns that the daemon lives */
 
 struct chronicle;
-/* path: of the history's file. roster is borrowed. Notes nothing before chronicle_begin, but keeps
- * events. */
-struct chronicle *chronicle_new(struct ev_loop *loop, const char *path,
+/* path: of the history's file. earlier: there were guests before. roster is borrowed. Notes nothing
+ * before chronicle_begin, but keeps events. */
+struct chronicle *chronicle_new(struct ev_loop *loop, const char *path, gboolean earlier,
 				const struct roster *roster);
 /* Writes what is noted; NULL is allowed. */
 void chronicle_free(struct chronicle *chronicle);

@@ -49,6 +49,20 @@ add_node(GString *lines, const struct node *node)
 	    offers->ready == 1 ? "is" : "are");
 }
 
+static void
+add_history(GString *lines, struct history *history)
+{
+	gint64 begun;
+	g_autofree char *why = history_beginning(history, &begun);
+	g_autoptr(GDateTime) at = g_date_time_new_from_unix_local(begun / G_USEC_PER_SEC);
+	g_autofree char *date = at ? g_date_time_format(at, "%Y-%m-%d %H:%M:%S") : NULL;
+	if (why)
+		add(lines, "note",
+		    "the history begins at %s: %s; what happened before is not in history and "
+		    "report",
+		    date ? date : "?", why);
+}
+
 char *
 hird_findings(void *data)
 {
@@ -58,6 +72,7 @@ hird_findings(void *data)
 	for (char **why = whys; *why; why++)
 		add(lines, "problem",
 		    "%s; once that is fixed the daemon writes it without being told", *why);
+	add_history(lines, chronicle_history(h->chronicle));
 	const GPtrArray *nodes = nodes_all(h->nodes);
 	for (guint i = 0; i < nodes->len; i++)
 		add_node(lines, g_ptr_array_index(nodes, i));

@@ -386,14 +386,29 @@ on_look(struct ev_loop *loop, ev_timer *w, int revents)
 
 /* --- the whole --- */
 
+/* Has an earlier daemon had one of the guests? */
+static gboolean
+had_guests(const struct config *config)
+{
+	gboolean any = FALSE;
+	for (guint i = 0; i < config->guests->len && !any; i++) {
+		const struct config_guest *guest = g_ptr_array_index(config->guests, i);
+		g_autofree char *record =
+		    g_build_filename(config->state_directory, guest->name, WORLD_RECORD, NULL);
+		any = g_file_test(record, G_FILE_TEST_EXISTS);
+	}
+	return any;
+}
+
 static void
 history_init(struct hird *h)
 {
 	g_autofree char *path = g_build_filename(h->config->state_directory, HISTORY_FILE, NULL);
-	h->chronicle = chronicle_new(h->host.loop, path, &h->roster);
+	gboolean earlier = had_guests(h->config);
+	h->chronicle = chronicle_new(h->host.loop, path, earlier, &h->roster);
 	h->readers = readers_new(h->host.loop, chronicle_history(h->chronicle));
 	/* also while nothing is kept: a reload may begin that, and must not use numbers anew */
-	h->event_number = ledger_last_number(path);
+	h->event_number = ledger_number_before(path, earlier && h->config->history);
 	chronicle_keep(h->chronicle, h->config->history);
 }
 

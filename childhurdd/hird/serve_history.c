@@ -62,6 +62,13 @@ serve_picture(void *data, gint64 id,
 	reading_picture(h->readers, id, done, done_data);
 }
 
+static char *
+serve_beginning(void *data, gint64 *begun)
+{
+	const struct hird *h = data;
+	return history_beginning(chronicle_history(h->chronicle), begun);
+}
+
 void
 hird_serve_history(struct control_hird *serve)
 {
@@ -70,4 +77,5 @@ hird_serve_history(struct control_hird *serve)
 	serve->history_next = serve_next;
 	serve->history_close = serve_close;
 	serve->history_picture = serve_picture;
+	serve->history_beginning = serve_beginning;
 }

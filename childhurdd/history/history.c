@@ -29,11 +29,14 @@ struct history {
 	guint generation;
 	gboolean suspect, missed; /* missed: notes were dropped since the last write */
 	gint64 since;		  /* monotonic µs: the thread is at work; 0: it is not */
+	gint64 begun;		  /* when the file begins, wall clock µs; 0: unknown */
+	enum ledger_before before;
 	/* the thread's */
-	struct ledger *ledger; /* NULL: not open */
-	GHashTable *seen;      /* of the ledger before, for the next one; NULL: none */
-	gint64 kept;	       /* keep, at this turn */
-	gint64 tidied;	       /* monotonic µs */
+	struct ledger *ledger;	    /* NULL: not open */
+	GHashTable *seen;	    /* of the ledger before, for the next one; NULL: none */
+	enum ledger_before instead; /* of a file: what there was, if the next one is new */
+	gint64 kept;		    /* keep, at this turn */
+	gint64 tidied;		    /* monotonic µs */
 };
 
 /* --- the thread: the file --- */
@@ -87,12 +90,30 @@ put_aside(struct history *history, const GError *damage, GError **error)
 	close_file(history);
 	if (!ledger_put_aside(history->path, error))
 		return FALSE;
+	history->instead = LEDGER_BEFORE_DAMAGED;
 	begun_anew(history);
 	g_mutex_lock(&history->lock);
 	g_free(history->news_text);
 	history->news_text =
 	    g_strdup_printf("%s; the damaged history is now %s.damaged, and a new one begins",
 			    damage->message, history->path);
+	g_mutex_unlock(&history->lock);
+	return TRUE;
+}
+
+/* Note when the file began, if it is new, and have the loop know. */
+static gboolean
+look_at_beginning(struct history *history, GError **error)
+{
+	gint64 begun;
+	enum ledger_before before;
+	if (!ledger_begin(history->ledger, g_get_real_time(), history->instead, error) ||
+	    !ledger_beginning(history->ledger, &begun, &before, error))
+		return FALSE;
+	history->instead = LEDGER_BEFORE_GONE;
+	g_mutex_lock(&history->lock);
+	history->begun = begun;
+	history->before = before;
 	g_mutex_unlock(&history->lock);
 	return TRUE;
 }
@@ -114,6 +135,8 @@ open_file(struct history *history, GError **error)
 		g_clear_error(&damage);
 		history->ledger = ledger_open(history->path, history->setup.bytes_max, &damage);
 	}
+	if (history->ledger && !look_at_beginning(history, &damage))
+		g_clear_pointer(&history->ledger, ledger_close);
 	if (!history->ledger && damage && !(error && *error))
 		g_propagate_error(error, g_steal_pointer(&damage));
 	if (history->ledger && history->seen)
@@ -321,6 +344,7 @@ history_new(const struct history_setup *setup)
 	history->setup = *setup;
 	history->path = g_strdup(setup->path);
 	history->setup.path = history->path;
+	history->instead = setup->earlier ? LEDGER_BEFORE_GONE : LEDGER_BEFORE_NOTHING;
 	g_mutex_init(&history->lock);
 	g_cond_init(&history->news);
 	g_atomic_ref_count_init(&history->references);
@@ -433,6 +457,25 @@ history_complaint(struct history *history)
 		history->complaint = g_strdup_printf(
 		    "%s: is not written yet: no answer from its file system", history->path);
 	return history->on ? history->complaint : NULL;
+}
+
+char *
+history_beginning(struct history *history, gint64 *begun)
+{
+	g_mutex_lock(&history->lock);
+	gboolean short_one = history->keep && history->begun > g_get_real_time() - history->keep;
+	enum ledger_before before = short_one ? history->before : LEDGER_BEFORE_NOTHING;
+	*begun = history->begun;
+	g_mutex_unlock(&history->lock);
+	switch (before) {
+	case LEDGER_BEFORE_DAMAGED:
+		return g_strdup_printf("the one before was damaged, and is now %s.damaged",
+				       history->path);
+	case LEDGER_BEFORE_GONE:
+		return g_strdup_printf("%s was not there", history->path);
+	default:
+		return NULL;
+	}
 }
 
 void

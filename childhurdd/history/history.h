@@ -34,6 +34,7 @@ struct history_setup {
 	/* The file lacks what was noted of the guests' present state: note it again. */
 	void (*again)(void *data);
 	void *data;
+	gboolean earlier; /* there were guests before, so a file that is missing was there once */
 	gint64 gather, retry, tidy; /* ms, as above */
 };
 
@@ -53,6 +54,9 @@ gboolean history_is_on(const struct history *history);
 void history_note(struct history *history, struct history_note *note);
 /* Why the history is not written; NULL: it is, or is not to be. Borrowed. */
 const char *history_complaint(struct history *history);
+/* If it begins later than it would if all was kept: why; and when, in *begun (wall clock µs). NULL:
+ * it does not. The caller frees. */
+char *history_beginning(struct history *history, gint64 *begun);
 /* From any thread: a reader has found the file damaged; the writer looks it over. */
 void history_suspect(struct history *history);
 const char *history_path(const struct history *history);

@@ -19,6 +19,7 @@
 #define APPLICATION 1751740004 /* "hird", as file(1) shows it */
 #define VERSION	    1	       /* of the tables */
 #define PAGE	    4096
+#define CLOCK_ZERO  1577836800 /* s since 1970: numbers of the clock are s since 2020 (UTC) */
 
 G_DEFINE_QUARK(childhurd - history - ledger, ledger_error)
 
@@ -231,6 +232,7 @@ look_at_file(const char *path, GError **error)
 static gboolean
 make_tables(struct ledger *ledger, GError **error)
 {
+	ledger->made = TRUE;
 	g_autofree char *set = g_strdup_printf(
 	    "PRAGMA application_id = %d; PRAGMA user_version = %d;", APPLICATION, VERSION);
 	return ledger_run(ledger, "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;",
@@ -354,6 +356,33 @@ ledger_close(struct ledger *ledger)
 	g_free(ledger);
 }
 
+gboolean
+ledger_begin(struct ledger *ledger, gint64 now, enum ledger_before before, GError **error)
+{
+	const gint64 values[] = {now, before};
+	if (!ledger->made)
+		return TRUE;
+	ledger->made = FALSE;
+	return ledger_change(
+	    ledger,
+	    "INSERT OR REPLACE INTO meta (name, value) VALUES ('begun', ?1), ('before', ?2)",
+	    values, G_N_ELEMENTS(values), error);
+}
+
+gboolean
+ledger_beginning(struct ledger *ledger, gint64 *begun, enum ledger_before *before, GError **error)
+{
+	gint64 code = LEDGER_BEFORE_NOTHING;
+	gboolean good = ledger_integer(ledger, "SELECT value FROM meta WHERE name = 'begun'", 0,
+				       begun, error) &&
+			ledger_integer(ledger, "SELECT value FROM meta WHERE name = 'before'", code,
+				       &code, error);
+	*before = code == LEDGER_BEFORE_DAMAGED || code == LEDGER_BEFORE_GONE
+		      ? (enum ledger_before)code
+		      : LEDGER_BEFORE_NOTHING;
+	return good;
+}
+
 GHashTable *
 ledger_seen(struct ledger *ledger)
 {
@@ -448,4 +477,16 @@ ledger_last_number(const char *path)
 	sqlite3_finalize(statement);
 	sqlite3_close(db);
 	return MAX(0, number);
+}
+
+gint64
+ledger_number_before(const char *path, gboolean earlier)
+{
+	gint64 number = ledger_last_number(path);
+	struct stat st;
+	gboolean there = lstat(path, &st) == 0;
+	if (number || !(there || earlier))
+		return number;
+	/* more than one event a second, over years, would be needed to have used it */
+	return MAX(g_get_real_time() / G_USEC_PER_SEC - CLOCK_ZERO, 0);
 }

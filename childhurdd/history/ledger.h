@@ -52,6 +52,13 @@ typedef GBytes *(*ledger_picture_fn)(const char *path, GError **error);
 /* Words that are kept; texts that come after them are kept as they are. */
 #define LEDGER_WORDS 4096
 
+/* What there was before a history began. */
+enum ledger_before {
+	LEDGER_BEFORE_NOTHING, /* no guest, so nothing is missing; or it is not known */
+	LEDGER_BEFORE_DAMAGED, /* a damaged file, which was put aside */
+	LEDGER_BEFORE_GONE,    /* guests, but no file */
+};
+
 struct ledger;
 /*
  * Open the file, or make it, with mode 0600. What a killed daemon left open ends when that daemon
@@ -60,6 +67,11 @@ struct ledger;
  */
 struct ledger *ledger_open(const char *path, gint64 bytes_max, GError **error);
 void ledger_close(struct ledger *ledger); /* NULL is allowed */
+/* If the file is new, note when it begins, and what there was before. */
+gboolean ledger_begin(struct ledger *ledger, gint64 now, enum ledger_before before, GError **error);
+/* What was noted then; *begun 0: nothing was. */
+gboolean ledger_beginning(struct ledger *ledger, gint64 *begun, enum ledger_before *before,
+			  GError **error);
 /*
  * A daemon that closes the file and opens it again has lived meanwhile: its guests' states go on,
  * where those of another daemon would have ended when that one wrote last. seen: the names of
@@ -94,6 +106,12 @@ sqlite3_stmt *statements_find(GHashTable *statements, sqlite3 *db, const char *s
 sqlite3 *ledger_read(const char *path, GError **error);
 /* The number of the last event; 0: none, or it cannot be read. */
 gint64 ledger_last_number(const char *path);
+/*
+ * A number after which events of a daemon may begin, so that none comes twice: the last one of the
+ * file or, if that cannot be read, one of the clock. earlier: if there is no file, there was one
+ * once; else they begin at 1.
+ */
+gint64 ledger_number_before(const char *path, gboolean earlier);
 
 /* Does a guest that is wanted up do its work in this state? */
 gboolean ledger_is_up(const char *state);

@@ -9,6 +9,7 @@ struct ledger {
 	char *path;
 	sqlite3 *db;
 	gint64 bytes_max;
+	gboolean made;	   /* when it was opened: it was not there, or empty */
 	gint64 alive;	   /* when the daemon before this one wrote last; 0: there was none */
 	GHashTable *ids;   /* name -> id of a guest */
 	GHashTable *seen;  /* names: guests that have a state of this daemon */

@@ -244,19 +244,11 @@ check_qemu_user(struct check *c)
 		say(c, "ok", "QEMU runs as user %s", c->user->name);
 }
 
-/* If QEMU runs as another user, the start of a guest gives that user access (qemu_user_let). NULL:
- * it runs as ours. */
-static const struct qemu_user *
-reader(const struct check *c)
-{
-	return c->user && c->user->other ? NULL : c->user;
-}
-
 static gboolean
 image_is_good(struct check *c, const struct config_guest *guest, struct image *image,
 	      GError **error)
 {
-	return qemu_user_check(reader(c), "image", guest->image, error) &&
+	return qemu_user_could_read(c->user, "image", guest->image, error) &&
 	       image_probe_for(guest->image, guest->image_format, guest->disk_size, image, error);
 }
 
@@ -327,7 +319,7 @@ check_guest(struct check *c, const struct config_guest *guest)
 		image_clear(&image);
 		g_clear_error(&error);
 	}
-	if (guest->kernel && !qemu_user_check(reader(c), "kernel", guest->kernel, &error))
+	if (guest->kernel && !qemu_user_could_read(c->user, "kernel", guest->kernel, &error))
 		say(c, "problem", "%s: %s", guest->name, error->message);
 	g_clear_error(&error);
 	check_host_keys(c, guest);

@@ -6,6 +6,7 @@
 #include <json-glib/json-glib.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -128,6 +129,21 @@ cells_of(const struct entry *entry)
 	return cells;
 }
 
+/* Columns of a terminal for the last cell, where an image is from, which is the longest; 0: it is
+ * shown as it is. */
+static int
+terminal_room(const gsize widths[COLUMNS])
+{
+	struct winsize size = {0};
+	int room;
+	if (!isatty(STDOUT_FILENO))
+		return 0;
+	room = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_col ? 80 : size.ws_col;
+	for (int c = 0; c + 1 < COLUMNS; c++)
+		room -= (int)widths[c] + 2;
+	return MAX(room, 1);
+}
+
 static void
 print_table(const GPtrArray *lines)
 {
@@ -137,11 +153,18 @@ print_table(const GPtrArray *lines)
 			char **cells = g_ptr_array_index(lines, i);
 			widths[c] = MAX(widths[c], strlen(cells[c]));
 		}
+	int room = terminal_room(widths);
 	for (guint i = 0; i < lines->len; i++) {
 		char **cells = g_ptr_array_index(lines, i);
 		for (int c = 0; c + 1 < COLUMNS; c++)
 			printf("%-*s  ", (int)widths[c], cells[c]);
-		puts(cells[COLUMNS - 1]);
+		if (room > 0 && g_utf8_strlen(cells[COLUMNS - 1], -1) > room) {
+			g_autofree char *begin =
+			    g_utf8_substring(cells[COLUMNS - 1], 0, MAX(room - 3, 0));
+			printf("%s%s\n", begin, "..." + MAX(3 - room, 0));
+		} else {
+			puts(cells[COLUMNS - 1]);
+		}
 	}
 }
 

@@ -189,6 +189,35 @@ qemu_user_let(const struct qemu_user *user, const char *path, int may)
 	let(user, real, may);
 }
 
+/* Can the user do that, or would `let` see to it? What is below a closed folder cannot be tried. */
+static gboolean
+could(const struct qemu_user *user, const char *path, int may)
+{
+	struct stat st;
+	gboolean read = may == ACL_MAY_READ;
+	if (is_open(user, path, may))
+		return TRUE;
+	if (lstat(path, &st) < 0)
+		return FALSE;
+	if (st.st_uid == geteuid())
+		return read ? S_ISREG(st.st_mode) && st.st_nlink == 1 : S_ISDIR(st.st_mode);
+	return (st.st_mode & (read ? S_IROTH : S_IXOTH)) != 0;
+}
+
+gboolean
+qemu_user_could_read(const struct qemu_user *user, const char *what, const char *file,
+		     GError **error)
+{
+	g_autofree char *real = user && user->other ? way_find(file, NULL) : NULL;
+	gboolean possible = real != NULL;
+	for (char *end = real; possible && (end = strchr(end + 1, '/'));) {
+		g_autofree char *above = g_strndup(real, (gsize)(end - real));
+		possible = could(user, above, ACL_MAY_PASS);
+	}
+	possible = possible && could(user, real, ACL_MAY_READ);
+	return qemu_user_check(possible ? NULL : user, what, file, error);
+}
+
 gboolean
 qemu_user_may_read(const struct qemu_user *user, const char *what, const char *file, GError **error)
 {

@@ -58,4 +58,9 @@ void qemu_user_let(const struct qemu_user *user, const char *path, int may);
 gboolean qemu_user_may_read(const struct qemu_user *user, const char *what, const char *file,
 			    GError **error);
 
+/* Can the user read it, or could it after qemu_user_let? Changes nothing; the error is that of
+ * qemu_user_check. */
+gboolean qemu_user_could_read(const struct qemu_user *user, const char *what, const char *file,
+			      GError **error);
+
 #endif

@@ -405,7 +405,7 @@ world_new(const struct host *host, const struct config_guest *guest)
 	r->offload_key = g_build_filename(r->directory, "offload_key", NULL);
 	r->console_log = g_build_filename(r->directory, "console.log", NULL);
 	r->serial = serial_path(r->directory);
-	r->record_file = g_build_filename(r->directory, "state", NULL);
+	r->record_file = g_build_filename(r->directory, WORLD_RECORD, NULL);
 	r->failure = g_build_filename(r->directory, "failure.txt", NULL);
 	r->screen = g_build_filename(r->directory, "failure.png", NULL);
 	r->failed = access(r->failure, F_OK) == 0;

@@ -19,6 +19,8 @@
 #include "childhurdd/world/record.h"
 #include "childhurdd/world/use.h"
 
+#define WORLD_RECORD "state" /* the file of what the next daemon has to know of a guest */
+
 #define PAUSE_RETRY 5000 /* ms between two tries to resume a guest that QEMU has paused */
 #define PAUSE_CONFIRM                                                                              \
 	2000 /* ms that a resumed guest has to run: the cause of its pause may come again */

@@ -55,7 +55,7 @@ struct world *
 world_adopt(const struct host *host, const char *name)
 {
 	g_autofree char *path =
-	    g_build_filename(host->config->state_directory, name, "state", NULL);
+	    g_build_filename(host->config->state_directory, name, WORLD_RECORD, NULL);
 	struct record record = record_read(path);
 	struct config_guest *guest =
 	    record.guest ? config_guest_from(name, (const char *const *)record.guest, NULL) : NULL;

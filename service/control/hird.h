@@ -230,6 +230,9 @@ struct control_hird {
 	void (*history_picture)(void *data, gint64 id,
 				void (*done)(GBytes *png, const GError *error, void *done_data),
 				void *done_data);
+	/* If the history begins later than it would if all was kept: why, which the caller frees,
+	 * and when (wall clock µs). NULL: it does not; or there is no such function. */
+	char *(*history_beginning)(void *data, gint64 *begun);
 	/* Is what the guests are now still to be written to the lists? NULL: never. */
 	gboolean (*publishing)(void *data);
 };

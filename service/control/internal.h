@@ -237,6 +237,8 @@ JsonObject *details_json(const struct control_guest *guest);
 JsonObject *ssh_json(const struct control_guest *guest);
 JsonObject *finding_json(const struct control_finding *finding);
 JsonObject *event_json(const struct kept_event *event);
+/* Why the history begins so late; NULL: it does not. */
+JsonObject *history_beginning_json(const struct control_hird *hird);
 JsonObject *node_json(const struct control_node *node);
 JsonObject *machine_json(const struct published_guest *guest);
 JsonArray *strings_json(const char *const *strings); /* NULL: an empty one */

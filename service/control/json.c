@@ -195,6 +195,20 @@ event_json(const struct kept_event *event)
 }
 
 JsonObject *
+history_beginning_json(const struct control_hird *hird)
+{
+	gint64 begun = 0;
+	g_autofree char *why =
+	    hird->history_beginning ? hird->history_beginning(hird->data, &begun) : NULL;
+	if (!why)
+		return NULL;
+	JsonObject *o = json_object_new();
+	json_object_set_double_member(o, "begun", seconds(begun));
+	set_string(o, "why", why);
+	return o;
+}
+
+JsonObject *
 node_json(const struct control_node *node)
 {
 	JsonObject *o = json_object_new();

@@ -81,6 +81,9 @@ reply_guests(struct request *request, gboolean details)
 	if (*unwritten)
 		json_object_set_array_member(o, "unwritten",
 					     strings_json((const char *const *)unwritten));
+	JsonObject *beginning = history_beginning_json(hird);
+	if (beginning)
+		json_object_set_object_member(o, "history", beginning);
 	request_reply(request, o, FALSE);
 }
 

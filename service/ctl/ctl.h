@@ -11,15 +11,16 @@
 
 #include "service/varlink.h"
 
-#define CTL_REPLY_LIMIT	 15000		    /* ms the daemon may take to reply */
-#define CTL_DAEMON_LIMIT 10000		    /* ms that `wait` waits for a daemon to listen */
-#define CTL_DAEMON_RETRY 50		    /* ms between two tries to connect */
-#define CTL_REPLY_MAX	 (64 * 1024 * 1024) /* bytes of one reply */
-#define CTL_SSH_CONNECT	 30		    /* s that ssh may take to connect to a guest */
-#define CTL_HOST_LIMIT	 180000		    /* ms that ssh may take to log in to another host */
-#define CTL_TICK	 1000		    /* ms between two redraws of the elapsed time */
-#define CTL_TOP_INTERVAL 1000		    /* ms between two requests of `top` */
-#define CTL_SYSTEM	 "/run/childhurd/control" /* the socket of root's daemon */
+#define CTL_REPLY_LIMIT	  15000		     /* ms the daemon may take to reply */
+#define CTL_HISTORY_LIMIT 3000		     /* ms for events of the history, beside the daemon's */
+#define CTL_DAEMON_LIMIT  10000		     /* ms that `wait` waits for a daemon to listen */
+#define CTL_DAEMON_RETRY  50		     /* ms between two tries to connect */
+#define CTL_REPLY_MAX	  (64 * 1024 * 1024) /* bytes of one reply */
+#define CTL_SSH_CONNECT	  30		     /* s that ssh may take to connect to a guest */
+#define CTL_HOST_LIMIT	  180000	     /* ms that ssh may take to log in to another host */
+#define CTL_TICK	  1000		     /* ms between two redraws of the elapsed time */
+#define CTL_TOP_INTERVAL  1000		     /* ms between two requests of `top` */
+#define CTL_SYSTEM	  "/run/childhurd/control" /* the socket of root's daemon */
 
 /* ms of silence from the guest that end a console session after the end of its input. */
 #define CTL_CONSOLE_QUIET 2000
@@ -99,6 +100,7 @@ struct ctl {
 	struct varlink_buffer input;
 	struct varlink_message *events; /* what status has asked for last; NULL: nothing */
 	char *events_node;		/* of which node; "": of this host */
+	gboolean no_history;		/* it has failed, and is not asked again */
 };
 
 struct ctl_verb {
@@ -229,6 +231,9 @@ gboolean ctl_parse_since(const char *text, const char *also, double *at, GError 
 
 /* The state of a Guest or Event, in a word for people. Borrowed; NULL: it has none. */
 const char *ctl_state_word(JsonObject *object);
+/* The place of a Guest by its state: those that need a person first, those that need nobody last.
+ */
+int ctl_state_place(JsonObject *guest);
 /* Whether somebody can be asked something: stdin and stderr are a terminal. */
 gboolean ctl_hears_answers(void);
 /* Ask on stderr; TRUE: the answer is "yes". */
@@ -325,6 +330,10 @@ char *ctl_cell(enum ctl_column column, const struct ctl_row *row);
  * error, of wrong usage, names them all, and the nearest one.
  */
 int ctl_choice(const char *option, const char *word, const char *const *known, GError **error);
+/* As ctl_refused, of a reply to a call with names that a person has typed, of guests of a node
+ * (NULL: of this host): if one stands for no guest, the error says which one is meant. */
+gboolean ctl_refused_name(struct ctl *ctl, const char *node, const struct varlink_message *message,
+			  GError **error);
 /*
  * The reply to method, List or Status, for n names that a person has typed; of a node (NULL: of
  * this host) as AskNode has it. If a name stands for no guest, the error says which one is meant.
@@ -386,6 +395,7 @@ struct ctl_question {
 	guint n;
 	gint64 since, until;	  /* µs since the epoch */
 	const char *const *kinds; /* of records, ended by NULL; NULL: all */
+	gint64 limit;		  /* ms for a reply; 0: CTL_REPLY_LIMIT */
 };
 /* Ask, and call each with each record, borrowed. */
 gboolean ctl_ask_history(struct ctl *ctl, const struct ctl_question *question,
@@ -426,12 +436,16 @@ int ctl_sleep(struct ctl *ctl, GError **error);
 int ctl_drain(struct ctl *ctl, GError **error);
 int ctl_undrain(struct ctl *ctl, GError **error);
 int ctl_wait(struct ctl *ctl, GError **error);
-int ctl_ssh(struct ctl *ctl, GError **error); /* ssh.c */
-int ctl_log(struct ctl *ctl, GError **error); /* follow.c */
-int ctl_events(struct ctl *ctl, GError **error);
-/* Print the last n events of a guest, which may be one of a node, with a label before the first. */
-void ctl_print_last_events(struct ctl *ctl, const char *name, guint n, const char *label);
+int ctl_ssh(struct ctl *ctl, GError **error);	 /* ssh.c */
+int ctl_log(struct ctl *ctl, GError **error);	 /* log.c */
+int ctl_events(struct ctl *ctl, GError **error); /* events.c */
+/* Print the last n events of a guest, which may be one of a node, with a label before the first.
+ * Returns how many there are; n, too, if they cannot be had. */
+guint ctl_print_last_events(struct ctl *ctl, const char *name, guint n, const char *label);
 int ctl_history(struct ctl *ctl, GError **error); /* history.c */
+/* Why the history begins so late, by a reply to List or Status; *begun: s since the epoch. NULL: it
+ * is whole. The caller frees. */
+char *ctl_beginning(const struct varlink_message *reply, double *begun);
 int ctl_console(struct ctl *ctl, GError **error); /* console.c */
 /* The character that text, such as "^]" or "~", stands for; -1: none. */
 int ctl_escape_character(const char *text);

@@ -59,11 +59,17 @@ ctl_ask_history(struct ctl *ctl, const struct ctl_question *question,
 		void (*each)(JsonObject *record, void *data), void *data, GError **error)
 {
 	gboolean continues = TRUE;
+	gint64 limit = question->limit ? question->limit : CTL_REPLY_LIMIT;
 	if (!ctl_send(ctl, "org.childhurd.History", parameters(question), TRUE, error))
 		return FALSE;
 	while (continues) {
-		ctl_auto_message reply = ctl_receive(ctl, CTL_REPLY_LIMIT, error);
-		if (!reply || ctl_refused(reply, error))
+		GError *why = NULL;
+		ctl_auto_message reply = ctl_receive(ctl, limit, &why);
+		if (!reply && why->code == CTL_TIMED_OUT) /* what is late answers no other call */
+			ctl_disconnect(ctl);
+		if (!reply)
+			g_propagate_error(error, why);
+		if (!reply || ctl_refused_name(ctl, NULL, reply, error))
 			return FALSE;
 		g_autoptr(GPtrArray) records = ctl_objects(reply->parameters, "records");
 		for (guint i = 0; i < records->len; i++)
@@ -429,6 +435,27 @@ names_are_here(const struct ctl *ctl, GError **error)
 	return TRUE;
 }
 
+char *
+ctl_beginning(const struct varlink_message *reply, double *begun)
+{
+	JsonObject *beginning = ctl_object(reply->parameters, "history");
+	*begun = beginning ? ctl_number(beginning, "begun", 0) : 0;
+	return beginning ? ctl_clean(ctl_text(beginning, "why"), TRUE) : NULL;
+}
+
+/* Less is known of the period than was kept once. */
+static void
+say_beginning(struct ctl *ctl, const struct period *period)
+{
+	double begun;
+	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.List", ctl_names(NULL, 0), NULL);
+	g_autofree char *why = reply ? ctl_beginning(reply, &begun) : NULL;
+	g_autofree char *date = why ? ctl_date(begun) : NULL;
+	fflush(stdout);
+	if (why && period->since < begun)
+		fprintf(stderr, "childhurdctl: the history begins at %s: %s\n", date, why);
+}
+
 static int
 show(struct ctl *ctl, const struct period *period, GError **error)
 {
@@ -450,6 +477,7 @@ show(struct ctl *ctl, const struct period *period, GError **error)
 	if (by_day || records->len)
 		puts("");
 	print_figures(figures, "figures");
+	say_beginning(ctl, period);
 	return CTL_DONE;
 }
 

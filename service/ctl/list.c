@@ -13,22 +13,6 @@ const char *const ctl_formats[] = {"wide", "name", "json", NULL};
 
 /* --- which guests, in which order --- */
 
-/* Those that need a person first, those that need nobody last. */
-static const char *const by_state[] = {"failed",   "unresponsive", "backoff",	  STATE_TAKEN_OVER,
-				       "starting", "booting",	   "restoring",	  "enrolling",
-				       "draining", "stopping",	   STATE_DRAINED, "ready",
-				       "asleep",   "stopped",	   NULL};
-
-static int
-place_of_state(JsonObject *guest)
-{
-	const char *state = ctl_state_word(guest);
-	int place = 0;
-	while (by_state[place] && g_strcmp0(by_state[place], state))
-		place++;
-	return place;
-}
-
 static int
 compare_names(JsonObject *a, JsonObject *b)
 {
@@ -39,7 +23,7 @@ compare_names(JsonObject *a, JsonObject *b)
 static int
 compare_states(JsonObject *a, JsonObject *b)
 {
-	return place_of_state(a) - place_of_state(b);
+	return ctl_state_place(a) - ctl_state_place(b);
 }
 
 /* The larger number first. */

@@ -198,6 +198,18 @@ no_such_guest(struct ctl *ctl, const char *node, const char *name, GError **erro
 		    meant);
 }
 
+gboolean
+ctl_refused_name(struct ctl *ctl, const char *node, const struct varlink_message *message,
+		 GError **error)
+{
+	const char *missing =
+	    ctl_is_error(message, "NoSuchGuest") ? ctl_text(message->parameters, "name") : NULL;
+	if (!missing)
+		return ctl_refused(message, error);
+	no_such_guest(ctl, node, missing, error);
+	return TRUE;
+}
+
 struct varlink_message *
 ctl_ask_names(struct ctl *ctl, const char *node, const char *method, const char *const *names,
 	      guint n, GError **error)
@@ -206,12 +218,7 @@ ctl_ask_names(struct ctl *ctl, const char *node, const char *method, const char 
 	if (ctl_send(ctl, node ? "org.childhurd.AskNode" : method,
 		     call_of(node, method, ctl_names(names, n)), FALSE, error))
 		reply = ctl_receive(ctl, CTL_REPLY_LIMIT, error);
-	const char *missing = reply && ctl_is_error(reply, "NoSuchGuest")
-				  ? ctl_text(reply->parameters, "name")
-				  : NULL;
-	if (missing)
-		no_such_guest(ctl, node, missing, error);
-	if (missing || (reply && ctl_refused(reply, error)))
+	if (reply && ctl_refused_name(ctl, node, reply, error))
 		g_clear_pointer(&reply, varlink_message_free);
 	return reply;
 }

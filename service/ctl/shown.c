@@ -17,6 +17,25 @@ ctl_state_word(JsonObject *object)
 	return state;
 }
 
+int
+ctl_state_place(JsonObject *guest)
+{
+	/* NULL: one that a newer daemon has */
+	static const char *const places[] = {
+	    "failed",	"unresponsive", "backoff",   NULL,	  STATE_TAKEN_OVER,
+	    "starting", "booting",	"restoring", "enrolling", "draining",
+	    "stopping", STATE_DRAINED,	"ready",     "asleep",	  "stopped"};
+	const char *state = ctl_state_word(guest);
+	int unknown = 0;
+	for (int i = 0; i < (int)G_N_ELEMENTS(places); i++) {
+		if (places[i] && !g_strcmp0(places[i], state))
+			return i;
+		if (!places[i])
+			unknown = i;
+	}
+	return unknown;
+}
+
 gboolean
 ctl_hears_answers(void)
 {

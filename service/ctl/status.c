@@ -66,8 +66,9 @@ print_qemu(JsonObject *guest, JsonObject *details)
 	double pid = ctl_number(details, "pid", 0);
 	g_autofree char *memory = ctl_size(ctl_number(guest, "memory", 0));
 	g_autofree char *acceleration = ctl_clean(ctl_text(details, "acceleration"), TRUE);
+	double n = ctl_number(guest, "restarts", 0);
 	g_autofree char *restarts =
-	    g_strdup_printf("%.0f automatic restarts", ctl_number(guest, "restarts", 0));
+	    g_strdup_printf("%.0f automatic restart%s", n, n == 1 ? "" : "s");
 	if (pid > 0)
 		line("qemu",
 		     g_strdup_printf("process %.0f, %s%s%s in memory, %s", pid, acceleration,
@@ -179,8 +180,19 @@ print_console(JsonObject *details)
 	}
 }
 
+/* Are there few events because an earlier history is lost? */
 static void
-print_details(struct ctl *ctl, JsonObject *details)
+print_beginning(const struct varlink_message *reply, double now)
+{
+	double begun;
+	g_autofree char *why = ctl_beginning(reply, &begun);
+	g_autofree char *time = why ? ctl_time(begun, now) : NULL;
+	if (why)
+		line("history", g_strdup_printf("begins at %s: %s", time, why));
+}
+
+static void
+print_details(struct ctl *ctl, JsonObject *details, const struct varlink_message *reply)
 {
 	JsonObject *guest = ctl_object(details, "guest");
 	double now = ctl_now();
@@ -194,13 +206,16 @@ print_details(struct ctl *ctl, JsonObject *details)
 	print_restart_needed(details);
 	print_unwritten(details);
 	print_record_damage(details);
-	ctl_print_last_events(ctl, ctl_text(guest, "name"), EVENTS_SHOWN, "  events     ");
+	const char *name = ctl_text(guest, "name");
+	if (ctl_print_last_events(ctl, name, EVENTS_SHOWN, "  events     ") < EVENTS_SHOWN &&
+	    name && !strchr(name, '/'))
+		print_beginning(reply, now);
 	print_console(details);
 }
 
 /* Two or three lines a guest, for status without names. */
 static void
-print_brief(struct ctl *ctl, JsonObject *details)
+print_brief(JsonObject *details)
 {
 	JsonObject *guest = ctl_object(details, "guest");
 	double now = ctl_now();
@@ -226,7 +241,10 @@ print_status(struct ctl *ctl, GPtrArray *names, GError **error)
 	for (guint i = 0; i < guests->len; i++) {
 		if (ctl->n_arguments && i)
 			putchar('\n');
-		(ctl->n_arguments ? print_details : print_brief)(ctl, g_ptr_array_index(guests, i));
+		if (ctl->n_arguments)
+			print_details(ctl, g_ptr_array_index(guests, i), reply);
+		else
+			print_brief(g_ptr_array_index(guests, i));
 	}
 	if (!ctl->n_arguments)
 		ctl_say_unwritten(reply);

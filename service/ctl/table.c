@@ -117,6 +117,21 @@ why_cell(const struct ctl_row *row)
 						       : g_strdup(*what ? what : why);
 }
 
+/* Where not all of it has room: of a guest that is on its way, first what it waits for. NULL: it is
+ * not on its way. */
+static char *
+waits_cell(const struct ctl_row *row)
+{
+	static const char *const moving[] = {"starting",  "booting",  "enrolling",
+					     "restoring", "stopping", NULL};
+	const char *state = ctl_text(row->guest, "state");
+	g_autofree char *why = ctl_clean(ctl_text(row->guest, "why"), TRUE);
+	g_autofree char *what = ctl_clean(ctl_text(row->guest, "phase"), TRUE);
+	if (!state || !g_strv_contains(moving, state) || !*what || !*why || !strcmp(why, what))
+		return NULL;
+	return g_strdup_printf("%s; %s", what, why);
+}
+
 static const struct {
 	const char *title;
 	char *(*cell)(const struct ctl_row *row);
@@ -215,6 +230,32 @@ add_cell(GString *text, const struct layout *layout, guint i, const char *cell, 
 			       (right ? 0 : pad) + GAP, "");
 }
 
+/* Columns for the last cell: at least the beginning of the reason is shown, however narrow the
+ * terminal is. 0: as many as it needs. */
+static int
+last_room(const struct layout *layout)
+{
+	return layout->terminal ? MAX(room(layout), WHY_BEGIN) : 0;
+}
+
+/* Reasons that do not fit begin with what is waited for. */
+static void
+fit_reasons(const struct layout *layout, const GPtrArray *lines, const struct ctl_row *rows)
+{
+	guint last = layout->n - 1;
+	if (!layout->terminal || layout->wanted[last] != CTL_COLUMN_WHY)
+		return;
+	for (guint r = 1; r < lines->len; r++) {
+		char **cells = g_ptr_array_index(lines, r);
+		char *other =
+		    ctl_cells(cells[last]) > last_room(layout) ? waits_cell(&rows[r - 1]) : NULL;
+		if (!other)
+			continue;
+		g_free(cells[last]);
+		cells[last] = g_strdelimit(other, "\t", ' ');
+	}
+}
+
 /* The cells side by side; the last one gets the rest of the terminal's width. The caller frees. */
 static char *
 line(const struct layout *layout, char **cells, gboolean heading)
@@ -223,9 +264,7 @@ line(const struct layout *layout, char **cells, gboolean heading)
 	for (guint i = 0; i + 1 < layout->n; i++)
 		if (layout->widths[i])
 			add_cell(text, layout, i, cells[i], heading);
-	/* At least the beginning of the reason is shown, however narrow the terminal is. */
-	g_autofree char *last =
-	    ctl_cut(cells[layout->n - 1], layout->terminal ? MAX(room(layout), WHY_BEGIN) : 0);
+	g_autofree char *last = ctl_cut(cells[layout->n - 1], last_room(layout));
 	g_string_append(text, last);
 	return g_strchomp(g_string_free(text, FALSE));
 }
@@ -257,6 +296,7 @@ ctl_table_within(const enum ctl_column *wanted, guint n, const struct ctl_row *r
 		g_ptr_array_add(all, cells_of(&layout, &rows[r]));
 	if (terminal)
 		make_room(&layout);
+	fit_reasons(&layout, all, rows);
 	for (guint r = 0; r < all->len; r++)
 		g_ptr_array_add(lines, line(&layout, g_ptr_array_index(all, r), r == 0));
 	return lines;

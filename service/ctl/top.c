@@ -303,7 +303,7 @@ static gboolean
 hear(struct top *top, gint64 limit, gboolean *refused, GError **error)
 {
 	struct varlink_message *answer = ctl_receive(top->ctl, limit, error);
-	*refused = answer && ctl_refused(answer, error);
+	*refused = answer && ctl_refused_name(top->ctl, NULL, answer, error);
 	if (!answer || *refused) {
 		varlink_message_free(answer);
 		return FALSE;

@@ -121,18 +121,12 @@ top_summary(const struct top_row *rows, guint n)
 
 /* --- order --- */
 
-/* The places of the states: what is wrong, what is on its way, what rests, what is ready. */
+/* In the order of list, but what is ready is last: most guests are, and the screen has an end. */
 static double
 rank(const struct top_row *row)
 {
-	static const char *const states[] = {
-	    "failed",	 "unresponsive", "backoff",  "stopping", "starting", "restoring", "booting",
-	    "enrolling", "probing",	 "draining", "drained",	 "stopped",  "asleep",	  "ready"};
-	const char *state = ctl_state_word(row->guest);
-	for (gsize i = 0; i < G_N_ELEMENTS(states); i++)
-		if (!g_strcmp0(states[i], state))
-			return (double)i;
-	return 2.5; /* one that a newer daemon has */
+	return g_strcmp0(ctl_text(row->guest, "state"), "ready") ? ctl_state_place(row->guest)
+								 : G_MAXINT;
 }
 
 static double

@@ -32,7 +32,8 @@ struct waiting {
 	GPtrArray *names; /* the guests that may still reach the state */
 	gboolean working; /* a command was given that leads to it */
 	struct ctl_progress *progress;
-	gint64 began; /* monotonic µs */
+	GHashTable *reached; /* name -> s that it took, of those that are in the state */
+	gint64 began;	     /* monotonic µs */
 	int status;
 };
 
@@ -56,11 +57,33 @@ wait_parameters(const struct waiting *w)
 	return parameters;
 }
 
-/* Print the last line about a guest. */
+/* Note which guests have come into the state, and which have left it again. */
+static void
+note_reached(const struct waiting *w, GPtrArray *guests)
+{
+	for (guint i = 0; i < guests->len; i++) {
+		JsonObject *guest = g_ptr_array_index(guests, i);
+		const char *name = ctl_text(guest, "name");
+		gboolean there = !g_strcmp0(ctl_text(guest, "state"), w->state) ||
+				 !g_strcmp0(ctl_state_word(guest), w->state);
+		if (!name)
+			continue;
+		if (!there)
+			g_hash_table_remove(w->reached, name);
+		else if (!g_hash_table_contains(w->reached, name)) {
+			double passed = seconds_passed(w);
+			g_hash_table_insert(w->reached, g_strdup(name),
+					    g_memdup2(&passed, sizeof passed));
+		}
+	}
+}
+
+/* Print the last line about a guest, with the time that itself took. */
 static void
 say_end(const struct waiting *w, const char *name, const char *verb)
 {
-	g_autofree char *passed = ctl_duration(seconds_passed(w));
+	const double *own = g_hash_table_lookup(w->reached, name);
+	g_autofree char *passed = ctl_duration(own ? *own : seconds_passed(w));
 	g_autofree char *state = ctl_coloured(w->state, w->state);
 	printf("%s %s %s (%s)\n", name, verb, state, passed);
 }
@@ -209,6 +232,7 @@ wait_once(struct waiting *w, GError **error)
 			ctl_disconnect(w->ctl); /* this Wait is still under way */
 			return FALSE;
 		}
+		note_reached(w, guests);
 		ctl_progress_show(w->progress, guests);
 		if (reply->continues)
 			continue;
@@ -229,11 +253,14 @@ wait_for(struct ctl *ctl, GPtrArray *names, const char *state, gint64 began, GEr
 			    .state = state,
 			    .names = names,
 			    .progress = ctl_progress_new(state),
+			    .reached =
+				g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
 			    .began = began};
 	GError *why = NULL;
 	while (names->len && !wait_once(&w, &why))
 		;
 	ctl_progress_free(w.progress);
+	g_hash_table_unref(w.reached);
 	if (ctl_terminal_ended() && ctl_terminal_ended() != SIGINT)
 		ctl_terminal_end();
 	if (why && why->code == CTL_INTERRUPTED) {
@@ -299,6 +326,8 @@ ctl_wait(struct ctl *ctl, GError **error)
 	if (!names || (!strcmp(state, "ready") && !leave_out_unwanted(ctl, names, error)))
 		return CTL_FAILED;
 	int waited = wait_for(ctl, names, state, began, error);
+	if (!waited && !status && names->len && !strcmp(state, "ready"))
+		ctl_hint(ctl, "ssh", "ssh", g_ptr_array_index(names, 0));
 	return waited ? waited : status;
 }
 
@@ -432,7 +461,8 @@ work(struct ctl *ctl, const char *method, const char *goal, GError **error)
 		return status;
 	int later = ctl->wait ? wait_for(ctl, names, goal, g_get_monotonic_time(), error)
 			      : say_now(ctl, names, error);
-	if (!later && !status && ctl->wait && names->len && ctl->verb->run == ctl_start)
+	gboolean up = ctl->verb->run == ctl_start || ctl->verb->run == ctl_restart;
+	if (!later && !status && ctl->wait && names->len && up)
 		ctl_hint(ctl, "ssh", "ssh", g_ptr_array_index(names, 0));
 	return later ? later : status;
 }

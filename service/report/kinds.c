@@ -7,11 +7,12 @@
 static const struct {
 	const char *state;
 	enum kind kind;
-} states[] = {{"stopped", KIND_STOPPED},     {"asleep", KIND_ASLEEP},	 {"ready", KIND_READY},
-	      {"draining", KIND_DRAINING},   {"drained", KIND_DRAINING}, {"starting", KIND_MOVING},
-	      {"booting", KIND_MOVING},	     {"enrolling", KIND_MOVING}, {"restoring", KIND_MOVING},
-	      {"stopping", KIND_MOVING},     {"backoff", KIND_TROUBLE},	 {"failed", KIND_TROUBLE},
-	      {"unresponsive", KIND_TROUBLE}};
+} states[] = {
+    {"stopped", KIND_STOPPED},	 {"asleep", KIND_ASLEEP},	{"ready", KIND_READY},
+    {"draining", KIND_DRAINING}, {"drained", KIND_DRAINING},	{"starting", KIND_MOVING},
+    {"booting", KIND_MOVING},	 {"enrolling", KIND_MOVING},	{"restoring", KIND_MOVING},
+    {"probing", KIND_MOVING},	 {"stopping", KIND_MOVING},	{"backoff", KIND_TROUBLE},
+    {"failed", KIND_TROUBLE},	 {"unresponsive", KIND_TROUBLE}};
 
 static const struct kind_look looks[N_KINDS] = {
     [KIND_UNKNOWN] = {"unknown", "k0", "no daemon ran", 0.1, "?"},
@@ -19,7 +20,7 @@ static const struct kind_look looks[N_KINDS] = {
     [KIND_ASLEEP] = {"asleep", "k2", "not running; a connection wakes it", 0.4, "☾"},
     [KIND_READY] = {"ready", "k3", "takes builds", 1, "✓"},
     [KIND_DRAINING] = {"draining", "k4", "runs, and takes no new builds", 0.8, "▾"},
-    [KIND_MOVING] = {"on its way", "k5", "starting, booting or stopping", 0.6, "↻"},
+    [KIND_MOVING] = {"on its way", "k5", "starting, booting, stopping or probed anew", 0.6, "↻"},
     [KIND_TROUBLE] = {"in trouble", "k6", "unresponsive, failed or waiting for its next try", 1,
 		      "✕"},
 };

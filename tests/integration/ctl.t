@@ -522,6 +522,11 @@ like($lines[0], qr/^NAME  STATE         FOR  PUBLISHED  BUILDS  WHY$/, 'in 80 co
 ok(!(grep { columns_of($_) > 80 } @lines), 'no line is longer');
 like($lines[6], qr/^g6    unresponsive  60s  yes             0  gave up after 10 failures in a row,\x{2026}$/, 'so much of it is seen');
 is(join(' ', map { /yes +(\S+)/ ? $1 : '?' } @lines[1 .. 7]), '1 1/2 0/2 - ?/2 0 -', 'builds are numbers, of slots where there are more than one');
+my $boots = hird_of('boots', map { { state => $_, why => 'QEMU runs (process 4711, tcg)', phase => 'waiting for the SSH banner' } } qw(booting unresponsive));
+@lines = shown_lines(80, $boots);
+like($lines[1], qr/ waiting for the SSH banner; QEMU/, 'what a guest on its way waits for is first where not all fits');
+like($lines[2], qr/ QEMU runs /, '... and the reason of one in trouble');
+like((shown_lines(200, $boots))[1], qr/ QEMU runs \(process 4711, tcg\); waiting for the SSH banner$/, '... and where all fits');
 @lines = shown_lines(100, $usual);
 like($lines[0], qr/STATE +FOR +PUBLISHED +BUILDS +RESTARTS +WHY$/, 'restarts are the last to leave');
 @lines = shown_lines(40, $usual);
@@ -622,6 +627,11 @@ for my $case (
     }
 }
 ok(!grep({ $_->{method} =~ /Stop/ } calls()), 'and nothing is done');
+for my $verb (qw(events top)) {
+    ctl($verb, 'chidlhurd2');
+    is($status, 1, "$verb of such a guest");
+    is($err, "childhurdctl: chidlhurd2: there is no such guest; did you mean childhurd2?\n", '... says what is meant');
+}
 # A pattern that would stand for others as well is narrower.
 daemon("$dir/two-series", sub {
     while (sysread $_[0], my $x, 4096) {
@@ -731,6 +741,27 @@ $shown = on_terminal(70, 'start', 'childhurd2', '--wait');
 like($shown, qr/\r0 of 1 ready; childhurd2 \e\[33mbooting\e\[m \S+  a test made it booting\e\[K\e\[J\r\e\[\?7h/, 'on a terminal the line is drawn again in place');
 like($shown, qr/childhurd2 is \e\[32mready\e\[m \(0s\)\r?\nssh: childhurdctl ssh childhurd2\r?\n$/, 'and the end stays, with what to do next');
 unlike(ctl('start', 'childhurd2', '--wait'), qr/^ssh:/m, '... which a pipe does not get');
+like(on_terminal(70, 'restart', 'childhurd1', '--wait'), qr/\nssh: childhurdctl ssh childhurd1\r?\n$/, 'so does restart --wait');
+like(on_terminal(70, 'wait', 'childhurd1'), qr/\nssh: childhurdctl ssh childhurd1\r?\n$/, '... and wait');
+unlike(on_terminal(70, 'wait', 'childhurd2', '--for', 'stopped'), qr/^ssh:/m, '... but not for another state');
+{
+    my $pair = "$dir/pair";
+    daemon($pair, sub {
+        my ($client) = @_;
+        my $both = sub { my ($state) = @_; return { guests => [ { name => 'one', state => 'ready' }, { name => 'two', state => $state } ] } };
+        while (sysread $client, my $calls, 65536) {
+            for my $call (map { decode_json($_) } split /\0/, $calls) {
+                my $waits = $call->{method} =~ /Wait/;
+                syswrite $client, $json->encode({ parameters => $both->('booting'), $waits ? (continues => JSON::PP::true) : () }) . "\0";
+                next unless $waits;
+                wait_for_end($client, 2);
+                syswrite $client, $json->encode({ parameters => $both->('ready') }) . "\0";
+            }
+        }
+    });
+    run($ctl, '-s', $pair, 'wait', 'one', 'two');
+    like($out, qr/^one is ready \([0-9]+s\)\ntwo is ready \((?:[2-9]|\d\d)s\)\n/, 'each guest has its own time') or diag($out, $err);
+}
 
 ctl('wait', 'childhurd1', 'childhurd3', '--for', 'ready');
 is($status, 1, 'a wait for what cannot be');

@@ -51,6 +51,7 @@ sub records {
     return grep { $_->{kind} eq $kind } map { decode_json($_) } split /\n/, $d->ctl('history', '--json', @words);
 }
 
+sub shown { return $d->ctl('events', @_) =~ /^\S+ \S+ +(\d+)  /mg }
 sub numbers { return map { $_->{number} } records('event') }
 
 sub is_private {
@@ -87,13 +88,29 @@ $d->start;
 $d->ctl(qw(wait a --for ready --timeout 100s));
 is($d->{status}, 0, 'a daemon that is killed has a successor, and it the guest');
 $d->ctl(qw(drain a --wait));
-my ($next) = $d->ctl('events') =~ /^\S+ \S+ +(\d+) /m;
+my ($next) = map { $_->{events}[0]{number} } $d->call('Events', {});
 cmp_ok($next, '>=', $last, 'the numbers of events go on');
 cmp_ok($next, '<=', $last + 2, '... where they ended');
 my @numbers;
 ok($d->wait_until(60, 'a drained', sub { @numbers = numbers(); grep { $_->{state} eq 'draining' } records('state', 'a') }), 'a drained guest is kept as draining');
 is_deeply(\@numbers, [ $numbers[0] .. $numbers[-1] ], '... and no number is missing or there twice');
 like($d->ctl('events', '--since', $last), qr/^\S+ \S+ +\d+  a: /m, 'events from a number of the daemon before');
+ok($d->wait_until(60, 'the end of the drain', sub { $d->ctl('events', 'a') =~ /drained/ }), 'its last event');
+my @shown = shown();
+is_deeply(\@shown, [ $numbers[0] .. $shown[-1] ], 'events has those of the daemon before, too, each once');
+is_deeply([ shown('--since', '1h') ], \@shown, '... with --since 1h');
+is_deeply([ shown('--since', $shown[2]) ], [ @shown[ 2 .. $#shown ] ], '... from a number on');
+ok($d->wait_until(60, 'they are kept', sub { (numbers())[-1] == $shown[-1] }), 'the history has them all');
+is_deeply([ shown('--since', $numbers[0], 'a') ], [ map { $_->{number} } grep { ($_->{guest} // '') eq 'a' } records('event') ], '... of one guest');
+unlike($d->ctl('events', '--since', '1'), qr/no longer kept/, '... and no event is said to be lost');
+my ($old) = map { decode_json($_) } split /\n/, $d->ctl('events', '--json');
+is_deeply([ sort keys %$old ], [qw(guest number state text time)], '--json: as the daemon has them');
+cmp_ok($old->{time}, '<', time + 1, '... in seconds');
+my $followed = $d->spawn("$d->{dir}/followed", "$Childhurd::BUILD/childhurdctl", '--socket', "$d->{runtime}/control", 'events', '-f');
+ok($d->wait_until(30, 'events -f', sub { (() = Childhurd::slurp("$d->{dir}/followed") =~ /\n/g) == 10 }), 'events -f begins with the last ten, of both daemons');
+kill 'INT', $followed;
+waitpid $followed, 0;
+like($d->ctl('status', 'a'), qr/^  events     [\d:]+  .*(?:\n {13}[\d:]+  .*){4}\n {2}\S/m, 'status has the last five events');
 my @states = records('state', 'a');
 ok((grep { $_->{state} eq 'unknown' } @states), 'the time without a daemon is unknown');
 is((grep { !$_->{end} } @states), 1, '... one state goes on');
@@ -135,6 +152,8 @@ for (['--since', 'someday', qr/--since someday: not a time; write 10min, /], ['-
     is($d->{status}, 2, '... with exit status 2');
 }
 like($d->ctl('history', 'nobody'), qr/^childhurdctl: nobody: there is no such guest/, 'a guest that there is not');
+like($d->ctl('history', 'slient'), qr/^childhurdctl: slient: there is no such guest; did you mean silent[?]$/, 'one that is misspelt');
+unlike($d->ctl('history'), qr/the history begins/, 'nothing is said of its beginning');
 like($d->ctl('history', 'node1/a'), qr/^childhurdctl: node1\/a: each host keeps its own history; ask the node: childhurdctl --host node1 history a$/, "a node's guest");
 
 # --- a start that fails before QEMU runs ---
@@ -180,12 +199,22 @@ like($d->log, qr/warning: \Q$d->{state}\E\/history.db: .*the damaged history is 
   if $d->wait_until(60, 'it is said', sub { $d->log =~ /the damaged history/ });
 is(substr(Childhurd::slurp("$d->{state}/history.db.damaged"), 0, 7), 'garbage', '... and kept');
 $d->ctl(qw(start a));
-ok($d->wait_until(60, 'the new one is written', sub { (numbers())[0] // 0 == 1 }), '... and a new one is begun, with number 1');
+ok($d->wait_until(60, 'the new one is written', sub { (numbers())[0] }), '... and a new one is begun');
+cmp_ok((numbers())[0], '>', $last, '... whose numbers none before had');
+my $begins = qr/at [-\d]+ [:\d]+: the one before was damaged, and is now \Q$d->{state}\E\/history.db.damaged/;
+like($d->ctl('history'), qr/^childhurdctl: the history begins $begins$/m, 'history says since when there is one, and why');
+like($d->ctl('check'), qr/^note     the history begins $begins; /m, '... and check');
+like($d->ctl('status', 'silent'), qr/^  history    begins at [:\d]+: the one before was damaged/m, '... and status, of a guest of which little is known');
+unlike($d->ctl('history', '--until', '1s', '--since', '1s'), qr/the history begins/, '... but not for a time that it has');
 $d->ctl(qw(stop --all --now --wait --timeout 100s));
 is_private('the new one');
 $d->end('TERM');
 
 # --- something in the way ---
+unlink "$d->{state}/history.db";
+$d->start;
+ok($d->wait_until(60, 'it begins', sub { $d->ctl('history') =~ /the history begins at .*: \Q$d->{state}\E\/history.db was not there$/m }), 'so it is with one that was deleted');
+$d->end('TERM');
 unlink "$d->{state}/history.db";
 mkdir "$d->{state}/history.db";
 $d->start;

@@ -83,6 +83,11 @@ subtest 'the programs' => sub {
     like($list, qr{^debian-i386 +known +- +i586 +debian +- +https://\S+hurd-i386/debian-hurd-\d{8}\.img\.tar\.xz$}m, '... and has what the program knows');
     like($list, qr{^stand-in +known +- +i586 +debian }m, '... and what the administrator has added');
     ok(!-e "$dir/state", '... and makes nothing');
+    my $term = Terminal->new(columns => 80, command => [ "$Childhurd::BUILD/childhurdctl", qw(image --config), "$dir/etc/childhurd.ini", 'list' ]);
+    is($term->end(60), 0, 'the list on a terminal');
+    1 while $term->take(1);
+    like($term->{said}, qr{^debian-i386 +known .* https://\S*\.\.\.\r?$}m, '... has the beginnings of addresses');
+    is((grep { length > 80 } split /\r?\n/, $term->{said}), 0, '... and fits it') or diag($term->{said});
     for (['fetch', 'nobody'], ['fetch'], ['frob'], ['add', 'a'], ['add', 'a/b', '/dev/null'], ['add', 'a.img', '/dev/null'],
         ['fetch', 'stand-in', '--sha512', 'abc'], ['list', 'x'], ['check', '--sha512', 'a' x 128])
     {

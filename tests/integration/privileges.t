@@ -299,6 +299,10 @@ $root->ctl('start', 'b', 'mach');
 ok($root->wait_until(60, 'both say why', sub { $root->state('b') eq 'backoff' && $root->state('mach') eq 'backoff' }), 'guests that have none such fail before QEMU is started');
 like($root->ctl('status', 'b'), qr/image \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, which cannot read it.*setfacl -m u:childhurd/s, '... and name file, user and what to do');
 like($root->ctl('status', 'mach'), qr/kernel \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, which cannot read it.*setfacl/s, '... both');
+my $checked = $root->ctl('check');
+like($checked, qr/^problem +b: image \Q$scratch\E\/other\.qcow2: QEMU runs as user childhurd, which cannot read it/m, '... and check says so before');
+like($checked, qr/^problem +mach: kernel .*cannot read it/m, '... of both');
+like($checked, qr/^ok +a: image \Q$scratch\E\/own\.qcow2/m, '... and that the other can be read');
 $root->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 
 system('chown', 'childhurd', $folder);

@@ -400,8 +400,8 @@ sub ssh {
     my ($self, $host, @command) = @_;
     my $out = "$self->{dir}/ssh.$$";
     unlink $out;
-    my $pid = $self->spawn($out, 'ssh', '-n', '-F', "$self->{runtime}/ssh_config", '-o', 'BatchMode=yes', '-o',
-        'ConnectTimeout=30', $host, @command);
+    my $pid = $self->spawn($out, 'ssh', '-n', '-F', "$self->{runtime}/ssh_config", '-o', 'BatchMode=yes',
+        @{ $self->{ssh_options} // [] }, '-o', 'ConnectTimeout=30', $host, @command);
     waitpid $pid, 0;
     $self->{status} = $? >> 8;
     my $text = slurp($out);

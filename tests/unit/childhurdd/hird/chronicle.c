@@ -23,7 +23,7 @@ desk_init(struct desk *desk)
 	desk->roster = (struct roster){g_ptr_array_new(), g_ptr_array_new()};
 	desk->config.name = (char *)"a";
 	desk->c = (struct childhurd){.config = &desk->config, .want_up = TRUE};
-	desk->chronicle = chronicle_new(desk->loop, desk->bed.path, &desk->roster);
+	desk->chronicle = chronicle_new(desk->loop, desk->bed.path, FALSE, &desk->roster);
 	chronicle_keep(desk->chronicle, KEPT);
 	chronicle_begin(desk->chronicle);
 }
@@ -141,12 +141,71 @@ a_wake_that_boots_is_a_boot(void)
 	desk_clear(&desk);
 }
 
+/* Another daemon, on the same file. */
+static void
+desk_next(struct desk *desk)
+{
+	desk_write(desk);
+	desk->chronicle = chronicle_new(desk->loop, desk->bed.path, FALSE, &desk->roster);
+	chronicle_keep(desk->chronicle, KEPT);
+	chronicle_begin(desk->chronicle);
+}
+
+static void
+a_take_over_is_no_trouble(void)
+{
+	struct desk desk;
+	desk_init(&desk);
+	pass(&desk, STATE_STOPPED, QEMU_GONE, "new");
+	boot(&desk);
+	desk_next(&desk);
+	desk.c.taken_over = TRUE;
+	pass(&desk, STATE_UNRESPONSIVE, QEMU_RUNNING, "taken over");
+	struct control_event event = {
+	    .number = 1, .guest = "a", .state = "unresponsive", .taken_over = TRUE, .text = "so"};
+	chronicle_event(desk.chronicle, &event);
+	desk.c.taken_over = FALSE;
+	g_usleep(1000); /* states are told apart by their time */
+	pass(&desk, STATE_UNRESPONSIVE, QEMU_RUNNING, "it does not answer");
+	desk_write(&desk);
+	bed_assert(&desk.bed,
+		   "SELECT " LEDGER_WORD("state") " FROM main.state ORDER BY begin DESC LIMIT 2",
+		   "unresponsive probing");
+	bed_assert(&desk.bed, "SELECT " LEDGER_WORD("state") " FROM event", "probing");
+	desk_clear(&desk);
+}
+
+/* Of a boot that an earlier daemon saw begin, too. */
+static void
+a_boot_ends_for_the_reason_that_ended_it(void)
+{
+	struct desk desk;
+	desk_init(&desk);
+	pass(&desk, STATE_STOPPED, QEMU_GONE, "new");
+	boot(&desk);
+	desk_next(&desk);
+	desk.c.taken_over = TRUE;
+	pass(&desk, STATE_UNRESPONSIVE, QEMU_RUNNING, "taken over");
+	desk.c.taken_over = FALSE;
+	pass(&desk, STATE_READY, QEMU_RUNNING, "ready");
+	pass(&desk, STATE_STOPPING, QEMU_RUNNING, "panic");
+	pass(&desk, STATE_BACKOFF, QEMU_GONE, "panic");
+	pass(&desk, STATE_STARTING, QEMU_GONE, "trying again");
+	pass(&desk, STATE_BOOTING, QEMU_RUNNING, "trying again");
+	desk_write(&desk);
+	bed_assert(&desk.bed, "SELECT " LEDGER_WORD("ended") " FROM main.boot ORDER BY begin",
+		   "panic -");
+	desk_clear(&desk);
+}
+
 int
 main(int argc, char *argv[])
 {
 	g_test_init(&argc, &argv, NULL);
 	TEST("a-start-without-qemu-is-no-boot", a_start_without_qemu_is_no_boot);
 	TEST("a-boot-begins-with-its-start", a_boot_begins_with_its_start);
+	TEST("a-take-over-is-no-trouble", a_take_over_is_no_trouble);
+	TEST("a-boot-ends-for-the-reason-that-ended-it", a_boot_ends_for_the_reason_that_ended_it);
 	TEST("a-warm-start-is-a-restore-too", a_warm_start_is_a_restore_too);
 	TEST("a-wake-that-boots-is-a-boot", a_wake_that_boots_is_a_boot);
 	return g_test_run();

@@ -68,6 +68,19 @@ test_trouble(void)
 	records_free(records);
 }
 
+/* A daemon that takes a guest over probes it anew. */
+static void
+test_taken_over(void)
+{
+	struct records *records = made_new();
+	made_state(records, "a", "ready", D, 12 * H);
+	made_state(records, "a", "unknown", 12 * H, 10 * H);
+	made_state(records, "a", "probing", 10 * H, 8 * H);
+	made_state(records, "a", "ready", 8 * H, 0);
+	assert_parts(records, "ready 0-12, unknown 12-14, on its way 14-16, ready 16-24");
+	records_free(records);
+}
+
 /* What began before the strip, or lasts beyond it, is cut. */
 static void
 test_cut(void)
@@ -160,6 +173,7 @@ main(int argc, char **argv)
 	g_test_add_func("/strip/nothing-known-is-nothing", test_empty);
 	g_test_add_func("/strip/what-looks-the-same-is-one-part", test_merges);
 	g_test_add_func("/strip/a-short-failure-is-marked", test_trouble);
+	g_test_add_func("/strip/a-guest-that-is-taken-over-is-in-no-trouble", test_taken_over);
 	g_test_add_func("/strip/states-are-cut-to-the-strip", test_cut);
 	g_test_add_func("/strip/states-that-overlap-or-are-nonsense", test_nonsense);
 	g_test_add_func("/strip/a-state-without-an-end-lasts-until-now", test_open);

@@ -38,7 +38,7 @@ libc=i386/lib/i386-linux-gnu
 qemu-i386 $libc/ld-linux.so.2 --inhibit-cache --library-path $libc x/usr/lib/mig/i686-gnu-migcom \
 	-user mach_host.c -header mach_host.h -server /dev/null < mach_host.i ||
 	die 'MIG does not run'
-compile -w -c mach_host.c
+compile -std=gnu89 -w -c mach_host.c # MIG writes the C of its day, in which a function needs no declaration
 compile -Wall -Wextra -Werror -c "$recipe/probe.c"
 gcc -m32 -static -nostdlib -no-pie -Wl,--build-id=none,--gc-sections -s -o mach/probe probe.o mach_host.o
 finish mach

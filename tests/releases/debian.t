@@ -43,8 +43,12 @@ END {
     $? = $status;
 }
 
-# One line of the table at the end, which is also a test's name.
-sub row { push @table, sprintf '%-8s %-8s %s', @_; return $table[-1] }
+# One line of the table at the end, which is also a test's name. The file is for whoever cannot wait.
+sub row {
+    push @table, sprintf '%-8s %-8s %s', @_;
+    Childhurd::spew("$logs/table", join '', map { "$_\n" } @table);
+    return $table[-1];
+}
 
 sub seconds_since { my ($begun) = @_; return sprintf '%d s', time - $begun }
 

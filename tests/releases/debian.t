@@ -231,7 +231,7 @@ sub in_release {
     my ($r, $guix) = @_;
     return unless stage($r, 'needs', 'what the package is built with', sub { installed($r, "fetched build-dep ./service\nfetched install lintian") });
     my $compiled = stage($r, 'compile', 'without a warning', sub {
-        my $said = join '', grep { !/^  [A-Z]+ / } split /^/, $r->run('make -k -s -j2 all tests');
+        my $said = join '', grep { !/^  [A-Z]+ / } split /^/, $r->run('make -k -s -j2 CFLAGS=-O2 all tests');
         return $r->{status} ? "$said\nmake ended with status $r->{status}" : $said;
     });
     packaged($r) if grep { $_ eq 'package' } @tests;

@@ -39,10 +39,9 @@ key_make(const char *path, enum key_pair_kind kind, GError **error)
 {
 	g_auto(ssh_key) key = NULL;
 	char *text = NULL;
-	int result;
-
-	result =
+	int result =
 	    generate(kind == KEY_PAIR_ED25519 ? SSH_KEYTYPE_ED25519 : SSH_KEYTYPE_ECDSA_P256, &key);
+
 	if (result == SSH_OK)
 		result = ssh_pki_export_privkey_base64(key, NULL, NULL, NULL, &text);
 	if (result != SSH_OK) {

@@ -22,18 +22,26 @@
 
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(ssh_key, ssh_key_free, NULL)
 
+/* libssh 0.12 has another function for this, and Debian 12 has 0.10. */
+static int
+generate(enum ssh_keytypes_e type, ssh_key *key)
+{
+#if LIBSSH_VERSION_INT >= SSH_VERSION_INT(0, 12, 0)
+	return ssh_pki_generate_key(type, NULL, key);
+#else
+	return ssh_pki_generate(type, 0, key);
+#endif
+}
+
 /* Make a new key and write its private half. */
 static ssh_key
 key_make(const char *path, enum key_pair_kind kind, GError **error)
 {
 	g_auto(ssh_key) key = NULL;
 	char *text = NULL;
-	int result;
+	int result =
+	    generate(kind == KEY_PAIR_ED25519 ? SSH_KEYTYPE_ED25519 : SSH_KEYTYPE_ECDSA_P256, &key);
 
-	if (kind == KEY_PAIR_ED25519)
-		result = ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &key);
-	else
-		result = ssh_pki_generate(SSH_KEYTYPE_ECDSA_P256, 0, &key);
 	if (result == SSH_OK)
 		result = ssh_pki_export_privkey_base64(key, NULL, NULL, NULL, &text);
 	if (result != SSH_OK) {

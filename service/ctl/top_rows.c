@@ -4,6 +4,7 @@
  * history of the load: top makes its own, from the replies it gets.
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "service/ctl/top.h"
@@ -201,7 +202,8 @@ compare(const void *a, const void *b, void *data)
 void
 top_sort(struct top_row *rows, guint n, const struct top_sort *sort)
 {
-	g_qsort_with_data(rows, (gint)n, sizeof *rows, compare, (void *)sort);
+	if (n > 1)
+		qsort_r(rows, n, sizeof *rows, compare, (void *)sort);
 }
 
 const char *

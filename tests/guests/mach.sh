@@ -10,7 +10,9 @@ begin
 need gcc gcc
 gcc -m32 -E -include stddef.h -x c /dev/null > /dev/null 2>&1 || die 'gcc has no -m32: apt install gcc-multilib'
 
-# MIG is there as a program for i386 only, which QEMU's emulator runs with the C library it wants, on whatever host.
+# MIG is there as a program for i386 only, which QEMU's emulator runs with the C library it wants, on whatever host. Its linker
+# is told where that is: by the host's cache it would find the host's 32-bit one, which gcc-multilib brings, and which is newer
+# than the linker on a newer host.
 need qemu-i386 'qemu-user --no-install-recommends'
 use_suite bookworm i386
 fetch mig-i686-gnu libc6
@@ -32,9 +34,11 @@ compile() {
 }
 cd "$work" || exit
 gcc -m32 -E -x c -undef -ansi -I"$include" "$include/mach/mach_host.defs" > mach_host.i
-qemu-i386 -L i386 x/usr/lib/mig/i686-gnu-migcom -user mach_host.c -header mach_host.h -server /dev/null < mach_host.i ||
+libc=i386/lib/i386-linux-gnu
+qemu-i386 $libc/ld-linux.so.2 --inhibit-cache --library-path $libc x/usr/lib/mig/i686-gnu-migcom \
+	-user mach_host.c -header mach_host.h -server /dev/null < mach_host.i ||
 	die 'MIG does not run'
-compile -w -c mach_host.c
+compile -std=gnu89 -w -c mach_host.c # MIG writes the C of its day, in which a function needs no declaration
 compile -Wall -Wextra -Werror -c "$recipe/probe.c"
 gcc -m32 -static -nostdlib -no-pie -Wl,--build-id=none,--gc-sections -s -o mach/probe probe.o mach_host.o
 finish mach

@@ -60,6 +60,18 @@ for ([ 'exit 3', 'does not list its tests' ], [ 'case $1 in -l) echo /only ;; *)
     like($tap, qr/^not ok \d+ .*\Q$what\E/m, '... and that is said') or diag($tap);
 }
 
+# GLib 2.84 and newer lists tests as TAP.
+Childhurd::spew("$dir/program", <<'SH', 0755);
+#!/bin/sh
+printf 'TAP version 14\n# random seed: R02S0\n1..2\n# Start of new tests\n'
+case $1 in -l) mark='#' ;; *) mark='ok 1' ;; esac
+printf "$mark /new/one\n$mark /new/other\n"
+echo '# End of new tests'
+SH
+$tap = run_one("$dir/program");
+is($? >> 8, 0, 'a list in TAP is understood');
+is_deeply(results($tap), [ 'ok 1 /new/one', 'ok 2 /new/other' ], '... and each test is counted') or diag($tap);
+
 # Scripts.
 my %script = (
     passes => [ 0, 'pass("one"); pass("two");', qr/^ok 2 - two\n1\.\.2\n/m ],

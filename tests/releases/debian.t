@@ -1,74 +1,162 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# The package in another release of Debian than the host's: the sources are compiled there without a warning, the package is
-# built, lintian looks at it, and in a machine with that release's systemd it is installed, a guest becomes ready by that release's
-# libvirt and QEMU, and the package is purged, which leaves nothing. CHILDHURD_RELEASES="trixie forky" names other releases.
+# The sources in other releases of Debian than the host's, with that release's compiler, libraries, libvirt and QEMU. In each:
 #
-#   make check-releases      wants the network: 600 MB at the first time, which are kept in the cache; then 3 to 5 min
+#   compile   with warnings as errors
+#   package   it is built by what it says it needs, lintian looks at it, and in a machine with that release's systemd it is
+#             installed, a guest becomes ready, the daemon is restarted, and the package is purged, which leaves nothing
+#   guests    the guests `linux` and `mach` are made by that release's tools
+#   unit      all unit tests
+#   NAME      tests/integration/NAME.t
+#
+#   make check-releases           CHILDHURD_RELEASES="trixie sid" and CHILDHURD_RELEASE_TESTS="package unit boot" choose
+#
+# The network is wanted for what is not kept in the cache. What sid lacks today is reported, and what it can do is tested.
 use strict;
 use warnings;
 use lib 'tests/lib';
 use Childhurd;
-use Cwd qw(abs_path);
+use File::Copy qw(copy);
 use File::Path qw(make_path remove_tree);
 use File::Temp qw(tempdir);
+use Release;
 use Systemd;
 use Test::More;
+use Time::HiRes qw(time);
 
+my @releases = split ' ', $ENV{CHILDHURD_RELEASES} // 'trixie sid';
+my @tests    = split ' ', $ENV{CHILDHURD_RELEASE_TESTS} // 'package unit boot keys die guests warm guix';
+# One kill of the daemon takes a second, so there are fewer of them here.
+my $rounds = $ENV{CHILDHURD_ROUNDS} // 40;
+# What bootstrap installs for tests that are not run here.
+my $OTHERS = 'chromium zsh fish bash-completion man-db guile-3.0 libfaketime git';
+
+for my $name (@tests) {
+    Childhurd::cannot("CHILDHURD_RELEASE_TESTS: there is no test $name") unless $name =~ /^(?:package|unit)$/ || -e "tests/integration/$name.t";
+}
 my $image = Childhurd::need_image('linux');
 my $dir   = tempdir('/var/tmp/childhurd-test-XXXXXX', CLEANUP => 0);
+my $logs  = "$Childhurd::BUILD/releases";
+my @table;
 END {
     my $status = $?;
     remove_tree($dir) unless !$dir || $ENV{CHILDHURD_KEEP};
     $? = $status;
 }
 
-# The script of a mount namespace with $root, a Debian below an overlay that is forgotten; what apt fetches goes to $kept. Then it
-# is the script that is its input.
-my $ENTER = <<'SH';
-set -eu
-lower=$1 kept=$2 work=$3 out=$4
-mount -t tmpfs -o mode=755 tmpfs "$work"
-cd "$work"
-mkdir upper work root
-mount -t overlay overlay -o "lowerdir=$lower,upperdir=upper,workdir=work" root
-mount -t proc proc root/proc
-mount --rbind /dev root/dev
-mount -t tmpfs tmpfs root/tmp
-mkdir root/out
-mount --bind "$out" root/out
-mount --bind "$kept/archives" root/var/cache/apt/archives
-mount --bind "$kept/lists" root/var/lib/apt/lists
-cp -L /etc/resolv.conf root/etc/resolv.conf
-printf '#!/bin/sh\nexit 101\n' > root/usr/sbin/policy-rc.d
-chmod 755 root/usr/sbin/policy-rc.d
-exec chroot root env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive HOME=/root sh -e -c "$5"
-SH
+# One line of the table at the end, which is also a test's name. The file is for whoever cannot wait.
+sub row {
+    push @table, sprintf '%-8s %-8s %s', @_;
+    Childhurd::spew("$logs/table", join '', map { "$_\n" } @table);
+    return $table[-1];
+}
 
-# apt with what it fetches kept; a package that the archive has no more of that version takes a new list.
-my $APT = <<'SH';
-apt() {
-	apt-get -qq -y --no-install-recommends -o APT::Sandbox::User=root -o APT::Keep-Downloaded-Packages=true -o Dpkg::Use-Pty=0 \
-		-o Acquire::Retries=3 "$@" > /tmp/apt.log 2>&1
-}
-fetched() {
-	[ -n "$(find /var/lib/apt/lists -name '*_Packages*' -mmin -1440)" ] || apt update || true
-	apt "$@" || { apt update && apt "$@"; } || { cat /tmp/apt.log; exit 1; }
-}
-SH
+sub seconds_since { my ($begun) = @_; return sprintf '%d s', time - $begun }
 
-# Run a script in such a Debian; its output, and its exit status in $?. $dir/out is its folder /out.
-sub inside {
-    my ($root, $kept, $script) = @_;
-    make_path("$dir/work", "$dir/out", "$kept/archives/partial", "$kept/lists/partial");
-    my @outside = $ENV{CHILDHURD_NETWORK} ? ('nsenter', "--net=$ENV{CHILDHURD_NETWORK}") : ();
-    open my $out, '-|', @outside, qw(timeout 30m unshare --mount --propagation private sh -c), "exec 2>&1\n$ENTER", 'sh', $root, $kept,
-        "$dir/work", "$dir/out", $APT . $script
-        or die "unshare: $!\n";
-    local $/;
-    my $text = <$out> // '';
-    close $out;
-    return $text;
+# A stage: the code gives '' or what is wrong, and whether it is that the archive does not give something: sid may.
+sub stage {
+    my ($r, $name, $what, $code) = @_;
+    my $begun = time;
+    my ($wrong, $lacking) = $code->();
+    return lacks($r, $name, $wrong) if $lacking && $r->{suite} eq 'sid';
+    my $good = ok(!$wrong, row($r->{suite}, $name, ($wrong ? 'FAILED' : $what) . ', ' . seconds_since($begun)));
+    diag $wrong unless $good;
+    return $good;
 }
+
+# Debian's own lack; false.
+sub lacks {
+    my ($r, $name, $words) = @_;
+    my ($why) = $words =~ /^((?:E|guest \S+): (?!not made).*)/m;
+    $why //= $words =~ s/\s+/ /gr;
+    row($r->{suite}, $name, "not run: $why");
+  SKIP: { skip "$r->{suite}: $name: $why", 1 }
+    return 0;
+}
+
+# --- in the release
+
+sub versions {
+    my ($r) = @_;
+    return split /\n/, $r->run(<<'SH');
+echo "gcc $(cc -dumpfullversion), C library $(ldd --version | sed -n '1s/.* //p'), perl $(perl -e 'printf "%vd", $^V')"
+for p in glib-2.0 libvirt libssh json-glib-1.0 sqlite3 libarchive ext2fs; do printf '%s %s, ' $p "$(pkg-config --modversion $p)"; done; echo
+[ ! -e /usr/bin/qemu-img ] || echo "QEMU $(qemu-system-x86_64 --version | sed -n '1s/.*version //p'), OpenSSH $(ssh -V 2>&1)"
+SH
+}
+
+sub package_built {
+    my ($r) = @_;
+    my $said = $r->run(<<'SH');
+useradd --create-home builder
+mkdir /tmp/builder
+tar -c --exclude=./build . | tar -x -C /tmp/builder
+chown -R builder /tmp/builder
+cd /tmp/builder
+as_builder() { setpriv --reuid=builder --regid=builder --clear-groups env HOME=/home/builder "$@"; }
+as_builder make -s deb
+cp build/childhurd_*.deb build/deb/log /out
+as_builder lintian --fail-on error,warning /out/*.deb
+rm -r /tmp/builder
+echo lintian has seen it
+SH
+    return $said if $said !~ /\Alintian has seen it$/m || $r->{status};
+    # Debian 13 diverts a library of its own, which dpkg-shlibdeps finds worth a word.
+    return join '', grep { /warning/i && !/: warning: diversions involved/ } split /^/, Childhurd::slurp("$r->{out}/log");
+}
+
+sub installed {
+    my ($r, $script) = @_;
+    my $said = $r->fetch($script);
+    return $r->{status} ? ($said || "apt ended with status $r->{status}", 1) : '';
+}
+
+# What the tests need, by bootstrap's own lists and with the users that it makes.
+sub tests_installed {
+    my ($r) = @_;
+    return installed($r, <<"SH");
+sed '/^jobs=/,\$d' bootstrap > /tmp/lists
+. /tmp/lists
+fetched install \$(printf '%s\n' \$build \$run \$guests \$check | grep -vxF "\$(printf '%s\n' $OTHERS)")
+apt autoclean
+users
+SH
+}
+
+# A guest that has been made by the release's own tools.
+sub guest_made {
+    my ($r, $name) = @_;
+    my $said = $r->fetch("tests/guests/make $name");
+    return $said =~ m{^/var/cache/childhurd/guests/$name-\w+(?:\.qcow2)?$}m && !$r->{status} ? '' : ($said, $r->{status} == 3);
+}
+
+# What `make check` says of its end: how many passed, or what is wrong.
+sub tested {
+    my ($r, $name, $path) = @_;
+    my $begun = time;
+    my $said  = $r->run("make -s check TESTS=$path", "CHILDHURD_ROUNDS=$rounds");
+    make_path("$logs/$r->{suite}");
+    Childhurd::spew("$logs/$r->{suite}/$name", $said);
+    my ($files, $tests) = $said =~ /^Files=(\d+), Tests=(\d+),/m;
+    my ($skipped) = $said =~ /^Skipped:\n(.*)/ms;
+    my @skipped = split /\n/, $skipped // '';
+    return lacks($r, $name, $skipped) if $r->{suite} eq 'sid' && $said =~ /^Result: NOTESTS/m && @skipped;
+    my $good = !$r->{status} && $tests && $said =~ /^Result: PASS$/m;
+    my $line = $good ? "$tests passed" : 'FAILED: ' . failures($said, $tests);
+    $line .= " in $files programs" if ($files // 0) > 1;
+    $line .= ', ' . @skipped . ' of them skipped' if @skipped;
+    ok($good, row($r->{suite}, $name, "$line, " . seconds_since($begun))) or diag $said;
+    note "skipped: $_" for @skipped;
+}
+
+# prove's count: of each program that failed, FAILED/TESTS.
+sub failures {
+    my ($said, $tests) = @_;
+    my $failed = 0;
+    $failed += $1 for $said =~ m{Failed (\d+)/\d+ subtests}g;
+    return $failed ? "$failed of $tests" : 'no whole result';
+}
+
+# --- in a machine of the release
 
 # Files of the machine but what programs that are not ours keep for themselves.
 sub files {
@@ -77,41 +165,19 @@ sub files {
     return map { $_ => 1 } grep { !m{$own} } split /\n/, $m->must('find', '/', '-xdev', '-print');
 }
 
-sub compiled_and_built {
-    my ($root, $kept) = @_;
-    my $said = inside($root, $kept, <<'SH');
-cd /tmp
-mkdir childhurd
-tar -x -C childhurd < /out/sources.tar
-fetched build-dep ./childhurd/service
-fetched install lintian
-useradd --create-home builder
-chown -R builder childhurd
-cd childhurd
-as_builder() { setpriv --reuid=builder --regid=builder --clear-groups env HOME=/home/builder "$@"; }
-echo "compiler: $(cc --version | head -n 1)"
-as_builder make -s -j2 all
-echo 'compiled'
-as_builder make -s deb
-cp build/childhurd_*.deb build/deb/log /out
-echo 'built'
-as_builder lintian --fail-on error,warning /out/*.deb
-echo 'lintian has seen it'
-SH
-    return $said;
-}
-
 sub kept_by_apt {
     my ($m, @arguments) = @_;
     return $m->run(qw(env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0), @arguments);
 }
 
 sub lives {
-    my ($release, $root, $kept, $deb) = @_;
+    my ($r, $deb) = @_;
+    my $kept = $r->{kept};
     my ($depends) = `dpkg-deb -f $deb Depends` =~ /(.*)/;
-    my $said = inside($root, $kept, "fetched --download-only install /out/*.deb\n");
-    is($?, 0, 'what it depends on is there') or diag $said;
-    my $m = Systemd->new(dir => $dir, name => $release, lower => $root, files => { '/srv/childhurd.deb' => $deb, '/srv/hurd.qcow2' => $image })->boot;
+    my $said = $r->fetch("fetched --download-only install /out/*.deb\n");
+    return lacks($r, 'install', $said) if $r->{status} && $r->{suite} eq 'sid';
+    is($r->{status}, 0, 'what it depends on is there') or diag $said;
+    my $m = Systemd->new(dir => $dir, name => 'machine', lower => $r->{root}, files => { '/srv/childhurd.deb' => $deb, '/srv/hurd.qcow2' => $image })->boot;
     is(system("cp -r $kept/archives $m->{root}/var/cache/apt/ && cp -r $kept/lists $m->{root}/var/lib/apt/"), 0, 'apt has what was fetched');
     $said = kept_by_apt($m, 'satisfy', $depends);
     is($m->{status}, 0, 'its dependencies can be installed') or diag $said;
@@ -152,22 +218,44 @@ INI
     $m->stop;
 }
 
-for my $release (split ' ', $ENV{CHILDHURD_RELEASES} // 'trixie') {
-    subtest $release => sub {
-        my $root = Childhurd::guest_image("release-$release");
-        my $kept = abs_path("$root/../..") . "/releases/$release";
-        remove_tree("$dir/out");
-        make_path("$dir/out");
-        is(system("tar -c --exclude=./build --exclude=./.git --exclude=./.ci . > $dir/out/sources.tar"), 0, 'the sources');
-        my $said = compiled_and_built($root, $kept);
-        note $said;
-        like($said, qr/^compiled$/m, 'they are compiled, with warnings as errors');
-        like($said, qr/^built$/m, 'the package is built');
-        # Debian 13 diverts a library of its own, which dpkg-shlibdeps finds worth a word.
-        is(join('', grep { /warning/i && !/: warning: diversions involved/ } split /^/, Childhurd::slurp("$dir/out/log")), '', '... without a warning');
-        like($said, qr/^built\nlintian has seen it$/m, 'lintian has nothing to say');
-        my ($deb) = glob "$dir/out/*.deb";
-        lives($release, $root, $kept, $deb) if $deb;
+sub packaged {
+    my ($r) = @_;
+    stage($r, 'package', 'built, lintian has nothing to say', sub { package_built($r) }) or return;
+    my ($deb) = glob "$r->{out}/*.deb";
+    my $begun = time;
+    my $good  = subtest 'the package is installed, used and purged' => sub { lives($r, $deb) };
+    row($r->{suite}, 'install', ($good ? 'installed, used, purged' : 'FAILED') . ', ' . seconds_since($begun));
+}
+
+sub in_release {
+    my ($r, $guix) = @_;
+    return unless stage($r, 'needs', 'what the package is built with', sub { installed($r, "fetched build-dep ./service\nfetched install lintian") });
+    my $compiled = stage($r, 'compile', 'without a warning', sub {
+        my $said = join '', grep { !/^  [A-Z]+ / } split /^/, $r->run('make -k -s -j2 CFLAGS=-O2 all tests');
+        return $r->{status} ? "$said\nmake ended with status $r->{status}" : $said;
+    });
+    packaged($r) if grep { $_ eq 'package' } @tests;
+    my @rest = grep { $_ ne 'package' } @tests;
+    return if !$compiled || !@rest || !stage($r, 'needs', 'what the tests are run with', sub { tests_installed($r) });
+    note $_ for map { row($r->{suite}, 'has', $_) } versions($r);
+    for my $name (qw(linux mach)) {
+        stage($r, $name, 'a guest, made by its tools', sub { guest_made($r, $name) });
+    }
+    tested($r, $_, $_ eq 'unit' ? 'tests/unit' : "tests/integration/$_.t") for @rest;
+}
+
+# Both are Debian sid's, whatever the host is, and take minutes.
+my @guix;
+if (grep { $_ eq 'guix' } @tests) {
+    @guix = map { Childhurd::optional_image($_) // () } qw(guix guix-root);
+}
+for my $suite (@releases) {
+    subtest $suite => sub {
+        my $r = Release->new(dir => $dir, suite => $suite, guests => \@guix);
+        return lacks($r, 'all', $Childhurd::lacking) unless $r->enter;
+        in_release($r);
+        $r->leave;
     };
 }
+note $_ for '', @table;
 done_testing;

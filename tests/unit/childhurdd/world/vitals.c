@@ -21,7 +21,7 @@ child_start(gboolean works)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		while (!works)
 			pause();
-		for (volatile int i = 0;; i++)
+		for (volatile gboolean busy = TRUE; busy;)
 			;
 	}
 	return pid;

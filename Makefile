@@ -73,7 +73,7 @@ UNIT_SRC := $(filter-out $(WORLDS),$(sort $(shell find tests/unit -name '*.c')))
 UNIT     = $(UNIT_SRC:%.c=$(B)/%)
 TOOLS    = $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 BENCH    = $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
-SOURCES  = $(wildcard $(ROOMS:%=%/*.[ch])) $(shell find tests/unit -name '*.[ch]') $(wildcard tests/bench/*.[ch] tests/fuzz/*.[ch] tests/fuzz/lib/*.[ch] tests/tools/*.[ch])
+SOURCES  = $(wildcard $(ROOMS:%=%/*.[ch])) $(shell find tests/unit -name '*.[ch]') $(wildcard tests/bench/*.[ch] tests/fuzz/*.[ch] tests/fuzz/lib/*.[ch] tests/tools/*.[ch] tests/coverage/*.c)
 
 all: $(B)/childhurdd $(B)/childhurdctl $(B)/childhurd-image $(B)/images.ini man units completions
 
@@ -227,6 +227,26 @@ valgrind: $(UNIT)
 	  prove -j$(JOBS) --timer --failures --exec tests/run-one $(filter-out $(NO_VALGRIND),$(UNIT)) \
 	    :: $(addprefix -s ,$(NO_VALGRIND_TESTS))
 
+# What the tests run, by gcov: the unit tests; ALL=1: then the others; TESTS=...: those instead. DOCS=1 puts the table into
+# docs/hacking.md. Without optimization, so that each line is one. The table also comes if a test fails.
+COVERAGE      = build/coverage
+COVERAGE_MAKE = $(MAKE) --no-print-directory B=$(COVERAGE) SANITIZE= CFLAGS='-O0 -g' HARDEN='--coverage -fprofile-update=atomic'
+FLUSH         = $(COVERAGE)/obj/tests/coverage/flush.o
+COVERED       = $(if $(filter command line environment,$(origin TESTS)),$(TESTS),tests/unit)
+covered       = $(COVERAGE_MAKE) LDFLAGS='$(FLUSH) --coverage -Wl,--wrap=_exit'
+
+coverage:
+	$(COVERAGE_MAKE) $(FLUSH)
+	$(covered) all tests
+	tests/coverage/report clear $(COVERAGE)
+	status=0; \
+	  $(covered) check TESTS='$(COVERED)' || status=1; \
+	  tests/coverage/report take $(COVERAGE) $(if $(filter tests/unit,$(COVERED)),unit,these); \
+	  $(if $(ALL),$(covered) check TESTS=tests/integration || status=1; tests/coverage/report take $(COVERAGE) all;) \
+	  tests/coverage/report table $(COVERAGE); \
+	  $(if $(DOCS),tests/coverage/report docs $(COVERAGE) docs/hacking.md;) \
+	  exit $$status
+
 # Fuzzers need clang: make fuzz FUZZ_SECONDS=3600 FUZZERS="config varlink". They go on with what earlier runs found in
 # $CHILDHURD_CACHE/fuzz. `make fuzz-keep` puts the inputs that reach most into tests/fuzz/corpora.
 FUZZ_SECONDS ?= 20
@@ -324,6 +344,6 @@ clean:
 	rm -rf build
 
 help:
-	@echo "all check check-unit check-image check-releases valgrind tests fuzz fuzz-keep lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
+	@echo "all check check-unit check-image check-releases valgrind coverage tests fuzz fuzz-keep lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
 
-.PHONY: all man units completions tests check check-unit check-image check-releases valgrind fuzz fuzz-keep format lint install uninstall deb demo clean help FORCE
+.PHONY: all man units completions tests check check-unit check-image check-releases valgrind coverage fuzz fuzz-keep format lint install uninstall deb demo clean help FORCE

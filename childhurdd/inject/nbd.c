@@ -128,9 +128,10 @@ static gboolean
 ask(struct nbd_disk *disk, enum request type, void *data, gsize length, guint64 offset,
     const char *what, GError **error)
 {
+	disk->handle++; /* not within a macro, which may evaluate it several times */
 	const struct request_head request = {
 	    GUINT32_TO_BE(REQUEST_MAGIC), 0,
-	    GUINT16_TO_BE((guint16)type), GUINT64_TO_BE(++disk->handle),
+	    GUINT16_TO_BE((guint16)type), GUINT64_TO_BE(disk->handle),
 	    GUINT64_TO_BE(offset),	  GUINT32_TO_BE((guint32)length),
 	};
 	struct reply_head reply;

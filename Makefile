@@ -184,6 +184,11 @@ check: all $(UNIT) $(TOOLS)
 check-releases: all
 	CHILDHURD_BUILD=$(CURDIR)/$(B) prove --verbose --timer --exec tests/run-one tests/releases
 
+# All that docs/specification.md promises, measured. SHORT=1: what each change has to pass; UPDATE=1: the results into that page;
+# NAMES='list restart': lines whose names begin so.
+bench: all $(BENCH) $(if $(SHORT),,$(UNIT) $(TOOLS))
+	@CHILDHURD_BUILD=$(CURDIR)/$(B) tests/bench/all $(if $(SHORT),-s) $(if $(UPDATE),-u) $(NAMES)
+
 # What can be asked of any Hurd, asked of an image: IMAGE=FILE, GUEST='KEY = VALUE; ...', LIMIT=30min.
 check-image: all
 	@CHILDHURD_BUILD=$(CURDIR)/$(B) tests/check-image '$(IMAGE)'
@@ -311,6 +316,6 @@ clean:
 	rm -rf build
 
 help:
-	@echo "all check check-unit check-image check-releases valgrind tests fuzz lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
+	@echo "all check check-unit check-image check-releases bench valgrind tests fuzz lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
 
-.PHONY: all man units completions tests check check-unit check-image check-releases valgrind fuzz format lint install uninstall deb demo clean help FORCE
+.PHONY: all man units completions tests check check-unit check-image check-releases bench valgrind fuzz format lint install uninstall deb demo clean help FORCE

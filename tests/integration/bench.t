@@ -41,7 +41,7 @@ my (@figures, @without, @strange);
 for my $file (sort keys %used, 'tests/bench/inject_into.c') {
     my $text = Childhurd::slurp($file);
     $text =~ s/^#.*\n//mg;
-    my @given = $text =~ /Bench::result\(\s*(.*?),.*?(?:'([^']*)')?\)(?:;| if| for)/g;
+    my @given = $text =~ /Bench::result\(\s*(.*?),.*?(?:'([^']*)')?\)(?:;| \}| if| for)/g;
     push @given, $1, $2 while $text =~ /RESULT (\S+) \S+ ([^\s"']+)/g;
     while (my ($name, $unit) = splice @given, 0, 2) {
         push @figures, map { [ $file, s/^["']|["']$//gr =~ s/%s|\$[^.]*/*/gr, $unit ] } $name =~ /\?/ ? $name =~ /'([^']+)'/g : $name;
@@ -70,6 +70,7 @@ echo "RESULT wrong.one 11 ms"
 echo "RESULT rate.one 0.96 "
 echo "RESULT unit.one 3 s"
 echo "RESULT free.one 7 MiB"
+echo "NO RESULT sun.one there is no sun"
 runs=$(cat "$0.runs" 2>/dev/null || echo 0)
 runs=$((runs + 1))
 echo $runs > "$0.runs"
@@ -88,11 +89,12 @@ END
 
 my @good = (['right.one', '<= 5 ms', "$dir/bench", 'yes'], ['rate.one', '>= 0.95', "$dir/bench"], ['free.one', 'report MiB', "sudo $dir/bench"]);
 {
-    my ($text, $status) = driven('', @good, ['moon.one', '<= 1 ms', "$dir/cannot"]);
+    my ($text, $status) = driven('', @good, ['moon.one', '<= 1 ms', "$dir/cannot"], ['sun.one', '<= 1 ms', "$dir/bench"]);
     is($status, 0, 'what is within its limits is good') or diag $text;
     like($text, qr/^what right\.one is +<= 5 ms +4\.9 ms +ok$/m, '... with limit, result and verdict');
     like($text, qr/^what moon\.one is .* - +not measured\n  \(there is no moon\)$/m, 'what cannot be measured says why');
-    like($text, qr/^3 within their limits, 0 BROKEN, 1 not measured/m, 'and there is a sum');
+    like($text, qr/^what sun\.one is .* - +not measured\n  \(there is no sun\)$/m, '... for one line, too');
+    like($text, qr/^3 within their limits, 0 BROKEN, 2 not measured/m, 'and there is a sum');
     cmp_ok((sort { $b <=> $a } map { length } grep { !/;/ } split /\n/, $text)[0], '<=', 100, 'in a table that can be read');
 }
 {

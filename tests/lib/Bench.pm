@@ -3,6 +3,7 @@
 # way, for tests/bench/all:
 #
 #   Bench::result('list.time', 4.9, 'ms');      RESULT list.time 4.9 ms
+#   Bench::without('list.time', 'it is late');  NO RESULT list.time it is late
 #   Bench::cannot('it takes root');             NOT MEASURED it takes root      and the program ends
 #
 # The names and units are those of the table; which value is good is said there, and only there.
@@ -18,6 +19,8 @@ sub result ($name, $value, $unit = '') {
     local $| = 1;
     printf "RESULT %s %s %s\n", $name, $value =~ /^-?\d+$/ ? $value : sprintf('%.4g', $value), $unit;
 }
+
+sub without ($name, $why) { print "NO RESULT $name $why\n" }
 
 sub cannot ($why) {
     print "NOT MEASURED $why\n";

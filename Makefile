@@ -201,6 +201,11 @@ check: all $(UNIT) $(TOOLS) $(FUZZ)
 check-releases: all
 	CHILDHURD_BUILD=$(CURDIR)/$(B) prove --verbose --timer --exec tests/run-one tests/releases
 
+# All that docs/specification.md promises, measured. SHORT=1: what each change has to pass; UPDATE=1: the results into that page;
+# NAMES='list restart': lines whose names begin so.
+bench: all $(BENCH) $(if $(SHORT),,$(UNIT) $(TOOLS))
+	@CHILDHURD_BUILD=$(CURDIR)/$(B) tests/bench/all $(if $(SHORT),-s) $(if $(UPDATE),-u) $(NAMES)
+
 # What can be asked of any Hurd, asked of an image: IMAGE=FILE, GUEST='KEY = VALUE; ...', LIMIT=30min.
 check-image: all
 	@CHILDHURD_BUILD=$(CURDIR)/$(B) tests/check-image '$(IMAGE)'
@@ -344,6 +349,6 @@ clean:
 	rm -rf build
 
 help:
-	@echo "all check check-unit check-image check-releases valgrind coverage tests fuzz fuzz-keep lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
+	@echo "all check check-unit check-image check-releases bench valgrind coverage tests fuzz fuzz-keep lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
 
-.PHONY: all man units completions tests check check-unit check-image check-releases valgrind coverage fuzz fuzz-keep format lint install uninstall deb demo clean help FORCE
+.PHONY: all man units completions tests check check-unit check-image check-releases bench valgrind coverage fuzz fuzz-keep format lint install uninstall deb demo clean help FORCE

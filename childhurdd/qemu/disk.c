@@ -2,12 +2,12 @@
 /*
  * The overlay that a guest writes to.
  *
- * image.c reads the headers itself, so a start costs one run of qemu-img (20 ms) for a new overlay,
- * and none for a kept one. The overlay names its image by the path without symbolic links. `image`
- * may be a link (to a store item, or to "the current image"). If the overlay named the link,
- * another target would put another disk below a persistent overlay, and destroy the guest's file
- * systems. So the overlay keeps the image that it was made from, and a start with another one is an
- * error.
+ * image.c reads the headers itself, so a start costs no run of qemu-img for a kept overlay, and
+ * none for a new one that was made ahead (disk_spare.c); otherwise one (20 ms). The overlay names
+ * its image by the path without symbolic links. `image` may be a link (to a store item, or to "the
+ * current image"). If the overlay named the link, another target would put another disk below a
+ * persistent overlay, and destroy the guest's file systems. So the overlay keeps the image that it
+ * was made from, and a start with another one is an error.
  *
  * qemu-img gets only absolute paths: it never takes a name that begins with '/' for a protocol or
  * json:.
@@ -147,8 +147,8 @@ create_done(struct child *child, int status, const char *output, const GError *e
 	disk_made(job);
 }
 
-static void
-overlay_create(struct disk_job *job)
+void
+disk_create(struct disk_job *job, child_fn done)
 {
 	const struct disk *disk = job->disk;
 	g_autofree char *size = g_strdup_printf("%" G_GINT64_FORMAT, disk->size);
@@ -166,7 +166,7 @@ overlay_create(struct disk_job *job)
 				    disk->size > 0 ? size : NULL,
 				    NULL};
 
-	job->child = child_run(job->loop, argv, DISK_QEMU_IMG_LIMIT, create_done, job);
+	job->child = child_run(job->loop, argv, DISK_QEMU_IMG_LIMIT, done, job);
 }
 
 /*
@@ -191,6 +191,7 @@ make_room(struct disk *disk)
 	else
 		disk->step = STEP_CREATE;
 	disk->inject = disk->edits != NULL;
+	disk->created = !disk->error && disk_spare_take(disk);
 }
 
 /* --- the job --- */
@@ -221,22 +222,26 @@ forget_warm(struct disk *disk)
 	return FALSE;
 }
 
+gboolean
+disk_look(struct disk *disk)
+{
+	lane_touch("image", disk->named);
+	if (!image_probe_for(disk->named, disk->format, disk->size, &disk->base, &disk->error))
+		return FALSE;
+	disk->image = realpath(disk->named, NULL);
+	if (!disk->image)
+		g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IMAGE, "%s: %s", disk->named,
+			    g_strerror(errno));
+	return disk->image != NULL;
+}
+
 static void
 look_work(void *data)
 {
 	struct disk *disk = data;
 	struct stat status;
 
-	lane_touch("image", disk->named);
-	if (!image_probe_for(disk->named, disk->format, disk->size, &disk->base, &disk->error))
-		return;
-	disk->image = realpath(disk->named, NULL);
-	if (!disk->image) {
-		g_set_error(&disk->error, DISK_ERROR, DISK_ERROR_IMAGE, "%s: %s", disk->named,
-			    g_strerror(errno));
-		return;
-	}
-	if (!image_is_open(disk))
+	if (!disk_look(disk) || !image_is_open(disk))
 		return;
 	lane_touch("disk", disk->overlay);
 	if (!forget_warm(disk))
@@ -255,7 +260,10 @@ look_done(void *data, const GError *late)
 	struct disk_job *job = disk_work_ended(data, late);
 	switch (job->disk->step) {
 	case STEP_CREATE:
-		overlay_create(job);
+		if (job->disk->created)
+			disk_made(job);
+		else
+			disk_create(job, create_done);
 		break;
 	case STEP_REBASE:
 		disk_rebase(job);
@@ -269,7 +277,7 @@ look_done(void *data, const GError *late)
 }
 
 struct disk_job *
-disk_prepare(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done, void *data)
+disk_job_new(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done, void *data)
 {
 	struct disk_job *job = g_new0(struct disk_job, 1);
 	struct disk *disk = disk_new();
@@ -290,6 +298,14 @@ disk_prepare(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done, v
 	job->disk = disk;
 	job->done = done;
 	job->data = data;
+	return job;
+}
+
+struct disk_job *
+disk_prepare(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done, void *data)
+{
+	struct disk_job *job = disk_job_new(loop, spec, done, data);
+
 	disk_work(job, look_work, look_done);
 	return job;
 }

@@ -55,6 +55,17 @@ typedef void (*disk_fn)(struct disk_job *job, const char *format, const GError *
 struct disk_job *disk_prepare(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done,
 			      void *data);
 
+/*
+ * Make ahead what disk_prepare would make anew of the same spec, which must not be persistent: an
+ * empty overlay beside the guest's. The next disk_prepare takes it, if it is as a new one would be,
+ * instead of running qemu-img. Whatever ends the daemon, it is either whole or not there. done's
+ * error is why there is none.
+ */
+struct disk_job *disk_spare_make(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done,
+				 void *data);
+/* Delete what a daemon that was killed may have left of that beside overlay, in the lane. */
+void disk_spare_tidy(struct lane *lane, const char *overlay);
+
 /* For done: NULL, or why the edits are not in the kept overlay yet; the guest finds the earlier
  * ones. *host_keys: those of them, NULL: unknown. Both are the job's. */
 const char *disk_job_waits(const struct disk_job *job, char ***host_keys);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the files of a disk's preparation share: disk.c begins and ends it and makes a new overlay,
- * disk_kept.c has one that is kept, disk_keys.c writes into both. */
+ * disk_spare.c has one that was made ahead, disk_kept.c one that is kept, disk_keys.c writes into
+ * all of them. */
 #ifndef CHILDHURDD_QEMU_DISK_INTERNAL_H
 #define CHILDHURDD_QEMU_DISK_INTERNAL_H
 
 #include "childhurdd/inject/injector.h"
 #include "childhurdd/qemu/disk.h"
+#include "childhurdd/system/child.h"
 
 #define DISK_LIMIT 30000 /* ms that a file may take to answer */
 
@@ -26,7 +28,8 @@ struct disk {
 	struct image base;
 	struct image old; /* the kept overlay */
 	enum step step;
-	GBytes *edits; /* NULL: none */
+	gboolean created; /* STEP_CREATE: it is there already, under the temporary name */
+	GBytes *edits;	  /* NULL: none */
 	char **host_keys, **earlier_keys;
 	gboolean inject;
 	gboolean has_layer;
@@ -48,6 +51,13 @@ struct disk_job {
 
 /* --- disk.c --- */
 
+/* A job that has not begun. */
+struct disk_job *disk_job_new(struct ev_loop *loop, const struct disk_spec *spec, disk_fn done,
+			      void *data);
+/* In workers: what and where the image is. FALSE: an error. */
+gboolean disk_look(struct disk *disk);
+/* Run qemu-img for a new overlay under the temporary name. */
+void disk_create(struct disk_job *job, child_fn done);
 void disk_work(struct disk_job *job, task_fn work, lane_done_fn done);
 /* The job whose work has ended. late: the work has not ended, and keeps the disk. The job goes on
  * with another one, which has nothing but the error. */
@@ -59,6 +69,12 @@ gboolean disk_tool_ended(struct disk_job *job, const char *verb, int status, con
 void disk_finish(struct disk_job *job);
 /* In workers: give the file to QEMU's user. FALSE: errno says why. */
 gboolean disk_give(const struct disk *disk, const char *path);
+
+/* --- disk_spare.c --- */
+
+/* In workers. TRUE: the overlay that was made ahead has the temporary name now. FALSE: there is
+ * none, or it was not as a new one would be, and is gone. */
+gboolean disk_spare_take(const struct disk *disk);
 
 /* --- disk_kept.c --- */
 
@@ -80,5 +96,7 @@ void disk_made(struct disk_job *job);
 /* In workers. For good: a layer that comes back would be committed into what the guest has written
  * since. FALSE: errno says why. */
 gboolean disk_layer_remove(const struct disk *disk);
+/* In workers. A file or a folder: a power cut must not leave half of it. FALSE: errno says why. */
+gboolean disk_sync(const char *path);
 
 #endif

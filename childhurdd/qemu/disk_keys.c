@@ -18,9 +18,8 @@
 #include "childhurdd/qemu/injected.h"
 #include "childhurdd/system/child.h"
 
-/* A file or a folder. A power cut must not leave half of a persistent disk. */
-static gboolean
-sync_path(const char *path)
+gboolean
+disk_sync(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int result = fd < 0 ? -1 : fsync(fd);
@@ -48,7 +47,7 @@ disk_layer_remove(const struct disk *disk)
 
 	if (unlink(disk->layer) < 0)
 		return errno == ENOENT;
-	return sync_path(folder);
+	return disk_sync(folder);
 }
 
 /* FALSE: errno says why. */
@@ -57,8 +56,8 @@ place(const struct disk *disk, const char *path)
 {
 	g_autofree char *folder = g_path_get_dirname(path);
 
-	return (!disk->keep || sync_path(disk->temporary)) && rename(disk->temporary, path) == 0 &&
-	       (!disk->keep || sync_path(folder));
+	return (!disk->keep || disk_sync(disk->temporary)) && rename(disk->temporary, path) == 0 &&
+	       (!disk->keep || disk_sync(folder));
 }
 
 static void

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "childhurdd/qemu/console.h"
+#include "childhurdd/qemu/disk.h"
 #include "childhurdd/qemu/domain.h"
 #include "childhurdd/qemu/serial.h"
 #include "childhurdd/world/enroll.h"
@@ -410,6 +411,7 @@ world_new(const struct host *host, const struct config_guest *guest)
 	r->screen = g_build_filename(r->directory, "failure.png", NULL);
 	r->failed = access(r->failure, F_OK) == 0;
 	r->qemu.uuid = domain_uuid(host->config->state_directory, guest->name);
+	disk_spare_tidy(r->files, r->disk);
 	atomic_file_tidy(r->record_file);
 	atomic_file_tidy(r->failure);
 	r->last_record = record_read(r->record_file);
@@ -447,6 +449,7 @@ world_free(struct world *r)
 	world_warm_clear(r);
 	world_port_clear(r);
 	world_kind_clear(r);
+	disk_job_free(r->spare_job);
 	lane_free(r->files);
 	world_qemu_clear(r);
 	childhurd_free(r->c);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A guest's disk: made for a boot, and thrown away. */
+/* A guest's disk: made for a boot, or ahead for the next one, and thrown away. */
 #include <errno.h>
 #include <gio/gio.h>
 #include <unistd.h>
@@ -48,6 +48,19 @@ on_disk(struct disk_job *job, const char *format, const GError *error, void *dat
 	world_disk_ready(r);
 }
 
+static struct disk_spec
+spec_of(const struct world *r)
+{
+	const struct config_guest *guest = guest_of(r);
+	return (struct disk_spec){.image = guest->image,
+				  .format = guest->image_format,
+				  .overlay = r->disk,
+				  .size = guest->disk_size,
+				  .keep = guest->disk == CONFIG_DISK_PERSISTENT,
+				  .user = r->host->qemu_user,
+				  .lane = r->files};
+}
+
 void
 world_make_disk(struct world *r)
 {
@@ -56,16 +69,33 @@ world_make_disk(struct world *r)
 		world_disk_ready(r);
 		return;
 	}
-	struct disk_spec spec = {.image = guest->image,
-				 .format = guest->image_format,
-				 .overlay = r->disk,
-				 .size = guest->disk_size,
-				 .keep = guest->disk == CONFIG_DISK_PERSISTENT,
-				 .user = r->host->qemu_user,
-				 .lane = r->files,
-				 .edits = guest->inject == CONFIG_INJECT_IMAGE ? r->message : NULL,
-				 .host_keys = r->host_keys};
+	struct disk_spec spec = spec_of(r);
+	spec.edits = guest->inject == CONFIG_INJECT_IMAGE ? r->message : NULL;
+	spec.host_keys = r->host_keys;
 	r->disk_job = disk_prepare(r->host->loop, &spec, on_disk, r);
+}
+
+/* Without one the next start takes a little longer. */
+static void
+on_spare(struct disk_job *job, const char *format, const GError *error, void *data)
+{
+	struct world *r = data;
+	if (error)
+		g_info("%s: no disk is made ahead: %s", guest_of(r)->name, error->message);
+	disk_job_free(r->spare_job);
+	r->spare_job = NULL;
+}
+
+void
+world_make_spare(struct world *r)
+{
+	const struct config_guest *guest = guest_of(r);
+	disk_job_free(r->spare_job);
+	r->spare_job = NULL;
+	if (!guest->image || guest->disk != CONFIG_DISK_EPHEMERAL)
+		return;
+	struct disk_spec spec = spec_of(r);
+	r->spare_job = disk_spare_make(r->host->loop, &spec, on_spare, r);
 }
 
 /* --- it is thrown away --- */

@@ -41,7 +41,8 @@ struct world {
 	struct keys *keys;	    /* defined in world_keys.c */
 	struct lane_job *keys_work; /* work on them, in either lane */
 	struct disk_job *disk_job;
-	gboolean preparing; /* all that a start needs was checked and found */
+	struct disk_job *spare_job; /* makes the next start's disk, while this one's runs */
+	gboolean preparing;	    /* all that a start needs was checked and found */
 	gboolean have_acceleration, have_keys, have_disk;
 	char *emulator;
 	gboolean kvm;
@@ -157,6 +158,8 @@ void world_disk_ready(struct world *r);
 
 /* world_disk.c: world_disk_ready or EVENT_START_FAILED follows. */
 void world_make_disk(struct world *r);
+/* After a start, for the next one. */
+void world_make_spare(struct world *r);
 /* The call of struct world_ops. */
 void world_discard(struct childhurd *c);
 /* The keys are there, for a start or earlier. */

@@ -103,6 +103,10 @@ on_exit_watch(struct ev_loop *loop, ev_io *w, int revents)
 		g_autofree char *text = child_status_text(status);
 		g_free(r->exit_text);
 		r->exit_text = g_strconcat("QEMU ", text, NULL);
+		/* What a guest asks for lets QEMU exit, so libvirt has no other reason; and it may
+		 * look for the process 0.2 s later once more. */
+		if (info.si_code != CLD_EXITED)
+			r->reported = TRUE;
 	}
 	close(w->fd);
 	r->gone = TRUE;
@@ -342,6 +346,7 @@ on_started(const struct hypervisor_result *result, void *data)
 	if (result->pid && hypervisor_embedded(r->host->hypervisor))
 		descriptors_give_back(result->pid);
 	check_privileges(r, result->pid);
+	world_make_spare(r);
 	g_autofree char *text =
 	    g_strdup_printf("QEMU runs (process %d, %s)", (int)result->pid, r->kvm ? "kvm" : "tcg");
 	childhurd_event(r->c, EVENT_LAUNCHED, text);

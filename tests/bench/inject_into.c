@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * inject_into IMAGE ROUNDS: makes overlays of an image, by turns with and without keys in them, and
- * prints what that takes. tests/bench/inject runs it.
+ * inject_into IMAGE ROUNDS [NAME]: makes overlays of an image, by turns with and without keys in
+ * them, and prints what that takes, and with NAME in the way of tests/lib/Bench.pm, too.
+ * tests/bench/inject runs it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,9 +91,9 @@ main(int argc, char **argv)
 {
 	if (injector_wanted(argc, argv))
 		return injector_main(argv);
-	int rounds = argc == 3 ? atoi(argv[2]) : 0;
+	int rounds = argc >= 3 ? atoi(argv[2]) : 0;
 	if (rounds < 1 || rounds > ROUNDS_MAX) {
-		fprintf(stderr, "inject_into IMAGE ROUNDS\n");
+		fprintf(stderr, "inject_into IMAGE ROUNDS [NAME]\n");
 		return 2;
 	}
 	guint64 written = 0;
@@ -116,6 +117,11 @@ main(int argc, char **argv)
 	printf("overlay with keys: %.0f ms (longest %.0f), %" G_GINT64_FORMAT
 	       " KiB; written into its file system: %" G_GUINT64_FORMAT " bytes\n",
 	       with[rounds / 2], with[rounds - 1], size_with / 1024, written);
+	if (argc > 3) {
+		printf("RESULT %s.time %.0f ms\n", argv[3], with[rounds / 2]);
+		printf("RESULT %s.written %" G_GUINT64_FORMAT " KiB\n", argv[3],
+		       (written + 1023) / 1024);
+	}
 	unlink(overlay);
 	rmdir(folder);
 	lane_free(lane);

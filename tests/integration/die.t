@@ -107,6 +107,7 @@ for my $round (1 .. $rounds) {
     $survivor = $d->qemu('a');
 }
 is($bad, 0, "$done times kill -9, and each time the next daemon knew what ran");
+note("RESULT die.rounds $done rounds");
 is($done, $rounds, 'all rounds were run');
 
 # --- the very moment in which libvirt has begun with a QEMU and does not know it yet ---

@@ -41,5 +41,6 @@ is(scalar @wrong, 0, RELOADS . ' reloads change each of ' . GUESTS . ' guests') 
 my $names = join ' ', sort grep { /^passing/ } keys %{ $d->guests };
 ok($d->wait_until(60, 'the passing ones are gone', sub { keys %{ $d->guests } == GUESTS + 1 }), 'what is no longer configured is gone') or diag $names;
 my $grown = memory() - $warm;
+note("RESULT growth.reloads $grown KiB");
 cmp_ok($grown, '<', GROWTH, "and the daemon's memory has grown by less than " . GROWTH . ' KiB') or diag "by $grown KiB, from $warm KiB";
 done_testing;

@@ -1323,6 +1323,175 @@ no_qemu_nbd_is_said_with_its_package(void)
 	place_remove(&place);
 }
 
+/* --- made ahead --- */
+
+/* Make the next overlay ahead; NULL or why there is none. Caller frees. */
+static char *
+spare_make(const struct place *place, const char *image, gint64 size)
+{
+	struct disk_spec spec = {image, NULL,	     place->overlay, size, FALSE,
+				 NULL,	place->lane, NULL,	     NULL};
+	struct outcome outcome = {0};
+
+	disk_spare_make(place->loop, &spec, outcome_take, &outcome);
+	while (!outcome.calls)
+		ev_run(place->loop, EVRUN_ONCE);
+	char *why = outcome.error ? g_strdup(outcome.error->message) : NULL;
+	outcome_clear(&outcome);
+	return why;
+}
+
+static gboolean
+is_there(const struct place *place, const char *name)
+{
+	g_autofree char *path = path_in(place, name);
+
+	return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+/* Prepare without a qemu-img. */
+static void
+expect_good_without_tool(const struct place *place, const char *image, gint64 size)
+{
+	g_autofree char *path = g_strdup(g_getenv("PATH"));
+
+	g_setenv("PATH", place->directory, TRUE);
+	expect_good(place, image, NULL, size, FALSE, "raw");
+	g_setenv("PATH", path, TRUE);
+}
+
+static void
+an_overlay_made_ahead_needs_no_qemu_img(void)
+{
+	struct place place;
+	g_autofree char *image = NULL;
+	struct stat status;
+
+	place_make(&place);
+	image = raw_make(&place, "image", MIB + 100); /* half a sector more */
+	expect_good(&place, image, NULL, 0, FALSE, "raw");
+	for (int round = 0; round < 2; round++) {
+		gint64 size = round ? 4 * MIB : 0;
+		g_autofree char *why = spare_make(&place, image, size);
+		g_assert_cmpstr(why, ==, NULL);
+		g_assert_true(is_there(&place, "disk.qcow2.spare"));
+		g_assert_false(is_there(&place, "disk.qcow2.spare.new"));
+		expect_good_without_tool(&place, image, size);
+		g_assert_false(is_there(&place, "disk.qcow2.spare"));
+		expect_info(place.overlay, "backing-filename", image);
+		expect_info(place.overlay, "backing-filename-format", "raw");
+		expect_size(place.overlay, size ? size : MIB + 512);
+		g_assert_cmpint(stat(place.overlay, &status), ==, 0);
+		g_assert_cmpint(status.st_mode & 0777, ==, 0600);
+	}
+	place_remove(&place);
+}
+
+static void
+what_was_made_ahead_gets_the_keys_of_its_start(void)
+{
+	struct place place;
+	g_autofree char *image = NULL, *why = NULL;
+
+	place_make(&place);
+	image = hurd_make(&place, "image");
+	why = spare_make(&place, image, 0);
+	g_assert_cmpstr(why, ==, NULL);
+	edits_set(&place, "one");
+	expect_good(&place, image, NULL, 0, FALSE, "raw");
+	g_assert_false(is_there(&place, "disk.qcow2.spare"));
+	expect_key(&place, "one");
+	edits_set(&place, NULL);
+	place_remove(&place);
+}
+
+static void
+one_ahead_is_enough(void)
+{
+	struct place place;
+	g_autofree char *image = NULL, *path = NULL;
+	struct stat first, second;
+
+	place_make(&place);
+	image = raw_make(&place, "image", MIB);
+	path = path_in(&place, "disk.qcow2.spare");
+	g_free(spare_make(&place, image, 0));
+	g_assert_cmpint(stat(path, &first), ==, 0);
+	g_free(spare_make(&place, image, 0));
+	g_assert_cmpint(stat(path, &second), ==, 0);
+	g_assert_cmpint(first.st_ino, ==, second.st_ino);
+	g_free(spare_make(&place, image, 2 * MIB)); /* another is wanted */
+	expect_size(path, 2 * MIB);
+	place_remove(&place);
+}
+
+/* Another size, another image, another format, half of one, nonsense; or the disk is kept now. */
+static void
+what_does_not_fit_is_not_taken(void)
+{
+	struct place place;
+	g_autofree char *image = NULL, *other = NULL, *qcow2 = NULL, *path = NULL;
+
+	place_make(&place);
+	image = raw_make(&place, "image", MIB);
+	other = raw_make(&place, "other", MIB);
+	qcow2 = converted(&place, "image.qcow2", "qcow2", NULL);
+	path = path_in(&place, "disk.qcow2.spare");
+	g_free(spare_make(&place, image, 0));
+	expect_good(&place, image, NULL, 2 * MIB, FALSE, "raw");
+	expect_size(place.overlay, 2 * MIB);
+	g_free(spare_make(&place, image, 0));
+	expect_good(&place, other, NULL, 0, FALSE, "raw");
+	expect_info(place.overlay, "backing-filename", other);
+	g_free(spare_make(&place, image, 0));
+	g_assert_cmpint(g_rename(qcow2, image), ==, 0);
+	expect_good(&place, image, NULL, MIB * 4, FALSE, "qcow2");
+	expect_info(place.overlay, "backing-filename-format", "qcow2");
+	g_free(spare_make(&place, other, 0));
+	g_assert_cmpint(truncate(path, 70000), ==, 0);
+	expect_good(&place, other, NULL, 0, FALSE, "raw");
+	expect_info(place.overlay, "backing-filename", other);
+	g_free(file_make(&place, "disk.qcow2.spare", "nonsense", 8, 100));
+	expect_good(&place, other, NULL, 0, FALSE, "raw");
+	g_free(spare_make(&place, other, 0));
+	g_assert_cmpint(g_unlink(place.overlay), ==, 0);
+	expect_good(&place, other, NULL, 0, TRUE, "raw");
+	g_assert_false(is_there(&place, "disk.qcow2.spare"));
+	place_remove(&place);
+}
+
+static void
+what_cannot_be_made_ahead_leaves_nothing(void)
+{
+	struct place place;
+	g_autofree char *image = NULL, *none = NULL, *path = g_strdup(g_getenv("PATH"));
+	g_autofree char *why = NULL, *other = NULL, *left = NULL;
+	struct outcome outcome = {0};
+
+	place_make(&place);
+	image = raw_make(&place, "image", MIB);
+	none = path_in(&place, "none");
+	why = spare_make(&place, none, 0);
+	expect_said(why, "No such file");
+	g_setenv("PATH", place.directory, TRUE);
+	other = spare_make(&place, image, 0);
+	g_setenv("PATH", path, TRUE);
+	expect_said(other, "no qemu-img in PATH");
+	/* nor what is given up, or was left by a daemon that was killed */
+	struct disk_spec spec = {image, NULL,	    place.overlay, 0,	FALSE,
+				 NULL,	place.lane, NULL,	   NULL};
+	struct disk_job *job = disk_spare_make(place.loop, &spec, outcome_take, &outcome);
+	ev_run(place.loop, EVRUN_ONCE);
+	disk_job_free(job);
+	left = file_make(&place, "disk.qcow2.spare.new", "half", 4, 4);
+	disk_spare_tidy(place.lane, place.overlay);
+	lane_settle(&place);
+	g_assert_cmpint(outcome.calls, ==, 0);
+	g_assert_false(is_there(&place, "disk.qcow2.spare.new"));
+	g_assert_false(is_there(&place, "disk.qcow2.spare"));
+	place_remove(&place);
+}
+
 #define TEST(name, function) g_test_add_func("/disk/" name, function)
 
 int
@@ -1376,6 +1545,12 @@ main(int argc, char **argv)
 	TEST("a-kept-overlay-that-cannot-be-written-to-keeps-what-it-has",
 	     a_kept_overlay_that_cannot_be_written_to_keeps_what_it_has);
 	TEST("no-qemu-nbd-is-said-with-its-package", no_qemu_nbd_is_said_with_its_package);
+	TEST("an-overlay-made-ahead-needs-no-qemu-img", an_overlay_made_ahead_needs_no_qemu_img);
+	TEST("what-was-made-ahead-gets-the-keys-of-its-start",
+	     what_was_made_ahead_gets_the_keys_of_its_start);
+	TEST("one-ahead-is-enough", one_ahead_is_enough);
+	TEST("what-does-not-fit-is-not-taken", what_does_not_fit_is_not_taken);
+	TEST("what-cannot-be-made-ahead-leaves-nothing", what_cannot_be_made_ahead_leaves_nothing);
 	TEST("left-overs-of-a-killed-daemon-do-not-matter",
 	     left_overs_of_a_killed_daemon_do_not_matter);
 	TEST("a-freed-job-leaves-nothing", a_freed_job_leaves_nothing);

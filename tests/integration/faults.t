@@ -5,6 +5,7 @@
 #   a   is what is done something with
 #   b   comes and goes with the configuration
 #   k   runs all the time in one and the same QEMU
+#   s   was stopped by a person, and stays so, although it has autostart
 use strict;
 use warnings;
 use lib 'tests/lib';
@@ -15,21 +16,23 @@ use POSIX qw(:sys_wait_h);
 use Test::More;
 
 my $mach = Childhurd::need_image('mach');
-my $id   = Childhurd::free_id(3);
-my %id   = map { $_ => $id++ } qw(a b k);
+my $id   = Childhurd::free_id(4);
+my %id   = map { $_ => $id++ } qw(a b k s);
 
 sub configuration {
     my (@names) = @_;
     my $text = "[defaults]\nkernel = $mach/gnumach\nkernel-arguments = console=com0\nmemory-size = 32M\nacceleration = tcg\n"
       . "restart = always\ninject = none\nboot-timeout = 24h\nstop-timeout = 1s\nautostart = no\n";
-    $text .= "[guest $_]\nid = $id{$_}\nmodule = $mach/probe --host-priv-port=\${host-port} silent \$(task-create) \$(task-resume)\n" for @names;
+    $text .= "[guest $_]\nid = $id{$_}\nmodule = $mach/probe --host-priv-port=\${host-port} silent \$(task-create) \$(task-resume)\n"
+      . (/[bs]/ ? "autostart = yes\n" : '') for @names;
     return $text;
 }
 
-my $d      = Childhurd->new(guests => configuration(qw(a k)), daemon => 'parallel-starts = 4');
+my $d      = Childhurd->new(guests => configuration(qw(a k s)), daemon => 'parallel-starts = 4');
 my $faults = Faults->new($d);
 $d->start;
 $d->ctl('start', 'k');
+$d->ctl('stop', 's', '--now', '--wait', '--timeout', '60s');
 ok($d->wait_until(30, 'k runs', sub { $d->state('k') eq 'booting' && $d->qemu('k') }), 'the keeper runs') or BAIL_OUT('no guest');
 
 my $walk = FaultWalk->new(d => $d, faults => $faults, keeper => 'k', sample => $ENV{CHILDHURD_WALK_SAMPLE} // 40);
@@ -39,33 +42,33 @@ my $lost = sub { my ($name) = @_; sub { $d->state($name) =~ /^(?:backoff|failed)
 my $start = { name => 'start', keeps => 1, act => sub { $walk->ctl('start', 'a') }, want => $in->('a', 'booting'), lost => $lost->('a') };
 my $stop = { name => 'stop', keeps => 1, act => sub { $walk->ctl('stop', 'a', '--now') }, want => $in->('a', 'stopped'), lost => $lost->('a') };
 
-# A daemon that is killed, and the next one. One that cannot begin says so, and is begun once more.
-my $taken_over = {
+# A daemon that is killed, and the next one. One that cannot know what runs says so and ends, and is started once more, as a service
+# manager does.
+my $taken_over;
+$taken_over = {
     name   => 'take-over',
     daemon => 1,
     act    => sub {
-        my $from = length $d->log;
+        my ($from, $ended) = (length $d->log, '');
         $d->end('KILL');
         $d->{pid} = $d->spawn($d->{log}, $d->{program}, '--config', $d->{file});
-        my $ended;
-        FaultWalk::within(20, sub { ($ended = $walk->ended) || $d->call('List', { names => [] }) });
+        FaultWalk::within(20, sub { ($ended = $walk->ended) || $walk->settled($taken_over) });
+        return (0, '') if !$ended;
         my $said = substr $d->log, $from;
-        $faults->disarm if $ended;
-        $d->start if $ended || !$d->{pid};
-        return (0, $said) if !$ended;
         ok(0, "take-over: the daemon $ended: $said") if $ended !~ /status 1$/ || $said eq '';
+        $d->start;
         return (1, $said);
     },
     again => sub { (0, '') },
-    want  => $in->('a', 'booting'),
+    want  => sub { $d->state('a') eq 'booting' && $d->state('s') eq 'stopped' },
 };
 
 my $more = { name => 'reload (more)', want => sub { $d->state('b') eq 'booting' }, lost => $lost->('b'), act => sub {
-    $d->configure(configuration(qw(a k b)) . "autostart = yes\n");
+    $d->configure(configuration(qw(a b k s)));
     return $walk->ctl('reload');
 }, again => sub { my @said = $walk->ctl('reload'); $walk->ctl('start', 'b'); @said } };
 my $less = { name => 'reload (less)', want => sub { $d->state('b') eq '?' }, act => sub {
-    $d->configure(configuration(qw(a k)));
+    $d->configure(configuration(qw(a k s)));
     return $walk->ctl('reload');
 } };
 

@@ -11,8 +11,9 @@
  * number it has depends on threads and on time. The file keeps all that were counted, in their
  * order; the one that fails is the Nth of a given stack, or the Nth of all.
  *
- * Memory: only where a lack is reported. GLib, json-glib and libvirt end the process, as documented;
- * so the allocations of libssh, libcrypto, libgcrypt and SQLite, our own, and GLib's g_try_ fail.
+ * Memory: only where a lack is reported. GLib, json-glib and libvirt end the process, as
+ * documented; so the allocations of libssh, libcrypto, libgcrypt and SQLite, our own, and GLib's
+ * g_try_ fail.
  */
 #undef _FORTIFY_SOURCE /* its inline functions have the names that are made here */
 #include <dirent.h>
@@ -56,7 +57,7 @@ enum kind {
 	KIND_SSH,
 };
 
-#define STACK 14	/* frames that a call is known by */
+#define STACK	  14	/* frames that a call is known by */
 #define CALLS_MAX 65536 /* calls that are kept in their order */
 
 struct faults {
@@ -419,7 +420,7 @@ ALLOCATES(realloc, (void *old, size_t size), (old, size))
 VIRT(virConnectPtr, virConnectOpen, (const char *uri), (uri), ("fault:///"))
 VIRT(int, virConnectRef, (virConnectPtr c), (c), (NULL))
 VIRT(int, virConnectIsAlive, (virConnectPtr c), (c), (NULL))
-VIRT(int, virConnectListAllDomains, (virConnectPtr c, virDomainPtr * *list, unsigned flags),
+VIRT(int, virConnectListAllDomains, (virConnectPtr c, virDomainPtr **list, unsigned flags),
      (c, list, flags), (NULL, list, flags))
 VIRT(int, virConnectRegisterCloseCallback,
      (virConnectPtr c, virConnectCloseFunc fn, void *data, virFreeCallback destroy),

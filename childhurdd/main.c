@@ -31,6 +31,7 @@
 #include "childhurdd/system/logging.h"
 #include "childhurdd/system/notify.h"
 #include "childhurdd/system/own_folder.h"
+#include "childhurdd/system/process.h"
 #include "childhurdd/system/reaper.h"
 #include "childhurdd/system/relay.h"
 #include "config/base/streams.h"
@@ -147,9 +148,22 @@ warn_of_others(struct ev_loop *loop, const struct config *config)
 		 trust);
 }
 
+/* Everything that is known of the guests is of one boot of the host. */
+static gboolean
+boot_is_known(void)
+{
+	g_autofree char *boot = process_boot();
+	if (!*boot)
+		g_critical("/proc/sys/kernel/random/boot_id: cannot be read, so it is not known "
+			   "whether the guests' records are of this boot");
+	return *boot != '\0';
+}
+
 static int
 run(struct config *config)
 {
+	if (!boot_is_known())
+		return EXIT_FAILURE;
 	if (!make_folder(config->state_directory) || !make_folder(config->runtime_directory))
 		return EXIT_FAILURE;
 	int locked = lock(config->state_directory);

@@ -90,22 +90,32 @@ domain_free(void *data)
 /*
  * libvirt does not report the pid of a QEMU. QEMU's command line has the UUID, but any other
  * process may have it on its own. The embedded driver writes the pid to a file that only the
- * daemon's user can write. With a libvirtd, only libvirtd knows the user that QEMU runs as. 0: not
- * found.
+ * daemon's user can write. With a libvirtd, only libvirtd knows the user that QEMU runs as. 0:
+ * there is none, or, with an error, that is not known.
  */
 static pid_t
-find_pid(const struct hypervisor *h, const char *name, const char *uuid)
+find_pid(const struct hypervisor *h, const char *name, const char *uuid, GError **error)
 {
+	pid_t pid;
 	if (h->root) {
 		g_autofree char *path = g_strdup_printf("%s/run/qemu/%s.pid", h->root, name);
-		g_autofree char *text = NULL;
-		if (!g_file_get_contents(path, &text, NULL, NULL))
+		g_autoptr(GError) why = NULL;
+		g_autofree char *text = embed_text(path, &why);
+		if (why) {
+			g_propagate_error(error, g_steal_pointer(&why));
 			return 0;
-		pid_t pid = (pid_t)g_ascii_strtoll(text, NULL, 10);
-		return process_is(pid, process_has_uuid, (void *)uuid) ? pid : 0;
+		}
+		pid_t noted = text ? (pid_t)g_ascii_strtoll(text, NULL, 10) : 0;
+		pid = process_is(noted, process_has_uuid, (void *)uuid) ? noted : 0;
+	} else {
+		pid = process_find(h->user, process_has_uuid, (void *)uuid);
+		if (!pid)
+			pid = process_find(PROCESS_ANYBODY, process_has_uuid, (void *)uuid);
 	}
-	pid_t pid = process_find(h->user, process_has_uuid, (void *)uuid);
-	return pid ? pid : process_find(PROCESS_ANYBODY, process_has_uuid, (void *)uuid);
+	if (!pid && errno)
+		g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+			    "%s: its QEMU's process is not known: %s", name, g_strerror(errno));
+	return pid;
 }
 
 static gboolean
@@ -189,11 +199,13 @@ wait_for_stale(virConnectPtr connection, const struct hypervisor_call *call, GEr
 			return TRUE;
 		if (domain)
 			virDomainFree(domain);
-		if (domain && find_pid(call->hypervisor, call->name, uuid)) {
+		if (domain && find_pid(call->hypervisor, call->name, uuid, error)) {
 			g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
 				    "its QEMU runs already");
 			return FALSE;
 		}
+		if (*error)
+			return FALSE;
 		g_usleep(20000);
 	}
 	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
@@ -217,15 +229,57 @@ do_start(virConnectPtr connection, struct hypervisor_call *call)
 		return;
 	}
 	call->qemu.id = (int)virDomainGetID(domain);
-	call->qemu.pid = find_pid(call->hypervisor, call->name, call->qemu.uuid);
+	call->qemu.pid = find_pid(call->hypervisor, call->name, call->qemu.uuid, &call->error);
+	if (call->error)
+		virDomainDestroy(domain); /* nobody could watch it */
 	if (root && call->qemu.pid)
 		embed_note(root, call->name, call->qemu.pid);
 	virDomainFree(domain);
 }
 
+/* A domain that runs. NULL and an error: it is not known what it is. */
+static struct hypervisor_domain *
+domain_look(struct hypervisor *h, virDomainPtr listed, GError **error)
+{
+	char uuid[VIR_UUID_STRING_BUFLEN] = "";
+	const char *name = virDomainGetName(listed);
+	int id = (int)virDomainGetID(listed);
+	if (!name || id < 0 || virDomainGetUUIDString(listed, uuid) < 0) {
+		hypervisor_set_error(error, "cannot list the domains");
+		return NULL;
+	}
+	g_autoptr(GError) why = NULL;
+	pid_t pid = find_pid(h, name, uuid, &why);
+	if (why) {
+		g_propagate_error(error, g_steal_pointer(&why));
+		return NULL;
+	}
+	if (h->root && pid)
+		embed_note(h->root, name, pid);
+	struct hypervisor_domain *domain = g_new0(struct hypervisor_domain, 1);
+	domain->name = g_strdup(name);
+	domain->qemu.uuid = g_strdup(uuid);
+	domain->qemu.id = id;
+	domain->qemu.pid = pid;
+	return domain;
+}
+
+/* Has libvirt found each QEMU of ours? */
+static gboolean
+all_listed(const struct hypervisor *h, GPtrArray *domains, GError **error)
+{
+	g_autoptr(GHashTable) pids = g_hash_table_new(g_str_hash, g_str_equal);
+	for (guint i = 0; i < domains->len; i++) {
+		const struct hypervisor_domain *domain = g_ptr_array_index(domains, i);
+		g_hash_table_insert(pids, domain->name, GINT_TO_POINTER(domain->qemu.pid));
+	}
+	return embed_all_found(h->root, h->path, h->user, pids, error);
+}
+
 static void
 do_list(virConnectPtr connection, struct hypervisor_call *call)
 {
+	struct hypervisor *h = call->hypervisor;
 	virDomainPtr *list = NULL;
 	int n = virConnectListAllDomains(connection, &list, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
 	if (n < 0) {
@@ -234,21 +288,18 @@ do_list(virConnectPtr connection, struct hypervisor_call *call)
 	}
 	call->domains = g_ptr_array_new_with_free_func(domain_free);
 	for (int i = 0; i < n; i++) {
-		char uuid[VIR_UUID_STRING_BUFLEN] = "";
-		virDomainGetUUIDString(list[i], uuid);
-		struct hypervisor_domain *domain = g_new0(struct hypervisor_domain, 1);
-		domain->name = g_strdup(virDomainGetName(list[i]));
-		domain->qemu.uuid = g_strdup(uuid);
-		domain->qemu.id = (int)virDomainGetID(list[i]);
-		domain->qemu.pid = find_pid(call->hypervisor, domain->name, uuid);
-		if (call->hypervisor->root && domain->qemu.pid)
-			embed_note(call->hypervisor->root, domain->name, domain->qemu.pid);
-		g_ptr_array_add(call->domains, domain);
+		struct hypervisor_domain *domain =
+		    call->error ? NULL : domain_look(h, list[i], &call->error);
+		if (domain)
+			g_ptr_array_add(call->domains, domain);
 		virDomainFree(list[i]);
 	}
 	free(list);
-	if (call->hypervisor->root)
-		embed_take_reserve(call->hypervisor->root);
+	if (call->error || !h->root)
+		return;
+	/* later a start may be under way */
+	h->listed = h->listed || all_listed(h, call->domains, &call->error);
+	embed_take_reserve(h->root);
 }
 
 static void

@@ -221,9 +221,8 @@ hypervisor_connect(struct hypervisor *h, GError **error)
 	}
 	if (!h->connection) {
 		virConnectPtr c = NULL;
-		if (h->root && !h->opened)
-			embed_tidy(h->root, h->path, h->user);
-		if (!h->root || embed_link(h->root, h->path, error))
+		if (!h->root || ((h->opened || embed_tidy(h->root, h->path, h->user, error)) &&
+				 embed_link(h->root, h->path, error)))
 			c = virConnectOpen(h->uri);
 		if (c) {
 			virConnectSetKeepAlive(c, 5, 3);

@@ -27,6 +27,7 @@ struct hypervisor {
 	GHashTable *acting;	  /* UUID => number of calls that act on its QEMU; under lock */
 	virConnectPtr connection; /* under lock */
 	gboolean opened;	  /* there was one; under lock */
+	gboolean listed;	  /* before the first start: all domains are known; a worker's */
 };
 
 enum call_kind {

@@ -224,16 +224,30 @@ attribute_of(xmlNode *node, const char *name)
 	return copy;
 }
 
+char *
+embed_text(const char *file, GError **error)
+{
+	char *text = NULL;
+	g_autoptr(GError) why = NULL;
+	if (!g_file_get_contents(file, &text, NULL, &why) &&
+	    !g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+		g_propagate_error(error, g_steal_pointer(&why));
+	return text;
+}
+
 /*
  * libvirt, src/conf/domain_conf.c, virDomainObjFormat: <domstatus reason= pid=><monitor path=/>
  * <domain><uuid/>. src/qemu, qemuProcessInit: the reason is "starting up" until all is done.
  */
 static struct status
-status_read(const char *folder, const char *entry)
+status_read(const char *folder, const char *entry, GError **error)
 {
 	struct status status = {.file = g_build_filename(folder, entry, NULL),
 				.name = g_strndup(entry, strlen(entry) - strlen(".xml"))};
-	xmlDoc *doc = xmlReadFile(status.file, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR);
+	g_autofree char *text = embed_text(status.file, error);
+	xmlDoc *doc =
+	    text ? xmlReadDoc(BAD_CAST text, NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR)
+		 : NULL;
 	xmlNode *top = doc ? xmlDocGetRootElement(doc) : NULL;
 	g_autofree char *reason = attribute_of(top, "reason");
 	g_autofree char *pid = attribute_of(top, "pid");
@@ -326,9 +340,26 @@ embed_note(const char *root, const char *name, pid_t pid)
 		g_warning("%s: %s", file, error ? error->message : g_strerror(errno));
 }
 
-/* Does the domain's QEMU run? The number alone may be another process' by now. */
 static gboolean
-status_lives(const char *root, const struct status *status, uid_t user)
+unknown(GError **error, pid_t pid)
+{
+	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+		    "process %d: cannot be looked at: %s", (int)pid, g_strerror(errno));
+	return FALSE;
+}
+
+/* By its words and its user. */
+static gboolean
+is_qemu(pid_t pid, char *uuid, uid_t user, GError **error)
+{
+	gboolean is = process_is(pid, process_has_uuid, uuid) && process_is_of(pid, user);
+	return !is && errno ? unknown(error, pid) : is;
+}
+
+/* Does the domain's QEMU run? The number alone may be another process' by now. With an error, that
+ * is not known. */
+static gboolean
+status_lives(const char *root, const struct status *status, uid_t user, GError **error)
 {
 	struct process_look look;
 	int pid;
@@ -336,35 +367,45 @@ status_lives(const char *root, const struct status *status, uid_t user)
 	/* In a copy of a state directory the files are of another daemon's domains. */
 	g_autofree char *state_directory = g_path_get_dirname(root);
 	g_autofree char *uuid = domain_uuid(state_directory, status->name);
-	if (!status->pid || g_strcmp0(status->uuid, uuid) || !process_look(status->pid, &look) ||
-	    look.state == 'Z')
+	if (!status->pid || g_strcmp0(status->uuid, uuid))
 		return FALSE;
+	if (!process_look(status->pid, &look))
+		return errno == ENOENT || errno == ESRCH ? FALSE : unknown(error, status->pid);
+	if (look.state == 'Z')
+		return FALSE;
+	g_autoptr(GError) why = NULL;
 	g_autofree char *file = note_file(root, status->name), *boot = process_boot();
-	g_autofree char *note = NULL;
+	g_autofree char *note = embed_text(file, &why);
 	char noted[64] = "";
-	if (g_file_get_contents(file, &note, NULL, NULL) &&
-	    sscanf(note, "%d %" G_GINT64_FORMAT " %63s", &pid, &start, noted) >= 2) {
+	if (why) {
+		g_propagate_error(error, g_steal_pointer(&why));
+		return FALSE;
+	}
+	if (note && sscanf(note, "%d %" G_GINT64_FORMAT " %63s", &pid, &start, noted) >= 2) {
 		if (strcmp(noted, boot))
 			return FALSE;
 		if (pid == status->pid)
 			return start == look.start;
 	}
-	return process_is(status->pid, process_has_uuid, uuid) && process_is_of(status->pid, user);
+	return is_qemu(status->pid, uuid, user, error);
 }
 
 /* Files of an earlier boot of the host name no living process, whatever their numbers are. */
 static gboolean
-is_of_this_boot(const char *root)
+is_of_this_boot(const char *root, GError **error)
 {
 	g_autofree char *file = g_build_filename(root, "boot", NULL);
-	g_autofree char *boot = process_boot(), *present = NULL;
-	g_autoptr(GError) error = NULL;
-	gboolean known = g_file_get_contents(file, &present, NULL, NULL);
-	if (known && !strcmp(present, boot))
+	g_autoptr(GError) why = NULL;
+	g_autofree char *boot = process_boot(), *present = embed_text(file, &why);
+	if (why) {
+		g_propagate_error(error, g_steal_pointer(&why));
+		return FALSE;
+	}
+	if (present && !strcmp(present, boot))
 		return TRUE;
-	if (!atomic_file_write(file, boot, -1, 0600, &error))
-		g_warning("%s", error->message); /* then only the processes count, as below */
-	return !known;
+	if (!atomic_file_write(file, boot, -1, 0600, &why))
+		g_warning("%s", why->message); /* then only the processes count, as below */
+	return !present;
 }
 
 /* By a signal or a debugger: it answers nobody. */
@@ -375,42 +416,54 @@ is_stopped(pid_t pid)
 	return process_look(pid, &look) && (look.state == 'T' || look.state == 't');
 }
 
-/* Every domain whose QEMU runs, name => pid; the others are removed. monitors: gets their sockets'
- * paths. */
-static GHashTable *
-tidy_domains(const char *root, const char *path, uid_t user, GPtrArray *monitors)
+/* Its files and its QEMU, if it has one, are of the past. */
+static void
+remove_domain(const char *root, const char *folder, const struct status *status)
 {
-	GHashTable *living = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autofree char *pid_file = g_strdup_printf("%s/%s.pid", folder, status->name);
+	if (status->pid)
+		g_message("%s: its QEMU (process %d) ended while no daemon ran", status->name,
+			  (int)status->pid);
+	else
+		g_message("%s: the death of the last daemon interrupted its start", status->name);
+	unlink(pid_file);
+	unlink(status->file);
+	embed_note(root, status->name, 0);
+}
+
+/* Every domain whose QEMU runs, name => pid; the others are removed. monitors: gets their sockets'
+ * paths. FALSE: that is not known of one of them, which stays as it is. */
+static gboolean
+tidy_domains(const char *root, const char *path, uid_t user, GHashTable *living,
+	     GPtrArray *monitors, GError **error)
+{
 	g_autofree char *folder = g_build_filename(root, "run", "qemu", NULL);
-	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-	gboolean present = is_of_this_boot(root);
+	g_autoptr(GError) why = NULL;
+	g_autoptr(GDir) dir = g_dir_open(folder, 0, &why);
+	gboolean none = g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOENT);
+	gboolean present = (dir || none) && is_of_this_boot(root, none ? NULL : &why);
 	const char *entry;
-	while (dir && (entry = g_dir_read_name(dir))) {
+	while (!why && (entry = g_dir_read_name(dir))) {
 		if (!g_str_has_suffix(entry, ".xml"))
 			continue;
-		struct status status = status_read(folder, entry);
-		if (present && status_lives(root, &status, user)) {
+		struct status status = status_read(folder, entry, &why);
+		gboolean lives = !why && present && status_lives(root, &status, user, &why);
+		if (lives) {
 			status_move(&status, path);
 			if (status.monitor && !is_stopped(status.pid))
 				g_ptr_array_add(monitors, g_strconcat(path, status.monitor, NULL));
 			g_hash_table_insert(living, g_strdup(status.name),
 					    GINT_TO_POINTER(status.pid));
-		} else {
-			g_autofree char *pid_file =
-			    g_strdup_printf("%s/%s.pid", folder, status.name);
-			if (status.pid)
-				g_message("%s: its QEMU (process %d) ended while no daemon ran",
-					  status.name, (int)status.pid);
-			else
-				g_message("%s: the death of the last daemon interrupted its start",
-					  status.name);
-			unlink(pid_file);
-			unlink(status.file);
-			embed_note(root, status.name, 0);
+		} else if (!why) {
+			remove_domain(root, folder, &status);
 		}
 		status_clear(&status);
 	}
-	return living;
+	if (!why || none)
+		return TRUE;
+	g_propagate_prefixed_error(error, g_steal_pointer(&why),
+				   "it is not known which QEMUs run: ");
+	return FALSE;
 }
 
 struct search {
@@ -447,29 +500,66 @@ is_masterless(pid_t pid, char **words, void *data)
 	       GPOINTER_TO_INT(g_hash_table_lookup(search->living, name)) != pid;
 }
 
-void
-embed_tidy(const char *root, const char *path, uid_t user)
+/* End all that fn finds. FALSE: it is not known whether there is another one. */
+static gboolean
+end_all(uid_t user, process_fn fn, const struct search *search, const char *what, GError **error)
+{
+	pid_t pid;
+	while ((pid = process_find(user, fn, (void *)search))) {
+		if (what)
+			g_warning("QEMU (process %d) %s; it is ended", (int)pid, what);
+		if (!process_end(pid, fn, (void *)search, EMBED_END_LIMIT))
+			break;
+	}
+	if (errno == 0)
+		return TRUE;
+	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+		    "it is not known which QEMUs run: /proc: %s", g_strerror(errno));
+	return FALSE;
+}
+
+gboolean
+embed_tidy(const char *root, const char *path, uid_t user, GError **error)
 {
 	give_up_reserve(root);
 	g_autofree char *state_directory = g_path_get_dirname(root);
 	g_autoptr(GPtrArray) monitors = g_ptr_array_new_with_free_func(g_free);
-	struct search search = {.root = root,
-				.path = path,
-				.state_directory = state_directory,
-				.living = tidy_domains(root, path, user, monitors)};
-	pid_t pid;
-	while ((pid = process_find(user, is_asked, &search)))
-		if (!process_end(pid, is_asked, &search, EMBED_END_LIMIT))
-			break;
-	while ((pid = process_find(user, is_masterless, &search))) {
-		g_warning("QEMU (process %d) was being started when the earlier daemon died; it is "
-			  "ended",
-			  (int)pid);
-		if (!process_end(pid, is_masterless, &search, EMBED_END_LIMIT))
-			break;
-	}
-	g_hash_table_unref(search.living);
+	g_autoptr(GHashTable) living = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	const struct search search = {
+	    .root = root, .path = path, .state_directory = state_directory, .living = living};
+	if (!tidy_domains(root, path, user, living, monitors, error) ||
+	    !end_all(user, is_asked, &search, NULL, error) ||
+	    !end_all(user, is_masterless, &search, "was being started when the earlier daemon died",
+		     error))
+		return FALSE;
 	monitors_flush(monitors, MONITOR_FLUSH_LIMIT);
+	return TRUE;
+}
+
+gboolean
+embed_all_found(const char *root, const char *path, uid_t user, GHashTable *pids, GError **error)
+{
+	g_autofree char *state_directory = g_path_get_dirname(root);
+	const struct search search = {
+	    .root = root, .path = path, .state_directory = state_directory, .living = pids};
+	g_autofree char *file = g_build_filename(root, "missed", NULL), *text = NULL;
+	pid_t pid = process_find(user, is_masterless, (void *)&search);
+	if (!pid && !errno) {
+		unlink(file);
+		return TRUE;
+	}
+	g_autofree char *now = g_strdup_printf("%d\n", (int)pid);
+	if (pid && g_file_get_contents(file, &text, NULL, NULL) && !strcmp(text, now)) {
+		unlink(file);
+		return end_all(user, is_masterless, &search, "is one that libvirt cannot find",
+			       error);
+	}
+	if (pid)
+		atomic_file_write(file, now, -1, 0600, NULL);
+	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+		    "libvirt has not found all QEMUs of ours (%s, process %d)",
+		    pid ? "it may do so the next time" : g_strerror(errno), (int)pid);
+	return FALSE;
 }
 
 void

@@ -62,8 +62,22 @@ void embed_find_home(const char *root);
  * daemon is waited for (see monitor_flush.h). user: the one that QEMU runs as; other users'
  * processes are left alone. Call only while the driver is not open. Blocks for at most
  * EMBED_END_LIMIT for each QEMU that is ended, and MONITOR_FLUSH_LIMIT.
+ *
+ * FALSE and an error: it is not known which QEMUs run, for a lack of descriptors for instance. The
+ * driver must not be opened then, and no QEMU of which nothing is known was ended.
  */
-void embed_tidy(const char *root, const char *path, uid_t user);
+gboolean embed_tidy(const char *root, const char *path, uid_t user, GError **error);
+/*
+ * Once the driver has listed its domains: a QEMU of ours that is not among pids (name => pid) has
+ * no master, and would keep its guest's ports for ever. libvirt leaves out a domain whose file it
+ * cannot read, for a lack of descriptors for instance, and the next daemon may find it. FALSE and
+ * an error: there is such a QEMU. The second time it is ended, and TRUE returned.
+ */
+gboolean embed_all_found(const char *root, const char *path, uid_t user, GHashTable *pids,
+			 GError **error);
+/* A file's text; NULL: there is no such file, or, with an error, it is not known what is in it.
+ * Caller frees. */
+char *embed_text(const char *file, GError **error);
 /* Note which process is the domain's QEMU; 0: none yet, it is about to be started. */
 void embed_note(const char *root, const char *name, pid_t pid);
 /* Allocate the reserve, or as much of it as fits, once the driver has found its QEMUs. */

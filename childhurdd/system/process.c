@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "childhurdd/system/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,6 +16,7 @@ open_file(pid_t pid, const char *name)
 {
 	char path[64];
 	g_snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+	errno = ESRCH;
 	return pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 }
 
@@ -24,7 +26,19 @@ read_file(int fd, char *text, gsize size)
 {
 	gssize n = pread(fd, text, size - 1, 0);
 	text[MAX(n, 0)] = '\0';
+	if (n == 0)
+		errno = ESRCH;
 	return n > 0;
+}
+
+/* Close, and leave errno as it is. */
+static void
+close_file(int fd)
+{
+	int number = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = number;
 }
 
 /* The command's name, in parentheses, may contain anything: fields count from after the last
@@ -38,16 +52,17 @@ process_look(pid_t pid, struct process_look *look)
 	unsigned long long begin;
 	int fd = open_file(pid, "stat");
 	gboolean known = fd >= 0 && read_file(fd, text, sizeof text);
-	if (fd >= 0)
-		close(fd);
+	close_file(fd);
 	if (!known)
 		return FALSE;
 	const char *fields = strrchr(text, ')');
 	if (!fields || sscanf(fields,
 			      ") %c %*d %*d %d %*d %*d %*u %*u %*u %*u %*u %lu %lu"
 			      " %*d %*d %*d %*d %*d %*d %llu",
-			      &look->state, &session, &user, &system, &begin) != 5)
+			      &look->state, &session, &user, &system, &begin) != 5) {
+		errno = EINVAL;
 		return FALSE;
+	}
 	look->session = session;
 	look->start = (gint64)begin;
 	look->cpu = (gint64)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
@@ -71,13 +86,31 @@ process_memory(int statm)
 	return (gint64)pages * sysconf(_SC_PAGESIZE);
 }
 
-/* The words of /proc/PID/cmdline, each ended by a NUL; NULL: none. They point into text. */
+/* A file of a process as text; NULL: there is none, or, if errno is not 0, it cannot be read. GLib
+ * has errno as a code of its own. */
+static char *
+contents(pid_t pid, const char *name, gsize *length)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/%s", (int)pid, name);
+	g_autoptr(GError) error = NULL;
+	char *text = NULL;
+	gboolean known = g_file_get_contents(path, &text, length, &error);
+	int code = known ? -1 : error->code;
+	errno = code == G_FILE_ERROR_MFILE   ? EMFILE
+		: code == G_FILE_ERROR_NFILE ? ENFILE
+		: code == G_FILE_ERROR_NOMEM ? ENOMEM
+					     : 0;
+	return text;
+}
+
+/* The words of /proc/PID/cmdline, each ended by a NUL; NULL: none, with errno as above. They point
+ * into text. */
 static char **
 words_of(pid_t pid, char **text)
 {
-	g_autofree char *path = g_strdup_printf("/proc/%d/cmdline", (int)pid);
 	gsize length;
-	if (!g_file_get_contents(path, text, &length, NULL) || !length)
+	*text = contents(pid, "cmdline", &length);
+	if (!*text || !length)
 		return NULL;
 	GPtrArray *words = g_ptr_array_new();
 	for (char *word = *text; word < *text + length; word += strlen(word) + 1)
@@ -90,14 +123,12 @@ words_of(pid_t pid, char **text)
 gboolean
 process_is_of(pid_t pid, uid_t user)
 {
-	g_autofree char *path = g_strdup_printf("/proc/%d/status", (int)pid);
-	g_autofree char *status = NULL;
 	unsigned uid;
+	errno = 0;
 	if (user == PROCESS_ANYBODY)
 		return TRUE;
-	if (!g_file_get_contents(path, &status, NULL, NULL))
-		return FALSE;
-	const char *uids = strstr(status, "\nUid:\t");
+	g_autofree char *status = contents(pid, "status", NULL);
+	const char *uids = status ? strstr(status, "\nUid:\t") : NULL;
 	return uids && sscanf(uids, "\nUid:%u", &uid) == 1 &&
 	       (uid == 0 || uid == geteuid() || uid == user);
 }
@@ -107,20 +138,33 @@ process_is(pid_t pid, process_fn fn, void *data)
 {
 	g_autofree char *text = NULL;
 	g_autofree char **words = words_of(pid, &text);
-	return words && fn(pid, words, data);
+	if (!words)
+		return FALSE;
+	gboolean is = fn(pid, words, data);
+	errno = 0;
+	return is;
 }
 
 pid_t
 process_find(uid_t user, process_fn fn, void *data)
 {
-	g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
-	const char *entry;
-	while (proc && (entry = g_dir_read_name(proc))) {
-		pid_t pid = (pid_t)g_ascii_strtoll(entry, NULL, 10);
-		if (pid && process_is(pid, fn, data) && process_is_of(pid, user))
-			return pid;
+	DIR *proc = opendir("/proc");
+	int lack = proc ? 0 : errno;
+	pid_t found = 0;
+	const struct dirent *entry;
+	while (proc && !found && (entry = readdir(proc))) {
+		pid_t pid = (pid_t)g_ascii_strtoll(entry->d_name, NULL, 10);
+		if (!pid)
+			continue;
+		if (process_is(pid, fn, data) && process_is_of(pid, user))
+			found = pid;
+		else if (errno)
+			lack = errno;
 	}
-	return 0;
+	if (proc)
+		closedir(proc);
+	errno = found ? 0 : lack;
+	return found;
 }
 
 const char *
@@ -147,19 +191,29 @@ process_end(pid_t pid, process_fn fn, void *data, int limit)
 	if (fd < 0)
 		return errno == ESRCH;
 	struct pollfd gone = {.fd = fd, .events = POLLIN};
-	gboolean ended =
-	    !process_is(pid, fn, data) || (syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0
-					       ? !limit || poll(&gone, 1, limit) == 1
-					       : errno == ESRCH);
-	close(fd);
+	gboolean ended;
+	errno = 0;
+	if (process_is(pid, fn, data))
+		ended = syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0
+			    ? !limit || poll(&gone, 1, limit) == 1
+			    : errno == ESRCH;
+	else
+		ended = errno == 0;
+	close_file(fd);
 	return ended;
 }
 
+/* It is read once, when the daemon begins. Otherwise a lack of descriptors would look like another
+ * boot of the host. */
 char *
 process_boot(void)
 {
-	char *id = NULL;
-	if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &id, NULL, NULL))
-		return g_strdup("");
-	return g_strstrip(id);
+	static char *id;
+	if (g_once_init_enter(&id)) {
+		char *text = NULL;
+		if (g_file_get_contents("/proc/sys/kernel/random/boot_id", &text, NULL, NULL))
+			g_strstrip(text);
+		g_once_init_leave(&id, text ? text : g_strdup(""));
+	}
+	return g_strdup(id);
 }

@@ -14,7 +14,8 @@ struct process_look {
 			 process */
 };
 
-/* FALSE: there is no such process. */
+/* FALSE: there is no such process; or it cannot be looked at, with the reason in errno, which is
+ * neither ENOENT nor ESRCH then. */
 gboolean process_look(pid_t pid, struct process_look *look);
 /* A descriptor for process_memory; -1: there is no such process. */
 int process_statm(pid_t pid);
@@ -24,16 +25,18 @@ gint64 process_memory(int statm);
 /* words: the command line, NULL-terminated, valid during the call. TRUE: this is the process. */
 typedef gboolean (*process_fn)(pid_t pid, char **words, void *data);
 
-/* Does fn return TRUE for this process? FALSE also if it does not exist. */
+/* Does fn return TRUE for this process? FALSE also if it does not exist, with errno 0; and if its
+ * words cannot be read for a lack of descriptors or memory, with that in errno. */
 gboolean process_is(pid_t pid, process_fn fn, void *data);
 
 #define PROCESS_ANYBODY ((uid_t)-1)
 
-/* Does it belong to user, to us or to root? With PROCESS_ANYBODY: always TRUE. */
+/* Does it belong to user, to us or to root? With PROCESS_ANYBODY: always TRUE. errno as above. */
 gboolean process_is_of(pid_t pid, uid_t user);
 
 /*
- * The first process for which fn returns TRUE; 0: none. Any user can give a process any words, so
+ * The first process for which fn returns TRUE; 0: none, or, if errno is not 0, perhaps one of those
+ * that could not be looked at. Any user can give a process any words, so
  * only processes of user, us and root are checked, unless user is PROCESS_ANYBODY. Threads of the
  * kernel and ended processes have no words and are left out.
  */
@@ -47,11 +50,11 @@ gboolean process_has_uuid(pid_t pid, char **words, void *uuid);
 /*
  * Send SIGKILL to the process with this number, if fn returns TRUE for it, but not to a later
  * process with the same number. limit: ms to wait for its end; 0: do not wait. FALSE: it is still
- * there.
+ * there, or could not be looked at, with the reason in errno (otherwise 0).
  */
 gboolean process_end(pid_t pid, process_fn fn, void *data, int limit);
 
-/* The host's boot id (random(4)); "": there is none. Caller frees. */
+/* The host's boot id (random(4)); "": it cannot be read. Always the same. Caller frees. */
 char *process_boot(void);
 
 #endif

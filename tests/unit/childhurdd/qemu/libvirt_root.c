@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -100,7 +101,7 @@ stays(struct place *p, const char *uuid, pid_t pid, pid_t note)
 {
 	g_autofree char *file = domain_write(p, p->path, "a", uuid, "booted", pid);
 	embed_note(p->root, "a", note);
-	embed_tidy(p->root, p->path, geteuid());
+	g_assert_true(embed_tidy(p->root, p->path, geteuid(), NULL));
 	return is_there(file);
 }
 
@@ -136,7 +137,7 @@ test_number_taken(void)
 	g_autofree char *earlier = g_strdup_printf("%d 1 %s\n", (int)pid, boot);
 	g_assert_true(g_file_set_contents(note, earlier, -1, NULL));
 	file = domain_write(&p, p.path, "a", uuid, "booted", pid);
-	embed_tidy(p.root, p.path, geteuid());
+	g_assert_true(embed_tidy(p.root, p.path, geteuid(), NULL));
 	g_assert_false(is_there(file));
 	g_assert_false(is_there(note));
 	g_assert_true(process_finish(pid, in));
@@ -159,6 +160,65 @@ test_earlier_boot(void)
 	place_clear(&p);
 }
 
+/* With no descriptor left, with one, and so on: as long as it is not known whether a QEMU runs, it
+ * is left alone. */
+static void
+test_lack(void)
+{
+	struct place p = place_make();
+	g_autofree char *uuid = domain_uuid(p.state, "a");
+	int in, tries = 0;
+	pid_t pid = process_with("a", uuid, &in);
+	g_autofree char *file = domain_write(&p, p.path, "a", uuid, "booted", pid);
+	struct rlimit all, few;
+	gboolean known = FALSE;
+	embed_note(p.root, "a", pid);
+	g_assert_true(embed_tidy(p.root, p.path, geteuid(), NULL));
+	g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &all), ==, 0);
+	int next = dup(in);
+	close(next);
+	while (!known && tries < 20) {
+		g_autoptr(GError) error = NULL;
+		few = (struct rlimit){(rlim_t)(next + tries++), all.rlim_max};
+		g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &few), ==, 0);
+		known = embed_tidy(p.root, p.path, geteuid(), &error);
+		g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &all), ==, 0);
+		g_assert_true(is_there(file));
+		if (!known)
+			g_assert_nonnull(strstr(error->message, "it is not known which QEMUs run"));
+	}
+	g_assert_true(known);
+	g_assert_cmpint(tries, >, 2);
+	g_assert_true(process_finish(pid, in));
+	place_clear(&p);
+}
+
+/* libvirt may find it the next time; the second time it is ended, because its guest cannot be
+ * started beside it. */
+static void
+test_missed(void)
+{
+	struct place p = place_make();
+	g_autofree char *uuid = domain_uuid(p.state, "a");
+	g_autoptr(GHashTable) found = g_hash_table_new(g_str_hash, g_str_equal);
+	g_autoptr(GError) error = NULL;
+	int in, other_in;
+	pid_t pid = process_with("a", uuid, &in);
+	pid_t other = process_with("a", "1234", &other_in);
+	g_hash_table_insert(found, (char *)"a", GINT_TO_POINTER(pid));
+	g_assert_true(embed_all_found(p.root, p.path, geteuid(), found, NULL));
+	g_hash_table_remove_all(found);
+	g_assert_false(embed_all_found(p.root, p.path, geteuid(), found, &error));
+	g_assert_nonnull(strstr(error->message, "has not found"));
+	g_assert_cmpint(kill(pid, 0), ==, 0);
+	g_test_expect_message("childhurd", G_LOG_LEVEL_WARNING, "*libvirt cannot find*");
+	g_assert_true(embed_all_found(p.root, p.path, geteuid(), found, NULL));
+	g_test_assert_expected_messages();
+	g_assert_false(process_finish(pid, in));
+	g_assert_true(process_finish(other, other_in));
+	place_clear(&p);
+}
+
 static void
 test_copy(void)
 {
@@ -168,7 +228,7 @@ test_copy(void)
 	pid_t pid = process_with("a", uuid, &in);
 	g_autofree char *file = domain_write(&copy, original.path, "a", uuid, "booted", pid);
 	embed_note(copy.root, "a", pid);
-	embed_tidy(copy.root, copy.path, geteuid());
+	g_assert_true(embed_tidy(copy.root, copy.path, geteuid(), NULL));
 	g_assert_false(is_there(file));
 	g_assert_true(process_finish(pid, in)); /* the daemon of the original folder has it */
 	place_clear(&original);
@@ -187,7 +247,7 @@ test_cut_off(void)
 	g_test_expect_message("childhurd", G_LOG_LEVEL_MESSAGE,
 			      "a: the death of the last daemon interrupted its start*");
 	g_test_expect_message("childhurd", G_LOG_LEVEL_WARNING, "*was being started when*");
-	embed_tidy(p.root, p.path, geteuid());
+	g_assert_true(embed_tidy(p.root, p.path, geteuid(), NULL));
 	g_test_assert_expected_messages();
 	g_assert_false(is_there(file));
 	g_assert_false(process_finish(pid, in)); /* no daemon knew of it: it was ended */
@@ -203,7 +263,7 @@ test_moved(void)
 	int in;
 	pid_t pid = process_with("a", uuid, &in);
 	g_autofree char *file = domain_write(&p, "/old & <odd>'s", "a", uuid, "booted", pid);
-	embed_tidy(p.root, p.path, geteuid());
+	g_assert_true(embed_tidy(p.root, p.path, geteuid(), NULL));
 	g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
 	g_autofree char *monitor =
 	    g_strconcat("<monitor path='", p.path, "/lib/qemu/domain-1-a/monitor.sock'", NULL);
@@ -298,6 +358,8 @@ main(int argc, char **argv)
 	g_test_add_func("/embed/a-qemu-that-runs-stays", test_living);
 	g_test_add_func("/embed/whoever-has-its-number-now-is-not-it", test_number_taken);
 	g_test_add_func("/embed/what-an-earlier-boot-left-is-forgotten", test_earlier_boot);
+	g_test_add_func("/embed/without-descriptors-no-qemu-is-ended", test_lack);
+	g_test_add_func("/embed/a-qemu-that-libvirt-misses-is-ended-the-second-time", test_missed);
 	g_test_add_func("/embed/in-a-copied-state-directory-nothing-is-ours", test_copy);
 	g_test_add_func("/embed/a-start-that-was-cut-off-is-ended", test_cut_off);
 	g_test_add_func("/embed/domains-follow-the-path-to-the-root", test_moved);

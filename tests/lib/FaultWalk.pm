@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Goes through the calls that a daemon makes for what it is told, and lets one of them fail each time: all of them with
+# CHILDHURD_WALK=all, otherwise a random sample. After each, what is said is so, nothing is doubled or left behind, and what was wanted
+# is the case in the end: by itself, or by the same command once more, and then with words about what has failed.
+#
+# Scenarios come in pairs, in which one leads back to where the other begins (start and stop).
+#
+#   name   for people
+#   act    sub: the command; its exit status and its words
+#   want   sub: true when that is the case which the command is for
+#   lost   sub: true when it is certain that it will not be by itself soon (a guest in back-off)
+#   again  sub: what a person would do then; default: act
+package FaultWalk;
+use strict;
+use warnings;
+use Childhurd ();
+use Faults;
+use File::Find ();
+use JSON::PP;
+use POSIX qw(:sys_wait_h);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+# options: d (Childhurd, started), faults, keeper (a guest that must live through all in its QEMU), sample (calls of each scenario),
+# kinds.
+sub new {
+    my ($class, %o) = @_;
+    my $self = bless { problems => 0, steps => 0, missed => 0, longest => 0, kinds => [ @Faults::KINDS[ 1 .. $#Faults::KINDS ] ], %o }, $class;
+    $self->{all}   = ($ENV{CHILDHURD_WALK} // '') eq 'all';
+    $self->{kinds} = [ split /,/, $ENV{CHILDHURD_WALK_KINDS} ] if $ENV{CHILDHURD_WALK_KINDS};
+    $self->{seed}  = $ENV{CHILDHURD_SEED} // int rand 2**31;
+    srand $self->{seed};
+    diag("seed $self->{seed} (CHILDHURD_SEED sets it; CHILDHURD_WALK=all goes through all calls, CHILDHURD_WALK_KINDS=a,b those kinds)");
+    $self->{kept} = $self->{d}->qemu($self->{keeper}) if $self->{keeper};
+    return $self;
+}
+
+# childhurdctl's status and words; one that hangs is ended, with status 124.
+sub ctl {
+    my ($self, @arguments) = @_;
+    my $d   = $self->{d};
+    my $out = "$d->{dir}/walk.out";
+    unlink $out;
+    waitpid $d->spawn($out, 'timeout', limit(60), "$Childhurd::BUILD/childhurdctl", '--socket', "$d->{runtime}/control", @arguments), 0;
+    return ($? >> 8, Childhurd::slurp($out));
+}
+
+sub limit { my ($idle) = @_; return $idle + Childhurd::seconds($idle / 8) }
+
+# Wait for one of the conditions; its value, or ''.
+sub within {
+    my ($idle, $condition) = @_;
+    my $until = time + limit($idle);
+    my $pause = 0.01;
+    while (1) {
+        my $value = $condition->();
+        return $value if $value || time > $until;
+        sleep $pause;
+        $pause = $pause * 1.3 if $pause < 0.3;
+    }
+}
+
+sub log_since { my ($self, $at) = @_; return substr $self->{d}->log, $at }
+
+# --- what is so ---
+
+# guest => pids of its QEMUs, by /proc.
+sub truth {
+    my ($self) = @_;
+    my %pids;
+    for my $pid ($self->{d}->all_qemus) {
+        push @{ $pids{$1} }, $pid if Childhurd::slurp("/proc/$pid/cmdline") =~ /guest=(\w+),/;
+    }
+    return \%pids;
+}
+
+sub details {
+    my ($self) = @_;
+    my ($reply) = $self->{d}->call('Status', { names => ['*'] }) or return;
+    return { map { $_->{guest}{name} => $_ } @{ $reply->{guests} } };
+}
+
+# '' when what is said is so; otherwise the difference.
+sub difference {
+    my ($self) = @_;
+    my $said  = $self->details or return 'the daemon does not answer';
+    my $truth = $self->truth;
+    for my $name (sort keys %{ { %$said, %$truth } }) {
+        my @pids = @{ $truth->{$name} // [] };
+        return "$name has " . @pids . ' QEMUs' if @pids > 1;
+        return "$name is unknown, and has a QEMU" if !$said->{$name};
+        my ($state, $pid) = ($said->{$name}{guest}{state}, $said->{$name}{pid} // 0);
+        return "$name is $state" if $state =~ /^(?:starting|stopping|enrolling|restoring|unresponsive|draining)$/;
+        return "$name is $state as $pid, and there is " . ($pids[0] // 'no QEMU') if $pid != ($pids[0] // 0);
+    }
+    return '';
+}
+
+# What is in the daemon's folders, numbers aside.
+sub files {
+    my ($self) = @_;
+    my %files;
+    File::Find::find({ no_chdir => 1, wanted => sub {
+        my $name = $File::Find::name =~ s{^\Q$self->{d}{dir}\E/}{}r;
+        $files{ $name =~ s/(?<![a-z])\d+/N/gr } = 1;
+    } }, grep { -d } $self->{d}{state}, $self->{d}{runtime});
+    return \%files;
+}
+
+sub descriptors {
+    my ($self) = @_;
+    my %open;
+    for (glob "/proc/$self->{d}{pid}/fd/*") {
+        my $to = readlink or next;
+        $open{ $to =~ s/\d+/N/gr }++;
+    }
+    return \%open;
+}
+
+# Children that are no QEMU: qemu-img, relays, halves of a fork.
+sub children {
+    my ($self) = @_;
+    my $pid = $self->{d}{pid};
+    my %qemu = map { $_ => 1 } map { @$_ } values %{ $self->truth };
+    return grep { !$qemu{$_} } map { split ' ', Childhurd::slurp($_) } glob "/proc/$pid/task/*/children";
+}
+
+# What a clean run leaves is what any run may leave, and the words about the last failure.
+sub learn {
+    my ($self, $scenario) = @_;
+    my $files = $self->files;
+    $scenario->{files}{$_} = 1 for keys %$files;
+    my $open = $self->descriptors;
+    for (keys %$open) {
+        $scenario->{open}{$_} = $open->{$_} if $open->{$_} > ($scenario->{open}{$_} // 0);
+    }
+}
+
+sub left_behind {
+    my ($self, $scenario) = @_;
+    my $open = $self->descriptors;
+    return join ', ', (map { "file $_" } grep { !$scenario->{files}{$_} && !m{^state/\w+/failure\.txt$} } sort keys %{ $self->files }),
+      (map { "$open->{$_} descriptors of $_" } grep { $open->{$_} > ($scenario->{open}{$_} // 0) + ($self->{spare} // 0) } sort keys %$open),
+      (map { 'process ' . (Childhurd::slurp("/proc/$_/cmdline") =~ tr/\0/ /r || "$_ without a command line") } $self->children);
+}
+
+# machines.scm is whole, and has those that are ready (or asleep) and nobody else.
+sub list_is_right {
+    my ($self) = @_;
+    my $list = $self->{d}->machines;
+    return '' if $list !~ /\A;; Written by childhurdd.*\n\(list.*\)\n\z/s;
+    my $guests = $self->{d}->guests;
+    my $listed = grep { $_ != 1 } $list =~ /\(port (\d+)\)/g;
+    return $listed == grep { $_->{state} =~ /^(?:ready|asleep)$/ } values %$guests;
+}
+
+sub ended {
+    my ($self) = @_;
+    my $pid = $self->{d}{pid} or return 'ended';
+    return '' if waitpid($pid, WNOHANG) != $pid;
+    delete $self->{d}{pid};
+    return $? & 127 ? 'died of signal ' . ($? & 127) : 'ended with status ' . ($? >> 8);
+}
+
+# --- one step ---
+
+sub settled {
+    my ($self, $scenario) = @_;
+    return $scenario->{want}->() && $self->difference eq '';
+}
+
+# Run the command, with what is armed by then. Gives the problems.
+sub step {
+    my ($self, $scenario, $what, $kind) = @_;
+    my $from   = length $self->{d}->log;
+    my $begun  = time;
+    my $killed = $kind && !$scenario->{daemon} && rand() < 0.15;
+    my ($status, $words) = $scenario->{act}->();
+    my @problems;
+    my $ended = $scenario->{daemon} ? '' : $self->ended;
+    if ($ended) {
+        push @problems, "the daemon $ended";
+        $self->{faults}->disarm;
+        $self->{d}->start;
+    } elsif ($killed && $status == 0) {
+        # What was answered as done is kept.
+        $self->{d}->end('KILL');
+        $self->{faults}->disarm;
+        $self->{d}->start;
+    }
+    my $lost = sub { $status || ($scenario->{lost} && $scenario->{lost}->()) };
+    my $good = within(20, sub { $self->settled($scenario) ? 'good' : !$ended && $lost->() ? 'lost' : '' });
+    $self->{faults}->disarm;
+    if ($good ne 'good') {
+        my $said = $words . $self->log_since($from);
+        push @problems, "killed after '$what' was answered: it is lost" if $killed && !$status && $scenario->{keeps};
+        push @problems, 'it neither succeeds nor fails: ' . $self->difference if !$good;
+        push @problems, "no word of the reason: $words" if $kind && $good && $said !~ $Faults::WORDS{$kind};
+        ($status, $words) = ($scenario->{again} // $scenario->{act})->();
+        within(30, sub { $self->settled($scenario) })
+          or push @problems, "not even by the same command once more ($status, $words): " . $self->difference;
+    }
+    $self->{longest} = time - $begun if time - $begun > $self->{longest};
+    if (!$kind) {
+        # A job may still end.
+        my $last = '';
+        within(3, sub { my $now = join ',', %{ $self->descriptors }; my $same = $now eq $last && !$self->children; $last = $now; $same });
+        $self->learn($scenario);
+    }
+    push @problems, $scenario->{check}->() if $scenario->{check};
+    within(10, sub { $self->list_is_right }) or push @problems, 'machines.scm: ' . $self->{d}->machines;
+    within(10, sub { $self->left_behind($scenario) eq '' }) or push @problems, 'left behind: ' . $self->left_behind($scenario);
+    push @problems, $self->keeper_problem;
+    return @problems;
+}
+
+# The keeper runs on in its QEMU. But if a call of libvirt's own threads fails while libvirt connects to the QEMUs that it finds,
+# libvirt ends that QEMU (qemuProcessReconnect), and nobody is asked.
+sub keeper_problem {
+    my ($self) = @_;
+    my $keeper = $self->{keeper} or return;
+    my $now    = $self->{d}->qemu($keeper);
+    return if $now == $self->{kept};
+    $self->{kept} = $now;
+    my $reached = $self->{faults}->reached;
+    return "$keeper was restarted" if $reached !~ /libvirt/ || $reached =~ /^fails\+/m;
+    $self->{libvirts}++;
+    return;
+}
+
+sub report {
+    my ($self, $scenario, $kind, $from, @problems) = @_;
+    $self->{problems}++;
+    my @log = split /\n/, $self->log_since($from);
+    splice @log, 0, @log - 25 if @log > 25;
+    diag(join "\n", "--- $scenario->{name}, $kind: @problems", $self->{faults}->place || 'not reached', @log);
+}
+
+# The calls of one kind that a scenario makes, in a run in which all goes well.
+sub counted {
+    my ($self, $scenario, $kind) = @_;
+    my $from = length $self->{d}->log;
+    $self->{faults}->count($kind);
+    my @problems = $self->step($scenario, $scenario->{name});
+    $self->{faults}->disarm;
+    $self->report($scenario, "$kind, nothing failed", $from, @problems) if @problems;
+    return $self->{faults}->calls;
+}
+
+# Of the calls from one stack as many as the walk is for: the first one, the second, or all. Of allocations, which are thousands, the
+# first from each.
+sub chosen {
+    my ($self, $kind, @calls) = @_;
+    my $most = $ENV{CHILDHURD_WALK_REPEATS} // ($kind eq 'memory' ? 1 : $self->{all} ? 1000 : 2);
+    return grep { $_->[1] <= $most } @calls;
+}
+
+sub shuffled { return map { $_->[1] } sort { $a->[0] <=> $b->[0] } map { [ rand, $_ ] } @_ }
+
+# Walk through scenarios that lead from one to the next, and from the last to the first.
+sub walk {
+    my ($self, @ring) = @_;
+    my %todo;
+    for my $kind (undef, @{ $self->{kinds} }) {    # once before, for what the first run alone does
+        for my $scenario (@ring) {
+            my @calls = $self->counted($scenario, $kind // 'open');
+            push @{ $todo{ $scenario->{name} } }, map { [ $kind, @$_ ] } $self->chosen($kind, @calls) if $kind;
+        }
+    }
+    for my $scenario (@ring) {
+        my $calls = $todo{ $scenario->{name} };
+        my $all   = @$calls;
+        if (!$self->{all}) {
+            # Each kind as often as another, as far as there are calls of it.
+            my (%of, @taken);
+            push @{ $of{ $_->[0] } }, $_ for shuffled(@$calls);
+            while (@taken < $self->{sample} && grep { @$_ } values %of) {
+                push @taken, map { shift @{ $of{$_} } } grep { @{ $of{$_} } } sort keys %of;
+            }
+            @$calls = @taken;
+        }
+        diag(sprintf '%s: %d calls to fail, of %d places', $scenario->{name}, scalar @$calls, $all);
+    }
+    my $begun = time;
+    while (grep { @$_ } values %todo) {
+        for my $scenario (@ring) {
+            my $call = shift @{ $todo{ $scenario->{name} } };
+            my $from = length $self->{d}->log;
+            $self->{faults}->arm(@$call) if $call;
+            my @problems = $self->step($scenario, $scenario->{name}, $call ? $call->[0] : undef);
+            if ($call) {
+                $self->{steps}++;
+                $self->{missed}++ if !$self->{faults}->reached;
+                diag(sprintf '%d steps, %d s, %d problems; %s', $self->{steps}, time - $begun, $self->{problems}, join ', ', map { "$_ " . @{ $todo{$_} } } sort keys %todo)
+                  if $self->{steps} % 50 == 0;
+            }
+            next if !@problems;
+            $self->report($scenario, $call ? $call->[0] : 'nothing failed', $from, @problems);
+            $self->anew($scenario);
+            return if $self->{problems} >= ($self->{all} ? 100 : 5);
+        }
+    }
+    return;
+}
+
+# After a problem the next step begins with a daemon that knows nothing of it.
+sub anew {
+    my ($self, $scenario) = @_;
+    $self->{faults}->disarm;
+    $self->{d}->end('KILL') if $self->{d}{pid} && !$self->ended;
+    $self->{d}->start;
+    within(60, sub { $self->settled($scenario) }) or ($scenario->{again} // $scenario->{act})->();
+    within(60, sub { $self->settled($scenario) }) or diag("$scenario->{name} cannot be made good: " . $self->difference);
+    $self->{kept} = $self->{d}->qemu($self->{keeper}) if $self->{keeper};
+}
+
+sub result {
+    my ($self, $what) = @_;
+    diag(sprintf '%s: %d calls failed, %d were not made then; the longest step took %.1f s', $what, $self->{steps} - $self->{missed}, $self->{missed}, $self->{longest});
+    diag("$self->{libvirts} times libvirt itself ended a QEMU that it could not connect to") if $self->{libvirts};
+    is($self->{problems}, 0, "$what: nothing is lost, doubled or left behind");
+    cmp_ok($self->{steps} - $self->{missed}, '>', $self->{steps} / 2, "$what: most of the calls were made once more, and failed");
+}
+
+1;

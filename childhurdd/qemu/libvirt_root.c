@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "childhurdd/qemu/libvirt_root.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libxml/parser.h>
@@ -375,10 +376,21 @@ is_stopped(pid_t pid)
 	return process_look(pid, &look) && (look.state == 'T' || look.state == 't');
 }
 
+/* The folder that has the domain's monitor, as "domain-7-childhurd1"; NULL: unknown. */
+static char *
+folder_of(const struct status *status)
+{
+	if (!status->monitor)
+		return NULL;
+	g_autofree char *folder = g_path_get_dirname(status->monitor);
+	return g_path_get_basename(folder);
+}
+
 /* Every domain whose QEMU runs, name => pid; the others are removed. monitors: gets their sockets'
- * paths. */
+ * paths, folders the names of their folders. */
 static GHashTable *
-tidy_domains(const char *root, const char *path, uid_t user, GPtrArray *monitors)
+tidy_domains(const char *root, const char *path, uid_t user, GPtrArray *monitors,
+	     GHashTable *folders)
 {
 	GHashTable *living = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autofree char *folder = g_build_filename(root, "run", "qemu", NULL);
@@ -390,6 +402,9 @@ tidy_domains(const char *root, const char *path, uid_t user, GPtrArray *monitors
 			continue;
 		struct status status = status_read(folder, entry);
 		if (present && status_lives(root, &status, user)) {
+			char *own = folder_of(&status);
+			if (own)
+				g_hash_table_add(folders, own);
 			status_move(&status, path);
 			if (status.monitor && !is_stopped(status.pid))
 				g_ptr_array_add(monitors, g_strconcat(path, status.monitor, NULL));
@@ -411,6 +426,51 @@ tidy_domains(const char *root, const char *path, uid_t user, GPtrArray *monitors
 		status_clear(&status);
 	}
 	return living;
+}
+
+/* The folder is QEMU's user's, who may put a link there at any time. */
+static void
+remove_folder(int above, const char *name)
+{
+	int fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	closedir(dir);
+	unlinkat(above, name, AT_REMOVEDIR);
+}
+
+/*
+ * Remove the folders of QEMUs that ended while no daemon ran: libvirt makes one for each start,
+ * with a new number, and removes it only if it sees the end (src/qemu/qemu_process.c,
+ * qemuProcessStop). qmp-* are those of QEMUs that were only asked (qemuProcessQMPInit).
+ */
+static void
+tidy_folders(const char *root, const char *below, GHashTable *folders)
+{
+	g_autofree char *path = g_build_filename(root, "lib", "qemu", below, NULL);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((entry = readdir(dir))) {
+		gboolean of_domain = g_str_has_prefix(entry->d_name, "domain-");
+		if ((of_domain && !g_hash_table_contains(folders, entry->d_name)) ||
+		    g_str_has_prefix(entry->d_name, "qmp-"))
+			remove_folder(dirfd(dir), entry->d_name);
+	}
+	closedir(dir);
 }
 
 struct search {
@@ -453,10 +513,12 @@ embed_tidy(const char *root, const char *path, uid_t user)
 	give_up_reserve(root);
 	g_autofree char *state_directory = g_path_get_dirname(root);
 	g_autoptr(GPtrArray) monitors = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GHashTable) folders =
+	    g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	struct search search = {.root = root,
 				.path = path,
 				.state_directory = state_directory,
-				.living = tidy_domains(root, path, user, monitors)};
+				.living = tidy_domains(root, path, user, monitors, folders)};
 	pid_t pid;
 	while ((pid = process_find(user, is_asked, &search)))
 		if (!process_end(pid, is_asked, &search, EMBED_END_LIMIT))
@@ -469,6 +531,8 @@ embed_tidy(const char *root, const char *path, uid_t user)
 			break;
 	}
 	g_hash_table_unref(search.living);
+	tidy_folders(root, "", folders);
+	tidy_folders(root, "channel/target", folders);
 	monitors_flush(monitors, MONITOR_FLUSH_LIMIT);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "childhurdd/qemu/libvirt_root.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libxml/parser.h>
@@ -431,11 +432,56 @@ remove_domain(const char *root, const char *folder, const struct status *status)
 	embed_note(root, status->name, 0);
 }
 
-/* Every domain whose QEMU runs, name => pid; the others are removed. monitors: gets their sockets'
- * paths. FALSE: that is not known of one of them, which stays as it is. */
+/* The folder that has the domain's monitor, as "domain-7-childhurd1"; NULL: unknown. */
+static char *
+folder_of(const struct status *status)
+{
+	if (!status->monitor)
+		return NULL;
+	g_autofree char *folder = g_path_get_dirname(status->monitor);
+	return g_path_get_basename(folder);
+}
+
+/* What runs, as the driver's files say. */
+struct domains {
+	GHashTable *living;  /* name => pid */
+	GHashTable *folders; /* the names of the folders that have the monitors */
+	GPtrArray *monitors; /* their sockets' paths, of those that can answer */
+};
+
+static void
+domains_init(struct domains *domains)
+{
+	domains->living = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	domains->folders = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	domains->monitors = g_ptr_array_new_with_free_func(g_free);
+}
+
+static void
+domains_clear(struct domains *domains)
+{
+	g_hash_table_unref(domains->living);
+	g_hash_table_unref(domains->folders);
+	g_ptr_array_unref(domains->monitors);
+}
+
+static void
+add_domain(struct domains *domains, struct status *status, const char *path)
+{
+	char *own = folder_of(status);
+	if (own)
+		g_hash_table_add(domains->folders, own);
+	status_move(status, path);
+	if (status->monitor && !is_stopped(status->pid))
+		g_ptr_array_add(domains->monitors, g_strconcat(path, status->monitor, NULL));
+	g_hash_table_insert(domains->living, g_strdup(status->name), GINT_TO_POINTER(status->pid));
+}
+
+/* Find every domain whose QEMU runs, and remove the others. FALSE: that is not known of one of
+ * them, which stays as it is. */
 static gboolean
-tidy_domains(const char *root, const char *path, uid_t user, GHashTable *living,
-	     GPtrArray *monitors, GError **error)
+tidy_domains(const char *root, const char *path, uid_t user, struct domains *domains,
+	     GError **error)
 {
 	g_autofree char *folder = g_build_filename(root, "run", "qemu", NULL);
 	g_autoptr(GError) why = NULL;
@@ -448,15 +494,10 @@ tidy_domains(const char *root, const char *path, uid_t user, GHashTable *living,
 			continue;
 		struct status status = status_read(folder, entry, &why);
 		gboolean lives = !why && present && status_lives(root, &status, user, &why);
-		if (lives) {
-			status_move(&status, path);
-			if (status.monitor && !is_stopped(status.pid))
-				g_ptr_array_add(monitors, g_strconcat(path, status.monitor, NULL));
-			g_hash_table_insert(living, g_strdup(status.name),
-					    GINT_TO_POINTER(status.pid));
-		} else if (!why) {
+		if (lives)
+			add_domain(domains, &status, path);
+		else if (!why)
 			remove_domain(root, folder, &status);
-		}
 		status_clear(&status);
 	}
 	if (!why || none)
@@ -464,6 +505,51 @@ tidy_domains(const char *root, const char *path, uid_t user, GHashTable *living,
 	g_propagate_prefixed_error(error, g_steal_pointer(&why),
 				   "it is not known which QEMUs run: ");
 	return FALSE;
+}
+
+/* The folder is QEMU's user's, who may put a link there at any time. */
+static void
+remove_folder(int above, const char *name)
+{
+	int fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	closedir(dir);
+	unlinkat(above, name, AT_REMOVEDIR);
+}
+
+/*
+ * Remove the folders of QEMUs that ended while no daemon ran: libvirt makes one for each start,
+ * with a new number, and removes it only if it sees the end (src/qemu/qemu_process.c,
+ * qemuProcessStop). qmp-* are those of QEMUs that were only asked (qemuProcessQMPInit).
+ */
+static void
+tidy_folders(const char *root, const char *below, GHashTable *folders)
+{
+	g_autofree char *path = g_build_filename(root, "lib", "qemu", below, NULL);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((entry = readdir(dir))) {
+		gboolean of_domain = g_str_has_prefix(entry->d_name, "domain-");
+		if ((of_domain && !g_hash_table_contains(folders, entry->d_name)) ||
+		    g_str_has_prefix(entry->d_name, "qmp-"))
+			remove_folder(dirfd(dir), entry->d_name);
+	}
+	closedir(dir);
 }
 
 struct search {
@@ -523,17 +609,23 @@ embed_tidy(const char *root, const char *path, uid_t user, GError **error)
 {
 	give_up_reserve(root);
 	g_autofree char *state_directory = g_path_get_dirname(root);
-	g_autoptr(GPtrArray) monitors = g_ptr_array_new_with_free_func(g_free);
-	g_autoptr(GHashTable) living = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	const struct search search = {
-	    .root = root, .path = path, .state_directory = state_directory, .living = living};
-	if (!tidy_domains(root, path, user, living, monitors, error) ||
-	    !end_all(user, is_asked, &search, NULL, error) ||
-	    !end_all(user, is_masterless, &search, "was being started when the earlier daemon died",
-		     error))
-		return FALSE;
-	monitors_flush(monitors, MONITOR_FLUSH_LIMIT);
-	return TRUE;
+	struct domains domains;
+	domains_init(&domains);
+	const struct search search = {.root = root,
+				      .path = path,
+				      .state_directory = state_directory,
+				      .living = domains.living};
+	gboolean known = tidy_domains(root, path, user, &domains, error) &&
+			 end_all(user, is_asked, &search, NULL, error) &&
+			 end_all(user, is_masterless, &search,
+				 "was being started when the earlier daemon died", error);
+	if (known) {
+		tidy_folders(root, "", domains.folders);
+		tidy_folders(root, "channel/target", domains.folders);
+		monitors_flush(domains.monitors, MONITOR_FLUSH_LIMIT);
+	}
+	domains_clear(&domains);
+	return known;
 }
 
 gboolean

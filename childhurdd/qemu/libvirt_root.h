@@ -57,9 +57,10 @@ void embed_find_home(const char *root);
  *
  * A domain whose start a daemon's death interrupted is removed too: libvirt would list it as
  * starting for ever. Its QEMU, which was not reported to anybody yet, is ended, and so are QEMUs
- * that libvirt started only to learn what they can do. Domains started by another path to the root
- * are moved to path. If the disk is full, the reserve is released. What a QEMU owes to an earlier
- * daemon is waited for (see monitor_flush.h). user: the one that QEMU runs as; other users'
+ * that libvirt started only to learn what they can do. The folders of QEMUs that are gone are
+ * removed, so that deaths of daemons do not fill the disk. Domains started by another path to the
+ * root are moved to path. If the disk is full, the reserve is released. What a QEMU owes to an
+ * earlier daemon is waited for (see monitor_flush.h). user: the one that QEMU runs as; other users'
  * processes are left alone. Call only while the driver is not open. Blocks for at most
  * EMBED_END_LIMIT for each QEMU that is ended, and MONITOR_FLUSH_LIMIT.
  *

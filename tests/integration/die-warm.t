@@ -11,6 +11,7 @@ use Childhurd;
 use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(sleep time);
+use Truth;
 
 my $image  = Childhurd::need_image('linux');
 my $rounds = $ENV{CHILDHURD_WARM_ROUNDS} // 8;
@@ -32,23 +33,20 @@ id = ${\ ($id + 1)}
 disk = persistent
 INI
 my $limit = Childhurd::seconds(180) . 's';
-my @working;    # what is under way, to be waited for
+my $truth = Truth->new($d, qw(a p));
 
 sub operate {
     my ($name) = @_;
     my @verbs = (['sleep'], ['sleep'], ['start'], ['restart', '--now'], $name eq 'a' ? (['reset', '--now'], ['reset']) : ());
     my ($verb, @options) = @{ $verbs[rand @verbs] };
-    push @working, $d->spawn('/dev/null', "$Childhurd::BUILD/childhurdctl", '--socket', "$d->{runtime}/control", $verb, $name, @options);
+    $d->ctl_begins($verb, $name, @options);
     return "$verb @options";
 }
 
-# Who has the guest's port at this moment: pids, by the kernel's table of sockets.
-sub holders { my ($name) = @_; return scalar(() = qx(ss -Hltn "sport = :$port{$name}") =~ /\n/g) }
+# How many have the guest's port at this moment, by the kernel's table of sockets.
+sub holders { my ($name) = @_; return scalar @{ $truth->listeners->{ $port{$name} } // [] } }
 
-sub qemus {
-    my ($name) = @_;
-    return grep { Childhurd::slurp("/proc/$_/cmdline") =~ /guest=$name,/ } $d->all_qemus;
-}
+sub qemus { my ($name) = @_; return @{ $truth->qemus->{$name} } }
 
 my (%random, $synced, %problems);
 $synced = 0;
@@ -81,7 +79,7 @@ for my $round (1 .. $rounds) {
     my $after = rand(1) < 0.5 ? rand 0.5 : rand 4;
     sleep $after;
     $d->end('KILL');
-    waitpid $_, 0 for splice @working;
+    $d->ctls_end;
     for my $name (qw(a p)) {
         $problems{"$name has " . qemus($name) . ' QEMUs'}++ if qemus($name) > 1;
     }

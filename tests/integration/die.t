@@ -9,9 +9,9 @@ use strict;
 use warnings;
 use lib 'tests/lib';
 use Childhurd;
-use JSON::PP;
 use Test::More;
 use Time::HiRes qw(sleep time);
+use Truth;
 
 my $mach = Childhurd::need_image('mach');
 my $rounds = $ENV{CHILDHURD_ROUNDS} // 300;
@@ -29,49 +29,11 @@ for my $name (sort keys %ends) {
     $id++;
 }
 my $d = Childhurd->new(guests => $text, daemon => 'parallel-starts = 4')->start;
-my @working;    # childhurdctl's under way, to be waited for
+my $truth = Truth->new($d, keys %ends);
 
 sub operate {
     my @verbs = (['start', 'd'], ['stop', 'd', '--now'], ['restart', 'd', '--now'], ['reset', 'd', '--now'], ['start', 'b', 'c'], ['drain', 'd'], ['undrain', 'd']);
-    push @working, $d->spawn('/dev/null', "$Childhurd::BUILD/childhurdctl", '--socket', "$d->{runtime}/control", @{ $verbs[rand @verbs] });
-}
-
-sub finish_operations {
-    waitpid $_, 0 for splice @working;
-}
-
-# name => pids of its QEMUs, by /proc.
-sub truth {
-    my %pids = map { $_ => [] } keys %ends;
-    for my $pid ($d->all_qemus) {
-        my $line = Childhurd::slurp("/proc/$pid/cmdline");
-        push @{ $pids{$1} }, $pid if $line =~ /guest=([a-d]),/;
-    }
-    return \%pids;
-}
-
-sub details {
-    my $json = $d->ctl('status', '*', '--json');
-    return {} if $d->{status};
-    return { map { $_->{guest}{name} => $_ } @{ decode_json($json)->{guests} } };
-}
-
-# What is said and what is so; undef while a guest is between two states.
-sub compare {
-    my $before = details();
-    my $truth  = truth();
-    my $after  = details();
-    for my $name (sort keys %ends) {
-        my ($said, $then) = map { $_->{$name} // return } $before, $after;
-        return if $said->{guest}{state} ne $then->{guest}{state} || ($said->{pid} // 0) != ($then->{pid} // 0);
-        my $state = $said->{guest}{state};
-        return if $state eq 'starting' || $state eq 'stopping';
-        my @pids = @{ $truth->{$name} };
-        my $runs = $state =~ /^(?:booting|enrolling|ready|draining|unresponsive)$/;
-        return "$name is $state, and there are QEMUs: @pids" if @pids != ($runs ? 1 : 0);
-        return "$name is said to run as $said->{pid}, and does as @pids" if $runs && $said->{pid} != $pids[0];
-    }
-    return 'the same';
+    $d->ctl_begins(@{ $verbs[rand @verbs] });
 }
 
 ok($d->wait_until(60, 'a runs', sub { $d->qemu('a') }), 'a runs');
@@ -82,18 +44,18 @@ for my $round (1 .. $rounds) {
     operate() if rand() < 0.7;
     sleep rand 0.2;
     if (rand() < 0.2) {
-        my @pids = @{ truth()->{d} };
+        my @pids = @{ $truth->qemus->{d} };
         kill 'KILL', @pids if @pids;
     }
     sleep $until - time if $until > time;
     $d->end('KILL');
-    finish_operations();
-    my $doubled = join ', ', grep { @{ truth()->{$_} } > 1 } sort keys %ends;
+    $d->ctls_end;
+    my $doubled = join ', ', $truth->doubled;
     $d->start;
     my ($result, $list) = ('', '');
     # 5 s are for the list; a stop that is under way has its own limits.
     $d->wait_until(5,  'machines.scm', sub { ($list = $d->machines) =~ /\A;; Written by childhurdd.*\n\(list.*\)\n\z/s });
-    $d->wait_until(60, 'what is said is so', sub { ($result = compare() // '') eq 'the same' });
+    $d->wait_until(60, 'what is said is so', sub { ($result = $truth->compare // '') eq 'the same' });
     my @wrong = (
         ($doubled ? "doubled: $doubled" : ()),
         ($result eq 'the same' ? () : $result || 'never settles'),
@@ -114,15 +76,15 @@ is($done, $rounds, 'all rounds were run');
 my $cut = 0;
 for my $try (1 .. 5) {
     $d->ctl('stop', 'd', '--now', '--wait', '--timeout', '60s');
-    push @working, $d->spawn('/dev/null', "$Childhurd::BUILD/childhurdctl", '--socket', "$d->{runtime}/control", 'start', 'd');
+    $d->ctl_begins('start', 'd');
     my $until = time + 10;
     1 until Childhurd::slurp("$d->{state}/libvirt/run/qemu/d.xml") =~ /reason='starting up'/ || time > $until;
     $d->end('KILL');
-    finish_operations();
+    $d->ctls_end;
     $d->start;
     $cut++ if $d->log =~ /d: the death of the last daemon interrupted its start/;
     $d->ctl('start', 'd');
-    ok($d->wait_until(60, 'd runs', sub { $d->state('d') eq 'booting' && (compare() // '') eq 'the same' }), "a start that was cut off is made good ($try)");
+    ok($d->wait_until(60, 'd runs', sub { $d->state('d') eq 'booting' && ($truth->compare // '') eq 'the same' }), "a start that was cut off is made good ($try)");
 }
 cmp_ok($cut, '>', 0, "$cut of 5 starts were cut off in that moment");
 

@@ -291,10 +291,17 @@ sub limited {
     }
 }
 
-sub start {
+# Start the daemon, and do not wait for it.
+sub launch {
     my ($self, @options) = @_;
     $self->{log} = "$self->{dir}/log";
     $self->{pid} = $self->spawn($self->{log}, @{ $self->{wrap} // [] }, $self->{program} // "$BUILD/childhurdd", '--config', $self->{file}, @options);
+    return $self;
+}
+
+sub start {
+    my ($self, @options) = @_;
+    $self->launch(@options);
     $self->wait_until(60, 'the control socket answers', sub {
         die "childhurdd ended at once:\n" . $self->log if waitpid($self->{pid}, WNOHANG) == $self->{pid};
         $self->ctl('list');
@@ -348,6 +355,20 @@ sub ctl {
     my $text = slurp($out);
     unlink $out;
     return $text;
+}
+
+# A childhurdctl that works on while the test does something else; returns its pid.
+sub ctl_begins {
+    my ($self, @arguments) = @_;
+    my $pid = $self->spawn('/dev/null', "$BUILD/childhurdctl", '--socket', "$self->{runtime}/control", @arguments);
+    push @{ $self->{working} }, $pid;
+    return $pid;
+}
+
+# Wait for all of them; their pids and how they ended.
+sub ctls_end {
+    my ($self) = @_;
+    return map { waitpid($_, 0); ($_ => $?) } splice @{ $self->{working} //= [] };
 }
 
 # The parameters of the reply to a call of the control socket, without a childhurdctl; nothing, if there is none or an error.
@@ -430,6 +451,9 @@ sub clean {
     $self->note_boots;
     remove_tree($self->{dir}) unless $ENV{CHILDHURD_KEEP};
 }
+
+# The folders of all daemons, which CHILDHURD_KEEP keeps.
+sub folders { return map { $_->{dir} } @daemons }
 
 END {
     my $status = $?;

@@ -94,6 +94,17 @@ is_there(const char *file)
 	return g_file_test(file, G_FILE_TEST_EXISTS);
 }
 
+/* A folder of libvirt's for a QEMU, with what QEMU leaves in it. */
+static char *
+folder_write(const struct place *p, const char *below)
+{
+	g_autofree char *folder = g_build_filename(p->root, "lib", "qemu", below, NULL);
+	g_autofree char *file = g_build_filename(folder, "monitor.sock", NULL);
+	g_assert_cmpint(g_mkdir_with_parents(folder, 0700), ==, 0);
+	g_assert_true(g_file_set_contents(file, "", -1, NULL));
+	return g_steal_pointer(&folder);
+}
+
 /* Does the next daemon keep domain "a" with this pid? note: the process that was noted for it; 0:
  * none. */
 static gboolean
@@ -255,6 +266,45 @@ test_cut_off(void)
 	place_clear(&p);
 }
 
+/* Each start has folders of its own, and libvirt removes only those of a QEMU whose end it sees. */
+static void
+test_folders(void)
+{
+	struct place p = place_make();
+	g_autofree char *uuid = domain_uuid(p.state, "a");
+	int in;
+	pid_t pid = process_with("a", uuid, &in);
+	g_autofree char *living = folder_write(&p, "domain-1-a");
+	g_autofree char *earlier = folder_write(&p, "domain-7-a");
+	g_autofree char *other = folder_write(&p, "domain-2-b");
+	g_autofree char *channels = folder_write(&p, "channel/target/domain-1-a");
+	g_autofree char *earlier_channels = folder_write(&p, "channel/target/domain-7-a");
+	g_autofree char *asked = folder_write(&p, "qmp-6eLgwh");
+	g_autofree char *snapshots = folder_write(&p, "snapshot");
+	/* whoever QEMU runs as owns lib/qemu, and can put a link there */
+	g_autofree char *theirs = folder_write(&p, "../../precious");
+	g_autofree char *precious = g_build_filename(theirs, "monitor.sock", NULL);
+	g_autofree char *link = g_build_filename(p.root, "lib", "qemu", "domain-3-c", NULL);
+	g_assert_cmpint(symlink(theirs, link), ==, 0);
+	g_autofree char *inner = g_build_filename(earlier, "link", NULL);
+	g_assert_cmpint(symlink(precious, inner), ==, 0);
+
+	g_assert_true(stays(&p, uuid, pid, pid));
+	g_assert_true(is_there(living));
+	g_assert_true(is_there(channels));
+	g_assert_true(is_there(snapshots));
+	g_assert_true(is_there(precious));
+	g_assert_false(is_there(earlier));
+	g_assert_false(is_there(earlier_channels));
+	g_assert_false(is_there(other));
+	g_assert_false(is_there(asked));
+	g_assert_true(process_finish(pid, in));
+	g_assert_false(stays(&p, uuid, pid, pid));
+	g_assert_false(is_there(living));
+	g_assert_false(is_there(channels));
+	place_clear(&p);
+}
+
 static void
 test_moved(void)
 {
@@ -362,6 +412,7 @@ main(int argc, char **argv)
 	g_test_add_func("/embed/a-qemu-that-libvirt-misses-is-ended-the-second-time", test_missed);
 	g_test_add_func("/embed/in-a-copied-state-directory-nothing-is-ours", test_copy);
 	g_test_add_func("/embed/a-start-that-was-cut-off-is-ended", test_cut_off);
+	g_test_add_func("/embed/folders-of-qemus-that-are-gone-are-removed", test_folders);
 	g_test_add_func("/embed/domains-follow-the-path-to-the-root", test_moved);
 	g_test_add_func("/embed/the-path-is-short-and-has-nothing-odd-in-it", test_path);
 	g_test_add_func("/embed/the-link-is-made-anew", test_link);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "childhurdd/qemu/domain.h"
+#include "childhurdd/qemu/libvirt_leftovers.h"
 #include "childhurdd/qemu/monitor_flush.h"
 #include "childhurdd/system/own_folder.h"
 #include "childhurdd/system/process.h"
@@ -518,6 +519,20 @@ end_all(uid_t user, process_fn fn, const struct search *search, const char *what
 	return FALSE;
 }
 
+/* A domain's folder is known by its monitor's path. */
+static void
+remove_leftovers(const char *root, GHashTable *living, GPtrArray *monitors)
+{
+	g_autoptr(GHashTable) kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	for (guint i = 0; i < monitors->len; i++) {
+		g_autofree char *folder = g_path_get_dirname(g_ptr_array_index(monitors, i));
+		g_hash_table_add(kept, g_path_get_basename(folder));
+	}
+	/* one that is stopped by a signal has a folder all the same */
+	if (g_hash_table_size(living) == g_hash_table_size(kept))
+		leftovers_remove(root, kept);
+}
+
 gboolean
 embed_tidy(const char *root, const char *path, uid_t user, GError **error)
 {
@@ -532,6 +547,7 @@ embed_tidy(const char *root, const char *path, uid_t user, GError **error)
 	    !end_all(user, is_masterless, &search, "was being started when the earlier daemon died",
 		     error))
 		return FALSE;
+	remove_leftovers(root, living, monitors);
 	monitors_flush(monitors, MONITOR_FLUSH_LIMIT);
 	return TRUE;
 }

@@ -422,6 +422,24 @@ timers_init(struct hird *h)
 	take_over_init(h);
 }
 
+/* FALSE: it is not known what is wanted of a guest. The next daemon may find it out. */
+static gboolean
+worlds_make(struct hird *h, GError **error)
+{
+	const GPtrArray *guests = h->config->guests;
+	for (guint i = 0; i < guests->len; i++) {
+		struct world *r = world_new(&h->host, g_ptr_array_index(guests, i));
+		g_ptr_array_add(h->roster.worlds, r);
+		const struct record *record = world_last_record(r);
+		if (record->unread) {
+			g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+					    record->damage);
+			return FALSE;
+		}
+	}
+	return TRUE;
+}
+
 struct hird *
 hird_new(struct ev_loop *loop, struct config *config, GError **error)
 {
@@ -464,9 +482,10 @@ hird_new(struct ev_loop *loop, struct config *config, GError **error)
 		return NULL;
 	}
 	control_number(h->control, h->event_number);
-	for (guint i = 0; i < config->guests->len; i++)
-		g_ptr_array_add(h->roster.worlds,
-				world_new(&h->host, g_ptr_array_index(config->guests, i)));
+	if (!worlds_make(h, error)) {
+		hird_free(h);
+		return NULL;
+	}
 	metrics_file_set(h->metrics_file, config->metrics_file);
 	nodes_configure(h->nodes, config, NULL);
 	take_over_begin(h);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "childhurdd/qemu/libvirt_root.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libxml/parser.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "childhurdd/qemu/domain.h"
+#include "childhurdd/qemu/libvirt_leftovers.h"
 #include "childhurdd/qemu/monitor_flush.h"
 #include "childhurdd/system/own_folder.h"
 #include "childhurdd/system/process.h"
@@ -507,51 +507,6 @@ tidy_domains(const char *root, const char *path, uid_t user, struct domains *dom
 	return FALSE;
 }
 
-/* The folder is QEMU's user's, who may put a link there at any time. */
-static void
-remove_folder(int above, const char *name)
-{
-	int fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((entry = readdir(dir)))
-		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-			unlinkat(dirfd(dir), entry->d_name, 0);
-	closedir(dir);
-	unlinkat(above, name, AT_REMOVEDIR);
-}
-
-/*
- * Remove the folders of QEMUs that ended while no daemon ran: libvirt makes one for each start,
- * with a new number, and removes it only if it sees the end (src/qemu/qemu_process.c,
- * qemuProcessStop). qmp-* are those of QEMUs that were only asked (qemuProcessQMPInit).
- */
-static void
-tidy_folders(const char *root, const char *below, GHashTable *folders)
-{
-	g_autofree char *path = g_build_filename(root, "lib", "qemu", below, NULL);
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((entry = readdir(dir))) {
-		gboolean of_domain = g_str_has_prefix(entry->d_name, "domain-");
-		if ((of_domain && !g_hash_table_contains(folders, entry->d_name)) ||
-		    g_str_has_prefix(entry->d_name, "qmp-"))
-			remove_folder(dirfd(dir), entry->d_name);
-	}
-	closedir(dir);
-}
-
 struct search {
 	const char *root, *path, *state_directory;
 	GHashTable *living;
@@ -620,8 +575,7 @@ embed_tidy(const char *root, const char *path, uid_t user, GError **error)
 			 end_all(user, is_masterless, &search,
 				 "was being started when the earlier daemon died", error);
 	if (known) {
-		tidy_folders(root, "", domains.folders);
-		tidy_folders(root, "channel/target", domains.folders);
+		leftovers_remove(root, domains.folders);
 		monitors_flush(domains.monitors, MONITOR_FLUSH_LIMIT);
 	}
 	domains_clear(&domains);

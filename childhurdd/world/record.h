@@ -16,8 +16,10 @@ struct record {
 	char **host_keys;	  /* the guest's, "TYPE BASE64"; NULL: unknown */
 	char **coordinators;	  /* coordinators_marks of those whose keys it has; NULL: none */
 	char **guest;		  /* its configuration (config_guest_words); NULL: unknown */
-	char
-	    *damage; /* why the file could not be used, for people; NULL: it could, or is missing */
+	char *damage; /* why the file could not be used, for people; NULL: it could, or is missing
+		       */
+	gboolean unread; /* with damage: for a lack of the host. The file may be good, and must not
+			    be written anew. */
 };
 
 /* Read path. known is FALSE if the file is missing, unreadable or damaged, which damage says, or

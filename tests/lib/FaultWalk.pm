@@ -125,7 +125,8 @@ sub children {
     return grep { !$qemu{$_} } map { split ' ', Childhurd::slurp($_) } glob "/proc/$pid/task/*/children";
 }
 
-# What a clean run leaves is what any run may leave, and the words about the last failure.
+# What a clean run leaves is what any run may leave. So are words about the last failure, logs that were rotated, and the socket of a
+# QEMU that was killed, which the next one replaces.
 sub learn {
     my ($self, $scenario) = @_;
     my $files = $self->files;
@@ -139,7 +140,7 @@ sub learn {
 sub left_behind {
     my ($self, $scenario) = @_;
     my $open = $self->descriptors;
-    return join ', ', (map { "file $_" } grep { !$scenario->{files}{$_} && !m{^state/\w+/failure\.txt$} } sort keys %{ $self->files }),
+    return join ', ', (map { "file $_" } grep { !$scenario->{files}{$_} && !m{^state/\w+/(?:failure\.txt|console)$|^state/libvirt/log/} } sort keys %{ $self->files }),
       (map { "$open->{$_} descriptors of $_" } grep { $open->{$_} > ($scenario->{open}{$_} // 0) + ($self->{spare} // 0) } sort keys %$open),
       (map { 'process ' . (Childhurd::slurp("/proc/$_/cmdline") =~ tr/\0/ /r || "$_ without a command line") } $self->children);
 }

@@ -68,6 +68,10 @@ test_lack(void)
 				"'pc.ram': Cannot allocate memory"));
 	g_assert_true(lack_says("qemu-img: cannot make a pipe: Too many open files"));
 	g_assert_true(lack_says("/state/a/disk.qcow2: No space left on device"));
+	g_assert_true(lack_says("QEMU does not start: cannot fork child process: Resource "
+				"temporarily unavailable"));
+	g_assert_false(lack_says("/image: Failed to get \"write\" lock: Resource temporarily "
+				 "unavailable"));
 	g_assert_false(lack_says("/image: No such file or directory"));
 	g_assert_false(lack_says("port 10022 is taken by nc (process 12): Address already in use"));
 }

@@ -18,6 +18,7 @@
 #include <libvirt/virterror.h>
 
 #include "childhurdd/qemu/libvirt_root.h"
+#include "childhurdd/qemu/libvirt_status.h"
 #include "childhurdd/system/process.h"
 
 /* ms that a start waits until libvirt is done with the old domain */
@@ -100,7 +101,7 @@ find_pid(const struct hypervisor *h, const char *name, const char *uuid, GError 
 	if (h->root) {
 		g_autofree char *path = g_strdup_printf("%s/run/qemu/%s.pid", h->root, name);
 		g_autoptr(GError) why = NULL;
-		g_autofree char *text = embed_text(path, &why);
+		g_autofree char *text = libvirt_file_text(path, &why);
 		if (why) {
 			g_propagate_error(error, g_steal_pointer(&why));
 			return 0;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libxml/parser.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +11,7 @@
 
 #include "childhurdd/qemu/domain.h"
 #include "childhurdd/qemu/libvirt_leftovers.h"
+#include "childhurdd/qemu/libvirt_status.h"
 #include "childhurdd/qemu/monitor_flush.h"
 #include "childhurdd/system/own_folder.h"
 #include "childhurdd/system/process.h"
@@ -199,117 +199,6 @@ give_up_reserve(const char *root)
 			  root);
 }
 
-/* A running domain's status file of libvirt. */
-struct status {
-	char *file, *name, *uuid;
-	pid_t pid;     /* 0: it was never complete */
-	char *path;    /* the root's path for the driver when the domain was started */
-	char *monitor; /* its socket's path below that */
-};
-
-static xmlNode *
-child_of(xmlNode *parent, const char *name)
-{
-	for (xmlNode *node = parent ? parent->children : NULL; node; node = node->next)
-		if (!g_strcmp0((const char *)node->name, name))
-			return node;
-	return NULL;
-}
-
-static char *
-attribute_of(xmlNode *node, const char *name)
-{
-	xmlChar *value = node ? xmlGetProp(node, BAD_CAST name) : NULL;
-	char *copy = g_strdup((const char *)value);
-	xmlFree(value);
-	return copy;
-}
-
-char *
-embed_text(const char *file, GError **error)
-{
-	char *text = NULL;
-	g_autoptr(GError) why = NULL;
-	if (!g_file_get_contents(file, &text, NULL, &why) &&
-	    !g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOENT))
-		g_propagate_error(error, g_steal_pointer(&why));
-	return text;
-}
-
-/*
- * libvirt, src/conf/domain_conf.c, virDomainObjFormat: <domstatus reason= pid=><monitor path=/>
- * <domain><uuid/>. src/qemu, qemuProcessInit: the reason is "starting up" until all is done.
- */
-static struct status
-status_read(const char *folder, const char *entry, GError **error)
-{
-	struct status status = {.file = g_build_filename(folder, entry, NULL),
-				.name = g_strndup(entry, strlen(entry) - strlen(".xml"))};
-	g_autofree char *text = embed_text(status.file, error);
-	xmlDoc *doc =
-	    text ? xmlReadDoc(BAD_CAST text, NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR)
-		 : NULL;
-	xmlNode *top = doc ? xmlDocGetRootElement(doc) : NULL;
-	g_autofree char *reason = attribute_of(top, "reason");
-	g_autofree char *pid = attribute_of(top, "pid");
-	if (pid && g_strcmp0(reason, "starting up"))
-		status.pid = (pid_t)g_ascii_strtoll(pid, NULL, 10);
-	xmlChar *uuid = xmlNodeGetContent(child_of(child_of(top, "domain"), "uuid"));
-	status.uuid = g_strdup((const char *)uuid);
-	xmlFree(uuid);
-	status.path = attribute_of(child_of(top, "monitor"), "path");
-	char *end = status.path ? strstr(status.path, "/lib/qemu/") : NULL;
-	status.monitor = g_strdup(end);
-	if (end)
-		*end = '\0';
-	else
-		g_clear_pointer(&status.path, g_free);
-	xmlFreeDoc(doc);
-	return status;
-}
-
-static void
-status_clear(struct status *status)
-{
-	g_free(status->file);
-	g_free(status->name);
-	g_free(status->uuid);
-	g_free(status->path);
-	g_free(status->monitor);
-}
-
-/* As libvirt writes it: src/util/virbuffer.c, virBufferEscapeString. */
-static char *
-escaped(const char *path)
-{
-	GString *text = g_string_new(path);
-	g_string_append_c(text, '/');
-	g_string_replace(text, "&", "&amp;", 0);
-	g_string_replace(text, "<", "&lt;", 0);
-	g_string_replace(text, ">", "&gt;", 0);
-	g_string_replace(text, "\"", "&quot;", 0);
-	g_string_replace(text, "'", "&apos;", 0);
-	return g_string_free(text, FALSE);
-}
-
-/* The domain was started by another path to the same root. QEMU listens on the same sockets. */
-static void
-status_move(const struct status *status, const char *path)
-{
-	g_autoptr(GError) error = NULL;
-	g_autofree char *text = NULL, *from = NULL, *to = escaped(path);
-	if (!status->path || !strcmp(status->path, path))
-		return;
-	from = escaped(status->path);
-	if (g_file_get_contents(status->file, &text, NULL, &error)) {
-		g_autoptr(GString) moved = g_string_new(text);
-		g_string_replace(moved, from, to, 0);
-		atomic_file_write(status->file, moved->str, -1, 0600, &error);
-	}
-	if (error)
-		g_warning("%s: %s", status->name, error->message);
-}
-
 /* ROOT/started/NAME: "PID START BOOT", see embed_note. */
 static char *
 note_file(const char *root, const char *name)
@@ -360,7 +249,7 @@ is_qemu(pid_t pid, char *uuid, uid_t user, GError **error)
 /* Does the domain's QEMU run? The number alone may be another process' by now. With an error, that
  * is not known. */
 static gboolean
-status_lives(const char *root, const struct status *status, uid_t user, GError **error)
+status_lives(const char *root, const struct libvirt_status *status, uid_t user, GError **error)
 {
 	struct process_look look;
 	int pid;
@@ -376,7 +265,7 @@ status_lives(const char *root, const struct status *status, uid_t user, GError *
 		return FALSE;
 	g_autoptr(GError) why = NULL;
 	g_autofree char *file = note_file(root, status->name), *boot = process_boot();
-	g_autofree char *note = embed_text(file, &why);
+	g_autofree char *note = libvirt_file_text(file, &why);
 	char noted[64] = "";
 	if (why) {
 		g_propagate_error(error, g_steal_pointer(&why));
@@ -397,7 +286,7 @@ is_of_this_boot(const char *root, GError **error)
 {
 	g_autofree char *file = g_build_filename(root, "boot", NULL);
 	g_autoptr(GError) why = NULL;
-	g_autofree char *boot = process_boot(), *present = embed_text(file, &why);
+	g_autofree char *boot = process_boot(), *present = libvirt_file_text(file, &why);
 	if (why) {
 		g_propagate_error(error, g_steal_pointer(&why));
 		return FALSE;
@@ -419,7 +308,7 @@ is_stopped(pid_t pid)
 
 /* Its files and its QEMU, if it has one, are of the past. */
 static void
-remove_domain(const char *root, const char *folder, const struct status *status)
+remove_domain(const char *root, const char *folder, const struct libvirt_status *status)
 {
 	g_autofree char *pid_file = g_strdup_printf("%s/%s.pid", folder, status->name);
 	if (status->pid)
@@ -434,7 +323,7 @@ remove_domain(const char *root, const char *folder, const struct status *status)
 
 /* The folder that has the domain's monitor, as "domain-7-childhurd1"; NULL: unknown. */
 static char *
-folder_of(const struct status *status)
+folder_of(const struct libvirt_status *status)
 {
 	if (!status->monitor)
 		return NULL;
@@ -466,12 +355,12 @@ domains_clear(struct domains *domains)
 }
 
 static void
-add_domain(struct domains *domains, struct status *status, const char *path)
+add_domain(struct domains *domains, struct libvirt_status *status, const char *path)
 {
 	char *own = folder_of(status);
 	if (own)
 		g_hash_table_add(domains->folders, own);
-	status_move(status, path);
+	libvirt_status_move(status, path);
 	if (status->monitor && !is_stopped(status->pid))
 		g_ptr_array_add(domains->monitors, g_strconcat(path, status->monitor, NULL));
 	g_hash_table_insert(domains->living, g_strdup(status->name), GINT_TO_POINTER(status->pid));
@@ -492,13 +381,13 @@ tidy_domains(const char *root, const char *path, uid_t user, struct domains *dom
 	while (!why && (entry = g_dir_read_name(dir))) {
 		if (!g_str_has_suffix(entry, ".xml"))
 			continue;
-		struct status status = status_read(folder, entry, &why);
+		struct libvirt_status status = libvirt_status_read(folder, entry, &why);
 		gboolean lives = !why && present && status_lives(root, &status, user, &why);
 		if (lives)
 			add_domain(domains, &status, path);
 		else if (!why)
 			remove_domain(root, folder, &status);
-		status_clear(&status);
+		libvirt_status_clear(&status);
 	}
 	if (!why || none)
 		return TRUE;

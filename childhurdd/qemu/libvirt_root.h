@@ -76,9 +76,6 @@ gboolean embed_tidy(const char *root, const char *path, uid_t user, GError **err
  */
 gboolean embed_all_found(const char *root, const char *path, uid_t user, GHashTable *pids,
 			 GError **error);
-/* A file's text; NULL: there is no such file, or, with an error, it is not known what is in it.
- * Caller frees. */
-char *embed_text(const char *file, GError **error);
 /* Note which process is the domain's QEMU; 0: none yet, it is about to be started. */
 void embed_note(const char *root, const char *name, pid_t pid);
 /* Allocate the reserve, or as much of it as fits, once the driver has found its QEMUs. */

@@ -230,38 +230,6 @@ test_missed(void)
 	place_clear(&p);
 }
 
-static char *
-folder_with_key(const struct place *p, const char *name)
-{
-	g_autofree char *folder = g_build_filename(p->root, "lib", "qemu", name, NULL);
-	g_autofree char *key = g_build_filename(folder, "master-key.aes", NULL);
-	g_assert_cmpint(g_mkdir_with_parents(folder, 0700), ==, 0);
-	g_assert_true(g_file_set_contents(key, "key", -1, NULL));
-	return g_steal_pointer(&folder);
-}
-
-/* QEMU's user may have put a link into its folder. */
-static void
-test_leftovers(void)
-{
-	struct place p = place_make();
-	g_autofree char *uuid = domain_uuid(p.state, "a");
-	g_autofree char *of_a = folder_with_key(&p, "domain-1-a");
-	g_autofree char *of_b = folder_with_key(&p, "domain-2-b");
-	g_autofree char *link = g_build_filename(of_b, "link", NULL);
-	g_autofree char *key = g_build_filename(of_a, "master-key.aes", NULL);
-	int in;
-	pid_t pid = process_with("a", uuid, &in);
-	g_assert_cmpint(symlink(of_a, link), ==, 0);
-	g_assert_true(stays(&p, uuid, pid, pid));
-	g_assert_true(is_there(key));
-	g_assert_false(is_there(of_b));
-	g_assert_true(process_finish(pid, in));
-	g_assert_true(embed_tidy(p.root, p.path, geteuid(), NULL));
-	g_assert_false(is_there(of_a));
-	place_clear(&p);
-}
-
 static void
 test_copy(void)
 {
@@ -442,7 +410,6 @@ main(int argc, char **argv)
 	g_test_add_func("/embed/what-an-earlier-boot-left-is-forgotten", test_earlier_boot);
 	g_test_add_func("/embed/without-descriptors-no-qemu-is-ended", test_lack);
 	g_test_add_func("/embed/a-qemu-that-libvirt-misses-is-ended-the-second-time", test_missed);
-	g_test_add_func("/embed/folders-of-qemus-that-ended-are-removed", test_leftovers);
 	g_test_add_func("/embed/in-a-copied-state-directory-nothing-is-ours", test_copy);
 	g_test_add_func("/embed/a-start-that-was-cut-off-is-ended", test_cut_off);
 	g_test_add_func("/embed/folders-of-qemus-that-are-gone-are-removed", test_folders);

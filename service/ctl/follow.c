@@ -104,13 +104,10 @@ know_names(struct ctl *ctl, GError **error)
 int
 ctl_events(struct ctl *ctl, GError **error)
 {
-	JsonObject *parameters = json_object_new();
 	gint64 next = ctl->since;
 	gboolean continues = TRUE;
-	if (!know_names(ctl, error)) {
-		json_object_unref(parameters);
+	if (!know_names(ctl, error))
 		return CTL_FAILED;
-	}
 	if (ctl->follow && ctl->since < 0 && ctl->since_time <= 0) {
 		ctl_auto_message reply = ctl_call(ctl, "org.childhurd.Events", NULL, error);
 		if (!reply)
@@ -118,6 +115,7 @@ ctl_events(struct ctl *ctl, GError **error)
 		next = 1;
 		print_events(ctl, reply->parameters, &next, FOLLOW_FROM);
 	}
+	JsonObject *parameters = json_object_new();
 	if (next >= 0)
 		json_object_set_int_member(parameters, "since", next);
 	if (ctl->follow)

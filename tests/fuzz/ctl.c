@@ -160,20 +160,7 @@ run_command(const char *command, const uint8_t *data, size_t size)
 		ctl_complain(error);
 	ctl_disconnect(&ctl);
 	close(pair[1]);
-	g_free(ctl.host);
-	g_free(ctl.socket);
-	g_free(ctl.state);
-	g_free(ctl.output);
-	g_free(ctl.sort);
-	g_free(ctl.states);
-	g_free(ctl.sha512);
-	g_free(ctl.config);
-	varlink_message_free(ctl.events);
-	g_free(ctl.events_node);
-	g_free(parsed.timeout);
-	g_free(parsed.since);
-	g_free(parsed.escape);
-	g_free(parsed.lines);
+	clear(&ctl, &parsed);
 }
 
 /* The fuzzing library and the sanitizers write to the real streams. */

@@ -22,14 +22,16 @@
 #include "config/base/atomic_file.h"
 #include "config/base/guarded.h"
 #include "config/base/process_text.h"
+#include "config/base/text.h"
 #include "offload/signing_key.h"
 
 /* guix/scripts/archive.scm, %key-generation-parameters */
 #define KEY_PARAMETERS "(genkey (ecdsa (curve Ed25519) (flags rfc6979)))"
 #define ACL_MODE       0644
 #define LOCK_NAME      "acl.lock"
-#define LOCK_TRIES     50 /* 100 ms each */
-#define MERGE_TRIES    5  /* to write an acl that others write at the same time */
+#define LOCK_TRIES     50  /* 100 ms each */
+#define SHOWN_MAX      200 /* characters of a wrong entry in a message */
+#define MERGE_TRIES    5   /* to write an acl that others write at the same time */
 
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gcry_sexp_t, gcry_sexp_release, NULL)
 
@@ -130,10 +132,11 @@ acl_parse(const char *path, const char *text, GError **error)
 		g_auto(gcry_sexp_t) key = entry_key(entry);
 		if (key)
 			continue;
-		g_autofree char *shown = entry ? print_line(entry) : g_strdup("a word");
+		g_autofree char *line = entry ? print_line(entry) : g_strdup("a word");
+		g_autofree char *shown = text_said(line, NULL, " ", SHOWN_MAX);
 		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX,
 			    "%s: entry %d is not one that Guix takes, which is (entry (public-key "
-			    "...) (tag (guix import))); it is %.200s; take it out",
+			    "...) (tag (guix import))); it is %s; take it out",
 			    path, i, shown);
 		return NULL;
 	}

@@ -70,16 +70,20 @@ signing_is_list(gcry_sexp_t expression, const char *name)
 /*
  * Why libgcrypt must not get the text; NULL: it may. It counts the bytes of a word in 16 bits, and
  * ends the process when it prints a longer one. It indents its output, so deep lists become
- * enormous. Only the forms that it writes itself pass: lists, words, "strings" and #numbers#. Other
- * forms could hide parentheses.
+ * enormous. It takes words behind a list, and forgets them. Only the forms that it writes itself
+ * pass: one list of lists, words, "strings" and #numbers#. Other forms could hide parentheses.
  */
 static char *
 text_problem(const char *text)
 {
 	const char *word = text; /* after the last parenthesis */
 	int depth = 0;
+	gboolean over = FALSE; /* the list has ended */
 
 	for (gboolean quoted = FALSE; *text; text++) {
+		if (depth == 0 && (over || *text != '(') && !g_ascii_isspace(*text))
+			return g_strdup_printf("something stands %s the list",
+					       over ? "behind" : "before");
 		if (quoted && *text == '\\' && text[1])
 			text++;
 		else if (*text == '"')
@@ -88,6 +92,7 @@ text_problem(const char *text)
 			return g_strdup_printf("Guix writes no '%c'", *text);
 		else if (!quoted && (*text == '(' || *text == ')')) {
 			depth += *text == '(' ? 1 : -1;
+			over = depth == 0;
 			word = text + 1;
 		}
 		if (depth > SIGNING_DEPTH_MAX)
@@ -143,6 +148,11 @@ signing_read_at(int folder, const char *name, int flags, int max, struct stat *f
 	}
 	text[done] = '\0';
 	close(fd);
+	if (strlen(text) != done) {
+		g_free(text);
+		errno = EILSEQ;
+		return NULL;
+	}
 	if (found)
 		*found = st;
 	return text;
@@ -158,8 +168,9 @@ signing_fail_read(const char *path, int max, GError **error)
 		    max);
 	else
 		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_IO, "%s: %s", path,
-			    errno == EINVAL ? "is not a regular file; put Guix' own there"
-					    : g_strerror(errno));
+			    errno == EINVAL   ? "is not a regular file; put Guix' own there"
+			    : errno == EILSEQ ? "has a NUL in it; put Guix' own there"
+					      : g_strerror(errno));
 }
 
 /* Is it exactly of the form key_shapes[which]? */

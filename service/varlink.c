@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "config/base/text.h"
+
 G_DEFINE_QUARK(varlink - error - quark, varlink_error)
 
 void
@@ -94,6 +96,35 @@ add_number(GString *out, const char *text)
 	return text + length;
 }
 
+/* Can a character begin with that byte that acts on a terminal? */
+static gboolean
+may_act(char byte)
+{
+	guchar c = (guchar)byte;
+	return c < 0x20 || c == 0x7f || c == 0xc2 || c == 0xd8 || c == 0xe2;
+}
+
+/* Append the JSON string that begins at text; return the rest of text. json-glib escapes not all
+ * that it must, which is U+001F, and nothing else that acts on a terminal. */
+static const char *
+add_string(GString *out, const char *text)
+{
+	const char *from = text++;
+	while (*text && *text != '"') {
+		gunichar c = may_act(*text) ? g_utf8_get_char_validated(text, -1) : 0;
+		if (!c || c == (gunichar)-1 || c == (gunichar)-2 || !text_acts(c)) {
+			text += *text == '\\' && text[1] ? 2 : 1;
+			continue;
+		}
+		g_string_append_len(out, from, text - from);
+		g_string_append_printf(out, "\\u%04x", c);
+		from = text = g_utf8_next_char(text);
+	}
+	text += *text == '"';
+	g_string_append_len(out, from, text - from);
+	return text;
+}
+
 /* json-glib writes 17 digits of each number: 0.792 would be 0.79200000000000004. */
 char *
 varlink_json(JsonNode *node)
@@ -101,18 +132,12 @@ varlink_json(JsonNode *node)
 	g_autofree char *text = json_to_string(node, FALSE);
 	GString *out = g_string_sized_new(strlen(text));
 	for (const char *p = text; *p;) {
-		const char *from = p;
-		if (*p == '-' || g_ascii_isdigit(*p)) {
+		if (*p == '-' || g_ascii_isdigit(*p))
 			p = add_number(out, p);
-			continue;
-		}
-		/* A string with its escapes, or one character. */
-		if (*p++ == '"') {
-			while (*p && *p != '"')
-				p += *p == '\\' && p[1] ? 2 : 1;
-			p += *p == '"';
-		}
-		g_string_append_len(out, from, p - from);
+		else if (*p == '"')
+			p = add_string(out, p);
+		else
+			g_string_append_c(out, *p++);
 	}
 	return g_string_free(out, FALSE);
 }

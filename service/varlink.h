@@ -68,7 +68,8 @@ char *varlink_reply_text(const char *parameters, gboolean continues);
 /* error: including the interface, "org.childhurd.NoSuchGuest". */
 char *varlink_error(const char *error, JsonObject *parameters);
 
-/* node as JSON in one line; a number has as few digits as give the same value. Caller frees. */
+/* node as JSON in one line; a number has as few digits as give the same value, and a character that
+ * acts on a terminal (text_acts) is escaped. Caller frees. */
 char *varlink_json(JsonNode *node);
 
 /* A call, a reply or an error. */

@@ -22,9 +22,10 @@
 #include "ssh/known_hosts.h"
 #include "ssh/session.h"
 
-#define METHOD	      "org.childhurd.Machines"
-#define SAID_MAX      200 /* characters of what a program said, in a message */
-#define STATUS_ABSENT 127 /* of a shell that does not find a command */
+#define METHOD	       "org.childhurd.Machines"
+#define SAID_MAX       200 /* characters of what a program said, in a message */
+#define NAME_SHOWN_MAX 100 /* the same of an error's name */
+#define STATUS_ABSENT  127 /* of a shell that does not find a command */
 
 G_DEFINE_QUARK(link - error - quark, link_error)
 
@@ -112,9 +113,9 @@ take_message(struct link *link, const char *text)
 		link->plain = TRUE;
 		follow(link); /* through another bridge: this one takes no more */
 	} else if (message && message->error) {
-		g_autofree char *name = text_line(message->error, ' ');
+		g_autofree char *name = text_said(message->error, NULL, " ", NAME_SHOWN_MAX);
 		finish_with(link, LINK_ERROR_ANSWER,
-			    "the daemon there does not send its list (%.100s); is it of an older "
+			    "the daemon there does not send its list (%s); is it of an older "
 			    "version?",
 			    name);
 	} else {

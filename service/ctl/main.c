@@ -526,6 +526,27 @@ run(struct ctl *ctl, struct parsed *parsed, char ***argv, GError **error)
 	return run_verb(ctl, parsed, error);
 }
 
+static void
+clear(struct ctl *ctl, struct parsed *parsed)
+{
+	g_free(ctl->host);
+	g_free(ctl->socket);
+	g_free(ctl->state);
+	g_free(ctl->output);
+	g_free(ctl->sort);
+	g_free(ctl->states);
+	g_free(ctl->sha512);
+	g_free(ctl->config);
+	g_free(ctl->from);
+	g_free(ctl->to);
+	varlink_message_free(ctl->events);
+	g_free(ctl->events_node);
+	g_free(parsed->timeout);
+	g_free(parsed->since);
+	g_free(parsed->escape);
+	g_free(parsed->lines);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -539,20 +560,7 @@ main(int argc, char **argv)
 	if (error)
 		status = ctl_complain(error);
 	ctl_disconnect(&ctl);
-	g_free(ctl.host);
-	g_free(ctl.socket);
-	g_free(ctl.state);
-	g_free(ctl.output);
-	g_free(ctl.sort);
-	g_free(ctl.states);
-	g_free(ctl.sha512);
-	g_free(ctl.config);
-	varlink_message_free(ctl.events);
-	g_free(ctl.events_node);
-	g_free(parsed.timeout);
-	g_free(parsed.since);
-	g_free(parsed.escape);
-	g_free(parsed.lines);
+	clear(&ctl, &parsed);
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("childhurdctl: standard output");
 		return status ? status : CTL_FAILED;

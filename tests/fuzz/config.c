@@ -2,35 +2,23 @@
 /*
  * Fuzzes the configuration.
  *
- * Input: childhurd.ini, and behind the first byte 0x1c a drop-in. Whatever it says, it is either
- * refused with messages that can be printed, each with a file's name in front; or it is a
- * configuration that keeps the promises of config.h, and the same when it is read again.
+ * Input: childhurd.ini, and behind each byte 0x1c a drop-in, three at most. Whatever they say, they
+ * are either refused with messages that can be printed, each with a file's name in front; or they
+ * are a configuration that keeps the promises of config.h, and the same when it is read again.
  */
-#include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/config.h"
 #include "config/value.h"
+#include "tests/fuzz/lib/fuzz.h"
 
 #define BETWEEN_FILES 0x1c
+#define DROP_INS      3
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static char *folder, *main_file, *drop_in;
-
-static void
-require(gboolean good, const char *what, const char *subject)
-{
-	if (!good) {
-		fprintf(stderr, "broken promise: %s: %s\n", what, subject);
-		abort();
-	}
-}
+static const char *folder;
+static char *main_file, *drop_ins[DROP_INS];
 
 static void
 require_clean(const char *text, const char *what)
@@ -41,32 +29,14 @@ require_clean(const char *text, const char *what)
 }
 
 static void
-remove_files(void)
-{
-	g_autofree char *drop_ins = g_path_get_dirname(drop_in);
-	unlink(main_file);
-	unlink(drop_in);
-	rmdir(drop_ins);
-	rmdir(folder);
-}
-
-static void
 prepare(void)
 {
-	folder = g_dir_make_tmp("config-fuzz-XXXXXX", NULL);
+	folder = fuzz_folder();
 	main_file = g_build_filename(folder, "childhurd.ini", NULL);
-	drop_in = g_build_filename(folder, "conf.d", "10.ini", NULL);
-	g_autofree char *drop_ins = g_path_get_dirname(drop_in);
-	require(mkdir(drop_ins, 0700) == 0, "a folder can be made", drop_ins);
-	atexit(remove_files);
-}
-
-static void
-write_file(const char *path, const uint8_t *data, size_t size)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	require(fd >= 0 && write(fd, data, size) == (ssize_t)size, "a file can be written", path);
-	close(fd);
+	g_autofree char *conf_d = g_build_filename(folder, "conf.d", NULL);
+	require(mkdir(conf_d, 0700) == 0, "a folder can be made", conf_d);
+	for (int i = 0; i < DROP_INS; i++)
+		drop_ins[i] = g_strdup_printf("%s/%d0.ini", conf_d, i + 1);
 }
 
 static void
@@ -184,12 +154,57 @@ check_coordinator(const struct config *config, guint i)
 }
 
 static void
+check_node(const struct config *config, guint i)
+{
+	const struct config_node *n = g_ptr_array_index(config->nodes, i);
+	require(g_ascii_isalnum(*n->name) && !strpbrk(n->name, "/ \t*?\"'\\"), "a node has a name",
+		n->name);
+	require(n->port >= 1 && n->port <= 65535, "a node's port is one", n->name);
+	require(n->user && *n->user != '-' && !strpbrk(n->user, "@:/ "), "a node's user is one",
+		n->name);
+	/* They go to ssh, into its files and into Scheme. */
+	require(n->host && *n->host && *n->host != '-' && !strpbrk(n->host, ",!*?[]@ \"'\\"),
+		"a node's host is one", n->name);
+	require(n->address && *n->address && !strpbrk(n->address, ",!*?[]@ \"'\\"),
+		"a node's address is one", n->name);
+	require(!n->host_key || (strchr(n->host_key, ' ') && !strpbrk(n->host_key, "\t\n")),
+		"a node's key is a line", n->name);
+	require(n->lost_after > 0, "a node has its time", n->name);
+	for (guint j = 0; j < i; j++) {
+		const struct config_node *other = config->nodes->pdata[j];
+		require(strcmp(n->name, other->name) != 0, "nodes have names", n->name);
+		require(g_ascii_strcasecmp(n->host, other->host) || n->port != other->port,
+			"a node is there once", n->name);
+	}
+}
+
+/* What is said of the daemon goes into the files for coordinators. */
+static void
+check_daemon(const struct config *config)
+{
+	require(!strpbrk(config->host_name, ",!*?[]@ \"'\\"), "a host's name is no list",
+		config->host_name);
+	require(g_path_is_absolute(config->state_directory) &&
+		    !strstr(config->state_directory, "${"),
+		"ssh takes the state directory as it is", config->state_directory);
+	require(g_path_is_absolute(config->runtime_directory) &&
+		    !strstr(config->runtime_directory, "${"),
+		"ssh takes the runtime directory as it is", config->runtime_directory);
+	require(config->parallel_starts >= 1 && config->history >= 0, "numbers are in range",
+		config->file);
+}
+
+static void
 check_config(const struct config *config, const struct config *again)
 {
 	require(config->coordinators->len <= COORDINATORS_MAX, "coordinators are not too many",
 		config->file);
 	for (guint i = 0; i < config->coordinators->len; i++)
 		check_coordinator(config, i);
+	require(config->nodes->len <= NODES_MAX, "nodes are not too many", config->file);
+	for (guint i = 0; i < config->nodes->len; i++)
+		check_node(config, i);
+	check_daemon(config);
 	require(strlen(config->runtime_directory) < 100, "there is room for a socket",
 		config->runtime_directory);
 	require(config->guests->len <= 1000, "guests are not too many", config->file);
@@ -213,13 +228,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (!folder)
 		prepare();
-	const uint8_t *between = size ? memchr(data, BETWEEN_FILES, size) : NULL;
-	size_t first = between ? (size_t)(between - data) : size;
-	write_file(main_file, data, first);
-	if (between)
-		write_file(drop_in, between + 1, size - first - 1);
-	else
-		unlink(drop_in);
+	for (int i = -1; i < DROP_INS; i++) {
+		const char *path = i < 0 ? main_file : drop_ins[i];
+		const uint8_t *between = size ? memchr(data, BETWEEN_FILES, size) : NULL;
+		size_t n = between && i + 1 < DROP_INS ? (size_t)(between - data) : size;
+		if (n || i < 0)
+			fuzz_write(path, data, n);
+		else
+			unlink(path);
+		data += MIN(n + 1, size);
+		size -= MIN(n + 1, size);
+	}
 	g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
 	struct config *config = config_load(main_file, errors);
 	require((config != NULL) == (errors->len == 0), "it is good or refused", "neither or both");

@@ -103,7 +103,8 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct device device = {SIZE, 0, on_read, on_write, on_flush};
+	struct device device = {
+	    .size = SIZE, .read = on_read, .write = on_write, .flush = on_flush};
 	struct image_kind kind;
 	g_autoptr(GError) error = NULL;
 	memcpy(now, sound, SIZE);

@@ -40,8 +40,25 @@ check_guest(const struct published_guest *guest)
 }
 
 static void
+check_rest(const struct offers *offers)
+{
+	for (guint i = 0; i < offers->held->len; i++) {
+		const struct offers_hold *hold =
+		    &g_array_index(offers->held, struct offers_hold, i);
+		check_text(hold->guest);
+		require(*hold->guest && hold->number >= 0 && hold->port >= 1 &&
+			hold->port <= 65535 && hold->parallel_builds >= 1);
+	}
+	if (offers->version)
+		check_text(offers->version);
+	require(!(offers->time < 0) && offers->builds >= -1 && offers->present >= -1);
+	require(offers->ready <= offers->guests->len);
+}
+
+static void
 check(const struct offers *offers)
 {
+	check_rest(offers);
 	for (guint i = 0; i < offers->guests->len; i++)
 		check_guest(&g_array_index(offers->guests, struct published_guest, i));
 	g_autofree char *kept = offers_remember(offers);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/base/text.h"
 #include "service/varlink.h"
 
 #define LIMIT 4096
@@ -29,6 +30,9 @@ repeat(const struct varlink_message *m)
 	g_autofree char *text = m->method  ? varlink_call(m->method, parameters, m->more)
 				: m->error ? varlink_error(m->error, parameters)
 					   : varlink_reply(parameters, m->continues);
+	for (const char *at = text; g_utf8_validate(text, -1, NULL) && *at;
+	     at = g_utf8_next_char(at))
+		require(!text_acts(g_utf8_get_char(at)));
 	struct varlink_message *again = varlink_parse(text, NULL);
 	require(again && !g_strcmp0(again->method, m->method) &&
 		!g_strcmp0(again->error, m->error));

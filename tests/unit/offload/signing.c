@@ -277,6 +277,43 @@ a_missing_list_is_made_as_guix_makes_it(void)
 	tear_down();
 }
 
+/* The list may be another user's, and the message goes into the log. */
+static void
+a_wrong_entry_is_shown_as_one_line_of_text(void)
+{
+	g_autoptr(GError) error = NULL;
+	gboolean added;
+
+	set_up();
+	put(acl, "(acl (entry \"\\x1b[31m\\n\xff\xc3\xa4\"))");
+	g_assert_false(signing_authorize(folder, KEY("4"), &added, &error));
+	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX);
+	g_assert_true(g_utf8_validate(error->message, -1, NULL));
+	for (const char *at = error->message; *at; at = g_utf8_next_char(at))
+		g_assert_false(g_unichar_iscntrl(g_utf8_get_char(at)));
+	tear_down();
+}
+
+/* What is behind a NUL would be lost. */
+static void
+a_list_with_a_nul_is_refused_and_stays(void)
+{
+	static const char text[] = "(acl " ENTRY("2") ")\0(acl " ENTRY("3") ")";
+	g_autoptr(GError) error = NULL;
+	g_autofree char *left = NULL;
+	gboolean added;
+	gsize n;
+
+	set_up();
+	g_assert_true(g_file_set_contents(acl, text, sizeof text - 1, NULL));
+	g_assert_false(signing_authorize(folder, KEY("4"), &added, &error));
+	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_IO);
+	g_assert_nonnull(strstr(error->message, "has a NUL in it"));
+	g_assert_true(g_file_get_contents(acl, &left, &n, NULL));
+	g_assert_cmpmem(left, n, text, sizeof text - 1);
+	tear_down();
+}
+
 static void
 what_is_no_list_is_refused_and_stays(void)
 {
@@ -293,6 +330,11 @@ what_is_no_list_is_refused_and_stays(void)
 	    "(acl (entry (name joe) (tag (guix import))))",
 	    "not even close",
 	    "3:acl",
+	    /* libgcrypt takes these, and forgets a part */
+	    "(acl " ENTRY("2") ") " KEY("3"),
+	    "(acl " ENTRY("2") ")p",
+	    "(acl) (acl " ENTRY("2") ")",
+	    "p (acl " ENTRY("2") ")",
 	};
 
 	set_up();
@@ -714,6 +756,9 @@ main(int argc, char **argv)
 	TEST("a-list-has-limits", a_list_has_limits);
 	TEST("a-missing-list-is-made-as-guix-makes-it", a_missing_list_is_made_as_guix_makes_it);
 	TEST("what-is-no-list-is-refused-and-stays", what_is_no_list_is_refused_and_stays);
+	TEST("a-wrong-entry-is-shown-as-one-line-of-text",
+	     a_wrong_entry_is_shown_as_one_line_of_text);
+	TEST("a-list-with-a-nul-is-refused-and-stays", a_list_with_a_nul_is_refused_and_stays);
 	TEST("what-is-no-file-does-not-keep-us", what_is_no_file_does_not_keep_us);
 	TEST("a-list-that-is-not-ours-to-write-is-told-apart",
 	     a_list_that_is_not_ours_to_write_is_told_apart);

@@ -206,6 +206,27 @@ test_numbers(void)
 	}
 }
 
+/* A guest's words may be in it, and a person may look at it. */
+static void
+test_shown(void)
+{
+	static const char *const words[][2] = {
+	    {"\037\001\177\t\"\\", "\\u001f\\u0001\\u007f\\t\\\"\\\\"},
+	    {"\302\233\302\205\302\240", "\\u009b\\u0085\302\240"}, /* CSI, NEL, a space */
+	    {"\342\200\256\342\200\250\342\202\254", "\\u202e\\u2028\342\202\254"},
+	    {"\330\234\330\246", "\\u061c\330\246"},
+	};
+	for (gsize i = 0; i < G_N_ELEMENTS(words); i++) {
+		g_autoptr(JsonNode) node = json_node_new(JSON_NODE_VALUE);
+		json_node_set_string(node, words[i][0]);
+		g_autofree char *text = varlink_json(node);
+		g_autofree char *right = g_strdup_printf("\"%s\"", words[i][1]);
+		g_autoptr(JsonNode) back = json_from_string(text, NULL);
+		g_assert_cmpstr(text, ==, right);
+		g_assert_cmpstr(json_node_get_string(back), ==, words[i][0]);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -219,5 +240,6 @@ main(int argc, char **argv)
 	g_test_add_func("/varlink/bad-escapes-are-refused", test_surrogates);
 	g_test_add_func("/varlink/deep-nesting-is-refused", test_depth);
 	g_test_add_func("/varlink/numbers-are-no-longer-than-need-be", test_numbers);
+	g_test_add_func("/varlink/texts-can-be-shown-on-a-terminal", test_shown);
 	return g_test_run();
 }

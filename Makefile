@@ -184,6 +184,11 @@ check: all $(UNIT) $(TOOLS)
 check-releases: all
 	CHILDHURD_BUILD=$(CURDIR)/$(B) prove --verbose --timer --exec tests/run-one tests/releases
 
+# Rounds of kill -9 over guests in mixed states, ROUNDS=1000 of them; with HOURS=1, random operations for so long on a daemon that must
+# not grow. CHILDHURD_SEED=N repeats a run.
+soak: all
+	@CHILDHURD_BUILD=$(CURDIR)/$(B) ROUNDS='$(ROUNDS)' HOURS='$(HOURS)' tests/soak
+
 # What can be asked of any Hurd, asked of an image: IMAGE=FILE, GUEST='KEY = VALUE; ...', LIMIT=30min.
 check-image: all
 	@CHILDHURD_BUILD=$(CURDIR)/$(B) tests/check-image '$(IMAGE)'
@@ -311,6 +316,6 @@ clean:
 	rm -rf build
 
 help:
-	@echo "all check check-unit check-image check-releases valgrind tests fuzz lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
+	@echo "all check check-unit check-image check-releases soak valgrind tests fuzz lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
 
-.PHONY: all man units completions tests check check-unit check-image check-releases valgrind fuzz format lint install uninstall deb demo clean help FORCE
+.PHONY: all man units completions tests check check-unit check-image check-releases soak valgrind fuzz format lint install uninstall deb demo clean help FORCE

@@ -208,6 +208,11 @@ check-releases: all
 bench: all $(BENCH) $(if $(SHORT),,$(UNIT) $(TOOLS))
 	@CHILDHURD_BUILD=$(CURDIR)/$(B) tests/bench/all $(if $(SHORT),-s) $(if $(UPDATE),-u) $(NAMES)
 
+# Rounds of kill -9 over guests in mixed states, ROUNDS=1000 of them; with HOURS=1, random operations for so long on a daemon that must
+# not grow. CHILDHURD_SEED=N repeats a run.
+soak: all
+	@CHILDHURD_BUILD=$(CURDIR)/$(B) ROUNDS='$(ROUNDS)' HOURS='$(HOURS)' tests/soak
+
 # What can be asked of any Hurd, asked of an image: IMAGE=FILE, GUEST='KEY = VALUE; ...', LIMIT=30min.
 check-image: all
 	@CHILDHURD_BUILD=$(CURDIR)/$(B) tests/check-image '$(IMAGE)'
@@ -351,6 +356,10 @@ clean:
 	rm -rf build
 
 help:
-	@echo "all check check-unit check-image check-releases bench valgrind coverage tests fuzz fuzz-keep lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
+	@echo 'all tests check check-unit valgrind lint format        build and test; SANITIZE=address,undefined for a sanitizer build'
+	@echo 'bench soak faults fuzz fuzz-keep coverage              what is promised, and what is not expected; docs/hacking.md'
+	@echo 'check-releases check-image                             other releases of Debian; an image of yours'
+	@echo 'install uninstall deb demo clean'
 
-.PHONY: all man units completions tests check check-unit check-image check-releases bench valgrind coverage fuzz fuzz-keep format lint install uninstall deb demo clean help FORCE
+.PHONY: all man units completions tests check check-unit check-image check-releases bench soak faults valgrind coverage fuzz fuzz-keep \
+  format lint install uninstall deb demo clean help FORCE

@@ -112,12 +112,12 @@ sub round {
     $self->kill_daemons(@victims);
     my @wrong = $self->hear_operators(\%touched);
     if (defined $again) {
-        $self->{$_}->launch for @victims;
+        $_->launch for @$self{@victims};
         sleep $again;
-        $self->{$_}->end('KILL') for @victims;
+        $_->end('KILL') for @$self{@victims};
     }
     push @wrong, map { my $host = $_; map { "$_ is doubled" } $self->{truth}{$host}->doubled } @victims;
-    $self->{$_}->launch for @victims;
+    $_->launch for @$self{@victims};
     for my $host (@victims) {
         # 5 s are for the list, which is there from the first moment on.
         my $text = '';

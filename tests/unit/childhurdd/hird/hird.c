@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A hird in a simulated world where things go wrong (hird_world.h): for a million events, for a
- * year, and in many rounds. The promises always hold, and once nothing goes wrong any more, all
- * guests are as the operators want them. */
+ * year, for a day from each state of a guest, and in many rounds. The promises always hold, and
+ * once nothing goes wrong any more, all guests are as the operators want them. */
 #include "tests/unit/childhurdd/hird/hird_world.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -14,6 +15,10 @@
 #define SETTLED_WITHIN	(6 * WORLD_HOUR)
 #define YEAR		(365 * 24 * WORLD_HOUR)
 #define LIST_CHECK_EACH 10000
+#define DAY		(24 * WORLD_HOUR)
+#define DAY_GUESTS	10	   /* one of each kind, see hird_world_new */
+#define DAY_GROWTH_MAX	(64 << 10) /* bytes, in the afternoon */
+#define STATE_WITHIN	(30 * DAY)
 
 static guint32
 seed_of_this_run(void)
@@ -215,12 +220,77 @@ test_no_growth(void)
 	hird_world_free(w);
 }
 
+/* Bytes that are allocated. AddressSanitizer does not count them. */
+static gint64
+allocated(void)
+{
+	return (gint64)mallinfo2().uordblks;
+}
+
+static gboolean
+any_in(const struct hird_world *w, enum state state)
+{
+	for (guint i = 0; i < w->n; i++)
+		if (w->beings[i].c->state == state)
+			return TRUE;
+	return FALSE;
+}
+
+/* From the first moment in which a guest is in that state, a day in which things go wrong; with
+ * killed, the daemon dies in that moment. Then nothing goes wrong any more, and all must end well.
+ */
+static void
+day_from(enum state state, gboolean killed)
+{
+	gint64 before = allocated();
+	struct hird_world *w = hird_world_new(DAY_GUESTS, (guint32)g_test_rand_int());
+	gboolean up[DAY_GUESTS];
+	while (!any_in(w, state) && w->now < STATE_WITHIN)
+		hird_world_step(w);
+	g_assert_true(any_in(w, state));
+	if (killed)
+		hird_world_daemon_dies(w);
+	gint64 dawn = w->now;
+	guint64 events = w->events;
+	hird_world_run_until(w, dawn + DAY / 2);
+	gint64 noon = allocated();
+	guint64 waiting = w->heap->len;
+	hird_world_run_until(w, dawn + DAY);
+	gint64 grown = allocated() - noon;
+	g_assert_cmpuint(w->events, >, events + 1000);
+	g_assert_cmpuint(w->heap->len, <=, 2 * waiting + 1000);
+	hird_world_becomes_good(w);
+	last_words(w, up);
+	settle(w);
+	check_settled(w, up);
+	g_test_message("from %s%s: %" G_GUINT64_FORMAT " events; %" G_GINT64_FORMAT
+		       " bytes more in the afternoon, %" G_GUINT64_FORMAT " then %u waiting",
+		       state_name(state), killed ? ", killed" : "", w->events - events, grown,
+		       waiting, w->heap->len);
+	hird_world_free(w);
+#ifndef __SANITIZE_ADDRESS__
+	g_assert_cmpint(grown, <, DAY_GROWTH_MAX);
+	g_assert_cmpint(allocated() - before, <, DAY_GROWTH_MAX);
+#endif
+}
+
+static void
+test_days(void)
+{
+	seed_of_this_run();
+	for (int state = 0; state < N_STATES; state++) {
+		day_from(state, FALSE);
+		day_from(state, TRUE);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/hird/promises-hold-for-a-million-events-and-all-ends-well", test_million);
 	g_test_add_func("/hird/a-year-of-a-guests-life", test_year);
+	g_test_add_func("/hird/a-day-from-each-state", test_days);
 	g_test_add_func("/hird/ten-thousand-rounds-take-no-memory", test_no_growth);
 	return g_test_run();
 }

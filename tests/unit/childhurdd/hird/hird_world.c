@@ -893,8 +893,8 @@ being_new(struct being *b)
 
 /* The daemon is killed, and the next one takes over, as hird.c does. A QEMU that libvirt has not
  * started yet never comes up. */
-static void
-daemon_dies(struct hird_world *w)
+void
+hird_world_daemon_dies(struct hird_world *w)
 {
 	w->daemons++;
 	w->dying = TRUE;
@@ -1204,7 +1204,7 @@ hird_world_step(struct hird_world *w)
 	case THING_DAEMON_DIES:
 		if (w->good)
 			break;
-		daemon_dies(w);
+		hird_world_daemon_dies(w);
 		hird_world_due(w, THING_DAEMON_DIES, WORLD_SECOND, 8 * WORLD_HOUR);
 		break;
 	default:

@@ -162,6 +162,8 @@ void hird_world_step(struct hird_world *w);
 void hird_world_run_until(struct hird_world *w, gint64 until);
 /* From now on nothing goes wrong: memory is free, no guest hangs, no operator gives commands. */
 void hird_world_becomes_good(struct hird_world *w);
+/* The daemon is killed, and the next one takes over. */
+void hird_world_daemon_dies(struct hird_world *w);
 /* A command of an operator. */
 void hird_world_command(struct being *b, enum event event);
 

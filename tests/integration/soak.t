@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# `make soak` in short: random operations on a living daemon, which must not grow, and some rounds of kill -9 over mixed states and a
+# node. CHILDHURD_SOAK_SECONDS (60) and CHILDHURD_SOAK_ROUNDS (8) set how much.
+use strict;
+use warnings;
+use lib 'tests/lib';
+use Childhurd;
+use KillRounds;
+use RandomOperations;
+use Test::More;
+
+my $seed    = $ENV{CHILDHURD_SEED}         // int rand 2**31;
+my $seconds = $ENV{CHILDHURD_SOAK_SECONDS} || 60;
+my $rounds  = $ENV{CHILDHURD_SOAK_ROUNDS}  || 8;
+diag("seed $seed, $seconds s and $rounds rounds (CHILDHURD_SEED, CHILDHURD_SOAK_SECONDS and CHILDHURD_SOAK_ROUNDS set them)");
+
+{
+    my $world = RandomOperations->new($seed);
+    is(join("\n", $world->run($seconds)), '', 'whatever is done to a daemon, it keeps its promises') or diag substr $world->{d}->log, -4000;
+    is(join("\n", $world->finish), '', '... and needs no more than before when all is quiet');
+    note($world->table);
+}
+{
+    my $killer = KillRounds->new($seed);
+    is(join("\n", $killer->run($rounds)), '', 'after each death the next daemon knows what is so, here and on the node')
+      or diag map { substr $_->log, -4000 } $killer->daemons;
+    is(join("\n", $killer->finish), '', '... and nothing is left at the end');
+}
+done_testing;

@@ -161,7 +161,7 @@ print_table(const GPtrArray *lines)
 		if (room > 0 && g_utf8_strlen(cells[COLUMNS - 1], -1) > room) {
 			g_autofree char *begin =
 			    g_utf8_substring(cells[COLUMNS - 1], 0, MAX(room - 3, 0));
-			printf("%s%s\n", begin, "..." + MAX(3 - room, 0));
+			printf("%s%.*s\n", begin, MIN(room, 3), "...");
 		} else {
 			puts(cells[COLUMNS - 1]);
 		}

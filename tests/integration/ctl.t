@@ -760,7 +760,8 @@ unlike(on_terminal(70, 'wait', 'childhurd2', '--for', 'stopped'), qr/^ssh:/m, '.
         }
     });
     run($ctl, '-s', $pair, 'wait', 'one', 'two');
-    like($out, qr/^one is ready \([0-9]+s\)\ntwo is ready \((?:[2-9]|\d\d)s\)\n/, 'each guest has its own time') or diag($out, $err);
+    my %took = $out =~ /^(\w+) is ready \((\d+)s\)$/mg;
+    cmp_ok($took{two} // 0, '>=', ($took{one} // 99) + 1, 'each guest has its own time') or diag($out, $err);
 }
 
 ctl('wait', 'childhurd1', 'childhurd3', '--for', 'ready');

@@ -72,6 +72,17 @@ $tap = run_one("$dir/program");
 is($? >> 8, 0, 'a list in TAP is understood');
 is_deeply(results($tap), [ 'ok 1 /new/one', 'ok 2 /new/other' ], '... and each test is counted') or diag($tap);
 
+Childhurd::spew("$dir/program", <<'SH', 0755);
+#!/bin/sh
+case $1 in
+-l) echo '# /new/one' ;;
+*) printf 'not ok /new/one - childhurd:ERROR: assertion failed\nBail out!\n'; kill -ABRT $$ ;;
+esac
+SH
+$tap = run_one("$dir/program");
+is_deeply(results($tap), ['not ok 1 /new/one: the program died of signal 6'], '... and its words before a bail out are no result') or diag($tap);
+unlike($tap, qr{^not ok /}m, '... nor look like one');
+
 # Scripts.
 my %script = (
     passes => [ 0, 'pass("one"); pass("two");', qr/^ok 2 - two\n1\.\.2\n/m ],

@@ -45,7 +45,7 @@ bind sources /srv/childhurd
 bind "$kept/archives" /var/cache/apt/archives
 bind "$kept/lists" /var/lib/apt/lists
 bind cache /var/cache/childhurd
-bind "$kept/apt" /var/cache/childhurd/apt
+bind "$cache/apt" /var/cache/childhurd/apt
 bind "$cache/downloads" /var/cache/childhurd/downloads
 : > cache/lock
 mount --bind "$cache/lock" root/var/cache/childhurd/lock
@@ -100,7 +100,7 @@ sub enter {
     return unless $self->{root};
     my $host = dirname(dirname($self->{root}));
     my $kept = "$host/releases/$self->{suite}";
-    make_path("$kept/archives/partial", "$kept/lists/partial", "$kept/apt", "$host/downloads");
+    make_path("$kept/archives/partial", "$kept/lists/partial", "$host/apt", "$host/downloads");
     $self->{kept} = $kept;
     $self->fresh($_) for qw(out sources cache);
     make_path("$self->{cache}/guests");

@@ -28,7 +28,7 @@ my @tests    = split ' ', $ENV{CHILDHURD_RELEASE_TESTS} // 'package unit boot ke
 # One kill of the daemon takes a second, so there are fewer of them here.
 my $rounds = $ENV{CHILDHURD_ROUNDS} // 40;
 # What bootstrap installs for tests that are not run here.
-my $OTHERS = 'chromium zsh fish bash-completion man-db guile-3.0 libfaketime git';
+my $OTHERS = 'chromium zsh fish bash-completion man-db libfaketime git';
 
 for my $name (@tests) {
     Childhurd::cannot("CHILDHURD_RELEASE_TESTS: there is no test $name") unless $name =~ /^(?:package|unit)$/ || -e "tests/integration/$name.t";

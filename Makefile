@@ -186,6 +186,11 @@ check: all $(UNIT) $(TOOLS)
 check-releases: all
 	CHILDHURD_BUILD=$(CURDIR)/$(B) prove --verbose --timer --exec tests/run-one tests/releases
 
+# All calls that can fail, one at a time: hours. FAULTS=... chooses kinds: make faults FAULTS=open,fork
+faults: all $(TOOLS)
+	CHILDHURD_BUILD=$(CURDIR)/$(B) CHILDHURD_WALK=all CHILDHURD_WALK_KINDS=$(FAULTS) \
+	  prove --verbose --timer --exec tests/run-one tests/integration/faults.t tests/integration/faults-warm.t
+
 # What can be asked of any Hurd, asked of an image: IMAGE=FILE, GUEST='KEY = VALUE; ...', LIMIT=30min.
 check-image: all
 	@CHILDHURD_BUILD=$(CURDIR)/$(B) tests/check-image '$(IMAGE)'
@@ -313,6 +318,6 @@ clean:
 	rm -rf build
 
 help:
-	@echo "all check check-unit check-image check-releases valgrind tests fuzz lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
+	@echo "all check check-unit check-image check-releases faults valgrind tests fuzz lint format install uninstall deb demo clean; SANITIZE=address,undefined for a sanitizer build"
 
-.PHONY: all man units completions tests check check-unit check-image check-releases valgrind fuzz format lint install uninstall deb demo clean help FORCE
+.PHONY: all man units completions tests check check-unit check-image check-releases faults valgrind fuzz format lint install uninstall deb demo clean help FORCE

@@ -432,6 +432,14 @@ remove_domain(const char *root, const char *folder, const struct status *status)
 	embed_note(root, status->name, 0);
 }
 
+/* libvirt's write of a domain's file was cut off (src/util/virfile.c, virFileRewrite). */
+static void
+remove_half(const char *folder, const char *entry)
+{
+	g_autofree char *file = g_build_filename(folder, entry, NULL);
+	unlink(file);
+}
+
 /* Every domain whose QEMU runs, name => pid; the others are removed. monitors: gets their sockets'
  * paths. FALSE: that is not known of one of them, which stays as it is. */
 static gboolean
@@ -445,6 +453,8 @@ tidy_domains(const char *root, const char *path, uid_t user, GHashTable *living,
 	gboolean present = (dir || none) && is_of_this_boot(root, none ? NULL : &why);
 	const char *entry;
 	while (!why && (entry = g_dir_read_name(dir))) {
+		if (g_str_has_suffix(entry, ".xml.new"))
+			remove_half(folder, entry);
 		if (!g_str_has_suffix(entry, ".xml"))
 			continue;
 		struct status status = status_read(folder, entry, &why);

@@ -26,7 +26,7 @@ our %WORDS = (
     rename  => qr/No space left/,
     fork    => qr/Resource temporarily unavailable/,
     socket  => qr/Too many open files|Address already in use|Cannot assign requested address|No space left|No buffer space/,
-    memory  => qr/memory/i,
+    memory  => qr/\w/,    # libraries do not say that it was memory
     libvirt => qr/libvirt|invalid (?:connection|domain) pointer|QEMU/,
     ssh     => qr/SSH|ssh|key|session|channel|login/i,
 );

@@ -34,7 +34,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -194,7 +193,7 @@ describe(const char *function, void **frames, int n)
 	}
 }
 
-static int
+static inline __attribute__((always_inline)) int
 judge(enum kind kind, const char *function)
 {
 	void *frames[STACK + 2];
@@ -301,7 +300,7 @@ is_file(int fd)
 }
 
 /* Bytes that are written before there is no more room; -1: all. */
-static ssize_t
+static inline __attribute__((always_inline)) ssize_t
 room(int fd, size_t size, const char *function)
 {
 	if (!is_file(fd))
@@ -380,8 +379,6 @@ FAILS(KIND_SOCKET, EMFILE, -1, int, accept4,
       (int fd, struct sockaddr *name, socklen_t *size, int flags), (fd, name, size, flags))
 FAILS(KIND_SOCKET, EMFILE, -1, int, pipe, (int pair[2]), (pair))
 FAILS(KIND_SOCKET, EMFILE, -1, int, pipe2, (int pair[2], int flags), (pair, flags))
-FAILS(KIND_SOCKET, ENOSPC, -1, int, epoll_ctl,
-      (int epoll, int what, int fd, struct epoll_event *event), (epoll, what, fd, event))
 FAILS(KIND_SOCKET, ENOBUFS, -1, ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags),
       (fd, message, flags))
 

@@ -213,6 +213,11 @@ bench: all $(BENCH) $(if $(SHORT),,$(UNIT) $(TOOLS))
 soak: all
 	@CHILDHURD_BUILD=$(CURDIR)/$(B) ROUNDS='$(ROUNDS)' HOURS='$(HOURS)' tests/soak
 
+# All calls that can fail, one at a time: hours. FAULTS=... chooses kinds: make faults FAULTS=open,fork
+faults: all $(TOOLS)
+	CHILDHURD_BUILD=$(CURDIR)/$(B) CHILDHURD_WALK=all CHILDHURD_WALK_KINDS=$(FAULTS) \
+	  prove --verbose --timer --exec tests/run-one tests/integration/faults.t tests/integration/faults-warm.t
+
 # What can be asked of any Hurd, asked of an image: IMAGE=FILE, GUEST='KEY = VALUE; ...', LIMIT=30min.
 check-image: all
 	@CHILDHURD_BUILD=$(CURDIR)/$(B) tests/check-image '$(IMAGE)'

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "config/base/atomic_file.h"
+#include "config/base/lack.h"
 
 #include "ssh/step.h"
 
@@ -60,12 +61,15 @@ key_load(const char *path, GError **error)
 {
 	ssh_key key = NULL;
 
-	/* Nobody could enter a passphrase, so an encrypted key counts as unreadable. */
+	/* Nobody could enter a passphrase, so an encrypted key counts as unreadable. libssh does
+	 * not report errno, but leaves it. */
+	errno = 0;
 	if (ssh_pki_import_privkey_file(path, NULL, NULL, NULL, &key) == SSH_OK)
 		return key;
-	if (access(path, R_OK) == -1)
+	int number = errno;
+	if (lack_is(number) || access(path, R_OK) == -1)
 		g_set_error(error, SESSION_ERROR, SESSION_ERROR_KEY, "%s: %s", path,
-			    g_strerror(errno));
+			    g_strerror(lack_is(number) ? number : errno));
 	else
 		g_set_error(error, SESSION_ERROR, SESSION_ERROR_KEY,
 			    "%s: is not a private key without passphrase that OpenSSH would read; "

@@ -366,6 +366,14 @@ add_domain(struct domains *domains, struct libvirt_status *status, const char *p
 	g_hash_table_insert(domains->living, g_strdup(status->name), GINT_TO_POINTER(status->pid));
 }
 
+/* libvirt's write of a domain's file was cut off (src/util/virfile.c, virFileRewrite). */
+static void
+remove_half(const char *folder, const char *entry)
+{
+	g_autofree char *file = g_build_filename(folder, entry, NULL);
+	unlink(file);
+}
+
 /* Find every domain whose QEMU runs, and remove the others. FALSE: that is not known of one of
  * them, which stays as it is. */
 static gboolean
@@ -379,6 +387,8 @@ tidy_domains(const char *root, const char *path, uid_t user, struct domains *dom
 	gboolean present = (dir || none) && is_of_this_boot(root, none ? NULL : &why);
 	const char *entry;
 	while (!why && (entry = g_dir_read_name(dir))) {
+		if (g_str_has_suffix(entry, ".xml.new"))
+			remove_half(folder, entry);
 		if (!g_str_has_suffix(entry, ".xml"))
 			continue;
 		struct libvirt_status status = libvirt_status_read(folder, entry, &why);

@@ -27,7 +27,7 @@ $d->start;
 $d->ctl('start', 'p', '--wait', '--timeout', '180s');
 is($d->{status}, 0, 'the guest boots') or BAIL_OUT($d->log);
 
-my $walk = FaultWalk->new(d => $d, faults => $faults, sample => $ENV{CHILDHURD_WALK_SAMPLE} // 12, slow => 6);
+my $walk = FaultWalk->new(d => $d, faults => $faults);
 my $in   = sub { my ($state) = @_; sub { $d->state('p') eq $state } };
 my $lost = sub { $d->state('p') =~ /^(?:backoff|failed|stopped)$/ };
 my $synced = 0;
@@ -50,7 +50,7 @@ my $wake = {
 };
 my $save = { name => 'save', keeps => 1, act => sub { $walk->ctl('sleep', 'p') }, want => $in->('asleep'), lost => sub { $d->state('p') =~ /^(?:backoff|failed|stopped)$/ } };
 
-$walk->walk($save, $wake);
+$walk->walk(60, $save, $wake);
 $walk->result('save, wake');
 $d->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 is(scalar($d->all_qemus), 0, 'no QEMU is left');

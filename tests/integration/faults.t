@@ -35,7 +35,7 @@ $d->ctl('start', 'k');
 $d->ctl('stop', 's', '--now', '--wait', '--timeout', '60s');
 ok($d->wait_until(30, 'k runs', sub { $d->state('k') eq 'booting' && $d->qemu('k') }), 'the keeper runs') or BAIL_OUT('no guest');
 
-my $walk = FaultWalk->new(d => $d, faults => $faults, keeper => 'k', sample => $ENV{CHILDHURD_WALK_SAMPLE} // 40);
+my $walk = FaultWalk->new(d => $d, faults => $faults, keeper => 'k');
 my $in   = sub { my ($name, $state) = @_; sub { $d->state($name) eq $state } };
 my $lost = sub { my ($name) = @_; sub { $d->state($name) =~ /^(?:backoff|failed)$/ } };
 
@@ -73,9 +73,9 @@ my $less = { name => 'reload (less)', want => sub { $d->state('b') eq '?' }, act
 } };
 
 my %wanted = map { $_ => 1 } split /,/, $ENV{CHILDHURD_WALK_SCENARIOS} // 'start,reload,take-over';
-if ($wanted{start})       { $walk->walk($start, $stop) }
-if ($wanted{reload})      { $walk->walk($more, $less) }
-if ($wanted{'take-over'}) { $d->ctl('start', 'a'); $d->wait_until(30, 'a runs', $in->('a', 'booting')); $walk->walk($taken_over) }
+if ($wanted{start})       { $walk->walk(40, $start, $stop) }
+if ($wanted{reload})      { $walk->walk(30, $more, $less) }
+if ($wanted{'take-over'}) { $d->ctl('start', 'a'); $d->wait_until(30, 'a runs', $in->('a', 'booting')); $walk->walk(30, $taken_over) }
 $walk->result('start, stop, reload, take-over');
 $d->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 is(scalar($d->all_qemus), 0, 'no QEMU is left');

@@ -21,8 +21,7 @@ use POSIX qw(:sys_wait_h);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-# options: d (Childhurd, started), faults, keeper (a guest that must live through all in its QEMU), sample (calls of each scenario),
-# kinds.
+# options: d (Childhurd, started), faults, keeper (a guest that must live through all in its QEMU), kinds (default: all).
 sub new {
     my ($class, %o) = @_;
     my $self = bless { problems => 0, steps => 0, missed => 0, longest => 0, kinds => [ @Faults::KINDS[ 1 .. $#Faults::KINDS ] ], %o }, $class;
@@ -237,52 +236,43 @@ sub report {
     diag(join "\n", "--- $scenario->{name}, $kind: @problems", $self->{faults}->place || 'not reached', @log);
 }
 
-# The calls of one kind that a scenario makes, in a run in which all goes well.
+# The calls that a scenario makes, in a run in which all goes well. Of one stack as many as the walk is for: the first and the second,
+# or all; of allocations, which are thousands, the first.
 sub counted {
-    my ($self, $scenario, $kind) = @_;
+    my ($self, $scenario) = @_;
     my $from = length $self->{d}->log;
-    $self->{faults}->count($kind);
+    my %kinds = map { $_ => 1 } @{ $self->{kinds} };
+    $self->{faults}->count;
     my @problems = $self->step($scenario, $scenario->{name});
     $self->{faults}->disarm;
-    $self->report($scenario, "$kind, nothing failed", $from, @problems) if @problems;
-    return $self->{faults}->calls;
-}
-
-# Of the calls from one stack as many as the walk is for: the first one, the second, or all. Of allocations, which are thousands, the
-# first from each.
-sub chosen {
-    my ($self, $kind, @calls) = @_;
-    my $most = $ENV{CHILDHURD_WALK_REPEATS} // ($kind eq 'memory' ? 1 : $self->{all} ? 1000 : 2);
-    return grep { $_->[1] <= $most } @calls;
+    $self->report($scenario, 'nothing failed', $from, @problems) if @problems;
+    my $most = $ENV{CHILDHURD_WALK_REPEATS} // ($self->{all} ? 1000 : 2);
+    return grep { $kinds{ $_->[0] } && $_->[2] <= ($_->[0] eq 'memory' ? 1 : $most) } $self->{faults}->calls;
 }
 
 sub shuffled { return map { $_->[1] } sort { $a->[0] <=> $b->[0] } map { [ rand, $_ ] } @_ }
 
-# Walk through scenarios that lead from one to the next, and from the last to the first.
+# All calls in their order; or shuffled, each kind as often as another, as far as there are calls of it.
+sub chosen {
+    my ($self, @calls) = @_;
+    return @calls if $self->{all};
+    my (%of, @taken);
+    push @{ $of{ $_->[0] } }, $_ for shuffled(@calls);
+    while (grep { @$_ } values %of) {
+        push @taken, map { shift @{ $of{$_} } } grep { @{ $of{$_} } } sort keys %of;
+    }
+    return @taken;
+}
+
+# Walk through scenarios that lead from one to the next, and from the last to the first; a sample for that many seconds.
 sub walk {
-    my ($self, @ring) = @_;
+    my ($self, $seconds, @ring) = @_;
     my %todo;
-    for my $kind (undef, @{ $self->{kinds} }) {    # once before, for what the first run alone does
-        for my $scenario (@ring) {
-            my @calls = $self->counted($scenario, $kind // 'open');
-            push @{ $todo{ $scenario->{name} } }, map { [ $kind, @$_ ] } $self->chosen($kind, @calls) if $kind;
-        }
+    for my $run (1, 2) {    # the first for what it alone does
+        $todo{ $_->{name} } = [ $self->chosen($self->counted($_)) ] for @ring;
     }
-    for my $scenario (@ring) {
-        my $calls = $todo{ $scenario->{name} };
-        my $all   = @$calls;
-        if (!$self->{all}) {
-            # Each kind as often as another, as far as there are calls of it.
-            my (%of, @taken);
-            push @{ $of{ $_->[0] } }, $_ for shuffled(@$calls);
-            while (@taken < $self->{sample} && grep { @$_ } values %of) {
-                push @taken, map { shift @{ $of{$_} } } grep { @{ $of{$_} } } sort keys %of;
-            }
-            @$calls = @taken;
-        }
-        diag(sprintf '%s: %d calls to fail, of %d places', $scenario->{name}, scalar @$calls, $all);
-    }
-    my $begun = time;
+    diag("$_->{name}: " . @{ $todo{ $_->{name} } } . ' calls could fail') for @ring;
+    my ($begun, $first) = (time, $self->{steps});
     while (grep { @$_ } values %todo) {
         for my $scenario (@ring) {
             my $call = shift @{ $todo{ $scenario->{name} } };
@@ -292,14 +282,15 @@ sub walk {
             if ($call) {
                 $self->{steps}++;
                 $self->{missed}++ if !$self->{faults}->reached;
-                diag(sprintf '%d steps, %d s, %d problems; %s', $self->{steps}, time - $begun, $self->{problems}, join ', ', map { "$_ " . @{ $todo{$_} } } sort keys %todo)
-                  if $self->{steps} % 50 == 0;
+                diag(sprintf '%d steps, %d s, %d problems; left: %s', $self->{steps}, time - $begun, $self->{problems},
+                    join ', ', map { "$_ " . @{ $todo{$_} } } sort keys %todo) if $self->{steps} % 50 == 0;
             }
             next if !@problems;
             $self->report($scenario, $call ? $call->[0] : 'nothing failed', $from, @problems);
             $self->anew($scenario);
             return if $self->{problems} >= ($self->{all} ? 100 : 5);
         }
+        return if !$self->{all} && time - $begun > $seconds && $self->{steps} - $first >= @{ $self->{kinds} };
     }
     return;
 }

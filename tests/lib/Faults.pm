@@ -2,9 +2,9 @@
 # A daemon in which one call of a kind fails (tests/tools/fails.c), steered through a file of memory that both have.
 #
 #   my $faults = Faults->new($d);               # before $d->start
-#   $faults->count('open');                     # from now on the calls of that kind are counted
-#   my @calls = $faults->calls;                 # all of them, each [stack, how often that stack came before it, plus 1]
-#   $faults->arm('open', @{ $calls[7] });       # the next time the call from there fails
+#   $faults->count;                             # from now on the calls are counted
+#   my @calls = $faults->calls;                 # all of them, each [kind, stack, how often that stack came before it, plus 1]
+#   $faults->arm(@{ $calls[7] });               # the next time the call from there fails
 #   $faults->disarm; $faults->reached           # where it failed, in words; '': that call was not made
 package Faults;
 use strict;
@@ -14,7 +14,7 @@ use Fcntl qw(:DEFAULT);
 
 # As in tests/tools/fails.c.
 our @KINDS = qw(none open write short fsync rename fork socket memory libvirt ssh);
-my %number = map { $KINDS[$_] => $_ } 0 .. $#KINDS;
+my %number = (all => 255, map { $KINDS[$_] => $_ } 0 .. $#KINDS);
 use constant { HEAD => 32, CALLS_AT => 4096, CALLS_MAX => 65536 };
 
 # What is said of a failed call of that kind, by whoever reports it.
@@ -26,7 +26,7 @@ our %WORDS = (
     rename  => qr/No space left/,
     fork    => qr/Resource temporarily unavailable/,
     socket  => qr/Too many open files|Address already in use|Cannot assign requested address|No space left|No buffer space/,
-    memory  => qr/memory/i,
+    memory  => qr/\w/,    # libraries do not say that it was memory
     libvirt => qr/libvirt|invalid (?:connection|domain) pointer|QEMU/,
     ssh     => qr/SSH|ssh|key|session|channel|login/i,
 );
@@ -58,7 +58,7 @@ sub get {
     return $bytes;
 }
 
-sub count { my ($self, $kind) = @_; $self->begin($kind, 0, 0) }
+sub count { my ($self) = @_; $self->begin('all', 0, 0) }
 sub arm { my ($self, $kind, $stack, $nth) = @_; $self->begin($kind, $nth, $stack) }
 sub disarm { my ($self) = @_; $self->put(0, pack 'L', 0) }
 
@@ -67,7 +67,7 @@ sub calls {
     my $count = unpack 'L', $self->get(24, 4);
     die "more than ${\ CALLS_MAX} calls\n" if $count > CALLS_MAX;
     my %seen;
-    return map { [ $_, ++$seen{$_} ] } unpack 'Q*', $self->get(CALLS_AT, 8 * $count);
+    return map { [ $KINDS[ $_ & 15 ], $_, ++$seen{$_} ] } unpack 'Q*', $self->get(CALLS_AT, 8 * $count);
 }
 
 sub reached {

@@ -4,6 +4,7 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -177,6 +178,28 @@ test_bad_public(struct place *place, gconstpointer data)
 	}
 }
 
+/* Nobody is told to remove a key that is good. */
+static void
+test_lack(struct place *place, gconstpointer data)
+{
+	(void)data;
+	g_autoptr(GError) error = NULL;
+	struct rlimit all, none;
+	g_assert_true(key_pair_ensure(place->key, KEY_PAIR_ED25519, "a", NULL));
+	g_autofree char *before = slurp(place->key);
+	int next = dup(STDIN_FILENO);
+	close(next);
+	g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &all), ==, 0);
+	none = (struct rlimit){(rlim_t)next, all.rlim_max};
+	g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
+	gboolean good = key_pair_ensure(place->key, KEY_PAIR_ED25519, "a", &error);
+	g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &all), ==, 0);
+	g_assert_false(good);
+	g_assert_nonnull(strstr(error->message, "Too many open files"));
+	g_autofree char *after = slurp(place->key);
+	g_assert_cmpstr(before, ==, after);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -188,6 +211,7 @@ main(int argc, char **argv)
 	TEST("a-pair-that-is-there-is-kept", NULL, test_kept);
 	TEST("a-missing-or-broken-public-half-is-made-again", NULL, test_public_repaired);
 	TEST("a-file-that-is-no-key-is-an-error-and-stays", NULL, test_not_overwritten);
+	TEST("a-lack-of-descriptors-is-not-called-a-bad-key", NULL, test_lack);
 	TEST("an-error-names-the-path", NULL, test_no_folder);
 	TEST("a-public-half-that-is-none-is-an-error", NULL, test_bad_public);
 	return g_test_run();

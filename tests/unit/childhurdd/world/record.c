@@ -2,6 +2,8 @@
 #include "childhurdd/world/record.h"
 
 #include <glib/gstdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "childhurdd/system/writer.h"
 
@@ -154,6 +156,32 @@ test_written_by_a_worker(void)
 	ev_loop_destroy(loop);
 }
 
+/* Another daemon, which has descriptors, may read what it says. */
+static void
+test_unread(void)
+{
+	g_autofree char *folder = g_dir_make_tmp("record-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(folder, "state", NULL);
+	const struct record kept = {.kept.want_up = TRUE};
+	g_autofree char *text = record_text(&kept);
+	struct rlimit all, none;
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+	int next = dup(STDIN_FILENO);
+	close(next);
+	g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &all), ==, 0);
+	none = (struct rlimit){(rlim_t)next, all.rlim_max};
+	g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
+	struct record record = record_read(path);
+	g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &all), ==, 0);
+	g_assert_true(record.unread && record.damage && !record.known);
+	record_clear(&record);
+	record = record_read(path);
+	g_assert_true(!record.unread && !record.damage && record.known && record.kept.want_up);
+	record_clear(&record);
+	unlink(path);
+	rmdir(folder);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -165,5 +193,6 @@ main(int argc, char **argv)
 			test_earlier_boot);
 	g_test_add_func("/record/what-is-no-guest-is-none", test_other_guests);
 	g_test_add_func("/record/writes-keep-their-order", test_written_by_a_worker);
+	g_test_add_func("/record/one-that-nobody-could-read-is-not-damaged", test_unread);
 	return g_test_run();
 }

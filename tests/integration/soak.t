@@ -8,6 +8,7 @@ use Childhurd;
 use KillRounds;
 use RandomOperations;
 use Test::More;
+use Time::HiRes qw(time);
 
 my $seed    = $ENV{CHILDHURD_SEED}         // int rand 2**31;
 my $seconds = $ENV{CHILDHURD_SOAK_SECONDS} || 60;

@@ -79,7 +79,7 @@ sub new {
 
 sub daemons { my ($self) = @_; return @$self{qw(farm node)} }
 
-# Run that many rounds. Returns what was wrong, and stops after three bad ones.
+# Run that many rounds. Returns what was wrong, and stops after three bad ones, or if progress returns that it is enough.
 sub run {
     my ($self, $n, $progress) = @_;
     my @bad;
@@ -90,7 +90,7 @@ sub run {
         push @wrong, eval { $self->full_check } if !@wrong && ($round % FULL_EACH == 0 || $round == $n);
         push @wrong, "died: $@" if $@;
         push @bad, map { "round $round ($self->{what}): $_" } @wrong;
-        $progress->($round, time - $began, @wrong) if $progress;
+        last if $progress && $progress->($round, time - $began, @wrong);
         next if !@wrong;
         $self->{bad}++;
         last if $self->{bad} == 3 || grep { !$_->{pid} } $self->daemons;

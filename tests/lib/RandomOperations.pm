@@ -8,7 +8,7 @@
 #   z      is in the configuration now and then
 #
 #   my $world = RandomOperations->new($seed);
-#   my @wrong = $world->run(3600, sub { ... });     # called often, with what was found wrong since
+#   my @wrong = $world->run(3600, sub { ... });     # called often, with what was found wrong since; TRUE: it is enough
 #   push @wrong, $world->finish;
 #   print $world->table;
 package RandomOperations;
@@ -23,10 +23,11 @@ use Truth;
 
 use constant REST_EACH   => 120;     # seconds between two rests, or less, for SAMPLES of them
 use constant REST_LEAST  => 10;
-use constant SAMPLES     => 16;      # at least
+use constant SAMPLES     => 16;      # of them, if there is time
+use constant SAMPLES_LEAST => 4;     # otherwise it takes longer
 use constant CALM_WITHIN => 20;      # seconds until threads and descriptors of what has ended are gone
-use constant HISTORY_CACHE => 2000;  # KiB: SQLite's page cache, which fills up as the file grows
-use constant MEMORY_MAX  => 1024;    # KiB more than in the second quarter of the time, beside that cache
+use constant MEMORY_MAX  => 1024;    # KiB more than in the second quarter of the time, beside the history's caches
+use constant CACHE_MAX   => 2048;    # KiB: SQLite's cache of pages, for the writer and for each reader; it fills up as the file grows
 
 # Files that are there from some moment on, once for each guest or daemon.
 my $ONCE = qr{/(?:started/\w+|failure\.(?:txt|png)|console\.log(?:\.\d+)?|libvirt\.log\.1|\w+\.log(?:\.1)?|disk\.(?:warm|base|qcow2)|image-kind|state|history\.db-\w+)$};
@@ -74,7 +75,7 @@ sub run {
     my $each = $seconds / SAMPLES < REST_EACH ? $seconds / SAMPLES : REST_EACH;
     $each = REST_LEAST if $each < REST_LEAST;
     my ($end, @wrong) = time + $seconds;
-    while (time < $end && @wrong < 3 && $self->{d}{pid}) {
+    while ((time < $end || @{ $self->{samples} } < SAMPLES_LEAST) && @wrong < 3 && $self->{d}{pid}) {
         my $until = time + $each;
         while (time < $until) {
             eval { $self->operate; 1 } or $self->fault("died: $@");
@@ -82,12 +83,12 @@ sub run {
             $self->look;
             my @new = splice @{ $self->{faults} };
             push @wrong, @new;
-            $progress->(@new) if $progress;
+            $end = $until = 0 if $progress && $progress->(@new);
         }
         my @new;
         eval { @new = $self->rest; 1 } or @new = "died: $@";
         push @wrong, @new;
-        $progress->(@new) if $progress;
+        return @wrong if $progress && $progress->(@new);
     }
     return @wrong;
 }
@@ -290,18 +291,31 @@ sub need {
     my $d    = $self->{d};
     my $proc = "/proc/$d->{pid}";
     my %status = Childhurd::slurp("$proc/status") =~ /^(RssAnon|Threads):\s+(\d+)/mg;
-    my %names = map { (s{^\Q$d->{dir}\E/}{}r =~ s{\bdomain-\d+-}{domain-N-}r => 1) } $self->{truth}->files;
+    # The folder of a guest that is no longer configured stays.
+    my @paths = grep { $_ !~ m{^\Q$d->{state}\E/z(?:/|$)} } $self->{truth}->files;
+    my %names = map { (s{^\Q$d->{dir}\E/}{}r =~ s{\bdomain-\d+-}{domain-N-}r => 1) } @paths;
     my @open  = map { readlink // () } glob "$proc/fd/*";
     return {
         time        => time,
         memory      => $status{RssAnon},
+        cache       => cache(@open),
         threads     => $status{Threads},
-        descriptors => scalar @open,
+        # The history keeps what its readers have opened, READING_WORKERS at most.
+        descriptors => scalar(grep { !m{/history\.db} } @open),
         open        => join("\n", sort map { s/\d+/N/gr } @open),
-        files       => scalar(grep { $_ !~ $ONCE } $self->{truth}->files),
+        files       => scalar(grep { $_ !~ $ONCE } @paths),
         names       => \%names,
         processes   => scalar(() = Childhurd::slurp("/proc/$d->{pid}/task/$d->{pid}/children") =~ /\d+/g),
     };
+}
+
+# KiB that the history's caches may have: each the whole file, up to CACHE_MAX.
+sub cache {
+    my (@open) = @_;
+    my @files = grep { m{/history\.db$} } @open or return 0;
+    my $size = 0;
+    $size += (-s $_ || 0) / 1024 for $files[0], "$files[0]-wal";
+    return int(@files * ($size < CACHE_MAX ? $size : CACHE_MAX));
 }
 
 sub median { my (@n) = sort { $a <=> $b } @_; return $n[@n / 2] }
@@ -310,12 +324,13 @@ sub median { my (@n) = sort { $a <=> $b } @_; return $n[@n / 2] }
 sub growth {
     my ($self) = @_;
     my @samples = @{ $self->{samples} };
-    return 'there are only ' . @samples . ' samples' if @samples < 4;
+    return 'there are only ' . @samples . ' samples' if @samples < SAMPLES_LEAST;
     my $quarter = int(@samples / 4);
     my @before  = @samples[ $quarter .. 2 * $quarter - 1 ];
     my @after   = @samples[ -$quarter .. -1 ];
     my @grown;
-    my %limit = (memory => HISTORY_CACHE + MEMORY_MAX, descriptors => 0, threads => 0, files => 0, processes => 0);
+    my $caches = median(map { $_->{cache} } @after) - median(map { $_->{cache} } @before);
+    my %limit = (memory => MEMORY_MAX + ($caches > 0 ? $caches : 0), descriptors => 0, threads => 0, files => 0, processes => 0);
     for my $what (sort keys %limit) {
         my ($from, $to) = map { my $part = $_; median(map { $_->{$what} } @$part) } \@before, \@after;
         my $unit = $what eq 'memory' ? ' KiB' : '';

@@ -89,13 +89,13 @@ sub differences {
     my ($self, $limit, $patience) = @_;
     $self->{said} = {};
     my %last  = map { $_ => undef } @{ $self->{names} };
-    my $until = time + ($patience // $limit);
+    my $until = time + ($patience // 0);
     eval {
         Childhurd::limited($limit, 'each guest is as it is said', sub {
             my $verdict = $self->verdicts;
             @last{ keys %$verdict } = values %$verdict;
             delete $last{$_} for keys %{ $self->{said} };
-            return !grep { defined || time < $until } values %last;
+            return !grep { defined || !defined $patience || time < $until } values %last;
         });
     };
     return map { $last{$_} // (defined $patience ? () : "$_ never settles") } sort keys %last;

@@ -204,7 +204,13 @@ sub step {
     if (!$kind) {
         # A job may still end.
         my $last = '';
-        within(3, sub { my $now = join ',', %{ $self->descriptors }; my $same = $now eq $last && !$self->children; $last = $now; $same });
+        within(3, sub {
+            my $open = $self->descriptors;
+            my $now  = join ',', map { "$_ $open->{$_}" } sort keys %$open;
+            my $same = $now eq $last && !$self->children;
+            $last = $now;
+            return $same;
+        });
         $self->learn($scenario);
     }
     push @problems, $scenario->{check}->() if $scenario->{check};

@@ -158,18 +158,19 @@ start(void)
 
 /* --- which call it is --- */
 
-/* Frames as module and offset, which are the same in each run. */
+/* Frames as module and offset, which are the same in each run. dladdr(3) would look for a symbol
+ * each time. */
 static uint64_t
 stack_hash(void **frames, int n)
 {
 	uint64_t hash = 1469598103934665603u;
 	for (int i = 0; i < n; i++) {
-		Dl_info info;
+		struct dl_find_object found;
 		uint64_t value = (uintptr_t)frames[i];
-		if (dladdr(frames[i], &info)) {
-			const char *name = strrchr(info.dli_fname, '/');
-			value -= (uintptr_t)info.dli_fbase;
-			for (const char *p = name ? name : info.dli_fname; *p; p++)
+		if (_dl_find_object(frames[i], &found) == 0) {
+			const char *name = strrchr(found.dlfo_link_map->l_name, '/');
+			value -= found.dlfo_link_map->l_addr;
+			for (const char *p = name ? name : ""; *p; p++)
 				value = value * 31 + (unsigned char)*p;
 		}
 		hash = (hash ^ value) * 1099511628211u;

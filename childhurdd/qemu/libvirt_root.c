@@ -398,6 +398,10 @@ tidy_domains(const char *root, const char *path, uid_t user, GPtrArray *monitors
 	gboolean present = is_of_this_boot(root);
 	const char *entry;
 	while (dir && (entry = g_dir_read_name(dir))) {
+		if (g_str_has_suffix(entry, ".xml.new")) { /* virFileRewrite was cut off */
+			g_autofree char *half_made = g_build_filename(folder, entry, NULL);
+			unlink(half_made);
+		}
 		if (!g_str_has_suffix(entry, ".xml"))
 			continue;
 		struct status status = status_read(folder, entry);

@@ -195,12 +195,15 @@ test_cut_off(void)
 	pid_t pid = process_with("a", uuid, &in);
 	pid_t foreign = process_with("a", "1234", &foreign_in); /* of another state */
 	g_autofree char *file = domain_write(&p, p.path, "a", uuid, "starting up", pid);
+	g_autofree char *half_made = g_strconcat(file, ".new", NULL);
+	g_assert_true(g_file_set_contents(half_made, "<domstatus", -1, NULL));
 	g_test_expect_message("childhurd", G_LOG_LEVEL_MESSAGE,
 			      "a: the death of the last daemon interrupted its start*");
 	g_test_expect_message("childhurd", G_LOG_LEVEL_WARNING, "*was being started when*");
 	embed_tidy(p.root, p.path, geteuid());
 	g_test_assert_expected_messages();
 	g_assert_false(is_there(file));
+	g_assert_false(is_there(half_made));
 	g_assert_false(process_finish(pid, in)); /* no daemon knew of it: it was ended */
 	g_assert_true(process_finish(foreign, foreign_in));
 	place_clear(&p);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # `make soak` in short: random operations on a living daemon, which must not grow, and some rounds of kill -9 over mixed states and a
-# node. CHILDHURD_SOAK_SECONDS (60) and CHILDHURD_SOAK_ROUNDS (8) set how much.
+# node. CHILDHURD_SOAK_SECONDS (45) and CHILDHURD_SOAK_ROUNDS (6) set how much.
 use strict;
 use warnings;
 use lib 'tests/lib';
@@ -11,8 +11,8 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $seed    = $ENV{CHILDHURD_SEED}         // int rand 2**31;
-my $seconds = $ENV{CHILDHURD_SOAK_SECONDS} || 60;
-my $rounds  = $ENV{CHILDHURD_SOAK_ROUNDS}  || 8;
+my $seconds = $ENV{CHILDHURD_SOAK_SECONDS} || 45;
+my $rounds  = $ENV{CHILDHURD_SOAK_ROUNDS}  || 6;
 diag("seed $seed, $seconds s and $rounds rounds (CHILDHURD_SEED, CHILDHURD_SOAK_SECONDS and CHILDHURD_SOAK_ROUNDS set them)");
 
 {

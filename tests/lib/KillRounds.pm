@@ -199,7 +199,7 @@ sub check {
             push @wrong, $self->guest_faults($name, $said, $calm->{$name});
             push @wrong, $self->port_faults($name, $said, $listeners->{ $self->{port}{$name} } // []) if grep { $_ eq $name } @ORDINARY;
         }
-        push @wrong, map { "$_ stays" } $truth->left_half_made(30) if rand() < 0.2;
+        push @wrong, map { "$_ stays" } $truth->left_half_made(90) if rand() < 0.2;
         $self->{calm}{$_} = $truth->{said}{$_} for grep { $truth->{said}{$_} } @{ $NAMES{$host} };
     }
     push @wrong, 'a was restarted' if $self->{farm}->qemu('a') != $self->{survivor};

@@ -263,7 +263,7 @@ sub rest {
     $d->wait_until(60, 'z is gone', sub { my $guests = $d->guests; %$guests && !$guests->{z} }) or push @wrong, 'at rest: z is configured no more, and stays';
     $said = $d->ctl('stop', '--all', '--now', '--wait', '--timeout', '120s');
     push @wrong, "at rest: not all can be stopped: $said" if $d->{status};
-    push @wrong, map { "at rest: $_" } $truth->differences(60), $truth->list_faults(20), map { "$_ stays" } $truth->left_half_made(30);
+    push @wrong, map { "at rest: $_" } $truth->differences(60), $truth->list_faults(20), map { "$_ stays" } $truth->left_half_made(90);
     push @wrong, "at rest: a QEMU is left without a master: $_" for $d->all_qemus;
     push @{ $self->{samples} }, $self->sample;
     $d->ctl('start', '--all');

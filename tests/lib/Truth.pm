@@ -130,13 +130,12 @@ sub files {
 # Half-made files that stay: those there are now, of which each must be gone once within that many seconds.
 sub left_half_made {
     my ($self, $limit) = @_;
-    my %left = map { $_ => 1 } grep { $_ =~ $HALF_MADE } $self->files;
-    eval {
-        Childhurd::limited($limit, 'no half-made file', sub {
-            delete $left{$_} for grep { !-e } keys %left;
-            return !%left;
-        });
-    };
+    my %left  = map { $_ => 1 } grep { $_ =~ $HALF_MADE } $self->files;
+    my $until = time + $limit;
+    while (%left && time < $until) {
+        delete $left{$_} for grep { !-e } keys %left;
+        sleep 0.1 if %left;
+    }
     return sort keys %left;
 }
 

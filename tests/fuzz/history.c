@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What may be in history.db: bytes of a sound one, some of them replaced, or any others. It is
- * refused, or it is written to, tidied and read; never more than an error comes of it.
+ * refused, or it is written to, tidied and read; never more than an error comes of it, and what is
+ * read for a client is JSON.
  *
  * The input is a list of changes: place (3 bytes), length (1), bytes. An input that begins with
  * "SQLite" is the whole file.
  */
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "childhurdd/history/figures.h"
 #include "childhurdd/history/ledger.h"
+#include "childhurdd/history/reading.h"
+#include "childhurdd/history/records.h"
+#include "service/varlink.h"
+#include "tests/fuzz/lib/fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#define ROWS_MAX 500 /* of a kind: a damaged tree may have no end */
 
 static const gint64 begin = 1700000000000000;
 
@@ -97,10 +101,32 @@ make(const char *path, const uint8_t *data, size_t size)
 	g_file_set_contents(path, bytes, (gssize)n, NULL);
 }
 
+/* The records of a guest, as a client gets them: always JSON. */
+static void
+read_records(sqlite3 *db, guint kind)
+{
+	const gint64 values[] = {1, 0, begin + 10 * LEDGER_DAY, 0, 0, READING_BUILD_AGE};
+	sqlite3_stmt *rows = NULL;
+	if (!record_kinds[kind].sql ||
+	    sqlite3_prepare_v2(db, record_kinds[kind].sql, -1, &rows, NULL) != SQLITE_OK)
+		return;
+	for (int i = 0; i < MIN((int)G_N_ELEMENTS(values), sqlite3_bind_parameter_count(rows)); i++)
+		sqlite3_bind_int64(rows, i + 1, values[i]);
+	for (guint i = 0; i < ROWS_MAX && sqlite3_step(rows) == SQLITE_ROW; i++) {
+		g_autoptr(GString) out = g_string_new("{\"parameters\":{\"kind\":0");
+		record_kinds[kind].row(out, rows);
+		g_string_append(out, "}}");
+		struct varlink_message *m = varlink_parse(out->str, NULL);
+		require(m && strlen(out->str) == out->len, "a record is JSON", out->str);
+		varlink_message_free(m);
+	}
+	sqlite3_finalize(rows);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	g_autofree char *path = g_strdup_printf("/tmp/fuzz-history-%d.db", (int)getpid());
+	g_autofree char *path = g_build_filename(fuzz_folder(), "history.db", NULL);
 	g_autoptr(GPtrArray) notes = all_notes();
 	guint refused = 0;
 	make(path, data, size);
@@ -118,6 +144,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		figures_median(&figures);
 		figures_clear(&figures);
 		figures_counter_free(counter);
+		for (guint kind = 0; kind < N_READING_KINDS; kind++)
+			read_records(db, kind);
 		sqlite3_close(db);
 	}
 	ledger_close(ledger);

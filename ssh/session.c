@@ -129,6 +129,25 @@ session_is_asked(struct ssh_session *session)
 	return session->asked;
 }
 
+/* Does the other end send on and on, without reading its answers? Then the session ends. */
+static gboolean
+session_is_stuck(struct ssh_session *session)
+{
+	uint64_t heard = session->counter.in_bytes;
+
+	if (!(ssh_get_poll_flags(session->libssh) & SSH_WRITE_PENDING))
+		session->stuck_bytes = 0;
+	else if (!session->stuck_bytes)
+		session->stuck_bytes = MAX(heard, 1);
+	else if (heard - session->stuck_bytes > SSH_UNREAD_MAX) {
+		session_end(session, session_error(session, SESSION_ERROR_PROTOCOL,
+						   "%s does not read what it is sent, and sends on",
+						   session->peer));
+		return TRUE;
+	}
+	return FALSE;
+}
+
 /*
  * The socket of a logged-in session is ready. Each call into libssh may read, and so handle packets
  * of a command that had its turn before: repeat until nothing more was read. A guest that never
@@ -143,7 +162,7 @@ session_drive(struct ssh_session *session)
 	do {
 		before = session->counter.in_bytes;
 		ssh_event_dopoll(session->event, 0);
-		if (session_is_asked(session))
+		if (session_is_asked(session) || session_is_stuck(session))
 			return;
 		session_drive_commands(session);
 		if (session->state != SESSION_READY || session->freed)

@@ -58,6 +58,13 @@ ssh_session_free(struct ssh_session *session); /* NULL is allowed; no callback i
 #define SSH_ALIVE_TRIES	 2
 void ssh_session_keep_alive(struct ssh_session *session);
 
+/*
+ * Bytes that may come from the other end while it does not read what it was sent. libssh answers
+ * some of its messages, and stores the answers until they are read, so a session ends that gets
+ * more.
+ */
+#define SSH_UNREAD_MAX (32 << 20)
+
 /* Has it ended? TRUE also while the callbacks are being called for that. */
 gboolean ssh_session_ended(const struct ssh_session *session);
 /* The local port of its connection; 0: none. */

@@ -58,9 +58,11 @@ struct ssh_session {
 	struct ssh_counter_struct counter; /* bytes that libssh read from the socket */
 	uint64_t alive_bytes;		   /* of counter, when it was looked at last */
 	guint unanswered;		   /* questions for a sign of life */
-	GQueue commands;		   /* struct ssh_command, in the order they were run */
-	gboolean late;			   /* the step's limit has passed */
-	gboolean asked;			   /* the other end has asked for something itself */
+	uint64_t stuck_bytes; /* of counter, since when the other end has not read all that libssh
+				 has for it; 0: it has */
+	GQueue commands;      /* struct ssh_command, in the order they were run */
+	gboolean late;	      /* the step's limit has passed */
+	gboolean asked;	      /* the other end has asked for something itself */
 	int busy; /* depth of our calls on the stack, during which a free is postponed */
 	gboolean freed;
 };

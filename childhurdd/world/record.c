@@ -19,7 +19,9 @@ strings_of(JsonNode *node)
 	JsonArray *array = json_node_get_array(node);
 	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
 	for (guint i = 0; i < json_array_get_length(array); i++) {
-		const char *text = json_node_get_string(json_array_get_element(array, i));
+		JsonNode *element = json_array_get_element(array, i);
+		const char *text =
+		    JSON_NODE_HOLDS_VALUE(element) ? json_node_get_string(element) : NULL;
 		if (!text)
 			return NULL;
 		g_strv_builder_add(builder, text);
@@ -43,6 +45,27 @@ is_of(JsonObject *o, const char *name, GType type)
 {
 	JsonNode *node = json_object_get_member(o, name);
 	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == type;
+}
+
+/* A number that is counted; what is none is 0. */
+static int
+count_of(JsonNode *node)
+{
+	gboolean is_number =
+	    node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_INT64;
+	return is_number ? (int)CLAMP(json_node_get_int(node), 0, G_MAXINT) : 0;
+}
+
+static int
+count(JsonObject *o, const char *name)
+{
+	return count_of(json_object_get_member(o, name));
+}
+
+static gboolean
+flag(JsonObject *o, const char *name)
+{
+	return is_of(o, name, G_TYPE_BOOLEAN) && json_object_get_boolean_member(o, name);
 }
 
 /* The record in the file, of this boot of the host or an earlier one. NULL without an error: there
@@ -91,35 +114,35 @@ record_read(const char *path)
 		return record;
 	JsonObject *o = json_node_get_object(node);
 	/* that holds until a person says otherwise */
-	record.kept.warm_failures =
-	    (int)json_object_get_int_member_with_default(o, "warm-failures", 0);
+	record.kept.warm_failures = count(o, "warm-failures");
 	/* a persistent disk has them */
 	record.coordinators = strings_of(json_object_get_member(o, "coordinators"));
-	if (g_strcmp0(json_object_get_string_member_with_default(o, "boot", "?"), boot))
+	if (g_strcmp0(json_object_get_string_member(o, "boot"), boot))
 		return record;
 	record.known = TRUE;
 	record.kept = (struct childhurd_kept){
-	    .want_up = json_object_get_boolean_member_with_default(o, "want-up", FALSE),
-	    .drained = json_object_get_boolean_member_with_default(o, "drained", FALSE),
-	    .going_down = json_object_get_boolean_member_with_default(o, "going-down", FALSE),
-	    .discard = json_object_get_boolean_member_with_default(o, "discard", FALSE),
-	    .enrolled = json_object_get_boolean_member_with_default(o, "enrolled", FALSE),
-	    .proven = json_object_get_boolean_member_with_default(o, "proven", FALSE),
-	    .saving = json_object_get_boolean_member_with_default(o, "saving", FALSE),
-	    .restoring = json_object_get_boolean_member_with_default(o, "restoring", FALSE),
-	    .cold = json_object_get_boolean_member_with_default(o, "cold", FALSE),
-	    .to_sleep = json_object_get_boolean_member_with_default(o, "to-sleep", FALSE),
-	    .served = (int)json_object_get_int_member_with_default(o, "served", 0),
+	    .want_up = flag(o, "want-up"),
+	    .drained = flag(o, "drained"),
+	    .going_down = flag(o, "going-down"),
+	    .discard = flag(o, "discard"),
+	    .enrolled = flag(o, "enrolled"),
+	    .proven = flag(o, "proven"),
+	    .saving = flag(o, "saving"),
+	    .restoring = flag(o, "restoring"),
+	    .cold = flag(o, "cold"),
+	    .to_sleep = flag(o, "to-sleep"),
+	    .served = count(o, "served"),
 	    .warm_failures = record.kept.warm_failures,
-	    .restarts = (int)json_object_get_int_member_with_default(o, "restarts", 0),
+	    .restarts = count(o, "restarts"),
 	};
-	record.kvm = json_object_get_boolean_member_with_default(o, "kvm", FALSE);
-	record.emulator = g_strdup(json_object_get_string_member_with_default(o, "emulator", NULL));
+	record.kvm = flag(o, "kvm");
+	if (is_of(o, "emulator", G_TYPE_STRING))
+		record.emulator = g_strdup(json_object_get_string_member(o, "emulator"));
 	if (json_object_has_member(o, "boots") &&
 	    JSON_NODE_HOLDS_ARRAY(json_object_get_member(o, "boots"))) {
 		JsonArray *boots = json_object_get_array_member(o, "boots");
 		for (guint i = 0; i < MIN(json_array_get_length(boots), BOOTS_KEPT); i++)
-			record.boots[i] = MAX(0, json_array_get_int_element(boots, i));
+			record.boots[i] = count_of(json_array_get_element(boots, i));
 	}
 	record.guest = strings_of(json_object_get_member(o, "guest"));
 	record.host_keys = strings_of(json_object_get_member(o, "host-keys"));

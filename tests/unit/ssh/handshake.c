@@ -11,7 +11,7 @@
 #include "ssh/session_base.h"
 #include "tests/unit/ssh/peer.h"
 
-#define LIMIT 20.0 /* s */
+#define LIMIT 60.0 /* s */
 #define BIDI  "\xe2\x80\xae"
 
 struct trial {
@@ -19,7 +19,9 @@ struct trial {
 	char *folder, *key, *public_key, *host_keys[2];
 	struct peer peer;
 	struct ssh_session *session;
-	gboolean ready, closed;
+	gboolean ready, closed, executed;
+	int execs;
+	int behind; /* the other end of the server's socket */
 	char *banner;
 	GError *error;
 };
@@ -115,18 +117,21 @@ on_login(ssh_session session, const char *user, struct ssh_key_struct *key, char
 	return SSH_AUTH_SUCCESS;
 }
 
-/* Take the client's connection from the peer. */
+/* Take the client's connection from the peer. The server is behind a pair of sockets, so that it
+ * can be kept from reading. */
 static ssh_session
 server_new(struct trial *trial, ssh_bind keys, struct ssh_server_callbacks_struct *callbacks)
 {
+	int pair[2];
 	const gboolean *accepted = (const gboolean *)&trial->peer.accepted;
 	ssh_session server = ssh_new();
 	loop_until(trial->loop, accepted, LIMIT);
 	g_assert_cmpint(trial->peer.accepted, ==, 1);
 	ev_io_stop(trial->loop, &trial->peer.client_io);
 	g_assert_cmpint(ssh_bind_options_set(keys, SSH_BIND_OPTIONS_HOSTKEY, trial->key), ==, 0);
-	g_assert_cmpint(ssh_bind_accept_fd(keys, server, trial->peer.client), ==, SSH_OK);
-	trial->peer.client = -1; /* libssh's */
+	g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
+	g_assert_cmpint(ssh_bind_accept_fd(keys, server, pair[0]), ==, SSH_OK);
+	trial->behind = pair[1];
 	callbacks->auth_pubkey_function = on_login;
 	ssh_callbacks_init(callbacks);
 	ssh_set_server_callbacks(server, callbacks);
@@ -135,35 +140,65 @@ server_new(struct trial *trial, ssh_bind keys, struct ssh_server_callbacks_struc
 	return server;
 }
 
+/* Pass on what is there. */
+static void
+pass_on(struct trial *trial, int from, int to)
+{
+	char bytes[4096];
+	ssize_t n = recv(from, bytes, sizeof bytes, MSG_DONTWAIT);
+	for (ssize_t at = 0; at < n && !trial->closed;) {
+		ssize_t sent = send(to, bytes + at, (size_t)(n - at), MSG_DONTWAIT | MSG_NOSIGNAL);
+		at += MAX(sent, 0);
+		ev_run(trial->loop, EVRUN_NOWAIT);
+	}
+}
+
+/* Let both ends do what they can. */
+static void
+turn(struct trial *trial)
+{
+	pass_on(trial, trial->peer.client, trial->behind);
+	pass_on(trial, trial->behind, trial->peer.client);
+	ev_run(trial->loop, EVRUN_NOWAIT);
+}
+
+/* Until *flag. */
+static void
+converse(struct trial *trial, ssh_event event, const gboolean *flag)
+{
+	gint64 late = g_get_monotonic_time() + (gint64)LIMIT * G_USEC_PER_SEC;
+	while (!*flag && g_get_monotonic_time() < late) {
+		ssh_event_dopoll(event, 0);
+		turn(trial);
+	}
+	g_assert_true(*flag);
+}
+
 /* Log in at a libssh server. Then act, and wait for the end of the session. */
 static void
-meet(struct trial *trial, void (*act)(ssh_session server))
+meet(struct trial *trial, struct ssh_server_callbacks_struct *callbacks,
+     void (*act)(struct trial *trial, ssh_session server, ssh_event event))
 {
-	struct ssh_server_callbacks_struct callbacks = {0};
 	ssh_bind keys = ssh_bind_new();
 	ssh_event event = ssh_event_new();
 	gint64 late = g_get_monotonic_time() + (gint64)LIMIT * G_USEC_PER_SEC;
 	begin(trial, "root");
-	ssh_session server = server_new(trial, keys, &callbacks);
+	ssh_session server = server_new(trial, keys, callbacks);
 	while (ssh_handle_key_exchange(server) == SSH_AGAIN && g_get_monotonic_time() < late)
-		ev_run(trial->loop, EVRUN_NOWAIT);
+		turn(trial);
 	ssh_event_add_session(event, server);
-	while (!trial->ready && g_get_monotonic_time() < late) {
-		ssh_event_dopoll(event, 0);
-		ev_run(trial->loop, EVRUN_NOWAIT);
-	}
-	g_assert_true(trial->ready);
+	converse(trial, event, &trial->ready);
 	g_assert_no_error(trial->error);
-	act(server);
-	loop_until(trial->loop, &trial->closed, LIMIT);
-	g_assert_true(trial->closed);
+	act(trial, server, event);
+	converse(trial, event, &trial->closed);
 	ssh_event_free(event);
 	ssh_free(server);
+	close(trial->behind);
 	ssh_bind_free(keys);
 }
 
 static void
-ask(ssh_session server)
+ask(struct trial *trial, ssh_session server, ssh_event event)
 {
 	ssh_channel channel = ssh_channel_new(server); /* freed with the server */
 	g_assert_cmpint(ssh_channel_open_x11(channel, "here", 1), ==, SSH_AGAIN);
@@ -174,9 +209,73 @@ static void
 test_asked(void)
 {
 	struct trial trial = {0};
-	meet(&trial, ask);
+	struct ssh_server_callbacks_struct callbacks = {0};
+	meet(&trial, &callbacks, ask);
 	g_assert_error(trial.error, SESSION_ERROR, SESSION_ERROR_PROTOCOL);
 	g_assert_nonnull(strstr(trial.error->message, "the guest asks for channels"));
+	finish(&trial);
+}
+
+/* --- one that does not read --- */
+
+#define COMMANDS 8
+#define INPUT	 60000 /* bytes for each; less than libssh's window */
+#define PIECE	 20000 /* bytes that are sent at a time */
+
+static void
+on_done(struct ssh_session *session, int status, const char *output, const GError *error,
+	void *data)
+{
+	g_assert_nonnull(error);
+}
+
+static int
+on_exec(ssh_session session, ssh_channel channel, const char *command, void *data)
+{
+	struct trial *trial = data;
+	trial->executed = ++trial->execs == COMMANDS;
+	return 0;
+}
+
+static ssh_channel
+on_channel(ssh_session session, void *data)
+{
+	static struct ssh_channel_callbacks_struct callbacks;
+	ssh_channel channel = ssh_channel_new(session);
+	callbacks = (struct ssh_channel_callbacks_struct){.userdata = data};
+	callbacks.channel_exec_request_function = on_exec;
+	ssh_callbacks_init(&callbacks);
+	ssh_set_channel_callbacks(channel, &callbacks);
+	return channel;
+}
+
+/* The server gets the client's commands and nothing after them, and sends on and on. */
+static void
+flood(struct trial *trial, ssh_session server, ssh_event event)
+{
+	const int small = 4096;
+	g_autofree char *input = g_strnfill(INPUT, 'x'), *noise = g_strnfill(PIECE, 'y');
+	setsockopt(trial->session->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+	for (int i = 0; i < COMMANDS; i++)
+		ssh_session_feed(trial->session, "cat", input, INPUT, 1, G_MAXINT, on_done, NULL);
+	converse(trial, event, &trial->executed);
+	for (gsize sent = 0; !trial->closed; sent += PIECE) {
+		g_assert_cmpuint(sent, <, 2 * SSH_UNREAD_MAX);
+		g_assert_cmpint(ssh_send_ignore(server, noise), ==, SSH_OK);
+		for (int i = 0; i < 2 * PIECE / 4096; i++)
+			pass_on(trial, trial->behind, trial->peer.client);
+	}
+}
+
+static void
+test_deaf(void)
+{
+	struct trial trial = {0};
+	struct ssh_server_callbacks_struct callbacks = {.userdata = &trial};
+	callbacks.channel_open_request_session_function = on_channel;
+	meet(&trial, &callbacks, flood);
+	g_assert_error(trial.error, SESSION_ERROR, SESSION_ERROR_PROTOCOL);
+	g_assert_nonnull(strstr(trial.error->message, "the guest does not read"));
 	finish(&trial);
 }
 
@@ -187,5 +286,7 @@ main(int argc, char **argv)
 	g_test_add_func("/ssh-handshake/a-banner-does-nothing-to-a-terminal", test_banner);
 	g_test_add_func("/ssh-handshake/a-server-s-words-are-one-line", test_words);
 	g_test_add_func("/ssh-handshake/a-server-that-asks-is-given-up", test_asked);
+	g_test_add_func("/ssh-handshake/a-server-that-sends-and-does-not-read-is-given-up",
+			test_deaf);
 	return g_test_run();
 }

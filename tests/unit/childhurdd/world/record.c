@@ -102,6 +102,37 @@ test_half_damaged(void)
 	}
 }
 
+/* What is not of its kind, or no number to compute with, is as if it were not there. */
+static void
+test_odd(void)
+{
+	g_autofree char *whole = record_text(&(struct record){0});
+	g_auto(GStrv) parts = g_strsplit(whole, "{", 2);
+	g_autofree char *start =
+	    g_strjoinv("{\"emulator\": [], \"guest\": [[]], \"host-keys\": {}, ", parts);
+	const char *const numbers[] = {"-3", "99999999999", "\"4\"", "{}", "null", "1.5"};
+	const int counts[] = {0, G_MAXINT, 0, 0, 0, 0};
+	for (gsize i = 0; i < G_N_ELEMENTS(numbers); i++) {
+		g_autoptr(GString) text = g_string_new(start);
+		g_autofree char *boots = g_strdup_printf("\"boots\" : [ %s ]", numbers[i]);
+		g_autofree char *served = g_strdup_printf("\"served\" : %s", numbers[i]);
+		g_assert_cmpuint(g_string_replace(text, "\"kvm\" : false", "\"kvm\" : \"yes\"", 0),
+				 ==, 1);
+		g_assert_cmpuint(g_string_replace(text, "\"served\" : 0", served, 0), ==, 1);
+		g_assert_cmpuint(g_string_replace(text, "\"boots\" : []", boots, 0), ==, 1);
+		g_autofree char *path = place(text->str);
+		struct record read = record_read(path);
+		g_assert_true(read.known && !read.kvm);
+		g_assert_null(read.emulator);
+		g_assert_null(read.guest);
+		g_assert_null(read.host_keys);
+		g_assert_cmpint(read.kept.served, ==, counts[i]);
+		g_assert_cmpint(read.boots[0], ==, counts[i]);
+		record_clear(&read);
+		g_remove(path);
+	}
+}
+
 /* Warm starts stay off until an operator says otherwise, and keys stay on a disk, also after a
  * reboot of the host. */
 static void
@@ -189,6 +220,7 @@ main(int argc, char **argv)
 	g_test_add_func("/record/what-is-written-is-read", test_round_trip);
 	g_test_add_func("/record/damaged-or-of-another-boot-is-as-none", test_damaged);
 	g_test_add_func("/record/without-a-wish-it-is-damaged", test_half_damaged);
+	g_test_add_func("/record/what-is-of-another-kind-is-as-none", test_odd);
 	g_test_add_func("/record/of-an-earlier-boot-only-failed-warm-starts-count",
 			test_earlier_boot);
 	g_test_add_func("/record/what-is-no-guest-is-none", test_other_guests);

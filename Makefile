@@ -199,7 +199,8 @@ check: all $(UNIT) $(TOOLS) $(FUZZ)
 	  prove -j$(JOBS) --timer --failures --exec tests/run-one $(CHOSEN); status=$$?; \
 	  if [ -e $(B)/skipped ]; then echo "Skipped:"; sed 's/^/  /' $(B)/skipped; fi; exit $$status
 
-# The package in other releases of Debian than the host's: minutes, and the network.
+# Compiler, package and tests in other releases of Debian than the host's: CHILDHURD_RELEASES, CHILDHURD_RELEASE_TESTS. See
+# docs/hacking.md for the time it takes.
 check-releases: all
 	CHILDHURD_BUILD=$(CURDIR)/$(B) prove --verbose --timer --exec tests/run-one tests/releases
 

@@ -28,7 +28,7 @@ END {
 }
 
 # Seconds until a test gives up: this machine may have other work.
-use constant PATIENCE => 100;
+use constant PATIENCE => Childhurd::seconds(100);
 
 # Polls until CODE gives something true; gives that, or nothing after LIMIT seconds.
 sub wait_for ($limit, $code) {

@@ -3,8 +3,8 @@
 # sources compiled and tests run with that release's programs.
 #
 #   my $r = Release->new(dir => $dir, suite => 'sid')->enter;      # nothing, if sid cannot be had today; $Childhurd::lacking
-#   $r->fetched('install lintian')            # apt, with the network; '' or why not
-#   $r->run('make -s -j2 all');               # a script's output; $r->{status} is its exit status
+#   $r->fetch('fetched install lintian');     # a script's output; $r->{status} is its exit status; with the network
+#   $r->run('make -s -j2 all');               # the same without it
 #
 # It has its own mount and process namespaces, and ends with the process that holds them, which dies with the test. The test's
 # network is its network; only `fetch` has the outer one. All is written to the disk, as on a host, since what QEMU and the
@@ -147,9 +147,12 @@ sub leave {
     remove_tree("$self->{dir}/$self->{suite}") unless $ENV{CHILDHURD_KEEP};
 }
 
+# Safe to call twice. A test that removes the work folder at its end calls it first.
+sub leave_all { $_->leave for @releases }
+
 END {
     my $status = $?;
-    $_->leave for @releases;
+    leave_all();
     $? = $status;
 }
 

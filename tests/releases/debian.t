@@ -37,8 +37,10 @@ my $image = Childhurd::need_image('linux');
 my $dir   = tempdir('/var/tmp/childhurd-test-XXXXXX', CLEANUP => 0);
 my $logs  = "$Childhurd::BUILD/releases";
 my @table;
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);    # nothing is left then, either
 END {
     my $status = $?;
+    Release::leave_all();
     remove_tree($dir) unless !$dir || $ENV{CHILDHURD_KEEP};
     $? = $status;
 }

@@ -404,6 +404,42 @@ an_empty_file_becomes_a_history(void)
 	bed_free(&bed);
 }
 
+/* Where the last number cannot be known, none comes twice. */
+static void
+numbers_go_on_from_the_clock(void)
+{
+	struct bed bed = bed_new();
+	gint64 least = 100000000; /* of the clock, since the year 2023 */
+	g_assert_cmpint(ledger_number_before(bed.path, FALSE), ==, 0);
+	g_assert_cmpint(ledger_number_before(bed.path, TRUE), >, least);
+	put(&bed, "garbage", -1);
+	g_assert_cmpint(ledger_number_before(bed.path, FALSE), >, least);
+	put(&bed, "", 0);
+	fill(&bed);
+	g_assert_cmpint(ledger_number_before(bed.path, FALSE), ==, 2000);
+	g_assert_cmpint(ledger_number_before(bed.path, TRUE), ==, 2000);
+	bed_free(&bed);
+}
+
+static void
+the_beginning_is_noted_once(void)
+{
+	struct bed bed = bed_new();
+	enum ledger_before before;
+	gint64 begun;
+	for (int i = 0; i < 2; i++) {
+		struct ledger *ledger = ledger_open(bed.path, LEDGER_BYTES_MAX, NULL);
+		g_assert_nonnull(ledger);
+		g_assert_true(ledger_begin(ledger, START + i,
+					   i ? LEDGER_BEFORE_GONE : LEDGER_BEFORE_DAMAGED, NULL));
+		g_assert_true(ledger_beginning(ledger, &begun, &before, NULL));
+		g_assert_cmpint(begun, ==, START);
+		g_assert_cmpint(before, ==, LEDGER_BEFORE_DAMAGED);
+		ledger_close(ledger);
+	}
+	bed_free(&bed);
+}
+
 static void
 one_damaged_file_is_kept(void)
 {
@@ -451,6 +487,8 @@ main(int argc, char **argv)
 	TEST("a-link-is-not-followed", a_link_is_not_followed);
 	TEST("a-folder-in-its-place-stays", a_folder_in_its_place_stays);
 	TEST("an-empty-file-becomes-a-history", an_empty_file_becomes_a_history);
+	TEST("numbers-go-on-from-the-clock", numbers_go_on_from_the_clock);
+	TEST("the-beginning-is-noted-once", the_beginning_is_noted_once);
 	TEST("one-damaged-file-is-kept", one_damaged_file_is_kept);
 	return g_test_run();
 }

@@ -217,7 +217,7 @@ soak: all
 # All calls that can fail, one at a time: hours. FAULTS=... chooses kinds: make faults FAULTS=open,fork
 faults: all $(TOOLS)
 	CHILDHURD_BUILD=$(CURDIR)/$(B) CHILDHURD_WALK=all CHILDHURD_WALK_KINDS=$(FAULTS) \
-	  prove --verbose --timer --exec tests/run-one tests/integration/faults.t tests/integration/faults-warm.t
+	  prove --verbose --timer --exec tests/run-one tests/integration/faults.t tests/faults
 
 # What can be asked of any Hurd, asked of an image: IMAGE=FILE, GUEST='KEY = VALUE; ...', LIMIT=30min.
 check-image: all

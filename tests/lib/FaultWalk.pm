@@ -296,7 +296,7 @@ sub walk {
             $self->anew($scenario);
             return if $self->{problems} >= ($self->{all} ? 100 : 5);
         }
-        return if !$self->{all} && time - $begun > $seconds && $self->{steps} - $first >= @{ $self->{kinds} };
+        return if !$self->{all} && time - $begun > $seconds && $self->{steps} - $first >= 5;
     }
     return;
 }

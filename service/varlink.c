@@ -262,6 +262,12 @@ check_text(const char *text, GError **error)
 				    p - text);
 			return FALSE;
 		}
+		if (!depth && !strchr(" \t\r\n{[", *p)) { /* a value that it would leak */
+			g_set_error(error, VARLINK_ERROR, VARLINK_ERROR_SYNTAX,
+				    "not JSON: there is something before the message, at byte %td",
+				    p - text);
+			return FALSE;
+		}
 		if (*p == '{' || *p == '[')
 			depth++;
 		else if ((*p == '}' || *p == ']') && depth)

@@ -206,6 +206,20 @@ test_numbers(void)
 	}
 }
 
+/* json-glib takes the last one, and leaks the others. */
+static void
+test_values_before(void)
+{
+	static const char *const texts[] = {"\"\"{\"parameters\":{}}",
+					    "1 {\"parameters\":{}}",
+					    "true{}",
+					    "null [] {}",
+					    "\"a\" \"b\"",
+					    ",{}"};
+	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
+		assert_refused(texts[i], VARLINK_ERROR_SYNTAX, "before the message");
+}
+
 /* A guest's words may be in it, and a person may look at it. */
 static void
 test_shown(void)
@@ -240,6 +254,7 @@ main(int argc, char **argv)
 	g_test_add_func("/varlink/bad-escapes-are-refused", test_surrogates);
 	g_test_add_func("/varlink/deep-nesting-is-refused", test_depth);
 	g_test_add_func("/varlink/numbers-are-no-longer-than-need-be", test_numbers);
+	g_test_add_func("/varlink/values-before-a-message-are-refused", test_values_before);
 	g_test_add_func("/varlink/texts-can-be-shown-on-a-terminal", test_shown);
 	return g_test_run();
 }

@@ -116,6 +116,62 @@ BED_TEST(test_stale_copy)
 	g_assert_null(copy);
 }
 
+/* The daemon of an ordinary user gives a copy to the user that is named, if it can. */
+BED_TEST(test_shared)
+{
+	if (geteuid()) {
+		g_test_message("only root can be somebody else");
+		return;
+	}
+	g_assert_cmpint(chown(bed->folder, NOBODY, NOBODY), ==, 0);
+	g_assert_cmpint(chown(bed->key, NOBODY, NOBODY), ==, 0);
+	pid_t child = fork();
+	if (!child) {
+		g_autoptr(GError) error = NULL;
+		be_nobody(NULL);
+		gboolean good = coordinator_grant("daemon", bed->state, bed->key, &error);
+		_exit(good && !error ? 0 : 1);
+	}
+	int status = -1;
+	g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+	g_assert_cmpint(status, ==, 0);
+	g_autofree char *copy = coordinator_key(bed->key);
+	g_assert_cmpstr(copy, ==, bed->copy);
+	g_autofree char *text = NULL;
+	g_assert_true(g_file_get_contents(copy, &text, NULL, NULL));
+	g_assert_cmpstr(text, ==, "a key");
+	struct stat st;
+	g_assert_cmpint(stat(bed->folder, &st), ==, 0);
+	g_assert_cmpuint(st.st_mode & 0077, ==, 0010); /* the mask of its list */
+}
+
+BED_TEST(test_not_shared)
+{
+	if (geteuid()) {
+		g_test_message("only root can be somebody else");
+		return;
+	}
+	g_assert_cmpint(g_chmod(bed->folder, 0755), ==, 0); /* root's: no copy can be made there */
+	g_assert_cmpint(chown(bed->key, NOBODY, NOBODY), ==, 0);
+	pid_t child = fork();
+	if (!child) {
+		g_autoptr(GError) error = NULL;
+		be_nobody(NULL);
+		gboolean good = coordinator_grant("daemon", bed->state, bed->key, &error);
+		g_autofree char *expected = g_strdup_printf(
+		    "coordinator-user daemon: cannot be let read %s (%s: cannot be made: "
+		    "Permission denied); run childhurdd as root or as daemon",
+		    bed->key, bed->copy);
+		if (error && strcmp(error->message, expected) != 0)
+			g_printerr("%s\n", error->message);
+		_exit(!good && !g_strcmp0(error->message, expected) ? 0 : 1);
+	}
+	int status = -1;
+	g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+	g_assert_cmpint(status, ==, 0);
+	g_assert_null(coordinator_key(bed->key));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -124,5 +180,7 @@ main(int argc, char **argv)
 	T("a-process-is-not-believed-for-its-name", test_name);
 	T("who-is-named-gets-the-key-and-nobody-keeps-it", test_named);
 	T("a-copy-of-another-key-is-none", test_stale_copy);
+	T("an-ordinary-users-daemon-shares-a-copy", test_shared);
+	T("a-copy-that-cannot-be-made-is-an-error", test_not_shared);
 	return g_test_run();
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ssh/step.h"
+#include "tests/unit/refuse.h"
 
 struct place {
 	char *folder, *key, *public;
@@ -177,6 +178,66 @@ test_bad_public(struct place *place, gconstpointer data)
 	}
 }
 
+static void
+remove_pair(void *data)
+{
+	struct place *place = data;
+	g_unlink(place->key);
+	g_unlink(place->public);
+}
+
+static gboolean
+ensure_unlucky(void *data)
+{
+	struct place *place = data;
+	g_autoptr(GError) error = NULL;
+	gboolean good = key_pair_ensure(place->key, KEY_PAIR_ED25519, "x", &error);
+	if (good == (error != NULL) || (error && !g_str_has_prefix(error->message, place->folder)))
+		g_error("%s", error ? error->message : "no error");
+	return good;
+}
+
+static void
+ensure_again(void *data, gboolean good)
+{
+	struct place *place = data;
+	g_autoptr(GError) error = NULL;
+	g_assert_true(key_pair_ensure(place->key, KEY_PAIR_ED25519, "x", &error));
+	g_assert_no_error(error);
+	g_autofree char *line = key_pair_public_line(place->public, &error);
+	g_assert_no_error(error);
+}
+
+static void
+test_unlucky(struct place *place, gconstpointer data)
+{
+	g_assert_cmpuint(refuse_each(remove_pair, ensure_unlucky, ensure_again, place), >, 10);
+}
+
+static void
+test_no_public(struct place *place, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_null(key_pair_public_line(place->public, &error));
+	g_assert_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT);
+}
+
+/* A user's daemon and a key that is another user's. */
+static void
+test_not_readable(struct place *place, gconstpointer data)
+{
+	if (g_test_subprocess()) {
+		g_autoptr(GError) error = NULL;
+		if (geteuid() == 0)
+			g_assert_cmpint(setresuid(65534, 65534, 65534), ==, 0);
+		g_assert_false(key_pair_ensure("/etc/shadow", KEY_PAIR_ED25519, "x", &error));
+		g_assert_cmpstr(error->message, ==, "/etc/shadow: Permission denied");
+		_exit(0);
+	}
+	g_test_trap_subprocess(NULL, 0, 0);
+	g_test_trap_assert_passed();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -190,5 +251,8 @@ main(int argc, char **argv)
 	TEST("a-file-that-is-no-key-is-an-error-and-stays", NULL, test_not_overwritten);
 	TEST("an-error-names-the-path", NULL, test_no_folder);
 	TEST("a-public-half-that-is-none-is-an-error", NULL, test_bad_public);
+	TEST("making-a-pair-may-fail-at-any-call", NULL, test_unlucky);
+	TEST("a-public-half-that-is-missing-is-an-error", NULL, test_no_public);
+	TEST("a-key-that-may-not-be-read-is-an-error", NULL, test_not_readable);
 	return g_test_run();
 }

@@ -226,6 +226,30 @@ test_low_store_is_collected(void)
 	fake_clear(&f);
 }
 
+/* A build that comes just then is not disturbed, and the guest is listed again at the next probe.
+ */
+static void
+test_low_store_and_a_build(void)
+{
+	const enum event ends[] = {EVENT_LOW, EVENT_ROOM};
+	for (gsize i = 0; i < G_N_ELEMENTS(ends); i++) {
+		struct fake f;
+		start_ready(&f);
+		f.config.store_floor = G_GINT64_CONSTANT(1) << 30;
+		f.config.disk = CONFIG_DISK_PERSISTENT;
+		f.builds = 1;
+		f.came = TRUE;
+		happen(&f, EVENT_LOW);
+		g_assert_cmpint(f.collected, ==, 0);
+		g_assert_false(childhurd_published(f.c));
+		happen(&f, ends[i]); /* it still runs, or there is room again */
+		g_assert_cmpint(f.collected, ==, 0);
+		g_assert_true(childhurd_published(f.c));
+		g_assert_false(f.held);
+		fake_clear(&f);
+	}
+}
+
 static void
 test_low_ephemeral_store_is_new(void)
 {
@@ -1216,6 +1240,8 @@ main(int argc, char **argv)
 	g_test_add_func("/childhurd/a-guest-without-room-is-not-published", test_full_store);
 	g_test_add_func("/childhurd/a-low-store-is-collected-when-no-build-runs",
 			test_low_store_is_collected);
+	g_test_add_func("/childhurd/a-low-store-does-not-disturb-a-build-that-comes-just-then",
+			test_low_store_and_a_build);
 	g_test_add_func("/childhurd/a-low-store-on-an-ephemeral-disk-gets-a-new-one",
 			test_low_ephemeral_store_is_new);
 	g_test_add_func("/childhurd/restart-is-stop-and-start", test_restart);

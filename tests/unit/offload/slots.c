@@ -529,6 +529,14 @@ without_guix_nothing_is_shared(void)
 	g_assert_true(slots_share_all("/nowhere/at/all", 65534, &changed, &error));
 	g_assert_no_error(error);
 	g_assert_false(changed);
+	changed = TRUE;
+	g_assert_true(slots_share("/nowhere/at/all", HOST, PORT, 65534, &changed, &error));
+	g_assert_false(changed);
+	struct slots *slots = slots_new("/nowhere/at/all", HOST, PORT);
+	gboolean visible = FALSE;
+	g_assert_cmpuint(slots_guard(slots, &visible), ==, 0);
+	g_assert_true(visible);
+	slots_free(slots);
 	g_assert_false(slots_share_all("/etc/passwd", 65534, &changed, &error));
 	g_assert_cmpstr(error->message, ==,
 			"/etc/passwd/offload: cannot be opened: Not a directory");

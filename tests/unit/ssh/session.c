@@ -920,6 +920,19 @@ wait_for_sshd(void)
 	g_error("sshd does not start");
 }
 
+/* What the kernel knows of the connection: our end's port, and how long an answer takes. */
+static void
+test_wire(void)
+{
+	struct trial trial = {.readies = 0};
+
+	log_in(&trial);
+	g_assert_cmpint(ssh_session_port(trial.session), >, 0);
+	g_assert_cmpint(ssh_session_port(trial.session), !=, sshd.port);
+	g_assert_cmpuint(ssh_session_round_trip(trial.session), >, 0);
+	finish(&trial);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -968,6 +981,7 @@ main(int argc, char **argv)
 	TEST("a-server-that-goes-no-further-than-its-banner-fails", test_banner_then_silence);
 	TEST("a-banner-byte-by-byte-is-a-banner-and-no-busy-loop", test_slow_banner);
 	TEST("a-session-can-be-freed-at-any-time", test_free_early);
+	TEST("a-session-knows-its-port-and-its-round-trip", test_wire);
 	int result = g_test_run();
 	sshd_stop();
 	return result;

@@ -773,6 +773,39 @@ test_taken_over_is_no_fault(void)
 	fake_clear(&f);
 }
 
+/* What an earlier daemon knew of a guest that does not run, or that is found running. */
+static void
+test_recalled(void)
+{
+	struct fake f;
+	struct config_guest other;
+	const gint64 boots[BOOTS_KEPT] = {20000, 20000, 20000, 20000, 20000};
+	fake_init(&f);
+	childhurd_recall_stopped(f.c, "stopped before");
+	g_assert_cmpstr(f.c->why, ==, "stopped before");
+	childhurd_recall_warm_failures(f.c, 2);
+	g_assert_cmpint(f.c->warm_failures, ==, 2);
+	other = f.config;
+	other.boot_timeout = 800000;
+	childhurd_configure(f.c, &other);
+	childhurd_boots_recall(f.c, boots);
+	g_assert_cmpint(childhurd_boot_limit(f.c), <, 800000);
+	childhurd_boots_forget(f.c);
+	g_assert_cmpint(childhurd_boot_limit(f.c), ==, 800000);
+	fake_clear(&f);
+
+	fake_init(&f);
+	childhurd_recall_up(f.c);
+	childhurd_recall_drained(f.c);
+	f.c->proven = TRUE;
+	happen(&f, EVENT_FOUND);
+	happen(&f, EVENT_PROBE_OK);
+	assert_state(&f, STATE_DRAINING);
+	childhurd_note_host_key(f.c, TRUE);
+	g_assert_true(f.c->impostor);
+	fake_clear(&f);
+}
+
 /* A probe that met no SSH server, so long after QEMU's start. */
 static void
 be_silent(struct fake *f, gint64 after)
@@ -1270,6 +1303,7 @@ main(int argc, char **argv)
 	g_test_add_func("/childhurd/an-unanswered-launch-has-no-second-beside-it",
 			test_unanswered_launch);
 	g_test_add_func("/childhurd/a-running-guest-is-taken-over", test_take_over);
+	g_test_add_func("/childhurd/what-an-earlier-daemon-knew-goes-on", test_recalled);
 	g_test_add_func("/childhurd/a-guest-that-is-taken-over-is-not-at-fault",
 			test_taken_over_is_no_fault);
 	g_test_add_func("/childhurd/a-boot-is-silent-for-as-long-as-those-before",

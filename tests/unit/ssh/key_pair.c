@@ -206,6 +206,7 @@ ensure_again(void *data, gboolean good)
 	g_assert_no_error(error);
 	g_autofree char *line = key_pair_public_line(place->public, &error);
 	g_assert_no_error(error);
+	g_assert_true(g_str_has_prefix(line, "ssh-ed25519 AAAA"));
 }
 
 static void

@@ -329,9 +329,9 @@ value_set(const struct key *key, const char *text, const char *folder, void *own
 	case KEY_SSH_KEY:
 		return value_set_ssh_key(text, field);
 	case KEY_SIGNING_KEY:
-		return value_set_signing_key(text, folder, field);
+		break;
 	}
-	return NULL;
+	return value_set_signing_key(text, folder, field);
 }
 
 static char *
@@ -401,9 +401,9 @@ value_text(const struct key *key, const void *owner)
 	case KEY_MODULE:
 		return value_modules_text(*(GPtrArray *const *)field);
 	case KEY_FORWARD:
-		return value_forwards_text(*(GPtrArray *const *)field);
+		break;
 	}
-	return NULL;
+	return value_forwards_text(*(GPtrArray *const *)field);
 }
 
 void
@@ -473,7 +473,7 @@ value_equal(const struct key *key, const void *a, const void *b)
 	case KEY_MODULE:
 		return value_modules_equal(*(GPtrArray *const *)x, *(GPtrArray *const *)y);
 	case KEY_FORWARD:
-		return value_forwards_equal(*(GPtrArray *const *)x, *(GPtrArray *const *)y);
+		break;
 	}
-	return TRUE;
+	return value_forwards_equal(*(GPtrArray *const *)x, *(GPtrArray *const *)y);
 }

@@ -209,8 +209,6 @@ childhurd_note_silence(struct childhurd *c, gboolean silent)
 void
 childhurd_free(struct childhurd *c)
 {
-	if (!c)
-		return;
 	g_free(c->why);
 	g_free(c->wish);
 	g_free(c->phase);

@@ -36,10 +36,9 @@ entry_get(acl_t *list, acl_tag_t tag, id_t id)
 	     which = ACL_NEXT_ENTRY)
 		if (entry_is(entry, tag, id))
 			return entry;
-	if (acl_create_entry(list, &entry) < 0 || acl_set_tag_type(entry, tag) < 0 ||
-	    acl_set_qualifier(entry, &id) < 0)
-		return NULL;
-	return entry;
+	gboolean made = acl_create_entry(list, &entry) == 0 && acl_set_tag_type(entry, tag) == 0 &&
+			acl_set_qualifier(entry, &id) == 0;
+	return made ? entry : NULL;
 }
 
 /* Does it allow that already? */
@@ -47,22 +46,19 @@ static gboolean
 entry_has(acl_entry_t entry, int may)
 {
 	acl_permset_t permissions;
-	if (acl_get_permset(entry, &permissions) < 0)
-		return FALSE;
-	for (gsize i = 0; i < G_N_ELEMENTS(all); i++)
-		if ((may & (int)all[i]) && acl_get_perm(permissions, all[i]) != 1)
-			return FALSE;
-	return TRUE;
+	gboolean has = acl_get_permset(entry, &permissions) == 0;
+	for (gsize i = 0; has && i < G_N_ELEMENTS(all); i++)
+		has = !(may & (int)all[i]) || acl_get_perm(permissions, all[i]) == 1;
+	return has;
 }
 
 static gboolean
 entry_add(acl_entry_t entry, int may)
 {
 	acl_permset_t permissions;
-	if (acl_get_permset(entry, &permissions) < 0)
-		return FALSE;
 	/* ACL_READ and the others are the bits of a mode (sys/acl.h) */
-	return acl_add_perm(permissions, (acl_perm_t)may) == 0 &&
+	return acl_get_permset(entry, &permissions) == 0 &&
+	       acl_add_perm(permissions, (acl_perm_t)may) == 0 &&
 	       acl_set_permset(entry, permissions) == 0;
 }
 
@@ -105,18 +101,10 @@ apply_mask(acl_t list)
 }
 
 static gboolean
-list_allow(const char *path, acl_t *list, acl_tag_t tag, id_t id, int may, GError **error)
+list_allow(acl_t *list, acl_tag_t tag, id_t id, int may)
 {
 	acl_entry_t entry = entry_get(list, tag, id);
-	return (entry && entry_add(entry, may) && acl_calc_mask(list) == 0) ||
-	       io_error(error, path, "cannot make its access control list");
-}
-
-static gboolean
-list_write(const char *path, acl_type_t type, acl_t list, GError **error)
-{
-	return acl_set_file(path, type, list) == 0 ||
-	       io_error(error, path, "cannot set its access control list");
+	return entry && entry_add(entry, may) && acl_calc_mask(list) == 0;
 }
 
 static gboolean
@@ -127,8 +115,9 @@ grant(const char *path, acl_type_t type, acl_t *list, acl_tag_t tag, id_t id, in
 	acl_entry_t entry = entry_get(list, tag, id);
 	if (entry && entry_has(entry, may))
 		return TRUE;
-	gboolean good =
-	    list_allow(path, list, tag, id, may, error) && list_write(path, type, *list, error);
+	gboolean good = list_allow(list, tag, id, may) && acl_set_file(path, type, *list) == 0;
+	if (!good)
+		io_error(error, path, "cannot set its access control list");
 	if (changed)
 		*changed = good;
 	return good;
@@ -162,8 +151,10 @@ acl_grant_alone(const char *path, enum acl_who who, id_t id, int may, GError **e
 		return io_error(error, path, "cannot read its access control list");
 	acl_t list = acl_from_mode(st.st_mode & S_IRWXU);
 	gboolean good =
-	    list_allow(path, &list, tag_of(who), id, may, error) &&
-	    (acl_cmp(present, list) == 0 || list_write(path, ACL_TYPE_ACCESS, list, error));
+	    list_allow(&list, tag_of(who), id, may) &&
+	    (acl_cmp(present, list) == 0 || acl_set_file(path, ACL_TYPE_ACCESS, list) == 0);
+	if (!good)
+		io_error(error, path, "cannot set its access control list");
 	acl_free(present);
 	if (list)
 		acl_free(list);

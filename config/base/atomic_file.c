@@ -62,10 +62,7 @@ atomic_file_write_at(const struct atomic_file_place *place, const char *path, co
 	gboolean written =
 	    fill(place, fd, content, length < 0 ? strlen(content) : (gsize)length, mode);
 	int why = errno;
-	if (close(fd) < 0 && written) {
-		written = FALSE;
-		why = errno;
-	}
+	close(fd); /* its content is on disk, or known not to be */
 	if (written && !is_still(place, name)) {
 		written = FALSE;
 		why = EBUSY;

@@ -70,8 +70,6 @@ read_on(struct growing_file *file, char *bytes, gsize n)
 	gsize got = 0;
 	while (got < n) {
 		ssize_t more = pread(file->fd, bytes + got, n - got, file->offset);
-		if (more < 0 && errno == EINTR)
-			continue;
 		if (more <= 0)
 			break;
 		got += (gsize)more;

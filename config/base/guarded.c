@@ -18,11 +18,10 @@ leads_to_owners(const char *path, const struct stat *st, const char *whose)
 {
 	struct stat other, entry;
 	g_autofree char *above = g_path_get_dirname(path);
-	if (lstat(whose, &other) < 0)
-		return FALSE;
-	if (other.st_uid == st->st_uid && !(other.st_mode & (S_IWGRP | S_IWOTH)))
+	gboolean there = lstat(whose, &other) == 0;
+	if (there && other.st_uid == st->st_uid && !(other.st_mode & (S_IWGRP | S_IWOTH)))
 		return TRUE;
-	return (other.st_mode & S_ISVTX) && other.st_uid == 0 && !strcmp(above, whose) &&
+	return there && (other.st_mode & S_ISVTX) && other.st_uid == 0 && !strcmp(above, whose) &&
 	       lstat(path, &entry) == 0 && entry.st_dev == st->st_dev && entry.st_ino == st->st_ino;
 }
 

@@ -36,8 +36,7 @@ identity_of(uid_t uid)
 	g_autofree char *buffer = g_malloc(ENTRY_BYTES);
 	if (geteuid() != 0 || uid == 0)
 		return NULL;
-	if (getpwuid_r(uid, &entry, buffer, ENTRY_BYTES, &found))
-		found = NULL;
+	getpwuid_r(uid, &entry, buffer, ENTRY_BYTES, &found); /* an error leaves NULL */
 	struct identity *identity = g_new0(struct identity, 1);
 	identity->uid = uid;
 	identity->gid = found ? found->pw_gid : NOBODYS;

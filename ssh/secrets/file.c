@@ -7,8 +7,6 @@ G_DEFINE_QUARK(secret - error - quark, secret_error)
 void
 secret_file_free(struct secret_file *file)
 {
-	if (!file)
-		return;
 	g_free(file->name);
 	g_bytes_unref(file->content);
 	g_free(file);

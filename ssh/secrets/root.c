@@ -157,18 +157,25 @@ name_is_clean(const char *name)
 	return TRUE;
 }
 
-/* The set of names copied before. */
+/* The set of names copied before. NULL: it cannot be read, and what is not wanted any more is not
+ * known. */
 static GHashTable *
-list_read(const struct root *root)
+list_read(const struct root *root, GError **error)
 {
 	GHashTable *names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autofree char *content = NULL;
+	g_autoptr(GError) problem = NULL;
 	gsize length = 0;
 
-	if (g_file_get_contents(root->list, &content, &length, NULL))
-		for (const char *name = content; name < content + length; name += strlen(name) + 1)
-			if (name_is_clean(name))
-				g_hash_table_add(names, g_strdup(name));
+	if (!g_file_get_contents(root->list, &content, &length, &problem) &&
+	    !g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		g_hash_table_unref(names);
+		return NULL;
+	}
+	for (const char *name = content; name < content + length; name += strlen(name) + 1)
+		if (name_is_clean(name))
+			g_hash_table_add(names, g_strdup(name));
 	return names;
 }
 
@@ -204,11 +211,11 @@ list_write(const struct root *root, GHashTable *also, GError **error)
 static gboolean
 root_refresh_extra(const struct root *root, GError **error)
 {
-	g_autoptr(GHashTable) before = list_read(root);
+	g_autoptr(GHashTable) before = list_read(root, error);
 	GHashTableIter iter;
 	gpointer name;
 
-	if (!list_write(root, before, error))
+	if (!before || !list_write(root, before, error))
 		return FALSE;
 	g_hash_table_iter_init(&iter, before);
 	while (g_hash_table_iter_next(&iter, &name, NULL)) {

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Linked into the programs that `make coverage` builds: what a process has run is written also if
- * it ends by _exit, as forked children do, and libgcov does not complain on its standard error,
- * which tests compare, that it cannot write. (libgcov writes at exit and before exec. A sandboxed
- * process and one that is killed write nothing.)
+ * it ends by _exit, as forked children and GLib's do, or by abort, and libgcov does not complain on
+ * its standard error, which tests compare, that it cannot write. (libgcov writes at exit and before
+ * exec. A sandboxed process and one that is killed write nothing.)
  *
- * The linker leads calls of _exit here (ld(1), --wrap).
+ * This _exit takes the place of the C library's, also for the libraries (ld.so(8)).
  */
 #include <gcov.h>
+#include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
-
-void __real__exit(int status) __attribute__((noreturn));
-void __wrap__exit(int status) __attribute__((noreturn));
 
 /* After all destructors but libgcov's, whose priority is 100. */
 __attribute__((destructor(101))) static void
@@ -21,9 +20,28 @@ complain_nowhere(void)
 }
 
 void
-__wrap__exit(int status)
+_exit(int status)
 {
 	complain_nowhere();
 	__gcov_dump();
-	__real__exit(status);
+	for (;;)
+		syscall(SYS_exit_group, status);
+}
+
+/* Not what a signal handler should do; but the process is at its end. */
+static void
+on_abort(int number)
+{
+	complain_nowhere();
+	__gcov_dump();
+	raise(number);
+}
+
+__attribute__((constructor)) static void
+note_abort(void)
+{
+	const struct sigaction act = {.sa_handler = on_abort,
+				      .sa_flags = SA_RESETHAND | (int)SA_NODEFER};
+	sigaction(SIGABRT, &act, NULL);
+	sigaction(SIGTRAP, &act, NULL);
 }

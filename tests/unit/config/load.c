@@ -9,6 +9,7 @@
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <locale.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -498,7 +499,8 @@ static void
 test_words(void)
 {
 	const char *const files[] = {
-	    "values", "template-and-multiboot", "comments", "odd-bytes", "long-lines", "ports"};
+	    "values", "template-and-multiboot", "comments", "odd-bytes", "long-lines", "ports",
+	    "forward"};
 	guint seen = 0;
 	for (gsize f = 0; f < G_N_ELEMENTS(files); f++) {
 		g_autofree char *path = g_strdup_printf("tests/config/%s.ini", files[f]);
@@ -530,6 +532,99 @@ test_words(void)
 	const char *const damaged[] = {"ssh-port", "x", NULL}, *const none[] = {NULL};
 	g_assert_null(config_guest_from("a", damaged, NULL));
 	g_assert_null(config_guest_from("a", none, NULL)); /* it has no ports */
+	const char *const forward[] = {"ssh-port", "1000", "secrets-port", "2000", "forward",
+				       "x",	   NULL};
+	g_assert_null(config_guest_from("a", forward, NULL));
+}
+
+/* A record that another program has written may have too many of them. */
+static void
+test_too_many(void)
+{
+	struct config_guest guest = {0};
+	const struct key *forward = key_find("forward", KEY_GUEST);
+	for (int i = 0; i < VALUE_FORWARDS_MAX; i++)
+		g_assert_null(value_set(forward, "8080 -> 80", "/", &guest));
+	g_autofree char *what = value_set(forward, "8080 -> 80", "/", &guest);
+	g_autofree char *expected =
+	    g_strdup_printf("one too many; a guest has at most %d forwards", VALUE_FORWARDS_MAX);
+	g_assert_cmpstr(what, ==, expected);
+	value_clear(forward, &guest);
+}
+
+/* In a shell, such a line has no words. */
+static void
+test_no_words(void)
+{
+	struct config_guest guest = {0};
+	const struct key *options = key_find("qemu-options", KEY_GUEST);
+	g_assert_null(value_set(options, "# -s", "/", &guest));
+	g_assert_nonnull(guest.qemu_options);
+	g_assert_null(guest.qemu_options[0]);
+	value_clear(options, &guest);
+}
+
+static void
+test_modules_differ(void)
+{
+	const struct key *module = key_find("module", KEY_GUEST_ONLY);
+	const char *const lines[][2] = {{"/a x", NULL}, {"/a y", NULL}, {"/a x", "/b"}};
+	struct config_guest guests[G_N_ELEMENTS(lines)] = {{0}};
+	if (!module)
+		module = key_find("module", KEY_GUEST);
+	for (gsize i = 0; i < G_N_ELEMENTS(lines); i++)
+		for (gsize j = 0; j < 2 && lines[i][j]; j++)
+			g_assert_null(value_set(module, lines[i][j], "/", &guests[i]));
+	for (gsize i = 0; i < G_N_ELEMENTS(lines); i++)
+		for (gsize j = 0; j < G_N_ELEMENTS(lines); j++)
+			g_assert_cmpint(value_equal(module, &guests[i], &guests[j]), ==, i == j);
+	for (gsize i = 0; i < G_N_ELEMENTS(lines); i++)
+		value_clear(module, &guests[i]);
+}
+
+static void
+test_reached_at(void)
+{
+	struct config_guest guest = {.listen_address = (char *)"0.0.0.0"};
+	g_assert_cmpstr(config_guest_reached_at(&guest), ==, "127.0.0.1");
+	guest.listen_address = (char *)"192.0.2.1";
+	g_assert_cmpstr(config_guest_reached_at(&guest), ==, "192.0.2.1");
+}
+
+/* A file whose content cannot be read: a process's memory, at 0. */
+static void
+test_unreadable(void)
+{
+	assert_refused("/proc/self/mem", "/proc/self/mem: cannot be read: Input/output error");
+}
+
+/* One name for a folder, however it is written, and before it is there. */
+static void
+test_resolve(void)
+{
+	struct place p;
+	place_make(&p);
+	g_autofree char *link = g_build_filename(p.dir, "link", NULL);
+	g_autofree char *real = realpath(p.dir, NULL);
+	g_assert_cmpint(symlink(p.dir, link), ==, 0);
+	const char *const spelled[][2] = {{"link", ""}, {"link/new/state", "/new/state"}};
+	for (gsize i = 0; i < G_N_ELEMENTS(spelled); i++) {
+		struct config config = {.state_directory =
+					    g_build_filename(p.dir, spelled[i][0], NULL)};
+		g_autofree char *expected = g_strconcat(real, spelled[i][1], NULL);
+		config_resolve(&config);
+		g_assert_cmpstr(config.state_directory, ==, expected);
+		g_free(config.state_directory);
+	}
+	/* below a file there is no folder: as it is written */
+	place_write(&p, "childhurd.ini", "", -1);
+	struct config config = {.state_directory = g_build_filename(p.file, "state", NULL)};
+	config_resolve(&config);
+	g_autofree char *expected = g_build_filename(p.file, "state", NULL);
+	g_assert_cmpstr(config.state_directory, ==, expected);
+	g_free(config.state_directory);
+	g_unlink(link);
+	place_clear(&p);
 }
 
 static void
@@ -680,6 +775,13 @@ main(int argc, char **argv)
 	g_test_add_func("/config/two-guests-are-compared-by-key", test_differences);
 	g_test_add_func("/config/a-guest-stays-until-its-last-owner-goes", test_owners);
 	g_test_add_func("/config/a-guest-is-kept-as-text", test_words);
+	g_test_add_func("/config/a-kept-guest-has-limits-too", test_too_many);
+	g_test_add_func("/config/options-may-be-a-comment", test_no_words);
+	g_test_add_func("/config/modules-differ-by-file-arguments-and-number", test_modules_differ);
+	g_test_add_func("/config/a-guest-on-all-addresses-is-reached-at-the-loopback",
+			test_reached_at);
+	g_test_add_func("/config/a-file-that-cannot-be-read-is-an-error", test_unreadable);
+	g_test_add_func("/config/the-state-directory-has-one-name", test_resolve);
 	g_test_add_func("/config/what-is-not-given-follows-from-the-image", test_settle);
 	g_test_add_func("/config/the-table-is-sound-and-suggests", test_table);
 	g_test_add_func("/config/an-ordinary-user-has-the-xdg-folders", test_ordinary_user);

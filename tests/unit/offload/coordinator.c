@@ -3,9 +3,12 @@
 #include "offload/coordinator.h"
 
 #include <glib/gstdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "tests/unit/refuse.h"
 
 #define NOBODY 65534
 
@@ -108,12 +111,116 @@ BED_TEST(test_named)
 	g_assert_cmpuint(owner_of(bed->key), ==, 0);
 }
 
+/* File systems without lists, and those that refuse: what root's daemon makes of it. */
+struct refusal {
+	const char *user;
+	uid_t owner;	  /* of the key, before */
+	int call, number; /* that fails, and how */
+	const char *words;
+};
+
+static const struct refusal refusals[] = {
+    {"nobody", 0, SYS_getxattr, EOPNOTSUPP, NULL}, /* the folder's group may pass instead */
+    {"nobody", 0, SYS_getxattr, EIO, "cannot read its access control list: Input/output error"},
+    {"nobody", 0, SYS_chown, EPERM,
+     "offload_key: cannot give it to the coordinator's user: Operation not permitted"},
+    {"root", NOBODY, SYS_chown, EPERM,
+     "offload_key: cannot take it back from who had it: Operation not permitted"},
+    {"root", 0, SYS_chown, EPERM, NULL}, /* nothing is to be done */
+};
+
+BED_TEST(test_refused)
+{
+	if (geteuid()) {
+		g_test_message("only root gives files away");
+		return;
+	}
+	for (gsize i = 0; i < G_N_ELEMENTS(refusals); i++) {
+		const struct refusal *r = &refusals[i];
+		struct stat st;
+		int status = -1;
+		g_assert_cmpint(chown(bed->key, r->owner, r->owner), ==, 0);
+		pid_t child = fork();
+		if (!child) {
+			g_autoptr(GError) error = NULL;
+			refuse(r->call, r->number);
+			gboolean good = coordinator_grant(r->user, bed->state, bed->key, &error);
+			if (good != !r->words || (r->words && !strstr(error->message, r->words)))
+				g_printerr("%s\n", error ? error->message : "no error");
+			_exit(good != !r->words || (r->words && !strstr(error->message, r->words)));
+		}
+		g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+		g_assert_cmpint(status, ==, 0);
+		g_assert_cmpint(stat(bed->folder, &st), ==, 0);
+		if (i == 0)
+			g_assert_cmpuint(st.st_mode & 07777, ==, 0710);
+		if (i == 0)
+			g_assert_cmpuint(st.st_gid, ==, NOBODY);
+	}
+}
+
 BED_TEST(test_stale_copy)
 {
 	g_assert_true(g_file_set_contents(bed->copy, "an older key", -1, NULL));
 	g_assert_true(coordinator_grant(NULL, bed->state, bed->key, NULL));
 	g_autofree char *copy = coordinator_key(bed->key);
 	g_assert_null(copy);
+}
+
+/* The daemon of an ordinary user gives a copy to the user that is named, if it can. */
+BED_TEST(test_shared)
+{
+	if (geteuid()) {
+		g_test_message("only root can be somebody else");
+		return;
+	}
+	g_assert_cmpint(chown(bed->folder, NOBODY, NOBODY), ==, 0);
+	g_assert_cmpint(chown(bed->key, NOBODY, NOBODY), ==, 0);
+	pid_t child = fork();
+	if (!child) {
+		g_autoptr(GError) error = NULL;
+		be_nobody(NULL);
+		gboolean good = coordinator_grant("daemon", bed->state, bed->key, &error);
+		_exit(good && !error ? 0 : 1);
+	}
+	int status = -1;
+	g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+	g_assert_cmpint(status, ==, 0);
+	g_autofree char *copy = coordinator_key(bed->key);
+	g_assert_cmpstr(copy, ==, bed->copy);
+	g_autofree char *text = NULL;
+	g_assert_true(g_file_get_contents(copy, &text, NULL, NULL));
+	g_assert_cmpstr(text, ==, "a key");
+	struct stat st;
+	g_assert_cmpint(stat(bed->folder, &st), ==, 0);
+	g_assert_cmpuint(st.st_mode & 0077, ==, 0010); /* the mask of its list */
+}
+
+BED_TEST(test_not_shared)
+{
+	if (geteuid()) {
+		g_test_message("only root can be somebody else");
+		return;
+	}
+	g_assert_cmpint(g_chmod(bed->folder, 0755), ==, 0); /* root's: no copy can be made there */
+	g_assert_cmpint(chown(bed->key, NOBODY, NOBODY), ==, 0);
+	pid_t child = fork();
+	if (!child) {
+		g_autoptr(GError) error = NULL;
+		be_nobody(NULL);
+		gboolean good = coordinator_grant("daemon", bed->state, bed->key, &error);
+		g_autofree char *expected = g_strdup_printf(
+		    "coordinator-user daemon: cannot be let read %s (%s: cannot be made: "
+		    "Permission denied); run childhurdd as root or as daemon",
+		    bed->key, bed->copy);
+		if (error && strcmp(error->message, expected) != 0)
+			g_printerr("%s\n", error->message);
+		_exit(!good && !g_strcmp0(error->message, expected) ? 0 : 1);
+	}
+	int status = -1;
+	g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+	g_assert_cmpint(status, ==, 0);
+	g_assert_null(coordinator_key(bed->key));
 }
 
 int
@@ -124,5 +231,8 @@ main(int argc, char **argv)
 	T("a-process-is-not-believed-for-its-name", test_name);
 	T("who-is-named-gets-the-key-and-nobody-keeps-it", test_named);
 	T("a-copy-of-another-key-is-none", test_stale_copy);
+	T("an-ordinary-users-daemon-shares-a-copy", test_shared);
+	T("a-copy-that-cannot-be-made-is-an-error", test_not_shared);
+	T("a-file-system-without-lists-is-enough-and-refusals-are-errors", test_refused);
 	return g_test_run();
 }

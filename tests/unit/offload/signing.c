@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "offload/signing_key.h"
+#include "tests/unit/refuse.h"
 
 #define KEY(letter)                                                                                \
 	"(public-key (ecc (curve Ed25519) (q "                                                     \
@@ -143,7 +144,7 @@ long_key(const char *begin, const char *middle, guint count, const char *end)
 }
 
 static void
-refuse(const char *key, const char *why)
+assert_refused(const char *key, const char *why)
 {
 	g_autoptr(GError) error = NULL, checked = NULL;
 	gboolean added = TRUE;
@@ -185,9 +186,10 @@ only_a_key_of_guix_shape_is_authorized(void)
 
 	set_up();
 	for (gsize i = 0; i < G_N_ELEMENTS(keys); i++)
-		refuse(keys[i], "is no signing key as Guix makes it, which is (public-key (ecc");
-	refuse("(public-key hello |AAAA|)", "Guix writes no '|'");
-	refuse("(public-key 5:hello)", "Guix writes no ':'");
+		assert_refused(keys[i],
+			       "is no signing key as Guix makes it, which is (public-key (ecc");
+	assert_refused("(public-key hello |AAAA|)", "Guix writes no '|'");
+	assert_refused("(public-key 5:hello)", "Guix writes no ':'");
 	authorize(ED25519("#" BYTES_32 "#", ""), TRUE);
 	authorize("(public-key (ecc (curve Ed25519) (flags eddsa) (q #" BYTES_32 "#)))", TRUE);
 	authorize(RSA("#00" BYTES_128 "#", "#010001#"), TRUE);
@@ -199,13 +201,13 @@ a_key_has_limits(void)
 {
 	set_up();
 	g_autofree char *word = long_key("(public-key (q #", "AB", 100000, "#))");
-	refuse(word, "has more than 16384 bytes");
+	assert_refused(word, "has more than 16384 bytes");
 	g_autofree char *list = long_key("(public-key", " (x #AB#)", 1000, ")");
-	refuse(list, "is no signing key");
+	assert_refused(list, "is no signing key");
 	g_autofree char *deep = long_key("(public-key ", "(", SIGNING_DEPTH_MAX, "");
-	refuse(deep, "more than 16 lists within one another");
+	assert_refused(deep, "more than 16 lists within one another");
 	g_autofree char *hidden = long_key("(public-key ", "(\")\"", SIGNING_DEPTH_MAX, "");
-	refuse(hidden, "more than 16 lists within one another");
+	assert_refused(hidden, "more than 16 lists within one another");
 
 	g_autoptr(GError) error = NULL;
 	g_autofree char *text = NULL;
@@ -739,6 +741,43 @@ the_hosts_key_is_shown_on_one_line(void)
 
 #define TEST(name, function) g_test_add_func("/signing/" name, function)
 
+/* The host's list is whole whatever fails: as before, or with the key. */
+static void
+list_before(void *data)
+{
+	put(acl, "(acl\n " ENTRY("2") "\n " ENTRY("3") ")\n");
+}
+
+static gboolean
+authorize_unlucky(void *data)
+{
+	g_autoptr(GError) error = NULL;
+	gboolean added = FALSE;
+	gboolean good = signing_authorize(folder, KEY("4"), &added, &error);
+	if (good == (error != NULL) || (good && !added) ||
+	    (error && !strstr(error->message, folder)))
+		g_error("%s", error ? error->message : "no error");
+	return good;
+}
+
+static void
+list_after(void *data, gboolean good)
+{
+	g_autofree char *text = get(acl), *temporary = g_strconcat(acl, ".new", NULL);
+	guint n = count(text, "entry");
+	g_assert_true(good ? n == 3 : n == 2 || n == 3);
+	g_assert_true(g_str_has_prefix(text, "(acl"));
+	g_unlink(temporary); /* if its removal failed */
+}
+
+static void
+test_unlucky(void)
+{
+	set_up();
+	g_assert_cmpuint(refuse_each(list_before, authorize_unlucky, list_after, NULL), >, 10);
+	tear_down();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -771,5 +810,6 @@ main(int argc, char **argv)
 	TEST("whoever-swaps-links-in-gets-nothing", whoever_swaps_links_in_gets_nothing);
 	TEST("a-lock-of-a-stranger-s-keeps-nobody", a_lock_of_a_stranger_s_keeps_nobody);
 	TEST("another-daemon-is-waited-for-and-named", another_daemon_is_waited_for_and_named);
+	g_test_add_func("/signing/whatever-call-fails-the-list-stays-whole", test_unlucky);
 	return g_test_run();
 }

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/refuse.h"
+
 #include "tests/unit/offload/builds.h"
 
 #define HOST "127.0.0.1"
@@ -81,6 +83,9 @@ a_build_of_another_process_is_counted_while_it_lives(void)
 	place_make(&place);
 	pid = build_start(place.machine, slots, 2);
 	expect(&place, 2, TRUE);
+	gboolean visible = FALSE;
+	g_assert_cmpuint(slots_with_builds(place.state, HOST, PORT, &visible), ==, 1 << 0 | 1 << 2);
+	g_assert_true(visible);
 	build_end(pid);
 	expect(&place, 0, TRUE); /* the files stay, unlocked */
 	place_remove(&place);
@@ -461,6 +466,82 @@ a_file_with_another_name_is_not_shared(void)
 	place_remove(&place);
 }
 
+/* All folders, as --prepare asks for it. */
+static gboolean
+share_unlucky(void *data)
+{
+	const struct place *place = data;
+	g_autoptr(GError) error = NULL;
+	gboolean changed;
+	gboolean good = slots_share_all(place->state, 65534, &changed, &error);
+	if (good == (error != NULL) || (error && !g_str_has_prefix(error->message, place->state)))
+		g_error("%s", error ? error->message : "no error");
+	return good;
+}
+
+static void
+share_not(void *data)
+{
+	const struct place *place = data;
+	g_autofree char *slot = g_build_filename(place->machine, "0", NULL);
+	g_remove(slot);
+	g_rmdir(place->machine);
+	g_rmdir(place->offload);
+	g_assert_cmpint(g_mkdir_with_parents(place->machine, 0755), ==, 0);
+	g_assert_true(g_file_set_contents(slot, "", 0, NULL));
+	g_assert_cmpint(chmod(slot, 0600), ==, 0);
+}
+
+static void
+share_again(void *data, gboolean good)
+{
+	const struct place *place = data;
+	g_autoptr(GError) error = NULL;
+	g_autofree char *slot = g_build_filename(place->machine, "0", NULL);
+	gboolean changed = FALSE;
+	struct stat st;
+	g_assert_true(slots_share_all(place->state, 65534, &changed, &error));
+	g_assert_no_error(error);
+	g_assert_cmpint(stat(slot, &st), ==, 0);
+	g_assert_cmpint(st.st_mode & 0777, ==, 0660);
+	g_assert_true(slots_share_all(place->state, 65534, &changed, &error));
+	g_assert_false(changed); /* nothing is left to do */
+}
+
+static void
+all_slots_are_shared_or_it_is_an_error(void)
+{
+	struct place place;
+	if (geteuid() != 0) {
+		g_test_skip("only root shares slots");
+		return;
+	}
+	place_make(&place);
+	g_assert_cmpuint(refuse_each(share_not, share_unlucky, share_again, &place), >, 10);
+	place_remove(&place);
+}
+
+static void
+without_guix_nothing_is_shared(void)
+{
+	g_autoptr(GError) error = NULL;
+	gboolean changed = TRUE;
+	g_assert_true(slots_share_all("/nowhere/at/all", 65534, &changed, &error));
+	g_assert_no_error(error);
+	g_assert_false(changed);
+	changed = TRUE;
+	g_assert_true(slots_share("/nowhere/at/all", HOST, PORT, 65534, &changed, &error));
+	g_assert_false(changed);
+	struct slots *slots = slots_new("/nowhere/at/all", HOST, PORT);
+	gboolean visible = FALSE;
+	g_assert_cmpuint(slots_guard(slots, &visible), ==, 0);
+	g_assert_true(visible);
+	slots_free(slots);
+	g_assert_false(slots_share_all("/etc/passwd", 65534, &changed, &error));
+	g_assert_cmpstr(error->message, ==,
+			"/etc/passwd/offload: cannot be opened: Not a directory");
+}
+
 /* --- guarded slots --- */
 
 static gboolean
@@ -790,5 +871,8 @@ main(int argc, char **argv)
 	     guix_can_use_a_guarded_slot_of_another_user);
 	TEST("however-fast-nobody-has-a-guarded-slot-before-the-count",
 	     however_fast_nobody_has_a_guarded_slot_before_the_count);
+	g_test_add_func("/slots/all-of-them-are-shared-or-it-is-an-error",
+			all_slots_are_shared_or_it_is_an_error);
+	g_test_add_func("/slots/without-guix-none-are-shared", without_guix_nothing_is_shared);
 	return g_test_run();
 }

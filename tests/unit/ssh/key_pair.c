@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ssh/step.h"
+#include "tests/unit/refuse.h"
 
 struct place {
 	char *folder, *key, *public;
@@ -17,7 +18,6 @@ struct place {
 static void
 place_open(struct place *place, gconstpointer data)
 {
-	(void)data;
 	place->folder = g_dir_make_tmp("childhurd-keys-XXXXXX", NULL);
 	place->key = g_build_filename(place->folder, "key", NULL);
 	place->public = g_strconcat(place->key, ".pub", NULL);
@@ -26,7 +26,6 @@ place_open(struct place *place, gconstpointer data)
 static void
 place_close(struct place *place, gconstpointer data)
 {
-	(void)data;
 	g_unlink(place->key);
 	g_unlink(place->public);
 	g_assert_cmpint(g_rmdir(place->folder), ==, 0); /* nothing else was left there */
@@ -100,7 +99,6 @@ test_openssh(struct place *place, gconstpointer data)
 static void
 test_kept(struct place *place, gconstpointer data)
 {
-	(void)data;
 	make(place, KEY_PAIR_ED25519);
 	g_autofree char *key = slurp(place->key);
 	g_autofree char *public = slurp(place->public);
@@ -114,7 +112,6 @@ test_kept(struct place *place, gconstpointer data)
 static void
 test_public_repaired(struct place *place, gconstpointer data)
 {
-	(void)data;
 	make(place, KEY_PAIR_ECDSA);
 	g_autofree char *whole = slurp(place->public);
 	const char *const broken[] = {"", "ecdsa-sha2-nistp256 AAAA",
@@ -141,7 +138,6 @@ test_not_overwritten(struct place *place, gconstpointer data)
 {
 	g_autoptr(GError) error = NULL;
 
-	(void)data;
 	g_assert_true(g_file_set_contents(place->key, "my precious\n", -1, NULL));
 	g_assert_false(key_pair_ensure(place->key, KEY_PAIR_ED25519, "", &error));
 	g_assert_error(error, SESSION_ERROR, SESSION_ERROR_KEY);
@@ -156,7 +152,6 @@ test_no_folder(struct place *place, gconstpointer data)
 	g_autoptr(GError) error = NULL;
 	g_autofree char *path = g_build_filename(place->folder, "missing", "key", NULL);
 
-	(void)data;
 	g_assert_false(key_pair_ensure(path, KEY_PAIR_ED25519, "", &error));
 	g_assert_nonnull(error);
 	g_assert_nonnull(strstr(error->message, path));
@@ -168,7 +163,6 @@ test_bad_public(struct place *place, gconstpointer data)
 	const char *const bad[] = {"", "ssh-ed25519", "ssh-ed25519 !!!!", "nonsense AAAA",
 				   "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA cut"};
 
-	(void)data;
 	for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
 		g_autoptr(GError) error = NULL;
 
@@ -182,7 +176,6 @@ test_bad_public(struct place *place, gconstpointer data)
 static void
 test_lack(struct place *place, gconstpointer data)
 {
-	(void)data;
 	g_autoptr(GError) error = NULL;
 	struct rlimit all, none;
 	g_assert_true(key_pair_ensure(place->key, KEY_PAIR_ED25519, "a", NULL));
@@ -200,6 +193,67 @@ test_lack(struct place *place, gconstpointer data)
 	g_assert_cmpstr(before, ==, after);
 }
 
+static void
+remove_pair(void *data)
+{
+	struct place *place = data;
+	g_unlink(place->key);
+	g_unlink(place->public);
+}
+
+static gboolean
+ensure_unlucky(void *data)
+{
+	struct place *place = data;
+	g_autoptr(GError) error = NULL;
+	gboolean good = key_pair_ensure(place->key, KEY_PAIR_ED25519, "x", &error);
+	if (good == (error != NULL) || (error && !g_str_has_prefix(error->message, place->folder)))
+		g_error("%s", error ? error->message : "no error");
+	return good;
+}
+
+static void
+ensure_again(void *data, gboolean good)
+{
+	struct place *place = data;
+	g_autoptr(GError) error = NULL;
+	g_assert_true(key_pair_ensure(place->key, KEY_PAIR_ED25519, "x", &error));
+	g_assert_no_error(error);
+	g_autofree char *line = key_pair_public_line(place->public, &error);
+	g_assert_no_error(error);
+	g_assert_true(g_str_has_prefix(line, "ssh-ed25519 AAAA"));
+}
+
+static void
+test_unlucky(struct place *place, gconstpointer data)
+{
+	g_assert_cmpuint(refuse_each(remove_pair, ensure_unlucky, ensure_again, place), >, 10);
+}
+
+static void
+test_no_public(struct place *place, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_null(key_pair_public_line(place->public, &error));
+	g_assert_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT);
+}
+
+/* A user's daemon and a key that is another user's. */
+static void
+test_not_readable(struct place *place, gconstpointer data)
+{
+	if (g_test_subprocess()) {
+		g_autoptr(GError) error = NULL;
+		if (geteuid() == 0)
+			g_assert_cmpint(setresuid(65534, 65534, 65534), ==, 0);
+		g_assert_false(key_pair_ensure("/etc/shadow", KEY_PAIR_ED25519, "x", &error));
+		g_assert_cmpstr(error->message, ==, "/etc/shadow: Permission denied");
+		_exit(0);
+	}
+	g_test_trap_subprocess(NULL, 0, 0);
+	g_test_trap_assert_passed();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -214,5 +268,8 @@ main(int argc, char **argv)
 	TEST("a-lack-of-descriptors-is-not-called-a-bad-key", NULL, test_lack);
 	TEST("an-error-names-the-path", NULL, test_no_folder);
 	TEST("a-public-half-that-is-none-is-an-error", NULL, test_bad_public);
+	TEST("making-a-pair-may-fail-at-any-call", NULL, test_unlucky);
+	TEST("a-public-half-that-is-missing-is-an-error", NULL, test_no_public);
+	TEST("a-key-that-may-not-be-read-is-an-error", NULL, test_not_readable);
 	return g_test_run();
 }

@@ -106,6 +106,20 @@ test_refused(void)
 }
 
 static void
+test_nowhere(void)
+{
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	struct outcome outcome = {.reach = NULL};
+
+	outcome.reach = reach_new(loop, "no address", 1, on_answer, &outcome);
+	loop_until(loop, &outcome.answered, 0.3);
+	g_assert_cmpint(outcome.times, ==, 0);
+	reach_free(outcome.reach);
+	reach_free(NULL);
+	ev_loop_destroy(loop);
+}
+
+static void
 hang_up_later(struct peer *peer)
 {
 	if (peer->accepted > 1)
@@ -141,5 +155,6 @@ main(int argc, char **argv)
 			test_silence);
 	g_test_add_func("/reach/a-refused-connection-is-no-answer", test_refused);
 	g_test_add_func("/reach/a-later-attempt-can-bring-the-answer", test_second);
+	g_test_add_func("/reach/an-address-that-is-none-is-never-reached", test_nowhere);
 	return g_test_run();
 }

@@ -663,6 +663,20 @@ test_second_key(void)
 	finish(&trial);
 }
 
+/* A line that an administrator has spoilt is no key, and hides no other. */
+static void
+test_spoilt_key(void)
+{
+	struct trial trial = {.over = FALSE};
+
+	prepare(&trial);
+	trial.host_keys[0] = (char *)"ssh-ed25519 nothing";
+	trial.host_keys[1] = sshd.host_line;
+	attempt(&trial);
+	g_assert_no_error(trial.error);
+	finish(&trial);
+}
+
 static void
 test_wrong_user(void)
 {
@@ -809,8 +823,15 @@ test_turned_away(void)
 }
 
 static void
+greet_with_zeros(struct peer *peer)
+{
+	peer_say(peer, "\0\0x", 3);
+}
+
+static void
 test_not_ssh(void)
 {
+	try_peer(greet_with_zeros, NULL, SSH_STEP_BANNER, SESSION_ERROR_PROTOCOL, "\\x00\\x00x");
 	try_peer(peer_greet_text_and_close, "HTTP/1.1 400 Bad Request\r\n\r\n", SSH_STEP_BANNER,
 		 SESSION_ERROR_PROTOCOL, "HTTP/1.1 400 Bad");
 	try_peer(peer_greet_text_and_close, "half a line", SSH_STEP_BANNER, SESSION_ERROR_PROTOCOL,
@@ -920,6 +941,19 @@ wait_for_sshd(void)
 	g_error("sshd does not start");
 }
 
+/* What the kernel knows of the connection: our end's port, and how long an answer takes. */
+static void
+test_wire(void)
+{
+	struct trial trial = {.readies = 0};
+
+	log_in(&trial);
+	g_assert_cmpint(ssh_session_port(trial.session), >, 0);
+	g_assert_cmpint(ssh_session_port(trial.session), !=, sshd.port);
+	g_assert_cmpuint(ssh_session_round_trip(trial.session), >, 0);
+	finish(&trial);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -953,6 +987,7 @@ main(int argc, char **argv)
 	TEST("another-host-key-is-an-impostor", test_impostor);
 	TEST("a-host-key-of-another-kind-is-an-impostor", test_impostor_of_other_kind);
 	TEST("any-of-the-injected-keys-is-good", test_second_key);
+	TEST("a-key-that-cannot-be-read-hides-no-other", test_spoilt_key);
 	TEST("an-unknown-user-is-denied", test_wrong_user);
 	TEST("an-unknown-key-is-denied", test_wrong_key);
 	TEST("an-unreadable-key-of-ours-is-named", test_no_key);
@@ -968,6 +1003,7 @@ main(int argc, char **argv)
 	TEST("a-server-that-goes-no-further-than-its-banner-fails", test_banner_then_silence);
 	TEST("a-banner-byte-by-byte-is-a-banner-and-no-busy-loop", test_slow_banner);
 	TEST("a-session-can-be-freed-at-any-time", test_free_early);
+	TEST("a-session-knows-its-port-and-its-round-trip", test_wire);
 	int result = g_test_run();
 	sshd_stop();
 	return result;

@@ -226,6 +226,30 @@ test_low_store_is_collected(void)
 	fake_clear(&f);
 }
 
+/* A build that comes just then is not disturbed, and the guest is listed again at the next probe.
+ */
+static void
+test_low_store_and_a_build(void)
+{
+	const enum event ends[] = {EVENT_LOW, EVENT_ROOM};
+	for (gsize i = 0; i < G_N_ELEMENTS(ends); i++) {
+		struct fake f;
+		start_ready(&f);
+		f.config.store_floor = G_GINT64_CONSTANT(1) << 30;
+		f.config.disk = CONFIG_DISK_PERSISTENT;
+		f.builds = 1;
+		f.came = TRUE;
+		happen(&f, EVENT_LOW);
+		g_assert_cmpint(f.collected, ==, 0);
+		g_assert_false(childhurd_published(f.c));
+		happen(&f, ends[i]); /* it still runs, or there is room again */
+		g_assert_cmpint(f.collected, ==, 0);
+		g_assert_true(childhurd_published(f.c));
+		g_assert_false(f.held);
+		fake_clear(&f);
+	}
+}
+
 static void
 test_low_ephemeral_store_is_new(void)
 {
@@ -749,6 +773,39 @@ test_taken_over_is_no_fault(void)
 	fake_clear(&f);
 }
 
+/* What an earlier daemon knew of a guest that does not run, or that is found running. */
+static void
+test_recalled(void)
+{
+	struct fake f;
+	struct config_guest other;
+	const gint64 boots[BOOTS_KEPT] = {20000, 20000, 20000, 20000, 20000};
+	fake_init(&f);
+	childhurd_recall_stopped(f.c, "stopped before");
+	g_assert_cmpstr(f.c->why, ==, "stopped before");
+	childhurd_recall_warm_failures(f.c, 2);
+	g_assert_cmpint(f.c->warm_failures, ==, 2);
+	other = f.config;
+	other.boot_timeout = 800000;
+	childhurd_configure(f.c, &other);
+	childhurd_boots_recall(f.c, boots);
+	g_assert_cmpint(childhurd_boot_limit(f.c), <, 800000);
+	childhurd_boots_forget(f.c);
+	g_assert_cmpint(childhurd_boot_limit(f.c), ==, 800000);
+	fake_clear(&f);
+
+	fake_init(&f);
+	childhurd_recall_up(f.c);
+	childhurd_recall_drained(f.c);
+	f.c->proven = TRUE;
+	happen(&f, EVENT_FOUND);
+	happen(&f, EVENT_PROBE_OK);
+	assert_state(&f, STATE_DRAINING);
+	childhurd_note_host_key(f.c, TRUE);
+	g_assert_true(f.c->impostor);
+	fake_clear(&f);
+}
+
 /* A probe that met no SSH server, so long after QEMU's start. */
 static void
 be_silent(struct fake *f, gint64 after)
@@ -1217,6 +1274,8 @@ main(int argc, char **argv)
 	g_test_add_func("/childhurd/a-guest-without-room-is-not-published", test_full_store);
 	g_test_add_func("/childhurd/a-low-store-is-collected-when-no-build-runs",
 			test_low_store_is_collected);
+	g_test_add_func("/childhurd/a-low-store-does-not-disturb-a-build-that-comes-just-then",
+			test_low_store_and_a_build);
 	g_test_add_func("/childhurd/a-low-store-on-an-ephemeral-disk-gets-a-new-one",
 			test_low_ephemeral_store_is_new);
 	g_test_add_func("/childhurd/restart-is-stop-and-start", test_restart);
@@ -1245,6 +1304,7 @@ main(int argc, char **argv)
 	g_test_add_func("/childhurd/an-unanswered-launch-has-no-second-beside-it",
 			test_unanswered_launch);
 	g_test_add_func("/childhurd/a-running-guest-is-taken-over", test_take_over);
+	g_test_add_func("/childhurd/what-an-earlier-daemon-knew-goes-on", test_recalled);
 	g_test_add_func("/childhurd/a-guest-that-is-taken-over-is-not-at-fault",
 			test_taken_over_is_no_fault);
 	g_test_add_func("/childhurd/a-boot-is-silent-for-as-long-as-those-before",

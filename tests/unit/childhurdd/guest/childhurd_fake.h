@@ -22,6 +22,7 @@ struct fake {
 	enum warm warm;
 	int callers; /* at its port */
 	int builds;
+	gboolean came; /* the build came when it was held, after builds was asked */
 	gboolean held; /* builds are kept out */
 	gint64 sign, spoke, used;
 	gboolean published_when_stopping;
@@ -131,7 +132,7 @@ fake_turn_away(struct childhurd *c)
 static inline int
 fake_builds(struct childhurd *c)
 {
-	return fake_of(c)->builds;
+	return fake_of(c)->came ? 0 : fake_of(c)->builds;
 }
 
 static inline int

@@ -731,6 +731,30 @@ test_next_daemon(void)
 	fake_clear(&f);
 }
 
+/* What has just been restored may not answer at once; half of the limit is too long. */
+static void
+test_silent_restore(void)
+{
+	struct fake f;
+	start_saved(&f);
+	happen(&f, EVENT_DIED);
+	expire(&f);
+	happen(&f, EVENT_ADMITTED);
+	happen(&f, EVENT_PREPARED);
+	happen(&f, EVENT_LAUNCHED);
+	happen(&f, EVENT_STIRRED);
+	assert_state(&f, STATE_RESTORING);
+	gint64 began = f.c->since;
+	childhurd_note_silence(f.c, TRUE);
+	f.now = began + 1000;
+	childhurd_event(f.c, EVENT_PROBE_FAILED, "banner: closed");
+	g_assert_cmpstr(f.c->phase, ==, "waiting for the SSH banner");
+	f.now = began + RESTORE_LIMIT / 2 + 1;
+	childhurd_event(f.c, EVENT_PROBE_FAILED, "banner: closed");
+	g_assert_cmpstr(f.c->phase, ==, "banner: closed");
+	fake_clear(&f);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -755,5 +779,6 @@ main(int argc, char **argv)
 	g_test_add_func("/sleep/nor-who-is-refused-at-once", test_wake_in_vain_without_state);
 	g_test_add_func("/warm/stop-now-does-not-wait-for-a-save", test_stop_now_while_saving);
 	g_test_add_func("/warm/the-next-daemon-finds-either-state", test_next_daemon);
+	g_test_add_func("/warm/a-restored-guest-may-be-silent-for-a-while", test_silent_restore);
 	return g_test_run();
 }

@@ -146,6 +146,43 @@ test_errors(void)
 	g_assert_false(
 	    acl_grant("/nowhere/at/all", ACL_FOR_USER, SOMEBODY, ACL_MAY_READ, NULL, &error));
 	g_assert_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
+	g_clear_error(&error);
+	g_assert_false(acl_grant_alone("/nowhere", ACL_FOR_USER, SOMEBODY, ACL_MAY_READ, &error));
+	g_assert_cmpstr(error->message, ==,
+			"/nowhere: cannot read its access control list: No such file or directory");
+	g_clear_error(&error);
+	g_assert_false(
+	    acl_grant_below("/nowhere", ACL_FOR_USER, SOMEBODY, ACL_MAY_READ, NULL, &error));
+	g_assert_cmpstr(
+	    error->message, ==,
+	    "/nowhere: cannot read its default access control list: No such file or directory");
+}
+
+/* A folder that we can read and whose owner we are not. */
+static void
+test_not_ours(void)
+{
+	if (g_test_subprocess()) {
+		g_autoptr(GError) error = NULL;
+		gboolean changed = TRUE;
+		if (geteuid() == 0)
+			g_assert_cmpint(setresuid(65534, 65534, 65534), ==, 0);
+		g_assert_false(
+		    acl_grant("/etc", ACL_FOR_USER, SOMEBODY, ACL_MAY_WRITE, &changed, &error));
+		g_assert_cmpstr(
+		    error->message, ==,
+		    "/etc: cannot set its access control list: Operation not permitted");
+		g_assert_false(changed);
+		g_clear_error(&error);
+		g_assert_false(
+		    acl_grant_alone("/etc", ACL_FOR_USER, SOMEBODY, ACL_MAY_WRITE, &error));
+		g_assert_cmpstr(
+		    error->message, ==,
+		    "/etc: cannot set its access control list: Operation not permitted");
+		return;
+	}
+	g_test_trap_subprocess(NULL, 0, 0);
+	g_test_trap_assert_passed();
 }
 
 int
@@ -158,5 +195,6 @@ main(int argc, char **argv)
 	g_test_add_func("/acl/what-chmod-closed-to-others-stays-closed-to-them", test_closed);
 	g_test_add_func("/acl/one-user-takes-the-place-of-another", test_alone);
 	g_test_add_func("/acl/errors-name-the-file", test_errors);
+	g_test_add_func("/acl/what-is-another-users-stays-as-it-is", test_not_ours);
 	return g_test_run();
 }

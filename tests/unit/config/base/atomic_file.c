@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/refuse.h"
+
 struct place {
 	char *dir, *path, *temporary;
 };
@@ -252,6 +254,58 @@ test_changed_meanwhile(struct place *p, gconstpointer data)
 	close(place.folder);
 }
 
+static void
+test_tidy_nowhere(void)
+{
+	atomic_file_tidy("/nowhere/at/all"); /* is no error either */
+}
+
+/* Below a folder that is the same user's, that user's file is written as that user. */
+static void
+test_users_own(struct place *p, gconstpointer data)
+{
+	g_autofree char *users = g_build_filename(p->dir, "users", NULL);
+	g_autofree char *below = g_build_filename(users, "below", NULL);
+	g_autofree char *path = g_build_filename(below, "file", NULL);
+	g_autoptr(GError) error = NULL;
+	struct stat st;
+	uid_t owner = geteuid() ? geteuid() : 65534;
+	g_assert_cmpint(chmod(p->dir, 0755), ==, 0);
+	g_assert_cmpint(g_mkdir(users, 0755), ==, 0);
+	g_assert_cmpint(g_mkdir(below, 0700), ==, 0);
+	g_assert_cmpint(chown(users, owner, (gid_t)-1), ==, 0);
+	g_assert_cmpint(chown(below, owner, (gid_t)-1), ==, 0);
+	gboolean written = atomic_file_write(path, "x", -1, 0600, &error);
+	g_assert_no_error(error);
+	g_assert_true(written);
+	g_assert_cmpint(stat(path, &st), ==, 0);
+	g_assert_cmpuint(st.st_uid, ==, owner);
+	g_remove(path);
+	g_rmdir(below);
+	g_rmdir(users);
+}
+
+/* The file is there, but may be gone after a crash of the host: that is an error. */
+static void
+test_unsynced(struct place *p, gconstpointer data)
+{
+	if (g_test_subprocess()) {
+		g_autoptr(GError) error = NULL;
+		struct atomic_file_place place = {.uid = (uid_t)-1, .gid = (gid_t)-1};
+		place.folder = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		refuse_at(SYS_fsync, place.folder, EIO);
+		g_assert_false(atomic_file_write_at(&place, p->path, "x", -1, 0600, &error));
+		g_autofree char *expected =
+		    g_strdup_printf("%s: cannot sync its folder: Input/output error", p->path);
+		g_assert_cmpstr(error->message, ==, expected);
+		g_remove(p->path);
+		g_rmdir(p->dir);
+		refuse_over();
+	}
+	g_test_trap_subprocess(NULL, 0, 0);
+	g_test_trap_assert_passed();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -269,5 +323,8 @@ main(int argc, char **argv)
 	TEST("a-killed-writer-leaves-a-whole-file", test_killed);
 	TEST("what-a-killed-writer-left-is-removed", test_tidy);
 	TEST("what-another-one-wrote-meanwhile-stays", test_changed_meanwhile);
+	TEST("below-a-users-own-folder-it-is-written-as-that-user", test_users_own);
+	TEST("a-folder-that-cannot-be-synced-is-an-error", test_unsynced);
+	g_test_add_func("/atomic-file/nothing-is-tidied-in-no-folder", test_tidy_nowhere);
 	return g_test_run();
 }

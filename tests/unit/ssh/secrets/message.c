@@ -103,6 +103,23 @@ test_not_utf8(void)
 	g_assert_nonnull(strstr(error->message, "caf\\xe9"));
 }
 
+/* Nothing reads the bytes before the size is known to be good. */
+static void
+test_too_large(void)
+{
+	g_autoptr(GPtrArray) files = g_ptr_array_new();
+	g_autoptr(GError) error = NULL;
+	struct secret_file file = {.name = (char *)"/etc/large", .mode = S_IFREG | 0600};
+
+	file.content = g_bytes_new_static("", G_MAXUINT / 2);
+	g_ptr_array_add(files, &file);
+	g_assert_null(secret_service_message(files, &error));
+	g_assert_error(error, SECRET_ERROR, SECRET_ERROR_LIMIT);
+	g_assert_cmpstr(error->message, ==,
+			"the secrets are too large to be sent: 2147483647 bytes");
+	g_bytes_unref(file.content);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -112,5 +129,6 @@ main(int argc, char **argv)
 	g_test_add_func("/secret-message/ascii-is-escaped-as-guile-does", test_escapes);
 	g_test_add_func("/secret-message/characters-without-a-picture-are-escaped", test_unicode);
 	g_test_add_func("/secret-message/a-name-that-is-not-utf-8-is-an-error", test_not_utf8);
+	g_test_add_func("/secret-message/more-than-a-message-holds-is-an-error", test_too_large);
 	return g_test_run();
 }

@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/refuse.h"
+
 struct place {
 	char *top, *directory, *extra, *offload;
 	const char *users[3];
@@ -610,6 +612,98 @@ test_shared_user_gone(struct place *place, gconstpointer data)
 	g_assert_true(has(place, "/etc/ssh/authorized_keys.d/builder", ""));
 }
 
+/* Something to do: a file that is new, one that is other, one that goes, and another account. */
+static void
+make_work(void *data)
+{
+	struct place *place = data;
+	static guint round;
+	g_autofree char *content = g_strdup_printf("%u", round++);
+
+	put_extra(place, "etc/changes", content, 0644);
+	put_extra(place, round % 2 ? "etc/odd/file" : "etc/even/file", "x", 0600);
+	g_autofree char *other =
+	    g_build_filename(place->extra, round % 2 ? "etc/even" : "etc/odd", NULL);
+	if (g_file_test(other, G_FILE_TEST_EXISTS))
+		remove_tree(other);
+	place->users[0] = round % 2 ? "builder" : "offloading";
+}
+
+static gboolean
+ensure_unlucky(void *data)
+{
+	struct place *place = data;
+	g_autoptr(GError) error = NULL;
+	gboolean good = secret_root_ensure(&place->spec, &error);
+
+	if (good == (error != NULL) || (error && !g_str_has_prefix(error->message, "childhurd1: ")))
+		g_error("%s", error ? error->message : "no error");
+	return good;
+}
+
+/* Whatever failed, the next one does all of it. */
+static void
+ensure_again(void *data, gboolean good)
+{
+	struct place *place = data;
+	g_autoptr(GPtrArray) files = NULL;
+	g_autofree char *content = NULL,
+			*path = g_build_filename(place->extra, "etc/changes", NULL);
+
+	ensure(place);
+	g_assert_true(g_file_get_contents(path, &content, NULL, NULL));
+	g_assert_true(has(place, "/etc/changes", content));
+	files = read_root(place);
+	g_assert_cmpuint(files->len, ==, 8);
+}
+
+static void
+test_unlucky(struct place *place, gconstpointer data)
+{
+	ensure(place);
+	g_assert_cmpuint(refuse_each(make_work, ensure_unlucky, ensure_again, place), >, 50);
+}
+
+static void
+remove_all(void *data)
+{
+	struct place *place = data;
+	g_autofree char *public = g_strconcat(place->offload, ".pub", NULL);
+
+	if (g_file_test(place->directory, G_FILE_TEST_EXISTS))
+		remove_tree(place->directory);
+	g_unlink(place->offload);
+	g_unlink(public);
+}
+
+static void
+ensure_anew(void *data, gboolean good)
+{
+	ensure(data);
+	assert_names(data, MADE);
+}
+
+static void
+test_unlucky_first(struct place *place, gconstpointer data)
+{
+	g_assert_cmpuint(refuse_each(remove_all, ensure_unlucky, ensure_anew, place), >, 50);
+}
+
+/* The file of the list is only a list, even if somebody has written to it. */
+static void
+test_foreign_list(struct place *place, gconstpointer data)
+{
+	static const char names[] = "no slash\0/\0/../outside\0/etc/./ssh\0//etc\0/etc/gone";
+	g_autofree char *list = g_strconcat(place->directory, ".extra", NULL);
+	g_autofree char *outside = put(place->top, "outside", "stays", 0644);
+
+	ensure(place);
+	g_assert_true(g_file_set_contents(list, names, sizeof names, NULL));
+	ensure(place);
+	assert_names(place, MADE);
+	g_assert_true(g_file_test(outside, G_FILE_TEST_EXISTS));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -634,5 +728,8 @@ main(int argc, char **argv)
 	TEST("an-ordinary-user-can-refresh-a-read-only-folder", test_ordinary_user);
 	TEST("too-many-too-large-and-too-deep-are-refused", test_limits);
 	TEST("host-keys-are-told-as-lines", test_host_keys);
+	TEST("whatever-call-fails-is-an-error-and-the-next-start-repairs-it", test_unlucky);
+	TEST("a-first-start-may-fail-at-any-call", test_unlucky_first);
+	TEST("a-list-with-other-names-removes-nothing-else", test_foreign_list);
 	return g_test_run();
 }

@@ -76,7 +76,7 @@ my %wanted = map { $_ => 1 } split /,/, $ENV{CHILDHURD_WALK_SCENARIOS} // 'start
 if ($wanted{start})       { $walk->walk(40, $start, $stop) }
 if ($wanted{reload})      { $walk->walk(30, $more, $less) }
 if ($wanted{'take-over'}) { $d->ctl('start', 'a'); $d->wait_until(30, 'a runs', $in->('a', 'booting')); $walk->walk(30, $taken_over) }
-$walk->result('start, stop, reload, take-over');
+note('RESULT faults.calls ' . $walk->result('start, stop, reload, take-over') . ' calls');
 $d->ctl('stop', '--all', '--now', '--wait', '--timeout', '60s');
 is(scalar($d->all_qemus), 0, 'no QEMU is left');
 done_testing;

@@ -312,12 +312,14 @@ sub anew {
     $self->{kept} = $self->{d}->qemu($self->{keeper}) if $self->{keeper};
 }
 
+# How many calls have failed.
 sub result {
     my ($self, $what) = @_;
     diag(sprintf '%s: %d calls failed, %d were not made then; the longest step took %.1f s', $what, $self->{steps} - $self->{missed}, $self->{missed}, $self->{longest});
     diag("$self->{libvirts} times libvirt itself ended a QEMU that it could not connect to") if $self->{libvirts};
     is($self->{problems}, 0, "$what: nothing is lost, doubled or left behind");
     cmp_ok($self->{steps} - $self->{missed}, '>', $self->{steps} / 2, "$what: most of the calls were made once more, and failed");
+    return $self->{steps} - $self->{missed};
 }
 
 1;

@@ -335,6 +335,7 @@ sub growth {
         my ($from, $to) = map { my $part = $_; median(map { $_->{$what} } @$part) } \@before, \@after;
         my $unit = $what eq 'memory' ? ' KiB' : '';
         $self->{growth}{$what} = "$from$unit -> $to$unit, limit +$limit{$what}$unit";
+        $self->{grown}{$what} = $to - $from - ($what eq 'memory' ? $limit{memory} - MEMORY_MAX : 0);
         push @grown, "$what: $self->{growth}{$what}" if $to - $from > $limit{$what};
     }
     my %known = map { %{ $_->{names} } } @before;
@@ -343,6 +344,9 @@ sub growth {
     push @grown, "open: before\n$before[0]{open}\nand after\n$after[-1]{open}" if grep { /^descriptors/ } @grown;
     return @grown;
 }
+
+# How much more it was in the last quarter than in the second, what the history's caches may have aside; after finish.
+sub grown { my ($self, @what) = @_; my $sum = 0; $sum += $_ for grep { $_ && $_ > 0 } @{ $self->{grown} }{@what}; return $sum }
 
 sub summary {
     my ($self) = @_;

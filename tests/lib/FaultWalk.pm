@@ -136,11 +136,13 @@ sub learn {
     }
 }
 
+# A connection to each guest may be under way.
 sub left_behind {
     my ($self, $scenario) = @_;
     my $open = $self->descriptors;
+    my $spare = keys %{ $self->truth };
     return join ', ', (map { "file $_" } grep { !$scenario->{files}{$_} && !m{^state/\w+/(?:failure\.txt|console)$|^state/libvirt/log/} } sort keys %{ $self->files }),
-      (map { "$open->{$_} descriptors of $_" } grep { $open->{$_} > ($scenario->{open}{$_} // 0) + ($self->{spare} // 0) } sort keys %$open),
+      (map { "$open->{$_} descriptors of $_" } grep { $open->{$_} > ($scenario->{open}{$_} // 0) + (/^socket/ ? $spare : 0) } sort keys %$open),
       (map { 'process ' . (Childhurd::slurp("/proc/$_/cmdline") =~ tr/\0/ /r || "$_ without a command line") } $self->children);
 }
 

@@ -36,7 +36,8 @@ identity_of(uid_t uid)
 	g_autofree char *buffer = g_malloc(ENTRY_BYTES);
 	if (geteuid() != 0 || uid == 0)
 		return NULL;
-	getpwuid_r(uid, &entry, buffer, ENTRY_BYTES, &found); /* an error leaves NULL */
+	/* an error leaves NULL */
+	(void)getpwuid_r(uid, &entry, buffer, ENTRY_BYTES, &found);
 	struct identity *identity = g_new0(struct identity, 1);
 	identity->uid = uid;
 	identity->gid = found ? found->pw_gid : NOBODYS;

@@ -127,22 +127,21 @@ sub children {
 # What a clean run leaves is what any run may leave. So are words about the last failure, logs that were rotated, and the socket of a
 # QEMU that was killed, which the next one replaces.
 sub learn {
-    my ($self, $scenario) = @_;
-    my $files = $self->files;
-    $scenario->{files}{$_} = 1 for keys %$files;
+    my ($self) = @_;
+    $self->{files}{$_} = 1 for keys %{ $self->files };
     my $open = $self->descriptors;
     for (keys %$open) {
-        $scenario->{open}{$_} = $open->{$_} if $open->{$_} > ($scenario->{open}{$_} // 0);
+        $self->{open}{$_} = $open->{$_} if $open->{$_} > ($self->{open}{$_} // 0);
     }
 }
 
-# A connection to each guest may be under way.
+# A connection to each guest may be under way, and the history be open.
 sub left_behind {
-    my ($self, $scenario) = @_;
+    my ($self) = @_;
     my $open = $self->descriptors;
     my $spare = keys %{ $self->truth };
-    return join ', ', (map { "file $_" } grep { !$scenario->{files}{$_} && !m{^state/\w+/(?:failure\.txt|console)$|^state/libvirt/log/} } sort keys %{ $self->files }),
-      (map { "$open->{$_} descriptors of $_" } grep { $open->{$_} > ($scenario->{open}{$_} // 0) + (/^socket/ ? $spare : 0) } sort keys %$open),
+    return join ', ', (map { "file $_" } grep { !$self->{files}{$_} && !m{^state/\w+/(?:failure\.txt|console)$|^state/libvirt/log/|/history\.db-\w+$} } sort keys %{ $self->files }),
+      (map { "$open->{$_} descriptors of $_" } grep { $open->{$_} > ($self->{open}{$_} // 0) + (/^socket/ ? $spare : m{inotify$|/history\.db} ? 1 : 0) } sort keys %$open),
       (map { 'process ' . (Childhurd::slurp("/proc/$_/cmdline") =~ tr/\0/ /r || "$_ without a command line") } $self->children);
 }
 
@@ -214,11 +213,11 @@ sub step {
             $last = $now;
             return $same;
         });
-        $self->learn($scenario);
+        $self->learn;
     }
     push @problems, $scenario->{check}->() if $scenario->{check};
     within(10, sub { $self->list_is_right }) or push @problems, 'machines.scm: ' . $self->{d}->machines;
-    within(10, sub { $self->left_behind($scenario) eq '' }) or push @problems, 'left behind: ' . $self->left_behind($scenario);
+    within(10, sub { $self->left_behind eq '' }) or push @problems, 'left behind: ' . $self->left_behind;
     push @problems, $self->keeper_problem;
     return @problems;
 }

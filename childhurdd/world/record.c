@@ -99,16 +99,16 @@ record_read(const char *path)
 	g_autoptr(GError) error = NULL;
 	g_autofree char *boot = process_boot();
 	g_autoptr(JsonNode) node = parse(path, boot, &error);
-	record.unread = g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_MFILE) ||
-			g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NFILE) ||
-			g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM);
+	record.unread = error && (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_MFILE) ||
+				  g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NFILE) ||
+				  g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM));
 	if (record.unread)
 		record.damage = g_strdup(error->message);
 	else if (error)
 		record.damage = g_strdup_printf(
 		    "%s: is damaged or cannot be read (%s), so it is not known whether the guest "
-		    "was "
-		    "stopped, drained or asleep; autostart decides, and the file is written anew",
+		    "was stopped, drained or asleep; autostart decides, and the file is written "
+		    "anew",
 		    path, error->message);
 	if (!node)
 		return record;

@@ -175,7 +175,7 @@ sub step {
     my ($self, $scenario, $what, $kind) = @_;
     my $from   = length $self->{d}->log;
     my $begun  = time;
-    my $killed = $kind && !$scenario->{daemon} && rand() < 0.15;
+    my $killed = $kind && $scenario->{keeps} && rand() < 0.15;
     my ($status, $words) = $scenario->{act}->();
     my @problems;
     my $ended = $scenario->{daemon} ? '' : $self->ended;
@@ -194,7 +194,7 @@ sub step {
     $self->{faults}->disarm;
     if ($good ne 'good') {
         my $said = $words . $self->log_since($from);
-        push @problems, "killed after '$what' was answered: it is lost" if $killed && !$status && $scenario->{keeps};
+        push @problems, "killed after '$what' was answered: it is lost" if $killed && !$status;
         push @problems, 'it neither succeeds nor fails: ' . $self->difference if !$good;
         # libvirt has no errno in the words about some calls of its own.
         push @problems, "no word of the reason: $words" if $kind && $good && $said !~ /$Faults::WORDS{$kind}|internal error: /;

@@ -292,7 +292,7 @@ lint:
 	  --suppressions-list=.cppcheck -I. --library=posix --library=gtk -j2 $(MODULES)
 	printf '%s\n' $(sort $(LIB_SRC) $(MAINS) $(CTL_SRC)) | xargs -P 2 -n 4 sh -c \
 	  'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $(TIDY_FLAGS) 2>/dev/null' sh
-	shellcheck -x bootstrap .ci/run $(shell grep -rlE '^#!/bin/(ba)?sh' tests service --include='*' 2>/dev/null)
+	shellcheck -x bootstrap .ci/run $(shell find tests service -type f -exec awk 'FNR == 1 && /^#!\/bin\/(ba)?sh/ { print FILENAME }' {} +)
 
 # --- installation --------------------------------------------------------------------------------------------
 

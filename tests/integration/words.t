@@ -124,7 +124,7 @@ is($d->qemu('a'), $qemu, '... in its QEMU');
 my $said = substr $d->log, $length;
 like($said, qr/a: probing: taken over from the earlier daemon \(process $qemu\)$/m, 'the log says so');
 unlike($said, qr/unresponsive|warning/i, '... calmly');
-my ($event) = grep { $_->{guest} && $_->{guest} eq 'a' && $_->{state} } map { decode_json($_) } split /\n/, $d->ctl('events', '--json');
+my ($event) = grep { $_->{guest} && $_->{guest} eq 'a' && $_->{taken_over} } map { decode_json($_) } split /\n/, $d->ctl('events', '--json');
 is_deeply([@$event{qw(state taken_over)}], ['unresponsive', JSON::PP::true], 'its state is as ever');
 
 # --- a damaged record ---

@@ -135,11 +135,11 @@ sub learn {
     }
 }
 
-# A connection to each guest may be under way, and the history be open.
+# Connections to guests and of clients may be under way, and the history be open.
 sub left_behind {
     my ($self) = @_;
     my $open = $self->descriptors;
-    my $spare = keys %{ $self->truth };
+    my $spare = 4 + keys %{ $self->truth };
     return join ', ', (map { "file $_" } grep { !$self->{files}{$_} && !m{^state/\w+/(?:failure\.txt|console)$|^state/libvirt/log/|/history\.db-\w+$} } sort keys %{ $self->files }),
       (map { "$open->{$_} descriptors of $_" } grep { $open->{$_} > ($self->{open}{$_} // 0) + (/^socket/ ? $spare : m{inotify$|/history\.db} ? 1 : 0) } sort keys %$open),
       (map { 'process ' . (Childhurd::slurp("/proc/$_/cmdline") =~ tr/\0/ /r || "$_ without a command line") } $self->children);

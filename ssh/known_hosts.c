@@ -22,6 +22,16 @@ is_excluded(const char *patterns, const char *host)
 	return FALSE;
 }
 
+/* libssh skips what is no base64. */
+static gboolean
+is_plain(const char *word)
+{
+	for (; *word; word++)
+		if (*word <= ' ' || *word > '~')
+			return FALSE;
+	return TRUE;
+}
+
 #define REVOKED "@revoked"
 
 /* The line's "TYPE BASE64" if it is of that host, and has this marker (NULL: none); else NULL.
@@ -40,7 +50,8 @@ key_of(const char *line, const char *host, const char *marker)
 		g_ptr_array_remove_index(words, 0);
 	else if (marker)
 		return NULL;
-	if (words->len < 3 || *word[0] == '#' || *word[0] == '@' || is_excluded(word[0], host))
+	if (words->len < 3 || *word[0] == '#' || *word[0] == '@' || is_excluded(word[0], host) ||
+	    !is_plain(word[1]) || !is_plain(word[2]))
 		return NULL;
 	g_autofree char *bare = g_strdup_printf("%s %s %s", word[0], word[1], word[2]);
 	gboolean is_its = ssh_known_hosts_parse_line(host, bare, &entry) == SSH_OK && entry;

@@ -197,8 +197,9 @@ hypervisor_start_libvirt(const char *log, GError **error)
 	}
 	if (started == 2)
 		return TRUE;
-	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
-		    "libvirt: cannot be initialized: %s", virGetLastErrorMessage());
+	/* libvirt has no place for its last error yet. */
+	g_set_error_literal(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT,
+			    "libvirt: cannot be initialized: no memory, or no descriptors");
 	return FALSE;
 }
 

@@ -15,6 +15,8 @@
 #define WHY_BEGIN  8  /* columns that it gets however narrow the terminal is */
 #define NAME_ROOM  24 /* columns to which names are cut before a column that counts is left out */
 #define NAME_LEAST 12 /* columns that they get in any case */
+#define WORD_ROOM  16 /* columns of a state or a version; a newer daemon or a node may have others \
+		       */
 
 static char *
 number_cell(double number)
@@ -29,10 +31,16 @@ name_cell(const struct ctl_row *row)
 }
 
 static char *
+word_cell(const char *word)
+{
+	g_autofree char *clean = ctl_clean(word ? word : "?", TRUE);
+	return ctl_fit(clean, WORD_ROOM);
+}
+
+static char *
 state_cell(const struct ctl_row *row)
 {
-	const char *state = ctl_state_word(row->guest);
-	return ctl_clean(state ? state : "?", TRUE);
+	return word_cell(ctl_state_word(row->guest));
 }
 
 static char *
@@ -97,8 +105,7 @@ builds_cell(const struct ctl_row *row)
 static char *
 version_cell(const struct ctl_row *row)
 {
-	const char *version = ctl_text(row->guest, "version");
-	return ctl_clean(version ? version : "?", TRUE);
+	return word_cell(ctl_text(row->guest, "version"));
 }
 
 static char *

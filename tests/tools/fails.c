@@ -119,16 +119,6 @@ add_function(const char *name)
 		add_range((uintptr_t)address, (uintptr_t)address + symbol->st_size);
 }
 
-static int
-reports_lack(const void *caller)
-{
-	uintptr_t at = (uintptr_t)caller;
-	for (int i = 0; i < n_reporting; i++)
-		if (at >= reporting[i].begin && at < reporting[i].end)
-			return 1;
-	return 0;
-}
-
 __attribute__((constructor)) static void
 start(void)
 {
@@ -386,6 +376,16 @@ FAILS(KIND_SOCKET, ENOBUFS, -1, ssize_t, sendmsg, (int fd, const struct msghdr *
 /* --- memory --- */
 
 #ifndef __SANITIZE_ADDRESS__ /* which has these itself */
+static int
+reports_lack(const void *caller)
+{
+	uintptr_t at = (uintptr_t)caller;
+	for (int i = 0; i < n_reporting; i++)
+		if (at >= reporting[i].begin && at < reporting[i].end)
+			return 1;
+	return 0;
+}
+
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *old, size_t size);

@@ -36,7 +36,8 @@ test_names(void)
 {
 	write_file("# a comment\n\n"
 		   "build1,192.0.2.1 ssh-ed25519 " A " with a comment\n"
-		   "build1 ssh-ed25519\n" /* cut off */
+		   "build1 ssh-ed25519\n"		/* cut off */
+		   "build1 ssh-ed25519 " A "\303\266\n" /* and damaged */
 		   "  build1\tssh-ed25519 \t" B "\r\n"
 		   "[build1]:2222 ssh-ed25519 " B "\n"
 		   "*.example.org,!bad.example.org ssh-ed25519 " A "\n"

@@ -143,9 +143,6 @@ delivery_closed(struct secret_delivery *delivery, int problem)
 			      how, delivery->sent, size);
 		return;
 	}
-	/* If the guest closed before it was sent anything, recv() reports that, and not the reset. */
-	if (!problem && (problem = wire_error(delivery->fd)))
-		how = g_strerror(problem);
 	/* One is our end of file; more are bytes that the guest did not read. */
 	if (!problem && ioctl(delivery->fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 1) {
 		delivery_fail(delivery, SECRET_SERVICE_ERROR_BROKEN,

@@ -64,6 +64,7 @@ struct trial {
 	gboolean succeeded, freed, ended; /* ended: the guest says nothing more */
 	gsize size;			  /* of the message */
 	gsize arrived;			  /* of it, when the delivery ended */
+	gsize left;			  /* unread, when a guest that says nothing more closed */
 };
 
 /* Bytes that have arrived at the guest. */
@@ -97,8 +98,8 @@ on_done(struct secret_delivery *delivery, const GError *error, void *data)
 	struct trial *trial = data;
 	require(!trial->dones++ && !trial->freed, "a delivery ends once", NULL);
 	require(!error || *error->message, "a failure says why", NULL);
-	/* A guest that closes only its writing end may leave them in its kernel. */
-	trial->arrived = trial->heard->len + (gsize)unread(trial);
+	/* A guest that has closed its writing end may leave them in its kernel. */
+	trial->arrived = trial->heard->len + trial->left + (gsize)unread(trial);
 	trial->succeeded = !error;
 	if (trial->flags & FLAG_FREE_IN_DONE)
 		let_go(trial);
@@ -145,6 +146,8 @@ hang_up(struct trial *trial, gboolean reset)
 	const struct linger at_once = {1, 0};
 	if (trial->guest < 0)
 		return;
+	if (trial->ended)
+		trial->left = (gsize)unread(trial);
 	if (reset)
 		setsockopt(trial->guest, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 	close(trial->guest);

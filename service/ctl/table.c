@@ -15,8 +15,7 @@
 #define WHY_BEGIN  8  /* columns that it gets however narrow the terminal is */
 #define NAME_ROOM  24 /* columns to which names are cut before a column that counts is left out */
 #define NAME_LEAST 12 /* columns that they get in any case */
-#define WORD_ROOM  16 /* columns of a state or a version; a newer daemon or a node may have others \
-		       */
+#define WORD_ROOM  16 /* columns of a state or a version, whatever a daemon says */
 
 static char *
 number_cell(double number)

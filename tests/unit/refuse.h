@@ -19,6 +19,15 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+/* From now on this filter decides about the thread's calls. */
+static inline void
+refuse_by(struct sock_filter *filter, gsize n)
+{
+	struct sock_fprog program = {(unsigned short)n, filter};
+	g_assert_cmpint(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
+	g_assert_cmpint(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), ==, 0);
+}
+
 /* call: SYS_...; error: the errno that it has from now on. */
 static inline void
 refuse(int call, int error)
@@ -29,9 +38,7 @@ refuse(int call, int error)
 	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (guint32)error),
 	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog program = {G_N_ELEMENTS(filter), filter};
-	g_assert_cmpint(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
-	g_assert_cmpint(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), ==, 0);
+	refuse_by(filter, G_N_ELEMENTS(filter));
 }
 
 /* The same for one file: calls whose first argument is this descriptor. */
@@ -46,9 +53,7 @@ refuse_at(int call, int fd, int error)
 	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (guint32)error),
 	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog program = {G_N_ELEMENTS(filter), filter};
-	g_assert_cmpint(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
-	g_assert_cmpint(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), ==, 0);
+	refuse_by(filter, G_N_ELEMENTS(filter));
 }
 
 /* The end of such a process, whose exit handlers may need the call. */
@@ -107,11 +112,9 @@ refuse_nth(int call, int n)
 	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
 	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog program = {G_N_ELEMENTS(filter), filter};
 	refuse_left = n;
 	g_assert_cmpint(sigaction(SIGSYS, &act, NULL), ==, 0);
-	g_assert_cmpint(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
-	g_assert_cmpint(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), ==, 0);
+	refuse_by(filter, G_N_ELEMENTS(filter));
 }
 
 /*

@@ -413,15 +413,7 @@ forget_keys(void)
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t length = sizeof address;
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	require(bind(listener, (struct sockaddr *)&address, length) == 0 &&
-		    listen(listener, 1) == 0 &&
-		    getsockname(listener, (struct sockaddr *)&address, &length) == 0,
-		"a socket", NULL);
-	port = ntohs(address.sin_port);
+	listener = fuzz_listen(&port);
 	loop = ev_loop_new(EVFLAG_AUTO);
 	key = g_build_filename(fuzz_folder(), "key", NULL); /* both ends' */
 	g_autofree char *public_key = g_strconcat(key, ".pub", NULL);

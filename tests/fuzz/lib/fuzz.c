@@ -4,9 +4,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 void
@@ -66,4 +68,19 @@ fuzz_write(const char *path, const void *bytes, gsize n)
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	require(fd >= 0 && write(fd, bytes, n) == (ssize_t)n, "a file can be written", path);
 	close(fd);
+}
+
+int
+fuzz_listen(int *port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof address;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	require(bind(listener, (struct sockaddr *)&address, length) == 0 &&
+		    listen(listener, 1) == 0 &&
+		    getsockname(listener, (struct sockaddr *)&address, &length) == 0,
+		"a socket", NULL);
+	*port = ntohs(address.sin_port);
+	return listener;
 }

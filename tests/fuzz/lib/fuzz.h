@@ -28,4 +28,7 @@ const char *fuzz_folder(void);
 /* Write a file of that content. */
 void fuzz_write(const char *path, const void *bytes, gsize n);
 
+/* A socket that listens on 127.0.0.1, at a port of the kernel's choice. */
+int fuzz_listen(int *port);
+
 #endif

@@ -8,6 +8,8 @@
  */
 #include "service/varlink.h"
 
+#include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "config/base/text.h"
@@ -237,10 +239,41 @@ skip_string(const char *p)
 	return p && *p ? p + 1 : NULL;
 }
 
+/* The byte after the number that begins at p (RFC 8259, section 6); NULL: it is none, or larger
+ * than a double or a 64-bit integer is: json-glib would make infinity of it, which cannot be said
+ * again, or another number. */
+static const char *
+skip_number(const char *p)
+{
+	static const char digits[] = "0123456789";
+	const char *begin = p;
+	gboolean whole = TRUE;
+	p += *p == '-';
+	gsize n = strspn(p, digits);
+	if (!n || (n > 1 && *p == '0'))
+		return NULL;
+	p += n;
+	if (*p == '.') {
+		whole = FALSE;
+		n = strspn(++p, digits);
+		p += n;
+	}
+	if (n && (*p == 'e' || *p == 'E')) {
+		whole = FALSE;
+		p += p[1] == '+' || p[1] == '-' ? 2 : 1;
+		n = strspn(p, digits);
+		p += n;
+	}
+	errno = 0;
+	double value =
+	    whole ? (double)g_ascii_strtoll(begin, NULL, 10) : g_ascii_strtod(begin, NULL);
+	return n && !g_ascii_isalnum(*p) && isfinite(value) && !(whole && errno) ? p : NULL;
+}
+
 /*
- * May json-glib get text? Only strings and, outside of them, JSON's characters pass. json-glib also
- * knows comments and assignments, and a comment with a quotation mark would hide brackets from the
- * count.
+ * May json-glib get text? Only strings, numbers and, outside of them, JSON's characters pass.
+ * json-glib also knows comments and assignments, and a comment with a quotation mark would hide
+ * brackets from the count.
  */
 static gboolean
 check_text(const char *text, GError **error)
@@ -248,12 +281,16 @@ check_text(const char *text, GError **error)
 	guint depth = 0;
 	gboolean ended = FALSE; /* json-glib would go on after the first value */
 	for (const char *p = text; *p;) {
-		const char *next = *p == '"' ? skip_string(p) : p + 1;
+		gboolean string = *p == '"', number = *p == '-' || g_ascii_isdigit(*p);
+		const char *next = string ? skip_string(p) : number ? skip_number(p) : p + 1;
 		if (!next ||
-		    (*p != '"' && !g_ascii_isalnum(*p) && !strchr(" \t\r\n{}[]:,+-.", *p))) {
+		    (!string && !number && !g_ascii_isalpha(*p) && !strchr(" \t\r\n{}[]:,", *p))) {
 			g_set_error(error, VARLINK_ERROR, VARLINK_ERROR_SYNTAX,
 				    "not JSON: %s at byte %td",
-				    *p == '"' ? "a bad string" : "a stray character", p - text);
+				    string   ? "a bad string"
+				    : number ? "a bad or too large number"
+					     : "a stray character",
+				    p - text);
 			return FALSE;
 		}
 		if (ended && !strchr(" \t\r\n", *p)) {

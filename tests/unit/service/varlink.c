@@ -163,6 +163,44 @@ test_surrogates(void)
 	varlink_message_free(m);
 }
 
+/* json-glib reads 1e999 as infinity and writes that as "inf"; and a number of 20 digits as another
+ * one. */
+static void
+test_bad_numbers(void)
+{
+	static const char *const bad[] = {"1e999",
+					  "-1e999",
+					  "1e+3333333333",
+					  "9223372036854775808",
+					  "-9223372036854775809",
+					  "01",
+					  "-",
+					  "+1",
+					  ".5",
+					  "1.",
+					  "1e",
+					  "1.e5",
+					  "1e+",
+					  "0x10",
+					  "--1"};
+	static const char *const good[] = {"0",	     "-0",    "9223372036854775807",
+					   "1e300",  "0.792", "-9223372036854775808",
+					   "1E-400", "2.5e+3"};
+	for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autofree char *text = g_strdup_printf("{\"parameters\":{\"a\":[%s]}}", bad[i]);
+		assert_refused(text, VARLINK_ERROR_SYNTAX, "not JSON");
+	}
+	assert_refused("{\"parameters\":{\"a\":1e999}}", VARLINK_ERROR_SYNTAX,
+		       "not JSON: a bad or too large number at byte 19");
+	for (gsize i = 0; i < G_N_ELEMENTS(good); i++) {
+		g_autofree char *text = g_strdup_printf("{\"parameters\":{\"a\":%s}}", good[i]);
+		struct varlink_message *m = parsed(text);
+		g_assert_cmpfloat(json_object_get_double_member(m->parameters, "a"), ==,
+				  g_ascii_strtod(good[i], NULL));
+		varlink_message_free(m);
+	}
+}
+
 static char *
 nested(guint depth, const char *before)
 {
@@ -254,6 +292,7 @@ main(int argc, char **argv)
 	g_test_add_func("/varlink/bad-escapes-are-refused", test_surrogates);
 	g_test_add_func("/varlink/deep-nesting-is-refused", test_depth);
 	g_test_add_func("/varlink/numbers-are-no-longer-than-need-be", test_numbers);
+	g_test_add_func("/varlink/bad-and-too-large-numbers-are-refused", test_bad_numbers);
 	g_test_add_func("/varlink/values-before-a-message-are-refused", test_values_before);
 	g_test_add_func("/varlink/texts-can-be-shown-on-a-terminal", test_shown);
 	return g_test_run();

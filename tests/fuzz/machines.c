@@ -181,9 +181,10 @@ check_machines(const GArray *list)
 static void
 check_line(const struct published_guest *guest, const char *key, const char *line)
 {
-	g_autofree char *place = guest->port == 22
-				     ? g_ascii_strdown(guest->host_name, -1)
-				     : g_strdup_printf("[%s]:%d", guest->host_name, guest->port);
+	/* ssh(1) looks up a host's name in small letters. */
+	g_autofree char *host = g_ascii_strdown(guest->host_name, -1);
+	g_autofree char *place =
+	    guest->port == 22 ? g_strdup(host) : g_strdup_printf("[%s]:%d", host, guest->port);
 	const char *const names[] = {guest->name, place};
 	const char *const strangers[] = {"stranger", "x", "[stranger]:10022"};
 	for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {

@@ -47,7 +47,10 @@ guest_id(struct ledger *ledger, const char *name, GError **error)
 	if (!find)
 		return 0;
 	ledger_bind_text(find, 1, name);
-	id = sqlite3_step(find) == SQLITE_ROW ? sqlite3_column_int64(find, 0) : 0;
+	gboolean row;
+	if (!ledger_row(ledger, find, &row, error))
+		return 0;
+	id = row ? sqlite3_column_int64(find, 0) : 0;
 	sqlite3_reset(find);
 	if (id)
 		g_hash_table_insert(ledger->ids, g_strdup(name), (gpointer)(gintptr)id);
@@ -114,14 +117,18 @@ last_state(struct ledger *ledger, gint64 guest, struct last_state *last, GError 
 	if (!statement)
 		return FALSE;
 	*last = (struct last_state){0};
-	if (sqlite3_step(statement) == SQLITE_ROW)
+	gboolean row;
+	if (!ledger_row(ledger, statement, &row, error))
+		return FALSE;
+	if (row)
 		*last = (struct last_state){
 		    .begin = sqlite3_column_int64(statement, 0),
 		    .end = sqlite3_column_int64(statement, 1),
 		    .wanted = sqlite3_column_int(statement, 2) != 0,
 		    .up = ledger_is_up((const char *)sqlite3_column_text(statement, 3)),
 		    .there = TRUE};
-	return ledger_step(ledger, statement, error);
+	sqlite3_reset(statement);
+	return TRUE;
 }
 
 static gboolean
@@ -148,11 +155,11 @@ begin_state(struct ledger *ledger, gint64 guest, gint64 begin, gint64 end, const
 		return FALSE;
 	if (end)
 		sqlite3_bind_int64(statement, 3, end);
-	ledger_bind_word(ledger, statement, 4, state);
 	sqlite3_bind_int(statement, 5, wanted);
 	if (event)
 		sqlite3_bind_int64(statement, 6, event);
-	return ledger_step(ledger, statement, error);
+	return ledger_bind_word(ledger, statement, 4, state, error) &&
+	       ledger_step(ledger, statement, error);
 }
 
 /* A daemon's first state of a guest: what was left open ended when the daemon before wrote last. */
@@ -233,8 +240,8 @@ end_boots(struct ledger *ledger, gint64 guest, gint64 before, gint64 end, const 
 			     values, 3, error);
 	if (!statement)
 		return FALSE;
-	ledger_bind_word(ledger, statement, 4, text);
-	return ledger_step(ledger, statement, error);
+	return ledger_bind_word(ledger, statement, 4, text, error) &&
+	       ledger_step(ledger, statement, error);
 }
 
 static gboolean
@@ -301,7 +308,7 @@ keep_picture(struct ledger *ledger, GBytes *png, gint64 *id, GError **error)
 	if (!statement)
 		return FALSE;
 	sqlite3_bind_int64(statement, 1, (gint64)size);
-	sqlite3_bind_blob(statement, 2, g_bytes_get_data(png, NULL), (int)size, SQLITE_TRANSIENT);
+	sqlite3_bind_blob(statement, 2, g_bytes_get_data(png, NULL), (int)size, SQLITE_STATIC);
 	if (!ledger_step(ledger, statement, error))
 		return FALSE;
 	*id = sqlite3_last_insert_rowid(ledger->db);
@@ -375,12 +382,13 @@ open_builds(struct ledger *ledger, gint64 guest, GError **error)
 	if (!statement)
 		return NULL;
 	GArray *builds = g_array_new(FALSE, FALSE, sizeof(gint64));
-	while (sqlite3_step(statement) == SQLITE_ROW)
+	gboolean row, good;
+	while ((good = ledger_row(ledger, statement, &row, error)) && row)
 		for (int i = 0; i < 2; i++) {
 			gint64 value = sqlite3_column_int64(statement, i);
 			g_array_append_val(builds, value);
 		}
-	if (ledger_step(ledger, statement, error))
+	if (good)
 		return builds;
 	g_array_unref(builds);
 	return NULL;
@@ -447,8 +455,8 @@ keep_restore(struct ledger *ledger, gint64 guest, const struct history_note *not
 			     values, 3, error);
 	if (!statement)
 		return FALSE;
-	ledger_bind_word(ledger, statement, 4, note->text ? note->text : "");
-	return ledger_step(ledger, statement, error);
+	return ledger_bind_word(ledger, statement, 4, note->text ? note->text : "", error) &&
+	       ledger_step(ledger, statement, error);
 }
 
 static gboolean
@@ -464,9 +472,9 @@ keep_event(struct ledger *ledger, gint64 guest, const struct history_note *note,
 		return FALSE;
 	if (guest)
 		sqlite3_bind_int64(statement, 3, guest);
-	ledger_bind_word(ledger, statement, 4, note->state);
-	ledger_bind_word(ledger, statement, 5, note->text ? note->text : "");
-	return ledger_step(ledger, statement, error);
+	return ledger_bind_word(ledger, statement, 4, note->state, error) &&
+	       ledger_bind_word(ledger, statement, 5, note->text ? note->text : "", error) &&
+	       ledger_step(ledger, statement, error);
 }
 
 /* --- all --- */

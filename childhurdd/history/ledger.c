@@ -160,11 +160,21 @@ ledger_statement(struct ledger *ledger, const char *sql, const gint64 *integers,
 }
 
 gboolean
-ledger_step(struct ledger *ledger, sqlite3_stmt *statement, GError **error)
+ledger_row(struct ledger *ledger, sqlite3_stmt *statement, gboolean *row, GError **error)
 {
 	int code = sqlite3_step(statement);
-	gboolean good =
-	    code == SQLITE_DONE || code == SQLITE_ROW || (code == SQLITE_OK) || fail(ledger, error);
+	*row = code == SQLITE_ROW;
+	if (*row)
+		return TRUE;
+	gboolean good = code == SQLITE_DONE || fail(ledger, error);
+	sqlite3_reset(statement);
+	return good;
+}
+
+gboolean
+ledger_step(struct ledger *ledger, sqlite3_stmt *statement, GError **error)
+{
+	gboolean row, good = ledger_row(ledger, statement, &row, error);
 	sqlite3_reset(statement);
 	return good;
 }
@@ -184,11 +194,10 @@ ledger_integer(struct ledger *ledger, const char *sql, gint64 missing, gint64 *v
 	sqlite3_stmt *statement = ledger_statement(ledger, sql, NULL, 0, error);
 	if (!statement)
 		return FALSE;
-	int code = sqlite3_step(statement);
-	*value = code == SQLITE_ROW && sqlite3_column_type(statement, 0) != SQLITE_NULL
+	gboolean row, good = ledger_row(ledger, statement, &row, error);
+	*value = row && sqlite3_column_type(statement, 0) != SQLITE_NULL
 		     ? sqlite3_column_int64(statement, 0)
 		     : missing;
-	gboolean good = code == SQLITE_ROW || code == SQLITE_DONE || fail(ledger, error);
 	sqlite3_reset(statement);
 	return good;
 }
@@ -249,15 +258,15 @@ is_sound(struct ledger *ledger, GError **error)
 	sqlite3_stmt *statement = ledger_statement(ledger, "PRAGMA quick_check(1)", NULL, 0, error);
 	if (!statement)
 		return FALSE;
-	int code = sqlite3_step(statement);
-	const char *text =
-	    code == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-	gboolean good = text && !strcmp(text, "ok");
-	if (text && !good)
+	gboolean row, good = ledger_row(ledger, statement, &row, error);
+	const char *text = row ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+	if (row && !text)
+		good = fail(ledger, error);
+	else if (good && g_strcmp0(text, "ok")) {
 		g_set_error(error, LEDGER_ERROR, LEDGER_ERROR_DAMAGED, "%s: %s", ledger->path,
-			    text);
-	else if (!good)
-		fail(ledger, error);
+			    text ? text : "cannot be looked over");
+		good = FALSE;
+	}
 	sqlite3_reset(statement);
 	return good;
 }

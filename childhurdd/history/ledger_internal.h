@@ -25,6 +25,9 @@ gboolean ledger_run(struct ledger *ledger, const char *sql, GError **error);
  * borrowed, and reset when it is asked for again. */
 sqlite3_stmt *ledger_statement(struct ledger *ledger, const char *sql, const gint64 *integers,
 			       guint n, GError **error);
+/* To its next row; *row FALSE: there is none, and it is reset. FALSE: error; what the transaction
+ * had done may be undone, so nothing more may be tried in it. */
+gboolean ledger_row(struct ledger *ledger, sqlite3_stmt *statement, gboolean *row, GError **error);
 /* Step it once, and reset it. FALSE: error. */
 gboolean ledger_step(struct ledger *ledger, sqlite3_stmt *statement, GError **error);
 /* Both, for a statement of n integers that has no result. */
@@ -37,7 +40,8 @@ gboolean ledger_integer(struct ledger *ledger, const char *sql, gint64 missing, 
 gboolean ledger_learn(struct ledger *ledger, GError **error);
 /* Bind a text to parameter i, made valid UTF-8 of LEDGER_TEXT_MAX bytes at most; NULL: NULL. */
 void ledger_bind_text(sqlite3_stmt *statement, int i, const char *text);
-/* The same for a column that may have a word in its place. */
-void ledger_bind_word(struct ledger *ledger, sqlite3_stmt *statement, int i, const char *text);
+/* The same for a column that may have a word in its place. FALSE: error. */
+gboolean ledger_bind_word(struct ledger *ledger, sqlite3_stmt *statement, int i, const char *text,
+			  GError **error);
 
 #endif

@@ -20,9 +20,8 @@ clean(const char *text)
 void
 ledger_bind_text(sqlite3_stmt *statement, int i, const char *text)
 {
-	g_autofree char *valid = text ? clean(text) : NULL;
-	if (valid) /* else NULL */
-		sqlite3_bind_text(statement, i, valid, -1, SQLITE_TRANSIENT);
+	if (text) /* else NULL */
+		sqlite3_bind_text(statement, i, clean(text), -1, g_free);
 }
 
 gboolean
@@ -33,46 +32,53 @@ ledger_learn(struct ledger *ledger, GError **error)
 	if (!statement)
 		return FALSE;
 	g_hash_table_remove_all(ledger->words);
-	while (sqlite3_step(statement) == SQLITE_ROW) {
+	gboolean row, good;
+	while ((good = ledger_row(ledger, statement, &row, error)) && row) {
 		const char *text = (const char *)sqlite3_column_text(statement, 1);
 		if (text)
 			g_hash_table_insert(ledger->words, g_strdup(text),
 					    (gpointer)(gintptr)sqlite3_column_int64(statement, 0));
 	}
-	return ledger_step(ledger, statement, error);
+	return good;
 }
 
-/* Make text a word. 0: it is none. */
-static gint64
-add_word(struct ledger *ledger, const char *text)
+/* Make text a word; *id 0: there are enough. */
+static gboolean
+add_word(struct ledger *ledger, const char *text, gint64 *id, GError **error)
 {
+	*id = 0;
+	if (g_hash_table_size(ledger->words) >= LEDGER_WORDS)
+		return TRUE;
 	sqlite3_stmt *statement =
-	    ledger_statement(ledger, "INSERT INTO word (text) VALUES (?1)", NULL, 0, NULL);
-	if (!statement || g_hash_table_size(ledger->words) >= LEDGER_WORDS)
-		return 0;
-	sqlite3_bind_text(statement, 1, text, -1, SQLITE_TRANSIENT);
-	if (!ledger_step(ledger, statement, NULL))
-		return 0;
-	gint64 id = sqlite3_last_insert_rowid(ledger->db);
-	g_hash_table_insert(ledger->words, g_strdup(text), (gpointer)(gintptr)id);
-	return id;
+	    ledger_statement(ledger, "INSERT INTO word (text) VALUES (?1)", NULL, 0, error);
+	if (!statement)
+		return FALSE;
+	sqlite3_bind_text(statement, 1, text, -1, SQLITE_STATIC);
+	if (!ledger_step(ledger, statement, error))
+		return FALSE;
+	*id = sqlite3_last_insert_rowid(ledger->db);
+	g_hash_table_insert(ledger->words, g_strdup(text), (gpointer)(gintptr)*id);
+	return TRUE;
 }
 
-void
-ledger_bind_word(struct ledger *ledger, sqlite3_stmt *statement, int i, const char *text)
+gboolean
+ledger_bind_word(struct ledger *ledger, sqlite3_stmt *statement, int i, const char *text,
+		 GError **error)
 {
 	g_autofree char *valid = text ? clean(text) : NULL;
 	if (!valid)
-		return;
+		return TRUE;
 	gint64 id = (gint64)(gintptr)g_hash_table_lookup(ledger->words, valid);
-	if (!id && g_hash_table_contains(ledger->once, valid))
-		id = add_word(ledger, valid);
+	if (!id && g_hash_table_contains(ledger->once, valid) &&
+	    !add_word(ledger, valid, &id, error))
+		return FALSE;
 	if (id) {
 		sqlite3_bind_int64(statement, i, id);
-		return;
+		return TRUE;
 	}
 	if (g_hash_table_size(ledger->once) >= LEDGER_WORDS)
 		g_hash_table_remove_all(ledger->once);
-	sqlite3_bind_text(statement, i, valid, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_text(statement, i, g_strdup(valid), -1, g_free);
 	g_hash_table_add(ledger->once, g_steal_pointer(&valid));
+	return TRUE;
 }

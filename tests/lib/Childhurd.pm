@@ -16,7 +16,7 @@ use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP;
-use POSIX qw(:sys_wait_h setsid);
+use POSIX qw(:signal_h :sys_wait_h setsid);
 use Test::More ();
 use Time::HiRes qw(sleep time);
 
@@ -220,10 +220,16 @@ sub spawn {
     }, @argv);
 }
 
-# Run argv in a session of its own, with its output appended to the file out; returns its pid. The child first calls prepare.
+# Run argv in a session of its own, with its output appended to the file out; returns its pid. The child first calls prepare. A signal
+# that comes before it is argv's is not taken by a handler of the test's.
 sub spawn_to {
     my ($out, $prepare, @argv) = @_;
-    my $pid = fork // die "fork: $!";
+    my $before = POSIX::SigSet->new;
+    sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGHUP, SIGINT, SIGTERM), $before);
+    my $pid = fork;
+    @SIG{qw(HUP INT TERM)} = ('DEFAULT') x 3 if defined $pid && !$pid;
+    sigprocmask(SIG_SETMASK, $before);
+    die "fork: $!" if !defined $pid;
     return $pid if $pid;
     open STDIN,  '<',  '/dev/null';
     open STDOUT, '>>', $out or POSIX::_exit(126);

@@ -20,6 +20,7 @@ use JSON::PP;
 use POSIX qw(:sys_wait_h);
 use Test::More;
 use Time::HiRes qw(sleep time);
+use Truth ();
 
 # options: d (Childhurd, started), faults, keeper (a guest that must live through all in its QEMU), kinds (default: all).
 sub new {
@@ -30,7 +31,8 @@ sub new {
     $self->{seed}  = $ENV{CHILDHURD_SEED} // int rand 2**31;
     srand $self->{seed};
     diag("seed $self->{seed} (CHILDHURD_SEED sets it; CHILDHURD_WALK=all goes through all calls, CHILDHURD_WALK_KINDS=a,b those kinds)");
-    $self->{kept} = $self->{d}->qemu($self->{keeper}) if $self->{keeper};
+    $self->{truth} = Truth->new($self->{d});
+    $self->{kept}  = $self->{d}->qemu($self->{keeper}) if $self->{keeper};
     return $self;
 }
 
@@ -63,36 +65,17 @@ sub log_since { my ($self, $at) = @_; return substr $self->{d}->log, $at }
 
 # --- what is so ---
 
-# guest => pids of its QEMUs, by /proc.
-sub truth {
-    my ($self) = @_;
-    my %pids;
-    for my $pid ($self->{d}->all_qemus) {
-        push @{ $pids{$1} }, $pid if Childhurd::slurp("/proc/$pid/cmdline") =~ /guest=(\w+),/;
-    }
-    return \%pids;
-}
-
-sub details {
-    my ($self) = @_;
-    my ($reply) = $self->{d}->call('Status', { names => ['*'] }) or return;
-    return { map { $_->{guest}{name} => $_ } @{ $reply->{guests} } };
-}
-
-# '' when what is said is so; otherwise the difference.
+# '' when what is said is so, and no guest is on its way; otherwise the difference.
 sub difference {
     my ($self) = @_;
-    my $said  = $self->details or return 'the daemon does not answer';
-    my $truth = $self->truth;
-    for my $name (sort keys %{ { %$said, %$truth } }) {
-        my @pids = @{ $truth->{$name} // [] };
-        return "$name has " . @pids . ' QEMUs' if @pids > 1;
-        return "$name is unknown, and has a QEMU" if !$said->{$name};
-        my ($state, $pid) = ($said->{$name}{guest}{state}, $said->{$name}{pid} // 0);
+    my $guests = $self->{d}->guests;
+    return 'the daemon does not answer' if !%$guests;
+    for my $name (sort keys %$guests) {
+        my $state = $guests->{$name}{state};
         return "$name is $state" if $state =~ /^(?:starting|stopping|enrolling|restoring|unresponsive|draining)$/;
-        return "$name is $state as $pid, and there is " . ($pids[0] // 'no QEMU') if $pid != ($pids[0] // 0);
     }
-    return '';
+    my $truth = $self->{truth}->compare // 'a guest is between two states';
+    return $truth eq 'the same' ? '' : $truth;
 }
 
 # What is in the daemon's folders, numbers aside.
@@ -120,7 +103,7 @@ sub descriptors {
 sub children {
     my ($self) = @_;
     my $pid = $self->{d}{pid};
-    my %qemu = map { $_ => 1 } map { @$_ } values %{ $self->truth };
+    my %qemu = map { $_ => 1 } map { @$_ } values %{ $self->{truth}->qemus };
     return grep { !$qemu{$_} } map { split ' ', Childhurd::slurp($_) } glob "/proc/$pid/task/*/children";
 }
 
@@ -139,7 +122,7 @@ sub learn {
 sub left_behind {
     my ($self) = @_;
     my $open = $self->descriptors;
-    my $spare = 4 + keys %{ $self->truth };
+    my $spare = 4 + grep { @$_ } values %{ $self->{truth}->qemus };
     return join ', ', (map { "file $_" } grep { !$self->{files}{$_} && !m{^state/\w+/(?:failure\.txt|console)$|^state/libvirt/log/|/history\.db-\w+$} } sort keys %{ $self->files }),
       (map { "$open->{$_} descriptors of $_" } grep { $open->{$_} > ($self->{open}{$_} // 0) + (/^socket/ ? $spare : m{inotify$|/history\.db} ? 1 : 0) } sort keys %$open),
       (map { 'process ' . (Childhurd::slurp("/proc/$_/cmdline") =~ tr/\0/ /r || "$_ without a command line") } $self->children);
@@ -223,14 +206,14 @@ sub step {
 }
 
 # The keeper runs on in its QEMU. But if a call of libvirt's own threads fails while libvirt connects to the QEMUs that it finds,
-# libvirt ends that QEMU (qemuProcessReconnect), and nobody is asked.
+# libvirt ends that QEMU (qemuProcessReconnect), and nobody is asked; the next one comes after a back-off.
 sub keeper_problem {
     my ($self) = @_;
     my $keeper = $self->{keeper} or return;
     my $now    = $self->{d}->qemu($keeper);
     return if $now == $self->{kept};
-    $self->{kept} = $now;
     my $reached = $self->{faults}->reached;
+    within(60, sub { $self->{kept} = $self->{d}->qemu($keeper) });
     return "$keeper was restarted" if $reached !~ /libvirt/ || $reached =~ /^fails\+/m;
     $self->{libvirts}++;
     return;

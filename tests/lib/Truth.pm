@@ -2,7 +2,7 @@
 # What a daemon says of its guests, compared with what the host shows: QEMUs in /proc, sockets, files. For tests that kill the daemon
 # at any moment and ask whether the next one knows what is so.
 #
-#   my $truth = Truth->new($d, qw(a b));       # a Childhurd, and the names of its guests
+#   my $truth = Truth->new($d, qw(a b));       # a Childhurd, and the names of its guests; none: all that it has
 #   $truth->qemus->{a}                         # pids, by /proc
 #   $truth->compare                            # 'the same', what differs, or undef while a guest is between two states
 #   my @wrong = $truth->differences(60);       # of each guest, once it is between no two states
@@ -24,10 +24,16 @@ sub new {
     return bless { daemon => $daemon, names => [ sort @names ], said => {} }, $class;
 }
 
+sub names {
+    my ($self) = @_;
+    my @names = @{ $self->{names} };
+    return @names ? @names : sort keys %{ $self->{daemon}->guests };
+}
+
 # name => pids of its QEMUs, by /proc; also of those that run though they are no guests.
 sub qemus {
     my ($self) = @_;
-    my %pids = map { $_ => [] } @{ $self->{names} };
+    my %pids = map { $_ => [] } $self->names;
     for my $pid ($self->{daemon}->all_qemus) {
         my $line = Childhurd::slurp("/proc/$pid/cmdline");
         push @{ $pids{$1} }, $pid if $line =~ /guest=([^,\0]+),/;
@@ -45,7 +51,7 @@ sub doubled {
 # name => what Status says of it.
 sub details {
     my ($self) = @_;
-    my ($reply) = $self->{daemon}->call('Status', { names => $self->{names} });
+    my ($reply) = $self->{daemon}->call('Status', { names => [ $self->names ] });
     return { map { $_->{guest}{name} => $_ } @{ $reply->{guests} // [] } };
 }
 
@@ -54,7 +60,7 @@ sub details {
 sub verdicts {
     my ($self) = @_;
     my ($before, $qemus, $after) = ($self->details, $self->qemus, $self->details);
-    my %verdict = map { $_ => $self->verdict($before->{$_}, $after->{$_}, @{ $qemus->{$_} }) } @{ $self->{names} };
+    my %verdict = map { $_ => $self->verdict($before->{$_}, $after->{$_}, @{ $qemus->{$_} // [] }) } $self->names;
     $self->{said}{$_} = $after->{$_} for grep { defined $verdict{$_} && $verdict{$_} eq '' } keys %verdict;
     for my $stranger (grep { !exists $verdict{$_} && @{ $qemus->{$_} } } keys %$qemus) {
         $verdict{$stranger} = "$stranger is no guest, and has QEMUs: @{ $qemus->{$stranger} }";
@@ -88,7 +94,7 @@ sub compare {
 sub differences {
     my ($self, $limit, $patience) = @_;
     $self->{said} = {};
-    my %last  = map { $_ => undef } @{ $self->{names} };
+    my %last  = map { $_ => undef } $self->names;
     my $until = time + ($patience // 0);
     eval {
         Childhurd::limited($limit, 'each guest is as it is said', sub {

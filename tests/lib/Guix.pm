@@ -44,7 +44,8 @@ if [ -n "$host" ]; then
 	mount --rbind / root/host
 	mount -t proc proc root/host/proc
 fi
-exec chroot root /bin/sh -c ': > /run/up; sleep infinity & wait'
+# Its own mark: /run/up may be the host's, too, which a chroot of the release's tests is.
+exec chroot root /bin/sh -c ': > /run/coordinator; sleep infinity & wait'
 SH
 
 # options: dir (the test's folder), runtime (where childhurdd publishes), user (of the build daemon, a name that exists here and
@@ -72,7 +73,7 @@ sub enter {
     Childhurd::limited(10, 'the coordinator\'s root', sub {
         die Childhurd::slurp($self->{log}) if waitpid($self->{holder}, WNOHANG) == $self->{holder};
         ($self->{pid}) = split ' ', Childhurd::slurp("/proc/$self->{holder}/task/$self->{holder}/children");
-        $self->{pid} && -e "/proc/$self->{pid}/root/run/up";
+        $self->{pid} && -e "/proc/$self->{pid}/root/run/coordinator";
     });
     $self->{root} = "/proc/$self->{pid}/root";
     return $self;

@@ -95,7 +95,7 @@ tar -c --exclude=./build . | tar -x -C /tmp/builder
 chown -R builder /tmp/builder
 cd /tmp/builder
 as_builder() { setpriv --reuid=builder --regid=builder --clear-groups env HOME=/home/builder "$@"; }
-as_builder make -s deb
+as_builder make -s deb > /dev/null
 cp build/childhurd_*.deb build/deb/log /out
 as_builder lintian --fail-on error,warning /out/*.deb
 rm -r /tmp/builder

@@ -484,8 +484,13 @@ SSH(SSH_ERROR, int, ssh_channel_write, (ssh_channel c, const void *bytes, uint32
 SSH(SSH_ERROR, int, ssh_add_channel_callbacks, (ssh_channel c, ssh_channel_callbacks callbacks),
     (c, callbacks))
 SSH(SSH_ERROR, int, ssh_send_keepalive, (ssh_session s), (s))
+#if LIBSSH_VERSION_INT >= SSH_VERSION_INT(0, 12, 0)
+SSH(SSH_ERROR, int, ssh_pki_generate_key, (enum ssh_keytypes_e type, ssh_pki_ctx how, ssh_key *key),
+    (type, how, key))
+#else
 SSH(SSH_ERROR, int, ssh_pki_generate, (enum ssh_keytypes_e type, int bits, ssh_key *key),
     (type, bits, key))
+#endif
 SSH(SSH_ERROR, int, ssh_pki_import_privkey_file,
     (const char *path, const char *phrase, ssh_auth_callback fn, void *data, ssh_key *key),
     (path, phrase, fn, data, key))

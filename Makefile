@@ -221,7 +221,7 @@ faults: all $(TOOLS)
 
 # What can be asked of any Hurd, asked of an image: IMAGE=FILE, GUEST='KEY = VALUE; ...', LIMIT=30min.
 check-image: all
-	@CHILDHURD_BUILD=$(CURDIR)/$(B) tests/check-image '$(IMAGE)'
+	@CHILDHURD_BUILD=$(CURDIR)/$(B) tests/check-image "$$IMAGE"
 
 check-unit: $(UNIT)
 	$(MAKE) check TESTS=tests/unit SANITIZE=$(SANITIZE)
@@ -273,6 +273,7 @@ coverage:
 FUZZ_SECONDS ?= 20
 
 fuzz fuzz-keep:
+	@case '$(FUZZ_SECONDS)' in '' | *[!0-9]*) echo 'FUZZ_SECONDS=$(FUZZ_SECONDS): is no number of seconds' >&2; exit 1; esac
 	+@$(MAKE) --no-print-directory FUZZING=y FUZZERS='$(FUZZERS)' $(FUZZERS:%=build/fuzz/tests/fuzz/%)
 	@tests/fuzz/fuzz $(if $(filter fuzz-keep,$@),--keep) --seconds $(FUZZ_SECONDS) --jobs $(JOBS) $(FUZZERS)
 

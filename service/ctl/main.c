@@ -97,10 +97,11 @@ static const char *const aliases[][2] = {{"ls", "list"}, {"ps", "list"}, {"logs"
 
 /* What other programs call it: only for "did you mean". */
 static const char *const foreign[][2] = {
-    {"get", "list"},	   {"show", "status"},	 {"info", "status"},   {"describe", "status"},
-    {"up", "start"},	   {"down", "stop"},	 {"shutdown", "stop"}, {"destroy", "stop --now"},
-    {"reboot", "restart"}, {"suspend", "sleep"}, {"cordon", "drain"},  {"uncordon", "undrain"},
-    {"shell", "ssh"},	   {"exec", "ssh"},	 {"login", "ssh"},     {"attach", "console"}};
+    {"get", "list"},	   {"show", "status"},	    {"info", "status"},	  {"describe", "status"},
+    {"up", "start"},	   {"down", "stop"},	    {"shutdown", "stop"}, {"destroy", "stop --now"},
+    {"reboot", "restart"}, {"suspend", "sleep"},    {"wake", "start"},	  {"resume", "start"},
+    {"cordon", "drain"},   {"uncordon", "undrain"}, {"shell", "ssh"},	  {"exec", "ssh"},
+    {"login", "ssh"},	   {"attach", "console"}};
 
 /* The second of the pair whose first is word; NULL: there is none. */
 static const char *

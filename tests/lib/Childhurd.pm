@@ -23,6 +23,16 @@ use Time::HiRes qw(sleep time);
 our $BUILD = $ENV{CHILDHURD_BUILD} || abs_path('build');
 my @daemons;
 
+# A signal lets END end the daemons and their guests, and a second one does not end that. What this process has forked dies of it.
+my @SIGNALS = qw(HUP INT TERM);
+my $test    = $$;
+my $at_signal = sub {
+    POSIX::_exit(130) if $$ != $test;
+    @SIG{@SIGNALS} = ('IGNORE') x @SIGNALS;
+    exit 130;
+};
+for (@SIGNALS) { $SIG{$_} = $at_signal if ($SIG{$_} // 'DEFAULT') eq 'DEFAULT' }
+
 # A number n such that the SSH and secrets ports of guests with ids n .. n+count-1 are free. They are below the ports that the
 # system gives to connections (ip(7), ip_local_port_range), because one of ours could have a guest's port for a moment.
 sub free_id {
@@ -227,7 +237,7 @@ sub spawn_to {
     my $before = POSIX::SigSet->new;
     sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGHUP, SIGINT, SIGTERM), $before);
     my $pid = fork;
-    @SIG{qw(HUP INT TERM)} = ('DEFAULT') x 3 if defined $pid && !$pid;
+    @SIG{@SIGNALS} = ('DEFAULT') x @SIGNALS if defined $pid && !$pid;
     sigprocmask(SIG_SETMASK, $before);
     die "fork: $!" if !defined $pid;
     return $pid if $pid;

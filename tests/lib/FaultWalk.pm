@@ -27,13 +27,23 @@ sub new {
     my ($class, %o) = @_;
     my $self = bless { problems => 0, steps => 0, missed => 0, longest => 0, kinds => [ @Faults::KINDS[ 1 .. $#Faults::KINDS ] ], %o }, $class;
     $self->{all}   = ($ENV{CHILDHURD_WALK} // '') eq 'all';
-    $self->{kinds} = [ split /,/, $ENV{CHILDHURD_WALK_KINDS} ] if $ENV{CHILDHURD_WALK_KINDS};
+    $self->{kinds} = kinds($ENV{CHILDHURD_WALK_KINDS}) if $ENV{CHILDHURD_WALK_KINDS};
     $self->{seed}  = $ENV{CHILDHURD_SEED} // int rand 2**31;
     srand $self->{seed};
     diag("seed $self->{seed} (CHILDHURD_SEED sets it; CHILDHURD_WALK=all goes through all calls, CHILDHURD_WALK_KINDS=a,b those kinds)");
     $self->{truth} = Truth->new($self->{d});
     $self->{kept}  = $self->{d}->qemu($self->{keeper}) if $self->{keeper};
     return $self;
+}
+
+# "open,fork"
+sub kinds {
+    my ($text) = @_;
+    my @known = @Faults::KINDS[ 1 .. $#Faults::KINDS ];
+    my %known = map { $_ => 1 } @known;
+    my @kinds = split /[\s,]+/, $text;
+    for (@kinds) { BAIL_OUT("there is no kind of call \"$_\"; there are: @known") unless $known{$_} }
+    return \@kinds;
 }
 
 # childhurdctl's status and words; one that hangs is ended, with status 124.

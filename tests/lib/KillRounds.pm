@@ -297,10 +297,12 @@ sub finish {
         push @wrong, "$host: not all can be stopped: $said" if $d->{status};
         push @wrong, "$host: a QEMU is left without a master: $_" for $d->all_qemus;
         push @wrong, map { "$_ stays" } $truth->left_half_made(60);
+        # libvirt removes the files of a QEMU a moment after its end, and so must have time before its own.
+        my $left = sub { grep { m{/domain-[^/]*$|/monitor\.sock$|/run/qemu/(?!driver\.)[^/]*\.(?:pid|xml)$} } $truth->files };
+        $d->wait_until(30, 'libvirt has removed its files', sub { !$left->() });
         my $status = $d->end;
         push @wrong, "$host: the daemon ends with status $status" if $status;
-        my @files = $truth->files;
-        push @wrong, map { "$_ is left of a QEMU" } grep { m{/domain-[^/]*$|/monitor\.sock$|/run/qemu/(?!driver\.)[^/]*\.(?:pid|xml)$} } @files;
+        push @wrong, map { "$_ is left of a QEMU" } $left->();
         my $in_vain;
         $d->wait_until(30, 'no process', sub { !($in_vain = join ' ', $truth->processes) }) or push @wrong, "$host: processes are left: $in_vain";
     }

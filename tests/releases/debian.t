@@ -30,6 +30,9 @@ my $rounds = $ENV{CHILDHURD_ROUNDS} // 40;
 # What bootstrap installs for tests that are not run here.
 my $OTHERS = 'chromium zsh fish bash-completion man-db libfaketime git';
 
+for my $name (@releases) {
+    Childhurd::cannot("CHILDHURD_RELEASES: there is no $name; there are trixie and sid") unless $name =~ /^(?:trixie|sid)$/;
+}
 for my $name (@tests) {
     Childhurd::cannot("CHILDHURD_RELEASE_TESTS: there is no test $name") unless $name =~ /^(?:package|unit)$/ || -e "tests/integration/$name.t";
 }

@@ -435,10 +435,24 @@ ledger_put_aside(const char *path, GError **error)
 
 /* --- reading --- */
 
+/* Opening anything else, as a FIFO, could take for ever. */
+static gboolean
+is_file(const char *path, GError **error)
+{
+	struct stat st;
+	if (lstat(path, &st) < 0 || S_ISREG(st.st_mode))
+		return TRUE;
+	g_set_error(error, LEDGER_ERROR, LEDGER_ERROR_FAILED,
+		    "%s: is no file; move it away, and the history begins", path);
+	return FALSE;
+}
+
 sqlite3 *
 ledger_read(const char *path, GError **error)
 {
 	sqlite3 *db = NULL;
+	if (!is_file(path, error))
+		return NULL;
 	int code = sqlite3_open_v2(path, &db,
 				   SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX |
 				       SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,

@@ -276,6 +276,8 @@ read_figures(struct reading *reading, sqlite3 *db)
 {
 	struct counter *counter = figures_counter(db);
 	int code = SQLITE_OK;
+	if (reading->since >= now()) /* nothing was then */
+		reading->guest = reading->guests->len;
 	while (code == SQLITE_OK && reading->guest < reading->guests->len && !is_full(reading)) {
 		const struct chosen *guest = chosen(reading, reading->guest);
 		struct figures figures;

@@ -20,6 +20,7 @@
 #include "childhurdd/qemu/libvirt_root.h"
 #include "childhurdd/qemu/libvirt_status.h"
 #include "childhurdd/system/process.h"
+#include "config/base/lack.h"
 
 /* ms that a start waits until libvirt is done with the old domain */
 #define STALE_DOMAIN_LIMIT 5000
@@ -226,7 +227,9 @@ do_start(virConnectPtr connection, struct hypervisor_call *call)
 		embed_note(root, call->name, 0);
 	virDomainPtr domain = virDomainCreateXML(connection, call->text, 0);
 	if (!domain) {
-		hypervisor_set_error(&call->error, "QEMU does not start");
+		/* libvirt's words about its own files and programs have no errno */
+		g_autofree char *lack = lack_now(root ? root : "/");
+		hypervisor_set_error(&call->error, lack ? lack : "QEMU does not start");
 		return;
 	}
 	call->qemu.id = (int)virDomainGetID(domain);

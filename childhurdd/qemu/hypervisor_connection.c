@@ -208,8 +208,12 @@ hypervisor_start_libvirt(const char *log, GError **error)
 void
 hypervisor_set_error(GError **error, const char *what)
 {
-	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: %s", what,
-		    virGetLastErrorMessage());
+	/* Of a program that failed it gives all its environment and arguments. */
+	const char *text = virGetLastErrorMessage();
+	const char *from = strstr(text, " (LC_ALL="), *to = from ? strstr(from, ") ") : NULL;
+	int head = to ? (int)(from - text) : 0;
+	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT, "%s: %.*s%s", what, head,
+		    text, to ? to + 1 : text);
 }
 
 virConnectPtr

@@ -12,6 +12,7 @@
 
 #include "childhurdd/system/process.h"
 #include "config/base/io_error.h"
+#include "config/base/lack.h"
 
 /* The two names of a guest's snapshots. */
 #define TAG_A "childhurd-a"
@@ -27,6 +28,7 @@ struct work {
 	gint64 changed; /* ns: see warm_record_look */
 	pid_t qemu;	/* that runs; 0: none that is known */
 	gboolean found;
+	gboolean launch; /* QEMU is about to start from it */
 	char *why;
 	GError *error;
 };
@@ -436,7 +438,11 @@ consume_work(void *data)
 {
 	struct work *work = data;
 	lane_touch("warm state", work->path);
-	if (!lane_given_up())
+	g_autofree char *folder = g_path_get_dirname(work->path);
+	g_autofree char *lack = work->launch ? lack_now(folder) : NULL;
+	if (lack)
+		g_set_error_literal(&work->error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR, lack);
+	else if (!lane_given_up())
 		warm_record_remove(work->path, &work->error);
 }
 
@@ -450,10 +456,13 @@ consume_done(void *data, const GError *late)
 }
 
 struct warm_job *
-warm_consume(const struct warm_place *place, const char *overlay, warm_fn done, void *data)
+warm_consume(const struct warm_place *place, const char *overlay, gboolean launch, warm_fn done,
+	     void *data)
 {
 	struct warm_job *job = job_new(place, NULL, NULL, data);
+	struct work *work = work_new(job, overlay);
 	job->done = done;
-	work_run(work_new(job, overlay), consume_work, consume_done);
+	work->launch = launch;
+	work_run(work, consume_work, consume_done);
 	return job;
 }

@@ -76,9 +76,10 @@ struct warm_job *warm_load(const struct warm_place *place, const struct hypervis
 /* A QEMU that has started from the state: is it of the version that saved it? */
 struct warm_job *warm_prove(const struct warm_place *place, const struct hypervisor_qemu *qemu,
 			    const struct warm_record *record, warm_fn done, void *data);
-/* There is no state any more: before a persistent guest runs, and for `reset --cold`. Without an
- * error the record is gone, on disk, too. */
-struct warm_job *warm_consume(const struct warm_place *place, const char *overlay, warm_fn done,
-			      void *data);
+/* There is no state any more: before a persistent guest runs (launch), and for `reset --cold`.
+ * Without an error the record is gone, on disk, too. Before a launch it stays, with an error, while
+ * the host lacks what QEMU's start needs. */
+struct warm_job *warm_consume(const struct warm_place *place, const char *overlay, gboolean launch,
+			      warm_fn done, void *data);
 
 #endif

@@ -174,7 +174,7 @@ world_launch(struct childhurd *c)
 	struct warm_place place = place_of(r);
 	r->warm->stands = FALSE;
 	if (c->warm && is_persistent(r))
-		r->warm->consuming = warm_consume(&place, r->disk, on_consumed, r);
+		r->warm->consuming = warm_consume(&place, r->disk, TRUE, on_consumed, r);
 	else
 		world_launch_now(r);
 }
@@ -291,7 +291,7 @@ consume(struct world *r, warm_fn done)
 {
 	struct warm_place place = place_of(r);
 	job_end(&r->warm->forgetting);
-	r->warm->forgetting = warm_consume(&place, r->disk, done, r);
+	r->warm->forgetting = warm_consume(&place, r->disk, FALSE, done, r);
 }
 
 static void

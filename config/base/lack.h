@@ -15,4 +15,12 @@ gboolean lack_is(int number);
  * message must not contain a guest's words. */
 gboolean lack_says(const char *message);
 
+#define LACK_ROOM	 1048576 /* bytes free: with less, small files cannot be relied on */
+#define LACK_DESCRIPTORS 16	 /* free: with fewer, a program cannot be started */
+
+/* What the host, or this process, lacks now: room in folder, or descriptors, in words in which
+ * lack_says finds it; NULL: neither. For a library whose own words do not tell. Reads the file
+ * system. Caller frees. */
+char *lack_now(const char *folder);
+
 #endif

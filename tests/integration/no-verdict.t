@@ -123,6 +123,35 @@ SKIP: {
     $d->clean;
 }
 
+# --- no room when one wakes ---
+SKIP: {
+    skip 'a full state directory takes root, to mount one', 9 if $> != 0;
+    my $d    = Childhurd->new(warm => 1);
+    my $id   = Childhurd::free_id(1);
+    my $warm = "$d->{state}/p/disk.warm";
+    $d->configure("[guest p]\nid = $id\nimage = $image\nmemory-size = 128M\ndisk = persistent\nautostart = no\n");
+    mkdir $d->{state};
+    $d->{wrap} = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c',
+        'mount -t tmpfs -o size=400m,mode=755 none "$0" && exec "$@"', $d->{state}];
+    $d->start;
+    my $inside = "/proc/$d->{pid}/root";
+    $d->ctl('start', 'p', '--wait', '--timeout', '180s');
+    is($d->{status}, 0, 'p is ready') or diag $d->log;
+    $d->ctl('sleep', 'p', '--wait', '--timeout', '180s');
+    ok(-e "$inside$warm", 'it sleeps, and its state is saved') or diag $d->log;
+    system("dd if=/dev/zero of=$inside$d->{state}/filler bs=1M 2>/dev/null");
+    $d->ctl('start', 'p');
+    ok($d->wait_until(100, 'the host lacks room', sub { $d->log =~ /p: the host cannot start it now, which does not count as a failure/ }), 'it is woken while the disk is full: that is the host\'s lack');
+    like($d->guests->{p}{why}, qr/No space left on device/, 'status says what it is');
+    ok(-e "$inside$warm", 'its state stays');
+    unlink "$inside$d->{state}/filler" or diag "filler: $!";
+    ok($d->wait_until(180, 'p is ready', sub { $d->state('p') eq 'ready' }), 'with room it wakes by itself');
+    unlike($d->log, qr/p: failure \d+ in a row/, 'nothing was its failure');
+    unlike($d->log, qr/p: .*(?:thrown away|discarded)/, 'nothing was thrown away');
+    like($d->log, qr/p: ready: from its warm state in/, 'it goes on where it slept');
+    $d->clean;
+}
+
 # --- a guest that goes down by itself, one that only says so, and one whose network is gone ---
 {
     my $id = Childhurd::free_id(2);

@@ -197,7 +197,7 @@ command_run(const char *word)
 	else if (!strcmp(word, "load"))
 		warm_load(&place, &qemu, &known, on_warm, NULL);
 	else if (!strcmp(word, "consume"))
-		warm_consume(&place, domain.disk, on_warm, NULL);
+		warm_consume(&place, domain.disk, FALSE, on_warm, NULL);
 	else if (!strcmp(word, "look"))
 		hypervisor_look(place.hypervisor, &qemu, on_call, NULL);
 	else if (!strcmp(word, "end"))

@@ -394,6 +394,20 @@ a_folder_in_its_place_stays(void)
 	bed_free(&bed);
 }
 
+/* A reader must not wait for whoever might write to it. */
+static void
+a_fifo_is_not_opened(void)
+{
+	struct bed bed = bed_new();
+	g_autoptr(GError) error = NULL;
+	g_assert_cmpint(mkfifo(bed.path, 0600), ==, 0);
+	assert_refused(&bed, LEDGER_ERROR_FAILED, "is no file; move it away");
+	g_assert_null(ledger_read(bed.path, &error));
+	g_assert_error(error, LEDGER_ERROR, LEDGER_ERROR_FAILED);
+	g_assert_nonnull(strstr(error->message, "is no file; move it away"));
+	bed_free(&bed);
+}
+
 static void
 an_empty_file_becomes_a_history(void)
 {
@@ -486,6 +500,7 @@ main(int argc, char **argv)
 	TEST("tables-that-are-missing-are-damage", tables_that_are_missing_are_damage);
 	TEST("a-link-is-not-followed", a_link_is_not_followed);
 	TEST("a-folder-in-its-place-stays", a_folder_in_its_place_stays);
+	TEST("a-fifo-is-not-opened", a_fifo_is_not_opened);
 	TEST("an-empty-file-becomes-a-history", an_empty_file_becomes_a_history);
 	TEST("numbers-go-on-from-the-clock", numbers_go_on_from_the_clock);
 	TEST("the-beginning-is-noted-once", the_beginning_is_noted_once);

@@ -205,7 +205,7 @@ BED_TEST(test_steps)
 	g_assert_cmpstr(save(bed), ==, NULL); /* never under the name of the one that is there */
 	assert_commands("info version;savevm childhurd-b;delvm childhurd-a;");
 	g_assert_cmpstr(find(bed), ==, "childhurd-b");
-	warm_consume(&place, bed->overlay, on_done, NULL);
+	warm_consume(&place, bed->overlay, FALSE, on_done, NULL);
 	g_assert_cmpstr(run(), ==, NULL);
 	g_assert_cmpstr(find(bed), ==, NULL);
 }

@@ -158,9 +158,9 @@ acl_has(gcry_sexp_t acl, gcry_sexp_t wanted)
 	return FALSE;
 }
 
-/* The list with one more entry at its end; the same list if it has the key already. */
+/* The list with one more entry at its end; the same list if it has the key already. NULL: error. */
 static gcry_sexp_t
-acl_with(gcry_sexp_t acl, gcry_sexp_t key)
+acl_with(gcry_sexp_t acl, gcry_sexp_t key, GError **error)
 {
 	g_autofree char *list = signing_print(acl), *added = signing_print(key);
 	g_autoptr(GString) text = g_string_new(list);
@@ -170,7 +170,13 @@ acl_with(gcry_sexp_t acl, gcry_sexp_t key)
 		g_string_truncate(text, (gsize)(strrchr(text->str, ')') - text->str));
 		g_string_append_printf(text, "(entry %s (tag (guix import))))", added);
 	}
-	gcry_sexp_new(&result, text->str, text->len, 1);
+	/* It does not read all that it writes: a number of NULs and letters becomes a string. */
+	gcry_error_t problem = gcry_sexp_new(&result, text->str, text->len, 1);
+	if (problem)
+		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX,
+			    "libgcrypt cannot read the acl again that it has written with a key "
+			    "more: %s; another pair of keys helps",
+			    gcry_strerror(problem));
 	return result;
 }
 
@@ -191,7 +197,7 @@ host_acl(const char *directory, const struct guarded *folder, struct stat *st, G
 	*st = (struct stat){0};
 	g_auto(gcry_sexp_t) empty = signing_parse(path, "(acl)", "acl", error);
 	g_auto(gcry_sexp_t) key = host_key(directory, folder, error);
-	return key ? acl_with(empty, key) : NULL;
+	return key ? acl_with(empty, key, error) : NULL;
 }
 
 GError *
@@ -260,7 +266,7 @@ full_acl(const char *directory, GError **error)
 	g_auto(gcry_sexp_t) key =
 	    folder_open(directory, &folder, error) ? host_key(directory, &folder, error) : NULL;
 	g_auto(gcry_sexp_t) acl = key ? host_acl(directory, &folder, &st, error) : NULL;
-	return acl ? acl_with(acl, key) : NULL;
+	return acl ? acl_with(acl, key, error) : NULL;
 }
 
 /* The list with one more key, that of another host. Takes ownership of acl. NULL on error. */
@@ -270,7 +276,7 @@ acl_with_other(gcry_sexp_t acl, const char *text, GError **error)
 	g_auto(gcry_sexp_t) list = acl;
 	g_auto(gcry_sexp_t) key = signing_parse_key("a coordinator's signing key", text, error);
 
-	return key ? acl_with(list, key) : NULL;
+	return key ? acl_with(list, key, error) : NULL;
 }
 
 gboolean

@@ -15,9 +15,11 @@
 static gboolean
 is_excluded(const char *patterns, const char *host)
 {
-	g_auto(GStrv) all = g_strsplit(patterns, ",", -1);
-	for (char **pattern = all; *pattern; pattern++)
-		if (**pattern == '!' && g_pattern_match_simple(*pattern + 1, host))
+	g_autofree char *small = g_ascii_strdown(patterns, -1);
+	g_auto(GStrv) all = g_strsplit(small, ",", -1);
+	for (char **pattern = all; *pattern; pattern++) /* GLib ends the process for no UTF-8 */
+		if (**pattern == '!' && g_utf8_validate(*pattern, -1, NULL) &&
+		    g_pattern_match_simple(*pattern + 1, host))
 			return TRUE;
 	return FALSE;
 }
@@ -77,8 +79,9 @@ char **
 known_hosts_find(const char *host, int port, GError **error)
 {
 	g_autofree char *path = g_build_filename(g_get_home_dir(), ".ssh", "known_hosts", NULL);
+	g_autofree char *small = g_ascii_strdown(host, -1); /* as ssh(1) looks it up */
 	g_autofree char *name =
-	    port == SSH_PORT ? g_ascii_strdown(host, -1) : g_strdup_printf("[%s]:%d", host, port);
+	    port == SSH_PORT ? g_strdup(small) : g_strdup_printf("[%s]:%d", small, port);
 	g_autofree char *text = NULL;
 	g_file_get_contents(path, &text, NULL, NULL); /* without it, none is known */
 	g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);

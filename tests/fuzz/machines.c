@@ -181,11 +181,12 @@ check_machines(const GArray *list)
 static void
 check_line(const struct published_guest *guest, const char *key, const char *line)
 {
-	/* ssh(1) looks up a host's name in small letters. */
+	/* ssh(1) looks up a host's name, and an alias, in small letters. */
 	g_autofree char *host = g_ascii_strdown(guest->host_name, -1);
+	g_autofree char *name = g_ascii_strdown(guest->name, -1);
 	g_autofree char *place =
 	    guest->port == 22 ? g_strdup(host) : g_strdup_printf("[%s]:%d", host, guest->port);
-	const char *const names[] = {guest->name, place};
+	const char *const names[] = {name, place};
 	const char *const strangers[] = {"stranger", "x", "[stranger]:10022"};
 	for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
 		struct ssh_knownhosts_entry *entry = NULL;
@@ -196,7 +197,7 @@ check_line(const struct published_guest *guest, const char *key, const char *lin
 	}
 	for (gsize i = 0; i < G_N_ELEMENTS(strangers); i++) {
 		struct ssh_knownhosts_entry *entry = NULL;
-		if (!strcmp(strangers[i], guest->name) || !strcmp(strangers[i], place))
+		if (!strcmp(strangers[i], name) || !strcmp(strangers[i], place))
 			continue;
 		require(ssh_known_hosts_parse_line(strangers[i], line, &entry) != SSH_OK || !entry,
 			"a guest's key is no other host's", line);

@@ -739,6 +739,24 @@ the_hosts_key_is_shown_on_one_line(void)
 	tear_down();
 }
 
+/* libgcrypt writes a number of letters and NULs as a string, which it does not read again. */
+static void
+test_number_like_a_string(void)
+{
+	static const char key[] = "(public-key (ecc (curve Ed25519) (q "
+				  "#44444444444444444400000000000000000000000000000000000000476339"
+				  "38#)))";
+	const char *const keys[] = {key, NULL};
+	g_autoptr(GError) error = NULL;
+	struct signing signing = {0};
+	set_up();
+	g_assert_false(signing_make(folder, keys, &signing, &error));
+	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX);
+	g_assert_nonnull(strstr(error->message, "another pair of keys helps"));
+	signing_clear(&signing);
+	tear_down();
+}
+
 #define TEST(name, function) g_test_add_func("/signing/" name, function)
 
 /* The host's list is whole whatever fails: as before, or with the key. */
@@ -811,5 +829,6 @@ main(int argc, char **argv)
 	TEST("a-lock-of-a-stranger-s-keeps-nobody", a_lock_of_a_stranger_s_keeps_nobody);
 	TEST("another-daemon-is-waited-for-and-named", another_daemon_is_waited_for_and_named);
 	g_test_add_func("/signing/whatever-call-fails-the-list-stays-whole", test_unlucky);
+	TEST("a-number-like-a-string-is-refused", test_number_like_a_string);
 	return g_test_run();
 }

@@ -40,24 +40,28 @@ test_names(void)
 		   "build1 ssh-ed25519 " A "\303\266\n" /* and damaged */
 		   "  build1\tssh-ed25519 \t" B "\r\n"
 		   "[build1]:2222 ssh-ed25519 " B "\n"
-		   "*.example.org,!bad.example.org ssh-ed25519 " A "\n"
+		   "*.example.org,!bad.example.org,!WORSE.example.org ssh-ed25519 " A "\n"
 		   "2001:db8::1 ssh-ed25519 " A "\n"
 		   "@revoked build2 ssh-ed25519 " A "\n"
 		   "@cert-authority build2 ssh-ed25519 " A "\n"
 		   "build3 ssh-ed25519 " A "\n"
 		   "build3 ssh-ed25519 " B "\n"
-		   "@revoked build* ssh-ed25519 " A "\n");
+		   "@revoked build* ssh-ed25519 " A "\n"
+		   "!*\341,other9 ssh-ed25519 " A "\n"); /* no UTF-8 */
 	assert_found("build1", 22, "ssh-ed25519 " B);
 	assert_found("BUILD1", 22, "ssh-ed25519 " B);
 	assert_found("build3", 22, "ssh-ed25519 " B);
 	assert_found("192.0.2.1", 22, "ssh-ed25519 " A);
 	assert_found("build1", 2222, "ssh-ed25519 " B);
+	assert_found("BUILD1", 2222, "ssh-ed25519 " B);
 	assert_found("build1", 2223, "none");
 	assert_found("good.example.org", 22, "ssh-ed25519 " A);
 	assert_found("bad.example.org", 22, "none");
+	assert_found("worse.example.org", 22, "none");
 	assert_found("2001:db8::1", 22, "ssh-ed25519 " A);
 	assert_found("build2", 22, "none");
 	assert_found("build", 22, "none");
+	assert_found("other9", 22, "ssh-ed25519 " A);
 }
 
 static void

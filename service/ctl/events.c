@@ -43,7 +43,8 @@ matches(const char *argument, JsonObject *event)
 static gint64
 number_of(JsonObject *event)
 {
-	return (gint64)ctl_number(event, "number", 0);
+	double number = ctl_number(event, "number", 0);
+	return number > 0 && number < 9e15 ? (gint64)number : 0;
 }
 
 static void

@@ -325,8 +325,7 @@ share_cell(JsonObject *record)
 {
 	double share = ctl_number(record, "availability", NAN);
 	/* 99.97 % is not 100 % */
-	return isnan(share) ? g_strdup("-")
-			    : g_strdup_printf("%.1f%%", (double)(int)(share * 1000) / 10);
+	return isnan(share) ? g_strdup("-") : g_strdup_printf("%.1f%%", floor(share * 1000) / 10);
 }
 
 static char *

@@ -72,8 +72,9 @@ spark(const double *values, int cells, double most)
 	const int n = G_N_ELEMENTS(blocks);
 	GString *text = g_string_new(NULL);
 	for (int i = TOP_CELLS - cells; i < TOP_CELLS; i++) {
-		int level = isnan(values[i]) ? 0 : (int)(values[i] / most * (n - 1) + 0.5);
-		g_string_append(text, isnan(values[i]) ? " " : levels[CLAMP(level, 0, n - 1)]);
+		double level = values[i] / most * (n - 1) + 0.5; /* NAN: there is none */
+		int whole = level > 0 ? (int)MIN(level, n - 1) : 0;
+		g_string_append(text, isnan(level) ? " " : levels[whole]);
 	}
 	return g_string_free(text, FALSE);
 }

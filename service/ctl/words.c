@@ -2,6 +2,7 @@
 /* Numbers, times and texts for people. Text from a guest or a log must not control the terminal. */
 #include "service/ctl/ctl.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -45,10 +46,10 @@ ctl_size(double bytes)
 char *
 ctl_date(double at)
 {
-	time_t seconds = (time_t)CLAMP(at, 0., 1e11);
+	time_t seconds = at > 0 ? (time_t)MIN(at, 1e11) : 0;
 	struct tm tm;
 	char text[32] = "?";
-	if (localtime_r(&seconds, &tm))
+	if (!isnan(at) && localtime_r(&seconds, &tm))
 		text[strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm)] = '\0';
 	return g_strdup(text);
 }

@@ -158,26 +158,34 @@ acl_has(gcry_sexp_t acl, gcry_sexp_t wanted)
 	return FALSE;
 }
 
+/* A list whose text was put together. NULL: error. libgcrypt does not read all that it writes: a
+ * number of NULs and letters becomes a string. */
+static gcry_sexp_t
+acl_reread(const GString *text, GError **error)
+{
+	gcry_sexp_t list = NULL;
+	gcry_error_t problem = gcry_sexp_new(&list, text->str, text->len, 1);
+
+	if (problem)
+		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX,
+			    "libgcrypt cannot read the acl again that it has written with a key "
+			    "more: %s; another pair of keys helps",
+			    gcry_strerror(problem));
+	return list;
+}
+
 /* The list with one more entry at its end; the same list if it has the key already. NULL: error. */
 static gcry_sexp_t
 acl_with(gcry_sexp_t acl, gcry_sexp_t key, GError **error)
 {
 	g_autofree char *list = signing_print(acl), *added = signing_print(key);
 	g_autoptr(GString) text = g_string_new(list);
-	gcry_sexp_t result = NULL;
 
 	if (!acl_has(acl, key)) {
 		g_string_truncate(text, (gsize)(strrchr(text->str, ')') - text->str));
 		g_string_append_printf(text, "(entry %s (tag (guix import))))", added);
 	}
-	/* It does not read all that it writes: a number of NULs and letters becomes a string. */
-	gcry_error_t problem = gcry_sexp_new(&result, text->str, text->len, 1);
-	if (problem)
-		g_set_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX,
-			    "libgcrypt cannot read the acl again that it has written with a key "
-			    "more: %s; another pair of keys helps",
-			    gcry_strerror(problem));
-	return result;
+	return acl_reread(text, error);
 }
 
 /* The host's acl; if there is none, one with only the host's own key, as in Guix. *st: the file's;
@@ -414,21 +422,20 @@ acl_lacks(gcry_sexp_t acl, const GPtrArray *keys)
 	return missing;
 }
 
-/* The list's text with these keys behind it. Caller frees. */
+/* The list's text with these keys behind it. NULL: error. Caller frees. */
 static char *
-acl_text_with(gcry_sexp_t acl, const GPtrArray *keys)
+acl_text_with(gcry_sexp_t acl, const GPtrArray *keys, GError **error)
 {
 	g_autofree char *list = signing_print(acl);
 	g_autoptr(GString) text = g_string_new(list);
-	g_auto(gcry_sexp_t) result = NULL;
 
 	g_string_truncate(text, (gsize)(strrchr(text->str, ')') - text->str));
 	for (guint i = 0; i < keys->len; i++)
 		g_string_append_printf(text, "(entry %s (tag (guix import)))",
 				       (const char *)keys->pdata[i]);
 	g_string_append_c(text, ')');
-	gcry_sexp_new(&result, text->str, text->len, 1);
-	return signing_print(result);
+	g_auto(gcry_sexp_t) result = acl_reread(text, error);
+	return result ? signing_print(result) : NULL;
 }
 
 /* One attempt; *busy: another process wrote it meanwhile (guix archive takes no lock). */
@@ -447,7 +454,9 @@ try_authorize(const char *directory, const struct guarded *folder, const GPtrArr
 	g_autoptr(GPtrArray) missing = acl_lacks(acl, keys);
 	if (!missing->len)
 		return TRUE;
-	g_autofree char *text = acl_text_with(acl, missing);
+	g_autofree char *text = acl_text_with(acl, missing, error);
+	if (!text)
+		return FALSE;
 	if (acl_write(directory, folder, text, &st, &problem)) {
 		*added = missing->len;
 		return TRUE;

@@ -133,6 +133,15 @@ key_pair_ensure(const char *path, enum key_pair_kind kind, const char *comment, 
 	return atomic_file_write(public, content, -1, 0644, error);
 }
 
+gboolean
+key_pair_is_word(const char *text)
+{
+	for (; *text; text++)
+		if (*text <= ' ' || *text > '~')
+			return FALSE;
+	return TRUE;
+}
+
 char *
 key_pair_public_line(const char *path, GError **error)
 {
@@ -144,6 +153,7 @@ key_pair_public_line(const char *path, GError **error)
 	g_auto(GStrv) words = g_strsplit_set(g_strstrip(content), " \t\n", 3);
 	if (strlen(content) > PUBLIC_LINE_MAX || !words[0] || !words[1] ||
 	    ssh_key_type_from_name(words[0]) == SSH_KEYTYPE_UNKNOWN ||
+	    !key_pair_is_word(words[1]) ||
 	    ssh_pki_import_pubkey_base64(words[1], ssh_key_type_from_name(words[0]), &key) !=
 		SSH_OK) {
 		g_set_error(

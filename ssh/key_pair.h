@@ -16,6 +16,9 @@ enum key_pair_kind { KEY_PAIR_ED25519, KEY_PAIR_ECDSA };
 gboolean key_pair_ensure(const char *path, enum key_pair_kind kind, const char *comment,
 			 GError **error);
 
+/* Is it printable ASCII without a space, as a key's type and base64 are? libssh skips the rest. */
+gboolean key_pair_is_word(const char *text);
+
 /* "TYPE BASE64" of the public key at path (an OpenSSH .pub file). Caller frees. NULL on error. */
 char *key_pair_public_line(const char *path, GError **error);
 

@@ -7,6 +7,7 @@
 #include <libssh/libssh.h>
 #include <string.h>
 
+#include "ssh/key_pair.h"
 #include "ssh/step.h"
 
 #define SSH_PORT 22
@@ -22,16 +23,6 @@ is_excluded(const char *patterns, const char *host)
 		    g_pattern_match_simple(*pattern + 1, host))
 			return TRUE;
 	return FALSE;
-}
-
-/* libssh skips what is no base64. */
-static gboolean
-is_plain(const char *word)
-{
-	for (; *word; word++)
-		if (*word <= ' ' || *word > '~')
-			return FALSE;
-	return TRUE;
 }
 
 #define REVOKED "@revoked"
@@ -53,7 +44,7 @@ key_of(const char *line, const char *host, const char *marker)
 	else if (marker)
 		return NULL;
 	if (words->len < 3 || *word[0] == '#' || *word[0] == '@' || is_excluded(word[0], host) ||
-	    !is_plain(word[1]) || !is_plain(word[2]))
+	    !key_pair_is_word(word[1]) || !key_pair_is_word(word[2]))
 		return NULL;
 	g_autofree char *bare = g_strdup_printf("%s %s %s", word[0], word[1], word[2]);
 	gboolean is_its = ssh_known_hosts_parse_line(host, bare, &entry) == SSH_OK && entry;

@@ -754,6 +754,14 @@ test_number_like_a_string(void)
 	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX);
 	g_assert_nonnull(strstr(error->message, "another pair of keys helps"));
 	signing_clear(&signing);
+	guint added = 1;
+	g_autofree char *before = get(acl);
+	g_clear_error(&error);
+	g_assert_false(signing_authorize_all(folder, keys, &added, &error));
+	g_assert_error(error, SIGNING_ERROR, SIGNING_ERROR_SYNTAX);
+	g_assert_cmpuint(added, ==, 0);
+	g_autofree char *after = get(acl);
+	g_assert_cmpstr(after, ==, before);
 	tear_down();
 }
 

@@ -259,6 +259,7 @@ wait_for(struct ctl *ctl, GPtrArray *names, const char *state, gint64 began, GEr
 	GError *why = NULL;
 	while (names->len && !wait_once(&w, &why))
 		;
+	int status = why ? CTL_FAILED : w.status;
 	ctl_progress_free(w.progress);
 	g_hash_table_unref(w.reached);
 	if (ctl_terminal_ended() && ctl_terminal_ended() != SIGINT)
@@ -274,7 +275,7 @@ wait_for(struct ctl *ctl, GPtrArray *names, const char *state, gint64 began, GEr
 			    again->str, state);
 	} else if (why)
 		g_propagate_error(error, why);
-	return w.status;
+	return status;
 }
 
 /* Is the guest one of the arguments, by its own name? */
@@ -326,7 +327,7 @@ ctl_wait(struct ctl *ctl, GError **error)
 	if (!names || (!strcmp(state, "ready") && !leave_out_unwanted(ctl, names, error)))
 		return CTL_FAILED;
 	int waited = wait_for(ctl, names, state, began, error);
-	if (!waited && !status && !*error && names->len && !strcmp(state, "ready"))
+	if (!waited && !status && names->len && !strcmp(state, "ready"))
 		ctl_hint(ctl, "ssh", "ssh", g_ptr_array_index(names, 0));
 	return waited ? waited : status;
 }
@@ -462,7 +463,7 @@ work(struct ctl *ctl, const char *method, const char *goal, GError **error)
 	int later = ctl->wait ? wait_for(ctl, names, goal, g_get_monotonic_time(), error)
 			      : say_now(ctl, names, error);
 	gboolean up = ctl->verb->run == ctl_start || ctl->verb->run == ctl_restart;
-	if (!later && !status && !*error && ctl->wait && names->len && up)
+	if (!later && !status && ctl->wait && names->len && up)
 		ctl_hint(ctl, "ssh", "ssh", g_ptr_array_index(names, 0));
 	return later ? later : status;
 }

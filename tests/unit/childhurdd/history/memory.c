@@ -8,7 +8,7 @@
 
 #define TEST(name, function) g_test_add_func("/history-memory/" name, function)
 
-#define STEP 11 /* one allocation of so many fails; all of them take a minute under a sanitizer */
+#define STEP 23 /* one allocation of so many fails; all of them take a minute under a sanitizer */
 
 static sqlite3_mem_methods real;
 static gint64 countdown; /* allocations until one fails; 0: none does */

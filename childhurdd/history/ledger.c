@@ -204,6 +204,19 @@ ledger_integer(struct ledger *ledger, const char *sql, gint64 missing, gint64 *v
 
 /* --- opening --- */
 
+/* It is not opened: a FIFO, for one, could take for ever. */
+static gboolean
+refuse_kind(const char *path, const struct stat *st, GError **error)
+{
+	g_set_error(error, LEDGER_ERROR, LEDGER_ERROR_FAILED,
+		    "%s: is %s; move it away, and the history begins", path,
+		    S_ISDIR(st->st_mode)   ? "a folder"
+		    : S_ISLNK(st->st_mode) ? "a link, which is not followed"
+		    : S_ISREG(st->st_mode) ? "another user's file"
+					   : "no file");
+	return FALSE;
+}
+
 /* Make an empty file, for SQLite to fill, which nobody else can read; or look at the one there. The
  * folder is the daemon's alone. */
 static gboolean
@@ -221,15 +234,8 @@ look_at_file(const char *path, GError **error)
 			    path, g_strerror(code));
 		return FALSE;
 	}
-	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid()) {
-		g_set_error(error, LEDGER_ERROR, LEDGER_ERROR_FAILED,
-			    "%s: is %s; move it away, and the history begins", path,
-			    S_ISDIR(st.st_mode)	  ? "a folder"
-			    : S_ISLNK(st.st_mode) ? "a link, which is not followed"
-			    : S_ISREG(st.st_mode) ? "another user's file"
-						  : "no file");
-		return FALSE;
-	}
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
+		return refuse_kind(path, &st, error);
 	if ((st.st_mode & 0777) != 0600 && chmod(path, 0600) < 0) {
 		g_set_error(error, LEDGER_ERROR, LEDGER_ERROR_FAILED,
 			    "%s: cannot be made private: %s", path, g_strerror(errno));
@@ -435,24 +441,15 @@ ledger_put_aside(const char *path, GError **error)
 
 /* --- reading --- */
 
-/* Opening anything else, as a FIFO, could take for ever. */
-static gboolean
-is_file(const char *path, GError **error)
-{
-	struct stat st;
-	if (lstat(path, &st) < 0 || S_ISREG(st.st_mode))
-		return TRUE;
-	g_set_error(error, LEDGER_ERROR, LEDGER_ERROR_FAILED,
-		    "%s: is no file; move it away, and the history begins", path);
-	return FALSE;
-}
-
 sqlite3 *
 ledger_read(const char *path, GError **error)
 {
 	sqlite3 *db = NULL;
-	if (!is_file(path, error))
+	struct stat st;
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		refuse_kind(path, &st, error);
 		return NULL;
+	}
 	int code = sqlite3_open_v2(path, &db,
 				   SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX |
 				       SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,

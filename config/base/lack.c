@@ -64,5 +64,5 @@ lack_now(const char *folder)
 	if (!has_room(folder))
 		return g_strdup_printf("%s: %s", folder, g_strerror(ENOSPC));
 	int lack = descriptors_lack();
-	return lack ? g_strdup_printf("%s: %s", "open files", g_strerror(lack)) : NULL;
+	return lack ? g_strdup_printf("open files: %s", g_strerror(lack)) : NULL;
 }

@@ -239,7 +239,8 @@ NO_VALGRIND_TESTS = /control-clients/without-descriptors-accepting-pauses /contr
   /control-clients/a-slow-follower-is-told-what-it-lost /control-clients/who-never-reads-is-cut-off /inject/a-write-that-is-interrupted-leaves-it-unclean \
   /signing/whoever-swaps-links-in-gets-nothing /signing/a-list-has-limits \
   /signing/whatever-call-fails-the-list-stays-whole /ssh-keys/making-a-pair-may-fail-at-any-call \
-  /history-memory/a-write-without-memory-is-made-later /secret-root/whatever-call-fails-is-an-error-and-the-next-start-repairs-it /secret-root/a-first-start-may-fail-at-any-call \
+  /history-memory/a-write-without-memory-is-made-later \
+  /secret-root/whatever-call-fails-is-an-error-and-the-next-start-repairs-it /secret-root/a-first-start-may-fail-at-any-call \
   /coordinator/an-ordinary-users-daemon-shares-a-copy /coordinator/a-copy-that-cannot-be-made-is-an-error
 
 valgrind: $(UNIT)

@@ -241,14 +241,16 @@ do_start(virConnectPtr connection, struct hypervisor_call *call)
 	virDomainFree(domain);
 }
 
-/* A domain that runs. NULL and an error: it is not known what it is. */
+/* A domain that runs; NULL: it has ended, or with an error, it is not known what it is. */
 static struct hypervisor_domain *
 domain_look(struct hypervisor *h, virDomainPtr listed, GError **error)
 {
 	char uuid[VIR_UUID_STRING_BUFLEN] = "";
 	const char *name = virDomainGetName(listed);
 	int id = (int)virDomainGetID(listed);
-	if (!name || id < 0 || virDomainGetUUIDString(listed, uuid) < 0) {
+	if (id < 0) /* it ended while libvirt made the list */
+		return NULL;
+	if (!name || virDomainGetUUIDString(listed, uuid) < 0) {
 		hypervisor_set_error(error, "cannot list the domains");
 		return NULL;
 	}

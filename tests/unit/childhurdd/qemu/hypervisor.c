@@ -23,6 +23,7 @@ static virConnectDomainEventCallback lifecycle;
 static void *lifecycle_data;
 static __thread gboolean id_is_forgotten; /* as in a report of libvirt's driver for QEMU */
 
+static gint listed_have_ended;	  /* atomic; each between libvirt's look and its answer */
 static gboolean buttons_are_held; /* from here on under lock */
 static gboolean button_is_held, created_meanwhile;
 static int lookups;
@@ -46,7 +47,8 @@ unsigned int
 virDomainGetID(virDomainPtr domain)
 {
 	unsigned int (*real)(virDomainPtr) = dlsym(RTLD_NEXT, "virDomainGetID");
-	return id_is_forgotten ? (unsigned int)-1 : real(domain);
+	return id_is_forgotten || g_atomic_int_get(&listed_have_ended) ? (unsigned int)-1
+								       : real(domain);
 }
 
 virDomainPtr
@@ -136,7 +138,7 @@ on_event(enum hypervisor_event event, const struct hypervisor_qemu *qemu, const 
 struct answer {
 	gboolean done;
 	GError *error;
-	int id;
+	int id, n_domains;
 };
 
 static void
@@ -146,6 +148,7 @@ on_done(const struct hypervisor_result *result, void *data)
 	answer->done = TRUE;
 	answer->error = result->error ? g_error_copy(result->error) : NULL;
 	answer->id = result->id;
+	answer->n_domains = result->domains ? (int)result->domains->len : -1;
 }
 
 static void
@@ -257,6 +260,25 @@ test_reports(void)
 	virDomainFree(domain);
 	virDomainFree(next);
 	end(&second);
+}
+
+/* libvirt's driver for QEMU gives an object without an id of such a domain. */
+static void
+test_list(void)
+{
+	struct hypervisor_qemu qemu = start();
+	struct answer before = {0}, ended = {0};
+	hypervisor_list(hypervisor, on_done, &before);
+	wait_for(&before.done);
+	g_assert_no_error(before.error);
+	g_assert_cmpint(before.n_domains, >, 0);
+	g_atomic_int_set(&listed_have_ended, TRUE);
+	hypervisor_list(hypervisor, on_done, &ended);
+	wait_for(&ended.done);
+	g_atomic_int_set(&listed_have_ended, FALSE);
+	g_assert_no_error(ended.error);
+	g_assert_cmpint(ended.n_domains, ==, 0);
+	end(&qemu);
 }
 
 static void
@@ -495,6 +517,7 @@ main(int argc, char **argv)
 	theirs = virConnectOpen(DRIVER);
 	g_assert_nonnull(theirs);
 	g_test_add_func("/hypervisor/a-report-names-its-qemu-even-if-it-comes-late", test_reports);
+	g_test_add_func("/hypervisor/a-domain-that-ends-while-it-is-listed-has-ended", test_list);
 	g_test_add_func("/hypervisor/a-call-about-an-ended-qemu-does-not-reach-the-next-one",
 			test_calls);
 	g_test_add_func("/hypervisor/a-domain-of-that-name-that-is-not-ours-is-left-alone",

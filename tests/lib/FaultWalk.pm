@@ -216,15 +216,17 @@ sub step {
 }
 
 # The keeper runs on in its QEMU. But if a call of libvirt's own threads fails while libvirt connects to the QEMUs that it finds,
-# libvirt ends that QEMU (qemuProcessReconnect), and nobody is asked; the next one comes after a back-off.
+# libvirt ends that QEMU (qemuProcessReconnect), and nobody is asked; the next one comes after a back-off. That is at times seen only
+# after the next kill, which comes sooner than libvirt's SIGKILL or the QEMU's own end.
 sub keeper_problem {
     my ($self) = @_;
-    my $keeper = $self->{keeper} or return;
-    my $now    = $self->{d}->qemu($keeper);
-    return if $now == $self->{kept};
+    my $keeper  = $self->{keeper} or return;
     my $reached = $self->{faults}->reached;
+    my $blamed  = grep { /libvirt/ && !/^fails\+/m } $reached, delete $self->{reached_before} // '';
+    $self->{reached_before} = $reached;
+    return if $self->{d}->qemu($keeper) == $self->{kept};
     within(60, sub { $self->{kept} = $self->{d}->qemu($keeper) });
-    return "$keeper was restarted" if $reached !~ /libvirt/ || $reached =~ /^fails\+/m;
+    return "$keeper was restarted" if !$blamed;
     $self->{libvirts}++;
     return;
 }

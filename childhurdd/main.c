@@ -304,5 +304,6 @@ main(int argc, char **argv)
 		config_free(config);
 		return EXIT_FAILURE;
 	}
-	return run(config);
+	/* Workers and libvirt's threads may still be at work, with what exit() would take down. */
+	_exit(run(config));
 }

@@ -133,7 +133,7 @@ sub left_behind {
     my ($self) = @_;
     my $open = $self->descriptors;
     my $spare = 4 + grep { @$_ } values %{ $self->{truth}->qemus };
-    return join ', ', (map { "file $_" } grep { !$self->{files}{$_} && !m{^state/\w+/(?:failure\.txt|console)$|^state/libvirt/log/|/history\.db-\w+$} } sort keys %{ $self->files }),
+    return join ', ', (map { "file $_" } grep { !$self->{files}{$_} && !m{^state/\w+/(?:failure\.txt|console)$|^state/libvirt(?:/log/|\.log\.N$)|/history\.db-\w+$} } sort keys %{ $self->files }),
       (map { "$open->{$_} descriptors of $_" } grep { $open->{$_} > ($self->{open}{$_} // 0) + (/^socket/ ? $spare : m{inotify$|/history\.db} ? 1 : 0) } sort keys %$open),
       (map { 'process ' . (Childhurd::slurp("/proc/$_/cmdline") =~ tr/\0/ /r || "$_ without a command line") } $self->children);
 }

@@ -128,11 +128,11 @@ sub learn {
     }
 }
 
-# Connections to guests and of clients may be under way, and the history be open.
+# Connections to guests (REACH_IN_FLIGHT of ssh/reach.h to each) and of clients may be under way, and the history be open.
 sub left_behind {
     my ($self) = @_;
     my $open = $self->descriptors;
-    my $spare = 4 + grep { @$_ } values %{ $self->{truth}->qemus };
+    my $spare = 4 + 8 * grep { @$_ } values %{ $self->{truth}->qemus };
     return join ', ', (map { "file $_" } grep { !$self->{files}{$_} && !m{^state/\w+/(?:failure\.txt|console)$|^state/libvirt(?:/log/|\.log\.N$)|/history\.db-\w+$} } sort keys %{ $self->files }),
       (map { "$open->{$_} descriptors of $_" } grep { $open->{$_} > ($self->{open}{$_} // 0) + (/^socket/ ? $spare : m{inotify$|/history\.db} ? 1 : 0) } sort keys %$open),
       (map { 'process ' . (Childhurd::slurp("/proc/$_/cmdline") =~ tr/\0/ /r || "$_ without a command line") } $self->children);

@@ -174,18 +174,28 @@ acl_reread(const GString *text, GError **error)
 	return list;
 }
 
-/* The list with one more entry at its end; the same list if it has the key already. NULL: error. */
+/* The list with entries of n more keys (text) at its end. NULL: error. */
+static gcry_sexp_t
+acl_with_all(gcry_sexp_t acl, void *const *keys, guint n, GError **error)
+{
+	g_autofree char *list = signing_print(acl);
+	g_autoptr(GString) text = g_string_new(list);
+
+	g_string_truncate(text, (gsize)(strrchr(text->str, ')') - text->str));
+	for (guint i = 0; i < n; i++)
+		g_string_append_printf(text, "(entry %s (tag (guix import)))",
+				       (const char *)keys[i]);
+	g_string_append_c(text, ')');
+	return acl_reread(text, error);
+}
+
+/* The list with one more; the same list if it has the key already. NULL: error. */
 static gcry_sexp_t
 acl_with(gcry_sexp_t acl, gcry_sexp_t key, GError **error)
 {
-	g_autofree char *list = signing_print(acl), *added = signing_print(key);
-	g_autoptr(GString) text = g_string_new(list);
+	g_autofree void *text = signing_print(key);
 
-	if (!acl_has(acl, key)) {
-		g_string_truncate(text, (gsize)(strrchr(text->str, ')') - text->str));
-		g_string_append_printf(text, "(entry %s (tag (guix import))))", added);
-	}
-	return acl_reread(text, error);
+	return acl_with_all(acl, &text, acl_has(acl, key) ? 0 : 1, error);
 }
 
 /* The host's acl; if there is none, one with only the host's own key, as in Guix. *st: the file's;
@@ -422,22 +432,6 @@ acl_lacks(gcry_sexp_t acl, const GPtrArray *keys)
 	return missing;
 }
 
-/* The list's text with these keys behind it. NULL: error. Caller frees. */
-static char *
-acl_text_with(gcry_sexp_t acl, const GPtrArray *keys, GError **error)
-{
-	g_autofree char *list = signing_print(acl);
-	g_autoptr(GString) text = g_string_new(list);
-
-	g_string_truncate(text, (gsize)(strrchr(text->str, ')') - text->str));
-	for (guint i = 0; i < keys->len; i++)
-		g_string_append_printf(text, "(entry %s (tag (guix import)))",
-				       (const char *)keys->pdata[i]);
-	g_string_append_c(text, ')');
-	g_auto(gcry_sexp_t) result = acl_reread(text, error);
-	return result ? signing_print(result) : NULL;
-}
-
 /* One attempt; *busy: another process wrote it meanwhile (guix archive takes no lock). */
 static gboolean
 try_authorize(const char *directory, const struct guarded *folder, const GPtrArray *keys,
@@ -454,9 +448,10 @@ try_authorize(const char *directory, const struct guarded *folder, const GPtrArr
 	g_autoptr(GPtrArray) missing = acl_lacks(acl, keys);
 	if (!missing->len)
 		return TRUE;
-	g_autofree char *text = acl_text_with(acl, missing, error);
-	if (!text)
+	g_auto(gcry_sexp_t) longer = acl_with_all(acl, missing->pdata, missing->len, error);
+	if (!longer)
 		return FALSE;
+	g_autofree char *text = signing_print(longer);
 	if (acl_write(directory, folder, text, &st, &problem)) {
 		*added = missing->len;
 		return TRUE;

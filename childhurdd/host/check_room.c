@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "childhurdd/hird/starts.h"
@@ -17,6 +16,7 @@
 #include "childhurdd/qemu/warm_record.h"
 #include "childhurdd/system/descriptors.h"
 #include "childhurdd/system/process.h"
+#include "config/base/free_space.h"
 
 void
 findings_add(const struct findings *findings, const char *result, const char *format, ...)
@@ -151,16 +151,15 @@ growth(const struct config *config, const struct config_guest *guest)
 static gint64
 disk_free(const struct config *config)
 {
-	struct statvfs fs;
 	g_autofree char *folder = g_strdup(config->state_directory);
-	while (statvfs(folder, &fs) < 0) { /* one that does not exist yet is made in this one */
-		if (!strcmp(folder, "/") || !strcmp(folder, "."))
-			return -1;
+	gint64 free;
+	/* one that does not exist yet is made in the folder above it */
+	while ((free = free_space(folder)) < 0 && strcmp(folder, "/") && strcmp(folder, ".")) {
 		char *parent = g_path_get_dirname(folder);
 		g_free(folder);
 		folder = parent;
 	}
-	return (gint64)fs.f_bavail * (gint64)fs.f_frsize;
+	return free;
 }
 
 static void

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "childhurdd/qemu/domain.h"
@@ -16,6 +15,7 @@
 #include "childhurdd/system/own_folder.h"
 #include "childhurdd/system/process.h"
 #include "config/base/atomic_file.h"
+#include "config/base/free_space.h"
 #include "config/base/io_error.h"
 
 G_DEFINE_QUARK(childhurd - hypervisor, hypervisor_error)
@@ -168,24 +168,17 @@ embed_find_home(const char *root)
 		g_setenv("XDG_RUNTIME_DIR", own, TRUE);
 }
 
-static guint64
-room_in(const char *folder)
-{
-	struct statvfs fs;
-	return statvfs(folder, &fs) < 0 ? 0 : (guint64)fs.f_bavail * fs.f_frsize;
-}
-
 void
 embed_take_reserve(const char *root)
 {
 	g_autofree char *path = g_build_filename(root, "reserve", NULL);
-	guint64 size = MIN(EMBED_RESERVE, room_in(root) / 2);
+	gint64 size = MIN(EMBED_RESERVE, free_space(root) / 2);
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return;
 	struct stat st;
-	if (size && fstat(fd, &st) == 0 && (guint64)st.st_size < size)
-		posix_fallocate(fd, 0, (off_t)size);
+	if (size > 0 && fstat(fd, &st) == 0 && st.st_size < size)
+		posix_fallocate(fd, 0, size);
 	close(fd);
 }
 
@@ -194,7 +187,7 @@ static void
 give_up_reserve(const char *root)
 {
 	g_autofree char *path = g_build_filename(root, "reserve", NULL);
-	if (room_in(root) < EMBED_RESERVE && unlink(path) == 0)
+	if (free_space(root) < EMBED_RESERVE && unlink(path) == 0)
 		g_warning("%s: the disk is full; the reserve for libvirt's own files is released",
 			  root);
 }

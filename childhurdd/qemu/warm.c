@@ -7,10 +7,10 @@
 #include "childhurdd/qemu/warm.h"
 
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "childhurdd/system/process.h"
+#include "config/base/free_space.h"
 #include "config/base/io_error.h"
 #include "config/base/lack.h"
 
@@ -316,7 +316,6 @@ started(pid_t pid)
 static gboolean
 has_room(const struct work *work, GError **error)
 {
-	struct statvfs room;
 	int statm = work->qemu ? process_statm(work->qemu) : -1;
 	gint64 used = statm < 0 ? 0 : process_memory(statm), needed = work->subject->memory;
 	if (statm >= 0)
@@ -324,9 +323,9 @@ has_room(const struct work *work, GError **error)
 	if (used > 0)
 		needed = MIN(needed, used);
 	lane_touch("disk", work->subject->overlay);
-	if (statvfs(work->subject->overlay, &room) < 0)
+	gint64 free = free_space(work->subject->overlay);
+	if (free < 0)
 		return io_error(error, work->subject->overlay, NULL);
-	gint64 free = (gint64)room.f_bavail * (gint64)room.f_frsize;
 	if (free >= needed)
 		return TRUE;
 	g_set_error(error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_MONITOR,

@@ -125,11 +125,12 @@ childhurd_new(const struct config_guest *config, const struct world_ops *ops, vo
 struct childhurd_kept
 childhurd_keep(const struct childhurd *c)
 {
+	gboolean stopping = c->state == STATE_STOPPING && c->verdict == VERDICT_NONE;
 	return (struct childhurd_kept){
 	    .want_up = c->want_up,
 	    .drained = c->drained,
-	    .going_down =
-		c->winding_down || (c->state == STATE_STOPPING && c->verdict == VERDICT_NONE),
+	    .going_down = c->winding_down || stopping,
+	    .now = c->now && stopping,
 	    .discard = c->discard,
 	    .enrolled = c->enrolled,
 	    .proven = c->proven,
@@ -149,6 +150,7 @@ childhurd_recall(struct childhurd *c, const struct childhurd_kept *kept)
 	c->want_up = kept->want_up;
 	c->drained = kept->drained;
 	c->winding_down = kept->going_down;
+	c->now = kept->now;
 	c->discard = kept->discard;
 	c->enrolled = kept->enrolled;
 	c->proven = kept->proven;

@@ -196,6 +196,7 @@ struct childhurd_kept {
 	gboolean want_up; /* these as in struct childhurd */
 	gboolean drained;
 	gboolean going_down; /* a stop, restart or reset is under way, or waits for a build */
+	gboolean now;	     /* ... with --now: waits for none */
 	gboolean discard;
 	gboolean enrolled;
 	gboolean proven;

@@ -107,7 +107,7 @@ act_take_over(struct childhurd *c, const struct cause *cause)
 		childhurd_stop(c, RUNG_KILL, cause->text);
 		return;
 	}
-	if (going_down && c->proven && c->ops->hold(c) > 0) {
+	if (going_down && c->proven && !c->now && c->ops->hold(c) > 0) {
 		/* the earlier daemon waited for a build */
 		c->ops->watch(c);
 		childhurd_wind_down(c, c->to_sleep ? AIM_ASLEEP : AIM_DOWN, cause->text);

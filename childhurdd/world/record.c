@@ -124,6 +124,7 @@ record_read(const char *path)
 	    .want_up = flag(o, "want-up"),
 	    .drained = flag(o, "drained"),
 	    .going_down = flag(o, "going-down"),
+	    .now = flag(o, "now"),
 	    .discard = flag(o, "discard"),
 	    .enrolled = flag(o, "enrolled"),
 	    .proven = flag(o, "proven"),
@@ -171,6 +172,7 @@ record_text(const struct record *record)
 	json_object_set_boolean_member(o, "want-up", kept->want_up);
 	json_object_set_boolean_member(o, "drained", kept->drained);
 	json_object_set_boolean_member(o, "going-down", kept->going_down);
+	json_object_set_boolean_member(o, "now", kept->now);
 	json_object_set_boolean_member(o, "discard", kept->discard);
 	json_object_set_boolean_member(o, "enrolled", kept->enrolled);
 	json_object_set_boolean_member(o, "proven", kept->proven);

@@ -735,6 +735,31 @@ test_take_over(void)
 	fake_clear(&f);
 }
 
+/* The daemon is killed while a guest is stopped with --now, however long its build would take. */
+static void
+test_now_over_daemons(void)
+{
+	struct fake f;
+	start_ready(&f);
+	f.builds = 1;
+	happen(&f, EVENT_STOP_NOW);
+	assert_state(&f, STATE_STOPPING);
+	gint64 limit = f.c->deadline - f.now;
+	struct childhurd_kept kept = childhurd_keep(f.c);
+	fake_clear(&f);
+
+	fake_init(&f);
+	childhurd_recall(f.c, &kept);
+	f.builds = 1;
+	happen(&f, EVENT_FOUND);
+	assert_state(&f, STATE_STOPPING);
+	g_assert_cmpint(f.c->deadline - f.now, ==, limit);
+	happen(&f, EVENT_POWERED_OFF);
+	assert_state(&f, STATE_STOPPED);
+	g_assert_false(childhurd_keep(f.c).now);
+	fake_clear(&f);
+}
+
 /* A guest that was ready is not said to be at fault before something has failed. */
 static void
 test_taken_over_is_no_fault(void)
@@ -1309,6 +1334,7 @@ main(int argc, char **argv)
 			test_taken_over_is_no_fault);
 	g_test_add_func("/childhurd/a-boot-is-silent-for-as-long-as-those-before",
 			test_silent_boot);
+	g_test_add_func("/childhurd/now-is-now-over-daemons", test_now_over_daemons);
 	g_test_add_func("/childhurd/a-reset-goes-on-over-daemons", test_reset_over_daemons);
 	g_test_add_func("/childhurd/what-cannot-be-asked-stays-what-it-is", test_unasked);
 	g_test_add_func("/childhurd/a-start-that-the-host-cannot-make-is-no-failure",

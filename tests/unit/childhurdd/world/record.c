@@ -24,6 +24,7 @@ test_round_trip(void)
 	struct record record = {.kept = {.want_up = TRUE,
 					 .drained = TRUE,
 					 .going_down = TRUE,
+					 .now = TRUE,
 					 .discard = TRUE,
 					 .enrolled = TRUE,
 					 .saving = TRUE,

@@ -202,7 +202,9 @@ sub check {
         push @wrong, map { "$_ stays" } $truth->left_half_made(90) if rand() < 0.2;
         $self->{calm}{$_} = $truth->{said}{$_} for grep { $truth->{said}{$_} } @{ $NAMES{$host} };
     }
-    push @wrong, 'a was restarted' if $self->{farm}->qemu('a') != $self->{survivor};
+    my $survivor;    # a daemon that does not know yet what runs says nothing
+    $self->{farm}->wait_until(60, 'a runs', sub { $survivor = $self->{farm}->qemu('a') });
+    push @wrong, 'a was restarted' if $survivor != $self->{survivor};
     push @wrong, $self->node_faults if rand() < 0.2;
     return @wrong;
 }
@@ -224,8 +226,15 @@ sub guest_faults {
 
 sub port_faults {
     my ($self, $name, $said, $pids) = @_;
-    my ($state, $now) = ($said->{guest}{state}, $self->{ $HOST{$name} }->state($name));
-    my $daemon = $self->{ $HOST{$name} }{pid};
+    my ($state, $now, $host) = ($said->{guest}{state}, '', $HOST{$name});
+    my $daemon = $self->{$host}{pid};
+    # A process that is being forked has its parent's sockets until it runs its program.
+    $self->{$host}->wait_until(20, "$name has one listener", sub {
+        $now = $self->{$host}->state($name);
+        return 1 if @$pids < 2 || $state ne $now;
+        $pids = $self->{truth}{$host}->listeners->{ $self->{port}{$name} } // [];
+        return @$pids < 2;
+    });
     return () if $state ne $now;
     return "$name is $state, and its port has more than one listener: @$pids" if @$pids > 1;
     return "$name is asleep, and its port is listened at by @$pids and not by the daemon" if $state eq 'asleep' && "@$pids" ne $daemon;

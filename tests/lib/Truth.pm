@@ -168,6 +168,9 @@ sub published {
     return join ' ', grep { $guests->{$_}{published} } sort keys %$guests;
 }
 
+# "drained" is said of one without builds; of another one that is up again, its reason says it.
+sub drained { my ($guest) = @_; return $guest->{drained} || ($guest->{why} // '') =~ /^drained\b/ }
+
 # What is wrong with a snapshot of the guests, whenever it is taken.
 sub broken_promises {
     my ($self) = @_;
@@ -180,7 +183,7 @@ sub broken_promises {
     }
     my @coming = grep {
         my ($one, $two) = ($before->{$_}, $after->{$_} // {});
-        $one->{slots} && !$one->{drained} && $one->{state} =~ /^(?:booting|enrolling|unresponsive)$/ && ($two->{state} // '') eq $one->{state} && $two->{since} == $one->{since};
+        $one->{slots} && !drained($one) && $one->{state} =~ /^(?:booting|enrolling|unresponsive)$/ && ($two->{state} // '') eq $one->{state} && $two->{since} == $one->{since};
     } sort keys %$before;
     push @faults, "machines.scm is empty while @coming is coming up" if @coming && $text =~ /\n\(list\)\n/;
     return @faults;

@@ -169,7 +169,7 @@ $(WORLDS:%_world.c=$(B)/%): $(B)/%: $(B)/obj/%_world.o
 # The whole daemon except its hypervisor, and the whole daemon in which calls fail.
 $(B)/tests/bench/fakes $(B)/tests/tools/fails: $(B)/obj/childhurdd/main.o
 # It has the names of functions of libraries, which are to be linked all the same.
-$(B)/tests/tools/fails: LDFLAGS += -Wl,--no-as-needed
+$(B)/tests/tools/fails: ALL_LDFLAGS += -Wl,--no-as-needed
 .PRECIOUS: $(B)/obj/%.o
 
 # Fuzzers: tests/fuzz/NAME.c. Any compiler builds them with tests/fuzz/lib/run.c, which feeds them files; in `make fuzz` clang's

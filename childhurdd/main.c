@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -47,8 +46,9 @@ print_all(GPtrArray *messages)
 }
 
 /*
- * One daemon for each state directory. The lock ends with the process in any case; its pid is only
- * for the message. Returns the locked descriptor, or -1 after a message.
+ * One daemon for each state directory. A lock of fcntl(2) ends with the process in any case: a
+ * child that was being forked when this one was killed has none, as it would have of flock(2). The
+ * pid is only for the message. Returns the locked descriptor, or -1 after a message.
  */
 static int
 lock(const char *directory)
@@ -60,7 +60,8 @@ lock(const char *directory)
 		return -1;
 	}
 	fchmod(fd, 0600); /* another user that could open it could lock it */
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	if (fcntl(fd, F_SETLK, &whole) < 0) {
 		char pid[16] = "";
 		ssize_t n = read(fd, pid, sizeof pid - 1);
 		g_critical("%s is in use by another childhurdd (process %s); end that one, or give "

@@ -240,6 +240,28 @@ for my $error (qw(ENOMEM EMFILE)) {
     is($d->end('TERM'), 0, '... and the daemon ends as always');
 }
 
+# --- a daemon that is killed while it makes a process, which has its open files until it runs its program ---
+{
+    my $d      = Childhurd->new(guests => "[guest a]\nimage = /nonexistent\nautostart = no\n")->start;
+    my $strace = $d->spawn("$d->{dir}/strace", 'strace', '-f', '-qq', '-e', 'trace=execve', '-e', 'inject=execve:delay_enter=600s',
+        '-o', "$d->{dir}/trace", '-p', $d->{pid});
+    my $children = sub { map { split ' ', Childhurd::slurp($_) } glob "/proc/$d->{pid}/task/*/children" };
+    ok($d->wait_until(60, 'strace is there', sub { Childhurd::slurp("/proc/$d->{pid}/status") =~ /^TracerPid:\s*[1-9]/m }), 'strace holds processes');
+    $d->ctl_begins('check');
+    my ($child) = $d->wait_until(60, 'a process', sub { ($children->())[0] });
+    $d->end('KILL');
+    ok($child && -e "/proc/$child", 'a process of a killed daemon is there');
+    $d->start;
+    is($d->{status}, 0, '... and the next daemon is not kept out') or diag($d->log);
+    my $second = "$d->{dir}/second";
+    waitpid $d->spawn($second, "$Childhurd::BUILD/childhurdd", '--config', $d->{file}), 0;
+    is($? >> 8, 1, '... but a second one is');
+    like(Childhurd::slurp($second), qr/^\S+ \S+ error: \Q$d->{state}\E is in use by another childhurdd \(process $d->{pid}\)/m, '... which says by whom');
+    kill 'KILL', grep { $_ } $child, $strace;
+    waitpid $strace, 0;
+    $d->end;
+}
+
 # --- secret roots that are not safe ---
 {
     my $id = Childhurd::free_id(4);

@@ -1113,8 +1113,12 @@ on_guest(struct being *b, enum thing thing, int detail)
 			happen(b, EVENT_UNASKED);
 			break;
 		}
-		if (!b->alive || b->hung)
+		if (!b->alive)
 			break;
+		if (b->hung) { /* who could not be asked before was asked now */
+			happen(b, EVENT_PROBE_FAILED);
+			break;
+		}
 		b->listening = FALSE;
 		b->stirred = !detail;
 		b->skewed = FALSE;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <grp.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -21,6 +22,18 @@
 #include "service/control/internal.h"
 
 #define GROUP_BYTES 65536 /* of an entry (getgrnam_r(3)); a group that needs more is missing */
+
+/* Does the process live that made the other end listen (unix(7))? A child that it was just making
+ * when it was killed has that socket, too, for a moment. */
+static gboolean
+listener_lives(int fd)
+{
+	struct ucred peer;
+	socklen_t length = sizeof peer;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || peer.pid <= 0)
+		return TRUE;
+	return kill(peer.pid, 0) == 0 || errno != ESRCH;
+}
 
 /* Make sure that nothing is at path. Leaves the socket of a running daemon alone. */
 static gboolean
@@ -40,8 +53,9 @@ make_way(const char *path, const struct sockaddr_un *address, GError **error)
 	if (fd < 0)
 		return io_error(error, path, "cannot create a socket");
 	int code = connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 ? errno : 0;
+	gboolean stale = code ? code == ECONNREFUSED || code == ENOENT : !listener_lives(fd);
 	close(fd);
-	if (code != ECONNREFUSED && code != ENOENT) {
+	if (!stale) {
 		g_set_error(
 		    error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
 		    "%s: another daemon listens there; stop it, or set another runtime-directory",

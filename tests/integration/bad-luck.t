@@ -243,7 +243,7 @@ for my $error (qw(ENOMEM EMFILE)) {
 # --- a daemon that is killed while it makes a process, which has its open files until it runs its program ---
 {
     my $d      = Childhurd->new(guests => "[guest a]\nimage = /nonexistent\nautostart = no\n")->start;
-    my $strace = $d->spawn("$d->{dir}/strace", 'strace', '-f', '-qq', '-e', 'trace=execve', '-e', 'inject=execve:delay_enter=600s',
+    my $strace = $d->spawn("$d->{dir}/strace", 'strace', '-f', '-qq', '-e', 'trace=rt_sigaction', '-e', 'inject=rt_sigaction:delay_enter=600s',
         '-o', "$d->{dir}/trace", '-p', $d->{pid});
     my $children = sub { map { split ' ', Childhurd::slurp($_) } glob "/proc/$d->{pid}/task/*/children" };
     ok($d->wait_until(60, 'strace is there', sub { Childhurd::slurp("/proc/$d->{pid}/status") =~ /^TracerPid:\s*[1-9]/m }), 'strace holds processes');

@@ -745,13 +745,7 @@ test_now_over_daemons(void)
 	happen(&f, EVENT_STOP_NOW);
 	assert_state(&f, STATE_STOPPING);
 	gint64 limit = f.c->deadline - f.now;
-	struct childhurd_kept kept = childhurd_keep(f.c);
-	fake_clear(&f);
-
-	fake_init(&f);
-	childhurd_recall(f.c, &kept);
-	f.builds = 1;
-	happen(&f, EVENT_FOUND);
+	fake_next_daemon(&f);
 	assert_state(&f, STATE_STOPPING);
 	g_assert_cmpint(f.c->deadline - f.now, ==, limit);
 	happen(&f, EVENT_POWERED_OFF);
@@ -884,23 +878,12 @@ test_reset_over_daemons(void)
 	f.builds = 1;
 	happen(&f, EVENT_RESET);
 	assert_state(&f, STATE_DRAINING);
-	struct childhurd_kept kept = childhurd_keep(f.c);
-	fake_clear(&f);
-
-	fake_init(&f);
-	childhurd_recall(f.c, &kept);
-	f.builds = 1;
-	happen(&f, EVENT_FOUND);
+	fake_next_daemon(&f);
 	assert_state(&f, STATE_DRAINING);
 	f.builds = 0;
 	happen(&f, EVENT_BUILD_ENDED);
 	assert_state(&f, STATE_STOPPING);
-	kept = childhurd_keep(f.c);
-	fake_clear(&f);
-
-	fake_init(&f);
-	childhurd_recall(f.c, &kept);
-	happen(&f, EVENT_FOUND);
+	fake_next_daemon(&f);
 	assert_state(&f, STATE_STOPPING);
 	happen(&f, EVENT_POWERED_OFF);
 	g_assert_cmpint(f.discarded, ==, 1);

@@ -280,4 +280,15 @@ start_ready(struct fake *f)
 	boot(f);
 }
 
+/* The daemon is killed, and the next one finds the guest with what was kept of it. */
+static inline void
+fake_next_daemon(struct fake *f)
+{
+	struct childhurd_kept kept = childhurd_keep(f->c);
+	childhurd_free(f->c);
+	f->c = childhurd_new(&f->config, &fake_world, f);
+	childhurd_recall(f->c, &kept);
+	happen(f, EVENT_FOUND);
+}
+
 #endif

@@ -649,17 +649,6 @@ test_stop_now_while_saving(void)
 	}
 }
 
-/* What a daemon kept that was killed then, and what the next one does. */
-static void
-next_daemon(struct fake *f)
-{
-	struct childhurd_kept kept = childhurd_keep(f->c);
-	childhurd_free(f->c);
-	f->c = childhurd_new(&f->config, &fake_world, f);
-	childhurd_recall(f->c, &kept);
-	happen(f, EVENT_FOUND);
-}
-
 static void
 test_next_daemon(void)
 {
@@ -667,7 +656,7 @@ test_next_daemon(void)
 	/* between two states: nobody was let in, so it is begun anew */
 	start_saved(&f);
 	happen(&f, EVENT_RESET);
-	next_daemon(&f);
+	fake_next_daemon(&f);
 	assert_state(&f, STATE_STOPPING);
 	g_assert_cmpint(f.kills, ==, 1);
 	happen(&f, EVENT_DIED);
@@ -678,25 +667,25 @@ test_next_daemon(void)
 	happen(&f, EVENT_LAUNCHED);
 	happen(&f, EVENT_RESTORE_FAILED);
 	assert_state(&f, STATE_STOPPING);
-	next_daemon(&f); /* what was restored was not stirred, and is not dead yet */
+	fake_next_daemon(&f); /* what was restored was not stirred, and is not dead yet */
 	assert_state(&f, STATE_STOPPING);
 	happen(&f, EVENT_DIED);
 	assert_state(&f, STATE_STARTING);
 	f.warm = WARM_FITS;
 	happen(&f, EVENT_ADMITTED);
 	happen(&f, EVENT_PREPARED);
-	next_daemon(&f); /* QEMU came up, and this daemon did not hear of it */
+	fake_next_daemon(&f); /* QEMU came up, and this daemon did not hear of it */
 	assert_state(&f, STATE_STOPPING);
 	happen(&f, EVENT_DIED);
 	start_warm(&f);
-	next_daemon(&f); /* it is stirred and proven */
+	fake_next_daemon(&f); /* it is stirred and proven */
 	assert_state(&f, STATE_UNRESPONSIVE);
 	happen(&f, EVENT_PROBE_OK);
 	assert_state(&f, STATE_READY);
 
 	happen(&f, EVENT_SLEEP);
 	int kills = f.kills;
-	next_daemon(&f); /* nothing of it is kept */
+	fake_next_daemon(&f); /* nothing of it is kept */
 	g_assert_cmpint(f.kills, ==, kills + 1);
 	happen(&f, EVENT_DIED);
 	assert_state(&f, STATE_ASLEEP);
@@ -710,7 +699,7 @@ test_next_daemon(void)
 	boot(&f);
 	happen(&f, EVENT_SLEEP);
 	g_assert_cmpint(f.saves, ==, 1);
-	next_daemon(&f);
+	fake_next_daemon(&f);
 	g_assert_cmpint(f.forgotten, >, 0);
 	g_assert_cmpint(f.saves, ==, 2);
 	happen(&f, EVENT_SAVED);
@@ -723,7 +712,7 @@ test_next_daemon(void)
 	f.warm = WARM_NONE;
 	happen(&f, EVENT_START);
 	boot_to_proof(&f);
-	next_daemon(&f);
+	fake_next_daemon(&f);
 	assert_state(&f, STATE_STOPPING);
 	g_assert_cmpint(f.forgotten, ==, 1);
 	happen(&f, EVENT_DIED);

@@ -61,6 +61,7 @@ take_over(struct fake *f, GRand *rand)
 				      .restoring = g_rand_boolean(rand),
 				      .cold = g_rand_boolean(rand)};
 	kept.to_sleep = kept.want_up && kept.going_down && g_rand_boolean(rand);
+	kept.now = kept.going_down && g_rand_boolean(rand);
 	childhurd_recall(f->c, &kept);
 	happen(f, EVENT_FOUND);
 }

@@ -247,10 +247,11 @@ domain_look(struct hypervisor *h, virDomainPtr listed, GError **error)
 {
 	char uuid[VIR_UUID_STRING_BUFLEN] = "";
 	const char *name = virDomainGetName(listed);
-	int id = (int)virDomainGetID(listed);
-	if (id < 0) /* it ended while libvirt made the list */
+	int id = name ? (int)virDomainGetID(listed) : -1;
+	/* without an error, it ended while libvirt made the list */
+	if (id < 0 && virGetLastErrorCode() == VIR_ERR_OK)
 		return NULL;
-	if (!name || virDomainGetUUIDString(listed, uuid) < 0) {
+	if (id < 0 || virDomainGetUUIDString(listed, uuid) < 0) {
 		hypervisor_set_error(error, "cannot list the domains");
 		return NULL;
 	}

@@ -222,7 +222,7 @@ sub keeper_problem {
     my ($self) = @_;
     my $keeper  = $self->{keeper} or return;
     my $reached = $self->{faults}->reached;
-    my $blamed  = grep { /libvirt/ && !/^fails\+/m } $reached, delete $self->{reached_before} // '';
+    my $blamed  = grep { /libvirt/ && !/^fails\+/m } $reached, $self->{reached_before} // '';
     $self->{reached_before} = $reached;
     return if $self->{d}->qemu($keeper) == $self->{kept};
     within(60, sub { $self->{kept} = $self->{d}->qemu($keeper) });

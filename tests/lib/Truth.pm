@@ -179,7 +179,7 @@ sub broken_promises {
     my @faults = $text =~ /\A;; Written by childhurdd.*\n\(list.*\)\n\z/s ? () : "machines.scm is not whole: $text";
     for my $guest (values %$before, values %$after) {
         push @faults, "$guest->{name} is published and $guest->{state}" if $guest->{published} && $guest->{state} !~ /^(?:ready|asleep)$/;
-        push @faults, "$guest->{name} is drained, and published" if $guest->{published} && $guest->{drained};
+        push @faults, "$guest->{name} is drained, and published" if $guest->{published} && drained($guest);
     }
     my @coming = grep {
         my ($one, $two) = ($before->{$_}, $after->{$_} // {});

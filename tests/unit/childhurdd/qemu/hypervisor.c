@@ -23,7 +23,8 @@ static virConnectDomainEventCallback lifecycle;
 static void *lifecycle_data;
 static __thread gboolean id_is_forgotten; /* as in a report of libvirt's driver for QEMU */
 
-static gint listed_have_ended;	  /* atomic; each between libvirt's look and its answer */
+/* atomic; of each domain between libvirt's look and its answer */
+static enum { LISTED_RUN, LISTED_END, LISTED_FAIL } listed;
 static gboolean buttons_are_held; /* from here on under lock */
 static gboolean button_is_held, created_meanwhile;
 static int lookups;
@@ -47,8 +48,9 @@ unsigned int
 virDomainGetID(virDomainPtr domain)
 {
 	unsigned int (*real)(virDomainPtr) = dlsym(RTLD_NEXT, "virDomainGetID");
-	return id_is_forgotten || g_atomic_int_get(&listed_have_ended) ? (unsigned int)-1
-								       : real(domain);
+	if (id_is_forgotten || g_atomic_int_get(&listed) == LISTED_END)
+		return (unsigned int)-1;
+	return real(g_atomic_int_get(&listed) == LISTED_FAIL ? NULL : domain);
 }
 
 virDomainPtr
@@ -267,17 +269,22 @@ static void
 test_list(void)
 {
 	struct hypervisor_qemu qemu = start();
-	struct answer before = {0}, ended = {0};
+	struct answer before = {0}, ended = {0}, failed = {0};
 	hypervisor_list(hypervisor, on_done, &before);
 	wait_for(&before.done);
 	g_assert_no_error(before.error);
 	g_assert_cmpint(before.n_domains, >, 0);
-	g_atomic_int_set(&listed_have_ended, TRUE);
+	g_atomic_int_set(&listed, LISTED_END);
 	hypervisor_list(hypervisor, on_done, &ended);
 	wait_for(&ended.done);
-	g_atomic_int_set(&listed_have_ended, FALSE);
 	g_assert_no_error(ended.error);
 	g_assert_cmpint(ended.n_domains, ==, 0);
+	g_atomic_int_set(&listed, LISTED_FAIL);
+	hypervisor_list(hypervisor, on_done, &failed);
+	wait_for(&failed.done);
+	g_atomic_int_set(&listed, LISTED_RUN);
+	g_assert_error(failed.error, HYPERVISOR_ERROR, HYPERVISOR_ERROR_LIBVIRT);
+	g_clear_error(&failed.error);
 	end(&qemu);
 }
 

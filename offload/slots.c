@@ -37,6 +37,7 @@ struct slots {
 	char *state, *machine;
 	int descriptors[SLOTS_MAX]; /* of locked slots; -1: not locked */
 	int builds[SLOTS_MAX];	    /* of guarded slots' files before; -1: not guarded */
+	gboolean told[SLOTS_MAX];   /* slots_guard has told of that build */
 	gboolean blamed;	    /* a foreign lock was reported */
 	gboolean unguarded;	    /* a slot that cannot be guarded was reported */
 };
@@ -281,6 +282,7 @@ slot_guard(struct slots *slots, int folder, int slot, const struct stat *owner)
 	if (next >= 0 && slot_lock(next) && guix_may(next, owner) &&
 	    renameat2(folder, before, folder, name, RENAME_EXCHANGE) == 0) {
 		slots->builds[slot] = build;
+		slots->told[slot] = TRUE;
 		slots->descriptors[slot] = next;
 		return TRUE;
 	}
@@ -317,6 +319,7 @@ build_forget(struct slots *slots, int folder, int slot)
 	unlinkat(folder, before, 0);
 	close(slots->builds[slot]);
 	slots->builds[slot] = -1;
+	slots->told[slot] = FALSE;
 }
 
 /* Does the guarded slot's build run? One of an earlier process counts as running once, so that its
@@ -326,16 +329,16 @@ guarded_runs(struct slots *slots, int folder, int slot, gboolean there, const st
 	     gboolean *visible)
 {
 	int *fd = &slots->descriptors[slot];
-	gboolean known = slots->builds[slot] >= 0;
 	gboolean runs = build_runs(slots, folder, slot, there, visible);
 
-	if (known && !runs) {
+	if (slots->told[slot] && !runs) {
 		build_forget(slots, folder, slot); /* the slot itself stays locked */
 		return FALSE;
 	}
 	if (*fd < 0)
 		*fd = slot_keep(slots, folder, slot, owner, visible);
-	return runs || slots->builds[slot] >= 0;
+	slots->told[slot] = slots->builds[slot] >= 0;
+	return runs || slots->told[slot];
 }
 
 /* Does the slot, which is not guarded, have a build? Then it is guarded from now on. */

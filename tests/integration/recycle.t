@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use lib 'tests/lib';
 use Childhurd;
+use JSON::PP ();
 use Test::More;
 
 my $image   = Childhurd::need_image('linux');
@@ -20,19 +21,27 @@ sub ready { return $d->wait_until(120, 'a is ready', sub { $d->state('a') eq 're
 sub restores { my $n = () = $d->log =~ / a: ready: from its warm state/g; return $n }
 sub guarded { return -e "$machine/.0.build" }
 
-# Tries to take the slot all the time, says so when it has it, and keeps it until it is ended.
+# When was it made pristine last? Seconds since 1970.
+sub restored {
+    my @events = map { JSON::PP::decode_json($_) } split /\n/, $d->ctl('events', 'a', '--json');
+    my @times = map { $_->{time} } grep { ($_->{text} // '') =~ /^from its warm state/ } @events;
+    return $times[-1];
+}
+
+# Tries to take the slot all the time, says so when it has it and since when, and keeps it until it is ended.
 my $rival = <<'PERL';
 use Fcntl qw(:DEFAULT F_SETLK F_WRLCK SEEK_SET);
+use Time::HiRes qw(time);
 my $file;
 for (;;) {
     my $lock = pack 's s x4 q q i x4', F_WRLCK, SEEK_SET, 0, 0, 0;
     sysopen $file, $ARGV[0], O_WRONLY | O_CREAT | O_TRUNC or die;
     last if fcntl $file, F_SETLK, $lock;
 }
-syswrite STDOUT, "got\n";
+syswrite STDOUT, sprintf "got at %.6f\n", time;
 sleep;
 PERL
-sub rival_has { return Childhurd::slurp("$d->{dir}/rival") =~ /got/ }
+sub rival_has { return Childhurd::slurp("$d->{dir}/rival") =~ /^got at (\S+)\n/ && $1 }
 
 ok(ready(), 'a is ready');
 my $build = Childhurd::take_slot($machine, 0);
@@ -59,7 +68,9 @@ kill 'TERM', $session;
 waitpid $session, 0;
 Childhurd::give_back($build);
 ok($d->wait_until(120, 'the rival has it', \&rival_has), 'another build has the slot in the end');
-is(restores(), $before + 1, '... of a guest that was made pristine before');
+ok($d->wait_until(60, 'the log', sub { restores() > $before }), '... of a guest that was made pristine') or diag $d->log;
+cmp_ok(restored(), '<', rival_has(), '... before') or diag $d->log;
+is(restores(), $before + 1, '... once');
 $d->ctl('ssh', 'a', 'test', '!', '-e', '/tmp/mark');
 is($d->{status}, 0, '... and has nothing of the first');
 

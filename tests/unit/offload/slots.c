@@ -680,6 +680,18 @@ the_next_process_finds_builds_in_guarded_slots(void)
 	expect_guarded(slots, 0);
 	slots_free(slots);
 
+	/* one ended between the first hold and the first look */
+	pid = build_start(place.machine, busy, 1);
+	guard_and_die(&place);
+	slots = slots_new(place.state, HOST, PORT);
+	g_assert_cmpint(slots_hold(slots, 1, &visible), ==, 1);
+	build_end(pid);
+	slots_release(slots);
+	g_assert_false(free_for_builds(place.machine, 0));
+	expect_guarded(slots, 1);
+	expect_guarded(slots, 0);
+	slots_free(slots);
+
 	/* one ended meanwhile */
 	pid = build_start(place.machine, busy, 1);
 	guard_and_die(&place);

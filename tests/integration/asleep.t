@@ -65,7 +65,7 @@ ok($d->wait_until(20, 'it is published', sub { $d->machines =~ /\(port $port\)/ 
     cmp_ok(time - $begun, '<', 5, '... at once');
 }
 in_state('a', 'ready', 'and it boots in the background');
-like($d->log, qr/ a: its warm state is saved/, 'its state is saved');
+$d->said(qr/ a: its warm state is saved/, 'its state is saved');
 
 # --- with one ---
 $d->ctl('sleep', 'a');
@@ -80,7 +80,7 @@ like($d->machines, qr/\(port $port\)/, 'it is still listed');
     note(sprintf 'first byte after %.2f s', time - $begun);
     is($d->state('a'), 'ready', 'it is ready then');
 }
-like($d->log, qr/ a: starting: somebody connected to it.*\n.* a: restoring/, 'it was woken, from its warm state');
+$d->said(qr/ a: starting: somebody connected to it.*\n.* a: restoring/, 'it was woken, from its warm state');
 
 # --- a session that woke it outlives the daemon ---
 $d->ctl('sleep', 'a');
@@ -133,7 +133,7 @@ $d->ctl('ssh', 'p', 'mkdir /memory && mount -t tmpfs none /memory && echo memory
 is($d->{status}, 0, 'something is in its memory, and on its disk');
 $d->ctl('sleep', 'p');
 in_state('p', 'asleep', 'it falls asleep');
-like($d->log, qr/ p: its warm state is saved/, 'its state is saved then');
+$d->said(qr/ p: its warm state is saved/, 'its state is saved then');
 ok(-e "$d->{state}/p/disk.warm", 'there it is');
 is($d->ssh('p', 'cat /memory/file /file'), "memory\ndisk\n", 'woken, it goes on where it was');
 ok(!-e "$d->{state}/p/disk.warm", 'the state is used up');

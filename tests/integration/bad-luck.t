@@ -181,8 +181,8 @@ if ($> != 0) {
     like($said, qr/\Q$d->{file}\E: cannot be read: No such file/, '... and that is said');
     is($d->state('a'), 'stopped', '... and every guest stays');
     $d->end;
-    like($d->log, qr/: 1 guest configured in \Q$d->{file}\E$/m, 'one guest is not called guests');
-    like($d->log, qr/ending on Terminated; no guest runs$/m, 'none is said to run on when none runs');
+    $d->said(qr/: 1 guest configured in \Q$d->{file}\E$/m, 'one guest is not called guests');
+    $d->said(qr/ending on Terminated; no guest runs$/m, 'none is said to run on when none runs');
 }
 
 # --- a configuration that others can change ---
@@ -192,7 +192,7 @@ SKIP: {
     chmod 0666, $d->{file};
     my $fix = qr/\Q$d->{file}\E: every user may write to it, .*fix it with: chmod go-w '\Q$d->{file}\E'/;
     $d->start;
-    like($d->log, $fix, 'a configuration that everybody can write to is warned of');
+    $d->said($fix, 'a configuration that everybody can write to is warned of');
     $d->end;
     my $out = "$d->{dir}/check";
     waitpid $d->spawn($out, "$Childhurd::BUILD/childhurdd", '--check', '--config', $d->{file}), 0;
@@ -234,7 +234,7 @@ for my $error (qw(ENOMEM EMFILE)) {
     like($d->ctl('list'), qr/^a +stopped/m, "$error three times over: who called is served nevertheless");
     my $trace = Childhurd::slurp("$d->{dir}/trace");
     is(() = $trace =~ /accept4.*= -1 $error.*INJECTED/g, 3, '... after three tries') or diag($trace);
-    like($d->log, qr{run/control: cannot accept \(.*\); trying again soon}, '... and the log has it');
+    $d->said(qr{run/control: cannot accept \(.*\); trying again soon}, '... and the log has it');
     kill 'TERM', $strace;
     waitpid $strace, 0;
     is($d->end('TERM'), 0, '... and the daemon ends as always');
@@ -387,7 +387,7 @@ SKIP: {
         $d->ctl('reload');
         $d->ctl('start', 'wrong', 'nouser');
     }
-    like($d->log, qr/wrong: an impostor answers/, 'another host key is logged as an impostor');
+    $d->said(qr/wrong: an impostor answers/, 'another host key is logged as an impostor');
     is($d->state('wrong') eq 'ready', '', 'and the guest is not ready');
     like($d->ctl('status', 'nouser'), qr/login as nobody-here/, 'a user who may not log in is named with the step');
     ok($never_listed->(), 'none of them is published');
@@ -417,7 +417,7 @@ SKIP: {
 
     $d->ctl('stop', 'stays', 'deaf', '--wait', '--timeout', '60s');
     is($d->{status}, 0, 'guests that do not power off are stopped');
-    like($d->log, qr/stays: stopped/, 'a halted Mach is known by its console line');
+    $d->said(qr/stays: stopped/, 'a halted Mach is known by its console line');
     unlike($d->log, qr/stays: halt over SSH: no effect/, 'at once, without waiting for the limit');
 
     # --- control clients that misbehave: everybody else is served all the while ---

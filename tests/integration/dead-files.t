@@ -46,7 +46,7 @@ $d->start;
 # --- the others ---
 $d->ctl('wait', 'good', '--for', 'ready', '--timeout', '150s');
 is($d->{status}, 0, 'a guest that needs none of it is ready') or diag($d->log);
-like($d->log, qr/good: Guix's \Q$dead{guix}\E has not answered for \d+ s; is the file system there\?; it starts with the keys it has/,
+$d->said(qr/good: Guix's \Q$dead{guix}\E has not answered for \d+ s; is the file system there\?; it starts with the keys it has/,
     'without what it would have got from /etc/guix, and the log says so');
 like($d->machines, qr/\(port @{[10022 + 1000 * $id]}\)/, 'it is published');
 

@@ -195,7 +195,7 @@ $d->end('TERM');
 is_deeply([ map { s{.*/}{}r } glob "$d->{state}/history.db*" ], ['history.db'], 'a daemon that ends leaves one file');
 Childhurd::spew("$d->{state}/history.db", 'garbage' x 10000);
 $d->start;
-like($d->log, qr/warning: \Q$d->{state}\E\/history.db: .*the damaged history is now \S+\/history.db.damaged, and a new one begins/, 'a damaged file is put aside, and the log says so')
+$d->said(qr/warning: \Q$d->{state}\E\/history.db: .*the damaged history is now \S+\/history.db.damaged, and a new one begins/, 'a damaged file is put aside, and the log says so')
   if $d->wait_until(60, 'it is said', sub { $d->log =~ /the damaged history/ });
 is(substr(Childhurd::slurp("$d->{state}/history.db.damaged"), 0, 7), 'garbage', '... and kept');
 $d->ctl(qw(start a));
@@ -228,7 +228,7 @@ is($d->{status}, 0, '... and guests do not notice');
 is(() = $d->log =~ /warning: $why/g, 1, '... and the log has it once');
 rmdir "$d->{state}/history.db";
 ok($d->wait_until(120, 'it is written', sub { $d->ctl('history', '--json') =~ /"kind":"event"/ }), 'once it is gone, the history is written');
-ok($d->wait_until(60, 'it is said', sub { $d->log =~ /history.db: is written again/ }), '... and the log says so');
+$d->said(qr/history.db: is written again/, '... and the log says so');
 $d->end('TERM');
 
 # --- warm states ---

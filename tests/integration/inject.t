@@ -107,7 +107,7 @@ END
 $d->start;
 
 ok($d->wait_until(400, 'debian is ready', sub { $d->state('debian') eq 'ready' }), 'a Debian is ready') or exit 1;
-like($d->log, qr/debian: these keys follow from what its image is: .*inject, offloading, user/, 'what it is was seen in its image');
+$d->said(qr/debian: these keys follow from what its image is: .*inject, offloading, user/, 'what it is was seen in its image');
 my $host  = must('cat', "$d->{state}/debian/secrets/etc/ssh/ssh_host_ed25519_key.pub");
 my $there = $d->ctl('ssh', 'debian', 'cat /etc/ssh/ssh_host_ed25519_key.pub /etc/ssh/sshd_config.d/childhurd.conf /root/.ssh/authorized_keys');
 like($there, qr/^\Q$host\E/, 'it has the host keys that were made for it');
@@ -142,13 +142,13 @@ Childhurd::spew("$d->{dir}/secrets/kept/etc/motd", "of the administrator, later\
 unlink glob("$d->{state}/kept/secrets/etc/ssh/ssh_host_*");
 $d->ctl('start', 'kept');
 ok($d->wait_until(300, 'kept is ready again', sub { $d->state('kept') eq 'ready' }), 'it is ready with an unclean disk') or exit 1;
-like($d->log, qr/kept: .*is not clean: it was not unmounted, or has errors; it starts without the changed secrets/, 'the log says what it is without');
+$d->said(qr/kept: .*is not clean: it was not unmounted, or has errors; it starts without the changed secrets/, 'the log says what it is without');
 is($d->ctl('ssh', 'kept', 'cat /etc/motd'), "of the administrator\n", 'it has what it had');
 
 # --- what cannot be done is said, with what to do ---
 $d->ctl('start', 'unclean');
 ok($d->wait_until(100, 'unclean fails', sub { $d->state('unclean') eq 'failed' || $d->log =~ /unclean: .*is not clean/ }), 'an unclean image is refused');
-like($d->log, qr{unclean\.img: its keys cannot be written into a disk made of this image: its file system \(at byte \d+\) is not clean.*e2fsck -f 'IMAGE\?offset=\d+'},
+$d->said(qr{unclean\.img: its keys cannot be written into a disk made of this image: its file system \(at byte \d+\) is not clean.*e2fsck -f 'IMAGE\?offset=\d+'},
     'with what to do');
 ok(!-e "$d->{state}/unclean/disk.qcow2", 'and no disk is left');
 $d->ctl('start', 'large');
@@ -157,7 +157,7 @@ ok($d->wait_until(100, 'large fails', sub { $d->log =~ /large: .*memory-size: 40
 
 # --- 64 bit ---
 ok($d->wait_until(400, 'hurd64 is ready', sub { $d->state('hurd64') eq 'ready' }), 'a 64-bit guest is ready') or exit 1;
-like($d->log, qr/hurd64: these keys follow from what its image is: machine, systems/, 'what it is was seen in its image');
+$d->said(qr/hurd64: these keys follow from what its image is: machine, systems/, 'what it is was seen in its image');
 like($d->ctl('ssh', 'hurd64', 'uname -m'), qr/^x86_64$/m, 'its kernel is a 64-bit one');
 my $domain = must('cat', glob("$d->{state}/libvirt/run/qemu/hurd64.xml"));
 like($domain, qr/machine='pc-q35/, 'on a q35');

@@ -44,7 +44,7 @@ sub is_clean {
     is($d->ctl('list') =~ /cannot write/, '', '... and list has nothing about it');
     unlike($d->ctl('check'), qr{/a/state}, '... nor check');
     like($d->ctl('metrics'), qr/^childhurd_unwritten_files 0$/m, '... nor the metrics');
-    like($d->log, qr{\Q$d->{state}\E/a/state: is written again$}m, '... and the log says so');
+    $d->said(qr{\Q$d->{state}\E/a/state: is written again$}m, '... and the log says so');
 }
 
 sub is_known {
@@ -76,7 +76,7 @@ sub is_known {
     Childhurd::limited(10, 'the last record is written', sub { mkdir "$d->{state}/a/state.new" });
     $d->ctl('drain', 'a');
     is($d->end('TERM'), 0, 'a daemon that is to end does not wait for what cannot be written');
-    like($d->log, qr{a/state.*File exists; given up, as the daemon ends$}m, '... and says what it is');
+    $d->said(qr{a/state.*File exists; given up, as the daemon ends$}m, '... and says what it is');
 }
 
 # --- a full state directory, and one that does not answer: in a namespace of mounts that daemons come to ---
@@ -111,6 +111,6 @@ SKIP: {
     like($d->ctl('list'), qr/^a +stopped.*drained.*cannot write/ms, 'list answers, and has it');
     like($d->ctl('status', 'a'), qr/^  unwritten +.*no answer from its file system/m, '... and so does status');
     is($d->end('TERM'), 0, 'and the daemon ends');
-    like($d->log, qr{a/state: is not written yet: no answer.*; given up, as the daemon ends$}m, '... and says what is not written');
+    $d->said(qr{a/state: is not written yet: no answer.*; given up, as the daemon ends$}m, '... and says what is not written');
 }
 done_testing;

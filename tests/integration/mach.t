@@ -47,7 +47,7 @@ $d->ctl('start', 'silent');
 ok($d->wait_until(60, 'it runs', sub { $d->state('silent') eq 'booting' }), 'started by hand again');
 $d->ctl('stop', 'silent', '--wait', '--timeout', '60s');
 is($d->{status}, 0, 'a silent guest can be stopped');
-like($d->log, qr/silent: power button: no effect/, 'when the power button has no effect, it is ended');
+$d->said(qr/silent: power button: no effect/, 'when the power button has no effect, it is ended');
 
 # --- a wrong module, a missing kernel ---
 $d->configure("[guest nokernel]\nid = $id\nkernel = $d->{dir}/no-such-kernel\nmemory-size = 64M\nrestart = never\n");

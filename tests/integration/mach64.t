@@ -25,7 +25,7 @@ like($console, qr{^ *rsdt/xsdt = 0xffffffff[0-9a-f]{8} }m, 'its console is in it
 like($console, qr/^1 multiboot modules$/m, '... with the module that GRUB gave it');
 like($console, qr/^start probe: probe: alive$/m, '... and the first line of the task');
 is($d->state('mach'), 'booting', 'it is booting: no sshd is in it');
-like($d->log, qr/mach: these keys follow from what its image is: machine, inject, offloading, user, systems$/m, 'what it is was seen in its image');
+$d->said(qr/mach: these keys follow from what its image is: machine, inject, offloading, user, systems$/m, 'what it is was seen in its image');
 my $domain = Childhurd::slurp("$d->{state}/libvirt/run/qemu/mach.xml");
 like($domain, qr/machine='pc-q35/, 'it runs on a q35');
 like($domain, qr/bus='sata'/, '... with its disk on AHCI');

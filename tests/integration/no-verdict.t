@@ -148,7 +148,7 @@ SKIP: {
     ok($d->wait_until(180, 'p is ready', sub { $d->state('p') eq 'ready' }), 'with room it wakes by itself');
     unlike($d->log, qr/p: failure \d+ in a row/, 'nothing was its failure');
     unlike($d->log, qr/p: .*(?:thrown away|discarded)/, 'nothing was thrown away');
-    like($d->log, qr/p: ready: from its warm state in/, 'it goes on where it slept');
+    $d->said(qr/p: ready: from its warm state in/, 'it goes on where it slept');
     $d->clean;
 }
 
@@ -183,7 +183,7 @@ INI
     later($d, 'a', "printf \"$lines\" > /dev/ttyS0; ip link set eth0 down");
     ok($d->wait_until(30, 'a is off the list', $off), 'a halt that is stuck: off the list');
     ok($d->wait_until(100, 'another QEMU runs', sub { my $now = $d->qemu('a'); $now && $now != $qemu }), 'its QEMU is ended, and it is started again as `restart` says');
-    like($d->log, qr/a: stopping: it said that it halts, and does not answer any more/, 'the log says why');
+    $d->said(qr/a: stopping: it said that it halts, and does not answer any more/, 'the log says why');
 
     # the network of b: known by the limit that its own probes have taught
     my $probed = sub { $d->ctl('status', '--json', 'b') =~ /"probed":\s*([\d.]+)/ ? $1 : 0 };

@@ -63,7 +63,7 @@ sub took {
 
 $d->start;
 ready('the first boot');
-like($d->log, qr/ a: its warm state is saved; it stood still for \d+\.\d+ s$/m, 'its state is saved');
+$d->said(qr/ a: its warm state is saved; it stood still for \d+\.\d+ s$/m, 'its state is saved');
 is((stat "$d->{state}/a/disk.warm")[2] & 0777, 0600, '... for nobody else to read');
 is((stat "$d->{state}/a/disk.qcow2")[2] & 0077, 0, '... nor the disk that it is in');
 
@@ -76,7 +76,7 @@ isnt($d->qemu('a'), $qemu, 'restart is a new QEMU');
 kill 'KILL', $d->qemu('a');
 ok($d->wait_until(60, 'the end is seen', sub { $d->state('a') ne 'ready' }), 'its QEMU is killed');
 ready('after a crash');
-like($d->log, qr/ a: ready: from its warm state/, 'it came from its warm state');
+$d->said(qr/ a: ready: from its warm state/, 'it came from its warm state');
 $d->ctl('ssh', 'a', 'reboot');
 ok($d->wait_until(60, 'the reboot is seen', sub { $d->state('a') ne 'ready' }), 'it reboots');
 ready('after its own reboot');
@@ -101,7 +101,7 @@ $d->ctl('stop', 'a', '--wait', '--timeout', '60s');
 $d->end('TERM');
 $d->start;
 took('restoring', 'start');
-like($d->log, qr/ a: restoring/, 'a stopped guest of an earlier daemon comes from its state');
+$d->said(qr/ a: restoring/, 'a stopped guest of an earlier daemon comes from its state');
 
 # --- what does not fit is thrown away, and the reason is said ---
 mkdir $_ or die for "$d->{dir}/secrets", "$d->{dir}/secrets/a", "$d->{dir}/secrets/a/etc";
@@ -111,7 +111,7 @@ mkdir $_ or die for "$d->{dir}/secrets", "$d->{dir}/secrets/a", "$d->{dir}/secre
     close $f;
 }
 took('booting', 'reset');
-like($d->log, qr/ a: .*its warm state is thrown away, and it boots: what is put into the guest is another/, 'with other secrets it boots');
+$d->said(qr/ a: .*its warm state is thrown away, and it boots: what is put into the guest is another/, 'with other secrets it boots');
 like($d->ssh('a', 'cat', '/etc/news'), qr/news/, '... and has them');
 took('restoring', 'restart');
 took('booting', 'reset', '--cold');
@@ -120,14 +120,14 @@ $d->configure($guest =~ s/256M/255M/r);
 $d->ctl('reload');
 $d->wait_until(60, 'it is restarted', sub { $d->state('a') ne 'ready' });
 ready('another machine');
-like($d->log, qr/ a: .*its warm state is thrown away, and it boots: the machine's configuration is another/, 'another machine boots');
+$d->said(qr/ a: .*its warm state is thrown away, and it boots: the machine's configuration is another/, 'another machine boots');
 
 # --- a state that is not whole ---
 $d->ctl('stop', 'a', '--wait', '--timeout', '60s');
 Childhurd::slurp("$d->{state}/a/disk.warm") =~ /^tag (\S+)/m;
 system("qemu-img snapshot -d $1 $d->{state}/a/disk.qcow2") == 0 or die;
 took('booting', 'start');
-like($d->log, qr/ a: .*the warm start failed, so its state is discarded and it boots: /, 'a state that is gone from the disk costs only itself');
+$d->said(qr/ a: .*the warm start failed, so its state is discarded and it boots: /, 'a state that is gone from the disk costs only itself');
 took('restoring', 'restart');
 $d->ctl('stop', 'a', '--wait', '--timeout', '60s');
 {
@@ -136,5 +136,5 @@ $d->ctl('stop', 'a', '--wait', '--timeout', '60s');
     close $f;
 }
 took('booting', 'start');
-like($d->log, qr/its record is damaged/, 'nor does a damaged record harm');
+$d->said(qr/its record is damaged/, 'nor does a damaged record harm');
 done_testing;

@@ -121,7 +121,7 @@ $out = herd('start', 'childhurdd');
 is($sid->{status}, 1, 'with an error in the configuration it is not started');
 cmp_ok(time - $start, '<', 15, '... which is said at once');
 like($out, qr/has ended at once/, '... and where to look');
-like($d->log, qr/childhurd\.ini:2: .*count/, '... where the error is');
+$d->said(qr/childhurd\.ini:2: .*count/, '... where the error is');
 rename "$dir/good.ini", "$dir/childhurd.ini";
 
 # --- one guest ---

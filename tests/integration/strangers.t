@@ -55,7 +55,7 @@ for my $case (['the same boot'], ['the same boot, with the words of a QEMU', '-n
     my $qemu = booted($d);
     ok($qemu && $qemu != $stranger, "$name: the guest is started anew");
     ok(runs($stranger), '... and who has the number of its QEMU lives');
-    like($d->log, qr/a: its QEMU \(process $stranger\) ended while no daemon ran/, '... the log says what was found');
+    $d->said(qr/a: its QEMU \(process $stranger\) ended while no daemon ran/, '... the log says what was found');
     kill 'KILL', $stranger;
 }
 is(scalar(grep { runs($_) } $d->all_qemus), 1, 'there is one QEMU, and no other was left behind');

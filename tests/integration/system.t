@@ -53,7 +53,7 @@ $d->configure("[guest a]\ncount = 2\nid = $id\nimage = $image\nmemory-size = 256
 # --- before there is a libvirtd ---
 $d->start;
 like($d->ctl('start', 'a1'), qr/a1: the hypervisor does not answer yet/, 'without libvirtd a start is refused, with the reason');
-like($d->log, qr/\Q$socket\E.*No such file or directory.*trying again/, 'and the log names the socket');
+$d->said(qr/\Q$socket\E.*No such file or directory.*trying again/, 'and the log names the socket');
 
 ok(libvirtd_start(), 'libvirtd is started');
 $d->ctl('wait', '--all', '--for', 'ready', '--timeout', '120s');

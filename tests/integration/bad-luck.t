@@ -181,8 +181,8 @@ if ($> != 0) {
     like($said, qr/\Q$d->{file}\E: cannot be read: No such file/, '... and that is said');
     is($d->state('a'), 'stopped', '... and every guest stays');
     $d->end;
-    $d->said(qr/: 1 guest configured in \Q$d->{file}\E$/m, 'one guest is not called guests');
-    $d->said(qr/ending on Terminated; no guest runs$/m, 'none is said to run on when none runs');
+    like($d->log, qr/: 1 guest configured in \Q$d->{file}\E$/m, 'one guest is not called guests');
+    like($d->log, qr/ending on Terminated; no guest runs$/m, 'none is said to run on when none runs');
 }
 
 # --- a configuration that others can change ---

@@ -57,8 +57,7 @@ my %file = (
 for my $name (sort keys %file) {
     ok($d->wait_until(60, "$name says what it waits for", sub { $d->ctl('status', $name) =~ /waits for \Q$file{$name}\E, which has not\s+answered/ }),
         "$name: status says which file does not answer");
-    ok($d->wait_until(120, "$name fails", sub { $d->log =~ /$name: backoff: \Q$file{$name}\E has not answered for \d+ s/ }),
-        '... and its start fails with that');
+    $d->said(qr/$name: backoff: \Q$file{$name}\E has not answered for \d+ s/, '... and its start fails with that', 120);
 }
 
 # --- commands ---
@@ -110,7 +109,6 @@ is($d->qemu('good'), $qemu, '... in its QEMU');
 
 # --- the file server is there again ---
 revive();
-ok($d->wait_until(120, 'image has another reason', sub { $d->log =~ /image: backoff: (?!.*does not answer).*hurd\.img/ }),
-    'when the files answer, a start tells of them anew');
+$d->said(qr/image: backoff: (?!.*does not answer).*hurd\.img/, 'when the files answer, a start tells of them anew', 120);
 $d->end;
 done_testing;

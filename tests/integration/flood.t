@@ -46,8 +46,7 @@ $d->ctl('ssh', 'noisy', '(yes "Out of memory" > /dev/ttyS0 & echo $! > /tmp/one;
 is($d->{status}, 0, 'the guest floods its console');
 ok($d->wait_until(300, 'the console\'s log is rotated while it is flooded', sub { -e "$console.1" }), 'the log is rotated while it is flooded');
 cmp_ok(size(glob "$console*"), '<=', ($pieces + 2) * $rotate, '... and has a limit');
-ok($d->wait_until(100, 'what was held back is counted', sub { $d->log =~ /noisy: \d+ more lines about its memory/ }),
-    'what was held back is counted in one line');
+$d->said(qr/noisy: \d+ more lines about its memory/, 'what was held back is counted in one line', 100);
 $d->ctl('ssh', 'noisy', 'kill $(cat /tmp/one /tmp/two)');
 is($d->{status}, 0, 'and the guest is there all the same');
 

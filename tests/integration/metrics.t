@@ -127,7 +127,7 @@ is((stat "$dir/figures/childhurd.prom")[2] & 07777, 0644, 'everybody may read it
 $d->{daemon} = "metrics-file = $dir/figures/no/childhurd.prom\n";
 $d->configure($guests);
 $d->ctl('reload');
-ok($d->wait_until(60, 'a warning', sub { $d->log =~ /metrics-file: .*no\/childhurd\.prom/ }), 'a folder that is not there is told');
+$d->said(qr/metrics-file: .*no\/childhurd\.prom/, 'a folder that is not there is told', 60);
 ok($d->wait_until(60, 'the old file goes', sub { !-e "$dir/figures/childhurd.prom" }), 'and the old file goes');
 $d->{daemon} = "metrics-file = $dir/figures/again.prom\n";
 $d->configure($guests);

@@ -60,15 +60,15 @@ INI
     my $free = 0;
     $free++ while $open{$free};
     is(system('prlimit', "--nofile=$free:$hard", "--pid=$d->{pid}"), 0, "it may have no file more (of $free)");
-    ok($d->wait_until(60, "the session of a is gone", sub { $d->log =~ /a: unresponsive/ }), 'the session of a ends');
+    $d->said(qr/a: unresponsive/, 'the session of a ends', 60);
     for (qw(a b)) {
-        ok($d->wait_until(100, "$_ cannot be asked", sub { $d->log =~ /$_: it cannot be probed, and is taken to be as it was: .*Too many open files/ }), "$_ cannot be asked, and that is said");
+        $d->said(qr/$_: it cannot be probed, and is taken to be as it was: .*Too many open files/, "$_ cannot be asked, and that is said", 100);
     }
     my $good = sub { $d->machines =~ /\(port $port\)/ && kill(0, values %qemu) == 2 };
     ok(nothing_for($d, 10, 'no verdict', $good), 'neither is ended, long after hang-timeout, and b is listed all the time');
     is(system('prlimit', "--nofile=$soft:$hard", "--pid=$d->{pid}"), 0, 'it may have files again');
     ok($d->wait_until(60, "$_ is ready", sub { $d->state($_) eq 'ready' }), "$_ is ready by itself") for qw(a b);
-    ok($d->wait_until(60, "$_ can be asked", sub { $d->log =~ /$_: it can be asked again/ }), "$_: that is said, too") for qw(a b);
+    $d->said(qr/$_: it can be asked again/, "$_: that is said, too", 60) for qw(a b);
     runs_on($d, $_, $qemu{$_}) for qw(a b);
     my @said = $d->log =~ /(b: it cannot be probed)/g;
     is(scalar @said, 1, 'it was said once');
@@ -141,7 +141,7 @@ SKIP: {
     ok(-e "$inside$warm", 'it sleeps, and its state is saved') or diag $d->log;
     system("dd if=/dev/zero of=$inside$d->{state}/filler bs=1M 2>/dev/null");
     $d->ctl('start', 'p');
-    ok($d->wait_until(100, 'the host lacks room', sub { $d->log =~ /p: the host cannot start it now, which does not count as a failure/ }), 'it is woken while the disk is full: that is the host\'s lack');
+    $d->said(qr/p: the host cannot start it now, which does not count as a failure/, 'it is woken while the disk is full: that is the host\'s lack', 100);
     like($d->guests->{p}{why}, qr/No space left on device/, 'status says what it is');
     ok(-e "$inside$warm", 'its state stays');
     unlink "$inside$d->{state}/filler" or diag "filler: $!";
@@ -175,7 +175,7 @@ INI
     my $off  = sub { $d->machines !~ /\(port $port\)/ };
     $d->ctl('ssh', 'a', 'echo "startup: notifying pfinet of halt...done" > /dev/ttyS0');
     ok($d->wait_until(30, 'a is off the list', $off), 'the first line of a halt takes a guest off the list');
-    ok($d->wait_until(10, 'the line is logged', sub { $d->log =~ /a: unresponsive: the guest goes down by itself: "startup: notifying pfinet of halt/ }), 'the log has the line');
+    $d->said(qr/a: unresponsive: the guest goes down by itself: "startup: notifying pfinet of halt/, 'the log has the line', 10);
     ok($d->wait_until(60, 'a is ready', sub { $d->state('a') eq 'ready' }), 'it was not true: it answers, and is ready again');
     runs_on($d, 'a', $qemu);
 

@@ -68,7 +68,7 @@ kill 'TERM', $session;
 waitpid $session, 0;
 Childhurd::give_back($build);
 ok($d->wait_until(120, 'the rival has it', \&rival_has), 'another build has the slot in the end');
-ok($d->wait_until(60, 'the log', sub { restores() > $before }), '... of a guest that was made pristine') or diag $d->log;
+ok($d->wait_until(60, 'the log', sub { restores() > $before }), '... of a guest that was made pristine');
 cmp_ok(restored(), '<', rival_has(), '... before') or diag $d->log;
 is(restores(), $before + 1, '... once');
 $d->ctl('ssh', 'a', 'test', '!', '-e', '/tmp/mark');

@@ -90,14 +90,14 @@ $qemu{a2} = $d->qemu('a2');
 
 # --- libvirtd dies and comes back ---
 libvirtd_kill();
-ok($d->wait_until(60, 'the loss is noticed', sub { $d->log =~ /the connection to the hypervisor is lost/ }), 'a killed libvirtd is noticed');
+$d->said(qr/the connection to the hypervisor is lost/, 'a killed libvirtd is noticed', 60);
 like($d->ssh('a1', 'uname -s'), qr/^Linux$/, 'its guests live on');
 is($d->state('a1'), 'ready', 'and are ready');
 is($d->machines, $machines, 'and published');
 kill 'KILL', $qemu{a2};
 ok($d->wait_until(60, 'a2 is missed', sub { $d->state('a2') eq 'backoff' }), 'a QEMU that dies meanwhile is missed');
 ok(libvirtd_start(), 'libvirtd is started again');
-ok($d->wait_until(60, 'it is noticed', sub { $d->log =~ /the hypervisor is there again/ }), 'which is noticed');
+$d->said(qr/the hypervisor is there again/, 'which is noticed', 60);
 $d->ctl('wait', '--all', '--for', 'ready', '--timeout', '150s');
 is($d->{status}, 0, 'both guests are ready') or diag($d->log);
 is($d->qemu('a1'), $qemu{a1}, 'the one that lived was not touched');

@@ -432,11 +432,11 @@ sub wait_until {
     return 0;
 }
 
-# A test: the log has it, or soon will. An event is logged once its change is published.
+# A test: the log has it, or will within limit seconds. An event is logged once its change is published.
 sub said {
-    my ($self, $words, $name) = @_;
+    my ($self, $words, $name, $limit) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    return Test::More::ok($self->wait_until(30, "$words in the log", sub { $self->log =~ $words }), $name);
+    return Test::More::ok($self->wait_until($limit // 30, "$words in the log", sub { $self->log =~ $words }), $name);
 }
 
 # ssh by the published configuration; output, and the exit status in $self->{status}.

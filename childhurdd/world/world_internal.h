@@ -68,7 +68,7 @@ struct world {
 	ev_timer screen_limit;
 	struct hypervisor_call *pause_call; /* asks whether the guest runs, or resumes it */
 	gboolean look_again;		    /* something has changed during that call */
-	gboolean goes_on;		    /* it was paused and runs again, perhaps not for long */
+	gint64 goes_on_since; /* monotonic ms; it was paused and runs again, perhaps not for long */
 	enum hypervisor_running pause;
 	ev_timer pause_timer; /* the next try */
 	char *exit_text;
@@ -251,6 +251,8 @@ void world_watch_qemu(struct world *r, int id, pid_t pid);
 /* Find out whether QEMU has paused its guest: EVENT_PAUSED, EVENT_RESUMED, EVENT_BROKEN, or no
  * event. */
 void world_look_at_pause(struct world *r);
+/* The answer to that: a hypervisor_fn; data is the world. */
+void world_pause_known(const struct hypervisor_result *result, void *data);
 void world_qemu_init(struct world *r);
 /* Stop all watching. A QEMU that runs goes on. */
 void world_qemu_clear(struct world *r);

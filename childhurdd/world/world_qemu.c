@@ -28,7 +28,8 @@ pause_forget(struct world *r)
 	ev_timer_stop(r->host->loop, &r->pause_timer);
 	hypervisor_forget(r->pause_call);
 	r->pause_call = NULL;
-	r->look_again = r->goes_on = FALSE;
+	r->look_again = FALSE;
+	r->goes_on_since = 0;
 	r->pause = HYPERVISOR_RUNS;
 }
 
@@ -181,8 +182,18 @@ pause_text(const struct world *r)
 	}
 }
 
-static void
-on_pause_known(const struct hypervisor_result *result, void *data)
+/* A guest that was paused and is seen to run: how long it still has to, in ms. */
+static gint64
+has_to_run(struct world *r)
+{
+	gint64 now = monotonic_now();
+	if (!r->goes_on_since)
+		r->goes_on_since = now;
+	return r->goes_on_since + PAUSE_CONFIRM - now;
+}
+
+void
+world_pause_known(const struct hypervisor_result *result, void *data)
 {
 	struct world *r = data;
 	gboolean was = r->pause != HYPERVISOR_RUNS;
@@ -196,12 +207,12 @@ on_pause_known(const struct hypervisor_result *result, void *data)
 		pause_retry(r, PAUSE_RETRY);
 		return;
 	}
-	if (was && result->running == HYPERVISOR_RUNS && !r->goes_on) {
-		r->goes_on = TRUE;
-		pause_retry(r, PAUSE_CONFIRM);
+	gint64 left = was && result->running == HYPERVISOR_RUNS ? has_to_run(r) : 0;
+	if (left > 0) { /* whatever makes the daemon look meanwhile */
+		pause_retry(r, left);
 		return;
 	}
-	r->goes_on = FALSE;
+	r->goes_on_since = 0;
 	r->pause = result->running;
 	if (r->pause == HYPERVISOR_BROKEN) {
 		g_autofree char *text =
@@ -228,7 +239,7 @@ world_look_at_pause(struct world *r)
 	if (r->look_again)
 		return;
 	ev_timer_stop(r->host->loop, &r->pause_timer);
-	r->pause_call = hypervisor_look(r->host->hypervisor, &r->qemu, on_pause_known, r);
+	r->pause_call = hypervisor_look(r->host->hypervisor, &r->qemu, world_pause_known, r);
 }
 
 static void
@@ -236,12 +247,12 @@ on_pause_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct world *r = w->data;
 	gboolean ours = r->pause == HYPERVISOR_NO_ROOM || r->pause == HYPERVISOR_IO_ERROR;
-	if (!ours || r->goes_on) { /* only what paused it may resume it */
+	if (!ours || r->goes_on_since) { /* only what paused it may resume it */
 		world_look_at_pause(r);
 		return;
 	}
 	r->look_again = FALSE;
-	r->pause_call = hypervisor_resume(r->host->hypervisor, &r->qemu, on_pause_known, r);
+	r->pause_call = hypervisor_resume(r->host->hypervisor, &r->qemu, world_pause_known, r);
 }
 
 void

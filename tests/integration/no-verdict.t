@@ -27,7 +27,11 @@ sub nothing_for {
     my ($d, $seconds, $what, $good) = @_;
     my $until = time + $seconds;
     while (time < $until) {
-        return 0 if !$good->();
+        if (!$good->()) {
+            my $guests = $d->guests;
+            diag("$what, after all: " . join(', ', map { "$_ is $guests->{$_}{state}: " . ($guests->{$_}{why} // '') } sort keys %$guests) . "\n" . $d->log);
+            return 0;
+        }
         sleep 0.1;
     }
     return 1;

@@ -57,6 +57,49 @@ test_reports_without_qemu(void)
 	ev_loop_destroy(host.loop);
 }
 
+static gboolean
+looks_in(struct world *r, gint64 least, gint64 most)
+{
+	gint64 left = (gint64)(ev_timer_remaining(r->host->loop, &r->pause_timer) * 1000);
+	return ev_is_active(&r->pause_timer) && left >= least && left <= most;
+}
+
+/* libvirt reports a resume and the next pause late at times: then the guest is looked at once more
+ * before it is due. */
+static void
+test_resumed(void)
+{
+	struct hypervisor_result paused = {.running = HYPERVISOR_NO_ROOM}, runs = {0};
+	struct host host = {.loop = ev_loop_new(EVFLAG_AUTO)};
+	struct childhurd c = {.state = STATE_UNRESPONSIVE, .saving = TRUE};
+	struct config_guest guest = {.name = (char *)"a"};
+	struct world r = {.host = &host, .c = &c, .qemu.id = 8, .directory = (char *)"/state"};
+	c.config = &guest;
+	world_qemu_init(&r);
+	world_pause_known(&paused, &r);
+	g_assert_cmpint(r.pause, ==, HYPERVISOR_NO_ROOM);
+	g_assert_true(looks_in(&r, PAUSE_RETRY / 2, PAUSE_RETRY));
+	/* it runs, but that has to last, however often it is looked at meanwhile */
+	for (int i = 0; i < 3; i++) {
+		world_pause_known(&runs, &r);
+		g_assert_cmpint(r.pause, ==, HYPERVISOR_NO_ROOM);
+		g_assert_true(looks_in(&r, 1, PAUSE_CONFIRM));
+	}
+	/* paused once more: its time begins anew */
+	world_pause_known(&paused, &r);
+	g_assert_cmpint(r.goes_on_since, ==, 0);
+	world_pause_known(&runs, &r);
+	r.goes_on_since -= PAUSE_CONFIRM / 2;
+	world_pause_known(&runs, &r);
+	g_assert_cmpint(r.pause, ==, HYPERVISOR_NO_ROOM);
+	g_assert_true(looks_in(&r, 1, PAUSE_CONFIRM / 2));
+	r.goes_on_since -= PAUSE_CONFIRM / 2;
+	world_pause_known(&runs, &r);
+	g_assert_cmpint(r.pause, ==, HYPERVISOR_RUNS);
+	ev_timer_stop(host.loop, &r.pause_timer);
+	ev_loop_destroy(host.loop);
+}
+
 /* A guest that an earlier daemon started can be published before a worker has read its files. */
 static void
 test_known_at_once(void)
@@ -88,6 +131,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/world/the-coordinators-key-is-known-at-once", test_known_at_once);
 	g_test_add_func("/world/the-end-of-one-qemu-is-not-the-next-ones", test_late_reports);
+	g_test_add_func("/world/a-resumed-guest-has-to-run-for-a-while", test_resumed);
 	g_test_add_func("/world/without-a-qemu-no-report-is-its-own", test_reports_without_qemu);
 	return g_test_run();
 }

@@ -48,7 +48,14 @@ my $wake = {
         return;
     },
 };
-my $save = { name => 'save', keeps => 1, act => sub { $walk->ctl('sleep', 'p') }, want => $in->('asleep'), lost => sub { $d->state('p') =~ /^(?:backoff|failed|stopped)$/ } };
+# A guest whose port cannot be had while it is asleep is woken at once.
+my $save = {
+    name  => 'save',
+    keeps => 1,
+    act   => sub { $walk->ctl('sleep', 'p') },
+    want  => $in->('asleep'),
+    lost  => sub { my ($said) = @_; $lost->() || ($said =~ /its port cannot be had while it is asleep/ && $d->state('p') eq 'ready') },
+};
 
 $walk->walk(60, $save, $wake);
 $walk->result('save, wake');

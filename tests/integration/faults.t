@@ -15,6 +15,10 @@ use FaultWalk;
 use POSIX qw(:sys_wait_h);
 use Test::More;
 
+# stop is gone through with start.
+my @scenarios = qw(start reload take-over);
+my %wanted    = map { $_ => 1 } FaultWalk::chosen_of('CHILDHURD_WALK_SCENARIOS', $ENV{CHILDHURD_WALK_SCENARIOS} // join(',', @scenarios), @scenarios);
+
 my $mach = Childhurd::need_image('mach');
 my $id   = Childhurd::free_id(4);
 my %id   = map { $_ => $id++ } qw(a b k s);
@@ -72,7 +76,6 @@ my $less = { name => 'reload (less)', want => sub { $d->state('b') eq '?' }, act
     return $walk->ctl('reload');
 } };
 
-my %wanted = map { $_ => 1 } split /,/, $ENV{CHILDHURD_WALK_SCENARIOS} // 'start,reload,take-over';
 if ($wanted{start})       { $walk->walk(40, $start, $stop) }
 if ($wanted{reload})      { $walk->walk(30, $more, $less) }
 if ($wanted{'take-over'}) { $d->ctl('start', 'a'); $d->wait_until(30, 'a runs', $in->('a', 'booting')); $walk->walk(30, $taken_over) }

@@ -8,7 +8,8 @@
 #   name   for people
 #   act    sub: the command; its exit status and its words
 #   want   sub: true when that is the case which the command is for
-#   lost   sub: true when it is certain that it will not be by itself soon (a guest in back-off)
+#   lost   sub, called with what the daemon has logged meanwhile: true when it is certain that it will not be by itself soon (a guest
+#          in back-off)
 #   again  sub: what a person would do then; default: act
 package FaultWalk;
 use strict;
@@ -25,9 +26,10 @@ use Truth ();
 # options: d (Childhurd, started), faults, keeper (a guest that must live through all in its QEMU), kinds (default: all).
 sub new {
     my ($class, %o) = @_;
-    my $self = bless { problems => 0, steps => 0, missed => 0, longest => 0, kinds => [ @Faults::KINDS[ 1 .. $#Faults::KINDS ] ], %o }, $class;
+    my @kinds = @Faults::KINDS[ 1 .. $#Faults::KINDS ];
+    my $self  = bless { problems => 0, steps => 0, missed => 0, longest => 0, kinds => \@kinds, %o }, $class;
     $self->{all}   = ($ENV{CHILDHURD_WALK} // '') eq 'all';
-    $self->{kinds} = kinds($ENV{CHILDHURD_WALK_KINDS}) if $ENV{CHILDHURD_WALK_KINDS};
+    $self->{kinds} = [ chosen_of('CHILDHURD_WALK_KINDS', $ENV{CHILDHURD_WALK_KINDS}, @kinds) ] if $ENV{CHILDHURD_WALK_KINDS};
     $self->{seed}  = $ENV{CHILDHURD_SEED} // int rand 2**31;
     srand $self->{seed};
     diag("seed $self->{seed} (CHILDHURD_SEED sets it; CHILDHURD_WALK=all goes through all calls, CHILDHURD_WALK_KINDS=a,b those kinds)");
@@ -36,14 +38,13 @@ sub new {
     return $self;
 }
 
-# "open,fork"
-sub kinds {
-    my ($text) = @_;
-    my @known = @Faults::KINDS[ 1 .. $#Faults::KINDS ];
-    my %known = map { $_ => 1 } @known;
-    my @kinds = split /[\s,]+/, $text;
-    for (@kinds) { BAIL_OUT("there is no kind of call \"$_\"; there are: @known") unless $known{$_} }
-    return \@kinds;
+# "open,fork", each of which is to be one of those.
+sub chosen_of {
+    my ($variable, $text, @known) = @_;
+    my %known  = map { $_ => 1 } @known;
+    my @chosen = split /[\s,]+/, $text;
+    for (@chosen) { BAIL_OUT("$variable: there is no \"$_\"; there are: @known") unless $known{$_} }
+    return @chosen;
 }
 
 # childhurdctl's status and words; one that hangs is ended, with status 124.
@@ -182,7 +183,7 @@ sub step {
         $self->{faults}->disarm;
         $self->{d}->start;
     }
-    my $lost = sub { $status || ($scenario->{lost} && $scenario->{lost}->()) };
+    my $lost = sub { $status || ($scenario->{lost} && $scenario->{lost}->($self->log_since($from))) };
     my $good = within(20, sub { $self->settled($scenario) ? 'good' : !$ended && $lost->() ? 'lost' : '' });
     $self->{faults}->disarm;
     if ($good ne 'good') {

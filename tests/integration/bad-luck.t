@@ -313,6 +313,7 @@ SKIP: {
     is($d->{status}, 0, 'when there is room again it starts by itself');
 
     my $qemu = $d->qemu('a');
+    $d->ctl('ssh', 'a', 'sync');    # what it has written needs its room now, not later, when QEMU would have to pause it
     for my $how ('KILL', 'TERM', 'KILL') {
         system("cat /dev/zero > $inside/filler$how 2>/dev/null");
         $d->end($how);

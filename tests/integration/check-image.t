@@ -91,9 +91,7 @@ print $debugfs map { "unlink $_\n" } qw(/bin/bash /bin/grep /bin/egrep /bin/fgre
 close $debugfs;
 my $disk = "$d->{dir}/bare.vmdk";
 system('qemu-img', 'convert', '-O', 'vmdk', $bare, $disk) == 0 or BAIL_OUT('qemu-img');
-mkdir "$d->{dir}/crash";
-# QEMU's user notes there which start it is. After the second one, user = root needs another.
-chmod 01777, "$d->{dir}/crash";
+# QEMU's user notes in crash/ which start it is. After the second one, user = root needs another.
 Childhurd::spew("$d->{dir}/qemu", "#!/bin/sh\n" . <<"END", 0755);
 case "\$*" in
 *-name\\ guest=cold,*) guest=cold ;;
@@ -106,7 +104,15 @@ case \$guest\$n in cold[1468] | warm1) (sleep 2; kill -KILL \$\$) & esac
 exec qemu-system-x86_64 "\$@"
 END
 my $guest = join '; ', 'memory-size = 256M', "emulator = $d->{dir}/qemu", 'stop-timeout = 20s';
-($status, $said) = check($disk, GUEST => $guest, LIMIT => '20min');
+# Rarely, Linux panics by itself in a QEMU without KVM, which makes it a guest that crashes twice.
+for my $attempt (1, 2) {
+    system('rm', '-rf', "$d->{dir}/crash");
+    mkdir "$d->{dir}/crash";
+    chmod 01777, "$d->{dir}/crash";
+    ($status, $said) = check($disk, GUEST => $guest, LIMIT => '20min');
+    last if $said !~ /the guest's kernel has panicked/;
+    diag("once more, as Linux has panicked:\n$said") if $attempt == 1;
+}
 is($status, 0, 'a guest that crashes once in each boot, halts as a Hurd does and has few programs passes') or diag($said);
 like($said, qr/^It is a vmdk image, and is converted to qcow2 there\.$/m, '... its image is converted');
 like($said, qr/^boots, and is proven +ok .*it lets in root alone: as with user = root; it failed, and was started again: /m, '... whom it lets in, and its crash, is said');

@@ -193,6 +193,7 @@ $top->shows(qr/^2 guests by state/m, 'top finds the next one');
 $top->type('q');
 $top->expect(qr/\e\[\?1049l/, 'q gives the screen back');
 ends_well($top, 0, 'top');
+$d->ctl('wait', 'a', '--for', 'ready', '--timeout', '60s');
 like($d->ctl('top', 'a'), qr/^1 of 1 ready.*\nNAME .*\na +ready .*\d+%.*\n\z/, 'without a terminal top prints once');
 is(() = $d->ctl('top', 'nobody') =~ /no such guest/, 1, 'top of nobody');
 

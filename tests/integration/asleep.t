@@ -62,7 +62,7 @@ ok($d->wait_until(20, 'it is published', sub { $d->machines =~ /\(port $port\)/ 
     my $begun = time;
     my $caller = call($port);
     is(heard($caller, 10), '', 'who connects while it would have to boot is refused');
-    cmp_ok(time - $begun, '<', 5, '... at once');
+    cmp_ok(time - $begun, '<', Childhurd::seconds(5), '... at once');
 }
 in_state('a', 'ready', 'and it boots in the background');
 $d->said(qr/ a: its warm state is saved/, 'its state is saved');

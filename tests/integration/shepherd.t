@@ -119,7 +119,7 @@ Childhurd::spew("$dir/childhurd.ini", "[guest childhurd]\ncount = none\n");
 my $start = time;
 $out = herd('start', 'childhurdd');
 is($sid->{status}, 1, 'with an error in the configuration it is not started');
-cmp_ok(time - $start, '<', 15, '... which is said at once');
+cmp_ok(time - $start, '<', Childhurd::seconds(15), '... which is said at once');
 like($out, qr/has ended at once/, '... and where to look');
 $d->said(qr/childhurd\.ini:2: .*count/, '... where the error is');
 rename "$dir/good.ini", "$dir/childhurd.ini";

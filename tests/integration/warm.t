@@ -6,6 +6,7 @@ use v5.36;
 use Test::More;
 use Childhurd;
 use IPC::Open2 qw(open2);
+use List::Util qw(min);
 use Time::HiRes qw(time sleep);
 
 my $image = Childhurd::need_image('linux');
@@ -85,7 +86,9 @@ sub restored ($what, $begun) {
 # --- ephemeral ---
 configure('ephemeral');
 tool_start();
-my %took = (boot => boot());
+my %took;    # the least of the seconds that each has taken: a load on the host changes meanwhile
+sub took ($what, $seconds) { $took{$what} = min($seconds, $took{$what} // ()); return }
+took('boot', boot());
 is(said('find'), 'none', 'there is no state yet');
 ssh('echo old > /mark; sync');
 my ($still) = ask('save');
@@ -97,8 +100,8 @@ for my $n (1, 2) {
     my $begun = time;
     my ($words, $ms) = ask('load');
     ok(defined $words, 'it is loaded in the QEMU that runs');
-    $took{load}              = $ms / 1000;
-    $took{'load, and ready'} = restored("load $n", $begun);
+    took('load', $ms / 1000);
+    took('load, and ready', restored("load $n", $begun));
 }
 is((stat "$d->{state}/a/disk.warm")[2] & 0777, 0600, 'its record is ours alone');
 done('end', 'QEMU ends');
@@ -106,14 +109,14 @@ for my $n (1, 2) {
     my $begun = time;
     is(said('find'), 'childhurd-a', 'the state is still there');
     done('start', 'a new QEMU starts from it') or last;
-    $took{start}              = time - $begun;
-    $took{'start, and ready'} = restored("start $n", $begun);
+    took('start', time - $begun);
+    took('start, and ready', restored("start $n", $begun));
     done('end', 'QEMU ends') if $n == 1;
 }
 my %seen;
 $seen{$_}++ for @random;
 is_deeply([ grep { $seen{$_} > 1 } keys %seen ], [], 'no restore has the random bytes of another') or diag "@random";
-# How much less depends on what the proof's two handshakes take in an emulated guest, and on a load that changes meanwhile.
+# How much less depends on what the proof's two handshakes take in an emulated guest.
 cmp_ok($took{'start, and ready'}, '<', $took{boot} / 2, 'from the state to ready in far less than the boot');
 cmp_ok($took{'load, and ready'},  '<', $took{boot} / 2, 'so is a load in place');
 

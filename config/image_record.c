@@ -82,7 +82,7 @@ image_record_text(const struct image_record *record)
 		const char *word = fields[i].number ? NULL : *(char *const *)field;
 		gint64 number = fields[i].number ? *(const gint64 *)field : 0;
 		if (word)
-			g_string_append_printf(text, "%s = %s\n", fields[i].key, word);
+			ini_add_line(text, fields[i].key, word);
 		else if (number)
 			g_string_append_printf(text, "%s = %" G_GINT64_FORMAT "\n", fields[i].key,
 					       number);

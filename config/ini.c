@@ -142,20 +142,21 @@ static void
 hand_over(struct feeder *f, const char *text, char *out, gsize size)
 {
 	gsize name = strcspn(text, "=:");
+	const char *value = text[name] ? text + name + 1 + strspn(text + name + 1, " \t") : "";
 	if (!text[name]) {
 		wrong_line(f, text, "neither [SECTION] nor KEY = VALUE");
 	} else if (!name) {
 		wrong_line(f, text, "no key before the %c", *text);
 	} else if (name > KEY_NAME_MAX) {
 		wrong_line(f, text, "there is no key with so long a name");
-	} else if (strlen(text + name + 1) > INI_VALUE_MAX) {
+	} else if (strlen(value) > INI_VALUE_MAX) {
 		wrong_line(f, text, "the value is too long; it has at most %d bytes",
 			   INI_VALUE_MAX);
 	} else {
 		f->expected = TRUE;
 		if ((gsize)g_snprintf(out, size, "%s\n", text) < size)
 			return;
-		f->long_value = g_strchug(g_strdup(text + name + 1));
+		f->long_value = g_strdup(value);
 		g_snprintf(out, size, "%.*s=\n", (int)name, text);
 	}
 }
@@ -302,4 +303,11 @@ ini_read(const char *file, GPtrArray *entries, GPtrArray *errors)
 	miss_entry(&f);
 	g_free(f.section);
 	g_string_free(content, TRUE);
+}
+
+void
+ini_add_line(GString *text, const char *key, const char *value)
+{
+	/* A ; after a space would begin a comment. */
+	g_string_append_printf(text, *value == ';' ? "%s =%s\n" : "%s = %s\n", key, value);
 }

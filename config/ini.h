@@ -31,6 +31,12 @@ struct ini_error {
  */
 void ini_read(const char *file, GPtrArray *entries, GPtrArray *errors);
 
+/*
+ * Append the line KEY = VALUE. ini_read reads the same value again if it could come from there: a
+ * line of text (value_odd), no spaces around it, no ; after a space in it.
+ */
+void ini_add_line(GString *text, const char *key, const char *value);
+
 void ini_entry_free(void *entry);
 void ini_error_free(void *error);
 /* Takes ownership of text. */

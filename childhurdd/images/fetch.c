@@ -121,8 +121,9 @@ on_header(char *line, size_t size, size_t n, void *data)
 	}
 	if (location && !t->location)
 		t->location = g_steal_pointer(&location);
-	/* A weak one (W/) does not promise the same bytes. */
-	if (etag && *etag == '"' && is_plain_text(etag)) {
+	/* It has no space (RFC 9110, section 8.8.3). A weak one (W/) does not promise the same
+	 * bytes. */
+	if (etag && *etag == '"' && !strchr(etag, ' ') && is_plain_text(etag)) {
 		g_free(t->validator);
 		t->validator = g_steal_pointer(&etag);
 	} else if (date && !t->validator && is_plain_text(date)) {

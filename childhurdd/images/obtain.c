@@ -155,10 +155,13 @@ look_at_part(struct obtaining *o)
 static void
 note_part(struct obtaining *o)
 {
-	g_autofree char *text = g_strdup_printf("[" PART_SECTION "]\nurl = %s\nvalidator = %s\n",
-						o->url, o->validator ? o->validator : "");
+	g_autoptr(GString) text = g_string_new("[" PART_SECTION "]\n");
+	ini_add_line(text, "url", o->url);
+	if (o->validator)
+		ini_add_line(text, "validator", o->validator);
 	g_autofree char *file = g_strconcat(o->name, ".ini", NULL);
-	store_write(o->store, TRUE, file, text, NULL); /* without it the file is fetched anew */
+	store_write(o->store, TRUE, file, text->str,
+		    NULL); /* without it the file is fetched anew */
 }
 
 /* --- transfers --- */

@@ -5,6 +5,7 @@
 
 #include "config/image_name.h"
 #include "config/image_record.h"
+#include "config/ini.h"
 
 static void
 test_names(void)
@@ -66,6 +67,31 @@ test_record(void)
 	g_rmdir(folder);
 }
 
+/* Not only by us: people write records, too. */
+static void
+test_odd_values(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *folder = g_dir_make_tmp("childhurd-image-XXXXXX", NULL);
+	g_autofree char *file = g_build_filename(folder, "mine.qcow2", NULL);
+	g_autofree char *path = image_record_file(file);
+	g_autofree char *longest = g_strnfill(INI_VALUE_MAX, 'a');
+	g_autofree char *comment = g_strnfill(300, ';');
+	const char *const values[] = {";", "; a",     "a;b",   "=",    ":;",
+				      "#", "[image]", comment, longest};
+	for (gsize i = 0; i < G_N_ELEMENTS(values); i++) {
+		const struct image_record record = {.distribution = (char *)values[i]};
+		struct image_record read;
+		g_autofree char *text = image_record_text(&record);
+		g_assert_true(g_file_set_contents(path, text, -1, NULL));
+		g_assert_true(image_record_read(file, &read, &error));
+		g_assert_cmpstr(read.distribution, ==, values[i]);
+		image_record_clear(&read);
+	}
+	g_remove(path);
+	g_rmdir(folder);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -73,5 +99,6 @@ main(int argc, char **argv)
 	g_test_add_func("/image/a-name-is-a-word-that-is-like-no-file", test_names);
 	g_test_add_func("/image/for-one-that-is-not-there-there-is-advice", test_advice);
 	g_test_add_func("/image/what-is-written-of-one-can-be-read", test_record);
+	g_test_add_func("/image/each-value-is-read-as-it-is-written", test_odd_values);
 	return g_test_run();
 }

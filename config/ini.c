@@ -142,7 +142,8 @@ static void
 hand_over(struct feeder *f, const char *text, char *out, gsize size)
 {
 	gsize name = strcspn(text, "=:");
-	const char *value = text[name] ? text + name + 1 + strspn(text + name + 1, " \t") : "";
+	const char *value = text + name + (text[name] != '\0');
+	value += strspn(value, " \t");
 	if (!text[name]) {
 		wrong_line(f, text, "neither [SECTION] nor KEY = VALUE");
 	} else if (!name) {

@@ -160,8 +160,8 @@ note_part(struct obtaining *o)
 	if (o->validator)
 		ini_add_line(text, "validator", o->validator);
 	g_autofree char *file = g_strconcat(o->name, ".ini", NULL);
-	store_write(o->store, TRUE, file, text->str,
-		    NULL); /* without it the file is fetched anew */
+	/* Without it the file is fetched anew. */
+	store_write(o->store, TRUE, file, text->str, NULL);
 }
 
 /* --- transfers --- */

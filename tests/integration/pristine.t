@@ -52,9 +52,11 @@ sub ready {
 }
 
 # The log from that byte on has it: a state may last for a second only.
+sub has_gone { my ($from, $way) = @_; return (substr $d->log, $from) =~ / a: $way/ }
+
 sub went {
     my ($from, $way) = @_;
-    return $d->wait_until(120, "a: $way", sub { (substr $d->log, $from) =~ / a: $way/ });
+    return $d->wait_until(120, "a: $way", sub { has_gone($from, $way) });
 }
 
 sub took {
@@ -95,7 +97,7 @@ unlike($d->log, qr/saved.*booting/s, 'none of this was a boot');
     $from = length $d->log;
     $d->ctl('restart', 'a', '--now');
     went($from, 'restoring');
-    ok(Childhurd::port_free($port) || (substr $d->log, $from) =~ / a: ready/, 'a guest that is being restored has no port');
+    ok(Childhurd::port_free($port) || has_gone($from, 'ready'), 'a guest that is being restored has no port');
     ready('restart --now');
 }
 

@@ -34,13 +34,45 @@ test_advice(void)
 	g_assert_null(image_file_advice("/state/images/.qcow2"));
 }
 
+/* The place of an image and of its record, in a folder of their own. */
+struct place {
+	char *folder, *file, *record;
+};
+
+static void
+place_begin(struct place *place)
+{
+	place->folder = g_dir_make_tmp("childhurd-image-XXXXXX", NULL);
+	place->file = g_build_filename(place->folder, "mine.qcow2", NULL);
+	place->record = image_record_file(place->file);
+}
+
+static void
+place_end(struct place *place)
+{
+	g_remove(place->record);
+	g_rmdir(place->folder);
+	g_free(place->record);
+	g_free(place->file);
+	g_free(place->folder);
+}
+
+/* Write a record and read it again. */
+static void
+keep(const struct place *place, const struct image_record *record, struct image_record *read)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = image_record_text(record);
+	g_assert_true(g_file_set_contents(place->record, text, -1, NULL));
+	g_assert_true(image_record_read(place->file, read, &error));
+}
+
 static void
 test_record(void)
 {
 	g_autoptr(GError) error = NULL;
-	g_autofree char *folder = g_dir_make_tmp("childhurd-image-XXXXXX", NULL);
-	g_autofree char *file = g_build_filename(folder, "mine.qcow2", NULL);
-	g_autofree char *path = image_record_file(file);
+	struct place place;
+	place_begin(&place);
 	g_autofree char *digest = g_strnfill(128, 'a');
 	const struct image_record record = {.url = (char *)"https://example.org/x.img.tar.xz",
 					    .sha512 = digest,
@@ -48,11 +80,9 @@ test_record(void)
 					    .when = 1795896219,
 					    .size = 1LL << 40};
 	struct image_record read;
-	g_assert_true(image_record_read(file, &read, &error));
+	g_assert_true(image_record_read(place.file, &read, &error));
 	g_assert_null(read.url);
-	g_autofree char *text = image_record_text(&record);
-	g_assert_true(g_file_set_contents(path, text, -1, NULL));
-	g_assert_true(image_record_read(file, &read, &error));
+	keep(&place, &record, &read);
 	g_assert_cmpstr(read.url, ==, record.url);
 	g_assert_cmpstr(read.sha512, ==, digest);
 	g_assert_cmpstr(read.architecture, ==, "i586");
@@ -60,21 +90,18 @@ test_record(void)
 	g_assert_cmpint(read.when, ==, record.when);
 	g_assert_cmpint(read.size, ==, record.size);
 	image_record_clear(&read);
-	g_assert_true(g_file_set_contents(path, "nonsense\n", -1, NULL));
-	g_assert_false(image_record_read(file, &read, &error));
+	g_assert_true(g_file_set_contents(place.record, "nonsense\n", -1, NULL));
+	g_assert_false(image_record_read(place.file, &read, &error));
 	g_assert_nonnull(strstr(error->message, "mine.ini:1: "));
-	g_remove(path);
-	g_rmdir(folder);
+	place_end(&place);
 }
 
 /* Not only by us: people write records, too. */
 static void
 test_odd_values(void)
 {
-	g_autoptr(GError) error = NULL;
-	g_autofree char *folder = g_dir_make_tmp("childhurd-image-XXXXXX", NULL);
-	g_autofree char *file = g_build_filename(folder, "mine.qcow2", NULL);
-	g_autofree char *path = image_record_file(file);
+	struct place place;
+	place_begin(&place);
 	g_autofree char *longest = g_strnfill(INI_VALUE_MAX, 'a');
 	g_autofree char *comment = g_strnfill(300, ';');
 	const char *const values[] = {";", "; a",     "a;b",   "=",    ":;",
@@ -82,14 +109,11 @@ test_odd_values(void)
 	for (gsize i = 0; i < G_N_ELEMENTS(values); i++) {
 		const struct image_record record = {.distribution = (char *)values[i]};
 		struct image_record read;
-		g_autofree char *text = image_record_text(&record);
-		g_assert_true(g_file_set_contents(path, text, -1, NULL));
-		g_assert_true(image_record_read(file, &read, &error));
+		keep(&place, &record, &read);
 		g_assert_cmpstr(read.distribution, ==, values[i]);
 		image_record_clear(&read);
 	}
-	g_remove(path);
-	g_rmdir(folder);
+	place_end(&place);
 }
 
 int

@@ -30,7 +30,7 @@ use constant MEMORY_MAX  => 1024;    # KiB more than in the second quarter of th
 use constant CACHE_MAX   => 2048;    # KiB: SQLite's cache of pages, for the writer and for each reader; it fills up as the file grows
 
 # Files that are there from some moment on, once for each guest or daemon.
-my $ONCE = qr{/(?:started/\w+|failure\.(?:txt|png)|console\.log(?:\.\d+)?|libvirt\.log\.1|\w+\.log(?:\.1)?|disk\.(?:warm|base|qcow2)|image-kind|state|history\.db-\w+)$};
+my $ONCE = qr{/(?:started/\w+|failure\.(?:txt|png)|console\.log(?:\.\d+)?|libvirt\.log\.1|\w+\.log(?:\.1)?|disk\.(?:warm|base|qcow2(?:\.spare)?)|image-kind|state|history\.db-\w+)$};
 
 my @COMMANDS = (['start'], ['start'], ['start'], ['stop'], ['stop', '--now'], ['restart'], ['restart', '--now'], ['drain'], ['undrain'], ['undrain'],
     ['sleep'], ['sleep'], ['reset'], ['reset', '--now'], ['reset', '--cold', '--now']);
@@ -108,16 +108,21 @@ sub operate {
     $self->$how($name);
 }
 
-# The build of that guest is lost, and may be.
-sub excuse { my ($self, $name) = @_; $_->{excused} = 1 for grep { $_->{name} eq $name } @{ $self->{builds} } }
+# The build of that guest is lost, and may be. cause: the process that does it, a client or the guest's QEMU: a build that begins
+# before the daemon has heard of it is lost, too.
+sub excuse {
+    my ($self, $name, @cause) = @_;
+    $_->{excused} = 1 for grep { $_->{name} eq $name } @{ $self->{builds} };
+    $self->{causes}{$_} = $name for @cause;
+}
 
 sub do_command {
     my ($self, $name) = @_;
     my ($verb, @options) = @{ $COMMANDS[rand @COMMANDS] };
     return if $verb eq 'reset' && $name eq 'p';    # it would ask
     $self->{last} = "$verb $name @options";
-    $self->excuse($name) if grep { $_ eq '--now' } @options;
-    $self->{d}->ctl_begins($verb, $name, @options);
+    my $client = $self->{d}->ctl_begins($verb, $name, @options);
+    $self->excuse($name, $client) if grep { $_ eq '--now' } @options;
 }
 
 sub do_reader {
@@ -157,8 +162,9 @@ sub do_build {
     my $pid = $d->qemu($name);
     # The daemon may have had other plans since the list was read: then the slot is held, or the build is none of this QEMU's.
     my $build = Childhurd::take_slot("$d->{dir}/guix/offload/127.0.0.1:$self->{port}{$name}", 0) or return;
-    my $now = $d->guests->{$name} // {};
-    push @{ $self->{builds} }, { %$build, name => $name, qemu => $pid, excused => !$pid || !$now->{published} || $now->{state} ne 'ready' || $now->{since} != $guest->{since} };
+    my $now  = $d->guests->{$name} // {};
+    my $lost = grep { ($self->{causes}{$_} // '') eq $name } $pid, @{ $d->{working} // [] };
+    push @{ $self->{builds} }, { %$build, name => $name, qemu => $pid, excused => $lost || !$pid || !$now->{published} || $now->{state} ne 'ready' || $now->{since} != $guest->{since} };
 }
 
 sub do_reload {
@@ -178,8 +184,9 @@ sub do_reload {
 
 sub do_kill {
     my ($self, $name) = @_;
-    $self->excuse($name);
-    kill 'KILL', @{ $self->{truth}->qemus->{$name} };
+    my @qemus = @{ $self->{truth}->qemus->{$name} };
+    $self->excuse($name, @qemus);
+    kill 'KILL', @qemus;
 }
 
 # Its QEMU stands still for some seconds.
@@ -288,18 +295,21 @@ sub sample {
 
 sub need {
     my ($self) = @_;
-    my $d    = $self->{d};
-    my $proc = "/proc/$d->{pid}";
-    my %status = Childhurd::slurp("$proc/status") =~ /^(RssAnon|Threads):\s+(\d+)/mg;
+    my $d        = $self->{d};
+    my $proc     = "/proc/$d->{pid}";
+    my ($memory) = Childhurd::slurp("$proc/status") =~ /^RssAnon:\s+(\d+)/m;
     # The folder of a guest that is no longer configured stays.
-    my @paths = grep { $_ !~ m{^\Q$d->{state}\E/z(?:/|$)} } $self->{truth}->files;
-    my %names = map { (s{^\Q$d->{dir}\E/}{}r =~ s{\bdomain-\d+-}{domain-N-}r => 1) } @paths;
-    my @open  = map { readlink // () } glob "$proc/fd/*";
+    my @paths    = grep { $_ !~ m{^\Q$d->{state}\E/z(?:/|$)} } $self->{truth}->files;
+    my %names    = map { (s{^\Q$d->{dir}\E/}{}r =~ s{\bdomain-\d+-}{domain-N-}r => 1) } @paths;
+    my @open     = map { readlink // () } glob "$proc/fd/*";
+    my @threads  = map { Childhurd::slurp("$_/comm") } glob "$proc/task/*";
+    my %kinds    = map { $_ => 1 } @threads;
     return {
         time        => time,
-        memory      => $status{RssAnon},
+        memory      => $memory,
         cache       => cache(@open),
-        threads     => $status{Threads},
+        # The first of each kind is there from some moment on, or whenever it has something to do.
+        threads     => @threads - keys %kinds,
         # The history keeps what its readers have opened, READING_WORKERS at most.
         descriptors => scalar(grep { !m{/history\.db} } @open),
         open        => join("\n", sort map { s/\d+/N/gr } @open),
@@ -353,7 +363,7 @@ sub summary {
     my $done = 0;
     $done += $_ for values %{ $self->{done} };
     my $s = $self->{samples}[-1] or return "$done operations";
-    return "$done operations, " . @{ $self->{samples} } . " rests; memory $s->{memory} KiB, $s->{descriptors} descriptors, $s->{threads} threads, $s->{files} files";
+    return "$done operations, " . @{ $self->{samples} } . " rests; memory $s->{memory} KiB, $s->{descriptors} descriptors, $s->{threads} more threads than kinds of them, $s->{files} files";
 }
 
 sub table {

@@ -31,6 +31,7 @@ struct feeder {
 	const char *at, *end; /* the rest of the file's content */
 	GPtrArray *entries, *errors;
 	int line;
+	gboolean begun;	   /* inih has had its first line */
 	char *section;	   /* "" before the first; NULL: in one with a bad head */
 	char *long_value;  /* of the current line, if inih cannot hold it; NULL: use inih's */
 	gboolean expected; /* the current line is KEY = VALUE, and inih has not reported it yet */
@@ -199,10 +200,14 @@ next_line(char *out, int size, void *stream)
 {
 	struct feeder *f = stream;
 	miss_entry(f);
+	g_strlcpy(out, "\n", (gsize)size);
+	if (!f->begun) { /* inih skips a byte order mark here; the file's is skipped already */
+		f->begun = TRUE;
+		return out;
+	}
 	g_autofree char *text = take_line(f);
 	if (!text)
 		return NULL;
-	g_strlcpy(out, "\n", (gsize)size);
 	if (!*text || *text == ';' || *text == '#')
 		return out;
 	g_autofree char *odd = value_odd(text);

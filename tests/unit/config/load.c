@@ -397,6 +397,31 @@ test_bytes(void)
 	place_clear(&p);
 }
 
+/* Only the first is one; the next belongs to the line. */
+static void
+test_second_mark(void)
+{
+	static const char before[] =
+	    "stands before the first section; put it below [daemon], [defaults] or [guest NAME]";
+	static const char *const lines[][3] = {
+	    {"[guest b]", "\"\\xfeff[guest b]\"", "neither [SECTION] nor KEY = VALUE"},
+	    {"[guest b =", "\\xfeff[guest b", before},
+	    {"[guest=b]", "\\xfeff[guest", before},
+	    {"cpus = 2", "\\xfeffcpus", before},
+	};
+	struct place p;
+	place_make(&p);
+	for (gsize i = 0; i < G_N_ELEMENTS(lines); i++) {
+		g_autofree char *text = g_strdup_printf(
+		    "\xef\xbb\xbf\xef\xbb\xbf%s\n[guest a]\nimage = /a\n", lines[i][0]);
+		g_autofree char *wrong =
+		    g_strdup_printf("%s:1: %s: %s", p.file, lines[i][1], lines[i][2]);
+		place_write(&p, "childhurd.ini", text, -1);
+		assert_refused(p.file, wrong);
+	}
+	place_clear(&p);
+}
+
 static void
 test_long_line(void)
 {
@@ -769,6 +794,7 @@ main(int argc, char **argv)
 	g_test_add_func("/config/a-small-configuration-costs-little", test_large);
 	g_test_add_func("/config/a-long-value-stays-whole", test_long_value_whole);
 	g_test_add_func("/config/nul-bytes-crlf-byte-order-marks-and-bad-utf8", test_bytes);
+	g_test_add_func("/config/a-file-has-one-byte-order-mark", test_second_mark);
 	g_test_add_func("/config/lines-may-be-long", test_long_line);
 	g_test_add_func("/config/numbers-do-not-depend-on-the-locale", test_locale);
 	g_test_add_func("/config/a-size-without-its-unit-is-known", test_forgotten_unit);

@@ -31,7 +31,6 @@ struct feeder {
 	const char *at, *end; /* the rest of the file's content */
 	GPtrArray *entries, *errors;
 	int line;
-	gboolean begun;	   /* inih has had its first line */
 	char *section;	   /* "" before the first; NULL: in one with a bad head */
 	char *long_value;  /* of the current line, if inih cannot hold it; NULL: use inih's */
 	gboolean expected; /* the current line is KEY = VALUE, and inih has not reported it yet */
@@ -200,14 +199,10 @@ next_line(char *out, int size, void *stream)
 {
 	struct feeder *f = stream;
 	miss_entry(f);
-	g_strlcpy(out, "\n", (gsize)size);
-	if (!f->begun) { /* inih skips a byte order mark here; the file's is skipped already */
-		f->begun = TRUE;
-		return out;
-	}
 	g_autofree char *text = take_line(f);
 	if (!text)
 		return NULL;
+	g_strlcpy(out, "\n", (gsize)size);
 	if (!*text || *text == ';' || *text == '#')
 		return out;
 	g_autofree char *odd = value_odd(text);
@@ -297,14 +292,17 @@ ini_read(const char *file, GPtrArray *entries, GPtrArray *errors)
 	GString *content = read_whole(file, errors);
 	if (!content)
 		return;
+	if (g_str_has_prefix(content->str, "\xef\xbb\xbf")) /* a byte order mark */
+		g_string_erase(content, 0, 3);
+	/* inih would skip another one in its first line: that is an empty one before the file's. */
+	g_string_prepend_c(content, '\n');
 	struct feeder f = {.file = file,
 			   .at = content->str,
 			   .end = content->str + content->len,
 			   .entries = entries,
 			   .errors = errors,
+			   .line = -1,
 			   .section = g_strdup("")};
-	if (g_str_has_prefix(content->str, "\xef\xbb\xbf")) /* a byte order mark */
-		f.at += 3;
 	ini_parse_stream(next_line, &f, on_entry, &f);
 	miss_entry(&f);
 	g_free(f.section);

@@ -34,15 +34,17 @@ WARN     = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototyp
            -Wwrite-strings -Wvla -Wformat=2 -Wimplicit-fallthrough -Wno-unused-parameter
 CFLAGS  ?= -O2 -g
 HARDEN   = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+# As gcc says it by itself, and clang does not.
+SANITIZED = $(if $(FUZZING)$(findstring address,$(SANITIZE)),-D__SANITIZE_ADDRESS__=1)
 ifneq ($(SANITIZE),)
-HARDEN   = -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+HARDEN   = -fsanitize=$(SANITIZE) $(SANITIZED) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 B        = build/sanitize
 endif
 # Within `make fuzz`: clang, its sanitizers, and its fuzzer's main.
 ifneq ($(FUZZING),)
 CC       = clang
 CFLAGS   = -O1 -g
-HARDEN   = -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+HARDEN   = -fsanitize=fuzzer-no-link,address,undefined $(SANITIZED) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 B        = build/fuzz
 endif
 
@@ -240,6 +242,8 @@ NO_VALGRIND_TESTS = /control-clients/without-descriptors-accepting-pauses /contr
   /signing/whoever-swaps-links-in-gets-nothing /signing/a-list-has-limits \
   /signing/whatever-call-fails-the-list-stays-whole /ssh-keys/making-a-pair-may-fail-at-any-call \
   /history-memory/a-write-without-memory-is-made-later \
+  /history-thin/the-oldest-goes-when-the-file-is-full /history-thin/room-is-given-back /history-reading/a-long-answer-comes-in-pieces \
+  /lifecycle/the-picture-has-each-move-and-no-other /strip/its-size-is-bounded \
   /secret-root/whatever-call-fails-is-an-error-and-the-next-start-repairs-it /secret-root/a-first-start-may-fail-at-any-call \
   /coordinator/an-ordinary-users-daemon-shares-a-copy /coordinator/a-copy-that-cannot-be-made-is-an-error
 
@@ -286,14 +290,25 @@ TIDY_FLAGS = -std=gnu11 -I. $(PKG_CFLAGS) -D_GNU_SOURCE -DCHILDHURD_VERSION=__FI
 format:
 	clang-format -i $(SOURCES)
 
-lint:
-	tests/lint/house
-	tests/lint/functions
+# In parts, of which `make -j2 lint` runs two at a time.
+LINT = house functions format cppcheck tidy shellcheck
+lint: $(LINT:%=lint-%)
+
+lint-house lint-functions: lint-%:
+	tests/lint/$*
+
+lint-format:
 	clang-format --dry-run --Werror $(SOURCES)
+
+lint-cppcheck:
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr \
 	  --suppressions-list=.cppcheck -I. --library=posix --library=gtk -j2 $(MODULES)
+
+lint-tidy:
 	printf '%s\n' $(sort $(LIB_SRC) $(MAINS) $(CTL_SRC)) | xargs -P 2 -n 4 sh -c \
 	  'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $(TIDY_FLAGS) 2>/dev/null' sh
+
+lint-shellcheck:
 	shellcheck -x bootstrap .ci/run $(shell find tests service -type f -exec awk 'FNR == 1 && /^#!\/bin\/(ba)?sh/ { print FILENAME }' {} +)
 
 # --- installation --------------------------------------------------------------------------------------------
@@ -373,4 +388,4 @@ help:
 	@echo 'install uninstall deb demo clean'
 
 .PHONY: all man units completions tests check check-unit check-image check-releases bench soak faults valgrind coverage fuzz fuzz-keep \
-  format lint install uninstall deb demo clean help FORCE
+  format lint $(LINT:%=lint-%) install uninstall deb demo clean help FORCE

@@ -173,9 +173,9 @@ list_read(const struct root *root, GError **error)
 		g_hash_table_unref(names);
 		return NULL;
 	}
-	for (const char *name = content; name < content + length; name += strlen(name) + 1)
-		if (name_is_clean(name))
-			g_hash_table_add(names, g_strdup(name));
+	for (gsize at = 0; at < length; at += strlen(content + at) + 1)
+		if (name_is_clean(content + at))
+			g_hash_table_add(names, g_strdup(content + at));
 	return names;
 }
 

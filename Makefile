@@ -233,7 +233,7 @@ check-unit: $(UNIT)
 # forked and becomes another user ends with valgrind's status. In one whose calls are made to fail, valgrind's own would. Tests
 # that measure would measure valgrind, and those that try something very often take minutes: the sanitizers see them.
 NO_VALGRIND = $(addprefix $(B)/tests/unit/childhurdd/,qemu/kvm_probe system/child system/descriptors system/sandbox qemu/disk hird/hird \
-                qemu/libvirt_root qemu/user system/relay world/door) $(B)/tests/unit/offload/slots
+                qemu/libvirt_root qemu/user system/relay world/door guest/lifecycle) $(B)/tests/unit/offload/slots
 
 NO_VALGRIND_TESTS = /control-clients/without-descriptors-accepting-pauses /control-clients/a-pipeline-may-be-long \
   /config/a-small-configuration-costs-little /config/a-long-value-stays-whole /config/a-thousand-guests-and-no-more \
@@ -243,7 +243,7 @@ NO_VALGRIND_TESTS = /control-clients/without-descriptors-accepting-pauses /contr
   /signing/whatever-call-fails-the-list-stays-whole /ssh-keys/making-a-pair-may-fail-at-any-call \
   /history-memory/a-write-without-memory-is-made-later \
   /history-thin/the-oldest-goes-when-the-file-is-full /history-thin/room-is-given-back /history-reading/a-long-answer-comes-in-pieces \
-  /lifecycle/the-picture-has-each-move-and-no-other /strip/its-size-is-bounded \
+  /strip/its-size-is-bounded /pages/their-size-is-bounded \
   /secret-root/whatever-call-fails-is-an-error-and-the-next-start-repairs-it /secret-root/a-first-start-may-fail-at-any-call \
   /coordinator/an-ordinary-users-daemon-shares-a-copy /coordinator/a-copy-that-cannot-be-made-is-an-error
 

@@ -251,12 +251,12 @@ main(int argc, char **argv)
 	setlocale(LC_CTYPE, ""); /* for --help */
 	g_option_context_add_main_entries(context, options, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error) || argc > 1) {
-		fprintf(stderr, "childhurdd: %s\n",
-			error ? error->message : "it takes no arguments; see --help");
+		streams_complain("childhurdd",
+				 error ? error->message : "it takes no arguments; see --help");
 		return 2;
 	}
 	if (quiet && !check) {
-		fputs("childhurdd: --quiet goes with --check\n", stderr);
+		streams_complain("childhurdd", "--quiet goes with --check");
 		return 2;
 	}
 	if (version) {

@@ -21,7 +21,6 @@
 #include "childhurdd/images/store.h"
 #include "config/base/io_error.h"
 #include "config/base/streams.h"
-#include "config/base/text.h"
 
 #define USAGE 2
 
@@ -256,12 +255,7 @@ run_action(struct run *run, GError **error)
 static int
 complain(const GError *error)
 {
-	g_auto(GStrv) lines = g_strsplit(error->message, "\n", -1);
-	fflush(stdout);
-	for (char **line = lines; *line; line++) {
-		g_autofree char *clean = text_output(*line, TRUE, isatty(STDERR_FILENO));
-		fprintf(stderr, "childhurdctl: %s\n", clean);
-	}
+	streams_complain("childhurdctl", error->message);
 	return g_error_matches(error, STAGE_ERROR, STAGE_ERROR_USAGE) ? USAGE : EXIT_FAILURE;
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "config/base/streams.h"
+#include "config/base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,6 +33,18 @@ streams_write(int fd, const void *bytes, gsize length)
 		length -= (gsize)n;
 	}
 	return TRUE;
+}
+
+void
+streams_complain(const char *program, const char *text)
+{
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	gboolean terminal = isatty(STDERR_FILENO);
+	fflush(stdout);
+	for (char **line = lines; *line; line++) {
+		g_autofree char *clean = text_output(*line, TRUE, terminal);
+		fprintf(stderr, "%s: %s\n", program, clean);
+	}
 }
 
 gboolean

@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "config/base/text.h"
+
 #define CHUNK 4096
 
 struct session {
@@ -118,11 +120,13 @@ last_words(struct session *s, GError **error)
 	if (!message)
 		return CTL_FAILED;
 	const char *why = ctl_text(message->parameters, "why");
-	g_autofree char *clean = ctl_clean(why ? why : "the daemon ended the session", TRUE);
+	if (!why)
+		why = "the daemon ended the session";
 	if (ctl_text(message->parameters, "by")) {
-		g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s", s->name, clean);
+		g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s", s->name, why);
 		return CTL_FAILED;
 	}
+	g_autofree char *clean = text_output(why, TRUE, isatty(STDERR_FILENO));
 	fprintf(stderr, "\nDisconnected from %s: %s\n", s->name, clean);
 	return CTL_DONE;
 }

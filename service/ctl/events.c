@@ -261,9 +261,8 @@ know_names(struct ctl *ctl, GError **error)
 static void
 say_lost(double lost, const GError *why)
 {
-	fflush(stdout); /* they are missing before what follows */
-	fprintf(stderr, "childhurdctl: %.0f older events are no longer kept%s%s\n", lost,
-		why ? "; " : "", why ? why->message : "");
+	ctl_say("%.0f older events are no longer kept%s%s", lost, why ? "; " : "",
+		why ? why->message : "");
 }
 
 /* What happened so far, of what is wanted. */
@@ -280,7 +279,7 @@ show_past(struct telling *telling, double lost)
 	if (lost > (double)telling->found && (why || !telling->n))
 		say_lost(lost - (double)telling->found, why);
 	else if (why)
-		fprintf(stderr, "childhurdctl: older events are not shown: %s\n", why->message);
+		ctl_say("older events are not shown: %s", why->message);
 	g_clear_error(&why);
 }
 

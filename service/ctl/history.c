@@ -450,9 +450,8 @@ say_beginning(struct ctl *ctl, const struct period *period)
 	ctl_auto_message reply = ctl_call(ctl, "org.childhurd.List", ctl_names(NULL, 0), NULL);
 	g_autofree char *why = reply ? ctl_beginning(reply, &begun) : NULL;
 	g_autofree char *date = why ? ctl_date(begun) : NULL;
-	fflush(stdout);
 	if (why && period->since < begun)
-		fprintf(stderr, "childhurdctl: the history begins at %s: %s\n", date, why);
+		ctl_say("the history begins at %s: %s", date, why);
 }
 
 static int

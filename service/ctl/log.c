@@ -34,9 +34,8 @@ ctl_log(struct ctl *ctl, GError **error)
 		continues = reply->continues;
 	}
 	if (!any)
-		fprintf(stderr,
-			"childhurdctl: %s: its console's log is empty: it has not run yet, or "
-			"has written nothing\n",
-			name);
+		ctl_say(
+		    "%s: its console's log is empty: it has not run yet, or has written nothing",
+		    name);
 	return CTL_DONE;
 }

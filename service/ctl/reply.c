@@ -192,29 +192,20 @@ ctl_say_unwritten(const struct varlink_message *reply)
 	g_autoptr(GPtrArray) whys = ctl_texts(reply->parameters, "unwritten");
 	if (!whys->len)
 		return;
-	g_autofree char *first = ctl_clean(g_ptr_array_index(whys, 0), TRUE);
-	fflush(stdout);
+	const char *first = g_ptr_array_index(whys, 0);
 	if (whys->len > 1)
-		fprintf(stderr,
-			"childhurdctl: the daemon cannot write %u files and keeps trying; "
-			"childhurdctl check shows all: %s\n",
+		ctl_say("the daemon cannot write %u files and keeps trying; childhurdctl check "
+			"shows all: %s",
 			whys->len, first);
 	else
-		fprintf(stderr,
-			"childhurdctl: the daemon cannot write a file and keeps trying: %s\n",
-			first);
+		ctl_say("the daemon cannot write a file and keeps trying: %s", first);
 }
 
 int
 ctl_complain(GError *error)
 {
 	int status = error->domain == CTL_ERROR ? error->code : CTL_FAILED;
-	g_auto(GStrv) lines = g_strsplit(error->message, "\n", -1);
-	fflush(stdout);
-	for (char **line = lines; *line; line++) {
-		g_autofree char *clean = ctl_clean(*line, TRUE);
-		fprintf(stderr, "childhurdctl: %s\n", clean);
-	}
+	ctl_say("%s", error->message);
 	g_error_free(error);
 	return status;
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/base/text.h"
+
 const char *
 ctl_state_word(JsonObject *object)
 {
@@ -46,8 +48,9 @@ gboolean
 ctl_confirm(const char *question)
 {
 	char answer[16] = "";
+	g_autofree char *clean = text_output(question, FALSE, isatty(STDERR_FILENO));
 	fflush(stdout);
-	fprintf(stderr, "%s\nType yes to do it: ", question);
+	fprintf(stderr, "%s\nType yes to do it: ", clean);
 	if (!fgets(answer, sizeof answer, stdin))
 		fputc('\n', stderr);
 	return !strcmp(g_strstrip(answer), "yes");

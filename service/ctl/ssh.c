@@ -49,13 +49,9 @@ check_state(JsonObject *guest, GError **error)
 			    g_strerror(problem), who ? "; run it as " : "", who ? who : "");
 		return FALSE;
 	}
-	if (g_strcmp0(state, "ready") && g_strcmp0(state, "draining")) {
-		g_autofree char *text =
-		    g_strdup_printf("%s: is not ready but %s%s%s; trying anyway", name, state,
-				    phase ? ": " : "", phase ? phase : "");
-		g_autofree char *clean = ctl_clean(text, TRUE);
-		fprintf(stderr, "childhurdctl: %s\n", clean);
-	}
+	if (g_strcmp0(state, "ready") && g_strcmp0(state, "draining"))
+		ctl_say("%s: is not ready but %s%s%s; trying anyway", name, state,
+			phase ? ": " : "", phase ? phase : "");
 	return TRUE;
 }
 

@@ -100,6 +100,16 @@ ctl_clean(const char *text, gboolean line)
 	return text_output(text, line, ctl_is_terminal());
 }
 
+void
+ctl_say(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	g_autofree char *text = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
+	streams_complain("childhurdctl", text);
+}
+
 char *
 ctl_coloured(const char *state, const char *text)
 {

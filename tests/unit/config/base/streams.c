@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Standard streams that are closed, writes that a signal interrupts, and where colours are wanted.
- */
+/* Standard streams that are closed, writes that a signal interrupts, messages on a terminal and
+ * elsewhere, and where colours are wanted. */
 #include "config/base/streams.h"
 
 #include <errno.h>
@@ -80,6 +80,41 @@ test_broken(void)
 	g_assert_true(streams_write(-1, "", 0));
 }
 
+/* What stands in reader after text was a message on the stream that writer is. */
+static char *
+complained(const char *text, int writer, int reader)
+{
+	char bytes[256];
+	int before = dup(STDERR_FILENO);
+	g_assert_cmpint(dup2(writer, STDERR_FILENO), ==, STDERR_FILENO);
+	streams_complain("me", text);
+	g_assert_cmpint(dup2(before, STDERR_FILENO), ==, STDERR_FILENO);
+	close(before);
+	ssize_t n = read(reader, bytes, sizeof bytes);
+	g_assert_cmpint(n, >, 0);
+	return g_strndup(bytes, (gsize)n);
+}
+
+static void
+test_complain(void)
+{
+	const char *text = "\033]0;t\a is\rno name\nthe next line\xff";
+	int ends[2];
+	int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	g_assert_cmpint(grantpt(terminal), ==, 0);
+	g_assert_cmpint(unlockpt(terminal), ==, 0);
+	int other = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	g_autofree char *seen = complained(text, other, terminal);
+	g_assert_cmpstr(seen, ==, "me: ]0;t is no name\r\nme: the next line\xef\xbf\xbd\r\n");
+	close(other);
+	close(terminal);
+	g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
+	g_autofree char *kept = complained(text, ends[1], ends[0]);
+	g_assert_cmpstr(kept, ==, "me: \033]0;t\a is no name\nme: the next line\xef\xbf\xbd\n");
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void
 test_colours(void)
 {
@@ -110,6 +145,7 @@ main(int argc, char **argv)
 	g_test_add_func("/streams/one-that-is-closed-becomes-nothing", test_fill);
 	g_test_add_func("/streams/a-signal-does-not-cut-a-write", test_interrupted);
 	g_test_add_func("/streams/a-broken-one-is-an-error", test_broken);
+	g_test_add_func("/streams/a-message-acts-on-no-terminal", test_complain);
 	g_test_add_func("/streams/colours-are-for-terminals-that-want-them", test_colours);
 	return g_test_run();
 }

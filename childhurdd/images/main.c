@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "childhurdd/images/digest.h"
 #include "childhurdd/images/fetch.h"

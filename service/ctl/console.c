@@ -120,13 +120,12 @@ last_words(struct session *s, GError **error)
 	if (!message)
 		return CTL_FAILED;
 	const char *why = ctl_text(message->parameters, "why");
-	if (!why)
-		why = "the daemon ended the session";
+	g_autofree char *clean =
+	    text_output(why ? why : "the daemon ended the session", TRUE, isatty(STDERR_FILENO));
 	if (ctl_text(message->parameters, "by")) {
-		g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s", s->name, why);
+		g_set_error(error, CTL_ERROR, CTL_FAILED, "%s: %s", s->name, clean);
 		return CTL_FAILED;
 	}
-	g_autofree char *clean = text_output(why, TRUE, isatty(STDERR_FILENO));
 	fprintf(stderr, "\nDisconnected from %s: %s\n", s->name, clean);
 	return CTL_DONE;
 }

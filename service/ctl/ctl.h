@@ -203,7 +203,7 @@ double ctl_now(void);
 /* text without control characters if stdout is a terminal, unchanged elsewhere. line: TRUE turns
  * line ends into spaces in both cases. NULL gives "". */
 char *ctl_clean(const char *text, gboolean line);
-/* Print a message on stderr, after what was printed before: streams_complain. */
+/* Print a message on stderr, as one line, after what was printed before: streams_complain. */
 void ctl_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /* text in the colour of state: green for ready, red for failed and unresponsive, yellow for states
  * on the way. Unchanged where colours are not wanted. */

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "config/base/streams.h"
+
 static JsonNode *
 value_of_type(JsonObject *object, const char *name, GType type)
 {
@@ -205,7 +207,7 @@ int
 ctl_complain(GError *error)
 {
 	int status = error->domain == CTL_ERROR ? error->code : CTL_FAILED;
-	ctl_say("%s", error->message);
+	streams_complain("childhurdctl", error->message);
 	g_error_free(error);
 	return status;
 }

@@ -107,6 +107,7 @@ ctl_say(const char *format, ...)
 	va_start(arguments, format);
 	g_autofree char *text = g_strdup_vprintf(format, arguments);
 	va_end(arguments);
+	g_strdelimit(text, "\n", ' ');
 	streams_complain("childhurdctl", text);
 }
 

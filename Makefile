@@ -40,7 +40,7 @@ ifneq ($(SANITIZE),)
 HARDEN   = -fsanitize=$(SANITIZE) $(SANITIZED) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 B        = build/sanitize
 endif
-# Within `make fuzz`: clang, its sanitizers, and its fuzzer's main.
+# Within `make fuzz`: clang, its sanitizers, and its fuzzer's main. FUZZING=y builds anything else that way, too.
 ifneq ($(FUZZING),)
 CC       = clang
 CFLAGS   = -O1 -g

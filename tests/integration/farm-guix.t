@@ -102,9 +102,9 @@ my @both = map { $g->build("twin$_", 'sleep 8') } 1, 2;
 isnt(builder($both[0]), builder($both[1]), 'two builds at once: each node has one');
 ok_build($both[ $_ - 1 ], "build $_ of two at once", "twin$_") for 1, 2;
 
-# --- a build on each node, while the other is drained, and its own guest is stopped ---
-for my $name (@nodes) {
-    my ($other) = grep { $_ ne $name } @nodes;
+# --- a build on one node, while the other is drained, and its own guest is stopped ---
+{
+    my ($name, $other) = @nodes;
     $d{$other}->ctl('drain', 'a', '--wait', '--timeout', '60s');
     is($d{$other}{status}, 0, "$other is drained") or diag $d{$other}->log;
     my $job = $g->build("on-$name", 'sleep 8');

@@ -465,12 +465,18 @@ sub all_qemus {
     return @pids;
 }
 
-sub clean {
+# The daemon and its guests are gone, and have cleaned nothing up.
+sub kill_all {
     my ($self) = @_;
     kill 'KILL', $self->{pid} if $self->{pid};
     waitpid $self->{pid}, 0 if $self->{pid};
     delete $self->{pid};
     kill 'KILL', $_ for $self->all_qemus;
+}
+
+sub clean {
+    my ($self) = @_;
+    $self->kill_all;
     $self->note_boots;
     remove_tree($self->{dir}) unless $ENV{CHILDHURD_KEEP};
 }
@@ -480,6 +486,7 @@ sub folders { return map { $_->{dir} } @daemons }
 
 END {
     my $status = $?;
+    $_->kill_all for @daemons;    # one's folder may be in another's
     $_->clean for @daemons;
     $? = $status;
 }

@@ -44,7 +44,7 @@ sub nothing_for {
 [defaults]
 image = $image
 memory-size = 256M
-probe-interval = 500ms
+probe-interval = 1s
 hang-timeout = 3s
 [guest a]
 id = $id
@@ -85,7 +85,7 @@ SKIP: {
     skip 'a full state directory takes root, to mount one', 18 if $> != 0;
     my $d  = Childhurd->new;
     my $id = Childhurd::free_id(1);
-    my $with = sub { "[guest a]\nid = $id\nimage = $image\nmemory-size = 256M\nprobe-interval = 500ms\nhang-timeout = $_[0]\n" };
+    my $with = sub { "[guest a]\nid = $id\nimage = $image\nmemory-size = 256M\nprobe-interval = 1s\nhang-timeout = $_[0]\n" };
     $d->configure($with->('10s'));
     mkdir $d->{state};
     $d->{wrap} = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c',
@@ -170,7 +170,7 @@ SKIP: {
 [defaults]
 image = $image
 memory-size = 256M
-probe-interval = 500ms
+probe-interval = 1s
 hang-timeout = 2min
 restart = always
 [guest a]

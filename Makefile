@@ -228,9 +228,9 @@ check-image: all
 check-unit: $(UNIT)
 	$(MAKE) check TESTS=tests/unit SANITIZE=$(SANITIZE)
 
-# The unit tests under valgrind. Debian 12's does not know pidfd_open, by which some tests watch their children, and reserves
-# descriptors for itself. A program that runs itself again, as for a relay, would run valgrind without itself. A process that is
-# forked and becomes another user ends with valgrind's status. In one whose calls are made to fail, valgrind's own would. Tests
+# The unit tests under valgrind, or those of TESTS. Debian 12's does not know pidfd_open, by which some tests watch their children,
+# and reserves descriptors for itself. A program that runs itself again, as for a relay, would run valgrind without itself. A process
+# that is forked and becomes another user ends with valgrind's status. In one whose calls are made to fail, valgrind's own would. Tests
 # that measure would measure valgrind, and those that try something very often take minutes: the sanitizers see them.
 NO_VALGRIND = $(addprefix $(B)/tests/unit/childhurdd/,qemu/kvm_probe system/child system/descriptors system/sandbox qemu/disk hird/hird \
                 qemu/libvirt_root qemu/user system/relay world/door guest/lifecycle) $(B)/tests/unit/offload/slots
@@ -250,7 +250,7 @@ NO_VALGRIND_TESTS = /control-clients/without-descriptors-accepting-pauses /contr
 valgrind: $(UNIT)
 	CHILDHURD_WRAP='valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=tests/valgrind.supp' \
 	  G_SLICE=always-malloc \
-	  prove -j$(JOBS) --timer --failures --exec tests/run-one $(filter-out $(NO_VALGRIND),$(UNIT)) \
+	  prove -j$(JOBS) --timer --failures --exec tests/run-one $(filter-out $(NO_VALGRIND),$(filter $(UNIT),$(CHOSEN))) \
 	    :: $(addprefix -s ,$(NO_VALGRIND_TESTS))
 
 # What the tests run, by gcov: the unit tests; ALL=1: then the others; TESTS=...: those instead. DOCS=1 puts the table into

@@ -187,7 +187,7 @@ $(B)/tests/fuzz/%: ALL_LDFLAGS += $(if $(FUZZING),-fsanitize=fuzzer)
 tests: $(UNIT) $(TOOLS) $(BENCH) $(FUZZ)
 
 # Reported before anything is built.
-ifneq ($(filter check,$(MAKECMDGOALS)),)
+ifneq ($(filter check valgrind,$(MAKECMDGOALS)),)
 $(foreach t,$(TESTS),$(if $(wildcard $(t)),,$(error no such test: $(t))))
 endif
 

@@ -107,9 +107,9 @@ for my $name (@nodes) {
     like($d{n1}->ctl('check'), qr{^ok +farm: 1 of 1 guests listen where others reach them$}m, 'check on a node');
 }
 
-# --- a build on one node while the other is drained, and stopped ---
-{
-    my ($name, $other) = @nodes;
+# --- builds on each node while the other is drained, and stopped ---
+for my $name (@nodes) {
+    my ($other) = grep { $_ ne $name } @nodes;
     my $build = take_slot($name, 0);
     ok($build, "a build of the coordinator on $name");
     $d{$other}->ctl('drain', 'a', '--wait', '--timeout', '60s');

@@ -41,14 +41,15 @@ sub ready {
     is($d->{status}, 0, "$what: it is ready") or diag substr $d->log, -3000;
     my $cookie = cookie();
     ok($cookie && !$cookies{$cookie}++, '... its sshd has a random state of its own');
-    # One login for all, as each takes an emulated processor half a second.
-    my $script = 'cat /tmp/prepared; date +%s; head -c 16 /dev/urandom | od -An -tx1 | tr -d " "; [ -e /mark ] && echo marked || echo pristine; touch /mark && sync';
-    my ($prepared, $now, $random, $disk) = split ' ', $d->ctl('ssh', 'a', $script);
-    is($d->{status}, 0, '... it can be written to');
+    # In one login, as each takes an emulated processor half a second.
+    my ($prepared, $now, $random, $disk) = split ' ', $d->ssh('a', 'cat /tmp/prepared; date +%s; head -c 16 /dev/urandom | od -An -tx1 | tr -d " "; '
+          . '[ -e /mark ] && echo marked || echo pristine');
     is($prepared, 'prepared', '... and was prepared');
     cmp_ok(abs($now - time), '<', 30, '... its clock is right');
     ok(!$seen{$random}++, '... its random bytes were never seen before');
     is($disk, 'pristine', '... nothing of an earlier life is left');
+    $d->ctl('ssh', 'a', 'touch /mark && sync');
+    is($d->{status}, 0, '... and now something is');
 }
 
 # The log from that byte on has it: a state may last for a second only.

@@ -465,20 +465,19 @@ sub all_qemus {
     return @pids;
 }
 
-# The daemon and its guests are gone, and have cleaned nothing up.
-sub kill_all {
-    my ($self) = @_;
-    kill 'KILL', $self->{pid} if $self->{pid};
-    waitpid $self->{pid}, 0 if $self->{pid};
-    delete $self->{pid};
-    kill 'KILL', $_ for $self->all_qemus;
-}
-
+# Ends daemons and their guests, and only then removes their folders: one's may be in another's.
 sub clean {
-    my ($self) = @_;
-    $self->kill_all;
-    $self->note_boots;
-    remove_tree($self->{dir}) unless $ENV{CHILDHURD_KEEP};
+    my (@those) = @_;
+    for my $self (@those) {
+        kill 'KILL', $self->{pid} if $self->{pid};
+        waitpid $self->{pid}, 0 if $self->{pid};
+        delete $self->{pid};
+        kill 'KILL', $_ for $self->all_qemus;
+    }
+    for my $self (@those) {
+        $self->note_boots;
+        remove_tree($self->{dir}) unless $ENV{CHILDHURD_KEEP};
+    }
 }
 
 # The folders of all daemons, which CHILDHURD_KEEP keeps.
@@ -486,8 +485,7 @@ sub folders { return map { $_->{dir} } @daemons }
 
 END {
     my $status = $?;
-    $_->kill_all for @daemons;    # one's folder may be in another's
-    $_->clean for @daemons;
+    clean(@daemons);
     $? = $status;
 }
 

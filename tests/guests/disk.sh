@@ -10,15 +10,17 @@ need_disk_tools() {
 	need debugfs e2fsprogs
 	need sfdisk fdisk
 	need qemu-img qemu-utils
+	need strip binutils
 }
 
-# The host's tools that are not installed: syslinux, and busybox for its depmod and cpio, and since it knows its commands.
+# The host's tools that are not installed: syslinux, lz4, and busybox for its depmod and cpio, and since it knows its commands.
 fetch_disk_tools() {
 	need dpkg-deb dpkg
 	use_suite bookworm "$(dpkg --print-architecture)"
-	fetch syslinux syslinux-common busybox-static
+	fetch syslinux syslinux-common lz4 busybox-static
 	unpack syslinux "$work/tools" ./usr/bin ./usr/lib/SYSLINUX/mbr.bin
 	unpack syslinux-common "$work/tools" '*/modules/bios/ldlinux.c32'
+	unpack lz4 "$work/tools" ./usr/bin/lz4
 	unpack busybox-static "$work/tools" ./bin/busybox
 	tool=$work/tools/bin/busybox
 }
@@ -50,7 +52,8 @@ index() {
 	for list in "$1/lib/modules/$release"/modules.*; do sort -o "$list" "$list"; done
 }
 
-# modules FOLDER NAME...: NAMEs and all they need, with the index that modprobe reads
+# modules FOLDER NAME...: NAMEs and all they need, with the index that modprobe reads, but without their signatures, which would take an
+# emulated processor a second
 modules() {
 	to=$1
 	shift
@@ -59,7 +62,7 @@ modules() {
 		grep "/$m\.ko:" "$work/kernel/lib/modules/$release/modules.dep" > "$work/dep" || die "the kernel has no module $m"
 		for file in $(tr -d : < "$work/dep"); do
 			mkdir -p "$to/lib/modules/$release/$(dirname "$file")"
-			cp "$work/kernel/lib/modules/$release/$file" "$to/lib/modules/$release/$file"
+			strip --strip-debug -o "$to/lib/modules/$release/$file" "$work/kernel/lib/modules/$release/$file"
 		done
 	done
 	index "$to"
@@ -94,11 +97,50 @@ make_root_file_system() {
 	} > "$work/mke2fs.log" 2>&1 || die "mke2fs: $(tail -n 1 "$work/mke2fs.log")"
 }
 
+# field FILE OFFSET BYTES: the number that is there, which is little-endian.
+field() { od -An -v -tu"$3" -j $(($2)) -N "$3" "$1" | tr -d ' '; }
+
+# set_field FILE OFFSET NUMBER: of four bytes.
+set_field() {
+	for shift in 0 8 16 24; do
+		# shellcheck disable=SC2059 # the byte is the format
+		printf "\\$(printf %o $(($3 >> shift & 255)))"
+	done | dd of="$1" bs=1 seek=$(($2)) conv=notrunc status=none
+}
+
+# repack VMLINUZ: a kernel that unpacks itself with less work (linux/unpack.c). Its real-mode part stays, with these fields of
+# Linux' Documentation/arch/x86/boot.rst:
+#   0x1f1  setup_sects, one byte: the sectors of the real-mode part, without its first one
+#   0x1f4  syssize: all that follows it, in units of 16 bytes
+#   0x234  relocatable_kernel, min_alignment and xloadflags, as one: at 1 MiB, and at no other place
+#   0x248  payload_offset and 0x24c payload_length: none
+#   0x260  init_size: the memory that it needs, now from 1 MiB on and no longer from 16 MiB
+repack() {
+	setup=$((($(field "$1" 0x1f1 1) + 1) * 512)) length=$(field "$1" 0x24c 4)
+	tail -c +$((setup + $(field "$1" 0x248 4) + 1)) "$1" | head -c $((length - 4)) | xz -dc > "$work/vmlinux" ||
+		die 'the kernel is not packed by xz'
+	objcopy -O binary "$work/vmlinux" "$work/kernel.flat"
+	"$work/tools/usr/bin/lz4" -q -l -9 "$work/kernel.flat" "$work/kernel.lz4"
+	amd64=
+	case $kernel in *-amd64) amd64=-DAMD64 ;; esac
+	gcc -m32 $amd64 -Os -ffreestanding -nostdlib -static -fno-pic -no-pie -fno-asynchronous-unwind-tables -fcf-protection=none -Wall -Wextra \
+		-Werror -Wa,-I"$work" -Wl,--build-id=none -T linux/unpack.lds -o "$work/unpack" linux/unpack.c || die 'unpack cannot be built'
+	init_size=$(field "$1" 0x260 4)
+	truncate -s $setup "$1"
+	cat "$work/unpack" >> "$1"
+	set_field "$1" 0x1f4 $((($(stat -c %s "$work/unpack") + 15) / 16))
+	set_field "$1" 0x234 0
+	set_field "$1" 0x248 0
+	set_field "$1" 0x24c 0
+	set_field "$1" 0x260 $((init_size + 0xf00000))
+}
+
 # make_disk MIB: $work/disk.qcow2 with $root, $kernel and a root file system of so many MiB. The tools and the kernel have
 # to be fetched.
 make_disk() {
 	unpack "$kernel" "$work/kernel" ./boot './lib/modules/*/kernel/*'
 	make_initrd
+	repack "$work/kernel/boot/vmlinuz-$release"
 	say 'making the disk'
 	sector=512 boot_start=2048 boot_size=40960 root_start=43008 root_size=$(($1 * 2048))
 	truncate -s $((boot_size * sector)) "$work/boot.img"

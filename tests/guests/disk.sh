@@ -113,26 +113,24 @@ set_field() {
 #   0x1f1  setup_sects, one byte: the sectors of the real-mode part, without its first one
 #   0x1f4  syssize: all that follows it, in units of 16 bytes
 #   0x234  relocatable_kernel, min_alignment and xloadflags, as one: at 1 MiB, and at no other place
-#   0x248  payload_offset and 0x24c payload_length: none
+#   0x248  payload_offset, and 0x24c payload_length: none
 #   0x260  init_size: the memory that it needs, now from 1 MiB on and no longer from 16 MiB
 repack() {
-	setup=$((($(field "$1" 0x1f1 1) + 1) * 512)) length=$(field "$1" 0x24c 4)
-	tail -c +$((setup + $(field "$1" 0x248 4) + 1)) "$1" | head -c $((length - 4)) | xz -dc > "$work/vmlinux" ||
+	file=$1 setup=$((($(field "$1" 0x1f1 1) + 1) * 512)) length=$(field "$1" 0x24c 4) init_size=$(field "$1" 0x260 4)
+	tail -c +$((setup + $(field "$file" 0x248 4) + 1)) "$file" | head -c $((length - 4)) | xz -dc > "$work/vmlinux" ||
 		die 'the kernel is not packed by xz'
 	objcopy -O binary "$work/vmlinux" "$work/kernel.flat"
 	"$work/tools/usr/bin/lz4" -q -l -9 "$work/kernel.flat" "$work/kernel.lz4"
-	amd64=
-	case $kernel in *-amd64) amd64=-DAMD64 ;; esac
-	gcc -m32 $amd64 -Os -ffreestanding -nostdlib -static -fno-pic -no-pie -fno-asynchronous-unwind-tables -fcf-protection=none -Wall -Wextra \
-		-Werror -Wa,-I"$work" -Wl,--build-id=none -T linux/unpack.lds -o "$work/unpack" linux/unpack.c || die 'unpack cannot be built'
-	init_size=$(field "$1" 0x260 4)
-	truncate -s $setup "$1"
-	cat "$work/unpack" >> "$1"
-	set_field "$1" 0x1f4 $((($(stat -c %s "$work/unpack") + 15) / 16))
-	set_field "$1" 0x234 0
-	set_field "$1" 0x248 0
-	set_field "$1" 0x24c 0
-	set_field "$1" 0x260 $((init_size + 0xf00000))
+	set -- -m32 -Os -ffreestanding -nostdlib -static -fno-pic -no-pie -fno-asynchronous-unwind-tables -fcf-protection=none
+	case $kernel in *-amd64) set -- "$@" -DAMD64 ;; esac
+	gcc "$@" "-Wa,-I$work" -Wl,--build-id=none -T linux/unpack.lds -o "$work/unpack" linux/unpack.c || die 'unpack cannot be built'
+	truncate -s "$setup" "$file"
+	cat "$work/unpack" >> "$file"
+	set_field "$file" 0x1f4 $((($(stat -c %s "$work/unpack") + 15) / 16))
+	set_field "$file" 0x234 0
+	set_field "$file" 0x248 0
+	set_field "$file" 0x24c 0
+	set_field "$file" 0x260 $((init_size + 0xf00000))
 }
 
 # make_disk MIB: $work/disk.qcow2 with $root, $kernel and a root file system of so many MiB. The tools and the kernel have

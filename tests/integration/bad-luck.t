@@ -112,6 +112,7 @@ if ($> != 0) {
     ok($named, 'the log says who has it') or diag($d->log);
     $d->ctl('wait', 'robbed', '--for', 'ready', '--timeout', '90s');
     is($d->{status}, 0, 'when he is gone the guest gets its secrets') or diag($d->log);
+    $d->clean;
 }
 
 # --- no qemu-img; configuration errors; a state directory that cannot be had ---

@@ -170,8 +170,9 @@ sub make {
     return $text;
 }
 
-# options: warm (with warm states; without it each start boots, which is what most tests are about), program (childhurdd, if it
-# is another one), guests (text of the configuration), daemon (text of [daemon]), user (run as that uid), emulator flags, environment.
+# options: warm (with warm states; without it each start boots, which is what most tests are about, on a q35, whose disk an emulated
+# processor reads with less work), pc (boots on the machine that is the default), program (childhurdd, if it is another one), guests
+# (text of the configuration), daemon (text of [daemon]), user (run as that uid), emulator flags, environment.
 sub new {
     my ($class, %o) = @_;
     my $self = bless {%o}, $class;
@@ -183,7 +184,7 @@ sub new {
     if (!$o{warm}) {
         mkdir "$self->{dir}/conf.d";
         open my $f, '>', "$self->{dir}/conf.d/boots.ini" or die "$self->{dir}/conf.d: $!";
-        print $f "[defaults]\nwarm-start = no\n";
+        print $f "[defaults]\nwarm-start = no\n", $o{pc} ? '' : "machine = q35\n";
     }
     $self->configure($o{guests} // '');
     push @daemons, $self;
@@ -251,7 +252,7 @@ sub spawn_to {
 
 # How many times longer things take here than on an idle machine: the largest of the slowest boot of a guest so far, the
 # current load of the processors, and CHILDHURD_SLOWNESS.
-use constant BOOT => 12;    # seconds from QEMU's start until a guest is ready, on two idle cores without KVM
+use constant BOOT => 8;    # seconds from QEMU's start until a guest is ready, on two idle cores without KVM
 
 sub slowness {
     my ($load) = split ' ', slurp('/proc/loadavg');

@@ -121,9 +121,10 @@ repack() {
 		die 'the kernel is not packed by xz'
 	objcopy -O binary "$work/vmlinux" "$work/kernel.flat"
 	"$work/tools/usr/bin/lz4" -q -l -9 "$work/kernel.flat" "$work/kernel.lz4"
-	set -- -m32 -Os -ffreestanding -nostdlib -static -fno-pic -no-pie -fno-asynchronous-unwind-tables -fcf-protection=none
+	set -- -Wall -Wextra -Werror -m32 -Os -ffreestanding -nostdlib -static -fno-pic -no-pie -fno-asynchronous-unwind-tables
 	case $kernel in *-amd64) set -- "$@" -DAMD64 ;; esac
-	gcc "$@" "-Wa,-I$work" -Wl,--build-id=none -T linux/unpack.lds -o "$work/unpack" linux/unpack.c || die 'unpack cannot be built'
+	gcc "$@" -fcf-protection=none "-Wa,-I$work" -Wl,--build-id=none -T linux/unpack.lds -o "$work/unpack" linux/unpack.c ||
+		die 'unpack cannot be built'
 	truncate -s "$setup" "$file"
 	cat "$work/unpack" >> "$file"
 	set_field "$file" 0x1f4 $((($(stat -c %s "$work/unpack") + 15) / 16))

@@ -11,16 +11,12 @@
  */
 #include <stdint.h>
 
-enum {
-	KERNEL = 0x1000000
-}; /* CONFIG_PHYSICAL_START; all that is here is below it, the stack last */
-
 __asm__(".pushsection .start, \"ax\"\n"
-	"	movl $0x1000000, %esp\n"
+	"	movl $kernel, %esp\n"
 	"	pushl %esi\n"
 	"	call unpack\n"
 	"	popl %esi\n"
-	"	movl $0x1000000, %ebx\n"
+	"	movl $kernel, %ebx\n"
 #ifdef AMD64
 	"	movl $tables, %eax\n"
 	"	movl %eax, %cr3\n"
@@ -41,8 +37,8 @@ __asm__(".pushsection .start, \"ax\"\n"
 	"	movl %ebx, %ebx\n"
 	"	jmp *%rbx\n"
 	"	.code32\n"
-	"gdt:	.quad 0, 0, 0x00af9a000000ffff, 0x00cf92000000ffff\n" /* 0x10: 64-bit code; 0x18:
-									 data */
+	/* 0x10 is 64-bit code, 0x18 data. */
+	"gdt:	.quad 0, 0, 0x00af9a000000ffff, 0x00cf92000000ffff\n"
 	"gdt_at:	.word . - gdt - 1\n"
 	"	.long gdt\n"
 #else
@@ -55,9 +51,10 @@ __asm__(".pushsection .start, \"ax\"\n"
 	".popsection\n");
 
 extern const uint8_t packed[], packed_end[];
+extern uint8_t kernel[]; /* in unpack.lds */
 
 #ifdef AMD64
-/* Four levels, of which the last has the first GiB in pages of 2 MiB. */
+/* For 64-bit mode: the first GiB where it is, in pages of 2 MiB. */
 __attribute__((aligned(4096))) uint64_t tables[3][512];
 
 static void
@@ -72,8 +69,8 @@ map(void)
 }
 #endif
 
-/* A length is four bits of a token, and more bytes if these are all set: each counts, up to the
- * first that is not 255. */
+/* A length: four bits of a token, and if these are all set, bytes that count, too, up to the first
+ * that is not 255. */
 static uint32_t
 length(uint32_t bits, const uint8_t **in)
 {
@@ -102,7 +99,7 @@ copy(uint8_t *out, const uint8_t *in, uint32_t bytes)
 __attribute__((used)) static void
 unpack(void)
 {
-	uint8_t *out = (uint8_t *)KERNEL;
+	uint8_t *out = kernel;
 	const uint8_t *in = packed + 4;
 
 	while (in < packed_end) {

@@ -28,7 +28,7 @@ for my $name (sort keys %ends) {
       . "\$(task-create) \$(task-resume)\n";
     $id++;
 }
-my $d = Childhurd->new(pc => 1, guests => $text, daemon => 'parallel-starts = 4')->start;
+my $d = Childhurd->new(default_machine => 1, guests => $text, daemon => 'parallel-starts = 4')->start;
 my $truth = Truth->new($d, keys %ends);
 
 sub operate {

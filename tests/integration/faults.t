@@ -31,7 +31,7 @@ sub configuration {
     return $text;
 }
 
-my $d      = Childhurd->new(pc => 1, guests => configuration(qw(a k s)), daemon => 'parallel-starts = 4');
+my $d      = Childhurd->new(default_machine => 1, guests => configuration(qw(a k s)), daemon => 'parallel-starts = 4');
 my $faults = Faults->new($d);
 $d->start;
 $d->ctl('start', 'k');

@@ -35,7 +35,7 @@ inject = none
 autostart = no
 boot-timeout = 5s
 INI
-my $d    = Childhurd->new(pc => 1, guests => $guests);
+my $d    = Childhurd->new(default_machine => 1, guests => $guests);
 my $guix = "$d->{dir}/guix";
 mkdir $guix;
 

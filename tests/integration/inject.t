@@ -14,7 +14,7 @@ use constant { FIRST => 43_008, SIZE => 262_144, LOGICAL => 45_056 };    # secto
 my $image   = Childhurd::need_image('linux');
 my $image64 = Childhurd::need_image('linux64');
 my $id      = Childhurd::free_id(5);
-my $d       = Childhurd->new(pc => 1, guests => '');
+my $d       = Childhurd->new(default_machine => 1, guests => '');
 $ENV{PATH} .= ':/usr/sbin:/sbin';
 
 sub run {

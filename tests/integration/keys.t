@@ -12,7 +12,7 @@ my $image = Childhurd::need_image('linux');
 my $id          = Childhurd::free_id(2);
 my $coordinator = $> == 0 ? 'nobody' : scalar getpwuid $>;
 my $d           = Childhurd->new(
-    pc     => 1,
+    default_machine => 1,
     daemon => "parallel-starts = 1\nhost-name = localhost\ncoordinator-user = $coordinator\n",
     guests => <<"INI")->start;
 [defaults]

@@ -8,7 +8,7 @@ use Test::More;
 
 my $image = Childhurd::need_image('mach64');
 my $id    = Childhurd::free_id(1);
-my $d     = Childhurd->new(guests => <<"END")->start;
+my $d     = Childhurd->new(default_machine => 1, guests => <<"END")->start;
 [guest mach]
 id = $id
 image = $image

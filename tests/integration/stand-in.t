@@ -10,7 +10,7 @@ use Test::More;
 use Web;
 
 my $id    = Childhurd::free_id(2);
-my $d     = Childhurd->new(pc => 1, guests => '');
+my $d     = Childhurd->new(default_machine => 1, guests => '');
 my $made  = "$d->{dir}/made";
 $ENV{PATH} .= ':/usr/sbin:/sbin';
 make_path("$d->{dir}/www", "$d->{dir}/images.d", $made);

@@ -7,7 +7,7 @@ use Childhurd;
 
 my $image = Childhurd::need_image('linux');
 my $id    = Childhurd::free_id(2);
-my $d     = Childhurd->new(pc => 1, guests => '');
+my $d     = Childhurd->new(default_machine => 1, guests => '');
 # The second guest's QEMU is as the daemon starts it, but with the write cache that it had.
 my $emulator = Childhurd::write_back_emulator($d->{dir});
 $d->configure(<<"END");

@@ -171,8 +171,8 @@ sub make {
 }
 
 # options: warm (with warm states; without it each start boots, which is what most tests are about, on a q35, whose disk an emulated
-# processor reads with less work), pc (boots on the machine that is the default), program (childhurdd, if it is another one), guests
-# (text of the configuration), daemon (text of [daemon]), user (run as that uid), emulator flags, environment.
+# processor reads with less work), default_machine (boots on the one that follows from the image, else a pc), program (childhurdd, if it
+# is another one), guests (text of the configuration), daemon (text of [daemon]), user (run as that uid), emulator flags, environment.
 sub new {
     my ($class, %o) = @_;
     my $self = bless {%o}, $class;
@@ -184,7 +184,7 @@ sub new {
     if (!$o{warm}) {
         mkdir "$self->{dir}/conf.d";
         open my $f, '>', "$self->{dir}/conf.d/boots.ini" or die "$self->{dir}/conf.d: $!";
-        print $f "[defaults]\nwarm-start = no\n", $o{pc} ? '' : "machine = q35\n";
+        print $f "[defaults]\nwarm-start = no\n", $o{default_machine} ? '' : "machine = q35\n";
     }
     $self->configure($o{guests} // '');
     push @daemons, $self;

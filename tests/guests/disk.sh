@@ -10,12 +10,14 @@ need_disk_tools() {
 	need debugfs e2fsprogs
 	need sfdisk fdisk
 	need qemu-img qemu-utils
-	need strip binutils
 }
 
 # The host's tools that are not installed: syslinux, lz4, and busybox for its depmod and cpio, and since it knows its commands.
 fetch_disk_tools() {
 	need dpkg-deb dpkg
+	need gcc gcc
+	need strip binutils
+	need xz xz-utils
 	use_suite bookworm "$(dpkg --print-architecture)"
 	fetch syslinux syslinux-common lz4 busybox-static
 	unpack syslinux "$work/tools" ./usr/bin ./usr/lib/SYSLINUX/mbr.bin

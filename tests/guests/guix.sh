@@ -10,8 +10,6 @@
 work=
 
 begin
-need gcc gcc
-need xz xz-utils
 need_disk_tools
 say 'fetching packages (90 MB)'
 fetch_disk_tools

@@ -15,7 +15,6 @@ work=
 begin
 need gcc gcc
 need readelf binutils
-need xz xz-utils
 need_disk_tools
 echo 'int main(void) { return 0; }' > "$work/empty.c"
 gcc -m32 -static -o "$work/empty" "$work/empty.c" 2> /dev/null || die 'gcc builds no 32-bit programs: apt install gcc-multilib'

@@ -15,9 +15,9 @@ __asm__(".pushsection .start, \"ax\"\n"
 	"	movl $kernel, %esp\n"
 	"	pushl %esi\n"
 	"	call unpack\n"
-	"	popl %esi\n"
-	"	movl $kernel, %ebx\n"
 #ifdef AMD64
+	"	call map\n"
+	"	popl %esi\n"
 	"	movl $tables, %eax\n"
 	"	movl %eax, %cr3\n"
 	"	movl %cr4, %eax\n"
@@ -34,15 +34,17 @@ __asm__(".pushsection .start, \"ax\"\n"
 	"	ljmp $0x10, $1f\n"
 	"	.code64\n"
 	"1:	movl %esi, %esi\n" /* without what the upper half may have */
-	"	movl %ebx, %ebx\n"
-	"	jmp *%rbx\n"
+	"	movl $kernel, %eax\n"
+	"	jmp *%rax\n"
 	"	.code32\n"
 	/* 0x10 is 64-bit code, 0x18 data. */
 	"gdt:	.quad 0, 0, 0x00af9a000000ffff, 0x00cf92000000ffff\n"
 	"gdt_at:	.word . - gdt - 1\n"
 	"	.long gdt\n"
 #else
-	"	jmp *%ebx\n"
+	"	popl %esi\n"
+	"	movl $kernel, %eax\n"
+	"	jmp *%eax\n"
 #endif
 	".popsection\n"
 	".pushsection .rodata\n"
@@ -57,7 +59,7 @@ extern uint8_t kernel[]; /* in unpack.lds */
 /* For 64-bit mode: the first GiB where it is, in pages of 2 MiB. */
 __attribute__((aligned(4096))) uint64_t tables[3][512];
 
-static void
+__attribute__((used)) static void
 map(void)
 {
 	enum { PRESENT = 1, WRITABLE = 2, LARGE = 0x80 };
@@ -119,7 +121,4 @@ unpack(void)
 			out = copy(out, out - back, length(token & 15, &in) + 4);
 		}
 	}
-#ifdef AMD64
-	map();
-#endif
 }

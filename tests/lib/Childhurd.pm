@@ -477,7 +477,13 @@ sub clean {
     }
     for my $self (@those) {
         $self->note_boots;
-        remove_tree($self->{dir}) unless $ENV{CHILDHURD_KEEP};
+        next if $ENV{CHILDHURD_KEEP};
+        # Where paths are too long or odd for sockets, a link to libvirt's folder has a folder of its own.
+        for my $folder (grep { (readlink "$_/libvirt" // '') eq "$self->{state}/libvirt" } glob '/{run,tmp}/childhurd-*-*') {
+            unlink "$folder/libvirt";
+            rmdir $folder;
+        }
+        remove_tree($self->{dir});
     }
 }
 
